@@ -1,0 +1,109 @@
+/**
+ * The bucket's layout, and the only place that builds or reads a key.
+ *
+ * ```
+ * blobs/<realm>/<algorithm>/<hex>              layer or config; immutable
+ * repositories/<name>/_manifests/<digest>      one manifest, exact bytes; immutable; content type = its media type
+ * repositories/<name>/_tags/<tag>              tag object: all forms of the tag (records.ts)
+ * repositories/<name>/_tags.json               sorted tag list, with what pages show (sorted-list.ts)
+ * repositories/<name>/_referrers/<digest>.json what refers to that manifest (referrers.ts)
+ * catalog.json                                 sorted repository list (sorted-list.ts)
+ * ```
+ * No component of a repository's name begins with `_`, so `_manifests`, `_tags` and `_referrers` end the name without doubt.
+ * The longest key is 13 + 255 + 6 + 139 bytes: well below R2's 1,024.
+ */
+import { type Digest, algorithmOf, hexOf, parseDigest } from './digest.ts';
+import { parseRepositoryName, parseTag, type RepositoryName, type Tag } from './name.ts';
+import type { RealmName } from './realms.ts';
+
+/** The sorted list of all repositories. */
+export const CATALOG_KEY = 'catalog.json';
+
+/** Everything below it belongs to repositories. */
+export const REPOSITORIES_PREFIX = 'repositories/';
+
+/** Everything below it is blobs, by realm. */
+export const BLOBS_PREFIX = 'blobs/';
+
+/** A blob of a realm. */
+export function blobKey(realm: RealmName, digest: Digest): string {
+  return `${BLOBS_PREFIX}${realm}/${algorithmOf(digest)}/${hexOf(digest)}`;
+}
+
+/** All that belongs to one repository (and nothing of `<name>/more`: see {@link parseKey}). */
+export function repositoryPrefix(name: RepositoryName): string {
+  return `${REPOSITORIES_PREFIX}${name}/`;
+}
+
+/** One manifest, by the digest its clients know: of its bytes, or of the payload for schema 1. */
+export function manifestKey(name: RepositoryName, digest: Digest): string {
+  return `${manifestsPrefix(name)}${digest}`;
+}
+
+/** All manifests of a repository. */
+export function manifestsPrefix(name: RepositoryName): string {
+  return `${repositoryPrefix(name)}_manifests/`;
+}
+
+/** One tag's object. */
+export function tagKey(name: RepositoryName, tag: Tag): string {
+  return `${tagsPrefix(name)}${tag}`;
+}
+
+/** All tag objects of a repository. */
+export function tagsPrefix(name: RepositoryName): string {
+  return `${repositoryPrefix(name)}_tags/`;
+}
+
+/** A repository's sorted tag list; it stands exactly where the repository is known. */
+export function tagListKey(name: RepositoryName): string {
+  return `${repositoryPrefix(name)}_tags.json`;
+}
+
+/** What refers to one manifest. */
+export function referrersKey(name: RepositoryName, subject: Digest): string {
+  return `${referrersPrefix(name)}${subject}.json`;
+}
+
+/** All referrers records of a repository. */
+export function referrersPrefix(name: RepositoryName): string {
+  return `${repositoryPrefix(name)}_referrers/`;
+}
+
+/** What a key stands for. */
+export type ParsedKey =
+  | { readonly kind: 'blob'; readonly realm: string; readonly digest: Digest }
+  | { readonly kind: 'manifest'; readonly name: RepositoryName; readonly digest: Digest }
+  | { readonly kind: 'tag'; readonly name: RepositoryName; readonly tag: Tag }
+  | { readonly kind: 'tag-list'; readonly name: RepositoryName }
+  | { readonly kind: 'referrers'; readonly name: RepositoryName; readonly subject: Digest }
+  | { readonly kind: 'catalog' };
+
+/** Reads a key back; null if it is none of ours. */
+export function parseKey(key: string): ParsedKey | null {
+  if (key === CATALOG_KEY) return { kind: 'catalog' };
+  const blob = /^blobs\/([^/]+)\/([^/]+)\/([^/]+)$/.exec(key);
+  if (blob !== null) {
+    const digest = parseDigest(`${blob[2] ?? ''}:${blob[3] ?? ''}`);
+    return digest === null ? null : { kind: 'blob', realm: blob[1] ?? '', digest };
+  }
+  const part = /^repositories\/(.+?)\/(_manifests|_tags|_referrers)\/([^/]+)$/.exec(key);
+  if (part !== null) {
+    const name = parseRepositoryName(part[1] ?? '');
+    const last = part[3] ?? '';
+    if (name === null) return null;
+    if (part[2] === '_tags') {
+      const tag = parseTag(last);
+      return tag === null ? null : { kind: 'tag', name, tag };
+    }
+    if (part[2] === '_manifests') {
+      const digest = parseDigest(last);
+      return digest === null ? null : { kind: 'manifest', name, digest };
+    }
+    const subject = last.endsWith('.json') ? parseDigest(last.slice(0, -'.json'.length)) : null;
+    return subject === null ? null : { kind: 'referrers', name, subject };
+  }
+  const list = /^repositories\/(.+)\/_tags\.json$/.exec(key);
+  const name = list === null ? null : parseRepositoryName(list[1] ?? '');
+  return name === null ? null : { kind: 'tag-list', name };
+}

@@ -1,0 +1,67 @@
+import type { RepositoryName } from './name.ts';
+
+declare const brand: unique symbol;
+
+/** A realm: the repositories that share blobs and readers. `public` is the one that everybody may read. Only {@link parseRealmTable} and {@link PUBLIC_REALM} make one. */
+export type RealmName = string & { readonly [brand]: 'RealmName' };
+
+/** The realm of every repository that no rule names: readable by anybody. */
+export const PUBLIC_REALM = 'public' as RealmName;
+
+/** One rule: repositories whose name matches belong to the realm. */
+export interface RealmRule {
+  /** A repository's name, or a prefix ending in `/*` that takes everything below it, or `*` alone. */
+  readonly pattern: string;
+  readonly realm: RealmName;
+}
+
+/** The rules, first match wins; none matching means {@link PUBLIC_REALM}. */
+export type RealmTable = readonly RealmRule[];
+
+/** A realm table that cannot be used, and what to do about it. */
+export class RealmTableError extends Error {
+  override readonly name = 'RealmTableError';
+}
+
+const REALM = /^[a-z0-9]+(?:[-_.][a-z0-9]+)*$/;
+const PATTERN = /^(?:\*|[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?:\/\*)?)$/;
+
+/**
+ * Reads the realm table of `wrangler.toml` (`[vars] REALMS`): an array of `{ pattern, realm }`, or that as JSON text; undefined gives the empty table.
+ * Throws {@link RealmTableError} on anything else: a table that is half understood would open what was meant closed.
+ */
+export function parseRealmTable(value: unknown): RealmTable {
+  if (value === undefined || value === '') return [];
+  let rules: unknown = value;
+  if (typeof value === 'string') {
+    try {
+      rules = JSON.parse(value);
+    } catch (cause) {
+      throw new RealmTableError('REALMS is not JSON. Write an array of {"pattern": …, "realm": …}.', { cause });
+    }
+  }
+  if (!Array.isArray(rules)) throw new RealmTableError('REALMS must be an array of { pattern, realm }.');
+  return rules.map((rule: unknown, index): RealmRule => {
+    const where = `REALMS[${String(index)}]`;
+    if (typeof rule !== 'object' || rule === null) throw new RealmTableError(`${where} must be an object { pattern, realm }.`);
+    const { pattern, realm, ...rest } = rule as Record<string, unknown>;
+    const extra = Object.keys(rest)[0];
+    if (extra !== undefined) throw new RealmTableError(`${where} has a member "${extra}" that is not known. Allowed: pattern, realm.`);
+    if (typeof pattern !== 'string' || !PATTERN.test(pattern)) {
+      throw new RealmTableError(`${where}.pattern must be a repository name, a prefix ending in "/*", or "*".`);
+    }
+    if (typeof realm !== 'string' || realm.length > 64 || !REALM.test(realm)) {
+      throw new RealmTableError(`${where}.realm must be lower-case letters, digits and inner "-", "_" or ".", at most 64 characters.`);
+    }
+    return { pattern, realm: realm as RealmName };
+  });
+}
+
+/** The realm of a repository. The name alone tells it, so a blob costs one read. */
+export function realmOf(table: RealmTable, name: RepositoryName): RealmName {
+  for (const { pattern, realm } of table) {
+    if (pattern === '*' || pattern === name) return realm;
+    if (pattern.endsWith('/*') && name.startsWith(pattern.slice(0, -1))) return realm;
+  }
+  return PUBLIC_REALM;
+}

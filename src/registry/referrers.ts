@@ -1,0 +1,38 @@
+/**
+ * What refers to a manifest (its signatures, attestations, SBOMs): an OCI image index of descriptors, precomputed by the publisher
+ * (OCI distribution spec 1.1, "Listing Referrers"). The object is the unfiltered answer, byte for byte.
+ */
+import type { Descriptor } from './descriptor.ts';
+import { parseDigest } from './digest.ts';
+import { MEDIA_TYPE_OF_FORM } from './media-type.ts';
+
+/** A referrers record that cannot be read. */
+export class CorruptReferrersError extends Error {
+  override readonly name = 'CorruptReferrersError';
+}
+
+/** Makes the record: descriptors sorted by digest, each digest once. */
+export function encodeReferrers(manifests: readonly Descriptor[]): Uint8Array {
+  const byDigest = new Map(manifests.map((descriptor) => [descriptor.digest, descriptor]));
+  const sorted = [...byDigest.values()].sort((a, b) => (a.digest < b.digest ? -1 : 1));
+  return new TextEncoder().encode(JSON.stringify({ schemaVersion: 2, mediaType: MEDIA_TYPE_OF_FORM['oci-index'], manifests: sorted }));
+}
+
+/** Reads the record. Throws {@link CorruptReferrersError}. */
+export function decodeReferrers(body: Uint8Array): Descriptor[] {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder().decode(body));
+  } catch (cause) {
+    throw new CorruptReferrersError('the referrers record is not JSON', { cause });
+  }
+  const manifests = (value as { manifests?: unknown } | null)?.manifests;
+  if (!Array.isArray(manifests)) throw new CorruptReferrersError('the referrers record has no manifests');
+  return manifests.map((item: unknown) => {
+    const { mediaType, digest, size } = (item ?? {}) as Record<string, unknown>;
+    if (typeof mediaType !== 'string' || typeof digest !== 'string' || parseDigest(digest) === null || typeof size !== 'number') {
+      throw new CorruptReferrersError('a descriptor of the referrers record has a bad value');
+    }
+    return item as Descriptor;
+  });
+}
