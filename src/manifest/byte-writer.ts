@@ -1,0 +1,120 @@
+import { utf8Length } from './json-bytes.ts';
+
+const HEX = '0123456789abcdef';
+
+/** Bytes put together in one growing buffer; what JSON is written with where bytes matter. */
+export class ByteWriter {
+  #bytes = new Uint8Array(4_096);
+  #length = 0;
+
+  /** Appends text as UTF-8. */
+  text(text: string): this {
+    // A UTF-16 unit takes at most three bytes of UTF-8.
+    this.#reserve(text.length * 3);
+    this.#length += ENCODER.encodeInto(text, this.#bytes.subarray(this.#length)).written;
+    return this;
+  }
+
+  /** Appends one byte. */
+  byte(byte: number): this {
+    this.#reserve(1);
+    this.#bytes[this.#length++] = byte;
+    return this;
+  }
+
+  /** Appends bytes as they are. */
+  raw(bytes: Uint8Array): this {
+    this.#reserve(bytes.length);
+    this.#bytes.set(bytes, this.#length);
+    this.#length += bytes.length;
+    return this;
+  }
+
+  /** Appends a decoded string as a JSON string, quotes included. */
+  string(text: string): this {
+    return this.stringOfBytes(ENCODER.encode(text));
+  }
+
+  /**
+   * Appends bytes as a JSON string, as Go before 1.22 writes one: `<`, `>`, `&`, U+2028 and U+2029 escaped, control characters but LF, CR and TAB as `\u00xx`,
+   * a byte that is not UTF-8 as the six characters `\ufffd`.
+   */
+  stringOfBytes(bytes: Uint8Array): this {
+    this.#reserve(bytes.length * 6 + 2);
+    const out = this.#bytes;
+    let to = this.#length;
+    const ascii = (text: string): void => {
+      for (let index = 0; index < text.length; index += 1) out[to++] = text.charCodeAt(index);
+    };
+    out[to++] = 0x22;
+    for (let at = 0; at < bytes.length; ) {
+      const byte = bytes[at] ?? 0;
+      if (byte < 0x80) {
+        const escaped = ASCII_ESCAPES[byte];
+        if (escaped === undefined) out[to++] = byte;
+        else ascii(escaped);
+        at += 1;
+        continue;
+      }
+      const length = utf8Length(bytes, at);
+      if (length === 0) {
+        ascii('\\ufffd');
+        at += 1;
+      } else if (isLineSeparator(bytes, at)) {
+        ascii(bytes[at + 2] === 0xa8 ? '\\u2028' : '\\u2029');
+        at += 3;
+      } else for (let index = 0; index < length; index += 1) out[to++] = bytes[at++] ?? 0;
+    }
+    out[to++] = 0x22;
+    this.#length = to;
+    return this;
+  }
+
+  /** Appends a checked raw JSON value compactly, as Go's `json.Compact` with HTML escaping: white space outside strings gone, `<`, `>`, `&`, U+2028/9 escaped, all else as it is. */
+  compact(bytes: Uint8Array): this {
+    this.#reserve(bytes.length * 6);
+    let quoted = false;
+    for (let at = 0; at < bytes.length; at += 1) {
+      const byte = bytes[at] ?? 0;
+      if (!quoted && (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09)) continue;
+      if (byte === 0x22) quoted = !quoted;
+      if (byte === 0x3c || byte === 0x3e || byte === 0x26) this.text(`\\u00${HEX[byte >> 4] ?? ''}${HEX[byte & 15] ?? ''}`);
+      else if (byte === 0xe2 && isLineSeparator(bytes, at)) {
+        this.text(bytes[at + 2] === 0xa8 ? '\\u2028' : '\\u2029');
+        at += 2;
+      } else {
+        this.#bytes[this.#length++] = byte;
+        if (quoted && byte === 0x5c) this.#bytes[this.#length++] = bytes[++at] ?? 0;
+      }
+    }
+    return this;
+  }
+
+  /** The bytes so far, as a copy. */
+  bytes(): Uint8Array {
+    return this.#bytes.slice(0, this.#length);
+  }
+
+  #reserve(more: number): void {
+    if (this.#length + more <= this.#bytes.length) return;
+    const grown = new Uint8Array(Math.max(this.#bytes.length * 2, this.#length + more));
+    grown.set(this.#bytes.subarray(0, this.#length));
+    this.#bytes = grown;
+  }
+}
+
+const ENCODER = new TextEncoder();
+
+const ASCII_ESCAPES: readonly (string | undefined)[] = Array.from({ length: 128 }, (_, byte) => {
+  if (byte === 0x22) return '\\"';
+  if (byte === 0x5c) return '\\\\';
+  if (byte === 0x0a) return '\\n';
+  if (byte === 0x0d) return '\\r';
+  if (byte === 0x09) return '\\t';
+  const plain = byte >= 0x20 && byte !== 0x3c && byte !== 0x3e && byte !== 0x26;
+  return plain ? undefined : `\\u00${HEX[byte >> 4] ?? ''}${HEX[byte & 15] ?? ''}`;
+});
+
+function isLineSeparator(bytes: Uint8Array, at: number): boolean {
+  return bytes[at] === 0xe2 && bytes[at + 1] === 0x80 && (bytes[at + 2] === 0xa8 || bytes[at + 2] === 0xa9);
+}

@@ -1,0 +1,40 @@
+/** RFC 3339 times as Go's `time` reads and writes them: docker/distribution passes every `created` of a history through it. `Date` would lose the offset and nanoseconds. */
+
+const PATTERN = /^(\d{4})-(\d\d)-(\d\d)T(\d{1,2}):(\d\d):(\d\d)?([.,]\d+)?(Z|([+-])(\d\d):(\d\d))$/;
+
+/** A time as Go would print it, and whether only some readers would have taken it. */
+export interface GoTime {
+  /** RFC 3339 with the same offset, at most nine fraction digits, no trailing zeros. */
+  readonly text: string;
+  /** A form that Go 1.17–1.19 reads beyond RFC 3339: comma, one-digit hour, missing seconds, an offset beyond 23:59. */
+  readonly lax: boolean;
+}
+
+/** What an absent time is written as. */
+export const ZERO_TIME = '0001-01-01T00:00:00Z';
+
+/** Reads a time; null if Go 1.19 would refuse it. */
+export function readGoTime(text: string): GoTime | null {
+  const match = PATTERN.exec(text);
+  if (match === null) return null;
+  const [, year = '', month = '', day = '', hour = '', minute = '', second, fraction = '', zone, sign, zoneHour = '0', zoneMinute = '0'] = match;
+  if (second === undefined && fraction === '') return null;
+  if (Number(month) < 1 || Number(month) > 12 || Number(day) < 1 || Number(day) > daysIn(Number(year), Number(month))) return null;
+  if (Number(hour) > 23 || Number(minute) > 59 || Number(second ?? 0) > 59) return null;
+  const digits = fraction.slice(1, 10).replace(/0+$/, '');
+  const offset = Number(zoneHour) * 60 + Number(zoneMinute);
+  const written = zone === 'Z' || offset === 0 ? 'Z' : `${sign ?? '+'}${two(Math.floor(offset / 60))}:${two(offset % 60)}`;
+  return {
+    text: `${year}-${month}-${day}T${hour.padStart(2, '0')}:${minute}:${second ?? '00'}${digits === '' ? '' : `.${digits}`}${written}`,
+    lax: second === undefined || hour.length === 1 || fraction.startsWith(',') || Number(zoneHour) > 23 || Number(zoneMinute) > 59,
+  };
+}
+
+function daysIn(year: number, month: number): number {
+  if (month === 2) return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0) ? 29 : 28;
+  return [4, 6, 9, 11].includes(month) ? 30 : 31;
+}
+
+function two(value: number): string {
+  return String(value).padStart(2, '0');
+}

@@ -1,0 +1,300 @@
+/**
+ * JSON as bytes: grammar checked, spans recorded, nothing parsed that is not asked for. What has a digest must not go through `JSON.parse` and `stringify`:
+ * numbers, key order, escapes and repeated keys would change.
+ *
+ * The grammar is RFC 8259 as Go's `encoding/json` reads it, because docker/distribution does: bytes that are not UTF-8 are accepted inside strings, a byte order
+ * mark is not, nesting ends at {@link MAX_DEPTH}.
+ */
+
+/** Deepest nesting of objects and arrays that Go accepts (since 1.15). */
+export const MAX_DEPTH = 10_000;
+
+/** What begins with a value's first byte and ends behind its last. */
+export interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** A member of an object: its key, decoded, and where its value is. */
+export interface Member {
+  readonly key: string;
+  readonly value: Span;
+}
+
+/** Bytes that are not JSON. `offset` in bytes from the beginning. */
+export class JsonSyntaxError extends Error {
+  override readonly name = 'JsonSyntaxError';
+  readonly offset: number;
+
+  constructor(message: string, offset: number) {
+    super(`${message} at byte ${String(offset)}`);
+    this.offset = offset;
+  }
+}
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const BACKSLASH = 0x5c;
+const OPEN_ARRAY = 0x5b;
+const CLOSE_ARRAY = 0x5d;
+const OPEN_OBJECT = 0x7b;
+const CLOSE_OBJECT = 0x7d;
+
+/** Checks a whole document; gives the span of its one value, without the white space around it. Throws {@link JsonSyntaxError}. Linear, no recursion. */
+export function checkJson(bytes: Uint8Array): Span {
+  const start = skipSpace(bytes, 0);
+  const end = skipValue(bytes, start);
+  const rest = skipSpace(bytes, end);
+  if (rest < bytes.length) throw new JsonSyntaxError('unexpected bytes after the value', rest);
+  return { start, end };
+}
+
+/** What kind of value a span of a checked document holds. */
+export type JsonKind = 'object' | 'array' | 'string' | 'number' | 'true' | 'false' | 'null';
+
+/** The kind of a checked value. */
+export function kindOf(bytes: Uint8Array, { start }: Span): JsonKind {
+  switch (bytes[start]) {
+    case OPEN_OBJECT:
+      return 'object';
+    case OPEN_ARRAY:
+      return 'array';
+    case QUOTE:
+      return 'string';
+    case 0x74:
+      return 'true';
+    case 0x66:
+      return 'false';
+    case 0x6e:
+      return 'null';
+    default:
+      return 'number';
+  }
+}
+
+/** The members of a checked object, in document order, repeats included. */
+export function membersOf(bytes: Uint8Array, object: Span): Member[] {
+  const members: Member[] = [];
+  let at = skipSpace(bytes, object.start + 1);
+  while (bytes[at] !== CLOSE_OBJECT) {
+    const keyEnd = skipString(bytes, at);
+    const key = decodeString(bytes, { start: at, end: keyEnd });
+    const start = skipSpace(bytes, skipSpace(bytes, keyEnd) + 1);
+    const end = skipValue(bytes, start);
+    members.push({ key, value: { start, end } });
+    at = skipSpace(bytes, end);
+    if (bytes[at] === COMMA) at = skipSpace(bytes, at + 1);
+  }
+  return members;
+}
+
+/** The elements of a checked array. */
+export function elementsOf(bytes: Uint8Array, array: Span): Span[] {
+  const elements: Span[] = [];
+  let at = skipSpace(bytes, array.start + 1);
+  while (bytes[at] !== CLOSE_ARRAY) {
+    const end = skipValue(bytes, at);
+    elements.push({ start: at, end });
+    at = skipSpace(bytes, end);
+    if (bytes[at] === COMMA) at = skipSpace(bytes, at + 1);
+  }
+  return elements;
+}
+
+/**
+ * Decodes a checked string. A surrogate escape without its partner gives U+FFFD and uses up only itself; each raw byte that is not part of valid UTF-8 gives one
+ * U+FFFD (the WHATWG decoder would give one for several). The result holds no lone surrogates.
+ */
+export function decodeString(bytes: Uint8Array, { start, end }: Span): string {
+  let text = '';
+  let plain = start + 1;
+  let at = plain;
+  const last = end - 1;
+  const flush = (): void => {
+    if (plain < at) text += decodeUtf8(bytes.subarray(plain, at));
+  };
+  while (at < last) {
+    if (bytes[at] !== BACKSLASH) {
+      at += 1;
+      continue;
+    }
+    flush();
+    const escape = bytes[at + 1] ?? 0;
+    if (escape !== 0x75) {
+      text += SIMPLE_ESCAPES.get(escape) ?? '';
+      at += 2;
+    } else {
+      const unit = hex4(bytes, at + 2);
+      at += 6;
+      if (unit < 0xd800 || unit > 0xdfff) text += String.fromCharCode(unit);
+      else {
+        const low = unit < 0xdc00 && bytes[at] === BACKSLASH && bytes[at + 1] === 0x75 ? hex4(bytes, at + 2) : 0;
+        if (low >= 0xdc00 && low <= 0xdfff) {
+          text += String.fromCharCode(unit, low);
+          at += 6;
+        } else text += '\ufffd';
+      }
+    }
+    plain = at;
+  }
+  flush();
+  return text;
+}
+
+const SIMPLE_ESCAPES: ReadonlyMap<number, string> = new Map([
+  [QUOTE, '"'],
+  [BACKSLASH, '\\'],
+  [0x2f, '/'],
+  [0x62, '\b'],
+  [0x66, '\f'],
+  [0x6e, '\n'],
+  [0x72, '\r'],
+  [0x74, '\t'],
+]);
+
+function hex4(bytes: Uint8Array, at: number): number {
+  let value = 0;
+  for (let index = at; index < at + 4; index += 1) value = value * 16 + hexValue(bytes[index] ?? 0);
+  return value;
+}
+
+function hexValue(byte: number): number {
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
+  const lower = byte | 0x20;
+  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : Number.NaN;
+}
+
+/** How many bytes the valid UTF-8 sequence at `at` has; 0 if there is none (overlong, surrogate, above U+10FFFF, cut short). */
+export function utf8Length(bytes: Uint8Array, at: number): 0 | 1 | 2 | 3 | 4 {
+  const first = bytes[at] ?? 0;
+  if (first < 0x80) return 1;
+  const second = bytes[at + 1] ?? 0;
+  if (first < 0xc2 || first > 0xf4 || (second & 0xc0) !== 0x80) return 0;
+  if (first < 0xe0) return 2;
+  if (((bytes[at + 2] ?? 0) & 0xc0) !== 0x80) return 0;
+  if (first < 0xf0) return (first === 0xe0 && second < 0xa0) || (first === 0xed && second > 0x9f) ? 0 : 3;
+  if (((bytes[at + 3] ?? 0) & 0xc0) !== 0x80) return 0;
+  return (first === 0xf0 && second < 0x90) || (first === 0xf4 && second > 0x8f) ? 0 : 4;
+}
+
+const STRICT = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+function decodeUtf8(bytes: Uint8Array): string {
+  try {
+    return STRICT.decode(bytes);
+  } catch {
+    let text = '';
+    let good = 0;
+    for (let at = 0; at < bytes.length; ) {
+      const length = utf8Length(bytes, at);
+      if (length === 0) {
+        text += `${STRICT.decode(bytes.subarray(good, at))}\ufffd`;
+        good = at + 1;
+      }
+      at += length || 1;
+    }
+    return text + STRICT.decode(bytes.subarray(good));
+  }
+}
+
+function skipSpace(bytes: Uint8Array, from: number): number {
+  let at = from;
+  for (;;) {
+    const byte = bytes[at];
+    if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) return at;
+    at += 1;
+  }
+}
+
+function skipString(bytes: Uint8Array, from: number): number {
+  if (bytes[from] !== QUOTE) throw new JsonSyntaxError('expected a string', from);
+  for (let at = from + 1; at < bytes.length; at += 1) {
+    const byte = bytes[at] ?? 0;
+    if (byte === QUOTE) return at + 1;
+    if (byte < 0x20) throw new JsonSyntaxError('control character in a string', at);
+    if (byte !== BACKSLASH) continue;
+    at += 1;
+    const escape = bytes[at] ?? 0;
+    if (escape === 0x75) {
+      if (at + 4 >= bytes.length || Number.isNaN(hex4(bytes, at + 1))) throw new JsonSyntaxError('bad \\u escape', at);
+      at += 4;
+    } else if (!SIMPLE_ESCAPES.has(escape)) throw new JsonSyntaxError('bad escape', at);
+  }
+  throw new JsonSyntaxError('string without an end', from);
+}
+
+const isDigit = (byte: number | undefined): boolean => byte !== undefined && byte >= 0x30 && byte <= 0x39;
+
+function skipNumber(bytes: Uint8Array, from: number): number {
+  let at = from;
+  if (bytes[at] === 0x2d) at += 1;
+  if (!isDigit(bytes[at])) throw new JsonSyntaxError('expected a value', at);
+  if (bytes[at] === 0x30) at += 1;
+  else while (isDigit(bytes[at])) at += 1;
+  if (bytes[at] === 0x2e) {
+    at += 1;
+    if (!isDigit(bytes[at])) throw new JsonSyntaxError('expected a digit', at);
+    while (isDigit(bytes[at])) at += 1;
+  }
+  if (((bytes[at] ?? 0) | 0x20) === 0x65) {
+    at += 1;
+    if (bytes[at] === 0x2b || bytes[at] === 0x2d) at += 1;
+    if (!isDigit(bytes[at])) throw new JsonSyntaxError('expected a digit', at);
+    while (isDigit(bytes[at])) at += 1;
+  }
+  return at;
+}
+
+const LITERALS = ['true', 'false', 'null'].map((word) => new TextEncoder().encode(word));
+
+function skipScalar(bytes: Uint8Array, from: number): number {
+  if (bytes[from] === QUOTE) return skipString(bytes, from);
+  for (const literal of LITERALS) {
+    if (bytes[from] !== literal[0]) continue;
+    if (literal.every((byte, index) => bytes[from + index] === byte)) return from + literal.length;
+    throw new JsonSyntaxError('expected a value', from);
+  }
+  return skipNumber(bytes, from);
+}
+
+/** Goes over one value, checking it; containers are kept on an own stack, so depth costs no call stack. */
+function skipValue(bytes: Uint8Array, from: number): number {
+  const open: number[] = [];
+  let at = from;
+  for (;;) {
+    const byte = bytes[at];
+    if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) {
+      if (open.length === MAX_DEPTH) throw new JsonSyntaxError('nested too deep', at);
+      const close = byte === OPEN_OBJECT ? CLOSE_OBJECT : CLOSE_ARRAY;
+      at = skipSpace(bytes, at + 1);
+      if (bytes[at] !== close) {
+        open.push(close);
+        if (close === CLOSE_OBJECT) at = skipKey(bytes, at);
+        continue;
+      }
+      at += 1;
+    } else at = skipScalar(bytes, at);
+    // A value has ended: close what it ends, or go on behind the comma.
+    for (;;) {
+      const close = open.at(-1);
+      if (close === undefined) return at;
+      at = skipSpace(bytes, at);
+      if (bytes[at] === close) {
+        open.pop();
+        at += 1;
+        continue;
+      }
+      if (bytes[at] !== COMMA) throw new JsonSyntaxError(close === CLOSE_OBJECT ? 'expected , or }' : 'expected , or ]', at);
+      at = skipSpace(bytes, at + 1);
+      if (close === CLOSE_OBJECT) at = skipKey(bytes, at);
+      break;
+    }
+  }
+}
+
+function skipKey(bytes: Uint8Array, from: number): number {
+  const at = skipSpace(bytes, skipString(bytes, from));
+  if (bytes[at] !== COLON) throw new JsonSyntaxError('expected :', at);
+  return skipSpace(bytes, at + 1);
+}

@@ -1,0 +1,150 @@
+/**
+ * Docker image manifest v2, schema 1, made from an image config: byte for byte what docker/distribution 2.8's builder makes.
+ *
+ * Schema 1 has one entry a history entry, newest first, each with the JSON that the v1 API knew (`v1Compatibility`); ids are made up, but reproducibly, because engines
+ * up to 1.7 trust an id they know. The payload is indented by three spaces, and its sha256 is the digest that clients know the manifest by.
+ */
+import type { Reason } from '../registry/errors.ts';
+import type { RepositoryName, Tag } from '../registry/name.ts';
+import { ByteWriter } from './byte-writer.ts';
+import { type HistoryEntry, type ImageConfig, ImageConfigError, readImageConfig } from './image-config.ts';
+import { sha256Hex } from './sha256.ts';
+import { sha384 } from '@noble/hashes/sha2.js';
+import { bytesToHex } from '@noble/hashes/utils.js';
+
+/**
+ * The layer that stands for a history entry without one: gzip of 1,024 zero bytes, as docker made it. No zlib makes these 32 bytes again.
+ */
+export const EMPTY_LAYER = {
+  digest: 'sha256:a3ed95caeb02ffe68cdd9fd84406680ae93d633cb16422d00e8a7c22955b46d4',
+  bytes: Uint8Array.from(atob('H4sIAAAJbogA/2IYBaNgFIxYAAgAAP//Lq+17wAEAAA='), (char) => char.charCodeAt(0)),
+} as const;
+
+/** What a schema 1 manifest is made from. */
+export interface Schema1Input {
+  /** The config blob's exact bytes. */
+  readonly config: Uint8Array;
+  /** The layers' digests in the order of the schema 2 manifest, base first. */
+  readonly layers: readonly string[];
+  readonly name: RepositoryName | string;
+  readonly tag: Tag | string;
+}
+
+/** A payload, or why there is none. */
+export type Schema1Result =
+  | { readonly kind: 'payload'; readonly payload: Uint8Array; readonly entries: number; readonly needsEmptyLayer: boolean }
+  | { readonly kind: 'refused'; readonly reason: Reason; readonly explanation: string };
+
+/**
+ * Makes the schema 1 payload of an image. `compat` decides as docker/distribution 2.8 does; `strict` refuses, beyond that, what would give a broken or ambiguous
+ * image: layers that no history entry stands for, repeated members, lax times, a parent in the only layer.
+ */
+export function buildSchema1(input: Schema1Input, mode: 'strict' | 'compat'): Schema1Result {
+  const badLayer = input.layers.find((layer) => !LAYER_DIGEST.test(layer));
+  if (badLayer !== undefined) return refused('schema1-layer-digest', `layer digest ${JSON.stringify(badLayer)} is not sha256, sha384 or sha512 in lower case`);
+  let config: ImageConfig;
+  try {
+    config = readImageConfig(input.config);
+  } catch (error) {
+    if (error instanceof ImageConfigError) return refused('schema1-config-invalid', error.message);
+    throw error;
+  }
+  const { history, rootfs } = config;
+  if (history.length === 0) return refused('schema1-no-history', 'the image config has no history');
+  if (rootfs === null) return refused('schema1-config-invalid', 'the image config has no rootfs');
+  if (rootfs.layers !== input.layers.length) {
+    return refused('schema1-history-mismatch', `rootfs names ${String(rootfs.layers)} layers, the manifest ${String(input.layers.length)}`);
+  }
+  const real = history.filter(({ emptyLayer }) => !emptyLayer).length;
+  if (real > input.layers.length) {
+    return refused('schema1-history-mismatch', `history has ${String(real)} entries with a layer, the manifest ${String(input.layers.length)} layers`);
+  }
+  if (mode === 'strict') {
+    if (real < input.layers.length) {
+      return refused('schema1-history-mismatch', `history has only ${String(real)} entries for ${String(input.layers.length)} layers; the others would be lost`);
+    }
+    const [ambiguity] = config.ambiguities;
+    if (ambiguity !== undefined) return refused('schema1-config-ambiguous', ambiguity);
+    if (history.length === 1 && config.members.has('parent')) return refused('schema1-base-has-parent', 'the config of a one-entry image brings a parent of its own');
+  }
+  return { kind: 'payload', payload: payloadOf(input, config), entries: history.length, needsEmptyLayer: real < history.length };
+}
+
+const LAYER_DIGEST = /^(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})$/;
+
+function refused(reason: Reason, explanation: string): Schema1Result {
+  return { kind: 'refused', reason, explanation };
+}
+
+function payloadOf({ layers, name, tag }: Schema1Input, config: ImageConfig): Uint8Array {
+  const { history } = config;
+  const blobSums: string[] = [];
+  const texts: Uint8Array[] = [];
+  let layer = 0;
+  let parent = '';
+  history.forEach((entry, index) => {
+    const blobSum = entry.emptyLayer ? EMPTY_LAYER.digest : (layers[layer++] ?? '');
+    blobSums.push(blobSum);
+    const hex = blobSum.slice(blobSum.indexOf(':') + 1);
+    const top = index === history.length - 1;
+    const seed = new ByteWriter().text(`${hex} ${parent}`);
+    const id = sha256Hex((top ? seed.text(' ').raw(config.bytes) : seed).bytes());
+    if (top) texts.push(topText(config, entry, id, parent));
+    else {
+      // Windows: the base layer's name stands in for a parent, in what is shown and not in what is hashed.
+      const base = config.rootfs?.baseLayer ?? '';
+      const shown = index === 0 && base !== '' ? bytesToHex(sha384(new TextEncoder().encode(base))).slice(0, 64) : parent;
+      texts.push(lowerText(entry, id, shown));
+    }
+    parent = id;
+  });
+  const writer = new ByteWriter();
+  writer.text('{\n   "schemaVersion": 1,\n   "name": ').string(name).text(',\n   "tag": ').string(tag);
+  writer.text(',\n   "architecture": ').string(config.architecture).text(',\n   "fsLayers": [');
+  blobSums.reverse().forEach((blobSum, index) => {
+    writer.text(`${index === 0 ? '' : ','}\n      {\n         "blobSum": `).string(blobSum).text('\n      }');
+  });
+  writer.text('\n   ],\n   "history": [');
+  texts.reverse().forEach((text, index) => {
+    writer.text(`${index === 0 ? '' : ','}\n      {\n         "v1Compatibility": `).stringOfBytes(text).text('\n      }');
+  });
+  return writer.text('\n   ]\n}').bytes();
+}
+
+function lowerText(entry: HistoryEntry, id: string, parent: string): Uint8Array {
+  const writer = new ByteWriter().text('{"id":').string(id);
+  if (parent !== '') writer.text(',"parent":').string(parent);
+  if (entry.comment !== '') writer.text(',"comment":').string(entry.comment);
+  writer.text(',"created":').string(entry.created).text(',"container_config":{"Cmd":[').string(entry.createdBy).text(']}');
+  if (entry.author !== '') writer.text(',"author":').string(entry.author);
+  if (entry.emptyLayer) writer.text(',"throwaway":true');
+  return writer.text('}').bytes();
+}
+
+function topText(config: ImageConfig, entry: HistoryEntry, id: string, parent: string): Uint8Array {
+  const values = new Map<string, Uint8Array>();
+  for (const [key, { start, end }] of config.members) values.set(key, config.bytes.subarray(start, end));
+  values.delete('rootfs');
+  values.delete('history');
+  values.set('id', new ByteWriter().string(id).bytes());
+  if (parent !== '') values.set('parent', new ByteWriter().string(parent).bytes());
+  if (entry.emptyLayer) values.set('throwaway', new ByteWriter().text('true').bytes());
+  const encoder = new TextEncoder();
+  const sorted = [...values].map(([key, value]) => ({ key, bytes: encoder.encode(key), value })).sort((a, b) => compareBytes(a.bytes, b.bytes));
+  const writer = new ByteWriter().text('{');
+  sorted.forEach(({ key, value }, index) => {
+    if (index > 0) writer.text(',');
+    writer.string(key).text(':').compact(value);
+  });
+  return writer.text('}').bytes();
+}
+
+/** Go sorts map keys by their UTF-8 bytes; JavaScript's own order compares UTF-16 units. */
+function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  const length = Math.min(a.length, b.length);
+  for (let index = 0; index < length; index += 1) {
+    const difference = (a[index] ?? 0) - (b[index] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return a.length - b.length;
+}
