@@ -1,0 +1,63 @@
+const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+const VALUES: ReadonlyMap<string, number> = new Map([...ALPHABET].map((char, value) => [char, value]));
+
+/** Bytes in base64url without padding (RFC 4648 §5). */
+export function toBase64Url(bytes: Uint8Array): string {
+  const chars: string[] = [];
+  for (let at = 0; at < bytes.length; at += 3) {
+    const group = ((bytes[at] ?? 0) << 16) | ((bytes[at + 1] ?? 0) << 8) | (bytes[at + 2] ?? 0);
+    const length = Math.min(4, bytes.length - at + 1);
+    for (let index = 0; index < length; index += 1) chars.push(ALPHABET[(group >> (18 - index * 6)) & 63] ?? '');
+  }
+  return chars.join('');
+}
+
+/** Reads base64url, with or without correct padding, as libtrust does (spaces and line ends are passed over); null if it is anything else, the standard alphabet included. */
+export function fromBase64Url(text: string): Uint8Array | null {
+  const packed = text.replace(/[ \n\r]/g, '');
+  const bare = packed.length % 4 === 0 ? packed.replace(/={1,2}$/, '') : packed;
+  if (bare.length % 4 === 1) return null;
+  const bytes = new Uint8Array(Math.floor((bare.length * 3) / 4));
+  let bits = 0;
+  let held = 0;
+  let to = 0;
+  for (const char of bare) {
+    const value = VALUES.get(char);
+    if (value === undefined) return null;
+    bits = ((bits << 6) | value) & 0xff_ffff;
+    held += 6;
+    if (held >= 8) {
+      held -= 8;
+      bytes[to++] = (bits >> held) & 0xff;
+    }
+  }
+  return bytes;
+}
+
+/** Reads standard base64 (PEM bodies, `x5c`); null if it is not that. White space is passed over. */
+export function fromBase64(text: string): Uint8Array | null {
+  const packed = text.replace(/\s/g, '');
+  if (!/^[A-Za-z0-9+/]*={0,2}$/.test(packed) || packed.length % 4 !== 0) return null;
+  return fromBase64Url(packed.replaceAll('+', '-').replaceAll('/', '_'));
+}
+
+/** Bytes in standard base64 with padding. */
+export function toBase64(bytes: Uint8Array): string {
+  const text = toBase64Url(bytes).replaceAll('-', '+').replaceAll('_', '/');
+  return text + '='.repeat((4 - (text.length % 4)) % 4);
+}
+
+/** Bytes in base32 (RFC 4648 §6), upper case, without padding. */
+export function toBase32(bytes: Uint8Array): string {
+  let text = '';
+  let bits = 0;
+  let held = 0;
+  for (const byte of bytes) {
+    bits = ((bits << 8) | byte) & 0xffff;
+    for (held += 8; held >= 5; ) {
+      held -= 5;
+      text += 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'[(bits >> held) & 31] ?? '';
+    }
+  }
+  return held === 0 ? text : text + ('ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'[(bits << (5 - held)) & 31] ?? '');
+}
