@@ -8,6 +8,7 @@
  * repositories/<name>/_tags.json               sorted tag list, with what pages show (sorted-list.ts)
  * repositories/<name>/_referrers/<digest>.json what refers to that manifest (referrers.ts)
  * catalog.json                                 sorted repository list (sorted-list.ts)
+ * gc.json                                      what garbage collection has seen unreferenced, and is deleting (publisher/gc/journal.ts)
  * ```
  * No component of a repository's name begins with `_`, so `_manifests`, `_tags` and `_referrers` end the name without doubt.
  * The longest key is 13 + 255 + 6 + 139 bytes: well below R2's 1,024.
@@ -18,6 +19,9 @@ import type { RealmName } from './realms.ts';
 
 /** The sorted list of all repositories. */
 export const CATALOG_KEY = 'catalog.json';
+
+/** The journal of garbage collection, which publishers respect. */
+export const GC_JOURNAL_KEY = 'gc.json';
 
 /** Everything below it belongs to repositories. */
 export const REPOSITORIES_PREFIX = 'repositories/';
@@ -77,11 +81,13 @@ export type ParsedKey =
   | { readonly kind: 'tag'; readonly name: RepositoryName; readonly tag: Tag }
   | { readonly kind: 'tag-list'; readonly name: RepositoryName }
   | { readonly kind: 'referrers'; readonly name: RepositoryName; readonly subject: Digest }
-  | { readonly kind: 'catalog' };
+  | { readonly kind: 'catalog' }
+  | { readonly kind: 'gc-journal' };
 
 /** Reads a key back; null if it is none of ours. */
 export function parseKey(key: string): ParsedKey | null {
   if (key === CATALOG_KEY) return { kind: 'catalog' };
+  if (key === GC_JOURNAL_KEY) return { kind: 'gc-journal' };
   const blob = /^blobs\/([^/]+)\/([^/]+)\/([^/]+)$/.exec(key);
   if (blob !== null) {
     const digest = parseDigest(`${blob[2] ?? ''}:${blob[3] ?? ''}`);
