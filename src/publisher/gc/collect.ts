@@ -1,0 +1,244 @@
+/** Garbage collection: survey, mark, note, delete (`journal.ts` says why in this order). */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Descriptor } from '../../registry/descriptor.ts';
+import type { Digest } from '../../registry/digest.ts';
+import { parseKey, referrersPrefix } from '../../registry/keys.ts';
+import type { RepositoryName } from '../../registry/name.ts';
+import type { RealmTable } from '../../registry/realms.ts';
+import { CorruptReferrersError, decodeReferrers, encodeReferrers } from '../../registry/referrers.ts';
+import type { ReadStore, WriteStore } from '../../registry/store.ts';
+import { CommandError } from '../errors.ts';
+import { type Journal, type JournalVersion, LEASE_MS, readJournal, takeOver, waitForSweep, writeJournal } from './journal.ts';
+import { type Amount, amountOf, type Blocked, type Garbage, mark, type MarkedRepository, type Marking } from './mark.ts';
+import { eachOf } from './pool.ts';
+import { listBlobs, listRepositories, readObject, READS_AT_ONCE, readRecords, type RepositoryListing } from './survey.ts';
+
+/** How to collect. */
+export interface CollectOptions {
+  readonly table: RealmTable;
+  /** How long something must be known to be unreferenced before it is deleted, in milliseconds. */
+  readonly grace: number;
+  /** Delete; else only look. */
+  readonly remove: boolean;
+  readonly droppedRealms?: ReadonlySet<string>;
+  readonly onProgress?: (what: string, done: number, total: number) => void;
+  readonly now?: () => number;
+  readonly wait?: (milliseconds: number) => Promise<void>;
+}
+
+/** What a run saw and did. */
+export interface CollectReport {
+  readonly kept: Marking['kept'];
+  readonly blocked: readonly Blocked[];
+  /** Everything that nothing needs, of each kind. */
+  readonly unreferenced: Readonly<Record<Garbage['kind'], Amount>>;
+  /** What of it is past its grace period, in the order of deletion: was deleted, or would be. */
+  readonly due: readonly { readonly kind: Garbage['kind']; readonly key: string; readonly size: number }[];
+  /** What waits: deleted by a run after `after` (milliseconds since 1970) unless it is used again. Null if nothing waits. */
+  readonly waiting: (Amount & { readonly after: number }) | null;
+  readonly deleted: Amount;
+  /** Keys in the bucket that are none of ours. */
+  readonly strange: readonly string[];
+}
+
+// S3's DeleteObjects takes as many at once.
+const BATCH = 1_000;
+const ATTEMPTS = 10;
+
+/** Collects garbage. Throws {@link CommandError} if another run is at work, or publishers keep it from getting its turn. */
+export async function collect(store: WriteStore, options: CollectOptions): Promise<CollectReport> {
+  const now = options.now ?? Date.now;
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
+    // Read before marking: a publisher that comes in between changes it, and the write below fails.
+    const before = await settled(store, options, now);
+    const { marking, strange } = await survey(store, options);
+    const at = now();
+    const due: Garbage[] = [];
+    const unreferenced = new Map<string, number>();
+    for (const one of marking.garbage) {
+      // Sent again since it was noted: a publisher may be about to use it.
+      const since = Math.min(at, Math.max(before.journal.unreferenced.get(one.object.key) ?? at, one.object.uploaded.getTime()));
+      if (since <= at - options.grace) due.push(one);
+      else unreferenced.set(one.object.key, since);
+    }
+    const report = reportOf(marking, strange, due, unreferenced, options.grace);
+    if (!options.remove) return report;
+    const keys = due.map(({ object }) => object.key);
+    const sweeping = keys.length === 0 ? null : { id: randomUUID(), beat: 0, keys };
+    if (sweeping === null && unreferenced.size === 0 && before.journal.unreferenced.size === 0) return report;
+    const noted = await writeJournal(store, { sweeps: before.journal.sweeps, sweeping, unreferenced }, before);
+    if (noted === null) continue;
+    if (sweeping !== null) await sweep(store, due, sweeping.id, noted, options);
+    return { ...report, deleted: amountOf(due.map(({ object }) => object)) };
+  }
+  throw new CommandError('publishers changed what is needed each time it had been found out', {
+    hint: 'Nothing was deleted. Run gc when less is being published.',
+  });
+}
+
+/** The journal, once nobody sweeps. A dry run reads it as it is. */
+async function settled(store: WriteStore, options: CollectOptions, now: () => number): Promise<JournalVersion> {
+  const journal = await readJournal(store);
+  if (journal.journal.sweeping === null || !options.remove) return journal;
+  options.onProgress?.('waiting for another gc to end', 0, 0);
+  return waitForSweep(store, journal, { wait: options.wait ?? ((milliseconds) => sleep(milliseconds)), now });
+}
+
+async function survey(store: WriteStore, options: CollectOptions): Promise<{ marking: Marking; strange: readonly string[] }> {
+  // Blobs first: what is sent while the rest is read is not in the listing, so it cannot be taken for garbage.
+  const { blobs, strange } = await listBlobs(store);
+  const listed = await listRepositories(store);
+  const total = [...listed.repositories.values()].reduce(
+    (sum, { tags, manifests, referrers }) => sum + tags.size + manifests.size + referrers.size,
+    0,
+  );
+  let done = 0;
+  const onRead = (): void => {
+    done += 1;
+    options.onProgress?.('reading records', done, total);
+  };
+  const repositories = new Map<RepositoryName, MarkedRepository>();
+  for (const [name, listing] of listed.repositories) {
+    const records = await readRecords(store, listing, { onRead });
+    repositories.set(name, { listing, records, referrers: await readReferrers(store, listing, onRead) });
+  }
+  const marking = mark({ repositories, blobs, table: options.table, droppedRealms: options.droppedRealms ?? new Set() });
+  return { marking, strange: [...strange, ...listed.strange] };
+}
+
+async function readReferrers(store: ReadStore, listing: RepositoryListing, onRead: () => void): Promise<Map<Digest, readonly Digest[] | null>> {
+  const referrers = new Map<Digest, readonly Digest[] | null>();
+  await eachOf(listing.referrers, READS_AT_ONCE, async ([subject, { key }]) => {
+    const object = await readObject(store, key);
+    if (object !== null) referrers.set(subject, descriptorsOf(object.bytes)?.map(({ digest }) => digest) ?? null);
+    onRead();
+  });
+  return referrers;
+}
+
+function descriptorsOf(bytes: Uint8Array): Descriptor[] | null {
+  try {
+    return decodeReferrers(bytes);
+  } catch (error) {
+    if (error instanceof CorruptReferrersError) return null;
+    throw error;
+  }
+}
+
+function reportOf(
+  marking: Marking,
+  strange: readonly string[],
+  due: readonly Garbage[],
+  waiting: ReadonlyMap<string, number>,
+  grace: number,
+): CollectReport {
+  const of = (kind: Garbage['kind']): Amount => amountOf(marking.garbage.filter((one) => one.kind === kind).map(({ object }) => object));
+  const waits = marking.garbage.filter(({ object }) => waiting.has(object.key)).map(({ object }) => object);
+  return {
+    kept: marking.kept,
+    blocked: marking.blocked,
+    unreferenced: { referrers: of('referrers'), manifest: of('manifest'), blob: of('blob') },
+    due: due.map(({ kind, object }) => ({ kind, key: object.key, size: object.size })),
+    waiting:
+      waits.length === 0 ? null : { ...amountOf(waits), after: [...waiting.values()].reduce((first, since) => Math.min(first, since)) + grace },
+    deleted: { objects: 0, bytes: 0 },
+    strange,
+  };
+}
+
+/** Deletes what the journal says is being deleted, in order, and ends the sweep: done or not, the journal is left free where it can be. */
+async function sweep(store: WriteStore, due: readonly Garbage[], id: string, noted: JournalVersion, options: CollectOptions): Promise<void> {
+  let version = noted;
+  // Counted by the monotonic clock: whoever watches does so for a whole lease before taking over.
+  let renewed = performance.now();
+  const renew = async (): Promise<void> => {
+    if (performance.now() - renewed < LEASE_MS / 4) return;
+    version = await update(store, version, id, (journal) => ({
+      ...journal,
+      sweeping: journal.sweeping === null ? null : { ...journal.sweeping, beat: journal.sweeping.beat + 1 },
+    }));
+    renewed = performance.now();
+  };
+  let deleted = 0;
+  try {
+    await unlist(store, due);
+    // A batch may be deleted in any order, so what must go before something else is in an earlier one.
+    for (const batch of batchesOf(due)) {
+      await renew();
+      await store.delete(batch);
+      deleted += batch.length;
+      options.onProgress?.('deleting', deleted, due.length);
+    }
+    await update(store, version, id, (journal) => ({ ...journal, sweeps: journal.sweeps + 1, sweeping: null }));
+  } catch (error) {
+    await release(store, id, (options.now ?? Date.now)());
+    throw error;
+  }
+}
+
+function batchesOf(due: readonly Garbage[]): readonly (readonly string[])[] {
+  const batches: string[][] = [];
+  let rank: number | undefined;
+  for (const one of due) {
+    const last = batches.at(-1);
+    if (last === undefined || one.rank !== rank || last.length >= BATCH) batches.push([one.object.key]);
+    else last.push(one.object.key);
+    rank = one.rank;
+  }
+  return batches;
+}
+
+/** Changes the journal as long as the sweep is ours; publishers may change the rest of it meanwhile. */
+async function update(store: WriteStore, seen: JournalVersion, id: string, change: (journal: Journal) => Journal): Promise<JournalVersion> {
+  for (let version = seen; ; version = await readJournal(store)) {
+    if (version.journal.sweeping?.id !== id) {
+      throw new CommandError('another gantry took this garbage collection for dead and ended it', { hint: 'Nothing is broken. Run gc again.' });
+    }
+    const written = await writeJournal(store, change(version.journal), version);
+    if (written !== null) return written;
+  }
+}
+
+/** Best effort after a failure: whoever comes next would take over in the end. */
+async function release(store: WriteStore, id: string, now: number): Promise<void> {
+  try {
+    const version = await readJournal(store);
+    if (version.journal.sweeping?.id === id) await takeOver(store, version, now);
+  } catch {
+    // The failure that brought us here is the one to tell.
+  }
+}
+
+/** Takes manifests that are about to go out of the referrers records that stay. */
+async function unlist(store: WriteStore, due: readonly Garbage[]): Promise<void> {
+  const going = new Map<RepositoryName, Set<Digest>>();
+  const gone = new Set(due.map(({ object }) => object.key));
+  for (const { kind, object } of due) {
+    const key = parseKey(object.key);
+    if (kind !== 'manifest' || key?.kind !== 'manifest') continue;
+    const digests = going.get(key.name) ?? new Set<Digest>();
+    going.set(key.name, digests.add(key.digest));
+  }
+  for (const [name, digests] of going) {
+    for await (const { key } of store.list(referrersPrefix(name))) {
+      if (!gone.has(key)) await unlistFrom(store, key, digests);
+    }
+  }
+}
+
+async function unlistFrom(store: WriteStore, key: string, going: ReadonlySet<Digest>): Promise<void> {
+  for (;;) {
+    const object = await readObject(store, key);
+    const descriptors = object === null ? null : descriptorsOf(object.bytes);
+    if (object === null || descriptors === null) return;
+    const staying = descriptors.filter(({ digest }) => !going.has(digest));
+    if (staying.length === descriptors.length) return;
+    const written = await store.put(key, encodeReferrers(staying), {
+      contentType: object.info.contentType ?? 'application/vnd.oci.image.index.v1+json',
+      metadata: object.info.metadata,
+      onlyIf: { etag: object.info.etag },
+    });
+    if (written !== 'precondition-failed') return;
+  }
+}
