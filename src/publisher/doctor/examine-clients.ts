@@ -1,0 +1,185 @@
+/** Pulls a tag's manifest as every client family does, and judges what each gets. */
+import { randomUUID } from 'node:crypto';
+import type { Digest } from '../../registry/digest.ts';
+import { type Form, FORM_TITLE, formOfMediaType } from '../../registry/media-type.ts';
+import { type Client, type ClientId, CLIENTS } from './clients.ts';
+import type { Answer, Exchange } from './exchange.ts';
+import type { Finding, FindingId } from './findings.ts';
+import { bareType, type ManifestAnswer, readManifestAnswer } from './manifest-answer.ts';
+import { errorsOf, headersOf, type ImageName, type Session } from './session.ts';
+
+/** What a client family ends up with. `told-no`: a clean 404 that says why. */
+export interface ClientResult {
+  readonly id: ClientId;
+  readonly title: string;
+  readonly outcome: 'pulls' | 'told-no' | 'fails';
+  readonly form?: Form;
+  readonly digest?: Digest;
+  /** In words, for the table. */
+  readonly says: string;
+  readonly manifest?: ManifestAnswer;
+  /** The last answer that counted. */
+  readonly answer?: Answer;
+}
+
+/** What all families got, and what is wrong with it. */
+export interface ClientsExamined {
+  readonly results: readonly ClientResult[];
+  readonly findings: readonly Finding[];
+}
+
+/** Asks for the tag as every family, old ones first: so a cache that ignores `Vary` is caught giving schema 1 to new ones. */
+export async function examineClients(session: Session, image: ImageName): Promise<ClientsExamined> {
+  const findings: Finding[] = [];
+  const results: ClientResult[] = [];
+  const tagAnswers: { readonly client: Client; readonly answer: Answer; readonly manifest: ManifestAnswer }[] = [];
+  for (const client of CLIENTS as readonly (Client & { readonly id: ClientId })[]) {
+    const add = (id: FindingId, seen: string): void => void findings.push({ id, seen, client: client.title });
+    const { result, byTag } = await pullManifest(session, image, client, add);
+    if (byTag !== undefined) tagAnswers.push({ client, ...byTag });
+    results.push(result);
+  }
+  findings.push(...judgeVariety(tagAnswers));
+  findings.push(...(await judgeForms(session, image, results)));
+  return { results: results.map((result) => afterFindings(result, findings)), findings };
+}
+
+type Add = (id: FindingId, seen: string) => void;
+
+interface Pulled {
+  readonly result: ClientResult;
+  /** The answer to GET by tag, if the client asked so. */
+  readonly byTag?: { readonly answer: Answer; readonly manifest: ManifestAnswer };
+}
+
+async function pullManifest(session: Session, image: ImageName, client: Client & { readonly id: ClientId }, add: Add): Promise<Pulled> {
+  const path = `/v2/${image.name}/manifests/${image.tag}`;
+  const identity = { id: client.id, title: client.title };
+  if (client.first === 'HEAD') {
+    const head = await session.ask('HEAD', path, headersOf(client, client.accept, 'HEAD'));
+    if (head.kind === 'answer' && head.status === 200) {
+      const digest = judgeHead(head, add);
+      if (digest !== undefined) {
+        const accept = client.acceptAfterHead?.(bareType(head.headers['content-type'])) ?? client.accept;
+        const where = `GET manifests/${short(digest)}`;
+        const got = await session.ask('GET', `/v2/${image.name}/manifests/${digest}`, headersOf(client, accept, 'GET'));
+        if (got.kind === 'answer' && got.status === 200) {
+          const manifest = readManifestAnswer(got, where);
+          for (const finding of manifest.findings) add(finding.id, finding.seen);
+          if (manifest.digest !== null && manifest.digest !== digest) add('digest-mismatch', `${where}: the body has ${manifest.digest}`);
+          return { result: gotManifest(identity, manifest, got) };
+        }
+        add('digest-not-pullable', `HEAD manifests/${image.tag} told ${digest}, ${where}: ${statusOf(got)}`);
+        // Docker 20 goes on with the tag; the others give up there.
+        if (client.id !== 'docker-20') return { result: { ...identity, outcome: 'fails', says: 'the digest it was told cannot be pulled' } };
+      }
+    } else if (head.kind === 'answer' && head.status >= 500) {
+      add('server-error', `HEAD manifests/${image.tag}: ${String(head.status)}`);
+    }
+  }
+  const got = await session.ask('GET', path, headersOf(client, client.accept, 'GET'));
+  if (got.kind === 'failure') {
+    add('unreachable', `GET manifests/${image.tag}: ${got.message}`);
+    return { result: { ...identity, outcome: 'fails', says: got.message } };
+  }
+  if (got.status === 200) {
+    const manifest = readManifestAnswer(got, `GET manifests/${image.tag}`);
+    for (const finding of manifest.findings) add(finding.id, finding.seen);
+    return { result: gotManifest(identity, manifest, got), byTag: { answer: got, manifest } };
+  }
+  return { result: judgeRefusal(identity, client, got, image, add) };
+}
+
+function judgeHead(head: Answer, add: Add): Digest | undefined {
+  if (head.headers['content-length'] === undefined) add('head-length-missing', 'HEAD by tag: no Content-Length');
+  const digest = head.headers['docker-content-digest'];
+  if (digest === undefined) add('digest-missing', 'HEAD by tag: no Docker-Content-Digest');
+  // What is no digest cannot be asked for; `readManifestAnswer` says what is wrong with it.
+  return digest !== undefined && /^sha(?:256|512):[0-9a-f]+$/.test(digest) ? (digest as Digest) : undefined;
+}
+
+function gotManifest(identity: Pick<ClientResult, 'id' | 'title'>, manifest: ManifestAnswer, answer: Answer): ClientResult {
+  const { form, digest } = manifest;
+  return {
+    ...identity,
+    outcome: form === null ? 'fails' : 'pulls',
+    says: form === null ? `no manifest: ${answer.headers['content-type'] ?? 'no Content-Type'}` : FORM_TITLE[form],
+    ...(form === null ? {} : { form }),
+    ...(digest === null ? {} : { digest }),
+    manifest,
+    answer,
+  };
+}
+
+function judgeRefusal(identity: Pick<ClientResult, 'id' | 'title'>, client: Client, answer: Answer, image: ImageName, add: Add): ClientResult {
+  const where = `GET manifests/${image.tag}: ${String(answer.status)}`;
+  const errors = errorsOf(answer.body);
+  if (answer.status >= 500) add('server-error', where);
+  else if (answer.status !== 404) add('missing-not-404', where);
+  if (errors.length === 0) add('error-body', `${where}, ${answer.headers['content-type'] ?? 'no Content-Type'}`);
+  const [first] = errors;
+  if (answer.status !== 404) return { ...identity, outcome: 'fails', says: `${String(answer.status)} ${first?.message ?? ''}`.trim(), answer };
+  if (client.old === true && first?.code === 'MANIFEST_UNKNOWN') add('message-hidden', `${where}, first code ${first.code}`);
+  return { ...identity, outcome: 'told-no', says: `404 ${first?.message ?? ''}`.trim(), answer };
+}
+
+/** Whether answers to the same URL that differ say so. Pure. */
+function judgeVariety(answers: readonly { readonly client: Client; readonly answer: Answer; readonly manifest: ManifestAnswer }[]): Finding[] {
+  const digests = new Set(answers.map(({ manifest }) => manifest.digest));
+  if (digests.size < 2) return [];
+  return answers
+    .filter(({ answer }) => !/(?:^|,)\s*(?:accept|\*)\s*(?:,|$)/i.test(answer.headers.vary ?? ''))
+    .map(({ client, answer }) => ({ id: 'vary-missing', seen: `GET by tag: Vary: ${answer.headers.vary ?? 'none'}`, client: client.title }));
+}
+
+/** Whether each got a form that it can use and, if not, whether a cache is to blame: then a query that no cache has seen brings another answer. */
+async function judgeForms(session: Session, image: ImageName, results: readonly ClientResult[]): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  const newer = results.some(({ form }) => form !== undefined && form !== 'docker-schema1');
+  for (const [index, result] of results.entries()) {
+    const client: Client | undefined = CLIENTS[index];
+    if (client === undefined || result.form === undefined) continue;
+    const unreadable = !client.reads.includes(result.form);
+    const tooOld = result.form === 'docker-schema1' && newer && client.reads.length > 1 && !client.accept.every((line) => line === '*/*');
+    if (!unreadable && !tooOld) continue;
+    const fresh = await session.ask(
+      'GET',
+      `/v2/${image.name}/manifests/${image.tag}?doctor=${randomUUID()}`,
+      headersOf(client, client.accept, 'GET'),
+    );
+    const other = fresh.kind === 'answer' ? (fresh.status === 200 ? formOfMediaType(bareType(fresh.headers['content-type'])) : null) : result.form;
+    const id = other !== result.form ? 'vary-ignored' : unreadable ? 'wrong-form' : 'schema1-to-new';
+    const cached = ['age', 'cf-cache-status', 'x-cache'].flatMap((name) => {
+      const value = result.answer?.headers[name];
+      return value === undefined ? [] : [`${name}: ${value}`];
+    });
+    const past = id === 'vary-ignored' ? `; past the cache: ${other === null ? statusOf(fresh) : FORM_TITLE[other]}` : '';
+    findings.push({ id, seen: `${FORM_TITLE[result.form]}${cached.length === 0 ? '' : ` (${cached.join(', ')})`}${past}`, client: client.title });
+  }
+  return findings;
+}
+
+// A client fails if what it got is of no use to it: by form, by digest, or because it insists on a header.
+const FATAL = new Set<FindingId>(['wrong-form', 'vary-ignored', 'digest-mismatch', 'body-cut']);
+const FATAL_OF: Partial<Record<FindingId, readonly ClientId[]>> = {
+  'head-length-missing': ['docker-20', 'docker-28', 'containerd-1.6', 'containerd-2'],
+  'digest-missing': ['docker-1.6'],
+  'digest-wrong': ['docker-1.6', 'docker-20', 'docker-28', 'containerd-1.6', 'containerd-2'],
+  'schema1-signature': ['docker-1.6'],
+  'content-type-wrong': ['docker-20', 'docker-28', 'containerd-1.6', 'containerd-2', 'podman', 'crane', 'oras'],
+};
+
+function afterFindings(result: ClientResult, findings: readonly Finding[]): ClientResult {
+  const fatal = findings.find(({ id, client }) => client === result.title && (FATAL.has(id) || FATAL_OF[id]?.includes(result.id) === true));
+  return fatal === undefined || result.outcome !== 'pulls' ? result : { ...result, outcome: 'fails' };
+}
+
+/** An exchange's end in a few characters. */
+export function statusOf(exchange: Exchange): string {
+  return exchange.kind === 'failure' ? exchange.message : String(exchange.status);
+}
+
+/** A digest as people write it in passing. */
+export function short(digest: string): string {
+  return digest.replace(/^(sha\d+:[0-9a-f]{12})[0-9a-f]*$/, '$1');
+}

@@ -1,0 +1,139 @@
+/** What is right or wrong about manifest answers whoever asks: HEAD against GET, conditions, lifetimes, and what does not exist. */
+import { randomUUID } from 'node:crypto';
+import type { Client } from './clients.ts';
+import { short, statusOf } from './examine-clients.ts';
+import type { Answer } from './exchange.ts';
+import type { Finding, FindingId } from './findings.ts';
+import { errorsOf, headersOf, type ImageName, parseJson, type Session } from './session.ts';
+
+/** Longest lifetime of a 404 and of a tag that raises no finding, in seconds. */
+const MISS_MAX = 60;
+const TAG_MAX = 3_600;
+/** Shortest lifetime of what never changes. */
+const DIGEST_MIN = 86_400;
+
+// What HEAD and GET must agree in; a cache adds headers of its own to the rest.
+const SAME_ON_HEAD = ['content-length', 'content-type', 'docker-content-digest', 'etag', 'vary', 'cache-control'] as const;
+
+/** Asks for the tag and its digest as one modern client in several ways. */
+export async function examineManifests(session: Session, image: ImageName, client: Client): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  const add = (id: FindingId, seen: string): void => void findings.push({ id, seen });
+  const path = `/v2/${image.name}/manifests/${image.tag}`;
+  // Without gzip on either: the two are compared header by header.
+  const headers = headersOf(client, client.accept, 'HEAD');
+  const head = await session.ask('HEAD', path, headers);
+  const get = await session.ask('GET', path, headers);
+  const again = await session.ask('GET', path, headers);
+  if (head.kind === 'failure' || get.kind === 'failure') return findings;
+  if (head.status !== get.status) add('head-differs', `by tag: HEAD ${String(head.status)}, GET ${String(get.status)}`);
+  if (get.status !== 200) return findings;
+  if (head.status === 200) for (const seen of differencesOf(head, get)) add('head-differs', `by tag: ${seen}`);
+  const etag = get.headers.etag;
+  if (
+    etag !== undefined &&
+    again.kind === 'answer' &&
+    again.headers.etag !== etag &&
+    again.headers['docker-content-digest'] === get.headers['docker-content-digest']
+  ) {
+    add('etag-unstable', `by tag: ${etag}, then ${again.headers.etag ?? 'none'}`);
+  }
+  if (etag !== undefined) {
+    const conditional = await session.ask('GET', path, { ...headers, 'if-none-match': etag });
+    if (conditional.kind === 'answer' && conditional.status === 200 && conditional.headers.etag === etag)
+      add('condition-ignored', `by tag, If-None-Match: ${etag}: 200`);
+  }
+  const tagAge = lifetimeOf(get);
+  if (tagAge !== undefined && tagAge > TAG_MAX) add('tag-cached-long', `Cache-Control: ${get.headers['cache-control'] ?? ''}`);
+
+  const digest = get.headers['docker-content-digest'];
+  if (digest !== undefined) {
+    const byDigest = await session.ask('GET', `/v2/${image.name}/manifests/${digest}`, headers);
+    if (byDigest.kind === 'answer' && byDigest.status === 200 && (lifetimeOf(byDigest) ?? 0) < DIGEST_MIN) {
+      add('digest-uncached', `manifests/${short(digest)}: Cache-Control: ${byDigest.headers['cache-control'] ?? 'none'}`);
+    }
+  }
+  return findings;
+}
+
+/** Asks for what does not exist. */
+export async function examineMisses(session: Session, image: ImageName, client: Client): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  const add = (id: FindingId, seen: string): void => void findings.push({ id, seen });
+  const nobody = randomUUID();
+  const nothing = `sha256:${nobody.replaceAll('-', '').repeat(2)}`;
+  const misses = [
+    ['a tag', `/v2/${image.name}/manifests/doctor-${nobody}`],
+    ['a digest', `/v2/${image.name}/manifests/${nothing}`],
+    ['a blob', `/v2/${image.name}/blobs/${nothing}`],
+    ['a repository', `/v2/doctor/${nobody}/tags/list`],
+  ] as const;
+  for (const [what, path] of misses) {
+    const answer = await session.ask('GET', path, headersOf(client, path.includes('/manifests/') ? client.accept : [], 'GET'));
+    if (answer.kind === 'failure') add('unreachable', `${what} that does not exist: ${answer.message}`);
+    else judgeMiss(answer, what, session.authorized, add);
+  }
+  const malformed = await session.ask('GET', `/v2/${image.name}/manifests/sha256:doctor`, headersOf(client, client.accept, 'GET'));
+  if (malformed.kind === 'answer' && malformed.status >= 500) add('bad-digest-5xx', `GET manifests/sha256:doctor: ${String(malformed.status)}`);
+  const v1 = await session.ask('GET', `/v1/repositories/${image.name}/images`, { 'user-agent': 'docker/1.6.2 go/go1.4.3 os/linux arch/amd64' });
+  if (v1.kind === 'answer' && v1.status !== 404 && v1.status !== 400)
+    add('v1-answers', `GET /v1/repositories/${image.name}/images: ${String(v1.status)}`);
+  return findings;
+}
+
+function judgeMiss(answer: Answer, what: string, authorized: boolean, add: (id: FindingId, seen: string) => void): void {
+  const where = `${what} that does not exist: ${String(answer.status)}`;
+  // A protected registry may hide what is not there behind the same answer as what is not for us.
+  const hidden = authorized && (answer.status === 401 || answer.status === 403);
+  if (answer.status >= 500) add('server-error', where);
+  else if (answer.status !== 404 && !hidden) add('missing-not-404', where);
+  if (answer.status >= 400 && answer.status < 500 && errorsOf(answer.body).length === 0) {
+    add('error-body', `${where}, ${answer.headers['content-type'] ?? 'no Content-Type'}`);
+  }
+  const lifetime = Math.max(lifetimeOf(answer) ?? 0, Number(answer.headers.age ?? 0));
+  if (answer.status === 404 && lifetime > MISS_MAX)
+    add('missing-cached', `${where}, Cache-Control: ${answer.headers['cache-control'] ?? 'none'}, Age: ${answer.headers.age ?? 'none'}`);
+}
+
+/** Asks for lists. */
+export async function examineLists(session: Session, image: ImageName, digest: string | undefined): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  const all = await session.ask('GET', `/v2/${image.name}/tags/list`);
+  const tags = all.kind === 'answer' ? tagsOf(all) : [];
+  if (tags.some((tag, index) => index > 0 && (tags[index - 1] ?? '') > tag))
+    findings.push({ id: 'tags-unsorted', seen: `${tags.slice(0, 4).join(', ')} …` });
+  if (tags.length > 1) {
+    const one = await session.ask('GET', `/v2/${image.name}/tags/list?n=1`);
+    const count = one.kind === 'answer' ? tagsOf(one).length : 1;
+    if (count > 1) findings.push({ id: 'tags-unpaged', seen: `n=1 gives ${String(count)} tags` });
+  }
+  if (digest !== undefined) {
+    const referrers = await session.ask('GET', `/v2/${image.name}/referrers/${digest}`);
+    if (referrers.kind === 'failure' || referrers.status !== 200)
+      findings.push({ id: 'referrers-missing', seen: `GET referrers/${short(digest)}: ${statusOf(referrers)}` });
+  }
+  return findings;
+}
+
+/** The tags of a tag list's answer; empty if it is none. */
+export function tagsOf(answer: Answer): readonly string[] {
+  const value = parseJson(answer.body);
+  const tags = typeof value === 'object' && value !== null ? (value as { tags?: unknown }).tags : undefined;
+  return Array.isArray(tags) ? tags.filter((tag) => typeof tag === 'string') : [];
+}
+
+/** Where HEAD and GET tell different things, in words. */
+export function differencesOf(head: Answer, get: Answer): readonly string[] {
+  return SAME_ON_HEAD.filter(
+    (name) => head.headers[name] !== get.headers[name] && !(name === 'content-length' && head.headers[name] === undefined),
+  ).map((name) => `${name}: HEAD ${head.headers[name] ?? 'none'}, GET ${get.headers[name] ?? 'none'}`);
+}
+
+/** How long a shared cache may keep an answer, in seconds; undefined if the answer does not say. */
+export function lifetimeOf({ headers }: Answer): number | undefined {
+  const control = headers['cdn-cache-control'] ?? headers['cache-control'];
+  if (control === undefined) return undefined;
+  if (/\bno-(?:store|cache)\b|\bprivate\b/i.test(control)) return 0;
+  const age = /\bs-maxage=(\d+)/i.exec(control) ?? /\bmax-age=(\d+)/i.exec(control);
+  return age === null ? undefined : Number(age[1]);
+}

@@ -1,0 +1,98 @@
+/** One HTTP exchange, exactly as asked: no header of our own, no redirect followed, nothing decoded. `fetch` would do all three. */
+import { type IncomingHttpHeaders, request as requestHttp } from 'node:http';
+import { request as requestHttps } from 'node:https';
+
+/** What to ask. Headers with several lines are arrays. */
+export interface Question {
+  readonly method: 'GET' | 'HEAD';
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string | readonly string[]>>;
+}
+
+/** What came back, or why nothing did. */
+export type Exchange =
+  | {
+      readonly kind: 'answer';
+      readonly question: Question;
+      readonly status: number;
+      /** Names in lower case; of a header that came more than once, the lines joined by `, `. */
+      readonly headers: Readonly<Record<string, string>>;
+      /** As on the wire; at most {@link BODY_MAX} bytes. */
+      readonly body: Uint8Array;
+      /** The body ended before its `Content-Length`, or was longer than we read. */
+      readonly cut: boolean;
+    }
+  | { readonly kind: 'failure'; readonly question: Question; readonly message: string };
+
+/** An exchange that brought an answer. */
+export type Answer = Extract<Exchange, { kind: 'answer' }>;
+
+/** Longest body that is read, in bytes: manifests have at most 4 MiB, and of a layer a part tells enough. */
+export const BODY_MAX = 8 * 1024 * 1024;
+
+/** How to ask. */
+export interface AskOptions {
+  readonly timeoutMs: number;
+  /** Accept any certificate. */
+  readonly insecure: boolean;
+}
+
+/** Asks. Never rejects: a failure is an observation too. */
+export function ask(question: Question, options: AskOptions): Promise<Exchange> {
+  return new Promise((resolve) => {
+    const send = question.url.protocol === 'https:' ? requestHttps : requestHttp;
+    const fail = (error: Error): void => resolve({ kind: 'failure', question, message: messageOf(error) });
+    const request = send(
+      question.url,
+      {
+        method: question.method,
+        // Old engines say so, and it keeps one answer's faults (a body too long or too short) out of the next.
+        agent: false,
+        headers: { ...mutable(question.headers), connection: 'close' },
+        rejectUnauthorized: !options.insecure,
+        timeout: options.timeoutMs,
+      },
+      (response) => {
+        const chunks: Buffer[] = [];
+        let length = 0;
+        const done = (cut: boolean): void =>
+          resolve({
+            kind: 'answer',
+            question,
+            status: response.statusCode ?? 0,
+            headers: flat(response.headers),
+            body: new Uint8Array(Buffer.concat(chunks)),
+            cut,
+          });
+        response.on('data', (chunk: Buffer) => {
+          chunks.push(chunk);
+          length += chunk.length;
+          if (length > BODY_MAX) {
+            response.destroy();
+            done(true);
+          }
+        });
+        response.on('end', () => done(false));
+        response.on('error', () => done(true));
+        response.on('aborted', () => done(true));
+      },
+    );
+    request.on('timeout', () => request.destroy(new Error(`no answer for ${String(options.timeoutMs / 1000)} s`)));
+    request.on('error', fail);
+    request.end();
+  });
+}
+
+/** A network failure in words: an error of `node:net` for several addresses has none of its own. */
+export function messageOf(error: Error): string {
+  if (error instanceof AggregateError) return error.errors.map((one: unknown) => (one instanceof Error ? one.message : String(one))).join('; ');
+  return error.message;
+}
+
+function flat(headers: IncomingHttpHeaders): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : (value ?? '')]));
+}
+
+function mutable(headers: Question['headers']): Record<string, string | string[]> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, typeof value === 'string' ? value : [...value]]));
+}

@@ -1,0 +1,131 @@
+/** Asking one registry as many clients: authentication once, then every request with the headers of whoever is played. */
+import type { RepositoryName, Tag } from '../../registry/name.ts';
+import type { Client } from './clients.ts';
+import { type Answer, ask, type AskOptions, type Exchange } from './exchange.ts';
+import type { Finding } from './findings.ts';
+
+/** How to ask; `credentials` are for Basic, or for the token service. */
+export interface SessionOptions extends AskOptions {
+  readonly credentials?: { readonly username: string; readonly password: string };
+}
+
+/** What is pulled. */
+export interface ImageName {
+  readonly name: RepositoryName;
+  readonly tag: Tag;
+}
+
+/** A registry that answers, and how to ask it. */
+export interface Session {
+  readonly base: URL;
+  /** Whether requests carry `Authorization`. */
+  readonly authorized: boolean;
+  /** Asks for a path below the registry's root, or for any URL (without credentials if that is on another host). */
+  ask(method: 'GET' | 'HEAD', target: string | URL, headers?: Readonly<Record<string, string | readonly string[]>>): Promise<Exchange>;
+}
+
+/** The headers that a client sends with every request. Go's transport asks for gzip on GET; engines and skopeo share it. */
+export function headersOf(
+  client: Pick<Client, 'userAgent'>,
+  accept: readonly string[],
+  method: 'GET' | 'HEAD',
+): Record<string, string | readonly string[]> {
+  return {
+    ...(client.userAgent === undefined ? {} : { 'user-agent': client.userAgent }),
+    ...(accept.length === 0 ? {} : { accept }),
+    ...(method === 'GET' ? { 'accept-encoding': 'gzip' } : {}),
+  };
+}
+
+/** Goes to `/v2/` as an engine does, logs in if asked to, and gives the session; null if there is nothing to talk to. */
+export async function openSession(
+  base: URL,
+  scope: string | undefined,
+  options: SessionOptions,
+): Promise<{ readonly session: Session | null; readonly findings: readonly Finding[]; readonly ping: Exchange }> {
+  const findings: Finding[] = [];
+  const ping = await ask({ method: 'GET', url: new URL('/v2/', base), headers: { 'accept-encoding': 'gzip' } }, options);
+  if (ping.kind === 'failure') return { session: null, findings: [{ id: 'unreachable', seen: ping.message }], ping };
+  if (ping.status !== 200 && ping.status !== 401) {
+    const to = ping.headers.location === undefined ? '' : ` to ${ping.headers.location}`;
+    return { session: null, findings: [{ id: 'ping-status', seen: `GET /v2/: ${String(ping.status)}${to}` }], ping };
+  }
+  if (ping.headers['docker-distribution-api-version']?.includes('registry/2.0') !== true) {
+    findings.push({
+      id: 'api-version-missing',
+      seen: `GET /v2/: ${String(ping.status)}, ${ping.headers['docker-distribution-api-version'] ?? 'no such header'}`,
+    });
+  }
+  if (ping.status === 200) return { session: sessionOf(base, undefined, options), findings, ping };
+  if (!hasErrors(ping.body)) findings.push({ id: 'error-body', seen: 'GET /v2/: 401' });
+  const login = await logIn(ping, scope, options);
+  if (login.finding !== undefined) findings.push(login.finding);
+  if (login.authorization === undefined) return { session: null, findings, ping };
+  return { session: sessionOf(base, login.authorization, options), findings, ping };
+}
+
+/** Whether a body is the OCI error envelope with at least one error. */
+export function hasErrors(body: Uint8Array): boolean {
+  return errorsOf(body).length > 0;
+}
+
+/** The errors of an OCI error body; empty if it is none. */
+export function errorsOf(body: Uint8Array): readonly { readonly code: string; readonly message: string }[] {
+  const value = parseJson(body);
+  const errors = typeof value === 'object' && value !== null ? (value as { errors?: unknown }).errors : undefined;
+  if (!Array.isArray(errors)) return [];
+  return (errors as unknown[]).flatMap((error) => {
+    const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
+    return typeof code === 'string' ? [{ code, message: typeof message === 'string' ? message : '' }] : [];
+  });
+}
+
+/** JSON, or undefined. */
+export function parseJson(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(body));
+  } catch {
+    return undefined;
+  }
+}
+
+function sessionOf(base: URL, authorization: string | undefined, options: AskOptions): Session {
+  return {
+    base,
+    authorized: authorization !== undefined,
+    ask: (method, target, headers = {}) => {
+      const url = typeof target === 'string' ? new URL(target, base) : target;
+      const own = authorization !== undefined && url.host === base.host && url.protocol === base.protocol;
+      return ask({ method, url, headers: own ? { ...headers, authorization } : headers }, options);
+    },
+  };
+}
+
+async function logIn(
+  ping: Answer,
+  scope: string | undefined,
+  options: SessionOptions,
+): Promise<{ readonly authorization?: string; readonly finding?: Finding }> {
+  const challenge = ping.headers['www-authenticate'] ?? '';
+  const { credentials } = options;
+  const basic = credentials === undefined ? undefined : `Basic ${Buffer.from(`${credentials.username}:${credentials.password}`).toString('base64')}`;
+  if (/\bbasic\b/i.test(challenge) && !/\bbearer\b/i.test(challenge)) {
+    return basic === undefined ? { finding: { id: 'login-needed', seen: `WWW-Authenticate: ${challenge}` } } : { authorization: basic };
+  }
+  const parameters = new Map([...challenge.matchAll(/([a-z]+)="([^"]*)"/gi)].map((match) => [match[1]?.toLowerCase() ?? '', match[2] ?? '']));
+  const realm = parameters.get('realm');
+  if (!/\bbearer\b/i.test(challenge) || realm === undefined || !URL.canParse(realm)) {
+    return { finding: { id: 'challenge-missing', seen: `WWW-Authenticate: ${challenge === '' ? 'none' : challenge}` } };
+  }
+  const url = new URL(realm);
+  const service = parameters.get('service');
+  if (service !== undefined) url.searchParams.set('service', service);
+  if (scope !== undefined) url.searchParams.set('scope', scope);
+  const answer = await ask({ method: 'GET', url, headers: basic === undefined ? {} : { authorization: basic } }, options);
+  if (answer.kind === 'failure') return { finding: { id: 'unreachable', seen: `token service ${realm}: ${answer.message}` } };
+  if (answer.status !== 200) return { finding: { id: 'login-needed', seen: `token service ${realm}: ${String(answer.status)}` } };
+  const value = (parseJson(answer.body) ?? {}) as { token?: unknown; access_token?: unknown };
+  if (typeof value.token === 'string') return { authorization: `Bearer ${value.token}` };
+  if (typeof value.access_token !== 'string') return { finding: { id: 'token-missing', seen: `${realm} gives no token` } };
+  return { authorization: `Bearer ${value.access_token}`, finding: { id: 'token-missing', seen: `${realm} gives only access_token` } };
+}
