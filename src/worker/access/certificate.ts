@@ -1,0 +1,105 @@
+import { AccessConfigError, fields, optionalText } from './config-reading.ts';
+
+/** Which client certificates are meant; all that is given must fit. */
+export interface CertificateRule {
+  /** SHA-256 of the certificate in lower-case hex. */
+  readonly fingerprint?: string;
+  readonly subject?: readonly NamePart[];
+  readonly issuer?: readonly NamePart[];
+}
+
+/** One attribute of a distinguished name; `*` in a pattern's value stands for any characters. */
+export interface NamePart {
+  /** In upper case, e.g. `CN`. */
+  readonly type: string;
+  readonly value: string;
+}
+
+/** What the edge says of the certificate a client came with (`request.cf.tlsClientAuth`): the part that is looked at. */
+export interface ClientCertificate {
+  readonly certPresented: string;
+  readonly certVerified: string;
+  readonly certRevoked: string;
+  readonly certFingerprintSHA256: string;
+  readonly certSubjectDNRFC2253: string;
+  readonly certIssuerDNRFC2253: string;
+}
+
+/** Reads `{fingerprint?, subject?, issuer?}`. Throws {@link AccessConfigError}; a rule without any would fit every certificate. */
+export function parseCertificateRule(value: unknown, where: string): CertificateRule {
+  const row = fields(value, where, ['fingerprint', 'subject', 'issuer']);
+  const given = optionalText(row.fingerprint, `${where}.fingerprint`)?.replaceAll(':', '').toLowerCase();
+  if (given !== undefined && !/^[0-9a-f]{64}$/.test(given)) throw new AccessConfigError(`${where}.fingerprint must be a SHA-256: 64 hex digits.`);
+  const subject = namePattern(row.subject, `${where}.subject`);
+  const issuer = namePattern(row.issuer, `${where}.issuer`);
+  if (given === undefined && subject === undefined && issuer === undefined)
+    throw new AccessConfigError(`${where} must have a fingerprint, a subject or an issuer.`);
+  return { ...(given !== undefined && { fingerprint: given }), ...(subject && { subject }), ...(issuer && { issuer }) };
+}
+
+/** Whether the edge vouches for the certificate at all: its chain ends at a CA that the zone trusts, and it is not revoked. */
+export function isTrusted(certificate: ClientCertificate): boolean {
+  return certificate.certPresented === '1' && certificate.certVerified === 'SUCCESS' && certificate.certRevoked !== '1';
+}
+
+/** Whether a trusted certificate is the one that the rule means. */
+export function fits(rule: CertificateRule, certificate: ClientCertificate): boolean {
+  if (!isTrusted(certificate)) return false;
+  if (rule.fingerprint !== undefined && rule.fingerprint !== certificate.certFingerprintSHA256.toLowerCase()) return false;
+  if (rule.subject !== undefined && !hasAll(rule.subject, certificate.certSubjectDNRFC2253)) return false;
+  return rule.issuer === undefined || hasAll(rule.issuer, certificate.certIssuerDNRFC2253);
+}
+
+/**
+ * Reads a distinguished name as RFC 2253 (section 2) writes it: attributes with `,` between them (`+` within one component), `\` before what would end a value.
+ * null if a component has no `=`. Read apart rather than matched as text, so that a value with a comma in it cannot pass for an attribute.
+ */
+export function parseDistinguishedName(name: string): readonly NamePart[] | null {
+  const parts: NamePart[] = [];
+  for (const component of name.match(/(?:\\[\s\S]|[^,+\\])+/g) ?? []) {
+    const equals = component.indexOf('=');
+    if (equals <= 0) return null;
+    parts.push({ type: component.slice(0, equals).trim().toUpperCase(), value: unescape(component.slice(equals + 1).trim()) });
+  }
+  return parts;
+}
+
+function namePattern(value: unknown, where: string): readonly NamePart[] | undefined {
+  const pattern = optionalText(value, where);
+  if (pattern === undefined) return undefined;
+  const parts = parseDistinguishedName(pattern);
+  if (parts === null || parts.length === 0)
+    throw new AccessConfigError(`${where} must be attributes of a distinguished name, such as "OU=team-a,O=Example" ("*" for any characters).`);
+  if (parts.every((part) => /^\**$/.test(part.value)))
+    throw new AccessConfigError(`${where} fits every certificate. Give at least one attribute a value.`);
+  return parts;
+}
+
+function hasAll(pattern: readonly NamePart[], name: string): boolean {
+  const parts = parseDistinguishedName(name);
+  return parts !== null && pattern.every((wanted) => parts.some((part) => part.type === wanted.type && matches(wanted.value, part.value)));
+}
+
+function matches(pattern: string, value: string): boolean {
+  const [head = '', ...tail] = pattern.split('*');
+  if (tail.length === 0) return pattern === value;
+  const last = tail.pop() ?? '';
+  if (!value.startsWith(head) || value.length < head.length + last.length || !value.endsWith(last)) return false;
+  let at = head.length;
+  for (const middle of tail) {
+    const found = value.indexOf(middle, at);
+    if (found < 0) return false;
+    at = found + middle.length;
+  }
+  return at <= value.length - last.length;
+}
+
+function unescape(value: string): string {
+  const bytes: number[] = [];
+  const encoder = new TextEncoder();
+  for (const [piece] of value.matchAll(/\\[0-9a-fA-F]{2}|\\[\s\S]|[^\\]+/g)) {
+    if (/^\\[0-9a-fA-F]{2}$/.test(piece)) bytes.push(parseInt(piece.slice(1), 16));
+    else bytes.push(...encoder.encode(piece.startsWith('\\') ? piece.slice(1) : piece));
+  }
+  return new TextDecoder().decode(new Uint8Array(bytes));
+}

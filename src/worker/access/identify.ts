@@ -1,0 +1,91 @@
+import { parseRepositoryName } from '../../registry/name.ts';
+import { realmOf, type RealmName } from '../../registry/realms.ts';
+import type { RobotTokenLine } from '../../registry/robot-token.ts';
+import { type Caller, callerWithout, together } from './caller.ts';
+import { type ClientCertificate, fits, isTrusted } from './certificate.ts';
+import { serviceOf } from './challenge.ts';
+import { type Credentials, readCredentials } from './credentials.ts';
+import type { AccessClaim, VerifiedToken } from './jwt.ts';
+import { type AccessPolicy, realmsOfIssuer, usesCertificates } from './policy.ts';
+import { findRobotToken } from './robot-tokens.ts';
+
+/** What `/token` gives to those who have no credentials: it opens what is public, as no token does too, but Docker will not go on without one. */
+export const GUEST_TOKEN = 'anonymous';
+
+/** What a request says about who sends it. */
+export interface Presented {
+  readonly authorization: string | null;
+  /** `request.cf.tlsClientAuth`; null where there is none. */
+  readonly certificate: ClientCertificate | null;
+}
+
+/** Whether anything was presented that could say who it is. */
+export function presentsAnything(policy: AccessPolicy, { authorization, certificate }: Presented): boolean {
+  return readCredentials(authorization).kind !== 'none' || (certificate !== null && usesCertificates(policy) && isTrusted(certificate));
+}
+
+/** Finds out who asks. `origin`: scheme and host that were asked. Throws `KeysUnavailableError` where a token's issuer could not be asked for its keys. */
+export async function identify(policy: AccessPolicy, { authorization, certificate }: Presented, origin: string, now: Date): Promise<Caller> {
+  const byCredentials = await fromCredentials(policy, readCredentials(authorization), origin, now);
+  return certificate === null ? byCredentials : together(byCredentials, fromCertificate(policy, certificate));
+}
+
+async function fromCredentials(policy: AccessPolicy, credentials: Credentials, origin: string, now: Date): Promise<Caller> {
+  switch (credentials.kind) {
+    case 'none':
+      return callerWithout('nobody');
+    case 'unreadable':
+      return callerWithout('refused');
+    case 'basic':
+      return fromRobotToken(policy, findRobotToken(policy.robotTokens, credentials.password, now));
+    case 'bearer': {
+      if (credentials.token === GUEST_TOKEN) return callerWithout('guest');
+      if (!credentials.token.includes('.')) return fromRobotToken(policy, findRobotToken(policy.robotTokens, credentials.token, now));
+      if (policy.issuers.length === 0 && policy.signingKeys === null) return callerWithout('refused');
+      const { verifyToken } = await import('./jwt.ts');
+      const own = policy.signingKeys === null ? null : { pem: policy.signingKeys, audience: serviceOf(policy, origin) };
+      const verified = await verifyToken(credentials.token, { issuers: policy.issuers, own, now });
+      return verified === null ? callerWithout('refused') : fromToken(policy, verified);
+    }
+  }
+}
+
+function fromRobotToken(policy: AccessPolicy, line: RobotTokenLine | null): Caller {
+  if (line === null) return callerWithout('refused');
+  const realms = [...policy.protectedRealms].filter((realm) => line.realms.includes(realm));
+  return { ...callerWithout('nobody'), standing: 'known', name: line.name, realms: new Set(realms), expires: line.expires };
+}
+
+function fromToken(policy: AccessPolicy, { by, subject, access, realms, expires }: VerifiedToken): Caller {
+  const within = by.own ? policy.protectedRealms : realmsOfIssuer(policy, by.issuer);
+  const repositories = access
+    .filter((claim) => claim.type === 'repository' && allows(claim, 'pull'))
+    .filter(({ name }) => isWithin(policy, within, name));
+  const catalogue = access.some((claim) => claim.type === 'registry' && claim.name === 'catalog' && allows(claim, 'list'));
+  const listed = catalogue ? [...within].filter((realm) => !by.own || realms.includes(realm)) : [];
+  return {
+    ...callerWithout('nobody'),
+    standing: 'known',
+    name: subject,
+    repositories: new Set(repositories.map(({ name }) => name)),
+    listed: new Set(listed),
+    expires,
+  };
+}
+
+function fromCertificate(policy: AccessPolicy, certificate: ClientCertificate): Caller {
+  const realms = policy.readers.filter(({ certificates }) => certificates.some((rule) => fits(rule, certificate))).map(({ realm }) => realm);
+  // A certificate that no rule means says nothing: it may be for something else behind the same host.
+  return realms.length === 0
+    ? callerWithout('nobody')
+    : { ...callerWithout('nobody'), standing: 'known', name: certificate.certSubjectDNRFC2253, realms: new Set(realms) };
+}
+
+function allows({ actions }: AccessClaim, action: string): boolean {
+  return actions.includes(action) || actions.includes('*');
+}
+
+function isWithin(policy: AccessPolicy, realms: ReadonlySet<RealmName>, text: string): boolean {
+  const name = parseRepositoryName(text);
+  return name !== null && realms.has(realmOf(policy.realms, name));
+}

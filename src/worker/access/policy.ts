@@ -1,0 +1,135 @@
+import type { RobotTokenLine } from '../../registry/robot-token.ts';
+import { parseRobotTokenLines } from '../../registry/robot-token.ts';
+import { parseRealmTable, PUBLIC_REALM, type RealmName, type RealmTable } from '../../registry/realms.ts';
+import { type CertificateRule, parseCertificateRule } from './certificate.ts';
+import { AccessConfigError, fields, optionalText, textList } from './config-reading.ts';
+import { type JwtIssuer, parseIssuer } from './issuer.ts';
+
+/**
+ * What `GET /v2/` says to a caller without credentials, where a realm is protected.
+ *
+ * - `bearer`: 401 with a Bearer challenge. Every client can go on, with credentials or without: those without get a token that opens what is public.
+ * - `basic`: 401 with a Basic challenge. Docker engines without credentials stop there ("no basic auth credentials"), public images included: for registries where everything is protected.
+ * - `none`: 200. Docker, podman and skopeo never send credentials then; containerd and others that read later challenges do.
+ */
+export type LoginChallenge = 'bearer' | 'basic' | 'none';
+
+/** Who may read one protected realm, beside the holders of its robot tokens. */
+export interface RealmReaders {
+  readonly realm: RealmName;
+  /** Names of {@link AccessPolicy.issuers}. */
+  readonly issuers: readonly string[];
+  readonly certificates: readonly CertificateRule[];
+}
+
+/** Everything that decides who may read what: the tables `REALMS` and `ACCESS` and the secrets, read. */
+export interface AccessPolicy {
+  readonly realms: RealmTable;
+  /** Realms of the table other than the public one. */
+  readonly protectedRealms: ReadonlySet<RealmName>;
+  readonly login: LoginChallenge;
+  /** Name of this registry in challenges and audiences; null for the host that is asked. */
+  readonly service: string | null;
+  /** Address of somebody else's token server; null for the built-in `/token`. */
+  readonly authority: string | null;
+  readonly issuers: readonly JwtIssuer[];
+  readonly readers: readonly RealmReaders[];
+  readonly robotTokens: readonly RobotTokenLine[];
+  /** PKCS#8 PEM of ES256 keys: the first signs the tokens of `/token`, all verify; null: `/token` gives back the robot token itself. */
+  readonly signingKeys: string | null;
+}
+
+/** What is read from the environment. Values as Wrangler gives them: `vars` may be JSON or text. */
+export interface AccessSource {
+  readonly realms?: unknown;
+  readonly access?: unknown;
+  /** The secrets `TOKENS` and `TOKENS_…`, by name. */
+  readonly tokens?: Readonly<Record<string, string>>;
+  readonly signingKeys?: string | undefined;
+}
+
+const LOGINS = ['bearer', 'basic', 'none'] as const satisfies readonly LoginChallenge[];
+
+/** Reads tables and secrets. Throws {@link AccessConfigError}, `RealmTableError` or `RobotTokenError`: rules that are half understood would open what was meant closed. */
+export function parseAccess(source: AccessSource): AccessPolicy {
+  const realms = parseRealmTable(source.realms);
+  const protectedRealms = new Set(realms.map(({ realm }) => realm).filter((realm) => realm !== PUBLIC_REALM));
+  const access = fields(json(source.access), 'ACCESS', ['login', 'service', 'authority', 'issuers', 'realms']);
+  const login = optionalText(access.login, 'ACCESS.login') ?? 'bearer';
+  const known = LOGINS.find((value) => value === login);
+  if (known === undefined) throw new AccessConfigError(`ACCESS.login must be one of ${LOGINS.join(', ')}.`);
+  const service = optionalText(access.service, 'ACCESS.service') ?? null;
+  if (service !== null && !/^[\x21\x23-\x5b\x5d-\x7e]+$/.test(service)) {
+    throw new AccessConfigError('ACCESS.service must be printable characters without spaces, quotes and backslashes, such as a host name.');
+  }
+  const issuers = Object.entries(fields(access.issuers ?? {}, 'ACCESS.issuers')).map(([name, value]) => parseIssuer(name, value));
+  const twice = issuers.find((one, index) => issuers.findIndex(({ issuer }) => issuer === one.issuer) !== index);
+  if (twice !== undefined) throw new AccessConfigError(`ACCESS.issuers has the issuer "${twice.issuer}" twice. Give one entry all its keys.`);
+  const readers = Object.entries(fields(access.realms ?? {}, 'ACCESS.realms')).map(([text, value]): RealmReaders => {
+    const where = `ACCESS.realms.${text}`;
+    const realm = [...protectedRealms].find((name) => name === text);
+    if (realm === undefined)
+      throw new AccessConfigError(`${where} names a realm that REALMS does not protect. Add a rule for it there, or take it out here.`);
+    const row = fields(value, where, ['issuers', 'certificates']);
+    const names = textList(row.issuers ?? [], `${where}.issuers`);
+    const stranger = names.find((name) => !issuers.some((issuer) => issuer.name === name));
+    if (stranger !== undefined) throw new AccessConfigError(`${where}.issuers names "${stranger}", which is not in ACCESS.issuers.`);
+    const certificates: unknown = row.certificates ?? [];
+    if (!Array.isArray(certificates)) throw new AccessConfigError(`${where}.certificates must be an array.`);
+    return {
+      realm,
+      issuers: names,
+      certificates: certificates.map((rule: unknown, index) => parseCertificateRule(rule, `${where}.certificates[${String(index)}]`)),
+    };
+  });
+  return {
+    realms,
+    protectedRealms,
+    login: known,
+    service,
+    authority: authority(access.authority),
+    issuers,
+    readers,
+    robotTokens: Object.entries(source.tokens ?? {}).flatMap(([name, text]) => parseRobotTokenLines(text, name)),
+    signingKeys: signingKeys(source.signingKeys),
+  };
+}
+
+/** The realms that an issuer's tokens may open. */
+export function realmsOfIssuer(policy: AccessPolicy, name: string): ReadonlySet<RealmName> {
+  return new Set(policy.readers.filter(({ issuers }) => issuers.includes(name)).map(({ realm }) => realm));
+}
+
+/** Whether a certificate could open anything: then answers that depend on the caller depend on more than headers. */
+export function usesCertificates(policy: AccessPolicy): boolean {
+  return policy.readers.some(({ certificates }) => certificates.length > 0);
+}
+
+function json(value: unknown): unknown {
+  if (value === undefined || value === '') return {};
+  if (typeof value !== 'string') return value;
+  try {
+    return JSON.parse(value);
+  } catch (cause) {
+    throw new AccessConfigError('ACCESS is not JSON.', { cause });
+  }
+}
+
+function authority(value: unknown): string | null {
+  const text = optionalText(value, 'ACCESS.authority');
+  if (text === undefined) return null;
+  if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol) || text.includes('"')) {
+    throw new AccessConfigError('ACCESS.authority must be the address of a token server, such as "https://auth.example.com/token".');
+  }
+  return text;
+}
+
+function signingKeys(text: string | undefined): string | null {
+  if (text === undefined || text.trim() === '') return null;
+  if (!text.includes('-----BEGIN PRIVATE KEY-----')) {
+    throw new AccessConfigError(
+      'The secret TOKEN_SIGNING_KEY must be a PKCS#8 PEM ("BEGIN PRIVATE KEY") of a P-256 key. `gantry token key` makes one.',
+    );
+  }
+  return text;
+}
