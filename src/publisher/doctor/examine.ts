@@ -1,13 +1,12 @@
 /** The whole examination of an edge, from the handshake to the last header. */
 import { parseRepositoryName, parseTag } from '../../registry/name.ts';
 import { isListForm } from '../../registry/media-type.ts';
-import { readLinks } from '../gc/links.ts';
+import { formOfContent, readLinks } from '../gc/links.ts';
 import { type Client, CLIENTS } from './clients.ts';
 import { blobsToAsk, examineBlobs } from './examine-blobs.ts';
 import { type ClientResult, examineClients } from './examine-clients.ts';
 import { examineLists, examineManifests, examineMisses, tagsOf } from './examine-manifests.ts';
 import type { Finding } from './findings.ts';
-import { formOfContent } from './manifest-answer.ts';
 import { headersOf, type ImageName, openSession, parseJson, type Session, type SessionOptions } from './session.ts';
 import { examineTls, type TlsExamined } from './tls.ts';
 

@@ -4,7 +4,7 @@ import { brotliDecompressSync, gunzipSync, inflateSync, zstdDecompressSync } fro
 import { parseDigest, type Digest } from '../../registry/digest.ts';
 import { type Form, formOfMediaType } from '../../registry/media-type.ts';
 import { SignatureError, verifyDocument } from '../../manifest/jws.ts';
-import { readLinks } from '../gc/links.ts';
+import { formOfContent } from '../gc/links.ts';
 import type { Answer } from './exchange.ts';
 import type { Finding, FindingId } from './findings.ts';
 
@@ -79,17 +79,6 @@ export function sha256(bytes: Uint8Array): Digest {
   const digest = parseDigest(`sha256:${createHash('sha256').update(bytes).digest('hex')}`);
   if (digest === null) throw new TypeError('a sha256 is always a digest');
   return digest;
-}
-
-/** Which form the content is, whatever its header says: a manifest may lack `mediaType`, as OCI ones may. */
-export function formOfContent(bytes: Uint8Array): Form | null {
-  const links = readLinks(bytes);
-  if (links === null) return null;
-  if (links.schemaVersion === 1) return links.layers.length > 0 ? 'docker-schema1' : null;
-  const form = links.mediaType === undefined ? null : formOfMediaType(links.mediaType);
-  if (form !== null) return form;
-  if (links.children.length > 0) return 'oci-index';
-  return links.config === undefined ? null : 'oci-manifest';
 }
 
 function payloadDigest(bytes: Uint8Array, add: (id: FindingId, seen: string) => void): Digest | null {

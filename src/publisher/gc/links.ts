@@ -3,6 +3,7 @@
  */
 import type { Descriptor } from '../../registry/descriptor.ts';
 import { type Digest, parseDigest } from '../../registry/digest.ts';
+import { type Form, formOfMediaType } from '../../registry/media-type.ts';
 
 /** A config or layer that a manifest names. */
 export interface BlobLink {
@@ -22,6 +23,8 @@ export interface ManifestLinks {
   /** Manifests of a list or index. */
   readonly children: readonly Descriptor[];
   readonly config: BlobLink | undefined;
+  /** Tells an artifact's type where `artifactType` does not. */
+  readonly configMediaType: string | undefined;
   /** Layers, in the manifest's order; those of schema 1 too, newest first. */
   readonly layers: readonly BlobLink[];
   /** The manifest that this one refers to (a signature, an attestation …). */
@@ -54,11 +57,27 @@ export function readLinks(bytes: Uint8Array): ManifestLinks | null {
     annotations: isObject(annotations) ? (annotations as Record<string, string>) : undefined,
     children: children.filter((child) => child !== null),
     config: config ?? undefined,
+    configMediaType: isObject(value.config) && typeof value.config.mediaType === 'string' ? value.config.mediaType : undefined,
     layers: [...layers, ...old].filter((layer) => layer !== null),
     subject: subject?.digest,
     schemaVersion: typeof schemaVersion === 'number' ? schemaVersion : undefined,
     unreadable,
   };
+}
+
+/** Which form the content is, whatever its header says: a manifest may lack `mediaType`, as OCI ones may. */
+export function formOfContent(bytes: Uint8Array): Form | null {
+  const links = readLinks(bytes);
+  return links === null ? null : formOfLinks(links);
+}
+
+/** The same, of links that were read. */
+export function formOfLinks(links: ManifestLinks): Form | null {
+  if (links.schemaVersion === 1) return links.layers.length > 0 ? 'docker-schema1' : null;
+  const form = links.mediaType === undefined ? null : formOfMediaType(links.mediaType);
+  if (form !== null) return form;
+  if (links.children.length > 0) return 'oci-index';
+  return links.config === undefined ? null : 'oci-manifest';
 }
 
 /** The config and layers, each digest once. */

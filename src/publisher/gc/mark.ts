@@ -112,14 +112,16 @@ function add(amount: Amount, object: ListedObject): Amount {
   return { objects: amount.objects + 1, bytes: amount.bytes + object.size };
 }
 
-interface Live {
+/** What a repository needs. */
+export interface Live {
   readonly manifests: ReadonlySet<Digest>;
   readonly blobs: ReadonlySet<Digest>;
   /** What could not be read, as a sentence's end; then the sets are not complete. */
   readonly unreadable: string | undefined;
 }
 
-function markRepository({ listing, records }: MarkedRepository): Live {
+/** Marks one repository: which of its manifests, and which blobs of its realm, its tags need. */
+export function markRepository({ listing, records }: Pick<MarkedRepository, 'listing' | 'records'>): Live {
   const manifests = new Set<Digest>();
   const blobs = new Set<Digest>();
   let unreadable: string | undefined;

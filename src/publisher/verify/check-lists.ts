@@ -1,0 +1,96 @@
+/** Whether lists say what the bucket holds: pure, over what was read of both. */
+import type { Descriptor } from '../../registry/descriptor.ts';
+import type { Digest } from '../../registry/digest.ts';
+import { compareNames } from '../../registry/name.ts';
+import type { TagRecord } from '../../registry/records.ts';
+import { CorruptListError, decodeListHeader, decodeSortedList, encodeSortedList, FIRST_READ, type ListEntry } from '../../registry/sorted-list.ts';
+import type { ObjectInfo } from '../../registry/store.ts';
+import type { ManifestLinks } from '../gc/links.ts';
+
+// More names than this tell nothing that these do not.
+const NAMES_SHOWN = 5;
+
+/** A list object, read: its entries, or why it cannot be read. */
+export type ListReading = { readonly entries: readonly ListEntry<unknown>[] } | { readonly problem: string };
+
+/** Reads a list object, and sees whether its first line is as a reader of pages needs it. */
+export function readList(info: ObjectInfo, body: Uint8Array): ListReading {
+  try {
+    const entries = decodeSortedList(body);
+    const header = decodeListHeader(body.subarray(0, FIRST_READ), info.metadata);
+    if (header.count !== entries.length)
+      return { problem: `its first line tells of ${String(header.count)} names, it has ${String(entries.length)}` };
+    // Readers cut by byte ranges, so only the very bytes that the writer makes are right.
+    const { body: exact, metadata } = encodeSortedList(entries);
+    const same = Buffer.from(exact).equals(Buffer.from(body)) && Object.entries(metadata).every(([name, value]) => info.metadata[name] === value);
+    return same ? { entries } : { problem: 'its first line, order or layout is not as it must be' };
+  } catch (error) {
+    if (error instanceof CorruptListError) return { problem: error.message };
+    throw error;
+  }
+}
+
+/** What is wrong with a list of names, as a sentence; null if nothing is. */
+export function compareNamesWith(listed: readonly string[], present: readonly string[]): string | null {
+  const [there, here] = [new Set(listed), new Set(present)];
+  const lacking = present.filter((name) => !there.has(name)).sort(compareNames);
+  const tooMany = listed.filter((name) => !here.has(name)).sort(compareNames);
+  const parts = [
+    ...(lacking.length === 0 ? [] : [`lacks ${some(lacking)}`]),
+    ...(tooMany.length === 0 ? [] : [`names ${some(tooMany)}, which is not there`]),
+  ];
+  return parts.length === 0 ? null : parts.join(' and ');
+}
+
+/** What a tag list says wrongly of a tag; null if nothing is. Only what the tag object itself tells is compared. */
+export function compareDetail(detail: unknown, record: TagRecord): string | null {
+  const { updated, published, derived } = (detail ?? {}) as { updated?: unknown; published?: unknown; derived?: unknown };
+  if (updated !== record.updated) return `says that it was moved at ${JSON.stringify(updated)}, it was at ${record.updated}`;
+  for (const [kind, told] of [
+    ['published', published],
+    ['derived', derived],
+  ] as const) {
+    const forms = new Set<unknown>(record.forms.filter(({ source }) => source.kind === kind).map(({ form }) => form));
+    if (!Array.isArray(told) || told.some((form) => !forms.has(form)) || new Set(told).size !== forms.size) {
+      return `says that ${JSON.stringify(told)} are ${kind}, ${JSON.stringify([...forms])} are`;
+    }
+  }
+  return null;
+}
+
+/** A stored manifest, as a referrers record needs it. */
+export interface StoredManifest {
+  readonly links: ManifestLinks;
+  readonly size: number;
+  readonly contentType: string;
+}
+
+/** The descriptor that a referrers record has of a manifest (OCI distribution spec 1.1, "Listing Referrers"). */
+export function descriptorOf(digest: Digest, { links, size, contentType }: StoredManifest, configMediaType: string | undefined): Descriptor {
+  const artifactType = links.artifactType ?? configMediaType;
+  return {
+    mediaType: links.mediaType ?? contentType,
+    digest,
+    size,
+    ...(artifactType === undefined ? {} : { artifactType }),
+    ...(links.annotations === undefined ? {} : { annotations: links.annotations }),
+  };
+}
+
+/** What is wrong with a referrers record, as a sentence; null if nothing is. `expected`: stored manifests with that subject; `stored`: all of the repository. */
+export function compareReferrers(listed: readonly Digest[], expected: ReadonlySet<Digest>, stored: ReadonlySet<Digest>): string | null {
+  const there = new Set(listed);
+  const lacking = [...expected].filter((digest) => !there.has(digest));
+  // What is listed and does not say its subject came by a fallback tag: that is right.
+  const tooMany = listed.filter((digest) => !stored.has(digest));
+  const parts = [
+    ...(lacking.length === 0 ? [] : [`lacks ${some(lacking)}`]),
+    ...(tooMany.length === 0 ? [] : [`names ${some(tooMany)}, which is not there`]),
+  ];
+  return parts.length === 0 ? null : parts.join(' and ');
+}
+
+function some(names: readonly string[]): string {
+  const more = names.length - NAMES_SHOWN;
+  return `${names.slice(0, NAMES_SHOWN).join(', ')}${more > 0 ? ` and ${String(more)} more` : ''}`;
+}

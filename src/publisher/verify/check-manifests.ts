@@ -1,0 +1,79 @@
+/** Whether manifests are what they are said to be: pure, over bytes. */
+import { createHash } from 'node:crypto';
+import { algorithmOf, type Digest, hexOf } from '../../registry/digest.ts';
+import { type Form, FORM_TITLE, MEDIA_TYPE_OF_FORM } from '../../registry/media-type.ts';
+import { SignatureError, verifyDocument } from '../../manifest/jws.ts';
+import { formOfLinks, readLinks } from '../gc/links.ts';
+import type { TagReading } from '../gc/survey.ts';
+import type { FaultKind } from './faults.ts';
+
+/** A fault without its place. */
+export interface Flaw {
+  readonly kind: FaultKind;
+  readonly message: string;
+}
+
+/** Whether some bytes have a digest. */
+export function hasDigest(bytes: Uint8Array, digest: Digest): boolean {
+  return createHash(algorithmOf(digest)).update(bytes).digest('hex') === hexOf(digest);
+}
+
+/** What is wrong with a manifest known by that digest: of its bytes, or of its payload for schema 1. Empty if nothing is. */
+export function checkManifest(bytes: Uint8Array, digest: Digest): readonly Flaw[] {
+  const links = readLinks(bytes);
+  const form = links === null ? null : formOfLinks(links);
+  if (form !== 'docker-schema1') return hasDigest(bytes, digest) ? [] : [{ kind: 'manifest-digest', message: 'its bytes have another digest' }];
+  try {
+    const { payload } = verifyDocument(bytes);
+    return hasDigest(payload, digest) ? [] : [{ kind: 'manifest-digest', message: 'its payload has another digest' }];
+  } catch (error) {
+    if (!(error instanceof SignatureError)) throw error;
+    return [{ kind: 'schema1-signature', message: error.message }];
+  }
+}
+
+/** The content type that a manifest must be stored with: its own `mediaType`, or that of its form where it has none; null if nobody can tell. */
+export function contentTypeOf(bytes: Uint8Array): string | null {
+  const links = readLinks(bytes);
+  if (links === null) return null;
+  const form = formOfLinks(links);
+  if (form === 'docker-schema1') return MEDIA_TYPE_OF_FORM['docker-schema1'];
+  return links.mediaType ?? (form === null ? null : MEDIA_TYPE_OF_FORM[form]);
+}
+
+/** What is wrong with a tag object. */
+export function checkTag(reading: TagReading): readonly Flaw[] {
+  if (reading.kind === 'corrupt') return [{ kind: 'tag-corrupt', message: reading.message }];
+  const flaws: Flaw[] = [];
+  const { record, manifests, trailing } = reading;
+  if (record.forms.length === 0) flaws.push({ kind: 'tag-layout', message: 'it has no form' });
+  if (!record.forms.some(({ source }) => source.kind === 'published')) flaws.push({ kind: 'tag-layout', message: 'nothing of it was published' });
+  if (Number.isNaN(Date.parse(record.updated)))
+    flaws.push({ kind: 'tag-layout', message: `it was updated at ${JSON.stringify(record.updated)}, which is no time` });
+  let end = 0;
+  for (const { offset, length } of [...record.forms].sort((a, b) => a.offset - b.offset)) {
+    if (offset !== end) flaws.push({ kind: 'tag-layout', message: `a form begins at byte ${String(offset)}, the one before ends at ${String(end)}` });
+    end = offset + length;
+  }
+  if (trailing > 0) flaws.push({ kind: 'tag-layout', message: `${String(trailing)} bytes belong to no form` });
+  for (const [index, { form, digest }] of record.forms.entries()) {
+    flaws.push(...checkForm(manifests[index] ?? new Uint8Array(), form, digest));
+  }
+  return flaws;
+}
+
+function checkForm(bytes: Uint8Array, form: Form, digest: Digest): readonly Flaw[] {
+  const title = `${FORM_TITLE[form]} ${digest}`;
+  const links = readLinks(bytes);
+  const real = links === null ? null : formOfLinks(links);
+  const flaws = checkManifest(bytes, digest).map(({ kind, message }) => ({
+    kind: kind === 'manifest-digest' ? ('tag-digest' as const) : kind,
+    message: `${title}: ${message}`,
+  }));
+  // An OCI manifest or index need not say what it is, and a config alone does not tell an artifact's form.
+  if (real === null || (real !== form && links?.mediaType !== undefined) || (real === 'docker-schema1') !== (form === 'docker-schema1')) {
+    if (!(real === null && flaws.length > 0))
+      flaws.push({ kind: 'tag-form', message: `${title}: ${real === null ? 'is no manifest' : `is a ${FORM_TITLE[real]}`}` });
+  }
+  return flaws;
+}

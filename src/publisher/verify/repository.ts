@@ -1,0 +1,264 @@
+/** Verifies what belongs to one repository: tag objects, manifests, the tag list, referrers records. */
+import type { Digest } from '../../registry/digest.ts';
+import { blobKey, manifestKey, referrersKey, tagKey, tagListKey, tagsPrefix, parseKey } from '../../registry/keys.ts';
+import { isListForm } from '../../registry/media-type.ts';
+import type { RepositoryName, Tag } from '../../registry/name.ts';
+import type { RealmName } from '../../registry/realms.ts';
+import type { TagRecord } from '../../registry/records.ts';
+import { CorruptReferrersError, decodeReferrers, encodeReferrers } from '../../registry/referrers.ts';
+import { encodeSortedList, type ListEntry } from '../../registry/sorted-list.ts';
+import type { ListedObject, WriteStore } from '../../registry/store.ts';
+import { readLinks } from '../gc/links.ts';
+import { eachOf } from '../gc/pool.ts';
+import { readObject, READS_AT_ONCE, readTag, type RepositoryListing, type RepositoryRecords, type TagReading } from '../gc/survey.ts';
+import { compareDetail, compareNamesWith, compareReferrers, descriptorOf, readList, type StoredManifest } from './check-lists.ts';
+import { checkManifest, checkTag, contentTypeOf, hasDigest } from './check-manifests.ts';
+import { summarizeTag } from './tag-summary.ts';
+import type { Report } from './verify.ts';
+
+/** A repository that was looked through: what marking needs of it. */
+export interface RepositoryVerified {
+  readonly listing: RepositoryListing;
+  readonly records: RepositoryRecords;
+}
+
+interface Context {
+  readonly store: WriteStore;
+  readonly name: RepositoryName;
+  readonly realm: RealmName;
+  readonly listing: RepositoryListing;
+  readonly report: Report;
+  readonly onRead: () => void;
+}
+
+/** Verifies a repository. Blobs are not looked at: they are shared. */
+export async function verifyRepository(
+  store: WriteStore,
+  name: RepositoryName,
+  listing: RepositoryListing,
+  realm: RealmName,
+  { report, onRead }: Pick<Context, 'report' | 'onRead'>,
+): Promise<RepositoryVerified> {
+  const context: Context = { store, name, realm, listing, report, onRead };
+  const records: RepositoryRecords = { tags: new Map(), manifests: new Map() };
+  const tagRecords = new Map<Tag, TagRecord>();
+  // Where the right bytes of a manifest are, should those stored by digest be wrong or missing.
+  const inTags = new Map<Digest, Tag>();
+  const derivedLists = new Set<Digest>();
+  await eachOf(listing.tags, READS_AT_ONCE, async ([tag, { key }]) => {
+    const reading = await readTag(store, key);
+    onRead();
+    if (reading === null) return;
+    for (const { kind, message } of checkTag(reading)) await report(kind, `${name}:${tag}`, message);
+    if (reading.kind === 'corrupt') {
+      records.tags.set(tag, null);
+      return;
+    }
+    tagRecords.set(tag, reading.record);
+    records.tags.set(
+      tag,
+      reading.record.forms.map(({ digest, source }, index) => ({
+        digest,
+        from: source.kind === 'derived' ? source.from : undefined,
+        links: readLinks(reading.manifests[index] ?? new Uint8Array()),
+      })),
+    );
+    for (const { digest, form, source } of reading.record.forms) {
+      inTags.set(digest, tag);
+      if (isListForm(form) && source.kind === 'derived') derivedLists.add(digest);
+    }
+  });
+  const stored = await verifyManifests(context, inTags);
+  for (const digest of listing.manifests.keys()) if (!stored.has(digest)) records.manifests.set(digest, null);
+  for (const [digest, { links }] of stored) records.manifests.set(digest, links);
+  await verifyChildren(context, records, stored, derivedLists);
+  await verifyTagList(context, tagRecords, records);
+  await verifyReferrers(context, stored);
+  return { listing, records };
+}
+
+/** Every manifest by digest, and that those of the tags are among them. Gives those that can be read. */
+async function verifyManifests(context: Context, inTags: ReadonlyMap<Digest, Tag>): Promise<Map<Digest, StoredManifest>> {
+  const { store, name, listing, report, onRead } = context;
+  const stored = new Map<Digest, StoredManifest>();
+  await eachOf(listing.manifests, READS_AT_ONCE, async ([digest, { key }]) => {
+    const object = await readObject(store, key);
+    onRead();
+    if (object === null) return;
+    const links = readLinks(object.bytes);
+    const where = `${name}@${digest}`;
+    const [flaw] = checkManifest(object.bytes, digest);
+    const right = contentTypeOf(object.bytes);
+    if (flaw !== undefined) {
+      await report(flaw.kind, where, flaw.message, () => restore(context, digest, inTags.get(digest), object.info.etag));
+    } else if (right !== null && object.info.contentType !== right) {
+      await report('manifest-type', where, `${object.info.contentType ?? 'none'}, it is ${right}`, async () => {
+        const put = { contentType: right, metadata: object.info.metadata, onlyIf: { etag: object.info.etag } };
+        return (await store.put(key, object.bytes, put)) !== 'precondition-failed';
+      });
+    }
+    if (links !== null) stored.set(digest, { links, size: object.bytes.length, contentType: right ?? object.info.contentType ?? '' });
+  });
+  for (const [digest, tag] of inTags) {
+    if (listing.manifests.has(digest)) continue;
+    // Published since the listing: then it is there by now.
+    if ((await store.head(manifestKey(name, digest))) !== null) continue;
+    await report('manifest-missing', `${name}:${tag}`, digest, () => restore(context, digest, tag, undefined));
+  }
+  return stored;
+}
+
+/** Writes a manifest anew from a tag object; false if that does not have it rightly either, or somebody else wrote meanwhile. */
+async function restore({ store, name }: Context, digest: Digest, tag: Tag | undefined, etag: string | undefined): Promise<boolean> {
+  const reading = tag === undefined ? null : await readTag(store, tagKey(name, tag));
+  if (reading?.kind !== 'read') return false;
+  const index = reading.record.forms.findIndex((form) => form.digest === digest);
+  const bytes = reading.manifests[index];
+  const form = reading.record.forms[index];
+  if (bytes === undefined || form === undefined || checkManifest(bytes, digest).length > 0) return false;
+  const result = await store.put(manifestKey(name, digest), bytes, {
+    contentType: contentTypeOf(bytes) ?? form.mediaType,
+    onlyIf: etag === undefined ? 'absent' : { etag },
+    // The bytes of schema 1 are not what its digest is of.
+    ...(digest.startsWith('sha256:') && hasDigest(bytes, digest) ? { sha256: digest.slice('sha256:'.length) } : {}),
+  });
+  return result !== 'precondition-failed';
+}
+
+async function verifyChildren(
+  { name, report }: Context,
+  records: RepositoryRecords,
+  stored: ReadonlyMap<Digest, StoredManifest>,
+  derivedLists: ReadonlySet<Digest>,
+): Promise<void> {
+  for (const [tag, forms] of records.tags) {
+    for (const { digest: list, links } of forms ?? []) {
+      for (const { digest, platform } of links?.children ?? []) {
+        if (stored.has(digest)) continue;
+        const what = platform === undefined ? digest : `${platform.os}/${platform.architecture} ${digest}`;
+        await report(derivedLists.has(list) ? 'child-missing' : 'child-left-out', `${name}:${tag}`, what);
+      }
+    }
+  }
+}
+
+async function verifyTagList(context: Context, tagRecords: ReadonlyMap<Tag, TagRecord>, records: RepositoryRecords): Promise<void> {
+  const { store, name, report } = context;
+  const key = tagListKey(name);
+  // The list before the tags: whoever publishes writes it last, so what it names is there by then.
+  const object = await readObject(store, key);
+  const tags = await tagsNow(context);
+  const reading = object === null ? null : readList(object.info, object.bytes);
+  if (reading === null && tags.size === 0) return;
+  const listed = reading !== null && 'entries' in reading ? reading.entries : [];
+  let problem =
+    reading === null
+      ? 'it is missing'
+      : 'problem' in reading
+        ? reading.problem
+        : compareNamesWith(
+            listed.map(({ name: tag }) => tag),
+            [...tags.keys()],
+          );
+  for (const { name: tag, detail } of problem === null ? listed : []) {
+    const record = tagRecords.get(tag as Tag);
+    // One that moved since it was read is what somebody is publishing.
+    if (record === undefined || tags.get(tag as Tag)?.etag !== context.listing.tags.get(tag as Tag)?.etag) continue;
+    const wrong = compareDetail(detail, record);
+    if (wrong !== null) problem = `of ${tag} it ${wrong}`;
+  }
+  if (problem === null) return;
+  await report('tag-list', key, problem, async () => {
+    const entries = await entriesOf(context, tags, listed, records);
+    const { body, metadata } = encodeSortedList(entries);
+    const put = { contentType: 'application/json', metadata, onlyIf: object === null ? ('absent' as const) : { etag: object.info.etag } };
+    return (await store.put(key, body, put)) !== 'precondition-failed';
+  });
+}
+
+async function tagsNow({ store, name }: Context): Promise<Map<Tag, ListedObject>> {
+  const tags = new Map<Tag, ListedObject>();
+  for await (const object of store.list(tagsPrefix(name))) {
+    const key = parseKey(object.key);
+    if (key?.kind === 'tag') tags.set(key.tag, object);
+  }
+  return tags;
+}
+
+/** The list as it should be. What the old one says rightly of a tag is kept; a tag that cannot be read is kept as it was listed. */
+async function entriesOf(
+  { store, name, realm }: Context,
+  tags: ReadonlyMap<Tag, ListedObject>,
+  listed: readonly ListEntry<unknown>[],
+  records: RepositoryRecords,
+): Promise<readonly ListEntry<unknown>[]> {
+  const old = new Map(listed.map(({ name: tag, detail }) => [tag, detail]));
+  const entries: ListEntry<unknown>[] = [];
+  const bytesOf = async (key: string): Promise<Uint8Array | null> => (await readObject(store, key))?.bytes ?? null;
+  await eachOf(tags.keys(), READS_AT_ONCE, async (tag) => {
+    const reading: TagReading | null = await readTag(store, tagKey(name, tag));
+    if (reading === null) return;
+    const detail = old.get(tag) ?? null;
+    if (reading.kind === 'corrupt' || (detail !== null && compareDetail(detail, reading.record) === null)) {
+      entries.push({ name: tag, detail });
+      return;
+    }
+    const summary = await summarizeTag(reading, {
+      manifest: (digest) => (records.manifests.has(digest) ? bytesOf(manifestKey(name, digest)) : Promise.resolve(null)),
+      blob: (digest) => bytesOf(blobKey(realm, digest)),
+      blobSize: async (digest) => (await store.head(blobKey(realm, digest)))?.size ?? null,
+    });
+    entries.push({ name: tag, detail: summary });
+  });
+  return entries;
+}
+
+async function verifyReferrers({ store, name, listing, report }: Context, stored: ReadonlyMap<Digest, StoredManifest>): Promise<void> {
+  const expected = new Map<Digest, Set<Digest>>();
+  for (const [digest, { links }] of stored) {
+    if (links.subject !== undefined) expected.set(links.subject, (expected.get(links.subject) ?? new Set()).add(digest));
+  }
+  const present = new Set(stored.keys());
+  for (const subject of new Set([...listing.referrers.keys(), ...expected.keys()])) {
+    const key = referrersKey(name, subject);
+    const object = await readObject(store, key);
+    const listed = object === null ? null : descriptorsOf(object.bytes);
+    const wanted = expected.get(subject) ?? new Set<Digest>();
+    if (object === null && wanted.size === 0) continue;
+    const problem =
+      object === null
+        ? 'it is missing'
+        : listed === null
+          ? 'it cannot be read'
+          : compareReferrers(
+              listed.map(({ digest }) => digest),
+              wanted,
+              present,
+            );
+    if (problem === null) continue;
+    await report('referrers', key, problem, async () => {
+      const staying = (listed ?? []).filter(({ digest }) => present.has(digest));
+      const added = [...wanted].flatMap((digest) => {
+        const manifest = stored.get(digest);
+        return manifest === undefined || staying.some((one) => one.digest === digest)
+          ? []
+          : [descriptorOf(digest, manifest, manifest.links.configMediaType)];
+      });
+      const put = {
+        contentType: object?.info.contentType ?? 'application/vnd.oci.image.index.v1+json',
+        ...(object === null ? {} : { metadata: object.info.metadata }),
+        onlyIf: object === null ? ('absent' as const) : { etag: object.info.etag },
+      };
+      return (await store.put(key, encodeReferrers([...staying, ...added]), put)) !== 'precondition-failed';
+    });
+  }
+}
+
+function descriptorsOf(bytes: Uint8Array): ReturnType<typeof decodeReferrers> | null {
+  try {
+    return decodeReferrers(bytes);
+  } catch (error) {
+    if (error instanceof CorruptReferrersError) return null;
+    throw error;
+  }
+}

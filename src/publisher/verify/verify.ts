@@ -1,0 +1,198 @@
+/** Verifies a bucket, or one repository of it, and mends what can be mended from what is there. */
+import type { Digest } from '../../registry/digest.ts';
+import { blobKey, CATALOG_KEY, parseKey } from '../../registry/keys.ts';
+import type { RepositoryName } from '../../registry/name.ts';
+import { type RealmName, realmOf, type RealmTable } from '../../registry/realms.ts';
+import { encodeSortedList } from '../../registry/sorted-list.ts';
+import type { ListedObject, WriteStore } from '../../registry/store.ts';
+import { blobsOf, type ManifestLinks } from '../gc/links.ts';
+import { markRepository } from '../gc/mark.ts';
+import { eachOf } from '../gc/pool.ts';
+import { listBlobs, listRepositories, readObject, READS_AT_ONCE, type RepositoryListing } from '../gc/survey.ts';
+import { checkListed, hashBlob, type NeededBlob, sampleOf } from './check-blobs.ts';
+import { compareNamesWith, readList } from './check-lists.ts';
+import type { Fault, FaultKind } from './faults.ts';
+import { type RepositoryVerified, verifyRepository } from './repository.ts';
+
+/** How to verify. */
+export interface VerifyOptions {
+  readonly table: RealmTable;
+  /** Only this repository. */
+  readonly name?: RepositoryName;
+  /** Which share of the blobs is hashed, 0 to 1; everything else is always looked at. */
+  readonly sample: number;
+  readonly repair: boolean;
+  /** Blobs hashed at once. */
+  readonly jobs: number;
+  readonly random?: () => number;
+  readonly onProgress?: (progress: VerifyProgress) => void;
+}
+
+/** How far it is. `total` is 0 where it is not known. Bytes count hashed blobs. */
+export interface VerifyProgress {
+  readonly what: string;
+  readonly done: number;
+  readonly total: number;
+  readonly bytes: number;
+}
+
+/** What was looked at and found. */
+export interface VerifyReport {
+  readonly repositories: number;
+  readonly tags: number;
+  readonly manifests: number;
+  readonly blobs: number;
+  readonly hashed: { readonly blobs: number; readonly bytes: number };
+  readonly faults: readonly Fault[];
+}
+
+/** Reports a fault; `mend` is tried where repairs are wanted, and says whether it worked. */
+export type Report = (kind: FaultKind, where: string, message: string, mend?: () => Promise<boolean>) => Promise<void>;
+
+/** Verifies. */
+export async function verify(store: WriteStore, options: VerifyOptions): Promise<VerifyReport> {
+  const faults: Fault[] = [];
+  const report: Report = async (kind, where, message, mend) => {
+    const repaired = options.repair && mend !== undefined && (await mend());
+    faults.push({ kind, where, message, repaired });
+  };
+  const progress = (what: string, done: number, total: number, bytes = 0): void => options.onProgress?.({ what, done, total, bytes });
+
+  progress('listing', 0, 0);
+  const whole = options.name === undefined ? await listBlobs(store) : null;
+  const { repositories, strange } = await listRepositories(store, options.name);
+  for (const key of [...(whole?.strange ?? []), ...strange]) await report('strange-key', key, 'nothing reads it');
+
+  const total = [...repositories.values()].reduce((sum, { tags, manifests }) => sum + tags.size + manifests.size, 0);
+  let done = 0;
+  const verified = new Map<RepositoryName, RepositoryVerified>();
+  for (const [name, listing] of repositories) {
+    const onRead = (): void => progress('reading records', (done += 1), total);
+    const result = await verifyRepository(store, name, listing, realmOf(options.table, name), { report, onRead });
+    verified.set(name, result);
+  }
+  if (options.name === undefined) await verifyCatalog(store, repositories, report);
+  const { blobs, hashed } = await verifyBlobs(store, verified, whole?.blobs ?? null, options, report, progress);
+  return {
+    repositories: repositories.size,
+    tags: sum(repositories, ({ tags }) => tags.size),
+    manifests: sum(repositories, ({ manifests }) => manifests.size),
+    blobs,
+    hashed,
+    faults,
+  };
+}
+
+function sum(repositories: ReadonlyMap<RepositoryName, RepositoryListing>, count: (listing: RepositoryListing) => number): number {
+  return [...repositories.values()].reduce((all, listing) => all + count(listing), 0);
+}
+
+/** A repository is known where it has tags or a tag list. */
+async function verifyCatalog(store: WriteStore, repositories: ReadonlyMap<RepositoryName, RepositoryListing>, report: Report): Promise<void> {
+  const present = [...repositories].filter(([, { tags, tagList }]) => tags.size > 0 || tagList !== undefined).map(([name]) => name);
+  const object = await readObject(store, CATALOG_KEY);
+  const reading = object === null ? null : readList(object.info, object.bytes);
+  if (reading === null && present.length === 0) return;
+  const listed = reading !== null && 'entries' in reading ? reading.entries : [];
+  const problem =
+    reading === null
+      ? 'it is missing'
+      : 'problem' in reading
+        ? reading.problem
+        : compareNamesWith(
+            listed.map(({ name }) => name),
+            present,
+          );
+  if (problem === null) return;
+  await report('catalog', CATALOG_KEY, problem, async () => {
+    const details = new Map(listed.map(({ name, detail }) => [name, detail]));
+    const { body, metadata } = encodeSortedList(present.map((name) => ({ name, detail: details.get(name) ?? null })));
+    const result = await store.put(CATALOG_KEY, body, {
+      contentType: 'application/json',
+      metadata,
+      onlyIf: object === null ? 'absent' : { etag: object.info.etag },
+    });
+    // Somebody publishes: what they write they know better, and the next run sees the rest.
+    return result !== 'precondition-failed';
+  });
+}
+
+async function verifyBlobs(
+  store: WriteStore,
+  verified: ReadonlyMap<RepositoryName, RepositoryVerified>,
+  listed: ReadonlyMap<string, ReadonlyMap<Digest, ListedObject>> | null,
+  options: VerifyOptions,
+  report: Report,
+  progress: (what: string, done: number, total: number, bytes: number) => void,
+): Promise<{ blobs: number; hashed: { blobs: number; bytes: number } }> {
+  const needed = new Map<string, NeededBlob>();
+  for (const [name, { listing, records }] of verified) collectNeeded(needed, name, realmOf(options.table, name), { listing, records });
+
+  const found = new Map<string, Pick<ListedObject, 'key' | 'size'>>();
+  for (const blobs of listed?.values() ?? []) for (const object of blobs.values()) found.set(object.key, object);
+  if (listed === null) {
+    await eachOf(needed.values(), READS_AT_ONCE, async ({ key }) => {
+      const info = await store.head(key);
+      if (info !== null) found.set(key, info);
+    });
+  }
+  const bad = new Set<string>();
+  for (const blob of needed.values()) {
+    const flaw = checkListed(blob, found.get(blob.key) ?? null);
+    if (flaw === null) continue;
+    bad.add(blob.key);
+    if (flaw.kind === 'blob-missing') await report(flaw.kind, blob.where, flaw.message);
+  }
+
+  // One whose size is wrong is always hashed: either the blob is damaged, or the manifest lies.
+  const all = [...found.values()];
+  const chosen = new Set(sampleOf(all, options.sample, options.random ?? Math.random));
+  for (const object of all) if (bad.has(object.key)) chosen.add(object);
+  let [done, bytes] = [0, 0];
+  await eachOf(chosen, options.jobs, async ({ key }) => {
+    const blob = needed.get(key);
+    const digest = blob?.digest ?? digestOfKey(key);
+    const result =
+      digest === null ? 'gone' : await hashBlob(store, key, digest, (count) => progress('hashing blobs', done, chosen.size, (bytes += count)));
+    done += 1;
+    progress('hashing blobs', done, chosen.size, bytes);
+    // Read twice before it is called damaged: what is removed for it is gone.
+    if (result === 'wrong' && digest !== null && (await hashBlob(store, key, digest, () => undefined)) === 'wrong') {
+      const remove = async (): Promise<boolean> => {
+        await store.delete([key]);
+        return true;
+      };
+      await report('blob-digest', blob?.where ?? key, `${digest}${options.repair ? ', removed: publish the tag again' : ''}`, remove);
+    } else if (result === 'right' && blob !== undefined && bad.has(key)) {
+      const flaw = checkListed(blob, found.get(key) ?? null);
+      if (flaw !== null) await report(flaw.kind, blob.where, flaw.message);
+    }
+  });
+  return { blobs: found.size, hashed: { blobs: done, bytes } };
+}
+
+function collectNeeded(
+  needed: Map<string, NeededBlob>,
+  name: RepositoryName,
+  realm: RealmName,
+  repository: Pick<RepositoryVerified, 'listing' | 'records'>,
+): void {
+  const live = markRepository(repository);
+  const visit = (where: string, links: ManifestLinks | null): void => {
+    for (const { digest, size, foreign } of links === null ? [] : blobsOf(links)) {
+      const key = blobKey(realm, digest);
+      if (foreign) continue;
+      const known = needed.get(key);
+      const sizes = new Map(known?.sizes);
+      if (size !== undefined) sizes.set(size, where);
+      needed.set(key, { digest, key, sizes, where: known?.where ?? where });
+    }
+  };
+  for (const [tag, forms] of repository.records.tags) for (const { links } of forms ?? []) visit(`${name}:${tag}`, links);
+  for (const [digest, links] of repository.records.manifests) if (live.manifests.has(digest)) visit(`${name}@${digest}`, links);
+}
+
+function digestOfKey(key: string): Digest | null {
+  const parsed = parseKey(key);
+  return parsed?.kind === 'blob' ? parsed.digest : null;
+}
