@@ -297,6 +297,18 @@ export const REASONS = {
     caching: 'never',
     help: { title: 'Upstream unavailable', paragraphs: ['This repository is filled from another registry, which is down, slow, refusing or rate-limiting us. What is already stored goes on being served. Try again after the seconds in `Retry-After`.'] },
   },
+  'authority-unavailable': {
+    status: 503,
+    codes: ['UNAVAILABLE'],
+    message: 'The keys that login tokens are checked with could not be had; this says nothing about whether the token holds.',
+    caching: 'never',
+    help: {
+      title: 'Login cannot be checked',
+      paragraphs: [
+        'The token was made by another server, whose public keys (JWKS) did not come. Try again after the seconds in `Retry-After`. Public repositories and robot tokens are not touched by it.',
+      ],
+    },
+  },
   internal: {
     status: 500,
     codes: ['UNKNOWN'],
