@@ -28,6 +28,8 @@ export type Fault =
   | 'signature-broken'
   | 'digest-unknown'
   | 'first-type-wins'
+  | 'schema1-digest-unknown'
+  | 'condition-first'
   | 'head-without-length'
   | 'head-other-etag'
   | 'blob-without-length'
@@ -108,6 +110,9 @@ const payload = ((): Uint8Array => {
 const key = keyFromRandom(Uint8Array.from({ length: 32 }, (_, index) => index + 1));
 if (key === null) throw new Error('no key');
 const signed = signPayload(key, payload, '2026-01-01T00:00:00Z');
+
+/** The image as somebody pushes it: config and layer, and the schema 2 manifest over them. */
+export const PUSHED = { config, layer, schema2 } as const;
 
 const SCHEMA1: Stored = { type: MEDIA_TYPE_OF_FORM['docker-schema1'], bytes: signed };
 const SCHEMA2: Stored = { type: MEDIA_TYPE_OF_FORM['docker-schema2'], bytes: schema2 };
@@ -214,7 +219,7 @@ function manifest(reference: string, request: IncomingMessage, fault: Fault | nu
       return json(404, { errors: codes.map((code) => ({ code, message: 'no schema 1' })) });
     }
   } else if (reference === digestOf(schema2)) stored = fault === 'digest-unknown' ? undefined : SCHEMA2;
-  else if (reference === digestOf(payload)) stored = SCHEMA1;
+  else if (reference === digestOf(payload) && fault !== 'schema1-digest-unknown') stored = SCHEMA1;
   if (fault === 'first-type-wins' && byTag)
     stored = [SCHEMA1, SCHEMA2].find(({ type }) => type === types.find((one) => one === SCHEMA1.type || one === SCHEMA2.type)) ?? stored;
   if (stored === undefined) return miss(fault, 'MANIFEST_UNKNOWN');
@@ -324,6 +329,8 @@ function send(request: IncomingMessage, response: ServerResponse, answer: Answer
     }
   }
   if (head && fault === 'head-without-length') delete headers['content-length'];
+  // Whatever form the ETag is of.
+  if (fault === 'condition-first' && status === 200 && request.headers['if-none-match'] !== undefined) status = 304;
   response.writeHead(status, headers);
   if (head || status === 304) response.end();
   else if (fault === 'body-cut' && status === 200 && answer.body.length > 100) response.write(answer.body.subarray(0, 50), () => response.destroy());

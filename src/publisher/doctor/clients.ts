@@ -87,7 +87,7 @@ export const CLIENTS = [
   },
   {
     id: 'containerd-2',
-    title: 'containerd 2, Docker 28 on it',
+    title: 'containerd 2 (Docker 28 on it)',
     userAgent: 'containerd/2.1.9+unknown',
     first: 'HEAD',
     accept: CONTAINERD_ACCEPT,
@@ -96,7 +96,7 @@ export const CLIENTS = [
   },
   {
     id: 'podman',
-    title: 'podman, skopeo, buildah',
+    title: 'podman/skopeo/buildah',
     userAgent: 'containers/5.34.2 (github.com/containers/image)',
     first: 'GET',
     accept: [OM, D2, S1P, S1, DL, OI],
@@ -128,7 +128,7 @@ export const CLIENTS = [
   },
   {
     id: 'pulp-2',
-    title: 'Pulp 2, schema 2',
+    title: 'Pulp 2 (schema 2)',
     userAgent: undefined,
     first: 'GET',
     accept: [[D2, DL].join(',')],
@@ -138,7 +138,7 @@ export const CLIENTS = [
   {
     // Pulp 2 stores whatever it gets a 200 for here, so anything but schema 1 or a 404 spoils its mirror.
     id: 'pulp-2-schema1',
-    title: 'Pulp 2, schema 1',
+    title: 'Pulp 2 (schema 1)',
     userAgent: undefined,
     first: 'GET',
     accept: [[S1, S1P].join(',')],

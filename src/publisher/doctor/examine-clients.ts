@@ -32,7 +32,7 @@ export interface ClientsExamined {
 export async function examineClients(session: Session, image: ImageName): Promise<ClientsExamined> {
   const findings: Finding[] = [];
   const results: ClientResult[] = [];
-  const tagAnswers: { readonly client: Client; readonly answer: Answer; readonly manifest: ManifestAnswer }[] = [];
+  const tagAnswers: TagAnswer[] = [];
   for (const client of CLIENTS as readonly (Client & { readonly id: ClientId })[]) {
     const add = (id: FindingId, seen: string): void => void findings.push({ id, seen, client: client.title });
     const { result, byTag } = await pullManifest(session, image, client, add);
@@ -40,8 +40,16 @@ export async function examineClients(session: Session, image: ImageName): Promis
     results.push(result);
   }
   findings.push(...judgeVariety(tagAnswers));
+  findings.push(...(await judgePrinted(session, image, tagAnswers)));
   findings.push(...(await judgeForms(session, image, results)));
   return { results: results.map((result) => afterFindings(result, findings)), findings };
+}
+
+/** An answer to GET by tag. */
+interface TagAnswer {
+  readonly client: Client;
+  readonly answer: Answer;
+  readonly manifest: ManifestAnswer;
 }
 
 type Add = (id: FindingId, seen: string) => void;
@@ -124,12 +132,25 @@ function judgeRefusal(identity: Pick<ClientResult, 'id' | 'title'>, client: Clie
 }
 
 /** Whether answers to the same URL that differ say so. Pure. */
-function judgeVariety(answers: readonly { readonly client: Client; readonly answer: Answer; readonly manifest: ManifestAnswer }[]): Finding[] {
+function judgeVariety(answers: readonly TagAnswer[]): Finding[] {
   const digests = new Set(answers.map(({ manifest }) => manifest.digest));
   if (digests.size < 2) return [];
   return answers
     .filter(({ answer }) => !/(?:^|,)\s*(?:accept|\*)\s*(?:,|$)/i.test(answer.headers.vary ?? ''))
     .map(({ client, answer }) => ({ id: 'vary-missing', seen: `GET by tag: Vary: ${answer.headers.vary ?? 'none'}`, client: client.title }));
+}
+
+/** Whether the digest that a client shows after a pull by tag can be pulled; each digest once. */
+async function judgePrinted(session: Session, image: ImageName, answers: readonly TagAnswer[]): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const { client, answer: byTag, manifest } of new Map(answers.map((one) => [one.manifest.digest, one])).values()) {
+    // Where header and body disagree, that is said already.
+    if (manifest.digest === null || (byTag.headers['docker-content-digest'] ?? manifest.digest) !== manifest.digest) continue;
+    const answer = await session.ask('GET', `/v2/${image.name}/manifests/${manifest.digest}`, headersOf(client, client.accept, 'GET'));
+    if (answer.kind === 'answer' && answer.status === 404)
+      findings.push({ id: 'printed-digest', seen: `GET manifests/${short(manifest.digest)}: 404`, client: client.title });
+  }
+  return findings;
 }
 
 /** Whether each got a form that it can use and, if not, whether a cache is to blame: then a query that no cache has seen brings another answer. */

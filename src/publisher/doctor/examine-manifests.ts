@@ -15,8 +15,8 @@ const DIGEST_MIN = 86_400;
 // What HEAD and GET must agree in; a cache adds headers of its own to the rest.
 const SAME_ON_HEAD = ['content-length', 'content-type', 'docker-content-digest', 'etag', 'vary', 'cache-control'] as const;
 
-/** Asks for the tag and its digest as one modern client in several ways. */
-export async function examineManifests(session: Session, image: ImageName, client: Client): Promise<Finding[]> {
+/** Asks for the tag and its digest in several ways: as one modern client, and as an old one that gets another form. */
+export async function examineManifests(session: Session, image: ImageName, client: Client, old: Client): Promise<Finding[]> {
   const findings: Finding[] = [];
   const add = (id: FindingId, seen: string): void => void findings.push({ id, seen });
   const path = `/v2/${image.name}/manifests/${image.tag}`;
@@ -42,6 +42,14 @@ export async function examineManifests(session: Session, image: ImageName, clien
     const conditional = await session.ask('GET', path, { ...headers, 'if-none-match': etag });
     if (conditional.kind === 'answer' && conditional.status === 200 && conditional.headers.etag === etag)
       add('condition-ignored', `by tag, If-None-Match: ${etag}: 200`);
+  }
+  if (etag !== undefined) {
+    const ofOld = headersOf(old, old.accept, 'HEAD');
+    const plain = await session.ask('GET', path, ofOld);
+    const crossed = await session.ask('GET', path, { ...ofOld, 'if-none-match': etag });
+    if (plain.kind === 'answer' && plain.headers.etag !== etag && crossed.kind === 'answer' && crossed.status === 304) {
+      add('condition-other-form', `GET by tag without Accept, If-None-Match: the ETag of another form: 304`);
+    }
   }
   const tagAge = lifetimeOf(get);
   if (tagAge !== undefined && tagAge > TAG_MAX) add('tag-cached-long', `Cache-Control: ${get.headers['cache-control'] ?? ''}`);

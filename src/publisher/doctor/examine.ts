@@ -83,7 +83,7 @@ export async function examine(base: URL, options: ExamineOptions): Promise<Diagn
   if (old?.outcome === 'told-no') findings.push({ id: 'schema1-none', seen: old.says });
   const modern = clientOf('docker-28');
   step('comparing HEAD with GET, asking with conditions');
-  findings.push(...(await examineManifests(session, image, modern)));
+  findings.push(...(await examineManifests(session, image, modern, clientOf('docker-1.9'))));
   step('pulling blobs');
   const manifests = await imageManifests(session, image, results);
   findings.push(...(await examineBlobs(session, image, clientOf('docker-1.9'), blobsToAsk(manifests))));

@@ -98,6 +98,11 @@ export const FINDINGS = {
     title: 'The digest that is told cannot be pulled',
     todo: 'Docker 20 and later and containerd ask for it next. Store every manifest, derived ones too, by its digest.',
   },
+  'printed-digest': {
+    severity: 'warning',
+    title: 'The digest that a client prints cannot be pulled',
+    todo: 'Who pins it cannot pull any more. Store every manifest that is given by tag by its digest too, derived ones as well.',
+  },
   'schema1-signature': {
     severity: 'error',
     title: 'The signature of the schema 1 manifest is not valid',
@@ -152,6 +157,11 @@ export const FINDINGS = {
     severity: 'warning',
     title: 'If-None-Match is not honoured',
     todo: 'Answer 304 when the ETag is the same: caches and mirrors poll with it.',
+  },
+  'condition-other-form': {
+    severity: 'warning',
+    title: 'If-None-Match is looked at before the form is chosen',
+    todo: 'A client that holds one form is told that another one has not changed. Choose by Accept first, then compare with the ETag of what was chosen.',
   },
   'range-ignored': {
     severity: 'warning',

@@ -1,0 +1,75 @@
+import type { Command } from 'commander';
+import { examine } from '../doctor/examine.ts';
+import { diagnosisLines, groupFindings } from '../doctor/report.ts';
+import { splitImage } from '../doctor/examine.ts';
+import { CommandError, EXIT } from '../errors.ts';
+import { progressLine, terminalWidth } from '../terminal-text.ts';
+
+interface Options {
+  readonly image?: string;
+  readonly creds?: string;
+  readonly insecure?: true;
+  readonly timeout: string;
+  readonly json?: true;
+}
+
+/** Adds `gantry doctor`. */
+export function register(program: Command): void {
+  program
+    .command('doctor')
+    .description('ask a registry as each client family would, old and new; say what each gets and what is wrong')
+    .argument('<url>', 'the registry: https://host, or host[:port]')
+    .option('--image <name[:tag]>', 'the image to ask for (default: the first of the catalogue)')
+    .option('--creds <user:password>', 'log in with these')
+    .option('--insecure', 'accept any certificate')
+    .option('--timeout <seconds>', 'longest wait for one answer', '20')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExit code: 0 if every client can pull, 1 if an error was found, 2 for wrong usage.')
+    .action(run);
+}
+
+async function run(target: string, options: Options): Promise<void> {
+  const base = baseOf(target);
+  if (options.image !== undefined && splitImage(options.image).name === undefined)
+    throw usage(`"${options.image}" is no image name`, 'Write NAME or NAME:TAG.');
+  const seconds = Number(options.timeout);
+  if (!(seconds > 0)) throw usage(`--timeout ${options.timeout} is no number of seconds`);
+  const progress = progressLine();
+  const diagnosis = await examine(base, {
+    timeoutMs: seconds * 1000,
+    insecure: options.insecure === true,
+    now: Date.now(),
+    onProgress: (what) => progress.show(`${what} …`),
+    ...(options.image === undefined ? {} : { image: options.image }),
+    ...(options.creds === undefined ? {} : { credentials: credentialsOf(options.creds) }),
+  });
+  progress.clear();
+  const findings = groupFindings(diagnosis.findings);
+  const text = options.json === true ? JSON.stringify({ ...diagnosis, findings }, null, 2) : diagnosisLines(diagnosis, terminalWidth()).join('\n');
+  process.stdout.write(`${text}\n`);
+  if (findings.some(({ severity }) => severity === 'error')) process.exitCode = EXIT.failed;
+}
+
+/** The registry's root. Without a scheme: http for this machine, as Docker takes it, else https. */
+export function baseOf(target: string): URL {
+  const text = /^[a-z][a-z0-9+.-]*:\/\//i.test(target) ? target : `${/^(?:localhost|127\.|\[::1\])/.test(target) ? 'http' : 'https'}://${target}`;
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:') || url.hostname === '') {
+    throw usage(`"${target}" is no registry`, 'Write https://host, or host:port.');
+  }
+  if (url.username !== '' || url.password !== '') throw usage('credentials in the URL are not used', 'Give them with --creds USER:PASSWORD.');
+  if (url.pathname !== '/' && url.pathname !== '/v2/' && url.pathname !== '/v2') {
+    throw usage(`a registry has no path, ${url.pathname} was given`, 'Give the image with --image NAME:TAG.');
+  }
+  return new URL('/', url);
+}
+
+function credentialsOf(text: string): { readonly username: string; readonly password: string } {
+  const at = text.indexOf(':');
+  if (at < 1) throw usage('--creds needs USER:PASSWORD');
+  return { username: text.slice(0, at), password: text.slice(at + 1) };
+}
+
+function usage(message: string, hint?: string): CommandError {
+  return new CommandError(message, { kind: 'usage', ...(hint === undefined ? {} : { hint }) });
+}

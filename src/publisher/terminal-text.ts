@@ -1,0 +1,96 @@
+/** Text for terminals: tables that fit, wrapped paragraphs, sizes, colours (which `styleText` leaves out by NO_COLOR and where nobody sees them). */
+import { stripVTControlCharacters, styleText } from 'node:util';
+
+/** Colours by meaning. */
+export const STYLES = { good: 'green', bad: 'red', doubtful: 'yellow', quiet: 'dim', strong: 'bold' } as const;
+
+/** Colours text for standard output, if that shows colours. */
+export function paint(style: keyof typeof STYLES, text: string): string {
+  return styleText(STYLES[style], text, { stream: process.stdout });
+}
+
+/** Columns of the terminal at standard output; 100 where there is none. */
+export function terminalWidth(): number {
+  return Math.max(40, process.stdout.isTTY ? process.stdout.columns : 100);
+}
+
+/** Lines of a table: columns two spaces apart, the last one wrapped so that no line is longer than `width`. Cells may be coloured. */
+export function tableLines(rows: readonly (readonly string[])[], width: number): string[] {
+  const columns = Math.max(0, ...rows.map((row) => row.length));
+  const widths = Array.from({ length: columns }, (_, column) => Math.max(0, ...rows.map((row) => lengthOf(row[column] ?? ''))));
+  const before = widths.slice(0, -1).reduce((sum, one) => sum + one + GAP, 0);
+  return rows.flatMap((row) => {
+    const head = row.slice(0, columns - 1).map((cell, column) => cell + ' '.repeat((widths[column] ?? 0) - lengthOf(cell) + GAP));
+    // A last column that is squeezed to nothing begins on a line of its own.
+    const room = width - before;
+    const last = wrap(row[columns - 1] ?? '', room >= MIN_LAST ? room : width - GAP);
+    const indent = ' '.repeat(room >= MIN_LAST ? before : GAP);
+    const [first = '', ...more] = room >= MIN_LAST ? last : ['', ...last];
+    return [`${head.join('')}${first}`.trimEnd(), ...more.map((line) => indent + line)];
+  });
+}
+
+const GAP = 2;
+const MIN_LAST = 16;
+
+/** Breaks a text into lines of at most `width` characters, at spaces; a word that is longer stands alone. */
+export function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    if (line !== '' && lengthOf(line) + 1 + lengthOf(word) > width) {
+      lines.push(line);
+      line = word;
+    } else {
+      line = line === '' ? word : `${line} ${word}`;
+    }
+  }
+  return [...lines, line];
+}
+
+/** Bytes as people say them: `735 B`, `1.4 MB`. */
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'] as const;
+  let value = bytes;
+  let unit = 0;
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${unit === 0 || value >= 99.5 ? String(Math.round(value)) : value.toFixed(1)} ${units[unit] ?? ''}`;
+}
+
+/** `1 tag`, `2 tags`; `plural` where it is not made with an s. */
+export function formatCount(count: number, singular: string, plural = `${singular}s`): string {
+  return `${String(count)} ${count === 1 ? singular : plural}`;
+}
+
+function lengthOf(text: string): number {
+  return stripVTControlCharacters(text).length;
+}
+
+/** A line on standard error that is written over and over while something goes on; nothing where standard error is no terminal. */
+export interface ProgressLine {
+  show(text: string): void;
+  /** Takes the line away. */
+  clear(): void;
+}
+
+// More often than eyes can follow only costs time.
+const SHOW_EVERY_MS = 80;
+
+/** Makes a progress line. */
+export function progressLine(): ProgressLine {
+  const { stderr } = process;
+  if (!stderr.isTTY) return { show: () => undefined, clear: () => undefined };
+  let last = -Infinity;
+  return {
+    show: (text) => {
+      const now = performance.now();
+      if (now - last < SHOW_EVERY_MS) return;
+      last = now;
+      stderr.write(`\r\u001b[2K${text.slice(0, stderr.columns - 1)}`);
+    },
+    clear: () => stderr.write('\r\u001b[2K'),
+  };
+}
