@@ -1,0 +1,203 @@
+import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { appendFile, readFile } from 'node:fs/promises';
+import { text as readText } from 'node:stream/consumers';
+import type { Command } from 'commander';
+import {
+  formatRobotTokenLine,
+  isRobotTokenName,
+  looksLikeRobotToken,
+  parseRobotTokenLines,
+  ROBOT_TOKEN_BYTES,
+  RobotTokenError,
+  type RobotTokenLine,
+  robotTokenText,
+} from '../../registry/robot-token.ts';
+import { parseRealmTable, RealmTableError } from '../../registry/realms.ts';
+import { CommandError } from '../errors.ts';
+
+const DAY = 86_400_000;
+
+/** Milliseconds of each unit of `--expires`. */
+const UNITS = { h: 3_600_000, d: DAY, w: 7 * DAY, y: 365 * DAY } as const satisfies Record<string, number>;
+
+/** Adds `gantry token` and its verbs. None of them talks to a registry: what it knows is the secret TOKENS, which only whoever deploys it can change. */
+export function register(program: Command): void {
+  const token = program.command('token').description('robot tokens: make them, look at those there are, make the key that signs Bearer tokens');
+  token
+    .command('create')
+    .description('make a token: it is printed once; the registry keeps a line with its hash')
+    .requiredOption('--name <name>', 'who it is for: letters, digits and . _ @ -')
+    .requiredOption('--realm <realm>', 'what it opens (several: once each)', (realm: string, before: readonly string[] | undefined) => [
+      ...(before ?? []),
+      realm,
+    ])
+    .option('--expires <when>', 'how long it holds (90d, 12h, 4w, 1y), until when (2027-02-22 or 2027-02-22T00:00:00Z), or never', '90d')
+    .option('--file <file>', 'add the line to this file in place of printing it')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      '\nThe lines of all tokens are the secret TOKENS: `wrangler secret put TOKENS < FILE`. A name may have several tokens, so that a new one can be handed out before the old one goes.',
+    )
+    .action(create);
+  token
+    .command('list')
+    .description('show the tokens of a file of lines, and which have ended')
+    .argument('[file]', 'the lines (default: standard input)')
+    .option('--check', 'read a token from standard input and say which line is its own')
+    .option('--json', 'print JSON')
+    .action(list);
+  token
+    .command('key')
+    .description('make a key for the secret TOKEN_SIGNING_KEY (ES256, PKCS#8 PEM)')
+    .addHelpText(
+      'after',
+      '\nTo change keys without a gap: put the new key before the old one in the secret, and take the old one away ten minutes later.',
+    )
+    .action(() => {
+      const { privateKey } = generateKeyPairSync('ec', {
+        namedCurve: 'P-256',
+        privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+        publicKeyEncoding: { type: 'spki', format: 'pem' },
+      });
+      process.stdout.write(privateKey);
+    });
+}
+
+interface CreateOptions {
+  readonly name: string;
+  readonly realm: readonly string[];
+  readonly expires: string;
+  readonly file?: string;
+  readonly json?: true;
+}
+
+async function create({ name, realm, expires, file, json }: CreateOptions): Promise<void> {
+  const { token, line } = makeToken(name, realm, parseExpiry(expires, new Date()), randomBytes(ROBOT_TOKEN_BYTES));
+  if (file !== undefined) await append(file, line);
+  if (json === true) process.stdout.write(`${JSON.stringify({ token, line })}\n`);
+  else process.stdout.write(file === undefined ? `${token}\n${line}\n` : `${token}\n`);
+  process.stderr.write(
+    file === undefined
+      ? 'The first line is the token: hand it over now, it cannot be shown again. Add the second to the lines of the secret TOKENS.\n'
+      : `This is the token: hand it over now, it cannot be shown again. Its line was added to ${file}; \`wrangler secret put TOKENS < ${file}\` puts it to use.\n`,
+  );
+}
+
+/** A token of the random bytes and the line to keep of it. Throws {@link CommandError} on a bad name or realm. */
+export function makeToken(
+  name: string,
+  realms: readonly string[],
+  expires: Date | null,
+  random: Uint8Array,
+): { readonly token: string; readonly line: string } {
+  if (!isRobotTokenName(name)) throw usage(`"${name}" cannot be the name of a token`, 'Use letters, digits and . _ @ -, at most 64.');
+  try {
+    // The realm table has the grammar of realms.
+    parseRealmTable(realms.map((realm) => ({ pattern: '*', realm })));
+  } catch (cause) {
+    if (!(cause instanceof RealmTableError)) throw cause;
+    throw usage(
+      `"${realms.join(', ')}": a realm is lower-case letters, digits and inner "-", "_" or "."`,
+      'Use a realm that REALMS in wrangler.toml has.',
+    );
+  }
+  if (realms.includes('public')) throw usage('the realm "public" needs no token', 'Name a realm that REALMS in wrangler.toml protects.');
+  const token = robotTokenText(random);
+  return { token, line: formatRobotTokenLine({ name, realms: [...new Set(realms)], expires, hash: hashOf(token) }) };
+}
+
+/** Reads `--expires`: a span from `now` (`90d`), a day or time in UTC, or `never` (null). Throws {@link CommandError} on anything else and on what is over already. */
+export function parseExpiry(text: string, now: Date): Date | null {
+  if (text === 'never') return null;
+  const span = /^(\d{1,6})([hdwy])$/.exec(text);
+  const unit = Object.entries(UNITS).find(([letter]) => letter === span?.[2])?.[1];
+  const date =
+    span !== null && unit !== undefined
+      ? new Date(now.getTime() + Number(span[1]) * unit)
+      : new Date(/^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}:\d{2}Z)?$/.test(text) ? text : NaN);
+  if (Number.isNaN(date.getTime()) || date.getUTCFullYear() > 9999)
+    throw usage(`--expires ${text} is no time`, 'Write 90d, 12h, 4w, 1y, a day such as 2027-02-22, or never.');
+  if (date <= now) throw usage(`--expires ${text} is over already`);
+  return date;
+}
+
+async function list(file: string | undefined, { check, json }: { check?: true; json?: true }): Promise<void> {
+  if (check === true && file === undefined)
+    throw usage('--check reads the token from standard input, so the lines must be in a file', 'Write `gantry token list FILE --check < TOKEN`.');
+  const lines = parseLines(file === undefined ? await readText(process.stdin) : await read(file), file ?? 'standard input');
+  const now = new Date();
+  const checked = check === true ? hashOf(tokenOf(await readText(process.stdin))) : '';
+  const shown = check === true ? lines.filter(({ hash }) => hash === checked) : lines;
+  if (check === true && shown.length === 0)
+    throw new CommandError('the token has no line in the file', { hint: 'It was never put there, or taken away.' });
+  const rows = shown.map(({ name, realms, expires, hash }) => ({
+    name,
+    realms,
+    expires: expires?.toISOString() ?? null,
+    state: stateOf(expires, now),
+    hash,
+  }));
+  if (json === true) process.stdout.write(`${JSON.stringify(rows)}\n`);
+  else
+    process.stdout.write(
+      table([['NAME', 'REALMS', 'EXPIRES', 'STATE'], ...rows.map((row) => [row.name, row.realms.join(','), row.expires ?? 'never', row.state])]),
+    );
+}
+
+function stateOf(expires: Date | null, now: Date): string {
+  if (expires === null) return 'valid';
+  const days = Math.floor((expires.getTime() - now.getTime()) / DAY);
+  return days < 0 ? 'ended' : days <= 14 ? `ends in ${String(days)} ${days === 1 ? 'day' : 'days'}` : 'valid';
+}
+
+function table(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows
+    .map(
+      (row) =>
+        `${row
+          .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+          .join('  ')
+          .trimEnd()}\n`,
+    )
+    .join('');
+}
+
+function hashOf(token: string): string {
+  return createHash('sha256').update(token).digest('base64url');
+}
+
+function tokenOf(input: string): string {
+  const token = input.trim();
+  if (!looksLikeRobotToken(token)) throw new CommandError('standard input has no token', { hint: 'A token is "gantry_" and 43 characters.' });
+  return token;
+}
+
+function parseLines(text: string, where: string): readonly RobotTokenLine[] {
+  try {
+    return parseRobotTokenLines(text, where);
+  } catch (cause) {
+    if (!(cause instanceof RobotTokenError)) throw cause;
+    throw new CommandError(cause.message, { cause });
+  }
+}
+
+async function read(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (cause) {
+    throw new CommandError(`${file} cannot be read`, { cause, hint: 'Name the file with the lines of the secret TOKENS.' });
+  }
+}
+
+async function append(file: string, line: string): Promise<void> {
+  try {
+    await appendFile(file, `${line}\n`, { mode: 0o600 });
+  } catch (cause) {
+    throw new CommandError(`${file} cannot be written`, { cause, hint: 'No token was made.' });
+  }
+}
+
+function usage(message: string, hint?: string): CommandError {
+  return new CommandError(message, { kind: 'usage', ...(hint === undefined ? {} : { hint }) });
+}
