@@ -8,3 +8,9 @@ export interface Target {
   /** Lets go of processes, connections and locks. Safe to call twice. */
   close(): Promise<void>;
 }
+
+/** Opens what `--to` names: `local` (in the folder `state`), or `s3://bucket` (credentials and endpoint from `env`). Throws CommandError where that cannot be done. */
+export type OpenTarget = (options: { readonly to: string; readonly state: string; readonly env: NodeJS.ProcessEnv }) => Promise<Target>;
+
+/** Where the local store is unless `--state` says otherwise. */
+export const DEFAULT_STATE = '.wrangler/state';
