@@ -1,0 +1,79 @@
+import { CATALOG_KEY } from '../../registry/keys.ts';
+import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
+import { CorruptListError, decodeListHeader, decodeSpan, FIRST_READ, type Leaf, leavesOfPage, spanOf } from '../../registry/sorted-list.ts';
+import { type ReadStore, StorageError } from '../../registry/store.ts';
+
+/** Most names of one read of the list: reads begin with the length of the page and grow up to this, so that a caller who may see little of a long list gets a page in few reads. */
+const NAMES_A_READ = 16_384;
+
+/** Times that reading begins anew where a publisher writes the list meanwhile. */
+const ATTEMPTS = 3;
+
+/** Part of the catalogue as one caller sees it. */
+export interface VisiblePage {
+  readonly names: readonly RepositoryName[];
+  /** Whether there is more behind the last one that the caller may see. */
+  readonly more: boolean;
+}
+
+/**
+ * The names after `after`, at most `limit`, that `keep` keeps. An absent catalogue is an empty one. Reads go on until the page is full, so a page costs two reads where all
+ * is visible and more where little is. Throws {@link StorageError}, {@link CorruptListError}.
+ */
+export async function visibleNames(
+  store: ReadStore,
+  { after, limit, keep }: { readonly after: string | null; readonly limit: number; readonly keep: (name: RepositoryName) => boolean },
+): Promise<VisiblePage> {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const page = await readOnce(store, after, limit, keep);
+    if (page !== 'changed') return page;
+  }
+  throw new StorageError('STORAGE_UNAVAILABLE', 'the catalogue is being written again and again');
+}
+
+async function readOnce(
+  store: ReadStore,
+  after: string | null,
+  limit: number,
+  keep: (name: RepositoryName) => boolean,
+): Promise<VisiblePage | 'changed'> {
+  const first = await store.get(CATALOG_KEY, { range: { offset: 0, length: FIRST_READ } });
+  if (first === null || first === 'changed') return { names: [], more: false };
+  const head = await bytesOf(first.body);
+  const header = decodeListHeader(head, first.metadata);
+  const names: RepositoryName[] = [];
+  let position = after;
+  for (let wanted = Math.min(limit, NAMES_A_READ); ; wanted = Math.min(NAMES_A_READ, 4 * wanted + 1)) {
+    const leaves = leavesOfPage(header, position, wanted);
+    if (leaves === null) return { names, more: false };
+    const batch = await readLeaves(leaves);
+    if (batch === 'changed') return 'changed';
+    const fresh = batch.filter((name) => position === null || name > position);
+    for (const name of fresh) {
+      if (!keep(name)) continue;
+      if (names.length === limit) return { names, more: true };
+      names.push(name);
+    }
+    const last = fresh.at(-1);
+    if (last === undefined || leaves.at(-1) === header.leaves.at(-1)) return { names, more: false };
+    position = last;
+  }
+
+  async function readLeaves(leaves: readonly Leaf[]): Promise<readonly RepositoryName[] | 'changed'> {
+    const { offset, length } = spanOf(header, leaves, 'names');
+    if (offset + length <= head.length) return decodeSpan(head.subarray(offset, offset + length)).map(nameOf);
+    if (first === null || first === 'changed') return 'changed';
+    const more = await store.get(CATALOG_KEY, { range: { offset, length }, ifMatch: first.etag });
+    return more === null || more === 'changed' ? 'changed' : decodeSpan(await bytesOf(more.body)).map(nameOf);
+  }
+}
+
+function nameOf(value: unknown): RepositoryName {
+  const name = typeof value === 'string' ? parseRepositoryName(value) : null;
+  if (name === null) throw new CorruptListError('a name of the catalogue is not the name of a repository');
+  return name;
+}
+
+async function bytesOf(body: ReadableStream<Uint8Array>): Promise<Uint8Array> {
+  return new Uint8Array(await new Response(body).arrayBuffer());
+}
