@@ -91,10 +91,10 @@ describe('the names a caller sees', () => {
 
   it('are read anew if the list changes meanwhile, and given up if it never rests', async () => {
     const changed = await visibleNames(
-      storeOf(many, (read) => (read === 2 ? ['a', 'b'] : undefined)),
-      { after: null, limit: 5, keep: all },
+      storeOf(many, (read) => (read === 2 ? ['x', 'y'] : undefined)),
+      { after: 'team-a/r020000', limit: 5, keep: all },
     );
-    expect(changed.names).toEqual(['a', 'b']);
+    expect(changed.names).toEqual(['x', 'y']);
     const restless = storeOf(many, (read) => many.slice(read));
     await expect(visibleNames(restless, { after: null, limit: 50_000, keep: all })).rejects.toThrow(StorageError);
   });
