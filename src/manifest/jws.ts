@@ -50,9 +50,7 @@ export function verifyDocument(document: Uint8Array): { readonly payload: Uint8A
   // A member behind the signed part would be read by whoever reads the whole document, and no signature covers it.
   const unsigned = members.filter(({ value }) => value.start >= formatLength);
   if (unsigned.length !== 1 || unsigned[0]?.key !== 'signatures') throw new SignatureError('the document has members that are not signed');
-  const payload = new Uint8Array(formatLength + formatTail.length);
-  payload.set(document.subarray(0, formatLength));
-  payload.set(formatTail, formatLength);
+  const payload = cutPayload(document, { formatLength, formatTail });
   const payloadText = toBase64Url(payload);
   const keys = blocks.map((block) => {
     const key = keyOf(block);
@@ -64,6 +62,21 @@ export function verifyDocument(document: Uint8Array): { readonly payload: Uint8A
     return key;
   });
   return { payload, keys };
+}
+
+/**
+ * The payload of a signed document, without looking at the signatures: enough to know by which digest a registry has it, never a reason to trust it.
+ * Throws {@link SignatureError} if there is none.
+ */
+export function payloadOf(document: Uint8Array): Uint8Array {
+  return cutPayload(document, formatOf(blocksOf(document).blocks, document.length));
+}
+
+function cutPayload(document: Uint8Array, { formatLength, formatTail }: { formatLength: number; formatTail: Uint8Array }): Uint8Array {
+  const payload = new Uint8Array(formatLength + formatTail.length);
+  payload.set(document.subarray(0, formatLength));
+  payload.set(formatTail, formatLength);
+  return payload;
 }
 
 interface Block {
