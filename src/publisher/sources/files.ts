@@ -1,0 +1,51 @@
+/** Files of a source: read whole where they are small, as streams where they are not; a miss is null, all else is told with its path. */
+import { createReadStream } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { CommandError } from '../errors.ts';
+import type { SourceBlob } from './source.ts';
+
+/** Most bytes of a manifest, index or the like that is read into memory. */
+export const MANIFEST_MAX_BYTES = 32 * 1024 * 1024;
+
+/** Reads a small file; null if it is not there. Throws {@link CommandError}. */
+export async function readSmallFile(path: string): Promise<Uint8Array | null> {
+  try {
+    const { size } = await stat(path);
+    if (size > MANIFEST_MAX_BYTES) {
+      throw new CommandError(`${path} has ${String(size)} bytes, too many for a manifest`, { hint: `The most is ${String(MANIFEST_MAX_BYTES)}.` });
+    }
+    return await readFile(path);
+  } catch (cause) {
+    if (isMissing(cause)) return null;
+    if (cause instanceof CommandError) throw cause;
+    throw new CommandError(`${path} cannot be read`, { cause });
+  }
+}
+
+/** Opens a file as a blob; null if it is not there. Throws {@link CommandError}. */
+export async function openFileBlob(path: string, signal?: AbortSignal): Promise<SourceBlob | null> {
+  try {
+    const facts = await stat(path);
+    if (!facts.isFile()) throw new CommandError(`${path} is no file`);
+    return { size: facts.size, chunks: chunksOf(path, signal) };
+  } catch (cause) {
+    if (isMissing(cause)) return null;
+    if (cause instanceof CommandError) throw cause;
+    throw new CommandError(`${path} cannot be read`, { cause });
+  }
+}
+
+async function* chunksOf(path: string, signal?: AbortSignal): AsyncIterable<Uint8Array> {
+  try {
+    // Larger than the default: at line speed the number of turns counts.
+    yield* createReadStream(path, { highWaterMark: 256 * 1024, ...(signal === undefined ? {} : { signal }) }) as AsyncIterable<Uint8Array>;
+  } catch (cause) {
+    signal?.throwIfAborted();
+    throw new CommandError(`${path} cannot be read`, { cause });
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOENT' || code === 'ENOTDIR';
+}

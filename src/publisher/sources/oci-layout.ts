@@ -1,0 +1,158 @@
+/**
+ * `oci:FOLDER[:REF]`, an OCI image layout (OCI image spec, image-layout.md): `index.json` names manifests, everything lies in `blobs/<algorithm>/<hex>`.
+ * REF is the annotation `org.opencontainers.image.ref.name`, or `@N`, or a digest; without it the layout must hold one image.
+ */
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Descriptor } from '../../registry/descriptor.ts';
+import { algorithmOf, type Digest, hexOf, parseDigest } from '../../registry/digest.ts';
+import { formOfMediaType } from '../../registry/media-type.ts';
+import { CommandError } from '../errors.ts';
+import { readLinks } from '../gc/links.ts';
+import { MANIFEST_MAX_BYTES, openFileBlob, readSmallFile } from './files.ts';
+import type { SourceOptions } from './open.ts';
+import type { SourceImage, SourceManifest } from './source.ts';
+
+const REF_NAME = 'org.opencontainers.image.ref.name';
+
+/** What reads a layout: a folder, or an archive that holds one. */
+export interface LayoutFiles {
+  /** For messages. */
+  readonly title: string;
+  /** A small file by its path in the layout; null if it is not there. */
+  read(path: string): Promise<Uint8Array | null>;
+  /** A blob by its path in the layout; null if it is not there. */
+  open(path: string, signal?: AbortSignal): ReturnType<SourceImage['blob']>;
+  close(): Promise<void>;
+}
+
+/** Opens a layout in a folder. Throws {@link CommandError}. */
+export async function openOciLayout(where: string, options: Pick<SourceOptions, 'signal'> = {}): Promise<SourceImage> {
+  const [folder, ref] = await splitRef(where);
+  return openLayout(
+    {
+      title: folder,
+      read: (path) => readSmallFile(join(folder, path)),
+      open: (path, signal = options.signal) => openFileBlob(join(folder, path), signal),
+      close: () => Promise.resolve(),
+    },
+    ref,
+  );
+}
+
+/** Opens a layout wherever its files are. Throws {@link CommandError}. */
+export async function openLayout(files: LayoutFiles, ref: string | undefined): Promise<SourceImage> {
+  const index = await readIndex(files);
+  const root = await choose(files, index, ref);
+  const first = await manifestOf(files, root.digest, root.mediaType);
+  if (first === null)
+    throw new CommandError(`${files.title} lacks the manifest ${root.digest} that its index.json names`, { hint: 'Copy the image again.' });
+  let listed: Promise<ReadonlyMap<Digest, readonly Descriptor[]>> | undefined;
+  return {
+    roots: [first],
+    manifest: (digest) => manifestOf(files, digest),
+    blob: (digest, { signal } = {}) => files.open(pathOf(digest), signal),
+    referrers: async (subject) => (await (listed ??= referrersOf(files, index))).get(subject) ?? [],
+    close: () => files.close(),
+  };
+}
+
+/** `FOLDER:REF` at the first colon, as containers/image splits it; a folder whose name has a colon is found too. */
+async function splitRef(where: string): Promise<readonly [string, string | undefined]> {
+  const isFolder = async (path: string): Promise<boolean> =>
+    stat(path).then(
+      (facts) => facts.isDirectory(),
+      () => false,
+    );
+  const colon = where.indexOf(':');
+  if (colon < 0 || (await isFolder(where))) return [where, undefined];
+  return [where.slice(0, colon), where.slice(colon + 1)];
+}
+
+async function readIndex(files: LayoutFiles): Promise<readonly Descriptor[]> {
+  const bytes = await files.read('index.json');
+  if (bytes === null) {
+    throw new CommandError(`${files.title} has no index.json, so it is no OCI layout`, {
+      hint: 'Check the path; what `skopeo copy … dir:FOLDER` wrote is dir:FOLDER.',
+    });
+  }
+  const links = readLinks(bytes);
+  if (links === null) throw new CommandError(`${files.title}/index.json is not JSON`, { hint: 'Copy the image again.' });
+  return links.children;
+}
+
+async function choose(files: LayoutFiles, index: readonly Descriptor[], ref: string | undefined): Promise<Descriptor> {
+  if (ref === undefined) {
+    const images = index.filter((descriptor) => !isAccompanying(descriptor));
+    const [only] = images;
+    if (only !== undefined && images.length === 1) return only;
+    throw new CommandError(images.length === 0 ? `${files.title} holds no image` : `${files.title} holds ${String(images.length)} images`, {
+      hint: images.length === 0 ? 'Copy an image into it first.' : `Choose one: ${names(images)}.`,
+    });
+  }
+  const position = /^@(\d+)$/.exec(ref)?.[1];
+  const digest = parseDigest(ref);
+  const found =
+    position !== undefined
+      ? index[Number(position)]
+      : ((digest === null ? undefined : index.find((descriptor) => descriptor.digest === digest)) ?? (await findByName(files, index, ref)));
+  if (found === undefined) {
+    throw new CommandError(`${files.title} has no image "${ref}"`, { hint: index.length === 0 ? 'It holds no image.' : `It has: ${names(index)}.` });
+  }
+  return found;
+}
+
+/** By annotation; in the index itself first, then in indexes that it names (image-layout.md allows nesting). */
+async function findByName(files: LayoutFiles, index: readonly Descriptor[], ref: string, depth = 0): Promise<Descriptor | undefined> {
+  const here = index.find(({ annotations }) => annotations?.[REF_NAME] === ref);
+  if (here !== undefined || depth > MAX_NESTING) return here;
+  for (const { mediaType, digest } of index) {
+    const form = formOfMediaType(mediaType);
+    if (form !== 'oci-index' && form !== 'docker-list') continue;
+    const bytes = await files.read(pathOf(digest));
+    const links = bytes === null ? null : readLinks(bytes);
+    const found = links === null ? undefined : await findByName(files, links.children, ref, depth + 1);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+const MAX_NESTING = 4;
+
+/** Signatures and the like lie beside the image they belong to: fallback and cosign tags, and manifests that say their artifact type. */
+function isAccompanying({ annotations, artifactType }: Descriptor): boolean {
+  return artifactType !== undefined || /^sha(?:256|512)-[0-9a-f]+(?:\.\w+)?$/.test(annotations?.[REF_NAME] ?? '');
+}
+
+function names(index: readonly Descriptor[]): string {
+  const shown = index.slice(0, 10).map(({ annotations, digest }) => annotations?.[REF_NAME] ?? digest);
+  return `${shown.join(', ')}${index.length > shown.length ? ' …' : ''}`;
+}
+
+async function manifestOf(files: LayoutFiles, digest: Digest, mediaType?: string): Promise<SourceManifest | null> {
+  const bytes = await files.read(pathOf(digest));
+  return bytes === null ? null : { bytes, digest, ...(mediaType === undefined || mediaType === '' ? {} : { mediaType }) };
+}
+
+/** Subject → what refers to it, of all manifests that `index.json` names: by their own `subject`, or by fallback tag (`sha256-<hex>`). */
+async function referrersOf(files: LayoutFiles, index: readonly Descriptor[]): Promise<ReadonlyMap<Digest, readonly Descriptor[]>> {
+  const found = new Map<Digest, Descriptor[]>();
+  const add = (subject: Digest, descriptor: Descriptor): void => {
+    const known = found.get(subject) ?? [];
+    if (!known.some(({ digest }) => digest === descriptor.digest)) found.set(subject, [...known, descriptor]);
+  };
+  for (const descriptor of index) {
+    if (descriptor.size > MANIFEST_MAX_BYTES) continue;
+    const bytes = await files.read(pathOf(descriptor.digest));
+    const links = bytes === null ? null : readLinks(bytes);
+    if (links?.subject !== undefined) add(links.subject, descriptor);
+    const fallback = /^(sha256|sha512)-([0-9a-f]+)$/.exec(descriptor.annotations?.[REF_NAME] ?? '');
+    const subject = fallback === null ? null : parseDigest(`${fallback[1] ?? ''}:${fallback[2] ?? ''}`);
+    if (subject !== null) for (const child of links?.children ?? []) add(subject, child);
+  }
+  return found;
+}
+
+function pathOf(digest: Digest): string {
+  return `blobs/${algorithmOf(digest)}/${hexOf(digest)}`;
+}

@@ -1,0 +1,49 @@
+/** The table of sources: which transport is read by what. Each is loaded when it is used. */
+import type { Platform } from '../../registry/platform.ts';
+import { CommandError } from '../errors.ts';
+import type { SourceImage } from './source.ts';
+
+/** How a source is read. */
+export interface SourceOptions {
+  /** All variables of the process, for what has conventions of its own (`DOCKER_CONFIG`, `REGISTRY_AUTH_FILE` …). */
+  readonly env: Readonly<NodeJS.ProcessEnv>;
+  /** `USER:PASSWORD` for a registry, before whatever the environment offers. */
+  readonly creds?: string;
+  /** False: plain http and any certificate will do. Undefined: only for this machine. */
+  readonly tlsVerify?: boolean;
+  /** Only these platforms of a list are wanted: a source need not fetch others. Empty means all. */
+  readonly platforms?: readonly Platform[];
+  readonly signal?: AbortSignal;
+}
+
+/** Opens what stands behind `transport:`. Throws {@link CommandError} where that cannot be done. */
+export type SourceOpener = (where: string, options: SourceOptions) => Promise<SourceImage>;
+
+interface Transport {
+  /** How it is written, for messages and help. */
+  readonly syntax: string;
+  readonly title: string;
+  readonly load: () => Promise<SourceOpener>;
+}
+
+/** Transport → how it is written and read. Names and syntax are skopeo's, but for `pulp2`. */
+export const SOURCES: Readonly<Record<string, Transport>> = {
+  dir: { syntax: 'dir:FOLDER', title: 'what `skopeo copy … dir:FOLDER` wrote', load: async () => (await import('./dir.ts')).openDir },
+  oci: { syntax: 'oci:FOLDER[:REF]', title: 'an OCI image layout', load: async () => (await import('./oci-layout.ts')).openOciLayout },
+};
+
+/** Opens a source: `transport:where`. Throws {@link CommandError}. */
+export async function openSource(text: string, options: SourceOptions): Promise<SourceImage> {
+  const colon = text.indexOf(':');
+  const transport = colon < 0 ? undefined : SOURCES[text.slice(0, colon)];
+  if (transport === undefined || !Object.hasOwn(SOURCES, text.slice(0, colon))) {
+    const known = Object.values(SOURCES).map(({ syntax }) => syntax);
+    throw new CommandError(`"${text}" is no source`, {
+      kind: 'usage',
+      hint: `Write ${known.slice(0, -1).join(', ')} or ${known.at(-1) ?? ''}.${colon < 0 ? ` Perhaps dir:${text}?` : ''}`,
+    });
+  }
+  const where = text.slice(colon + 1);
+  if (where === '') throw new CommandError(`"${text}" names nothing`, { kind: 'usage', hint: `Write ${transport.syntax}.` });
+  return (await transport.load())(where, options);
+}
