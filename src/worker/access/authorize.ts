@@ -27,7 +27,7 @@ export type Outcome =
       readonly downstream: 'public' | 'private';
       /** Who asks; nobody where it does not matter. */
       readonly caller: Caller;
-      /** Whether credentials came with the request, looked at or not: an answer "unknown" to such a request must look like that of a hidden repository. */
+      /** Whether credentials came with the request, looked at or not: answers to such a request must look like that of a hidden repository. */
       readonly presented: boolean;
     }
   /** Answer as if nothing were in the realm. */

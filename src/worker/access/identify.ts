@@ -19,9 +19,11 @@ export interface Presented {
   readonly certificate: ClientCertificate | null;
 }
 
-/** Whether anything was presented that could say who it is. */
+/** Whether anything was presented that could say who it is, which the guest token does not. */
 export function presentsAnything(policy: AccessPolicy, { authorization, certificate }: Presented): boolean {
-  return readCredentials(authorization).kind !== 'none' || (certificate !== null && usesCertificates(policy) && isTrusted(certificate));
+  const credentials = readCredentials(authorization);
+  const something = credentials.kind !== 'none' && !(credentials.kind === 'bearer' && credentials.token === GUEST_TOKEN);
+  return something || (certificate !== null && usesCertificates(policy) && isTrusted(certificate));
 }
 
 /** Finds out who asks. `origin`: scheme and host that were asked. Throws `KeysUnavailableError` where a token's issuer could not be asked for its keys. */

@@ -104,6 +104,7 @@ describe('who asks', () => {
 
   it('is told to have presented something without being looked at', () => {
     expect(presentsAnything(plain, { authorization: 'Basic Og==', certificate: null })).toBe(false);
+    expect(presentsAnything(plain, { authorization: `Bearer ${GUEST_TOKEN}`, certificate: null })).toBe(false);
     expect(presentsAnything(plain, { authorization: 'Bearer x', certificate: null })).toBe(true);
     expect(presentsAnything(plain, { authorization: null, certificate: CERTIFICATE })).toBe(true);
     expect(presentsAnything(parseAccess({ realms: REALMS }), { authorization: null, certificate: CERTIFICATE })).toBe(false);
