@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import type { WriteStore } from '../../registry/store.ts';
 
 /** Where a command writes: an open bucket. */
@@ -9,8 +10,11 @@ export interface Target {
   close(): Promise<void>;
 }
 
-/** Opens what `--to` names: `local` (in the folder `state`), or `s3://bucket` (credentials and endpoint from `env`). Throws CommandError where that cannot be done. */
-export type OpenTarget = (options: { readonly to: string; readonly state: string; readonly env: NodeJS.ProcessEnv }) => Promise<Target>;
+/**
+ * Opens what `--to` names: `local` (in the folder `state`), or `s3://bucket[/prefix]` (credentials and endpoint from `env`).
+ * Throws CommandError where that cannot be done, also where the bucket does not answer.
+ */
+export type OpenTarget = (options: { readonly to: string; readonly state?: string; readonly env: NodeJS.ProcessEnv }) => Promise<Target>;
 
-/** Where the local store is unless `--state` says otherwise. */
-export const DEFAULT_STATE = '.wrangler/state';
+/** Where the local store is unless `--state` says otherwise: where `wrangler dev` in this package keeps it too. */
+export const DEFAULT_STATE: string = fileURLToPath(new URL('../../../.wrangler/state', import.meta.url));

@@ -1,0 +1,181 @@
+/**
+ * Opening the local store. Only one process at a time may run the simulator over a folder (two collide on SQLite's lock): whoever finds it running goes through it, and
+ * where it ends meanwhile, runs it itself.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { S3Client } from '@aws-sdk/client-s3';
+import { CommandError } from '../errors.ts';
+import type { Connection } from '../stores/connection.ts';
+import { DEFAULT_RETRY, type RetryPolicy } from '../stores/retrying.ts';
+import { PART_SIZE, S3Store } from '../stores/s3-store.ts';
+import { createClient } from '../stores/s3-target.ts';
+import type { Target } from '../stores/target.ts';
+import { type Announcement, announce, readAnnouncement, withdraw } from './announcement.ts';
+import { makeStateFolder, type StateFolder } from './folder.ts';
+import { type Lock, tryLock } from './lock.ts';
+import { startSimulator } from './simulator.ts';
+import { notedUploads } from './upload-notes.ts';
+import { readLocalBucket } from './wrangler-config.ts';
+
+/** Looks again at whether the store is free or can be reached. Milliseconds. */
+const LOOK_EVERY_MS = 100;
+/** Whoever holds the store answers sooner, or is not well. */
+const WAIT_MS = 60_000;
+
+// The simulator runs on this machine: short waits, but long enough for a server that is being started again.
+const LOCAL_RETRY: RetryPolicy = { ...DEFAULT_RETRY, tries: 10, firstMs: 50, mostMs: 2_000 };
+
+/** Opens the local store of a state folder, through the server if it runs. `tell` gets what a person should know. Throws {@link CommandError}. */
+export async function openLocal(state: string, tell: (message: string) => void = () => undefined): Promise<Target> {
+  const folder = await makeStateFolder(state);
+  const connection = localConnection(folder, await readLocalBucket(), tell);
+  await connection.client();
+  return localTarget(folder, connection);
+}
+
+/** A target over an open connection. */
+export function localTarget(folder: StateFolder, connection: Connection & { readonly bucket: () => string }): Target {
+  const title = `local store (${folder.title})`;
+  const store = new S3Store({
+    connection,
+    bucket: connection.bucket(),
+    title,
+    uploads: notedUploads(folder.uploads),
+    // The simulator buffers a body whole before it checks a signed hash. What comes over loopback is checked by the etag of the whole.
+    checks: 'none',
+    retry: LOCAL_RETRY,
+    // The simulator takes one body at a time; more would only wait there.
+    poolSize: 3 * PART_SIZE,
+  });
+  return { store, title, close: () => connection.close() };
+}
+
+function localConnection(folder: StateFolder, bucket: string, tell: (message: string) => void): Connection & { readonly bucket: () => string } {
+  let current: Promise<Reached> | undefined;
+  let name = bucket;
+  const reach = async (): Promise<Reached> => {
+    const reached = await reachStore(folder, bucket, tell);
+    name = reached.bucket;
+    return reached;
+  };
+  return {
+    bucket: () => name,
+    client: async () => {
+      current ??= reach();
+      try {
+        return (await current).client;
+      } catch (error) {
+        current = undefined;
+        throw error;
+      }
+    },
+    lost: (client) => {
+      const lost = current;
+      void lost?.then(
+        (reached) => {
+          // The simulator of our own does not go away; others' may have.
+          if (reached.client !== client || reached.own || current !== lost) return;
+          current = undefined;
+          client.destroy();
+        },
+        () => undefined,
+      );
+    },
+    close: async () => {
+      const last = current;
+      current = undefined;
+      await (await last?.catch(() => undefined))?.close();
+    },
+  };
+}
+
+interface Reached {
+  readonly client: S3Client;
+  readonly bucket: string;
+  readonly own: boolean;
+  close(): Promise<void>;
+}
+
+/** Goes through whoever has the store open, or opens it. */
+async function reachStore(folder: StateFolder, bucket: string, tell: (message: string) => void): Promise<Reached> {
+  const began = performance.now();
+  let told = false;
+  for (;;) {
+    const lock = tryLock(folder.lock);
+    if (lock !== null) return openOurselves(folder, bucket, lock);
+    const announcement = await readAnnouncement(folder.announcement);
+    if (announcement !== null) {
+      const client = clientOf(announcement);
+      if (await answers(announcement)) {
+        const close = (): Promise<void> => {
+          client.destroy();
+          return Promise.resolve();
+        };
+        return { client, bucket: announcement.bucket, own: false, close };
+      }
+      client.destroy();
+    }
+    const waited = performance.now() - began;
+    if (waited > WAIT_MS) {
+      throw new CommandError(
+        `the local store (${folder.title}) is held by process ${String(announcement?.pid ?? 'unknown')}, which does not answer`,
+        {
+          hint: 'End that process, or name another folder with --state.',
+        },
+      );
+    }
+    if (waited > 2_000 && !told) {
+      told = true;
+      tell(`waiting for the local store (${folder.title}), which process ${String(announcement?.pid ?? 'unknown')} has open`);
+    }
+    await sleep(LOOK_EVERY_MS);
+  }
+}
+
+async function openOurselves(folder: StateFolder, bucket: string, lock: Lock): Promise<Reached> {
+  try {
+    const simulator = await startSimulator({ persist: folder.persist, bucket });
+    const announcement: Announcement = {
+      pid: process.pid,
+      kind: 'command',
+      url: null,
+      endpoint: simulator.endpoint,
+      bucket,
+      accessKeyId: simulator.accessKeyId,
+      secretAccessKey: simulator.secretAccessKey,
+    };
+    await announce(folder.announcement, announcement);
+    const client = clientOf(announcement);
+    return {
+      client,
+      bucket,
+      own: true,
+      close: async () => {
+        await withdraw(folder.announcement);
+        client.destroy();
+        await simulator.stop();
+        lock.release();
+      },
+    };
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+/** A client of the simulator. */
+export function clientOf({ endpoint, accessKeyId, secretAccessKey }: Pick<Announcement, 'endpoint' | 'accessKeyId' | 'secretAccessKey'>): S3Client {
+  return createClient({ endpoint, accessKeyId, secretAccessKey, region: 'auto' });
+}
+
+/** Whether something is listening there: an announcement may be older than its process. */
+async function answers({ endpoint }: Announcement): Promise<boolean> {
+  try {
+    // Unsigned, so refused; an answer all the same.
+    const answer = await fetch(endpoint, { signal: AbortSignal.timeout(5_000) });
+    await answer.body?.cancel();
+    return true;
+  } catch {
+    return false;
+  }
+}

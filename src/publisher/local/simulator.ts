@@ -1,0 +1,86 @@
+/** R2's own simulator (Miniflare) over a state folder, with its S3 endpoint and, for the server, the Worker. */
+import { randomBytes } from 'node:crypto';
+import type * as MiniflareModule from 'miniflare';
+import { CommandError } from '../errors.ts';
+import type { WorkerBundle } from './worker-bundle.ts';
+
+/** A running simulator. */
+export interface Simulator {
+  /** The S3 API; loopback. */
+  readonly endpoint: string;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  /** Where the Worker itself listens: loopback, and without the development entry (which compresses answers and has pages of its own). */
+  readonly worker: URL | null;
+  stop(): Promise<void>;
+}
+
+/** What {@link startSimulator} needs. */
+export interface SimulatorOptions {
+  /** Miniflare's folder. */
+  readonly persist: string;
+  readonly bucket: string;
+  /** The Worker to run; without it there is only storage. */
+  readonly worker?: WorkerBundle;
+  /** Takes what the Worker logs. */
+  readonly onLog?: (line: string) => void;
+}
+
+const STORAGE_ONLY = 'export default { fetch: () => new Response(null, { status: 404 }) };\n';
+
+// Clients that leave in the middle of a body: nothing is wrong, and there is nothing to do.
+const HARMLESS = /Broken pipe|Connection reset by peer|disconnected: /;
+
+/** Starts the simulator. One at a time over a folder: whoever calls holds the folder's lock. Throws {@link CommandError}. */
+export async function startSimulator({ persist, bucket, worker, onLog }: SimulatorOptions): Promise<Simulator> {
+  const { Miniflare, convertV4MiniflareOptions, Log, LogLevel } = await importMiniflare();
+  const s3Credentials = { accessKeyId: randomBytes(16).toString('hex'), secretAccessKey: randomBytes(32).toString('hex') };
+  const options = worker?.options ?? {};
+  const miniflare = new Miniflare(
+    convertV4MiniflareOptions({
+      host: '127.0.0.1',
+      port: 0,
+      cf: false,
+      logRequests: false,
+      resourcePersistencePath: persist,
+      log: new Log(LogLevel.NONE),
+      handleStructuredLogs: ({ message }) => {
+        if (!HARMLESS.test(message)) onLog?.(message);
+      },
+      workers: [
+        {
+          compatibilityDate: '2026-10-01',
+          ...options,
+          name: 'gantry',
+          modules: [{ type: 'ESModule', path: 'index.js', contents: worker?.code ?? STORAGE_ONLY }],
+          r2Buckets: { ...(Array.isArray(options.r2Buckets) ? {} : options.r2Buckets), BUCKET: { id: bucket, s3Credentials } },
+          unsafeDirectSockets: worker === undefined ? [] : [{ host: '127.0.0.1', port: 0 }],
+        },
+      ],
+    }),
+  );
+  try {
+    const entry = await miniflare.ready;
+    return {
+      endpoint: new URL('/cdn-cgi/local/r2/s3', entry).href,
+      ...s3Credentials,
+      worker: worker === undefined ? null : await miniflare.unsafeGetDirectURL('gantry'),
+      stop: () => miniflare.dispose(),
+    };
+  } catch (cause) {
+    await miniflare.dispose().catch(() => undefined);
+    throw new CommandError(`the local store could not be started: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
+}
+
+/** Miniflare comes with the tools for development: whoever only publishes to S3 needs neither it nor its 100 MB. */
+async function importMiniflare(): Promise<typeof MiniflareModule> {
+  try {
+    return await import('miniflare');
+  } catch (cause) {
+    throw new CommandError('the local store needs Miniflare, which is not installed', {
+      hint: 'Install it with `npm install --save-dev miniflare wrangler`, or use --to s3://BUCKET.',
+      cause,
+    });
+  }
+}

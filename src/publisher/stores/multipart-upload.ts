@@ -1,0 +1,239 @@
+/** One long body, sent in parts: several at once, each sent again by itself, and none that storage has already. */
+import { createHash } from 'node:crypto';
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  type S3Client,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3';
+import { StorageError } from '../../registry/store.ts';
+import type { BufferPool } from './buffer-pool.ts';
+import { withPayloadHash } from './payload-hash.ts';
+import { readFailure } from './s3-failure.ts';
+import type { SentPart, UnfinishedUpload, UnfinishedUploads, UploadNotes } from './unfinished-uploads.ts';
+
+/** S3's and R2's most parts of an upload. */
+const MAX_PARTS = 10_000;
+const MIB = 2 ** 20;
+
+/** What is sent, and how. */
+export interface MultipartOptions {
+  readonly bucket: string;
+  readonly key: string;
+  readonly title: string;
+  readonly size: number;
+  readonly chunks: AsyncIterable<Uint8Array>;
+  /** Hex sha256 of the whole; undefined where it is not known, and then an upload cannot be gone on with. */
+  readonly sha256: string | undefined;
+  readonly contentType: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly partSize: number;
+  /** `hash`: storage checks each part's sha256. `none`: it is not asked to, and the etag of the whole is checked instead. */
+  readonly checks: 'hash' | 'none';
+  readonly pool: BufferPool;
+  readonly uploads: UnfinishedUploads;
+  readonly signal: AbortSignal | undefined;
+  /** Sends one request, again if need be. */
+  readonly request: <T>(what: string, send: (client: S3Client, mayBeDone: boolean) => Promise<T>, signal?: AbortSignal) => Promise<T>;
+  /** Looks at what stands under the key. */
+  readonly head: () => Promise<{ readonly size: number; readonly etag: string } | null>;
+}
+
+/** Bytes of each part: the usual size unless that would make more parts than storage takes. */
+export function partSizeFor(size: number, usual: number): number {
+  return size <= usual * MAX_PARTS ? usual : Math.ceil(size / MAX_PARTS / MIB) * MIB;
+}
+
+/** Sends the body. Nothing is visible unless all of it came, with the right hash; what was sent of it stays for the next try, unless it was wrong. */
+export async function uploadInParts(options: MultipartOptions): Promise<{ readonly etag: string }> {
+  const { bucket, key, uploads, request } = options;
+  const resumable = options.sha256 !== undefined && Object.keys(options.metadata).length === 0;
+  const found = resumable ? await uploads.find(key, (send) => request(`looking for unfinished uploads of ${key}`, send)) : null;
+  const upload: UnfinishedUpload = found ?? { uploadId: await begin(options), parts: [] };
+  const notes = await uploads.note(key, upload);
+  const abort = async (): Promise<void> => {
+    await request(`ending the upload of ${key}`, (client) =>
+      client.send(new AbortMultipartUploadCommand({ Bucket: bucket, Key: key, UploadId: upload.uploadId })),
+    ).catch(
+      // Storage drops unfinished uploads by itself after some days; what went wrong before is what matters.
+      () => undefined,
+    );
+    await notes.ended();
+  };
+  try {
+    const { parts, etag } = await sendParts(options, upload, notes);
+    const done = await complete(options, upload.uploadId, parts, etag);
+    await notes.ended();
+    return done;
+  } catch (error) {
+    if (isGone(error)) {
+      await notes.ended();
+      // Another publisher went on with the same upload and was faster.
+      const there = options.sha256 === undefined ? null : await options.head();
+      if (there?.size === options.size) return { etag: there.etag };
+      throw new StorageError('STORAGE_UNAVAILABLE', `writing ${key}: the upload was ended by somebody else`, { cause: error });
+    }
+    if (!resumable || (error instanceof StorageError && (error.code === 'DIGEST_MISMATCH' || error.code === 'STORAGE_CORRUPT'))) await abort();
+    throw error;
+  }
+}
+
+async function begin({ bucket, key, contentType, metadata, request }: MultipartOptions): Promise<string> {
+  const { UploadId } = await request(`writing ${key}`, (client) =>
+    client.send(new CreateMultipartUploadCommand({ Bucket: bucket, Key: key, ContentType: contentType, Metadata: { ...metadata } })),
+  );
+  if (UploadId === undefined) throw new StorageError('STORAGE_UNAVAILABLE', `writing ${key}: the answer names no upload`);
+  return UploadId;
+}
+
+/** Sends what is not there yet. Gives all parts in order, and the etag that the whole has where etags are MD5s. */
+async function sendParts(options: MultipartOptions, upload: UnfinishedUpload, notes: UploadNotes): Promise<{ parts: SentPart[]; etag: string }> {
+  const { size, pool, partSize } = options;
+  const there = new Map(upload.parts.map((part) => [part.number, part]));
+  const parts: SentPart[] = [];
+  const whole = createHash('sha256');
+  // Where one part fails, the others need not go on.
+  const stop = new AbortController();
+  const signal = options.signal === undefined ? stop.signal : AbortSignal.any([options.signal, stop.signal]);
+  const sending = new Set<Promise<void>>();
+  let failure: { readonly error: unknown } | undefined;
+  const reader = readExactly(options, whole);
+  try {
+    for (let number = 1, offset = 0; offset < size; number += 1, offset += partSize) {
+      const lent = await pool.lend(partSize, signal);
+      let handedOver = false;
+      try {
+        const bytes = lent.buffer.subarray(0, Math.min(partSize, size - offset));
+        await reader.fill(bytes);
+        signal.throwIfAborted();
+        const md5 = createHash('md5').update(bytes).digest('hex');
+        const known = there.get(number);
+        if (known?.size === bytes.length && known.md5 === md5) {
+          parts.push(known);
+          continue;
+        }
+        handedOver = true;
+        const one = sendPart(options, upload.uploadId, { number, bytes, md5 }, signal)
+          .then(async (part) => {
+            parts.push(part);
+            await notes.sent(part);
+          })
+          .catch((error: unknown) => {
+            failure ??= { error };
+            stop.abort(error);
+          })
+          .finally(() => {
+            lent.release();
+            sending.delete(one);
+          });
+        sending.add(one);
+      } finally {
+        if (!handedOver) lent.release();
+      }
+    }
+    await reader.end();
+  } catch (error) {
+    failure ??= { error };
+  } finally {
+    // Parts that are on their way when the source breaks may as well arrive: they need not be sent again then.
+    await Promise.all(sending);
+    await reader.close();
+  }
+  if (failure !== undefined) throw failure.error;
+  const sha256 = whole.digest('hex');
+  if (options.sha256 !== undefined && sha256 !== options.sha256) {
+    throw new StorageError('DIGEST_MISMATCH', `writing ${options.key}: the bytes have the sha256 ${sha256} instead of ${options.sha256}`);
+  }
+  parts.sort((a, b) => a.number - b.number);
+  const md5s = createHash('md5');
+  for (const part of parts) md5s.update(part.md5, 'hex');
+  return { parts, etag: `${md5s.digest('hex')}-${String(parts.length)}` };
+}
+
+async function sendPart(
+  { bucket, key, request, checks }: MultipartOptions,
+  uploadId: string,
+  { number, bytes, md5 }: { number: number; bytes: Uint8Array; md5: string },
+  signal: AbortSignal,
+): Promise<SentPart> {
+  const sha256 = checks === 'hash' ? createHash('sha256').update(bytes).digest('hex') : 'UNSIGNED-PAYLOAD';
+  const { ETag } = await request(
+    `writing ${key}`,
+    (client) =>
+      client.send(
+        withPayloadHash(
+          new UploadPartCommand({ Bucket: bucket, Key: key, UploadId: uploadId, PartNumber: number, Body: bytes, ContentLength: bytes.length }),
+          sha256,
+        ),
+        { abortSignal: signal },
+      ),
+    signal,
+  );
+  if (ETag === undefined) throw new StorageError('STORAGE_UNAVAILABLE', `writing ${key}: the answer to part ${String(number)} has no etag`);
+  return { number, size: bytes.length, md5, etag: ETag.replaceAll('"', '') };
+}
+
+async function complete(options: MultipartOptions, uploadId: string, parts: readonly SentPart[], expected: string): Promise<{ etag: string }> {
+  const { bucket, key, request, size, checks } = options;
+  const list = parts.map(({ number, etag }) => ({ PartNumber: number, ETag: etag }));
+  const etag = await request(`writing ${key}`, async (client, mayBeDone) => {
+    try {
+      const { ETag } = await client.send(
+        new CompleteMultipartUploadCommand({ Bucket: bucket, Key: key, UploadId: uploadId, MultipartUpload: { Parts: list } }),
+      );
+      return ETag?.replaceAll('"', '') ?? '';
+    } catch (error) {
+      // The try before was carried out, and only its answer was lost.
+      const there = mayBeDone && isGone(error) ? await options.head() : null;
+      if (there?.size === size) return there.etag;
+      throw error;
+    }
+  });
+  if (checks === 'none' && etag !== expected) {
+    throw new StorageError('STORAGE_CORRUPT', `writing ${key}: what was stored is not what was sent (etag ${etag} instead of ${expected})`);
+  }
+  return { etag };
+}
+
+/** Whether the upload is not there any more: completed or aborted. */
+function isGone(error: unknown): boolean {
+  return (error instanceof StorageError ? readFailure(error.cause) : readFailure(error)).code === 'NoSuchUpload';
+}
+
+/** Reads chunks of any size into buffers of the caller's, and hashes all. Too little or too much is a {@link StorageError}. */
+function readExactly({ chunks, size, key }: MultipartOptions, whole: { update(data: Uint8Array): unknown }) {
+  const iterator = chunks[Symbol.asyncIterator]();
+  let rest: Uint8Array = new Uint8Array();
+  let finished = false;
+  const next = async (): Promise<boolean> => {
+    while (rest.length === 0) {
+      const result = await iterator.next();
+      if (result.done === true) {
+        finished = true;
+        return false;
+      }
+      rest = result.value;
+    }
+    return true;
+  };
+  return {
+    async fill(into: Uint8Array): Promise<void> {
+      let filled = 0;
+      while (filled < into.length) {
+        if (!(await next())) throw new StorageError('DIGEST_MISMATCH', `writing ${key}: the body ends before its ${String(size)} bytes have come`);
+        const taken = rest.subarray(0, into.length - filled);
+        into.set(taken, filled);
+        filled += taken.length;
+        rest = rest.subarray(taken.length);
+      }
+      whole.update(into);
+    },
+    async end(): Promise<void> {
+      if (await next()) throw new StorageError('DIGEST_MISMATCH', `writing ${key}: more than the ${String(size)} bytes came that were announced`);
+    },
+    async close(): Promise<void> {
+      if (!finished) await iterator.return?.();
+    },
+  };
+}

@@ -1,0 +1,62 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { StorageError } from '../../registry/store.ts';
+import { CommandError } from '../errors.ts';
+import { readFailure, type S3Failure, storageErrorOf } from './s3-failure.ts';
+
+/** How often a request is sent, and how long is waited in between. Milliseconds. */
+export interface RetryPolicy {
+  readonly tries: number;
+  readonly firstMs: number;
+  readonly mostMs: number;
+  /** A `Retry-After` above this ends it. */
+  readonly mostRetryAfterMs: number;
+}
+
+/** Rides out a restart of the other side, and R2's one write a second to a key. */
+export const DEFAULT_RETRY: RetryPolicy = { tries: 8, firstMs: 200, mostMs: 10_000, mostRetryAfterMs: 120_000 };
+
+/**
+ * How long to wait before a request is sent again; null if it is not. `tried`: how often it was sent, from 1; `random` in [0, 1).
+ * Waits grow exponentially with full jitter over their upper half; `Retry-After` is a lower bound.
+ */
+export function retryDelay(failure: S3Failure, tried: number, policy: RetryPolicy, random: number): number | null {
+  if (!failure.retryable || tried >= policy.tries) return null;
+  if ((failure.retryAfterMs ?? 0) > policy.mostRetryAfterMs) return null;
+  const most = Math.min(policy.mostMs, policy.firstMs * 2 ** (tried - 1));
+  const jittered = most * (0.5 + 0.5 * random);
+  return failure.retryAfterMs === undefined ? jittered : failure.retryAfterMs + random * Math.min(500, policy.firstMs);
+}
+
+/** What {@link sendRetrying} is told. */
+export interface SendOptions {
+  readonly policy: RetryPolicy;
+  readonly title: string;
+  /** For messages: `writing blobs/…`. */
+  readonly what: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What an attempt is told about those before it: whether one of them may have been carried out although its answer did not come. */
+export interface Attempt {
+  readonly mayBeDone: boolean;
+}
+
+/** Calls `send` until it succeeds, fails for good or the tries are used up. Throws the signal's reason, or what `storageErrorOf` makes of the last failure. */
+export async function sendRetrying<T>(send: (attempt: Attempt) => Promise<T>, { policy, title, what, signal }: SendOptions): Promise<T> {
+  let mayBeDone = false;
+  for (let tried = 1; ; tried += 1) {
+    signal?.throwIfAborted();
+    try {
+      return await send({ mayBeDone });
+    } catch (error) {
+      signal?.throwIfAborted();
+      // Judged already, or a fault of ours.
+      if (error instanceof StorageError || error instanceof CommandError || error instanceof TypeError) throw error;
+      const failure = readFailure(error);
+      const delay = retryDelay(failure, tried, policy, Math.random());
+      if (delay === null) throw storageErrorOf(error, what, title);
+      mayBeDone ||= failure.ambiguous;
+      await sleep(delay, undefined, signal === undefined ? {} : { signal });
+    }
+  }
+}

@@ -1,0 +1,351 @@
+/** A bucket behind the S3 API: R2, the local store, or any other. */
+import { createHash } from 'node:crypto';
+import type { Readable } from 'node:stream';
+import {
+  DeleteObjectsCommand,
+  GetObjectCommand,
+  type GetObjectCommandOutput,
+  HeadObjectCommand,
+  type HeadObjectCommandOutput,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  type S3Client,
+} from '@aws-sdk/client-s3';
+import {
+  type BodyStream,
+  type ByteRange,
+  type GetOptions,
+  type ListedObject,
+  type ObjectInfo,
+  type PutOptions,
+  StorageError,
+  type StoredObject,
+  type WriteStore,
+} from '../../registry/store.ts';
+import { type BufferPool, createBufferPool } from './buffer-pool.ts';
+import type { Connection } from './connection.ts';
+import { partSizeFor, uploadInParts } from './multipart-upload.ts';
+import { withPayloadHash } from './payload-hash.ts';
+import { DEFAULT_RETRY, type RetryPolicy, sendRetrying } from './retrying.ts';
+import { readFailure } from './s3-failure.ts';
+import type { UnfinishedUploads } from './unfinished-uploads.ts';
+
+const MIB = 2 ** 20;
+
+/** Bodies above it go in parts of that size. Small enough for many at once in little memory, large enough that requests cost little. */
+export const PART_SIZE = 8 * MIB;
+
+/** What all bodies on their way may take together: five parts at once. */
+const POOL_SIZE = 5 * PART_SIZE;
+
+/** DeleteObjects takes no more keys. */
+const DELETE_AT_ONCE = 1000;
+
+/** How a bucket is reached and what it can do. */
+export interface S3StoreOptions {
+  readonly connection: Connection;
+  readonly bucket: string;
+  /** What all keys begin with in storage; empty, or ending in `/`. */
+  readonly prefix?: string;
+  /** For messages. */
+  readonly title: string;
+  readonly uploads: UnfinishedUploads;
+  /** See {@link import('./multipart-upload.ts').MultipartOptions.checks}. */
+  readonly checks?: 'hash' | 'none';
+  readonly retry?: RetryPolicy;
+  /** Bytes; at least S3's 5 MiB. */
+  readonly partSize?: number;
+  /** Bytes that bodies on their way take at most. */
+  readonly poolSize?: number;
+}
+
+/** Reads and writes a bucket over S3. Each request is sent again where that may help; what fails all the same is a {@link StorageError}. */
+export class S3Store implements WriteStore {
+  readonly #connection: Connection;
+  readonly #bucket: string;
+  readonly #prefix: string;
+  readonly #title: string;
+  readonly #uploads: UnfinishedUploads;
+  readonly #checks: 'hash' | 'none';
+  readonly #retry: RetryPolicy;
+  readonly #partSize: number;
+  readonly #pool: BufferPool;
+
+  constructor(options: S3StoreOptions) {
+    this.#connection = options.connection;
+    this.#bucket = options.bucket;
+    this.#prefix = options.prefix ?? '';
+    this.#title = options.title;
+    this.#uploads = options.uploads;
+    this.#checks = options.checks ?? 'hash';
+    this.#retry = options.retry ?? DEFAULT_RETRY;
+    this.#partSize = options.partSize ?? PART_SIZE;
+    this.#pool = createBufferPool(options.poolSize ?? POOL_SIZE);
+  }
+
+  /** Asks for one key's name, to find out whether there is a bucket and it lets us in. Throws {@link StorageError}. */
+  async check(): Promise<void> {
+    const command = new ListObjectsV2Command({ Bucket: this.#bucket, Prefix: this.#prefix, MaxKeys: 1 });
+    await this.#send('opening the bucket', (client) => client.send(command), undefined, { ...this.#retry, tries: Math.min(3, this.#retry.tries) });
+  }
+
+  async head(key: string): Promise<ObjectInfo | null> {
+    const command = { Bucket: this.#bucket, Key: this.#prefix + key };
+    const found = await this.#send(`looking at ${key}`, (client) => nullIfAbsent(client.send(new HeadObjectCommand(command))));
+    return found === null ? null : infoOf(key, found, found.ContentLength ?? 0);
+  }
+
+  async get(key: string, { range, ifMatch, signal }: GetOptions = {}): Promise<StoredObject | null | 'changed'> {
+    const read = (header: string | undefined, version: string | undefined): Promise<GetObjectCommandOutput | null | 'changed'> =>
+      this.#send(
+        `reading ${key}`,
+        async (client) => {
+          try {
+            return await nullIfAbsent(
+              client.send(
+                new GetObjectCommand({
+                  Bucket: this.#bucket,
+                  Key: this.#prefix + key,
+                  ...(header === undefined ? {} : { Range: header }),
+                  ...(version === undefined ? {} : { IfMatch: `"${version}"` }),
+                }),
+                signal === undefined ? {} : { abortSignal: signal },
+              ),
+            );
+          } catch (error) {
+            const { status } = readFailure(error);
+            if (status === 412) return 'changed';
+            if (status === 416) throw new StorageError('STORAGE_CORRUPT', `reading ${key}: it has no such range`, { cause: error });
+            throw error;
+          }
+        },
+        signal,
+      );
+    const found = await read(rangeHeader(range), ifMatch);
+    if (found === null || found === 'changed') return found;
+    const length = found.ContentLength ?? 0;
+    const place = /^bytes (\d+)-\d+\/(\d+)$/.exec(found.ContentRange ?? '');
+    const offset = place === null ? 0 : Number(place[1]);
+    const info = infoOf(key, found, place === null ? length : Number(place[2]));
+    // A body that breaks off is gone on with where it broke, as long as it is the same object.
+    const goOn = (at: number): Promise<GetObjectCommandOutput | null | 'changed'> =>
+      read(`bytes=${String(at)}-${String(offset + length - 1)}`, info.etag);
+    const body = ReadableStream.from(bytesOf(found, { key, offset, length, signal, goOn }));
+    return { ...info, range: { offset, length }, body };
+  }
+
+  async put(key: string, body: Uint8Array | BodyStream, options: PutOptions): Promise<{ readonly etag: string } | 'precondition-failed'> {
+    if (body instanceof Uint8Array) return this.#putWhole(key, body, options);
+    if (body.size > this.#partSize) return this.#putInParts(key, body, options);
+    const lent = await this.#pool.lend(poolSizeFor(body.size, this.#partSize), options.signal);
+    try {
+      const bytes = lent.buffer.subarray(0, body.size);
+      let filled = 0;
+      for await (const chunk of body.chunks) {
+        if (filled + chunk.length > bytes.length)
+          throw new StorageError('DIGEST_MISMATCH', `writing ${key}: more than the ${String(body.size)} bytes came that were announced`);
+        bytes.set(chunk, filled);
+        filled += chunk.length;
+      }
+      if (filled < bytes.length)
+        throw new StorageError('DIGEST_MISMATCH', `writing ${key}: the body ends before its ${String(body.size)} bytes have come`);
+      return await this.#putWhole(key, bytes, options);
+    } finally {
+      lent.release();
+    }
+  }
+
+  async delete(keys: readonly string[]): Promise<void> {
+    for (let at = 0; at < keys.length; at += DELETE_AT_ONCE) {
+      const Objects = keys.slice(at, at + DELETE_AT_ONCE).map((key) => ({ Key: this.#prefix + key }));
+      const { Errors = [] } = await this.#send('deleting', (client) =>
+        client.send(new DeleteObjectsCommand({ Bucket: this.#bucket, Delete: { Objects, Quiet: true } })),
+      );
+      const [first] = Errors;
+      if (first === undefined) continue;
+      const denied = first.Code === 'AccessDenied';
+      throw new StorageError(
+        denied ? 'STORAGE_DENIED' : 'STORAGE_UNAVAILABLE',
+        `deleting ${first.Key ?? ''}: ${this.#title} answered ${first.Code ?? ''} ${first.Message ?? ''}`,
+      );
+    }
+  }
+
+  async *list(
+    prefix: string,
+    { startAfter, signal }: { readonly startAfter?: string; readonly signal?: AbortSignal } = {},
+  ): AsyncIterable<ListedObject> {
+    let token: string | undefined;
+    do {
+      const command = {
+        Bucket: this.#bucket,
+        Prefix: this.#prefix + prefix,
+        ...(startAfter === undefined ? {} : { StartAfter: this.#prefix + startAfter }),
+        ...(token === undefined ? {} : { ContinuationToken: token }),
+      };
+      const page = await this.#send(`listing ${prefix}`, (client) => client.send(new ListObjectsV2Command(command)), signal);
+      for (const { Key, Size, ETag, LastModified } of page.Contents ?? []) {
+        if (Key !== undefined)
+          yield { key: Key.slice(this.#prefix.length), size: Size ?? 0, etag: unquoted(ETag), uploaded: LastModified ?? new Date(0) };
+      }
+      token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
+    } while (token !== undefined);
+  }
+
+  async #putWhole(
+    key: string,
+    bytes: Uint8Array,
+    { contentType, metadata, sha256, onlyIf, signal }: PutOptions,
+  ): Promise<{ readonly etag: string } | 'precondition-failed'> {
+    const hash = createHash('sha256').update(bytes).digest('hex');
+    if (sha256 !== undefined && hash !== sha256)
+      throw new StorageError('DIGEST_MISMATCH', `writing ${key}: the bytes have the sha256 ${hash} instead of ${sha256}`);
+    return this.#send(
+      `writing ${key}`,
+      async (client, mayBeDone) => {
+        const command = new PutObjectCommand({
+          Bucket: this.#bucket,
+          Key: this.#prefix + key,
+          Body: bytes,
+          ContentLength: bytes.length,
+          ContentType: contentType,
+          ...(metadata === undefined ? {} : { Metadata: { ...metadata } }),
+          ...(onlyIf === undefined ? {} : onlyIf === 'absent' ? { IfNoneMatch: '*' } : { IfMatch: `"${onlyIf.etag}"` }),
+        });
+        try {
+          const { ETag } = await client.send(withPayloadHash(command, hash), signal === undefined ? {} : { abortSignal: signal });
+          return { etag: unquoted(ETag) };
+        } catch (error) {
+          const { status, code } = readFailure(error);
+          const failed = status === 412 || (status === 404 && code === 'NoSuchKey');
+          if (onlyIf === undefined || !failed) throw error;
+          if (!mayBeDone) return 'precondition-failed';
+          // The try before may have been carried out and only its answer lost: then what stands there is ours.
+          const there = await this.head(key);
+          const ours = createHash('md5').update(bytes).digest('hex');
+          return there?.etag === ours && there.size === bytes.length ? { etag: there.etag } : 'precondition-failed';
+        }
+      },
+      signal,
+    );
+  }
+
+  async #putInParts(
+    key: string,
+    { size, chunks }: BodyStream,
+    { contentType, metadata = {}, sha256, onlyIf, signal }: PutOptions,
+  ): Promise<{ readonly etag: string } | 'precondition-failed'> {
+    if (onlyIf !== undefined) {
+      // S3 can make the last step of a multipart upload conditional; R2 does not document it. Where the key tells the content nothing depends on it.
+      if (onlyIf !== 'absent' || sha256 === undefined)
+        throw new TypeError('a long body can only be written on the condition that the key is absent, and with its sha256');
+      if ((await this.head(key)) !== null) return 'precondition-failed';
+    }
+    return uploadInParts({
+      bucket: this.#bucket,
+      key: this.#prefix + key,
+      title: this.#title,
+      size,
+      chunks,
+      sha256,
+      contentType,
+      metadata,
+      partSize: partSizeFor(size, this.#partSize),
+      checks: this.#checks,
+      pool: this.#pool,
+      uploads: this.#uploads,
+      signal,
+      request: (what, send, ownSignal) => this.#send(what, send, ownSignal ?? signal),
+      head: () => this.head(key),
+    });
+  }
+
+  #send<T>(what: string, send: (client: S3Client, mayBeDone: boolean) => Promise<T>, signal?: AbortSignal, policy = this.#retry): Promise<T> {
+    return sendRetrying(
+      async ({ mayBeDone }) => {
+        const client = await this.#connection.client(signal);
+        try {
+          return await send(client, mayBeDone);
+        } catch (error) {
+          if (readFailure(error).status === undefined) this.#connection.lost(client);
+          throw error;
+        }
+      },
+      { policy, title: this.#title, what, signal },
+    );
+  }
+}
+
+/** Small bodies have buffers of a few sizes, so that buffers can be used again. */
+function poolSizeFor(size: number, partSize: number): number {
+  let rounded = 64 * 1024;
+  while (rounded < size) rounded *= 4;
+  return Math.min(rounded, Math.max(partSize, size));
+}
+
+function unquoted(etag: string | undefined): string {
+  return etag?.replace(/^W\//, '').replaceAll('"', '') ?? '';
+}
+
+function infoOf(key: string, found: HeadObjectCommandOutput | GetObjectCommandOutput, size: number): ObjectInfo {
+  return {
+    key,
+    size,
+    etag: unquoted(found.ETag),
+    ...(found.ContentType === undefined ? {} : { contentType: found.ContentType }),
+    metadata: Object.fromEntries(Object.entries(found.Metadata ?? {}).map(([name, value]) => [name.toLowerCase(), value])),
+    uploaded: found.LastModified ?? new Date(0),
+  };
+}
+
+function rangeHeader(range: ByteRange | undefined): string | undefined {
+  if (range === undefined) return undefined;
+  if ('suffix' in range) return `bytes=-${String(range.suffix)}`;
+  return `bytes=${String(range.offset)}-${range.length === undefined ? '' : String(range.offset + range.length - 1)}`;
+}
+
+/** A key that is not there gives null. A bucket that is not there does not: HEAD cannot tell them apart, which is why {@link S3Store.check} comes first. */
+async function nullIfAbsent<T>(answer: Promise<T>): Promise<T | null> {
+  try {
+    return await answer;
+  } catch (error) {
+    const { status, code } = readFailure(error);
+    if (status === 404 && code !== 'NoSuchBucket') return null;
+    throw error;
+  }
+}
+
+interface Going {
+  readonly key: string;
+  readonly offset: number;
+  readonly length: number;
+  readonly signal: AbortSignal | undefined;
+  readonly goOn: (at: number) => Promise<GetObjectCommandOutput | null | 'changed'>;
+}
+
+/** A body may break off that often without a single byte in between. */
+const BREAKS = 5;
+
+async function* bytesOf(first: GetObjectCommandOutput, { key, offset, length, signal, goOn }: Going): AsyncGenerator<Uint8Array, void, undefined> {
+  let done = 0;
+  let idle = 0;
+  for (let found = first; done < length;) {
+    try {
+      for await (const chunk of found.Body as Readable) {
+        yield chunk as Uint8Array;
+        done += (chunk as Uint8Array).length;
+        idle = 0;
+      }
+      if (done >= length) return;
+      throw new Error('the body ended early');
+    } catch (error) {
+      signal?.throwIfAborted();
+      idle += 1;
+      if (idle > BREAKS) throw new StorageError('STORAGE_UNAVAILABLE', `reading ${key}: the connection breaks off again and again`, { cause: error });
+      const again = await goOn(offset + done);
+      if (again === null || again === 'changed')
+        throw new StorageError('STORAGE_UNAVAILABLE', `reading ${key}: it was replaced meanwhile`, { cause: error });
+      found = again;
+    }
+  }
+}

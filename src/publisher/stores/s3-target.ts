@@ -1,0 +1,105 @@
+/** `s3://bucket[/prefix]`: a bucket elsewhere, reached with the variables that all S3 tools read. */
+import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
+import { CommandError } from '../errors.ts';
+import { StorageError } from '../../registry/store.ts';
+import { steadyConnection } from './connection.ts';
+import { S3Store, type S3StoreOptions } from './s3-store.ts';
+import type { Target } from './target.ts';
+import { listedUploads } from './unfinished-uploads.ts';
+
+/** What `s3://…` and the environment say. */
+export interface S3Address {
+  readonly bucket: string;
+  /** Empty, or ending in `/`. */
+  readonly prefix: string;
+  /** Undefined: Amazon's own. */
+  readonly endpoint: string | undefined;
+  readonly region: string;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken: string | undefined;
+}
+
+// Bucket names of S3 and R2; anything else would end up in the path as something else.
+const ADDRESS = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/(.*))?$/;
+
+/** Reads `--to s3://…` and AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN. Throws {@link CommandError}. */
+export function readS3Address(to: string, env: Readonly<NodeJS.ProcessEnv>): S3Address {
+  const match = ADDRESS.exec(to);
+  if (match === null)
+    throw new CommandError(`${JSON.stringify(to)} names no bucket`, { kind: 'usage', hint: 'Write --to s3://BUCKET, or --to local.' });
+  const endpoint = set(env.AWS_ENDPOINT_URL_S3) ?? set(env.AWS_ENDPOINT_URL);
+  if ((endpoint !== undefined && !/^https?:\/\//.test(endpoint)) || (endpoint !== undefined && !URL.canParse(endpoint))) {
+    throw new CommandError(`AWS_ENDPOINT_URL is no address: ${JSON.stringify(endpoint)}`, {
+      kind: 'usage',
+      hint: 'For R2 it is https://ACCOUNT.r2.cloudflarestorage.com.',
+    });
+  }
+  const accessKeyId = set(env.AWS_ACCESS_KEY_ID);
+  const secretAccessKey = set(env.AWS_SECRET_ACCESS_KEY);
+  if (accessKeyId === undefined || secretAccessKey === undefined) {
+    throw new CommandError(`${accessKeyId === undefined ? 'AWS_ACCESS_KEY_ID' : 'AWS_SECRET_ACCESS_KEY'} is not set`, {
+      hint: 'Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to an R2 API token with "Object Read & Write" on the bucket.',
+    });
+  }
+  const path = (match[2] ?? '').replace(/^\/+|\/+$/g, '');
+  return {
+    bucket: match[1] ?? '',
+    prefix: path === '' ? '' : `${path}/`,
+    endpoint,
+    region: set(env.AWS_REGION) ?? set(env.AWS_DEFAULT_REGION) ?? (endpoint === undefined ? 'us-east-1' : 'auto'),
+    accessKeyId,
+    secretAccessKey,
+    sessionToken: set(env.AWS_SESSION_TOKEN),
+  };
+}
+
+function set(value: string | undefined): string | undefined {
+  return value === undefined || value === '' ? undefined : value;
+}
+
+/** Makes a client that sends every request once (stores send again themselves), hashes bodies only where told, and gives up on a silent peer. */
+export function createClient(
+  address: Pick<S3Address, 'region' | 'accessKeyId' | 'secretAccessKey'> & Partial<S3Address>,
+  silentMs = 60_000,
+): S3Client {
+  const { endpoint, region, accessKeyId, secretAccessKey, sessionToken } = address;
+  const config: S3ClientConfig = {
+    region,
+    credentials: { accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : { sessionToken }) },
+    maxAttempts: 1,
+    // Other stores than Amazon's do not know the checksums that newer clients send unasked; the signature covers the body's sha256 anyway.
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    requestHandler: { connectionTimeout: Math.min(10_000, silentMs), socketTimeout: silentMs },
+    ...(endpoint === undefined ? {} : { endpoint, forcePathStyle: true }),
+  };
+  return new S3Client(config);
+}
+
+/** Opens the bucket and asks it once whether it is there. Throws {@link CommandError} with what to do. */
+export async function openS3(to: string, env: Readonly<NodeJS.ProcessEnv>, options: Partial<S3StoreOptions> = {}): Promise<Target> {
+  const address = readS3Address(to, env);
+  const title = `s3://${address.bucket}${address.prefix === '' ? '' : `/${address.prefix.slice(0, -1)}`}`;
+  const connection = steadyConnection(createClient(address));
+  const store = new S3Store({
+    connection,
+    bucket: address.bucket,
+    prefix: address.prefix,
+    title,
+    uploads: listedUploads(address.bucket),
+    ...options,
+  });
+  try {
+    await store.check();
+  } catch (error) {
+    await connection.close();
+    if (!(error instanceof StorageError)) throw error;
+    const hint =
+      error.code === 'STORAGE_DENIED'
+        ? 'Look at the name of the bucket, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL.'
+        : `Look at AWS_ENDPOINT_URL (${address.endpoint ?? 'not set: Amazon S3'}) and the network.`;
+    throw new CommandError(error.message, { hint, cause: error });
+  }
+  return { store, title, close: () => connection.close() };
+}
