@@ -1,0 +1,106 @@
+/** The only reader of bindings, variables and secrets. They come out parsed; what cannot be read stops everything, since a default would open what was meant closed. */
+import type { RealmTable } from '../registry/realms.ts';
+import type { RateLimiter } from './access/login-limit.ts';
+import { type AccessPolicy, parseAccess } from './access/policy.ts';
+import { type BlobDelivery, parseBlobDelivery } from './blob-delivery.ts';
+import { PERSISTENCE, type Persistence } from './persistence.ts';
+
+/** Bindings, variables and secrets as the platform gives them. */
+export interface Env {
+  readonly BUCKET: R2Bucket;
+  /** Optional: a data point for every pull. */
+  readonly PULLS?: AnalyticsEngineDataset;
+  /** Optional: counts failed logins. */
+  readonly LOGIN_LIMITER?: RateLimiter;
+  readonly REALMS?: unknown;
+  readonly ACCESS?: unknown;
+  readonly TOKENS?: unknown;
+  readonly TOKEN_SIGNING_KEY?: unknown;
+  readonly PUBLIC_URL?: unknown;
+  readonly PURGE_TOKEN?: unknown;
+  readonly BLOB_DELIVERY?: unknown;
+  readonly R2_ACCESS_KEY_ID?: unknown;
+  readonly R2_SECRET_ACCESS_KEY?: unknown;
+  readonly BLOB_AUTH_SECRET?: unknown;
+  readonly LOG?: unknown;
+}
+
+/** Everything that can be set, read. */
+export interface Config {
+  readonly bucket: R2Bucket;
+  readonly persistence: Persistence;
+  readonly access: AccessPolicy;
+  readonly realms: RealmTable;
+  readonly limiter: RateLimiter | null;
+  readonly pulls: AnalyticsEngineDataset | null;
+  /** Scheme and host of links to help pages; null for those that the client asked. */
+  readonly publicUrl: string | null;
+  /** The secret that opens `/-/purge`; null: nobody may purge. */
+  readonly purgeToken: string | null;
+  readonly delivery: BlobDelivery;
+  /** Whether every request is logged, or only those that fail (5xx). */
+  readonly log: 'all' | 'failures';
+}
+
+/** A variable or secret that cannot be used, and what to do about it. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/** Shortest `PURGE_TOKEN`, in characters: it is guessed at by whoever finds the endpoint. */
+const PURGE_TOKEN_MIN_LENGTH = 16;
+
+/** Reads everything. Throws {@link ConfigError} or an error of the part that could not be read; each message says what to do. */
+export function readConfig(env: Env): Config {
+  const access = parseAccess({ realms: env.REALMS, access: env.ACCESS, tokens: tokensOf(env), signingKeys: textOf(env.TOKEN_SIGNING_KEY, 'TOKEN_SIGNING_KEY') });
+  const purgeToken = textOf(env.PURGE_TOKEN, 'PURGE_TOKEN') ?? null;
+  if (purgeToken !== null && purgeToken.length < PURGE_TOKEN_MIN_LENGTH) {
+    throw new ConfigError(`The secret PURGE_TOKEN must have at least ${String(PURGE_TOKEN_MIN_LENGTH)} characters.`);
+  }
+  return Object.freeze({
+    bucket: env.BUCKET,
+    persistence: PERSISTENCE,
+    access,
+    realms: access.realms,
+    limiter: env.LOGIN_LIMITER ?? null,
+    pulls: env.PULLS ?? null,
+    publicUrl: publicUrlOf(env.PUBLIC_URL),
+    purgeToken,
+    delivery: parseBlobDelivery(env.BLOB_DELIVERY, {
+      accessKeyId: textOf(env.R2_ACCESS_KEY_ID, 'R2_ACCESS_KEY_ID'),
+      secretAccessKey: textOf(env.R2_SECRET_ACCESS_KEY, 'R2_SECRET_ACCESS_KEY'),
+      authSecret: textOf(env.BLOB_AUTH_SECRET, 'BLOB_AUTH_SECRET'),
+    }),
+    log: logOf(env.LOG),
+  });
+}
+
+function tokensOf(env: Env): Record<string, string> {
+  const names = Object.keys(env).filter((name) => name === 'TOKENS' || name.startsWith('TOKENS_'));
+  return Object.fromEntries(names.flatMap((name) => {
+    const value = textOf((env as unknown as Record<string, unknown>)[name], name);
+    return value === undefined ? [] : [[name, value]];
+  }));
+}
+
+function textOf(value: unknown, name: string): string | undefined {
+  if (value === undefined || value === '') return undefined;
+  if (typeof value !== 'string') throw new ConfigError(`${name} must be text.`);
+  return value;
+}
+
+function publicUrlOf(value: unknown): string | null {
+  const text = textOf(value, 'PUBLIC_URL');
+  if (text === undefined) return null;
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url === null || !/^https?:$/.test(url.protocol) || url.pathname !== '/' || url.search !== '') {
+    throw new ConfigError('PUBLIC_URL must be scheme and host as clients know them, such as "https://registry.example.com".');
+  }
+  return url.origin;
+}
+
+function logOf(value: unknown): 'all' | 'failures' {
+  const text = textOf(value, 'LOG') ?? 'all';
+  if (text !== 'all' && text !== 'failures') throw new ConfigError('LOG must be "all" or "failures".');
+  return text;
+}

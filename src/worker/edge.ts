@@ -1,0 +1,20 @@
+import type { Config } from './config.ts';
+import type { RegistryProps } from './registry.ts';
+import type { Trace } from './trace.ts';
+
+/** What a purge came to. `absent`: there is no cache here, as in local development. */
+export type PurgeOutcome = { readonly kind: 'purged' } | { readonly kind: 'absent' } | { readonly kind: 'failed'; readonly message: string };
+
+/** The registry entrypoint as the gateway sees it, with or without a cache between them. */
+export interface RegistryPort {
+  fetch(request: Request): Promise<Response>;
+  /** Purges by cache tags. It is called there since a purge reaches only the cache of the entrypoint that asks for it. */
+  purge(cacheTags: readonly string[]): Promise<PurgeOutcome>;
+}
+
+/** What the gateway's handlers work with; one object a request. */
+export interface Edge {
+  readonly config: Config;
+  readonly registry: (props: RegistryProps) => RegistryPort;
+  readonly trace: Trace;
+}

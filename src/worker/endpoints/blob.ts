@@ -1,0 +1,61 @@
+/** `/v2/<name>/blobs/<digest>`: OCI distribution spec 1.1, "Pulling blobs". */
+import { blobKey } from '../../registry/keys.ts';
+import { MEDIA_TYPES } from '../../registry/media-type.ts';
+import type { RealmName } from '../../registry/realms.ts';
+import type { ReadStore } from '../../registry/store.ts';
+import { type Answer, refused } from '../answer.ts';
+import type { Asked } from '../asked.ts';
+import type { Question } from '../question.ts';
+import { unlessKnown } from './known-repository.ts';
+
+/** Answers with a blob of the repository's realm, or part of it. The bytes are handed from storage to client without a detour through this program. */
+export async function answerBlob(
+  { name, digest }: Extract<Question, { kind: 'blob' | 'blob-presence' }>,
+  { head, range, wholeUpTo }: Asked,
+  realm: RealmName,
+  store: ReadStore,
+): Promise<Answer> {
+  const key = blobKey(realm, digest);
+  const cut = range !== null && !head && (wholeUpTo === 0 || ((await store.head(key))?.size ?? 0) > wholeUpTo);
+  const object = head ? await store.head(key) : await store.get(key, cut ? { range } : {});
+  if (object === null || object === 'changed') {
+    const message = `The repository ${name} has no blob ${digest}.`;
+    return await unlessKnown(store, name, refused('blob-unknown', { message, detail: { name, digest } }));
+  }
+  const { size } = object;
+  const part = cut && 'body' in object ? object.range : undefined;
+  if (part?.length === 0) {
+    if ('body' in object) await object.body.cancel();
+    return refused('range-not-satisfiable', { detail: { size }, headers: { 'content-range': `bytes */${String(size)}` } });
+  }
+  return {
+    kind: 'found',
+    representation: {
+      contentType: MEDIA_TYPES.octetStream,
+      length: part?.length ?? size,
+      digest,
+      etag: `"${digest}"`,
+      ranges: { size, ...(part && { part }) },
+    },
+    body: 'body' in object ? object.body : null,
+    vary: [],
+  };
+}
+
+/** Answers whether the blob is there: its length as text, so that a cache keeps a few bytes instead of the blob. */
+export async function answerBlobPresence(
+  question: Extract<Question, { kind: 'blob-presence' }>,
+  asked: Asked,
+  realm: RealmName,
+  store: ReadStore,
+): Promise<Answer> {
+  const answer = await answerBlob(question, { ...asked, head: true, range: null }, realm, store);
+  if (answer.kind === 'refused') return answer;
+  const body = new TextEncoder().encode(String(answer.representation.length));
+  return {
+    kind: 'found',
+    representation: { contentType: 'text/plain', length: body.length, etag: answer.representation.etag, digest: question.digest },
+    body,
+    vary: [],
+  };
+}

@@ -1,0 +1,32 @@
+/** `/v2/_catalog`: Docker Registry HTTP API v2, "Catalog" (the OCI distribution spec has none). */
+import { CATALOG_KEY } from '../../registry/keys.ts';
+import type { RepositoryName } from '../../registry/name.ts';
+import type { ReadStore } from '../../registry/store.ts';
+import { visibleNames } from '../access/visible-names.ts';
+import type { Answer } from '../answer.ts';
+import type { Asked } from '../asked.ts';
+import { openList } from '../list-page.ts';
+import { pathOf, type Question } from '../question.ts';
+import { answerList, answerNames } from './list-answer.ts';
+
+/** Answers with the repositories in ASCII order: all, or those that `keep` keeps. */
+export async function answerCatalog(
+  question: Extract<Question, { kind: 'catalog' }>,
+  { head }: Asked,
+  store: ReadStore,
+  keep: ((name: RepositoryName) => boolean) | null,
+): Promise<Answer> {
+  const { page } = question;
+  const shape = {
+    before: '{"repositories":[',
+    after: ']}',
+    nextPath: (last: string) => pathOf({ ...question, page: { n: page.n, last } }),
+  };
+  if (page.n === 0) return await answerNames([], false, shape);
+  if (keep !== null) {
+    const { names, more } = await visibleNames(store, { after: page.last, limit: page.n ?? Number.MAX_SAFE_INTEGER, keep });
+    return await answerNames(names, more, shape);
+  }
+  const list = await openList(store, CATALOG_KEY);
+  return list === null ? await answerNames([], false, shape) : await answerList(list, page, head, shape);
+}

@@ -1,0 +1,95 @@
+/** `/v2/<name>/manifests/<reference>`: OCI distribution spec 1.1, "Pulling manifests". */
+import type { Digest } from '../../registry/digest.ts';
+import { manifestKey, tagKey } from '../../registry/keys.ts';
+import { formOfMediaType } from '../../registry/media-type.ts';
+import type { RepositoryName, Tag } from '../../registry/name.ts';
+import { decodeTagIndex, decodeTagMetadata, type TagForm, type TagRecord } from '../../registry/records.ts';
+import { CorruptRecordError } from '../../registry/records.ts';
+import type { ReadStore } from '../../registry/store.ts';
+import { negotiate } from '../../manifest/negotiate.ts';
+import { parseAccept } from '../../http/accept.ts';
+import { type Answer, type AnswerBody, refused, type Representation } from '../answer.ts';
+import type { Asked } from '../asked.ts';
+import { readAll, readBytes } from '../byte-reader.ts';
+import type { Question } from '../question.ts';
+import { unlessKnown } from './known-repository.ts';
+
+/** Answers by tag (the form that fits the client) or by digest (those very bytes). */
+export async function answerManifest(question: Extract<Question, { kind: 'manifest' }>, asked: Asked, store: ReadStore): Promise<Answer> {
+  const { name, reference } = question;
+  return reference.kind === 'tag' ? await byTag(name, reference.tag, asked, store) : await byDigest(name, reference.digest, asked, store);
+}
+
+async function byTag(name: RepositoryName, tag: Tag, asked: Asked, store: ReadStore): Promise<Answer> {
+  const key = tagKey(name, tag);
+  const unknown = refused('tag-unknown', { message: `The repository ${name} has no tag ${tag}.`, detail: { name, tag } });
+  if (asked.head) {
+    const object = await store.head(key);
+    if (object === null) return await unlessKnown(store, name, unknown);
+    const index = decodeTagMetadata(object.metadata);
+    if (index.kind === 'record') return answerFrom(index.record, asked, () => Promise.resolve(null));
+    const head = await store.get(key, { range: { offset: 0, length: index.length }, ifMatch: object.etag });
+    // The tag moved meanwhile: then it is read whole.
+    if (head !== null && head !== 'changed') {
+      return answerFrom(decodeTagIndex(await readAll(head.body, index.length)), asked, () => Promise.resolve(null));
+    }
+  }
+  const object = await store.get(key);
+  if (object === null || object === 'changed') return await unlessKnown(store, name, unknown);
+  const reader = readBytes(object.body);
+  try {
+    const index = decodeTagMetadata(object.metadata);
+    const offset = index.kind === 'record' ? 0 : index.length;
+    const within = (length: number): number => {
+      if (length > object.size) throw new CorruptRecordError('the tag object is shorter than its index says');
+      return length;
+    };
+    const record = index.kind === 'record' ? index.record : decodeTagIndex(await reader.take(within(index.length)));
+    return await answerFrom(record, asked, async (form) => {
+      within(offset + form.offset + form.length);
+      if (asked.head) return null;
+      await reader.skip(form.offset);
+      return await reader.take(form.length);
+    });
+  } finally {
+    await reader.end();
+  }
+}
+
+async function answerFrom(record: TagRecord, asked: Asked, bodyOf: (form: TagForm) => Promise<AnswerBody>): Promise<Answer> {
+  const choice = negotiate({ accept: parseAccept(asked.accept), userAgent: asked.userAgent }, record);
+  const vary = choice.varies.userAgent ? ['Accept', 'User-Agent'] : ['Accept'];
+  if (choice.kind === 'missing') return refused(choice.reason, { detail: { available: choice.available }, vary });
+  const { form } = choice;
+  return {
+    kind: 'found',
+    representation: representationOf(form.digest, form.mediaType, form.length),
+    body: await bodyOf(form),
+    vary,
+    form: form.form,
+  };
+}
+
+// A manifest is read whole before it is sent, so that what breaks off is read again; only one that no client would take is streamed.
+const BUFFERED = 4 * 1024 * 1024;
+
+async function byDigest(name: RepositoryName, digest: Digest, asked: Asked, store: ReadStore): Promise<Answer> {
+  const key = manifestKey(name, digest);
+  const object = asked.head ? await store.head(key) : await store.get(key);
+  if (object === null || object === 'changed') {
+    return await unlessKnown(
+      store,
+      name,
+      refused('manifest-unknown', { message: `The repository ${name} has no manifest ${digest}.`, detail: { name, digest } }),
+    );
+  }
+  const { contentType, size } = object;
+  if (contentType === undefined) throw new CorruptRecordError(`the manifest ${digest} has no media type`);
+  const form = formOfMediaType(contentType);
+  const body = 'body' in object ? (size <= BUFFERED ? await readAll(object.body, size) : object.body) : null;
+  return { kind: 'found', representation: representationOf(digest, contentType, size), body, vary: [], ...(form !== null && { form }) };
+}
+
+function representationOf(digest: Digest, contentType: string, length: number): Representation {
+  return { contentType, length, digest, etag: `"${digest}"` };
+}

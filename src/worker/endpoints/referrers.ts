@@ -1,0 +1,58 @@
+/** `/v2/<name>/referrers/<digest>`: OCI distribution spec 1.1, "Listing Referrers". */
+import type { Descriptor } from '../../registry/descriptor.ts';
+import { referrersKey, tagListKey } from '../../registry/keys.ts';
+import { MEDIA_TYPE_OF_FORM } from '../../registry/media-type.ts';
+import { decodeReferrers, encodeReferrers } from '../../registry/referrers.ts';
+import type { ReadStore } from '../../registry/store.ts';
+import type { Answer } from '../answer.ts';
+import type { Asked } from '../asked.ts';
+import { readAll } from '../byte-reader.ts';
+import { entityTagOf } from '../entity-tag.ts';
+import { pathOf, type Question } from '../question.ts';
+import { unknownName } from './known-repository.ts';
+
+/** Bytes of one answer; more descriptors follow by `Link`. Clients stop reading an index at 4 MiB. */
+export const REFERRERS_PAGE = 1024 * 1024;
+
+/** Answers with an index of what refers to the manifest; an empty one where nothing does, or the manifest is not there. */
+export async function answerReferrers(question: Extract<Question, { kind: 'referrers' }>, _asked: Asked, store: ReadStore): Promise<Answer> {
+  const { name, subject, artifactType, last } = question;
+  const object = await store.get(referrersKey(name, subject));
+  if (object === null || object === 'changed') {
+    return (await store.head(tagListKey(name))) === null ? unknownName(name) : await answerIndex(encodeReferrers([]), artifactType, null);
+  }
+  const stored = await readAll(object.body, object.size);
+  if (artifactType === null && last === null && stored.length <= REFERRERS_PAGE) return await answerIndex(stored, artifactType, null);
+  const matching = decodeReferrers(stored).filter(
+    (one) => (artifactType === null || one.artifactType === artifactType) && (last === null || one.digest > last),
+  );
+  const page = firstOf(matching, REFERRERS_PAGE);
+  const next = page.length < matching.length ? (page.at(-1)?.digest ?? null) : null;
+  return await answerIndex(encodeReferrers(page), artifactType, next === null ? null : pathOf({ ...question, last: next }));
+}
+
+async function answerIndex(body: Uint8Array, artifactType: string | null, nextPath: string | null): Promise<Answer> {
+  return {
+    kind: 'found',
+    representation: {
+      contentType: MEDIA_TYPE_OF_FORM['oci-index'],
+      length: body.length,
+      etag: await entityTagOf(body),
+      ...(artifactType !== null && { filtersApplied: 'artifactType' }),
+      ...(nextPath !== null && { link: `<${nextPath}>; rel="next"` }),
+    },
+    body,
+    vary: [],
+  };
+}
+
+// Descriptors come sorted by digest, so the last one of a page says where the next begins.
+function firstOf(descriptors: readonly Descriptor[], bytes: number): readonly Descriptor[] {
+  let sum = 0;
+  const end = descriptors.findIndex((descriptor, index) => {
+    sum += JSON.stringify(descriptor).length + 1;
+    return index > 0 && sum > bytes;
+  });
+  return end === -1 ? descriptors : descriptors.slice(0, end);
+}
+

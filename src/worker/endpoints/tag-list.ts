@@ -1,0 +1,23 @@
+/** `/v2/<name>/tags/list`: OCI distribution spec 1.1, "Listing Tags". */
+import { tagListKey } from '../../registry/keys.ts';
+import type { ReadStore } from '../../registry/store.ts';
+import type { Answer } from '../answer.ts';
+import type { Asked } from '../asked.ts';
+import { openList } from '../list-page.ts';
+import { pathOf, type Question } from '../question.ts';
+import { unknownName } from './known-repository.ts';
+import { answerList, answerNames } from './list-answer.ts';
+
+/** Answers with the tags of a repository in ASCII order. */
+export async function answerTagList(question: Extract<Question, { kind: 'tag-list' }>, { head }: Asked, store: ReadStore): Promise<Answer> {
+  const { name, page } = question;
+  const shape = {
+    before: `{"name":${JSON.stringify(name)},"tags":[`,
+    after: ']}',
+    nextPath: (last: string) => pathOf({ ...question, page: { n: page.n, last } }),
+  };
+  const key = tagListKey(name);
+  if (page.n === 0) return (await store.head(key)) === null ? unknownName(name) : await answerNames([], false, shape);
+  const list = await openList(store, key);
+  return list === null ? unknownName(name) : await answerList(list, page, head, shape);
+}

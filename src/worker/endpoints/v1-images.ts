@@ -1,0 +1,70 @@
+/**
+ * `/v1/repositories/<name>/images`: what engines before 1.10 ask for when the v2 API did not give them a manifest. 1.6 and 1.7 show nothing of v2's answers;
+ * the body of a 400 here is the one thing that reaches their user (`Error: Status 400 trying to pull repository …: "<body>"`). A 404 gives a plain "not found".
+ */
+import { reasonRow, helpPath, isReason, type Reason } from '../../registry/errors.ts';
+import { tagListKey } from '../../registry/keys.ts';
+import { compareNames, type RepositoryName } from '../../registry/name.ts';
+import { decodeSpan, type Leaf } from '../../registry/sorted-list.ts';
+import type { ReadStore } from '../../registry/store.ts';
+import { type Answer, refused } from '../answer.ts';
+import { type OpenList, openList } from '../list-page.ts';
+import type { Question } from '../question.ts';
+
+/** A tag without a schema 1 manifest (null: which one is not known), and why it has none. */
+export interface TagWithoutSchema1 {
+  readonly tag: string | null;
+  readonly reason: Reason;
+}
+
+/** Refuses: as a v1 registry that this is not, or with the tag whose lack of schema 1 may be why the client is here. */
+export async function answerV1Images({ name }: Extract<Question, { kind: 'v1-images' }>, store: ReadStore): Promise<Answer> {
+  const list = await openList(store, tagListKey(name));
+  const found = list === null ? null : await tagWithoutSchema1(list);
+  return refused('v1-unsupported', { detail: { name, ...(found !== null && { tag: found.tag, why: found.reason }) } });
+}
+
+/** The text of the 400. The request does not say which tag was pulled, so the text says which one it is about. */
+export function textFor(name: RepositoryName, { tag, reason }: TagWithoutSchema1, origin: string): string {
+  return `${name}${tag === null ? '' : `:${tag}`}: ${reasonRow(reason).message} See ${origin}${helpPath(reason)}`;
+}
+
+/** Reads back what {@link answerV1Images} found; null if nothing. */
+export function foundIn(detail: Readonly<Record<string, unknown>> | undefined): TagWithoutSchema1 | null {
+  const { tag, why } = detail ?? {};
+  return typeof why === 'string' && isReason(why) ? { tag: typeof tag === 'string' ? tag : null, reason: why } : null;
+}
+
+// The request names no tag. `latest` is what is pulled without one; of a long list only the leaf where it stands is looked at, so that there are two reads at most.
+async function tagWithoutSchema1(list: OpenList): Promise<TagWithoutSchema1 | null> {
+  const { leaves } = list.header;
+  const whole = leaves.length <= 1 ? leaves : leaves.slice(...aroundLatest(leaves));
+  if (whole.length === 0) return null;
+  const details = decodeSpan(await list.bytesOf(whole, 'details'));
+  const lacking = details.flatMap((detail, index): { at: number; reason: Reason }[] => {
+    const reason = reasonWithoutSchema1(detail);
+    return reason === null ? [] : [{ at: index, reason }];
+  });
+  const [first] = lacking;
+  if (first === undefined) return null;
+  if (!list.isAtHand(whole, 'names')) return { tag: null, reason: first.reason };
+  const names = decodeSpan(await list.bytesOf(whole, 'names'));
+  const tags = lacking.flatMap(({ at, reason }) => (typeof names[at] === 'string' ? [{ tag: names[at], reason }] : []));
+  return tags.find(({ tag }) => tag === 'latest') ?? tags[0] ?? null;
+}
+
+function aroundLatest(leaves: readonly Leaf[]): [number, number] {
+  const beyond = leaves.findIndex(({ first }) => compareNames(first, 'latest') > 0);
+  const at = Math.max(0, (beyond === -1 ? leaves.length : beyond) - 1);
+  return [at, at + 1];
+}
+
+function reasonWithoutSchema1(detail: unknown): Reason | null {
+  if (typeof detail !== 'object' || detail === null) return null;
+  const { published, derived, missing } = detail as Record<string, unknown>;
+  if (!Array.isArray(published) || !Array.isArray(derived)) return null;
+  if (published.includes('docker-schema1') || derived.includes('docker-schema1')) return null;
+  const row = Array.isArray(missing) ? (missing as unknown[]).find((one) => (one as { form?: unknown } | null)?.form === 'docker-schema1') : undefined;
+  const reason = (row as { reason?: unknown } | undefined)?.reason;
+  return typeof reason === 'string' && isReason(reason) ? reason : 'schema1-not-published';
+}

@@ -1,0 +1,54 @@
+import { StorageError } from '../registry/store.ts';
+
+/** How long storage is waited for, and how often it is asked. Times in milliseconds. */
+export interface Persistence {
+  readonly attempts: number;
+  /** Of one attempt, until there is an answer; a body may take longer. */
+  readonly attemptTime: number;
+  /** Of all attempts together: no other begins after it. */
+  readonly budget: number;
+  /** Longest pause before the second attempt; it doubles with each, and a random part of it is waited. */
+  readonly pause: number;
+}
+
+/** What is right for R2: its slowest answers take about a second, and clients give up after many. */
+export const PERSISTENCE: Persistence = { attempts: 3, attemptTime: 5_000, budget: 8_000, pause: 100 };
+
+/**
+ * Does `work`, again if storage failed in a way that may pass. `discard` is given what comes of an attempt after its time.
+ * Throws the last {@link StorageError}, and at once whatever else goes wrong.
+ */
+export async function persist<T>(work: () => Promise<T>, { attempts, attemptTime, budget, pause }: Persistence, discard: (late: T) => void): Promise<T> {
+  const begun = Date.now();
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await within(attemptTime, work(), discard);
+    } catch (error) {
+      const again = error instanceof StorageError && error.retryable && attempt < attempts && Date.now() - begun < budget;
+      if (!again) throw error;
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * pause * 2 ** (attempt - 1)));
+    }
+  }
+}
+
+async function within<T>(time: number, work: Promise<T>, discard: (late: T) => void): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let isLate = false;
+  const lateness = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      isLate = true;
+      reject(new StorageError('STORAGE_UNAVAILABLE', `storage gave no answer within ${String(time)} ms`));
+    }, time);
+  });
+  work.then(
+    (late) => {
+      if (isLate) discard(late);
+    },
+    () => undefined,
+  );
+  try {
+    return await Promise.race([work, lateness]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

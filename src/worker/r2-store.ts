@@ -1,0 +1,76 @@
+import { type GetOptions, type ObjectInfo, type ReadStore, StorageError, type StoredObject } from '../registry/store.ts';
+
+/** Reads that were made of the bucket, each a class B operation. */
+export interface ReadCount {
+  head: number;
+  get: number;
+}
+
+/** A bucket as a {@link ReadStore}; every read is counted in `count`. Reads are not repeated here: whoever asks knows what a whole attempt is. */
+export function r2Store(bucket: R2Bucket, count: ReadCount): ReadStore {
+  async function head(key: string): Promise<ObjectInfo | null> {
+    count.head++;
+    const object = await attempt(() => bucket.head(key));
+    return object === null ? null : infoOf(object);
+  }
+
+  async function get(key: string, { range, ifMatch }: GetOptions = {}): Promise<StoredObject | null | 'changed'> {
+    count.get++;
+    const options = { ...(range && { range }), ...(ifMatch !== undefined && { onlyIf: { etagMatches: ifMatch } }) };
+    let object: R2ObjectBody | R2Object | null;
+    try {
+      object = await bucket.get(key, options);
+    } catch (cause) {
+      // R2 refuses a range that begins beyond the end; here that is a range of no bytes, and whose size is worth knowing.
+      if (isBeyondEnd(cause)) return await nothingOf(key);
+      throw failure(cause);
+    }
+    if (object === null) return null;
+    if (!('body' in object)) return 'changed';
+    return { ...infoOf(object), range: rangeOf(object), body: object.body };
+  }
+
+  async function nothingOf(key: string): Promise<StoredObject | null> {
+    const info = await head(key);
+    return info === null ? null : { ...info, range: { offset: info.size, length: 0 }, body: emptyBody() };
+  }
+
+  return { head, get };
+}
+
+/** A store in which nothing is: for callers who may not learn what is. */
+export const EMPTY_STORE: ReadStore = { head: () => Promise.resolve(null), get: () => Promise.resolve(null) };
+
+async function attempt<T>(read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (cause) {
+    throw failure(cause);
+  }
+}
+
+function failure(cause: unknown): StorageError {
+  return new StorageError('STORAGE_UNAVAILABLE', cause instanceof Error ? cause.message : String(cause), { cause });
+}
+
+// "The requested range is not satisfiable", R2's error 10039.
+function isBeyondEnd(cause: unknown): boolean {
+  return cause instanceof Error && cause.message.includes('(10039)');
+}
+
+function infoOf(object: R2Object): ObjectInfo {
+  const { key, size, etag, uploaded, httpMetadata, customMetadata } = object;
+  const contentType = httpMetadata?.contentType;
+  return { key, size, etag, uploaded, metadata: customMetadata ?? {}, ...(contentType !== undefined && { contentType }) };
+}
+
+function rangeOf({ size, range }: R2Object): { offset: number; length: number } {
+  if (range === undefined) return { offset: 0, length: size };
+  if ('suffix' in range) return { offset: Math.max(0, size - range.suffix), length: Math.min(size, range.suffix) };
+  const offset = range.offset ?? 0;
+  return { offset, length: Math.min(size - offset, range.length ?? size) };
+}
+
+function emptyBody(): ReadableStream<Uint8Array> {
+  return new ReadableStream({ start: (controller) => controller.close() });
+}
