@@ -134,6 +134,8 @@ async function reachStore(folder: StateFolder, bucket: string, tell: (message: s
 
 async function openOurselves(folder: StateFolder, bucket: string, lock: Lock): Promise<Reached> {
   try {
+    // Left over from a process that was killed.
+    await withdraw(folder.announcement);
     const simulator = await startSimulator({ persist: folder.persist, bucket });
     const announcement: Announcement = {
       pid: process.pid,
@@ -169,7 +171,7 @@ export function clientOf({ endpoint, accessKeyId, secretAccessKey }: Pick<Announ
 }
 
 /** Whether something is listening there: an announcement may be older than its process. */
-async function answers({ endpoint }: Announcement): Promise<boolean> {
+export async function answers({ endpoint }: Announcement): Promise<boolean> {
   try {
     // Unsigned, so refused; an answer all the same.
     const answer = await fetch(endpoint, { signal: AbortSignal.timeout(5_000) });

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type * as MiniflareModule from 'miniflare';
 import { CommandError } from '../errors.ts';
+import { endWithThisProcess } from './watchdog.ts';
 import type { WorkerBundle } from './worker-bundle.ts';
 
 /** A running simulator. */
@@ -61,11 +62,15 @@ export async function startSimulator({ persist, bucket, worker, onLog }: Simulat
   );
   try {
     const entry = await miniflare.ready;
+    const watchdog = await endWithThisProcess();
     return {
       endpoint: new URL('/cdn-cgi/local/r2/s3', entry).href,
       ...s3Credentials,
       worker: worker === undefined ? null : await miniflare.unsafeGetDirectURL('gantry'),
-      stop: () => miniflare.dispose(),
+      stop: async () => {
+        await miniflare.dispose();
+        watchdog.dismiss();
+      },
     };
   } catch (cause) {
     await miniflare.dispose().catch(() => undefined);

@@ -15,7 +15,7 @@ export interface WorkerBundle {
 /** Bundles the Worker that `config` (a wrangler.toml) names. Throws {@link CommandError}. */
 export async function bundleWorker(config: string): Promise<WorkerBundle> {
   const { main, workerOptions, define } = await readConfig(config);
-  const { build } = await importEsbuild();
+  const { build, stop } = await importEsbuild();
   try {
     const { outputFiles } = await build({
       entryPoints: [main],
@@ -34,6 +34,8 @@ export async function bundleWorker(config: string): Promise<WorkerBundle> {
     return { code: outputFiles[0]?.text ?? '', options: workerOptions };
   } catch (cause) {
     throw new CommandError(`the Worker ${main} could not be bundled: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  } finally {
+    await stop();
   }
 }
 

@@ -1,5 +1,6 @@
 /** Multipart uploads that ended half way: who remembers them, so that what was sent is not sent again. */
 import { ListMultipartUploadsCommand, ListPartsCommand, type S3Client } from '@aws-sdk/client-s3';
+import { readFailure } from './s3-failure.ts';
 
 /** A part that storage has. `md5` in hex. */
 export interface SentPart {
@@ -37,7 +38,15 @@ export function listedUploads(bucket: string): UnfinishedUploads {
   return {
     note: () => Promise.resolve(NO_NOTES),
     find: async (key, request) => {
-      const { Uploads = [] } = await request((client) => client.send(new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: key })));
+      const { Uploads = [] } = await request(async (client) => {
+        try {
+          return await client.send(new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: key }));
+        } catch (error) {
+          // Storage that cannot tell: every upload is a new one.
+          if (readFailure(error).status === 501) return { Uploads: [] };
+          throw error;
+        }
+      });
       const own = Uploads.filter((upload) => upload.Key === key).sort((a, b) => (b.Initiated?.getTime() ?? 0) - (a.Initiated?.getTime() ?? 0));
       const uploadId = own[0]?.UploadId;
       if (uploadId === undefined) return null;

@@ -15,7 +15,10 @@ export interface SummarySources {
 }
 
 /** Summarises a tag. */
-export async function summarizeTag(reading: Extract<TagReading, { kind: 'read' }>, sources: SummarySources): Promise<TagSummary> {
+export async function summarizeTag(
+  reading: Pick<Extract<TagReading, { kind: 'read' }>, 'record' | 'manifests'>,
+  sources: SummarySources,
+): Promise<TagSummary> {
   const { record, manifests } = reading;
   const forms = record.forms.map((form, index) => ({ form, links: readLinks(manifests[index] ?? new Uint8Array()) }));
   const published = forms.filter(({ form }) => form.source.kind === 'published' && form.platform === undefined);

@@ -1,0 +1,101 @@
+import { readFile } from 'node:fs/promises';
+import { text as readText } from 'node:stream/consumers';
+import type { Command } from 'commander';
+import type { PrivateKey } from '../../manifest/key.ts';
+import type { Environment } from '../environment.ts';
+import { CommandError } from '../errors.ts';
+import type { OpenTarget } from '../stores/target.ts';
+
+interface Options {
+  readonly force?: true;
+  readonly json?: true;
+}
+
+/** Adds `gantry key` and its verbs. */
+export function register(program: Command, _openTarget: OpenTarget, environment: Environment): void {
+  const { keyFile } = environment;
+  const key = program
+    .command('key')
+    .description('the key that signs derived schema 1 manifests: show it, make it, bring your own')
+    .addHelpText(
+      'after',
+      `
+The key is made by the first \`gantry publish\` and kept in ${keyFile};
+GANTRY_KEY names another file. Who shares the key makes the same signatures, byte for byte.
+
+Examples:
+  $ gantry key show
+  $ gantry key import docker-registry.pem`,
+    );
+  key
+    .command('show')
+    .description('show its id (kid), kind and file; never the private part')
+    .option('--json', 'print JSON, with the public key as a JWK')
+    .action((options: Options) => show(keyFile, options));
+  key
+    .command('create')
+    .description('make a new key (ES256)')
+    .option('--force', 'replace the one there is; manifests that it signed stay valid')
+    .option('--json', 'print JSON')
+    .action((options: Options) => create(keyFile, options));
+  key
+    .command('import')
+    .description('take a key over: PEM (EC or RSA, as docker-registry has) or JWK')
+    .argument('[file]', 'the key (default: standard input)')
+    .option('--force', 'replace the one there is')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nPKCS#8 is converted with: openssl ec -in key.pem -out sec1.pem')
+    .action((file: string | undefined, options: Options) => importKey(keyFile, file, options));
+}
+
+async function show(path: string, options: Options): Promise<void> {
+  const { isReadableByOthers, loadKey } = await import('../key-file.ts');
+  const key = await loadKey(path);
+  if (key === null) {
+    throw new CommandError(`there is no signing key at ${path}`, { hint: 'The first `gantry publish` makes one, and so does `gantry key create`.' });
+  }
+  if (await isReadableByOthers(path)) process.stderr.write(`warning: others can read ${path}; do: chmod 600 ${path}\n`);
+  await print(path, key, options);
+}
+
+async function create(path: string, options: Options): Promise<void> {
+  const [{ newKey }, { writePrivateKey }] = await Promise.all([import('../key-file.ts'), import('../../manifest/key.ts')]);
+  const key = newKey();
+  await write(path, writePrivateKey(key), options);
+  await print(path, key, options);
+}
+
+async function importKey(path: string, file: string | undefined, options: Options): Promise<void> {
+  const { parseKey } = await import('../key-file.ts');
+  const text = file === undefined ? await readText(process.stdin) : await read(file);
+  const key = parseKey(text, file ?? 'standard input');
+  // As it came: RSA keys and JWKs are read as they are.
+  await write(path, text.endsWith('\n') ? text : `${text}\n`, options);
+  await print(path, key, options);
+}
+
+async function read(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (cause) {
+    throw new CommandError(`${file} cannot be read`, { cause });
+  }
+}
+
+async function write(path: string, text: string, { force }: Options): Promise<void> {
+  const { writeKeyFile } = await import('../key-file.ts');
+  if (!(await writeKeyFile(path, text, force === true ? 'replace' : 'absent'))) {
+    throw new CommandError(`there is a signing key at ${path} already`, { hint: 'Replace it with --force; keep a copy if others know its id.' });
+  }
+}
+
+async function print(path: string, key: PrivateKey, { json }: Options): Promise<void> {
+  const { CURVES, keyId, publicJwk } = await import('../../manifest/key.ts');
+  const kid = keyId(key.public);
+  const algorithm = key.public.kty === 'EC' ? CURVES[key.public.crv].algorithm : 'RS256';
+  const text =
+    json === true
+      ? JSON.stringify({ kid, algorithm, file: path, jwk: publicJwk(key.public) })
+      : `kid        ${kid}\nalgorithm  ${algorithm}\nfile       ${path}`;
+  process.stdout.write(`${text}\n`);
+}

@@ -1,0 +1,80 @@
+/**
+ * The listener in front of workerd. Clients of registries try TLS first and plain HTTP only once that fails; workerd waits in silence for the rest of a ClientHello that
+ * it takes for a request, which costs them ten seconds each time. Here it is refused at once; everything else goes through untouched.
+ */
+import { createServer, connect, type AddressInfo, type Server, type Socket } from 'node:net';
+
+// RFC 8446, 5.1: the first byte of a TLS record that carries a handshake. No HTTP method begins with it.
+const TLS_HANDSHAKE = 0x16;
+
+// What Go's net/http answers: its clients know it, and say "server gave HTTP response to HTTPS client".
+const REFUSAL = 'HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nClient sent an HTTPS request to an HTTP server.\n';
+
+/** A listening front. */
+export interface Front {
+  readonly host: string;
+  readonly port: number;
+  /** Begins to let through; those who came earlier have waited. */
+  open(upstream: { readonly host: string; readonly port: number }): void;
+  /** Stops listening and cuts all connections. */
+  close(): Promise<void>;
+}
+
+/** Listens. Rejects with Node's error (`EADDRINUSE`, `EACCES` …) where it cannot. */
+export async function listenInFront(host: string, port: number): Promise<Front> {
+  const sockets = new Set<Socket>();
+  let open: (upstream: { readonly host: string; readonly port: number }) => void = () => undefined;
+  const upstream = new Promise<{ readonly host: string; readonly port: number }>((resolve) => (open = resolve));
+  const keep = (socket: Socket): void => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  };
+  // A client may close its half and still read: both halves are passed on as they come.
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
+    keep(client);
+    client.on('error', () => client.destroy());
+    client.once('data', (first: Buffer) => {
+      if (first[0] === TLS_HANDSHAKE) {
+        client.end(REFUSAL);
+        client.resume();
+        client.setTimeout(1_000, () => client.destroy());
+        return;
+      }
+      client.pause();
+      void upstream.then((to) => {
+        if (client.destroyed) return;
+        const worker = connect({ ...to, allowHalfOpen: true, noDelay: true });
+        keep(worker);
+        worker.on('error', () => client.destroy());
+        worker.once('close', () => client.destroy());
+        client.once('close', () => worker.destroy());
+        worker.write(first);
+        client.pipe(worker);
+        worker.pipe(client);
+      });
+    });
+  });
+  await listen(server, host, port);
+  return {
+    host,
+    port: (server.address() as AddressInfo).port,
+    open,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => {
+          resolve();
+        });
+        for (const socket of sockets) socket.destroy();
+      }),
+  };
+}
+
+function listen(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}

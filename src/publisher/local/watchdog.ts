@@ -1,0 +1,32 @@
+import { execFile, spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
+
+/**
+ * Sees to it that workerd ends with this process. Miniflare ends it where it can, but after `kill -9` it would stay for good, with the store's files open. A shell waits for
+ * the end of its standard input, which comes with the end of this process in whatever way, and then ends workerd. Without a shell nothing is watched.
+ */
+export async function endWithThisProcess(): Promise<{ dismiss(): void }> {
+  const pids = await workerdChildren();
+  if (pids.length === 0) return { dismiss: () => undefined };
+  const shell = spawn('/bin/sh', ['-c', 'read -r line; kill -9 "$@"', 'sh', ...pids], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
+  shell.on('error', () => undefined);
+  shell.stdin.on('error', () => undefined);
+  shell.unref();
+  // A pipe keeps this process going unless told otherwise.
+  (shell.stdin as typeof shell.stdin & { unref?: () => void }).unref?.();
+  return { dismiss: () => void shell.kill('SIGKILL') };
+}
+
+async function workerdChildren(): Promise<string[]> {
+  const own = String(process.pid);
+  try {
+    const children = (await readFile(`/proc/${own}/task/${own}/children`, 'utf8')).split(' ').filter((pid) => pid !== '');
+    const names = await Promise.all(children.map((pid) => readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')));
+    return children.filter((_, index) => names[index]?.startsWith('workerd') === true);
+  } catch {
+    // Not Linux.
+    const found = await promisify(execFile)('pgrep', ['-P', own, 'workerd']).catch(() => ({ stdout: '' }));
+    return found.stdout.split('\n').filter((pid) => pid !== '');
+  }
+}

@@ -1,0 +1,71 @@
+/** The command line as a whole: which commands there are, and what is said where none fits. */
+import { readFile } from 'node:fs/promises';
+import { Command } from 'commander';
+import type { Environment } from './environment.ts';
+import type { OpenTarget } from './stores/target.ts';
+
+/** Adds a command. What a command needs to work is loaded when it runs. */
+type Register = (program: Command, openTarget: OpenTarget, environment: Environment) => void;
+
+/** Verb → what adds it. Loaded one by one, so that a command does not pay for the others. */
+const COMMANDS: Readonly<Record<string, () => Promise<{ readonly register: Register }>>> = {
+  publish: () => import('./commands/publish.ts'),
+  ls: () => import('./commands/ls.ts'),
+  inspect: () => import('./commands/inspect.ts'),
+  explain: () => import('./commands/explain.ts'),
+  rm: () => import('./commands/rm.ts'),
+  gc: () => import('./commands/gc.ts'),
+  verify: () => import('./commands/verify.ts'),
+  doctor: () => import('./commands/doctor.ts'),
+  key: () => import('./commands/key.ts'),
+  token: () => import('./commands/token.ts'),
+};
+
+const FIRST_STEPS = `Gantry puts container images into a bucket and serves them at the edge, in every form that a Docker or OCI client can pull.
+
+  gantry serve                                     serve the local registry on http://127.0.0.1:8787, with a demo image
+  skopeo copy --format v2s2 docker://busybox dir:busybox
+  gantry publish dir:busybox library/busybox:latest
+  docker run --rm 127.0.0.1:8787/library/busybox echo hello
+
+\`gantry --help\` lists all commands, \`gantry COMMAND --help\` says more about one, with examples.
+`;
+
+const OPEN_TARGET: OpenTarget = async (options) => (await import('./stores/open.ts')).openTarget(options);
+
+/** Makes the program. Only the command that is asked for is loaded, all of them where none is (`--help`). */
+export async function createProgram(environment: Environment, openTarget: OpenTarget = OPEN_TARGET): Promise<Command> {
+  const program = new Command('gantry')
+    .description('Publish container images for the edge, in every form that a Docker or OCI client can pull.')
+    .version(await versionOf(), '-V, --version')
+    .exitOverride()
+    .configureHelp({ showGlobalOptions: false })
+    .showHelpAfterError('(`gantry --help` lists commands and options; `gantry COMMAND --help` says more about one)')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ gantry publish dir:busybox library/busybox:latest
+  $ gantry inspect library/busybox:latest
+  $ gantry explain library/busybox:latest --user-agent docker/1.9.1
+
+Exit code: 0 done, 1 failed or something is wrong, 2 wrong usage, 130 interrupted.`,
+    );
+  const [verb = ''] = environment.argv;
+  const loaders = Object.hasOwn(COMMANDS, verb) ? [COMMANDS[verb]] : Object.values(COMMANDS);
+  for (const { register } of await Promise.all(loaders.map((load) => load?.() ?? Promise.reject(new Error('no command'))))) {
+    register(program, openTarget, environment);
+  }
+  program.action(() => {
+    process.stdout.write(FIRST_STEPS);
+  });
+  // An unknown command would else be taken for an argument of the program itself.
+  program.allowExcessArguments(false).argument('[command]').usage('COMMAND [options]');
+  return program;
+}
+
+async function versionOf(): Promise<string> {
+  // The same two folders up from the sources and from what is built of them.
+  const text = await readFile(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}

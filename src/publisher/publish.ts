@@ -1,0 +1,318 @@
+/**
+ * Publishing: a tag is read from a source, verified, derived in all its forms, and written so that every reader sees the old tag or the new one, whole.
+ *
+ * Order of writes: blobs, manifests, referrers records, the tag object, lists. The tag object is written on the condition that it is what was read before: somebody
+ * else's publish in between makes this one look again, join anew and write over it.
+ */
+import { derive } from '../manifest/derive.ts';
+import type { Derivation, ImageContent, Signer } from '../manifest/image.ts';
+import type { Descriptor } from '../registry/descriptor.ts';
+import type { Digest } from '../registry/digest.ts';
+import { blobKey, tagKey } from '../registry/keys.ts';
+import { FORM_TITLE, type Form, MEDIA_TYPES } from '../registry/media-type.ts';
+import type { RepositoryName, Tag } from '../registry/name.ts';
+import { formatPlatform, type Platform } from '../registry/platform.ts';
+import { type RealmName, realmOf, type RealmTable } from '../registry/realms.ts';
+import type { MissingForm, TagForm } from '../registry/records.ts';
+import type { WriteStore } from '../registry/store.ts';
+import type { TagSummary } from '../registry/summary.ts';
+import { type Accompanying, readAccompanying, writeReferrers } from './accompanying.ts';
+import { CommandError } from './errors.ts';
+import type { EventSink } from './events.ts';
+import { createTransfer, type Sent, type Transfer } from './execute.ts';
+import { type GcGuard, guardAgainstGc } from './gc/guard.ts';
+import { readTag, type TagReading } from './gc/survey.ts';
+import { identitiesOf } from './image-identity.ts';
+import { decideJoin, type Join, type JoinRoot } from './join.ts';
+import { type LayerWork, prepareLayers, type Recompress } from './layers.ts';
+import { keepLists, type Lists } from './lists.ts';
+import { planTag, type PlannedBlob, type TagPlan } from './plan.ts';
+import { readImage, type ReadImage } from './read-image.ts';
+import { type RetryOptions, untilWritten } from './retry.ts';
+import { openBucketTag, publishedRoots } from './sources/bucket.ts';
+import type { SourceImage } from './sources/source.ts';
+import { summarizeTag } from './verify/tag-summary.ts';
+
+/** Blobs that are sent at once unless told otherwise. */
+export const DEFAULT_JOBS = 6;
+
+/** What a publisher works with. */
+export interface PublisherOptions {
+  readonly store: WriteStore;
+  readonly realms: RealmTable;
+  /** Signs derived schema 1 manifests. */
+  readonly signer: Signer;
+  /** How many blobs go at once, of all images together. */
+  readonly jobs?: number;
+  readonly onEvent?: EventSink;
+  readonly signal?: AbortSignal | undefined;
+  readonly now?: () => Date;
+  /** Sleeps; for tests. */
+  readonly wait?: (milliseconds: number) => Promise<void>;
+}
+
+/** What is published, and how. */
+export interface PublishRequest {
+  readonly name: RepositoryName;
+  readonly tag: Tag;
+  /** Start the tag anew: no form that was published before stays. */
+  readonly replace?: boolean;
+  /** Of a list, only these. */
+  readonly platforms?: readonly Platform[];
+  /** Which layers get a gzip copy for the derived forms. */
+  readonly recompress?: Recompress | undefined;
+  /** Take along what refers to the image. True unless told otherwise. */
+  readonly referrers?: boolean;
+  /** Decide everything, write nothing. */
+  readonly dryRun?: boolean;
+  /** As {@link import('../manifest/image.ts').DeriveOptions}. */
+  readonly mode?: 'strict' | 'compat';
+}
+
+/** What was done, or would be. Sizes in bytes. */
+export interface PublishResult {
+  readonly name: RepositoryName;
+  readonly tag: Tag;
+  readonly change: TagPlan['change'];
+  readonly dryRun: boolean;
+  readonly forms: readonly TagForm[];
+  /** With what a person needs to understand it beyond its reason. */
+  readonly missing: readonly (MissingForm & { readonly explanation: string })[];
+  /** Forms that were published before and stay beside what came now. */
+  readonly kept: readonly Pick<JoinRoot, 'form' | 'digest'>[];
+  readonly dropped: readonly { readonly form: Form; readonly digest: Digest; readonly why: Join['dropped'][number]['why'] }[];
+  readonly blobs: { readonly total: number; readonly present: number; readonly sent: number; readonly sentBytes: number };
+  readonly manifests: { readonly total: number; readonly present: number };
+  /** How many manifests came along that refer to the image. */
+  readonly referrers: number;
+  readonly warnings: readonly string[];
+}
+
+/** Publishes images into one bucket. */
+export interface Publisher {
+  /** Publishes what the source has; does not close it. Throws {@link CommandError} and StorageError; the tag is then what it was. */
+  publish(source: SourceImage, request: PublishRequest): Promise<PublishResult>;
+  /** The lists, for whoever removes tags in the same run. */
+  readonly lists: Lists;
+}
+
+/** Makes a publisher; one a run. May publish several images at once. */
+export async function createPublisher(options: PublisherOptions): Promise<Publisher> {
+  const { store, signal, wait } = options;
+  const onEvent = options.onEvent ?? ((): void => undefined);
+  const retry: RetryOptions = { signal, ...(wait === undefined ? {} : { wait }) };
+  const guard = await guardAgainstGc(store, {
+    ...(wait === undefined ? {} : { wait }),
+    onWait: () => onEvent({ event: 'working', what: 'waiting for garbage collection' }),
+  });
+  const lists = keepLists(store, retry);
+  const transfer = createTransfer({ store, jobs: options.jobs ?? DEFAULT_JOBS, onEvent, signal });
+  const run: Run = { options, onEvent, retry, guard, lists, transfer };
+  return { lists, publish: (source, request) => publish(run, source, request) };
+}
+
+interface Run {
+  readonly options: PublisherOptions;
+  readonly onEvent: EventSink;
+  readonly retry: RetryOptions;
+  readonly guard: GcGuard;
+  readonly lists: Lists;
+  readonly transfer: Transfer;
+}
+
+/** One image on its way. */
+interface Job {
+  readonly run: Run;
+  readonly source: SourceImage;
+  readonly request: PublishRequest;
+  readonly realm: RealmName;
+  readonly image: ReadImage;
+  readonly accompanying: Accompanying;
+  readonly layers: LayerWork;
+}
+
+async function publish(run: Run, source: SourceImage, request: PublishRequest): Promise<PublishResult> {
+  const { signal, realms } = run.options;
+  const image = await readImage(source, { platforms: request.platforms ?? [], signal });
+  const { roots, children } = image.content;
+  const accompanying = await readAccompanying(source, [...roots, ...children.values()], request.referrers !== false);
+  const layers = prepareLayers({ recompress: request.recompress, signal, onEvent: run.onEvent });
+  const job: Job = { run, source, request, realm: realmOf(realms, request.name), image, accompanying, layers };
+  return untilWritten(`the tag ${request.name}:${request.tag}`, () => attempt(job), run.retry);
+}
+
+async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'> {
+  const { run, request, realm, image, accompanying } = job;
+  const { name, tag } = request;
+  const { store, now = () => new Date() } = run.options;
+  const key = tagKey(name, tag);
+  const existing = await readTag(store, key);
+  const readable = existing?.kind === 'read' ? existing : null;
+  const { content: joined, join, source, warnings } = await joinExisting(job, readable);
+  const { content, open } = await job.layers.complete(joined, source);
+  const derivation = derive(content, { name, tag, signer: run.options.signer, mode: request.mode ?? 'strict' });
+  const plan = planTag({
+    name,
+    tag,
+    realm,
+    content,
+    derivation,
+    accompanying: accompanying.manifests,
+    existing: readable,
+    now: now().toISOString().replace(/\.\d+Z$/, 'Z'),
+  });
+  const present = await run.transfer.present(plan.blobs, plan.manifests);
+  const toSend = plan.blobs.filter((blob) => !present.has(blob.key));
+  run.onEvent({
+    event: 'plan',
+    name,
+    tag,
+    blobs: plan.blobs.length,
+    present: plan.blobs.length - toSend.length,
+    toSend: toSend.length,
+    bytesToSend: toSend.reduce((sum, { size }) => sum + (size ?? 0), 0),
+  });
+  const tellAll = (sent: Sent): PublishResult => result(job, { plan, derivation, join, present, sent, warnings: [...warnings, ...warningsOf(image, existing, derivation)] });
+  if (request.dryRun === true) return tellAll({ blobs: toSend.length, bytes: toSend.reduce((sum, { size }) => sum + (size ?? 0), 0) });
+
+  const send = async (blobs: readonly PlannedBlob[]): ReturnType<Transfer['sendBlobs']> => run.transfer.sendBlobs(blobs, source, open);
+  const { sent, absent } = await send(toSend);
+  await run.transfer.sendManifests(plan.manifests.filter((manifest) => !present.has(manifest.key)));
+  const referrers = await writeReferrers(store, name, accompanying.records, run.retry);
+  let etag = existing?.kind === 'read' ? existing.info.etag : undefined;
+  if (plan.change !== 'unchanged') {
+    const needed = [...plan.blobs.map((blob) => blob.key).filter((one) => !absent.has(one)), ...plan.manifests.map((manifest) => manifest.key), ...referrers];
+    for (let lost = await run.guard.secure(needed); lost.length > 0; lost = await run.guard.secure(needed)) {
+      run.transfer.lost(lost);
+      const gone = new Set(lost);
+      await send(plan.blobs.filter((blob) => gone.has(blob.key)));
+      await run.transfer.sendManifests(plan.manifests.filter((manifest) => gone.has(manifest.key)));
+      await writeReferrers(store, name, accompanying.records, run.retry);
+    }
+    run.options.signal?.throwIfAborted();
+    const over = etag ?? (existing === null ? undefined : (await store.head(key))?.etag);
+    const written = await store.put(key, plan.body, {
+      contentType: MEDIA_TYPES.octetStream,
+      metadata: plan.metadata,
+      onlyIf: over === undefined ? 'absent' : { etag: over },
+    });
+    if (written === 'precondition-failed') return written;
+    etag = written.etag;
+  }
+  if (etag !== undefined) await run.lists.update(name, tag, { kind: 'written', etag, summary: await summary(job, plan, content) });
+  return tellAll(sent);
+}
+
+/** Adds the forms that stay of what was published before. */
+async function joinExisting(
+  { run, request, realm, image, source }: Job,
+  existing: Extract<TagReading, { kind: 'read' }> | null,
+): Promise<{ content: Pick<ImageContent, 'roots' | 'children' | 'configs'>; join: Join; source: SourceImage; warnings: readonly string[] }> {
+  const fresh = image.content;
+  if (existing === null) return { content: fresh, join: { kept: [], dropped: [] }, source, warnings: [] };
+  const place = { store: run.options.store, name: request.name, realm };
+  const olds: { root: JoinRoot; content: ReadImage['content'] }[] = [];
+  const warnings: string[] = [];
+  const rootsOf = (content: ReadImage['content']): JoinRoot[] =>
+    content.roots.map((root) => ({ form: root.form, digest: root.digest, identities: identitiesOf(root, content) }));
+  for (const form of publishedRoots(existing.record, existing.manifests)) {
+    if (request.replace === true || fresh.roots.some((root) => root.form === form.form)) {
+      // It goes whatever it is of: it need not be read.
+      olds.push({ root: { form: form.form, digest: form.digest, identities: [] }, content: NOTHING });
+      continue;
+    }
+    try {
+      const { content } = await readImage(openBucketTag(place, existing, [form]), { signal: run.options.signal });
+      olds.push(...rootsOf(content).map((root) => ({ root, content })));
+    } catch (error) {
+      if (!(error instanceof CommandError)) throw error;
+      warnings.push(`the ${FORM_TITLE[form.form]} that was published before cannot be read any more and goes: ${error.message}`);
+    }
+  }
+  const join = decideJoin(
+    olds.map(({ root }) => root),
+    rootsOf(fresh),
+    request.replace === true,
+  );
+  const kept = olds.filter(({ root }) => join.kept.includes(root)).map(({ content }) => content);
+  return {
+    join,
+    warnings,
+    content: {
+      roots: [...fresh.roots, ...kept.flatMap(({ roots }) => roots)],
+      children: new Map([...kept.flatMap(({ children }) => [...children]), ...fresh.children]),
+      configs: new Map([...kept.flatMap(({ configs }) => [...configs]), ...fresh.configs]),
+    },
+    source: kept.length === 0 ? source : withFallback(source, openBucketTag(place, existing)),
+  };
+}
+
+const NOTHING: ReadImage['content'] = { roots: [], children: new Map(), configs: new Map() };
+
+/** Layers of what stays need not be in the source: they are in the bucket. */
+function withFallback(source: SourceImage, bucket: SourceImage): SourceImage {
+  return {
+    roots: source.roots,
+    manifest: (digest) => source.manifest(digest),
+    blob: async (digest, options) => (await source.blob(digest, options)) ?? bucket.blob(digest, options),
+    referrers: (subject) => source.referrers(subject),
+    close: () => source.close(),
+  };
+}
+
+function warningsOf({ leftOut }: ReadImage, existing: TagReading | null, derivation: Derivation): readonly string[] {
+  return [
+    ...(leftOut.length > 0 ? [`the list names ${String(leftOut.length)} that were left out: ${leftOut.map(describe).join(', ')}`] : []),
+    ...(existing?.kind === 'corrupt' ? [`the tag object that was there could not be read (${existing.message}); what else was published under the tag is lost`] : []),
+    ...derivation.warnings,
+  ];
+}
+
+function describe({ platform, digest }: Descriptor): string {
+  return platform === undefined || platform.os === 'unknown' ? digest : formatPlatform(platform);
+}
+
+async function summary({ run, realm }: Job, plan: TagPlan, content: ImageContent): Promise<TagSummary> {
+  const manifests = new Map(plan.manifests.map(({ digest, bytes }) => [digest, bytes]));
+  const blobs = new Map(plan.blobs.map((blob) => [blob.digest, blob]));
+  return summarizeTag(
+    { record: plan.record, manifests: plan.record.forms.map(({ digest }) => manifests.get(digest) ?? new Uint8Array()) },
+    {
+      manifest: (digest) => Promise.resolve(manifests.get(digest) ?? null),
+      blob: (digest) => {
+        const origin = blobs.get(digest)?.origin;
+        return Promise.resolve(content.configs.get(digest) ?? (origin?.kind === 'bytes' ? origin.bytes : null));
+      },
+      blobSize: async (digest) => blobs.get(digest)?.size ?? (await run.options.store.head(blobKey(realm, digest)))?.size ?? null,
+    },
+  );
+}
+
+function result(
+  { request, accompanying }: Job,
+  done: {
+    plan: TagPlan;
+    derivation: Derivation;
+    join: Join;
+    present: ReadonlySet<string>;
+    sent: Sent;
+    warnings: readonly string[];
+  },
+): PublishResult {
+  const { plan, derivation, join, present, sent, warnings } = done;
+  const there = (planned: readonly { key: string }[]): number => planned.filter(({ key }) => present.has(key)).length;
+  return {
+    name: request.name,
+    tag: request.tag,
+    change: plan.change,
+    dryRun: request.dryRun === true,
+    forms: plan.record.forms,
+    missing: derivation.missing.map((missing, index) => ({ ...missing, explanation: derivation.explanations[index] ?? '' })),
+    kept: join.kept.map(({ form, digest }) => ({ form, digest })),
+    dropped: join.dropped.map(({ root: { form, digest }, why }) => ({ form, digest, why })),
+    blobs: { total: plan.blobs.length, present: there(plan.blobs), sent: sent.blobs, sentBytes: sent.bytes },
+    manifests: { total: plan.manifests.length, present: there(plan.manifests) },
+    referrers: accompanying.manifests.length,
+    warnings,
+  };
+}
