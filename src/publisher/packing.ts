@@ -1,0 +1,157 @@
+/** How layers are packed, and turning one packing into another while bytes pass; nothing is kept but a few blocks. */
+import { once } from 'node:events';
+import type { Transform } from 'node:stream';
+import { constants, crc32, createDeflateRaw, createGunzip, createZstdDecompress } from 'node:zlib';
+import { PackingError } from './packing-error.ts';
+import { zstdFrames } from './zstd-frames.ts';
+
+/** Packings that are read. */
+export type Packing = 'gzip' | 'zstd' | 'none';
+
+/** Bytes that tell how something is packed; more than any magic number needs. */
+const HEAD = 6;
+
+/** Tells by the first bytes (RFC 1952, RFC 8878 §3.1.1 and its skippable frames); null for a packing that is known but not read. */
+export function packingOf(head: Uint8Array): Packing | null {
+  const starts = (...magic: readonly number[]): boolean => magic.every((byte, index) => head[index] === byte);
+  if (starts(0x1f, 0x8b)) return 'gzip';
+  if (starts(0x28, 0xb5, 0x2f, 0xfd)) return 'zstd';
+  if (((head[0] ?? 0) & 0xf0) === 0x50 && head[1] === 0x2a && head[2] === 0x4d && head[3] === 0x18) return 'zstd';
+  if (starts(0x42, 0x5a, 0x68) || starts(0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00)) return null;
+  return 'none';
+}
+
+/**
+ * Unpacks, whichever way it is packed; `told.packing` says which way that was. All of `chunks` is read, also what stands behind the packed data, so that whoever hashes
+ * it sees the whole; unless `stopAt` says that this packing is not worth it: then nothing comes. Throws {@link PackingError}, and whatever reading throws.
+ */
+export async function* unpacked(
+  chunks: AsyncIterable<Uint8Array>,
+  told: { packing?: Packing } = {},
+  stopAt: (packing: Packing) => boolean = () => false,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const iterator = chunks[Symbol.asyncIterator]();
+  let head: Uint8Array = new Uint8Array();
+  try {
+    while (head.length < HEAD) {
+      const next = await iterator.next();
+      if (next.done === true) break;
+      head = head.length === 0 ? next.value : Buffer.concat([head, next.value]);
+    }
+    const packing = packingOf(head);
+    if (packing === null) throw new PackingError('the layer is packed with bzip2 or xz');
+    told.packing = packing;
+    if (stopAt(packing)) return;
+    const whole = (async function* () {
+      yield head;
+      yield* { [Symbol.asyncIterator]: () => iterator };
+    })();
+    if (packing === 'none') yield* whole;
+    else if (packing === 'gzip') yield* through(whole, createGunzip({ chunkSize: BLOCK }));
+    else yield* through(zstdFrames(whole), createZstdDecompress({ chunkSize: BLOCK }));
+  } finally {
+    await iterator.return?.();
+  }
+}
+
+const BLOCK = 64 * 1024;
+
+/** What stands before the packed data (RFC 1952 §2.3): deflate, no name, no time, unknown system. Node's own writes the system it runs on. */
+const GZIP_HEAD = Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff);
+
+/**
+ * Packs with gzip, the same bytes each time for the same content: zlib is fed blocks of one size whatever comes in, since what it writes may depend on that. The bytes
+ * may differ between releases of zlib, never within one run.
+ */
+export async function* gzipped(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  let sum = 0;
+  let length = 0;
+  async function* summed(): AsyncGenerator<Uint8Array, void, undefined> {
+    for await (const block of inBlocks(chunks)) {
+      sum = crc32(block, sum);
+      length += block.length;
+      yield block;
+    }
+  }
+  yield GZIP_HEAD;
+  yield* through(summed(), createDeflateRaw({ level: constants.Z_DEFAULT_COMPRESSION, chunkSize: BLOCK }));
+  const tail = Buffer.alloc(8);
+  tail.writeUInt32LE(sum, 0);
+  tail.writeUInt32LE(length % 2 ** 32, 4);
+  yield tail;
+}
+
+async function* inBlocks(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  let block = Buffer.allocUnsafe(BLOCK);
+  let filled = 0;
+  for await (const chunk of chunks) {
+    for (let at = 0; at < chunk.length;) {
+      const taken = Math.min(BLOCK - filled, chunk.length - at);
+      block.set(chunk.subarray(at, at + taken), filled);
+      filled += taken;
+      at += taken;
+      if (filled < BLOCK) continue;
+      yield block;
+      // zlib reads the block later, in another thread: it is not written to again.
+      block = Buffer.allocUnsafe(BLOCK);
+      filled = 0;
+    }
+  }
+  if (filled > 0) yield block.subarray(0, filled);
+}
+
+/** Passes bytes through zlib. What reading throws comes out as it is, what zlib throws as {@link PackingError}. */
+async function* through(
+  chunks: AsyncIterable<Uint8Array>,
+  zlib: Transform & { readonly bytesWritten: number },
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let flaw: { readonly error: unknown } | undefined;
+  let left = false;
+  let fed = 0;
+  const isOver = (): boolean => zlib.destroyed || zlib.readableEnded;
+  async function feed(): Promise<void> {
+    try {
+      for await (const chunk of chunks) {
+        if (left) return;
+        fed += chunk.length;
+        // zlib has seen the end (or a fault): the rest is only read.
+        if (isOver()) continue;
+        if (!zlib.write(chunk) && !isOver()) await settled(zlib);
+      }
+      if (!isOver()) zlib.end();
+    } catch (error) {
+      flaw = { error };
+      zlib.destroy();
+    }
+  }
+  // What zlib says comes to whoever reads it; between two reads nobody listens.
+  zlib.on('error', () => undefined);
+  const feeding = feed();
+  let fault: unknown;
+  try {
+    yield* zlib as AsyncIterable<Uint8Array>;
+  } catch (error) {
+    fault = error;
+  } finally {
+    left = fault === undefined && !zlib.readableEnded;
+    zlib.destroy();
+    await feeding;
+  }
+  if (flaw !== undefined) throw flaw.error;
+  // Go's gzip, which all engines use, refuses what stands behind the packed data; Node's passes over it.
+  if (fault === undefined && !left && zlib.bytesWritten !== fed) fault = new Error('there are bytes behind the packed data');
+  if (fault !== undefined) throw new PackingError(fault instanceof Error ? fault.message : 'damaged', { cause: fault });
+}
+
+/** When the stream takes more, or never will. */
+async function settled(stream: Transform): Promise<void> {
+  const stop = new AbortController();
+  const options = { signal: stop.signal };
+  try {
+    await Promise.race([once(stream, 'drain', options), once(stream, 'close', options), once(stream, 'end', options)]);
+  } catch {
+    // An error is told where the stream is read.
+  } finally {
+    stop.abort();
+  }
+}
