@@ -1,0 +1,111 @@
+/**
+ * What a manifest points at, whatever its form: read leniently, for marking and for looking after things, never for serving.
+ */
+import type { Descriptor } from '../registry/descriptor.ts';
+import { type Digest, parseDigest } from '../registry/digest.ts';
+import { type Form, formOfMediaType } from '../registry/media-type.ts';
+
+/** A config or layer that a manifest names. */
+export interface BlobLink {
+  readonly digest: Digest;
+  /** Bytes, where the manifest says so (schema 1 does not). */
+  readonly size?: number;
+  /** It has addresses of its own (a foreign layer), so the bucket need not have it. */
+  readonly foreign: boolean;
+}
+
+/** Everything a manifest points at. */
+export interface ManifestLinks {
+  /** `mediaType` in the manifest, where it stands there. */
+  readonly mediaType: string | undefined;
+  readonly artifactType: string | undefined;
+  readonly annotations: Readonly<Record<string, string>> | undefined;
+  /** Manifests of a list or index. */
+  readonly children: readonly Descriptor[];
+  readonly config: BlobLink | undefined;
+  /** Tells an artifact's type where `artifactType` does not. */
+  readonly configMediaType: string | undefined;
+  /** Layers, in the manifest's order; those of schema 1 too, newest first. */
+  readonly layers: readonly BlobLink[];
+  /** The manifest that this one refers to (a signature, an attestation …). */
+  readonly subject: Digest | undefined;
+  readonly schemaVersion: number | undefined;
+  /** How many descriptors have no digest that can be read. */
+  readonly unreadable: number;
+}
+
+/** Reads what a manifest points at; null if it is not a JSON object. What is named by no digest that we serve cannot be in a bucket: it is counted, no more. */
+export function readLinks(bytes: Uint8Array): ManifestLinks | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    return null;
+  }
+  if (!isObject(value)) return null;
+  const children = listOf(value.manifests).map(toDescriptor);
+  const config = value.config === undefined ? undefined : toBlob(value.config);
+  // `blobs` is what the withdrawn OCI artifact manifest called its layers; oras still asks for it.
+  const layers = [...listOf(value.layers), ...listOf(value.blobs)].map(toBlob);
+  const old = listOf(value.fsLayers).map((layer) => toBlob(isObject(layer) ? { digest: layer.blobSum } : undefined));
+  const subject = value.subject === undefined || value.subject === null ? undefined : toDescriptor(value.subject);
+  const { mediaType, artifactType, annotations, schemaVersion } = value;
+  const unreadable = [...children, config, ...layers, ...old, subject].filter((link) => link === null).length;
+  return {
+    mediaType: typeof mediaType === 'string' ? mediaType : undefined,
+    artifactType: typeof artifactType === 'string' ? artifactType : undefined,
+    annotations: isObject(annotations) ? (annotations as Record<string, string>) : undefined,
+    children: children.filter((child) => child !== null),
+    config: config ?? undefined,
+    configMediaType: isObject(value.config) && typeof value.config.mediaType === 'string' ? value.config.mediaType : undefined,
+    layers: [...layers, ...old].filter((layer) => layer !== null),
+    subject: subject?.digest,
+    schemaVersion: typeof schemaVersion === 'number' ? schemaVersion : undefined,
+    unreadable,
+  };
+}
+
+/** Which form the content is, whatever its header says: a manifest may lack `mediaType`, as OCI ones may. */
+export function formOfContent(bytes: Uint8Array): Form | null {
+  const links = readLinks(bytes);
+  return links === null ? null : formOfLinks(links);
+}
+
+/** The same, of links that were read. */
+export function formOfLinks(links: ManifestLinks): Form | null {
+  if (links.schemaVersion === 1) return links.layers.length > 0 ? 'docker-schema1' : null;
+  const form = links.mediaType === undefined ? null : formOfMediaType(links.mediaType);
+  if (form !== null) return form;
+  if (links.children.length > 0) return 'oci-index';
+  return links.config === undefined ? null : 'oci-manifest';
+}
+
+/** The config and layers, each digest once. */
+export function blobsOf(links: ManifestLinks): readonly BlobLink[] {
+  const all = links.config === undefined ? links.layers : [links.config, ...links.layers];
+  return [...new Map(all.map((blob) => [blob.digest, blob])).values()];
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? (value as readonly unknown[]) : [];
+}
+
+function toDescriptor(value: unknown): Descriptor | null {
+  if (!isObject(value)) return null;
+  const { digest: text, mediaType, size } = value;
+  const digest = typeof text === 'string' ? parseDigest(text) : null;
+  if (digest === null) return null;
+  return { ...value, digest, mediaType: typeof mediaType === 'string' ? mediaType : '', size: typeof size === 'number' ? size : 0 };
+}
+
+function toBlob(value: unknown): BlobLink | null {
+  if (!isObject(value)) return null;
+  const { digest: text, size, urls } = value;
+  const digest = typeof text === 'string' ? parseDigest(text) : null;
+  if (digest === null) return null;
+  return { digest, foreign: Array.isArray(urls) && urls.length > 0, ...(typeof size === 'number' ? { size } : {}) };
+}
