@@ -13,7 +13,7 @@ const TOKEN68 = /[ \t]+[A-Za-z0-9\-._~+/]+=*(?=\s*(?:,|$))/y;
 /** Reads the challenges of a `WWW-Authenticate`, several of them in one header or several headers joined by commas. Reading ends at what cannot be read. */
 export function parseChallenges(header: string): Challenge[] {
   const challenges: { scheme: string; params: Map<string, string> }[] = [];
-  for (let at = 0; at < header.length; ) {
+  for (let at = 0; at < header.length;) {
     NEXT.lastIndex = at;
     const match = NEXT.exec(header);
     if (match === null) break;

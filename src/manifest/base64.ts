@@ -54,7 +54,7 @@ export function toBase32(bytes: Uint8Array): string {
   let held = 0;
   for (const byte of bytes) {
     bits = ((bits << 8) | byte) & 0xffff;
-    for (held += 8; held >= 5; ) {
+    for (held += 8; held >= 5;) {
       held -= 5;
       text += 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'[(bits >> held) & 31] ?? '';
     }

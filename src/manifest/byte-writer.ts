@@ -47,7 +47,7 @@ export class ByteWriter {
       for (let index = 0; index < text.length; index += 1) out[to++] = text.charCodeAt(index);
     };
     out[to++] = 0x22;
-    for (let at = 0; at < bytes.length; ) {
+    for (let at = 0; at < bytes.length;) {
       const byte = bytes[at] ?? 0;
       if (byte < 0x80) {
         const escaped = ASCII_ESCAPES[byte];

@@ -18,7 +18,7 @@ export class DerError extends Error {
 /** Reads elements that stand side by side. Throws {@link DerError}. */
 export function readDer(bytes: Uint8Array): DerElement[] {
   const elements: DerElement[] = [];
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const start = at;
     const tag = bytes[at++] ?? 0;
     let length = bytes[at++] ?? 0;

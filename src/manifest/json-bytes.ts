@@ -186,7 +186,7 @@ function decodeUtf8(bytes: Uint8Array): string {
   } catch {
     let text = '';
     let good = 0;
-    for (let at = 0; at < bytes.length; ) {
+    for (let at = 0; at < bytes.length;) {
       const length = utf8Length(bytes, at);
       if (length === 0) {
         text += `${STRICT.decode(bytes.subarray(good, at))}\ufffd`;

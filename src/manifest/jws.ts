@@ -35,7 +35,9 @@ export function signPayload(key: PrivateKey, payload: Uint8Array, time: string):
   };
   // A payload with line breaks is indented by three spaces, and so is what is added; any other is compact.
   const pretty = tail[0] === 0x0a;
-  const added = pretty ? `,\n   "signatures": ${JSON.stringify([block], null, 3).replaceAll('\n', '\n   ')}\n}` : `,"signatures":${JSON.stringify([block])}}`;
+  const added = pretty
+    ? `,\n   "signatures": ${JSON.stringify([block], null, 3).replaceAll('\n', '\n   ')}\n}`
+    : `,"signatures":${JSON.stringify([block])}}`;
   const addedBytes = encoder.encode(added);
   const document = new Uint8Array(length + addedBytes.length);
   document.set(payload.subarray(0, length));

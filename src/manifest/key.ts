@@ -108,11 +108,15 @@ export function readCertificateKey(der: Uint8Array): PublicKey {
 }
 
 function fromPem(text: string): PrivateKey {
-  const match = /-----BEGIN ([A-Z0-9 ]+)-----([^-]*)-----END \1-----/.exec(text.replace(/-----BEGIN EC PARAMETERS-----[^-]*-----END EC PARAMETERS-----/, ''));
+  const match = /-----BEGIN ([A-Z0-9 ]+)-----([^-]*)-----END \1-----/.exec(
+    text.replace(/-----BEGIN EC PARAMETERS-----[^-]*-----END EC PARAMETERS-----/, ''),
+  );
   const [, label = '', body = ''] = match ?? [];
   if (match === null) throw new KeyError('the key file is neither PEM nor a JWK');
   if (label === 'PRIVATE KEY') {
-    throw new KeyError('the key file is PKCS#8 ("PRIVATE KEY"), which docker-registry refuses too; convert it with: openssl ec -in key.pem -out sec1.pem (or openssl rsa -traditional)');
+    throw new KeyError(
+      'the key file is PKCS#8 ("PRIVATE KEY"), which docker-registry refuses too; convert it with: openssl ec -in key.pem -out sec1.pem (or openssl rsa -traditional)',
+    );
   }
   if (/^Proc-Type:/m.test(body)) throw new KeyError('the key file is encrypted; decrypt it first');
   const der = fromBase64(body);

@@ -18,7 +18,12 @@ export function isRsaAlgorithm(text: string): text is RsaAlgorithm {
 }
 
 /** Whether the signature is the message's. All numbers big-endian. */
-export function verifyRsa(algorithm: RsaAlgorithm, key: { readonly n: Uint8Array; readonly e: Uint8Array }, message: Uint8Array, signature: Uint8Array): boolean {
+export function verifyRsa(
+  algorithm: RsaAlgorithm,
+  key: { readonly n: Uint8Array; readonly e: Uint8Array },
+  message: Uint8Array,
+  signature: Uint8Array,
+): boolean {
   const n = toInteger(key.n);
   const s = toInteger(signature);
   const size = key.n.length;

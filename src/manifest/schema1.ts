@@ -7,6 +7,7 @@
 import type { Reason } from '../registry/errors.ts';
 import type { RepositoryName, Tag } from '../registry/name.ts';
 import { ByteWriter } from './byte-writer.ts';
+import { writeGoObject } from './go-object.ts';
 import { type HistoryEntry, type ImageConfig, ImageConfigError, readImageConfig } from './image-config.ts';
 import { sha256Hex } from './sha256.ts';
 import { sha384 } from '@noble/hashes/sha2.js';
@@ -41,7 +42,8 @@ export type Schema1Result =
  */
 export function buildSchema1(input: Schema1Input, mode: 'strict' | 'compat'): Schema1Result {
   const badLayer = input.layers.find((layer) => !LAYER_DIGEST.test(layer));
-  if (badLayer !== undefined) return refused('schema1-layer-digest', `layer digest ${JSON.stringify(badLayer)} is not sha256, sha384 or sha512 in lower case`);
+  if (badLayer !== undefined)
+    return refused('schema1-layer-digest', `layer digest ${JSON.stringify(badLayer)} is not sha256, sha384 or sha512 in lower case`);
   let config: ImageConfig;
   try {
     config = readImageConfig(input.config);
@@ -57,15 +59,22 @@ export function buildSchema1(input: Schema1Input, mode: 'strict' | 'compat'): Sc
   }
   const real = history.filter(({ emptyLayer }) => !emptyLayer).length;
   if (real > input.layers.length) {
-    return refused('schema1-history-mismatch', `history has ${String(real)} entries with a layer, the manifest ${String(input.layers.length)} layers`);
+    return refused(
+      'schema1-history-mismatch',
+      `history has ${String(real)} entries with a layer, the manifest ${String(input.layers.length)} layers`,
+    );
   }
   if (mode === 'strict') {
     if (real < input.layers.length) {
-      return refused('schema1-history-mismatch', `history has only ${String(real)} entries for ${String(input.layers.length)} layers; the others would be lost`);
+      return refused(
+        'schema1-history-mismatch',
+        `history has only ${String(real)} entries for ${String(input.layers.length)} layers; the others would be lost`,
+      );
     }
     const [ambiguity] = config.ambiguities;
     if (ambiguity !== undefined) return refused('schema1-config-ambiguous', ambiguity);
-    if (history.length === 1 && config.members.has('parent')) return refused('schema1-base-has-parent', 'the config of a one-entry image brings a parent of its own');
+    if (history.length === 1 && config.members.has('parent'))
+      return refused('schema1-base-has-parent', 'the config of a one-entry image brings a parent of its own');
   }
   return { kind: 'payload', payload: payloadOf(input, config), entries: history.length, needsEmptyLayer: real < history.length };
 }
@@ -102,11 +111,17 @@ function payloadOf({ layers, name, tag }: Schema1Input, config: ImageConfig): Ui
   writer.text('{\n   "schemaVersion": 1,\n   "name": ').string(name).text(',\n   "tag": ').string(tag);
   writer.text(',\n   "architecture": ').string(config.architecture).text(',\n   "fsLayers": [');
   blobSums.reverse().forEach((blobSum, index) => {
-    writer.text(`${index === 0 ? '' : ','}\n      {\n         "blobSum": `).string(blobSum).text('\n      }');
+    writer
+      .text(`${index === 0 ? '' : ','}\n      {\n         "blobSum": `)
+      .string(blobSum)
+      .text('\n      }');
   });
   writer.text('\n   ],\n   "history": [');
   texts.reverse().forEach((text, index) => {
-    writer.text(`${index === 0 ? '' : ','}\n      {\n         "v1Compatibility": `).stringOfBytes(text).text('\n      }');
+    writer
+      .text(`${index === 0 ? '' : ','}\n      {\n         "v1Compatibility": `)
+      .stringOfBytes(text)
+      .text('\n      }');
   });
   return writer.text('\n   ]\n}').bytes();
 }
@@ -129,22 +144,5 @@ function topText(config: ImageConfig, entry: HistoryEntry, id: string, parent: s
   values.set('id', new ByteWriter().string(id).bytes());
   if (parent !== '') values.set('parent', new ByteWriter().string(parent).bytes());
   if (entry.emptyLayer) values.set('throwaway', new ByteWriter().text('true').bytes());
-  const encoder = new TextEncoder();
-  const sorted = [...values].map(([key, value]) => ({ key, bytes: encoder.encode(key), value })).sort((a, b) => compareBytes(a.bytes, b.bytes));
-  const writer = new ByteWriter().text('{');
-  sorted.forEach(({ key, value }, index) => {
-    if (index > 0) writer.text(',');
-    writer.string(key).text(':').compact(value);
-  });
-  return writer.text('}').bytes();
-}
-
-/** Go sorts map keys by their UTF-8 bytes; JavaScript's own order compares UTF-16 units. */
-function compareBytes(a: Uint8Array, b: Uint8Array): number {
-  const length = Math.min(a.length, b.length);
-  for (let index = 0; index < length; index += 1) {
-    const difference = (a[index] ?? 0) - (b[index] ?? 0);
-    if (difference !== 0) return difference;
-  }
-  return a.length - b.length;
+  return writeGoObject(values);
 }

@@ -1,0 +1,23 @@
+import { ByteWriter } from './byte-writer.ts';
+
+/** An object as Go's `encoding/json` writes a `map[string]json.RawMessage`: members sorted by the UTF-8 bytes of their keys, raw values compacted, all else as it was. */
+export function writeGoObject(values: ReadonlyMap<string, Uint8Array>): Uint8Array {
+  const encoder = new TextEncoder();
+  const sorted = [...values].map(([key, value]) => ({ key, order: encoder.encode(key), value })).sort((a, b) => compareBytes(a.order, b.order));
+  const writer = new ByteWriter().text('{');
+  sorted.forEach(({ key, value }, index) => {
+    if (index > 0) writer.text(',');
+    writer.string(key).text(':').compact(value);
+  });
+  return writer.text('}').bytes();
+}
+
+/** JavaScript's own order of strings compares UTF-16 units, which puts astral characters before U+E000–U+FFFF. */
+function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  const length = Math.min(a.length, b.length);
+  for (let index = 0; index < length; index += 1) {
+    const difference = (a[index] ?? 0) - (b[index] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return a.length - b.length;
+}

@@ -1,0 +1,188 @@
+/**
+ * Which form of a tag a client gets: a decision, pure, the same for the Worker and for `gantry explain`.
+ *
+ * No `Accept`, or one of schema 1 alone, is a Docker engine from before 1.10 (or a client that asks as one): schema 1 or nothing. Anything newer names what it reads;
+ * the order in which it does so means nothing (Docker rotates it, go-containerregistry has schema 1 first).
+ */
+import { type Accept, type MediaRange, qualityOf } from '../http/accept.ts';
+import type { Reason } from '../registry/errors.ts';
+import { type Form, formOfMediaType, FORMS, MEDIA_TYPE_OF_FORM, SCHEMA1_PLAIN } from '../registry/media-type.ts';
+import { DEFAULT_PLATFORM, formatPlatform, type Platform } from '../registry/platform.ts';
+import type { TagForm, TagRecord } from '../registry/records.ts';
+
+/** What is known of who asks. */
+export interface Client {
+  readonly accept: Accept;
+  readonly userAgent: string | null;
+}
+
+/** Why a choice was made, in words: `gantry explain` and pages print them. */
+export const RULES = {
+  'no-accept': 'The client sends no Accept header, so it is taken for a Docker engine from before 1.10, which reads nothing but schema 1.',
+  'schema1-only': 'The client accepts schema 1 and nothing else.',
+  'any-form': 'The client takes whatever there is, so it gets the form that was published.',
+  'best-fit':
+    'The client gets the form that it wants most; among equally wanted ones a published form, then the first of index, list, OCI manifest, schema 2, schema 1.',
+} as const;
+
+/** A key of {@link RULES}. */
+export type Rule = keyof typeof RULES;
+
+/** A form, or why there is none. `varies.userAgent`: the `User-Agent` played a part, beside `Accept`, which always does. */
+export type Choice =
+  | { readonly kind: 'form'; readonly form: TagForm; readonly rule: Rule; readonly varies: { readonly userAgent: boolean } }
+  | {
+      readonly kind: 'missing';
+      readonly reason: Reason;
+      /** Media types (or, where only the platform is lacking, platforms) that could be had. */
+      readonly available: readonly string[];
+      readonly rule: Rule;
+      readonly varies: { readonly userAgent: boolean };
+    };
+
+/** Chooses by tag. */
+export function negotiate({ accept, userAgent }: Client, record: TagRecord): Choice {
+  const wants = accept === null ? null : wantsOf(accept);
+  if (wants === null || wants.kind === 'schema1-only') return forOldEngine(userAgent, record, wants === null ? 'no-accept' : 'schema1-only');
+  const rule = wants.kind === 'anything' ? 'any-form' : 'best-fit';
+  const varies = { userAgent: false };
+  const rank = (form: TagForm): readonly number[] => [
+    -wants.weights[form.form],
+    // Clients that name anything newer are served worse, or not at all, by schema 1.
+    wants.kind === 'named' && form.form === 'docker-schema1' ? 1 : 0,
+    // A list stands for its images.
+    form.platform === undefined ? 0 : 1,
+    form.source.kind === 'published' ? 0 : 1,
+    FORMS.indexOf(form.form),
+    isFor(form.platform, DEFAULT_PLATFORM) ? 0 : 1,
+  ];
+  const [best] = record.forms.filter(({ form }) => wants.weights[form] > 0).sort((a, b) => compare(rank(a), rank(b)));
+  if (best !== undefined) return { kind: 'form', form: best, rule, varies };
+  return { kind: 'missing', reason: reasonFor(wants, record), available: mediaTypesOf(record), rule, varies };
+}
+
+/** Whether a client can read a manifest that it asks for by digest. Unless it clearly cannot, it gets the bytes: nothing else has that digest. */
+export function canRead({ accept, userAgent }: Client, form: Form): { readonly readable: boolean; readonly varies: { readonly userAgent: boolean } } {
+  if (accept === null) {
+    if (form === 'docker-schema1') return { readable: true, varies: { userAgent: false } };
+    return { readable: !isOldEngine(userAgent), varies: { userAgent: true } };
+  }
+  const { weights } = wantsOf(accept);
+  // A header that names no manifest at all says nothing about which can be read.
+  return { readable: weights[form] > 0 || FORMS.every((one) => weights[one] === 0), varies: { userAgent: false } };
+}
+
+/** The reason for a manifest that {@link canRead} says cannot be read. */
+export function unreadableReason({ accept }: Client): Extract<Reason, 'manifest-too-new' | 'form-not-published'> {
+  return accept === null || wantsOf(accept).kind === 'schema1-only' ? 'manifest-too-new' : 'form-not-published';
+}
+
+/**
+ * The `Accept` that stands for all that mean the same: a handful of values, so that caches keep few entries. Negotiation gives the same for it as for the original.
+ * Null for none.
+ */
+export function foldAccept(accept: Accept): string | null {
+  if (accept === null) return null;
+  const { kind, weights } = wantsOf(accept);
+  if (kind === 'anything') return '*/*';
+  const levels = [...new Set(Object.values(weights))].filter((q) => q > 0).sort((a, b) => b - a);
+  const named = FORMS.filter((form) => weights[form] > 0).map((form) => {
+    const level = levels.indexOf(weights[form]);
+    // At most five levels; only their order counts.
+    return level === 0 ? MEDIA_TYPE_OF_FORM[form] : `${MEDIA_TYPE_OF_FORM[form]};q=0.${String(9 - level)}`;
+  });
+  return named.length === 0 ? 'application/octet-stream' : named.join(', ');
+}
+
+/** What negotiation looks at in a `User-Agent`, and nothing else of it: whether the engine is from before 1.10, and its platform. Null for nothing. */
+export function foldUserAgent(userAgent: string | null): string | null {
+  const platform = platformOf(userAgent);
+  const parts = [
+    ...(isOldEngine(userAgent) ? ['docker/1.9'] : []),
+    ...(platform === null ? [] : [`os/${platform.os}`, `arch/${platform.architecture}`]),
+  ];
+  return parts.length === 0 ? null : parts.join(' ');
+}
+
+/** Whether a `User-Agent` is that of a Docker engine from before 1.10: `docker/1.9.1 go/go1.4.3 … os/linux arch/amd64`. */
+export function isOldEngine(userAgent: string | null): boolean {
+  return userAgent !== null && /^docker\/(?:0\.\d+|1\.\d)(?:\.|-|\s|$)/.test(userAgent);
+}
+
+/** The platform that an engine's `User-Agent` tells; null if it tells none. */
+export function platformOf(userAgent: string | null): Platform | null {
+  const os = / os\/([a-z0-9]{1,16})(?= |$)/.exec(` ${userAgent ?? ''}`)?.[1];
+  const architecture = / arch\/([a-z0-9]{1,16})(?= |$)/.exec(` ${userAgent ?? ''}`)?.[1];
+  return os === undefined || architecture === undefined ? null : { os, architecture };
+}
+
+/** How much each form is wanted. `anything`: all alike, by wildcards (or `application/json`) alone. */
+interface Wants {
+  readonly kind: 'schema1-only' | 'anything' | 'named';
+  readonly weights: Readonly<Record<Form, number>>;
+}
+
+const NONE: Readonly<Record<Form, number>> = { 'oci-index': 0, 'docker-list': 0, 'oci-manifest': 0, 'docker-schema2': 0, 'docker-schema1': 0 };
+
+function wantsOf(accept: readonly MediaRange[]): Wants {
+  const names = accept.some(({ type }) => formOfMediaType(type) !== null);
+  const weights = { ...NONE };
+  for (const form of FORMS) {
+    // Schema 1 has two names, of which either will do: what is signed carries its signatures under both.
+    const types = form === 'docker-schema1' ? [MEDIA_TYPE_OF_FORM[form], SCHEMA1_PLAIN] : [MEDIA_TYPE_OF_FORM[form]];
+    const exact = types.filter((type) => accept.some((range) => range.type === type));
+    weights[form] = Math.max(...(exact.length > 0 ? exact : types).map((type) => qualityOf(accept, type)));
+  }
+  const wanted = FORMS.filter((form) => weights[form] > 0);
+  if (!names && wanted.length > 0) return { kind: 'anything', weights };
+  // Beside the names of manifests it says nothing; alone it is what tools send that know of JSON only.
+  if (wanted.length === 0 && !names && accept.some(({ type, q }) => type === 'application/json' && q > 0)) {
+    return { kind: 'anything', weights: { 'oci-index': 1, 'docker-list': 1, 'oci-manifest': 1, 'docker-schema2': 1, 'docker-schema1': 1 } };
+  }
+  return { kind: wanted.length === 1 && wanted[0] === 'docker-schema1' ? 'schema1-only' : 'named', weights };
+}
+
+function forOldEngine(userAgent: string | null, record: TagRecord, rule: Rule): Choice {
+  const schema1 = record.forms.filter(({ form }) => form === 'docker-schema1');
+  const missing = record.missing.filter(({ form }) => form === 'docker-schema1');
+  const byPlatform = [...schema1, ...missing].some(({ platform }) => platform !== undefined);
+  const varies = { userAgent: byPlatform };
+  const told = platformOf(userAgent) ?? DEFAULT_PLATFORM;
+  const fitting = schema1.filter(({ platform }) => platform === undefined || isFor(platform, told)).sort(byVariant);
+  const form = fitting.find(({ platform }) => platform !== undefined) ?? fitting[0];
+  if (form !== undefined) return { kind: 'form', form, rule, varies };
+  const why =
+    missing.find(({ platform }) => platform !== undefined && isFor(platform, told)) ?? missing.find(({ platform }) => platform === undefined);
+  if (schema1.length > 0 && (why === undefined || why.reason === 'schema1-no-platform')) {
+    const platforms = schema1.flatMap(({ platform }) => (platform === undefined ? [] : [formatPlatform(platform)]));
+    return { kind: 'missing', reason: 'schema1-no-platform', available: platforms, rule, varies };
+  }
+  const reason = why?.reason ?? (byPlatform ? 'schema1-no-platform' : 'schema1-not-published');
+  return { kind: 'missing', reason, available: mediaTypesOf(record), rule, varies };
+}
+
+/** Of several variants the lowest first: `arm/v5` runs on every `arm`, and an engine does not tell which it has. */
+function byVariant(a: TagForm, b: TagForm): number {
+  const [left, right] = [a.platform?.variant ?? '', b.platform?.variant ?? ''];
+  return left < right ? -1 : left > right ? 1 : 0;
+}
+
+function isFor(platform: Platform | undefined, { os, architecture }: Platform): boolean {
+  return platform?.os === os && platform.architecture === architecture;
+}
+
+/** Of the forms that would do, the most wanted one whose lack has a reason. */
+function reasonFor({ weights }: Wants, { missing }: TagRecord): Reason {
+  const lacking = missing.filter(({ form, platform }) => weights[form] > 0 && platform === undefined);
+  const [first] = lacking.sort((a, b) => weights[b.form] - weights[a.form] || FORMS.indexOf(a.form) - FORMS.indexOf(b.form));
+  return first?.reason ?? 'form-not-published';
+}
+
+function mediaTypesOf({ forms }: TagRecord): string[] {
+  return [...new Set(forms.map(({ mediaType }) => mediaType))];
+}
+
+function compare(a: readonly number[], b: readonly number[]): number {
+  const at = a.findIndex((value, index) => value !== b[index]);
+  return at === -1 ? 0 : (a[at] ?? 0) - (b[at] ?? 0);
+}

@@ -1,0 +1,144 @@
+/** Reading manifests: which form some bytes are, under which digest clients know them, and what they name. Strict, since what is half understood would be published. */
+import type { Descriptor } from '../registry/descriptor.ts';
+import { parseDigest } from '../registry/digest.ts';
+import { type Form, formOfMediaType, isListForm, MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../registry/media-type.ts';
+import type { Platform } from '../registry/platform.ts';
+import type { Manifest } from './image.ts';
+import { checkJson, JsonSyntaxError } from './json-bytes.ts';
+import { SignatureError, verifyDocument } from './jws.ts';
+import { sha256Of } from './sha256.ts';
+
+/** Bytes that are no manifest of any form, and why. */
+export class ManifestError extends Error {
+  override readonly name = 'ManifestError';
+}
+
+/** An image manifest's config and layers, base first. */
+export interface ImageManifest {
+  readonly config: Descriptor;
+  readonly layers: readonly Descriptor[];
+}
+
+/** Types that say nothing about what they are put on: where they stand, the content decides. */
+const GENERIC: ReadonlySet<string> = new Set(['', MEDIA_TYPES.json, MEDIA_TYPES.octetStream, 'text/plain', 'application/x-gzip']);
+
+/**
+ * Reads a manifest: its form (by its own `mediaType`, else by `mediaType`, else by its members), the type it is served with, and its digest. A schema 1 must carry
+ * signatures that hold, and is known by the digest of its payload. Throws {@link ManifestError}.
+ */
+export function readManifest(bytes: Uint8Array, mediaType?: string): Manifest {
+  const value = parseObject(bytes);
+  const told = bareType(mediaType);
+  if (value['schemaVersion'] === 1) return readSchema1(bytes, told);
+  if (value['schemaVersion'] !== 2) {
+    throw new ManifestError(`the manifest has schemaVersion ${JSON.stringify(value['schemaVersion']) ?? 'missing'}; 1 and 2 are known`);
+  }
+  const form = formOf(value, told);
+  if (isListForm(form) ? value['layers'] !== undefined || value['config'] !== undefined : value['manifests'] !== undefined) {
+    // One reader would take it for a list, another for an image (CVE-2021-41190).
+    throw new ManifestError('the manifest has members of a list and of an image, so it can be read in two ways');
+  }
+  if (isListForm(form)) listOf(value);
+  else imageOf(value);
+  return { form, mediaType: MEDIA_TYPE_OF_FORM[form], digest: sha256Of(bytes), bytes };
+}
+
+/** What an image manifest (schema 2 or OCI) names. Throws {@link ManifestError}. */
+export function readImageManifest({ bytes }: Pick<Manifest, 'bytes'>): ImageManifest {
+  return imageOf(parseObject(bytes));
+}
+
+/** What a list or index names, in order. Throws {@link ManifestError}. */
+export function readListManifest({ bytes }: Pick<Manifest, 'bytes'>): readonly Descriptor[] {
+  return listOf(parseObject(bytes));
+}
+
+function readSchema1(bytes: Uint8Array, told: string): Manifest {
+  const form = 'docker-schema1';
+  if (!GENERIC.has(told) && formOfMediaType(told) !== form) throw new ManifestError(`the manifest is a schema 1, yet it came as ${told}`);
+  try {
+    const { payload } = verifyDocument(bytes);
+    return { form, mediaType: MEDIA_TYPE_OF_FORM[form], digest: sha256Of(payload), bytes };
+  } catch (error) {
+    if (error instanceof SignatureError)
+      throw new ManifestError(`the schema 1 manifest is not signed as it should be: ${error.message}`, { cause: error });
+    throw error;
+  }
+}
+
+function formOf(value: Readonly<Record<string, unknown>>, told: string): Form {
+  const own = value['mediaType'];
+  if (own !== undefined && typeof own !== 'string') throw new ManifestError('the mediaType of the manifest is not a string');
+  const inside = own === undefined || own === '' ? null : formOfMediaType(own);
+  if (own !== undefined && own !== '' && (inside === null || inside === 'docker-schema1')) {
+    throw new ManifestError(`the manifest says it is ${JSON.stringify(own)}, which is none of the forms that are known`);
+  }
+  const outside = GENERIC.has(told) ? null : formOfMediaType(told);
+  if (!GENERIC.has(told) && outside === null) throw new ManifestError(`the manifest came as ${told}, which is none of the forms that are known`);
+  if (inside !== null && outside !== null && inside !== outside)
+    throw new ManifestError(`the manifest says it is ${String(own)}, yet it came as ${told}`);
+  const form = inside ?? outside ?? (value['manifests'] !== undefined ? 'oci-index' : value['config'] !== undefined ? 'oci-manifest' : null);
+  if (form === null || form === 'docker-schema1') throw new ManifestError('the manifest names neither a config nor other manifests');
+  return form;
+}
+
+function imageOf(value: Readonly<Record<string, unknown>>): ImageManifest {
+  const layers = value['layers'];
+  if (!Array.isArray(layers)) throw new ManifestError('the manifest has no list of layers');
+  return {
+    config: descriptorOf(value['config'], 'the config'),
+    layers: layers.map((layer: unknown, index) => descriptorOf(layer, `layer ${String(index)}`)),
+  };
+}
+
+function listOf(value: Readonly<Record<string, unknown>>): readonly Descriptor[] {
+  const manifests = value['manifests'];
+  if (!Array.isArray(manifests)) throw new ManifestError('the list has no list of manifests');
+  return manifests.map((manifest: unknown, index) => descriptorOf(manifest, `manifest ${String(index)} of the list`));
+}
+
+function descriptorOf(value: unknown, what: string): Descriptor {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new ManifestError(`${what} has no descriptor`);
+  const { mediaType, digest: text, size, urls, annotations, artifactType, platform } = value as Record<string, unknown>;
+  const digest = typeof text === 'string' ? parseDigest(text) : null;
+  if (digest === null) throw new ManifestError(`${what} has no sha256 or sha512 digest but ${JSON.stringify(text) ?? 'none'}`);
+  if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) throw new ManifestError(`${what} has no size in bytes`);
+  if (mediaType !== undefined && typeof mediaType !== 'string') throw new ManifestError(`the mediaType of ${what} is not a string`);
+  return {
+    mediaType: mediaType ?? '',
+    digest,
+    size,
+    ...(Array.isArray(urls) ? { urls: urls.filter((url) => typeof url === 'string') } : {}),
+    ...(isObject(annotations) ? { annotations: annotations as Record<string, string> } : {}),
+    ...(typeof artifactType === 'string' ? { artifactType } : {}),
+    ...(isPlatform(platform) ? { platform } : {}),
+  };
+}
+
+function isPlatform(value: unknown): value is Platform {
+  return isObject(value) && typeof value['os'] === 'string' && typeof value['architecture'] === 'string';
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function parseObject(bytes: Uint8Array): Record<string, unknown> {
+  let value: unknown;
+  try {
+    // Go's grammar, which is stricter than JSON.parse about bytes and the same for every other reader of the field.
+    checkJson(bytes);
+    value = JSON.parse(new TextDecoder().decode(bytes));
+  } catch (error) {
+    if (error instanceof JsonSyntaxError || error instanceof SyntaxError || error instanceof RangeError) {
+      throw new ManifestError(`the manifest is not JSON: ${error.message}`, { cause: error });
+    }
+    throw error;
+  }
+  if (!isObject(value)) throw new ManifestError('the manifest is not a JSON object');
+  return value;
+}
+
+function bareType(mediaType: string | undefined): string {
+  return (mediaType ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
+}
