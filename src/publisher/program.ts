@@ -14,12 +14,18 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ readonly register: Regis
   inspect: () => import('./commands/inspect.ts'),
   explain: () => import('./commands/explain.ts'),
   rm: () => import('./commands/rm.ts'),
+  serve: () => import('./commands/serve.ts'),
+  convert: () => import('./commands/convert.ts'),
   gc: () => import('./commands/gc.ts'),
   verify: () => import('./commands/verify.ts'),
   doctor: () => import('./commands/doctor.ts'),
   key: () => import('./commands/key.ts'),
   token: () => import('./commands/token.ts'),
+  completion: () => import('./commands/completion.ts'),
 };
+
+/** Commands that tell of all others, so that all are loaded for them. */
+const TELLS_OF_ALL: ReadonlySet<string> = new Set(['completion']);
 
 const FIRST_STEPS = `Gantry puts container images into a bucket and serves them at the edge, in every form that a Docker or OCI client can pull.
 
@@ -52,7 +58,7 @@ Examples:
 Exit code: 0 done, 1 failed or something is wrong, 2 wrong usage, 130 interrupted.`,
     );
   const [verb = ''] = environment.argv;
-  const loaders = Object.hasOwn(COMMANDS, verb) ? [COMMANDS[verb]] : Object.values(COMMANDS);
+  const loaders = Object.hasOwn(COMMANDS, verb) && !TELLS_OF_ALL.has(verb) ? [COMMANDS[verb]] : Object.values(COMMANDS);
   for (const { register } of await Promise.all(loaders.map((load) => load?.() ?? Promise.reject(new Error('no command'))))) {
     register(program, openTarget, environment);
   }

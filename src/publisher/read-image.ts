@@ -1,6 +1,6 @@
 /** Reads an image from a source: its manifests, children and configs, every one verified. Layers are only named; they are verified on their way. */
 import type { ImageContent, Manifest } from '../manifest/image.ts';
-import { readManifest } from '../manifest/read.ts';
+import { ManifestError, readManifest } from '../manifest/read.ts';
 import type { Descriptor } from '../registry/descriptor.ts';
 import type { Digest } from '../registry/digest.ts';
 import { isListForm } from '../registry/media-type.ts';
@@ -54,13 +54,25 @@ export async function readImage(source: SourceImage, options: ReadOptions = {}):
 
 /** Reads a manifest's form, and sees that it has the digest it is asked by. Throws {@link CommandError}. */
 export function verifiedManifest({ bytes, mediaType }: SourceManifest, digest: Digest | undefined, what: string): Manifest {
-  const manifest = readManifest(bytes, mediaType);
+  const manifest = read(bytes, mediaType, digest === undefined ? what : `${what} ${digest}`);
   if (digest === undefined || manifest.digest === digest) return manifest;
   // A sha512 digest is as good; readManifest knows manifests by sha256.
   if (manifest.form !== 'docker-schema1' && hasDigest(bytes, digest)) return { ...manifest, digest };
   throw new CommandError(`the ${what} ${digest} is damaged: its content has the digest ${manifest.digest}`, {
     hint: 'The source is damaged: copy the image into it again.',
   });
+}
+
+function read(bytes: Uint8Array, mediaType: string | undefined, what: string): Manifest {
+  try {
+    return readManifest(bytes, mediaType);
+  } catch (cause) {
+    if (!(cause instanceof ManifestError)) throw cause;
+    throw new CommandError(`the ${what} cannot be published: ${cause.message}`, {
+      cause,
+      hint: 'Nothing was written. Look at what the source has, or make it anew.',
+    });
+  }
 }
 
 interface Children {
@@ -95,10 +107,7 @@ async function readChildren(source: SourceImage, list: Manifest, options: ReadOp
   if (found === 0 && descriptors.length > 0 && depth === 1) {
     const there = descriptors.flatMap(({ platform }) => (platform === undefined ? [] : [formatPlatform(platform)]));
     throw new CommandError('the source has none of the images that the list names', {
-      hint:
-        (options.platforms ?? []).length > 0
-          ? `The list has: ${[...new Set(there)].join(', ')}.`
-          : 'Copy the whole list: skopeo copy --all …',
+      hint: (options.platforms ?? []).length > 0 ? `The list has: ${[...new Set(there)].join(', ')}.` : 'Copy the whole list: skopeo copy --all …',
     });
   }
 }

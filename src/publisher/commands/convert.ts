@@ -1,0 +1,81 @@
+import { readFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { parseRepositoryName, parseTag } from '../../registry/name.ts';
+import { CommandError } from '../errors.ts';
+
+interface Options {
+  readonly manifest: string;
+  readonly config: string;
+  readonly name: string;
+  readonly tag: string;
+  readonly compat?: true;
+  readonly json?: true;
+}
+
+/** Adds `gantry convert`. */
+export function register(program: Command): void {
+  program
+    .command('convert')
+    .description('print the schema 1 payload of a schema 2 or OCI image: the bytes whose sha256 is its digest, no newline after them')
+    .requiredOption('--manifest <file>', 'the manifest: its layers count')
+    .requiredOption('--config <file>', 'the image config, byte for byte')
+    .requiredOption('--name <name>', 'the repository, which stands in the payload')
+    .requiredOption('--tag <tag>', 'the tag, which stands in the payload')
+    .option('--compat', 'convert whatever docker/distribution 2.8 converts, broken images too')
+    .option('--json', 'print JSON: digest and payload')
+    .addHelpText(
+      'after',
+      `
+Nothing is signed, and no bucket is opened.
+
+Examples:
+  $ gantry convert --manifest manifest.json --config config.json --name library/busybox --tag latest > payload
+  $ gantry convert --manifest manifest.json --config config.json --name app --tag v1 --compat | sha256sum
+
+Exit code: 0 converted, 1 refused (standard error says why), 2 wrong usage.`,
+    )
+    .action(run);
+}
+
+async function run(options: Options): Promise<void> {
+  const name = parseRepositoryName(options.name);
+  const tag = parseTag(options.tag);
+  if (name === null) throw new CommandError(`--name ${options.name} is no repository name`, { kind: 'usage' });
+  if (tag === null) throw new CommandError(`--tag ${options.tag} is no tag`, { kind: 'usage' });
+  const { buildSchema1 } = await import('../../manifest/schema1.ts');
+  const [manifest, config] = [await read(options.manifest), await read(options.config)];
+  const built = buildSchema1({ config, layers: layersOf(manifest, options.manifest), name, tag }, options.compat === true ? 'compat' : 'strict');
+  if (built.kind === 'refused') {
+    throw new CommandError(`no schema 1: ${built.explanation}`, { hint: `The reason is ${built.reason}; docs/errors.md says more about it.` });
+  }
+  if (options.json === true) {
+    const { sha256Hex } = await import('../../manifest/sha256.ts');
+    process.stdout.write(`${JSON.stringify({ digest: `sha256:${sha256Hex(built.payload)}`, payload: new TextDecoder().decode(built.payload) })}\n`);
+  } else {
+    process.stdout.write(built.payload);
+  }
+}
+
+/** The layers' digests as they stand there: whether schema 1 can carry them is for the converter to say. */
+function layersOf(bytes: Uint8Array, file: string): readonly string[] {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder().decode(bytes));
+  } catch (cause) {
+    throw new CommandError(`${file} is not JSON`, { cause });
+  }
+  const layers = (value as { layers?: unknown } | null)?.layers;
+  if (!Array.isArray(layers)) throw new CommandError(`${file} has no layers`, { hint: 'Give the manifest of one image, schema 2 or OCI.' });
+  return layers.map((layer: unknown) => {
+    const { digest } = (layer ?? {}) as { digest?: unknown };
+    return typeof digest === 'string' ? digest : '';
+  });
+}
+
+async function read(file: string): Promise<Uint8Array> {
+  try {
+    return await readFile(file);
+  } catch (cause) {
+    throw new CommandError(`${file} cannot be read`, { cause });
+  }
+}

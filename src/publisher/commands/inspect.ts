@@ -1,0 +1,193 @@
+import type { Command } from 'commander';
+import type { Digest } from '../../registry/digest.ts';
+import { reasonRow } from '../../registry/errors.ts';
+import { referrersKey } from '../../registry/keys.ts';
+import { type Form, FORM_TITLE, isListForm } from '../../registry/media-type.ts';
+import type { RepositoryName, Tag } from '../../registry/name.ts';
+import { formatPlatform } from '../../registry/platform.ts';
+import { realmOf } from '../../registry/realms.ts';
+import type { Descriptor } from '../../registry/descriptor.ts';
+import { decodeReferrers } from '../../registry/referrers.ts';
+import { addBucketOptions, type BucketOptions, type OpenBucket, withBucket } from '../bucket-options.ts';
+import type { Environment } from '../environment.ts';
+import { formOfContent, type ManifestLinks, readLinks } from '../../manifest/links.ts';
+import { readObject } from '../gc/survey.ts';
+import { parseImageName } from '../image-name.ts';
+import { shortDigest } from '../publish-report.ts';
+import { readStoredManifest, readStoredTag, readTagList } from '../stored.ts';
+import type { OpenTarget } from '../stores/target.ts';
+import { formatBytes, formatCount, paint, tableLines, terminalWidth } from '../terminal-text.ts';
+
+/** Adds `gantry inspect`. */
+export function register(program: Command, openTarget: OpenTarget, environment: Environment): void {
+  addBucketOptions(
+    program
+      .command('inspect')
+      .description('show a tag with all its forms, digests, platforms and reasons; a manifest; or a repository')
+      .argument('<name[:tag|@digest]>', 'what to show'),
+  )
+    .option('--raw', 'of a digest: print the manifest itself, byte for byte')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ gantry inspect library/busybox:latest
+  $ gantry inspect library/busybox:latest --json | jq -r '.forms[] | select(.form == "docker-schema1").digest'
+  $ gantry inspect library/busybox@sha256:… --raw
+
+Exit code: 0 shown, 1 there is no such thing or it is damaged, 2 wrong usage.`,
+    )
+    .action((text: string, options: BucketOptions & { readonly raw?: true }) => {
+      const image = parseImageName(text);
+      return withBucket(options, openTarget, environment, async (bucket) => {
+        if (image.kind === 'digest' && options.raw === true) {
+          process.stdout.write((await readStoredManifest(bucket.target.store, image.name, image.digest)).bytes);
+          return;
+        }
+        const shown =
+          image.kind === 'tag'
+            ? await showTag(bucket, image.name, image.tag)
+            : image.kind === 'digest'
+              ? await showManifest(bucket, image.name, image.digest)
+              : await showRepository(bucket, image.name);
+        process.stdout.write(options.json === true ? `${JSON.stringify(shown.data)}\n` : `${shown.lines.join('\n')}\n`);
+      });
+    });
+}
+
+/** The same for programs and for people. */
+interface Shown {
+  readonly data: object;
+  readonly lines: readonly string[];
+}
+
+async function showTag({ target, realms }: OpenBucket, name: RepositoryName, tag: Tag): Promise<Shown> {
+  const { record, manifests } = await readStoredTag(target.store, name, tag);
+  const realm = realmOf(realms, name);
+  const forms = record.forms.map(({ form, mediaType, digest, length, source, platform }, index) => ({
+    form,
+    mediaType,
+    digest,
+    size: length,
+    source: source.kind,
+    ...(source.kind === 'derived' ? { from: source.from } : {}),
+    ...(platform === undefined ? {} : { platform: formatPlatform(platform) }),
+    ...contentsOf(form, readLinks(manifests[index] ?? new Uint8Array())),
+  }));
+  const missing = record.missing.map(({ form, reason, platform }) => ({
+    form,
+    reason,
+    message: reasonRow(reason).message,
+    ...(platform === undefined ? {} : { platform: formatPlatform(platform) }),
+  }));
+  const referrers: Descriptor[] = [];
+  for (const { digest } of forms) referrers.push(...(await readReferrers(target.store, name, digest)));
+  const rows = [
+    ...forms.map((one) => [
+      one.source === 'published' ? paint('good', 'published') : 'derived',
+      titleOf(one),
+      formatBytes(one.size),
+      one.from !== undefined ? `${one.digest} from ${shortDigest(one.from)}` : one.digest,
+    ]),
+    ...missing.map((one) => [paint('doubtful', 'missing'), titleOf(one), '', `${one.message} (${one.reason})`]),
+  ];
+  // Schema 1 repeats layers and knows no sizes: another form tells more.
+  const described = forms.find(({ layers, form }) => layers !== undefined && form !== 'docker-schema1') ?? forms[0];
+  return {
+    data: { name, tag, realm, updated: record.updated, forms, missing, referrers },
+    lines: [
+      `${paint('strong', `${name}:${tag}`)}  moved ${record.updated} · realm ${realm} · ${target.title}`,
+      ...tableLines(rows, terminalWidth()),
+      ...(described === undefined ? [] : contentLines(described)),
+      ...referrerLines(referrers),
+    ],
+  };
+}
+
+async function showManifest({ target }: OpenBucket, name: RepositoryName, digest: Digest): Promise<Shown> {
+  const { bytes, mediaType } = await readStoredManifest(target.store, name, digest);
+  const links = readLinks(bytes);
+  const form = formOfContent(bytes);
+  const contents = form === null ? {} : contentsOf(form, links);
+  const referrers = await readReferrers(target.store, name, digest);
+  const subject = links?.subject;
+  const data = {
+    name,
+    digest,
+    form,
+    mediaType,
+    size: bytes.length,
+    ...(links?.artifactType === undefined ? {} : { artifactType: links.artifactType }),
+    ...(subject === undefined ? {} : { subject }),
+    ...contents,
+    referrers,
+  };
+  return {
+    data,
+    lines: [
+      `${paint('strong', `${name}@${digest}`)}  ${target.title}`,
+      ...tableLines(
+        [
+          ['form', form === null ? 'unknown' : FORM_TITLE[form]],
+          ['media type', mediaType ?? 'unknown'],
+          ['size', formatBytes(bytes.length)],
+          ...(subject === undefined ? [] : [['refers to', subject]]),
+        ],
+        terminalWidth(),
+      ),
+      ...contentLines(contents),
+      ...referrerLines(referrers),
+    ],
+  };
+}
+
+async function showRepository({ target, realms }: OpenBucket, name: RepositoryName): Promise<Shown> {
+  const tags = await readTagList(target.store, name);
+  const realm = realmOf(realms, name);
+  const rows = tags.map(({ tag, summary }) => [tag, summary?.updated ?? '', summary?.platforms.join(', ') ?? '']);
+  return {
+    data: { name, realm, tags: tags.map(({ tag, summary }) => ({ tag, ...summary })) },
+    lines: [`${paint('strong', name)}  ${formatCount(tags.length, 'tag')} · realm ${realm} · ${target.title}`, ...tableLines(rows, terminalWidth())],
+  };
+}
+
+/** What a manifest names: layers (base first, as schema 2 has them; newest first in schema 1) or other manifests. */
+interface Contents {
+  readonly config?: Digest;
+  readonly layers?: readonly { readonly digest: Digest; readonly size: number | undefined }[];
+  readonly manifests?: readonly { readonly digest: Digest; readonly platform: string | undefined }[];
+}
+
+function contentsOf(form: Form, links: ManifestLinks | null): Contents {
+  if (links === null) return {};
+  const { children, config, layers } = links;
+  if (isListForm(form)) {
+    return {
+      manifests: children.map(({ digest, platform }) => ({ digest, platform: platform === undefined ? undefined : formatPlatform(platform) })),
+    };
+  }
+  return { ...(config === undefined ? {} : { config: config.digest }), layers: layers.map(({ digest, size }) => ({ digest, size })) };
+}
+
+function contentLines({ config, layers = [], manifests = [] }: Contents): string[] {
+  const rows = [
+    ...(config === undefined ? [] : [['config', '', config]]),
+    ...layers.map(({ digest, size }) => ['layer', size === undefined ? '' : formatBytes(size), digest]),
+    ...manifests.map(({ digest, platform }) => ['image', platform ?? '', digest]),
+  ];
+  return rows.length === 0 ? [] : ['', ...tableLines(rows, terminalWidth())];
+}
+
+function referrerLines(referrers: readonly Descriptor[]): string[] {
+  const rows = referrers.map(({ digest, artifactType, mediaType, size }) => ['refers to it', artifactType ?? mediaType, formatBytes(size), digest]);
+  return rows.length === 0 ? [] : ['', ...tableLines(rows, terminalWidth())];
+}
+
+async function readReferrers(store: OpenBucket['target']['store'], name: RepositoryName, digest: Digest): Promise<readonly Descriptor[]> {
+  const object = await readObject(store, referrersKey(name, digest));
+  return object === null ? [] : decodeReferrers(object.bytes);
+}
+
+function titleOf({ form, platform }: { readonly form: Form; readonly platform?: string }): string {
+  return platform === undefined ? FORM_TITLE[form] : `${FORM_TITLE[form]} ${platform}`;
+}

@@ -1,0 +1,78 @@
+import type { Command } from 'commander';
+import { addBucketOptions, type BucketOptions, type OpenBucket, withBucket } from '../bucket-options.ts';
+import type { Environment } from '../environment.ts';
+import { CommandError } from '../errors.ts';
+import { eachOf } from '../gc/pool.ts';
+import { READS_AT_ONCE } from '../gc/survey.ts';
+import { parseImageName } from '../image-name.ts';
+import { countTags, readCatalog, readTagList } from '../stored.ts';
+import type { OpenTarget } from '../stores/target.ts';
+import { formatBytes, formatCount, paint, tableLines, terminalWidth } from '../terminal-text.ts';
+import { FORM_TITLE } from '../../registry/media-type.ts';
+import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
+
+/** Adds `gantry ls`. */
+export function register(program: Command, openTarget: OpenTarget, environment: Environment): void {
+  addBucketOptions(program.command('ls').description('list the repositories, or the tags of one').argument('[name]', 'a repository: list its tags'))
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ gantry ls
+  $ gantry ls library/busybox
+  $ gantry ls library/busybox --json | jq -r '.[].tag'
+
+Exit code: 0 listed, 1 nothing is published under the name, 2 wrong usage.`,
+    )
+    .action((name: string | undefined, options: BucketOptions) => {
+      const image = name === undefined ? undefined : parseImageName(name);
+      if (image !== undefined && image.kind !== 'repository') {
+        throw new CommandError(`"${name ?? ''}" is more than a repository name`, {
+          kind: 'usage',
+          hint: `Look at one image with: gantry inspect ${name ?? ''}`,
+        });
+      }
+      return withBucket(options, openTarget, environment, (bucket) =>
+        image === undefined ? listRepositories(bucket, options) : listTags(bucket, image.name, options),
+      );
+    });
+}
+
+async function listRepositories({ target }: OpenBucket, { json }: BucketOptions): Promise<void> {
+  const names = await readCatalog(target.store);
+  const counts = new Map<string, number>();
+  await eachOf(names, READS_AT_ONCE, async (text) => {
+    const name = parseRepositoryName(text);
+    if (name !== null) counts.set(text, await countTags(target.store, name));
+  });
+  const repositories = names.map((name) => ({ name, tags: counts.get(name) ?? 0 }));
+  if (json === true) process.stdout.write(`${JSON.stringify(repositories)}\n`);
+  else if (repositories.length === 0) process.stderr.write(`Nothing is published in ${target.title} yet. Begin with: gantry publish --help\n`);
+  else {
+    const rows = repositories.map(({ name, tags }) => [name, paint('quiet', formatCount(tags, 'tag'))]);
+    process.stdout.write(`${tableLines(rows, terminalWidth()).join('\n')}\n`);
+  }
+}
+
+async function listTags({ target }: OpenBucket, name: RepositoryName, { json }: BucketOptions): Promise<void> {
+  const tags = await readTagList(target.store, name);
+  if (json === true) {
+    process.stdout.write(`${JSON.stringify(tags.map(({ tag, summary }) => ({ tag, ...summary })))}\n`);
+    return;
+  }
+  const rows = tags.map(({ tag, summary }) =>
+    summary === null
+      ? [tag]
+      : [
+          tag,
+          summary.updated.slice(0, 16).replace('T', ' '),
+          formatBytes(summary.size),
+          summary.platforms.join(', '),
+          [
+            ...summary.published.map((form) => FORM_TITLE[form]),
+            ...summary.derived.filter((form) => !summary.published.includes(form)).map((form) => paint('quiet', FORM_TITLE[form])),
+          ].join(', '),
+        ],
+  );
+  process.stdout.write(`${tableLines([['TAG', 'MOVED (UTC)', 'SIZE', 'PLATFORMS', 'FORMS'], ...rows], terminalWidth()).join('\n')}\n`);
+}

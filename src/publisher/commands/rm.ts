@@ -1,0 +1,95 @@
+import type { Command } from 'commander';
+import { tagKey, tagsPrefix, parseKey } from '../../registry/keys.ts';
+import type { RepositoryName, Tag } from '../../registry/name.ts';
+import { addBucketOptions, type BucketOptions, type OpenBucket, withBucket } from '../bucket-options.ts';
+import { type Environment, readEdge } from '../environment.ts';
+import { CommandError } from '../errors.ts';
+import { parseImageName } from '../image-name.ts';
+import { abortOnInterrupt } from '../interrupt.ts';
+import { keepLists, type Lists } from '../lists.ts';
+import { purgeEdge } from '../purge.ts';
+import type { OpenTarget } from '../stores/target.ts';
+import { formatCount } from '../terminal-text.ts';
+
+interface Options extends BucketOptions {
+  readonly dryRun?: true;
+}
+
+/** Adds `gantry rm`. */
+export function register(program: Command, openTarget: OpenTarget, environment: Environment): void {
+  addBucketOptions(
+    program
+      .command('rm')
+      .description('remove a tag, or all tags of a repository; manifests and blobs stay until gc finds that nothing needs them')
+      .argument('<name[:tag]>', 'the tag; without one every tag of the repository'),
+  )
+    .option('--dry-run', 'say what would be removed, and remove nothing')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ gantry rm library/busybox:1.36
+  $ gantry rm library/busybox --dry-run
+
+Exit code: 0 removed, 1 there is no such tag or it could not be removed, 2 wrong usage, 130 interrupted.`,
+    )
+    .action((image: string, options: Options) => run(image, options, openTarget, environment));
+}
+
+async function run(text: string, options: Options, openTarget: OpenTarget, environment: Environment): Promise<void> {
+  const image = parseImageName(text);
+  if (image.kind === 'digest') {
+    throw new CommandError('manifests are not removed by digest', {
+      kind: 'usage',
+      hint: 'Remove the tags that need it; `gantry gc` does the rest.',
+    });
+  }
+  const edge = readEdge(environment.variables);
+  const signal = abortOnInterrupt();
+  await withBucket(options, openTarget, environment, async (bucket) => {
+    const { store } = bucket.target;
+    const tags = await tagsOf(bucket, image.name);
+    const wanted = image.kind === 'tag' ? tags.filter((tag) => tag === image.tag) : tags;
+    if (wanted.length === 0) {
+      throw new CommandError(tags.length === 0 ? `nothing is published under ${image.name}` : `${text} is not there`, {
+        hint: tags.length === 0 ? '`gantry ls` shows what there is.' : `\`gantry ls ${image.name}\` shows the tags there are.`,
+      });
+    }
+    if (options.dryRun !== true) {
+      const lists = keepLists(store, { signal });
+      // Tag by tag, so that whoever is cut off has removed whole tags, and lists that say so.
+      for (const tag of wanted) {
+        signal.throwIfAborted();
+        await removeTag(bucket, lists, image.name, tag);
+      }
+      if (wanted.length === tags.length) await lists.forget(image.name);
+      if (edge !== undefined) {
+        const trouble = await purgeEdge(
+          edge,
+          wanted.map((tag) => ({ name: image.name, tag })),
+          signal,
+        );
+        if (trouble !== undefined) process.stderr.write(`warning: ${trouble}\n`);
+      }
+    }
+    const dryRun = options.dryRun === true;
+    if (options.json === true) process.stdout.write(`${JSON.stringify({ name: image.name, tags: wanted, dryRun })}\n`);
+    else process.stdout.write(`${wanted.map((tag) => `${image.name}:${tag}`).join('\n')}\n`);
+    process.stderr.write(`${formatCount(wanted.length, 'tag')} ${dryRun ? 'would be removed' : 'removed'}\n`);
+  });
+}
+
+async function removeTag({ target }: OpenBucket, lists: Lists, name: RepositoryName, tag: Tag): Promise<void> {
+  await target.store.delete([tagKey(name, tag)]);
+  await lists.update(name, tag, { kind: 'removed' });
+}
+
+/** By the tag objects: lists may lag behind. */
+async function tagsOf({ target }: OpenBucket, name: RepositoryName): Promise<readonly Tag[]> {
+  const tags: Tag[] = [];
+  for await (const { key } of target.store.list(tagsPrefix(name))) {
+    const parsed = parseKey(key);
+    if (parsed?.kind === 'tag') tags.push(parsed.tag);
+  }
+  return tags;
+}

@@ -1,0 +1,86 @@
+import { type Command, InvalidArgumentError } from 'commander';
+import type { Environment } from '../environment.ts';
+import { DEFAULT_STATE, type OpenTarget } from '../stores/target.ts';
+
+interface Options {
+  readonly port: number;
+  readonly host: string;
+  readonly state: string;
+  readonly config?: string;
+  readonly json?: true;
+}
+
+const DEFAULT_PORT = 8787;
+
+/** Adds `gantry serve`. */
+export function register(program: Command, _openTarget: OpenTarget, environment: Environment): void {
+  program
+    .command('serve')
+    .description('serve the local store: the Worker itself, on this machine')
+    .option('--port <port>', 'where to listen; 0: any free port', readPort, DEFAULT_PORT)
+    .option('--host <address>', 'the address to listen on', '127.0.0.1')
+    .option('--state <folder>', 'where the local store is', DEFAULT_STATE)
+    .option('--config <file>', 'the wrangler.toml of the Worker (default: the one that came with gantry)')
+    .option('--json', 'print one line of JSON once it serves')
+    .addHelpText(
+      'after',
+      `
+A new store gets a demo image, demo/hello:latest. \`gantry publish\` writes into the store while it is served as well as while it is not.
+
+Examples:
+  $ gantry serve
+  $ gantry serve --port 5000 --state ./registry
+  $ docker run --rm 127.0.0.1:8787/demo/hello
+
+Exit code: 0 ended by Ctrl-C, 1 it could not be served (a port in use, …), 2 wrong usage.`,
+    )
+    .action((options: Options) => run(options, environment));
+}
+
+async function run(options: Options, environment: Environment): Promise<void> {
+  const [{ startServer }, { seedDemo }, { abortOnInterrupt }] = await Promise.all([
+    import('../local/server.ts'),
+    import('../local/demo.ts'),
+    import('../interrupt.ts'),
+  ]);
+  const signal = abortOnInterrupt();
+  const { port, host, state, config } = options;
+  const tell = (message: string): void => void process.stderr.write(`${message}\n`);
+  const server = await startServer({ port, host, state, tell, onLog: tell, ...(config === undefined ? {} : { config }) });
+  try {
+    // Whoever waits for the address finds the image there.
+    await seedDemo(server, environment.keyFile, { signal, tell });
+    process.stdout.write(
+      options.json === true
+        ? `${JSON.stringify({ url: server.url, state: server.folder.root, pid: process.pid })}\n`
+        : welcome(server.url, server.target.title),
+    );
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      else signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+  } catch (error) {
+    // To end it is not to interrupt it: it has no other end.
+    if (!signal.aborted) throw error;
+  } finally {
+    await server.close();
+  }
+}
+
+function welcome(url: string, title: string): string {
+  const { host } = new URL(url);
+  return `Gantry serves ${url} from the ${title}
+
+  docker run --rm ${host}/demo/hello
+  gantry publish dir:FOLDER NAME:TAG
+  gantry explain demo/hello:latest
+
+Ctrl-C ends it.
+`;
+}
+
+function readPort(text: string): number {
+  const port = Number(text);
+  if (!/^\d+$/.test(text) || port > 65_535) throw new InvalidArgumentError('Give a number from 0 to 65535.');
+  return port;
+}
