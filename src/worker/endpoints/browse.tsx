@@ -1,0 +1,41 @@
+/** `/r/<name>` and `/r/<name>:<tag>`: a repository and a tag for people. Two reads at most. */
+import type { Child } from 'hono/jsx';
+import type { RepositoryName, Tag } from '../../registry/name.ts';
+import { refused, type Refused } from '../answer.ts';
+import { askedBy } from '../pages/clients.ts';
+import type { EdgeContext } from '../gateway.ts';
+import { answerPage, noSuchPage, type PageRequest } from '../pages/page-endpoint.tsx';
+import { parsePagePath } from '../pages/paths.ts';
+import { readTags } from '../pages/read-lists.ts';
+import { readTag } from '../pages/read-tag.ts';
+import { RepositoryPage } from '../pages/repository-page.tsx';
+import { TagPage } from '../pages/tag-page.tsx';
+import { unknownName, unlessKnown } from './known-repository.ts';
+
+/** Tags of a page. */
+const PAGE_SIZE = 50;
+
+/** Answers with the page of a repository or tag. */
+export function browse(context: EdgeContext): Promise<Response> {
+  const path = parsePagePath(context.req.param('path') ?? '');
+  if (path === null) return answerPage(context, { kind: 'open' }, () => Promise.resolve(noSuchPage()));
+  const { name, tag } = path;
+  return answerPage(context, { kind: 'repository', name }, (request) => (tag === null ? repositoryPage(request, name) : tagPage(request, name, tag)));
+}
+
+async function repositoryPage({ store, query, place, isProtected }: PageRequest, name: RepositoryName): Promise<Child | Refused> {
+  const wanted = (query.get('q') ?? '').trim().slice(0, 128);
+  const after = query.get('after');
+  const lower = wanted.toLowerCase();
+  const keep = wanted === '' ? null : (tag: string) => tag.toLowerCase().includes(lower);
+  const part = await readTags(store, name, { after, limit: PAGE_SIZE, keep });
+  if (part === null) return unknownName(name);
+  const { tags, next, count } = part;
+  return <RepositoryPage view={{ name, isProtected: isProtected(name), tags, total: count, query: wanted, after, next }} place={place} />;
+}
+
+async function tagPage({ store, query, place, grant, isProtected }: PageRequest, name: RepositoryName, tag: Tag): Promise<Child | Refused> {
+  const content = await readTag(store, grant.realm, name, tag);
+  if (content === null) return unlessKnown(store, name, refused('tag-unknown', { message: `The repository ${name} has no tag ${tag}.` }));
+  return <TagPage view={{ name, tag, isProtected: isProtected(name), ...content, asked: askedBy(query, content.record) }} place={place} />;
+}

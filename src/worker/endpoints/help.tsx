@@ -1,0 +1,18 @@
+/** `/help` and `/help/<reason>`: why something cannot be had, printed from the reason table. No reads. */
+import { isReason } from '../../registry/errors.ts';
+import { HelpIndexPage, HelpPage } from '../pages/help-page.tsx';
+import type { EdgeContext } from '../gateway.ts';
+import { answerPage, noSuchPage, placeOf } from '../pages/page-endpoint.tsx';
+import { pageResponse } from '../pages/page-response.ts';
+
+/** Answers with the page of a reason. */
+export function help(context: EdgeContext): Promise<Response> {
+  const reason = context.req.param('reason') ?? '';
+  if (!isReason(reason)) return answerPage(context, { kind: 'open' }, () => Promise.resolve(noSuchPage()));
+  return pageResponse(<HelpPage reason={reason} place={placeOf(context)} />, 200, 'moving');
+}
+
+/** Answers with the list of reasons. */
+export function helpIndex(context: EdgeContext): Promise<Response> {
+  return pageResponse(<HelpIndexPage place={placeOf(context)} />, 200, 'moving');
+}

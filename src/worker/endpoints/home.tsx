@@ -1,0 +1,28 @@
+/** `/?q=&after=`: the repositories that the caller may see, with a search. Two reads at most. */
+import { isMeant } from '../search.ts';
+import { HomePage } from '../pages/home-page.tsx';
+import type { EdgeContext } from '../gateway.ts';
+import { answerPage } from '../pages/page-endpoint.tsx';
+import { readRepositories } from '../pages/read-lists.ts';
+import { parseRepositoryName } from '../../registry/name.ts';
+
+/** Repositories of a page. */
+const PAGE_SIZE = 60;
+
+/** Answers with the front page. */
+export function home(context: EdgeContext): Promise<Response> {
+  return answerPage(context, { kind: 'listing' }, async ({ store, query, mayList, isProtected, place }) => {
+    const wanted = (query.get('q') ?? '').trim().slice(0, 255);
+    const after = query.get('after');
+    const keep =
+      mayList === null && wanted === ''
+        ? null
+        : (text: string) => {
+            const name = parseRepositoryName(text);
+            return name !== null && (mayList === null || mayList(name)) && isMeant(wanted, name);
+          };
+    const { names, next, count } = await readRepositories(store, { after, limit: PAGE_SIZE, keep });
+    const repositories = names.map((name) => ({ name, isProtected: isProtected(name) }));
+    return <HomePage view={{ repositories, query: wanted, total: keep === null ? count : null, after, next }} place={place} />;
+  });
+}

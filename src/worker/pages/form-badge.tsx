@@ -1,0 +1,64 @@
+import { helpPath, reasonRow, type Reason } from '../../registry/errors.ts';
+import { type Form, FORM_TITLE, FORMS } from '../../registry/media-type.ts';
+import type { TagSummary } from '../../registry/summary.ts';
+
+/** How a tag stands to a form. */
+export type FormStanding = { readonly kind: 'published' } | { readonly kind: 'derived' } | { readonly kind: 'missing'; readonly reason: Reason };
+
+const MARKS = { published: '●', derived: '◐', missing: '✕' } as const satisfies Record<FormStanding['kind'], string>;
+
+/** A form and how it stands, told by mark, word and colour alike. A missing one leads to the page that says why. */
+export function FormBadge({ form, standing }: { readonly form: Form; readonly standing: FormStanding }) {
+  const content = (
+    <>
+      <span aria-hidden="true">{MARKS[standing.kind]}</span>
+      {FORM_TITLE[form]}
+      <span class="hidden">: {standing.kind === 'missing' ? `missing, ${reasonRow(standing.reason).help.title}` : standing.kind}</span>
+    </>
+  );
+  if (standing.kind !== 'missing') return <span class={`badge ${standing.kind}`}>{content}</span>;
+  return (
+    <a class="badge missing" href={helpPath(standing.reason)} title={reasonRow(standing.reason).message}>
+      {content}
+    </a>
+  );
+}
+
+/** The forms that a tag has or should have, in the order of {@link FORMS}. */
+export function standingsOf({ published, derived, missing }: Pick<TagSummary, 'published' | 'derived' | 'missing'>): readonly {
+  readonly form: Form;
+  readonly standing: FormStanding;
+}[] {
+  return FORMS.flatMap((form): { form: Form; standing: FormStanding }[] => {
+    if (published.includes(form)) return [{ form, standing: { kind: 'published' } }];
+    if (derived.includes(form)) return [{ form, standing: { kind: 'derived' } }];
+    const reason = missing.find((one) => one.form === form)?.reason;
+    return reason === undefined ? [] : [{ form, standing: { kind: 'missing', reason } }];
+  });
+}
+
+/** Says what the marks mean. */
+export function Legend() {
+  return (
+    <ul class="legend" aria-label="What the marks mean">
+      <li>
+        <span class="badge published">
+          <span aria-hidden="true">{MARKS.published}</span>published
+        </span>
+        as it was given
+      </li>
+      <li>
+        <span class="badge derived">
+          <span aria-hidden="true">{MARKS.derived}</span>derived
+        </span>
+        made from it, once
+      </li>
+      <li>
+        <span class="badge missing">
+          <span aria-hidden="true">{MARKS.missing}</span>missing
+        </span>
+        its page says why
+      </li>
+    </ul>
+  );
+}

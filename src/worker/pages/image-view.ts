@@ -1,0 +1,227 @@
+/**
+ * What a page shows of an image, read from its manifest and config. Lenient: whatever is not as it should be is left out, since nothing is served from here.
+ */
+import { type Digest, parseDigest } from '../../registry/digest.ts';
+import { isListForm, MEDIA_TYPES } from '../../registry/media-type.ts';
+import { DEFAULT_PLATFORM, formatPlatform, type Platform } from '../../registry/platform.ts';
+import type { TagForm, TagRecord } from '../../registry/records.ts';
+
+/** A blob that a manifest names; `size` in bytes, null where the manifest does not say (schema 1). */
+export interface BlobView {
+  readonly digest: Digest;
+  readonly size: number | null;
+}
+
+/** One step of the history. */
+export interface HistoryStep {
+  readonly createdBy: string;
+  readonly comment: string;
+  readonly created: string | null;
+  readonly isEmpty: boolean;
+}
+
+/** A manifest of an image or artifact, read. */
+export interface ManifestView {
+  /** An artifact is anything but a container image. */
+  readonly kind: 'image' | 'artifact';
+  /** What an artifact is. */
+  readonly artifactType: string | null;
+  readonly config: BlobView | null;
+  /** Base first. */
+  readonly layers: readonly BlobView[];
+  /** Of a schema 1, which carries it; null where the config has it. */
+  readonly details: ConfigView | null;
+  readonly annotations: readonly (readonly [string, string])[];
+}
+
+/** What a config says. */
+export interface ConfigView {
+  readonly platform: string | null;
+  readonly created: string | null;
+  readonly author: string | null;
+  /** What the image runs and how: title and value, in the order in which they are shown. */
+  readonly settings: readonly (readonly [string, string])[];
+  readonly labels: readonly (readonly [string, string])[];
+  /** Base first. */
+  readonly history: readonly HistoryStep[];
+}
+
+/** A manifest that a list names. */
+export interface ChildView {
+  readonly digest: Digest;
+  readonly size: number | null;
+  /** Null for what is no image, such as an attestation. */
+  readonly platform: string | null;
+}
+
+/** A layer with what made it, or a step that made none. */
+export interface Step {
+  readonly layer: (BlobView & { readonly number: number }) | null;
+  readonly history: HistoryStep | null;
+}
+
+/** The form whose layers a page shows: an image's manifest, of the default platform where there are several, and one that tells sizes. Null if there is none. */
+export function shownForm({ forms }: TagRecord): TagForm | null {
+  const images = forms.filter(({ form }) => !isListForm(form));
+  const rank = ({ form, platform, source }: TagForm): number =>
+    (form === 'docker-schema1' ? 4 : 0) + (platform === undefined || isDefault(platform) ? 0 : 2) + (source.kind === 'published' ? 0 : 1);
+  return images.reduce<TagForm | null>((best, one) => (best === null || rank(one) < rank(best) ? one : best), null);
+}
+
+/** The list whose platforms a page shows: the one that is preferred. Null if the tag is a single image. */
+export function shownList({ forms }: TagRecord): TagForm | null {
+  return forms.find(({ form }) => isListForm(form)) ?? null;
+}
+
+/** Reads a manifest that is no list; null if it is not JSON. */
+export function readManifestView(bytes: Uint8Array): ManifestView | null {
+  const manifest = parseObject(bytes);
+  if (manifest === null) return null;
+  if (manifest.schemaVersion === 1) return readSchema1(manifest);
+  const configType = textOf(objectOf(manifest.config).mediaType);
+  const artifactType = textOf(manifest.artifactType);
+  const isImage = artifactType === null && (configType === MEDIA_TYPES.dockerConfig || configType === MEDIA_TYPES.ociConfig);
+  return {
+    kind: isImage ? 'image' : 'artifact',
+    artifactType: isImage ? null : (artifactType ?? configType),
+    config: blobOf(manifest.config),
+    layers: listOf(manifest.layers).flatMap((layer) => blobOf(layer) ?? []),
+    details: null,
+    annotations: pairsOf(manifest.annotations),
+  };
+}
+
+/** Reads what a list names; empty if it is not one. */
+export function readChildren(bytes: Uint8Array): readonly ChildView[] {
+  return listOf(parseObject(bytes)?.manifests).flatMap((child): ChildView[] => {
+    const blob = blobOf(child);
+    if (blob === null) return [];
+    const platform = platformOf(objectOf(child).platform);
+    // BuildKit lists attestations as images of an unknown platform.
+    return [{ ...blob, platform: platform === null || platform.os === 'unknown' ? null : formatPlatform(platform) }];
+  });
+}
+
+/** Reads an image config; null if it is not JSON. */
+export function readConfigView(bytes: Uint8Array): ConfigView | null {
+  const config = parseObject(bytes);
+  return config === null ? null : configView(config, listOf(config.history).map(historyStep));
+}
+
+/** Layers and history as one sequence, base first. Where their numbers differ nobody knows which made which: the layers come first, then the history. */
+export function stepsOf(layers: readonly BlobView[], history: readonly HistoryStep[]): { readonly steps: readonly Step[]; readonly fits: boolean } {
+  const numbered = layers.map((layer, index) => ({ ...layer, number: index + 1 }));
+  const fits = history.filter(({ isEmpty }) => !isEmpty).length === layers.length;
+  if (!fits) {
+    const bare = numbered.map((layer): Step => ({ layer, history: null }));
+    return { steps: [...bare, ...history.map((step): Step => ({ layer: null, history: step }))], fits: history.length === 0 };
+  }
+  let next = 0;
+  return { steps: history.map((step): Step => ({ layer: step.isEmpty ? null : (numbered[next++] ?? null), history: step })), fits };
+}
+
+function readSchema1(manifest: Json): ManifestView {
+  const digests = listOf(manifest.fsLayers).map((layer) => parseDigest(textOf(objectOf(layer).blobSum) ?? ''));
+  const entries = listOf(manifest.history).map((entry) => parseObject(new TextEncoder().encode(textOf(objectOf(entry).v1Compatibility) ?? '')) ?? {});
+  const history = entries.map((entry): HistoryStep => {
+    const step = historyStep({ ...entry, created_by: listOf(objectOf(entry.container_config).Cmd).map(String).join(' ') });
+    return { ...step, isEmpty: entry.throwaway === true };
+  });
+  // Newest first in the manifest. A step that made nothing names the empty layer.
+  const kept = digests.map((digest, index) => (digest === null || history[index]?.isEmpty === true ? null : { digest, size: null }));
+  return {
+    kind: 'image',
+    artifactType: null,
+    config: null,
+    layers: kept.filter((layer) => layer !== null).reverse(),
+    details: configView(entries[0] ?? {}, history.reverse()),
+    annotations: [],
+  };
+}
+
+function configView(config: Json, history: readonly HistoryStep[]): ConfigView {
+  const run = objectOf(config.config);
+  const settings: readonly (readonly [string, string | null])[] = [
+    ['Entrypoint', commandOf(run.Entrypoint)],
+    ['Command', commandOf(run.Cmd)],
+    ['Working directory', textOf(run.WorkingDir)],
+    ['User', textOf(run.User)],
+    ['Ports', keysOf(run.ExposedPorts)],
+    ['Volumes', keysOf(run.Volumes)],
+    ['Environment', linesOf(run.Env)],
+    ['Stop signal', textOf(run.StopSignal)],
+  ];
+  const platform = platformOf(config);
+  return {
+    platform: platform === null ? null : formatPlatform(platform),
+    created: textOf(config.created),
+    author: textOf(config.author),
+    settings: settings.flatMap(([title, value]) => (value === null ? [] : [[title, value] as const])),
+    labels: pairsOf(run.Labels),
+    history,
+  };
+}
+
+function historyStep(value: unknown): HistoryStep {
+  const { created_by, comment, created, empty_layer } = objectOf(value);
+  return { createdBy: textOf(created_by) ?? '', comment: textOf(comment) ?? '', created: textOf(created), isEmpty: empty_layer === true };
+}
+
+function isDefault({ os, architecture }: Platform): boolean {
+  return os === DEFAULT_PLATFORM.os && architecture === DEFAULT_PLATFORM.architecture;
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+function parseObject(bytes: Uint8Array): Json | null {
+  try {
+    const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : null;
+  } catch {
+    return null;
+  }
+}
+
+function objectOf(value: unknown): Json {
+  return typeof value === 'object' && value !== null ? (value as Json) : {};
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? (value as unknown[]) : [];
+}
+
+function textOf(value: unknown): string | null {
+  return typeof value === 'string' && value !== '' ? value : null;
+}
+
+function pairsOf(value: unknown): readonly (readonly [string, string])[] {
+  return Object.entries(objectOf(value)).flatMap(([name, text]) => (typeof text === 'string' ? [[name, text] as const] : []));
+}
+
+function keysOf(value: unknown): string | null {
+  return textOf(Object.keys(objectOf(value)).join(' '));
+}
+
+function linesOf(value: unknown): string | null {
+  return textOf(listOf(value).map(String).join('\n'));
+}
+
+/** A command as JSON, as Dockerfiles write it. */
+function commandOf(value: unknown): string | null {
+  return listOf(value).length === 0 ? null : JSON.stringify(value);
+}
+
+function blobOf(value: unknown): BlobView | null {
+  const { digest, size } = objectOf(value);
+  const parsed = parseDigest(textOf(digest) ?? '');
+  return parsed === null ? null : { digest: parsed, size: typeof size === 'number' && size >= 0 ? size : null };
+}
+
+function platformOf(value: unknown): Platform | null {
+  const { os, architecture, variant } = objectOf(value);
+  const osText = textOf(os);
+  const architectureText = textOf(architecture);
+  if (osText === null || architectureText === null) return null;
+  const variantText = textOf(variant);
+  return { os: osText, architecture: architectureText, ...(variantText !== null && { variant: variantText }) };
+}

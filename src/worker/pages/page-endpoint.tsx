@@ -1,0 +1,110 @@
+import type { Child } from 'hono/jsx';
+import { type Reason, reasonRow } from '../../registry/errors.ts';
+import type { RepositoryName } from '../../registry/name.ts';
+import { PUBLIC_REALM, realmOf } from '../../registry/realms.ts';
+import { CorruptRecordError } from '../../registry/records.ts';
+import { CorruptListError } from '../../registry/sorted-list.ts';
+import { type ReadStore, StorageError } from '../../registry/store.ts';
+import { mayList } from '../access/caller.ts';
+import type { Resource } from '../access/decision.ts';
+import { type Grant, guard } from '../access/guard.ts';
+import { type Refused, refused } from '../answer.ts';
+import { type EdgeContext, factsOf, originOf } from '../gateway.ts';
+import { persist } from '../persistence.ts';
+import { EMPTY_STORE, r2Store } from '../r2-store.ts';
+import type { Place } from './layout.tsx';
+import { pageResponse } from './page-response.ts';
+import { RefusalPage } from './refusal-page.tsx';
+
+/** What a page is made of. */
+export interface PageRequest {
+  readonly place: Place;
+  readonly query: URLSearchParams;
+  /** What the caller may look at; its reads are counted. */
+  readonly store: ReadStore;
+  readonly grant: Grant;
+  /** Which repositories the caller's lists may name; null for all. */
+  readonly mayList: ((name: RepositoryName) => boolean) | null;
+  readonly isProtected: (name: RepositoryName) => boolean;
+}
+
+/** Answers with a page of what the caller may see. `make` gives the page, or why there is none, and is called again where storage failed in a way that may pass. */
+export async function answerPage(
+  context: EdgeContext,
+  resource: Resource,
+  make: (request: PageRequest) => Promise<Child | Refused>,
+): Promise<Response> {
+  const { config, trace } = context.env;
+  const { access, persistence, realms } = config;
+  const place = placeOf(context);
+
+  const refuse = (reason: Reason, message?: string, headers: Readonly<Record<string, string>> = {}): Promise<Response> => {
+    trace.reason = reason;
+    const { status, caching } = reasonRow(reason);
+    const retry: Readonly<Record<string, string>> = status === 503 ? { 'retry-after': '5' } : {};
+    return pageResponse(<RefusalPage reason={reason} message={message} place={place} />, status, caching, { ...retry, ...headers });
+  };
+
+  const answer = async (grant: Grant): Promise<Response> => {
+    const begun = Date.now();
+    const count = { head: 0, get: 0 };
+    const store = grant.hidden ? EMPTY_STORE : r2Store(config.bucket, count);
+    const request: PageRequest = {
+      place,
+      query: new URL(context.req.url).searchParams,
+      store,
+      grant,
+      mayList: access.protectedRealms.size === 0 ? null : (name) => mayList(access, grant.caller, name),
+      isProtected: (name) => realmOf(realms, name) !== PUBLIC_REALM,
+    };
+    try {
+      const made = await persist(
+        () => make(request),
+        persistence,
+        () => undefined,
+      );
+      return isRefused(made) ? await refuse(made.reason, made.message) : await pageResponse(made, 200, 'moving');
+    } catch (error) {
+      const reason = reasonOf(error);
+      console.error(JSON.stringify({ event: reason, page: context.req.path, message: error instanceof Error ? error.message : String(error) }));
+      return await refuse(reason);
+    } finally {
+      trace.heads += count.head;
+      trace.gets += count.get;
+      trace.storageTime += Date.now() - begun;
+    }
+  };
+
+  // The guard makes a refusal at once; the page for it takes a moment.
+  let refusal: Promise<Response> | undefined;
+  const guarded = await guard(factsOf(context, true), resource, {
+    policy: access,
+    limiter: config.limiter,
+    answer,
+    refuse: (reason, headers) => {
+      refusal = refuse(reason, undefined, headers);
+      return new Response(null);
+    },
+  });
+  return refusal ?? guarded;
+}
+
+/** The host as clients know it, for commands. */
+export function placeOf(context: EdgeContext): Place {
+  const { host, protocol } = new URL(originOf(context));
+  return { host, isPlain: protocol === 'http:', now: new Date() };
+}
+
+/** That no page has this path. */
+export function noSuchPage(): Refused {
+  return refused('endpoint-unknown', { message: 'There is no such page.' });
+}
+
+function isRefused(made: Child | Refused): made is Refused {
+  return typeof made === 'object' && made !== null && 'kind' in made;
+}
+
+function reasonOf(error: unknown): Reason {
+  if (error instanceof StorageError) return 'storage-unavailable';
+  return error instanceof CorruptRecordError || error instanceof CorruptListError ? 'record-corrupt' : 'internal';
+}

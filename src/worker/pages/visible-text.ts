@@ -1,0 +1,51 @@
+/** Text for people: what comes from images is anybody's, so nothing of it may hide, reorder or overflow what stands around it. */
+
+/**
+ * Control characters, lone surrogates, and characters that are invisible or change the direction of what follows (Unicode TR 36, "Bidirectional Text Spoofing");
+ * line feed and tab are left in.
+ */
+const HIDDEN =
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|\p{Surrogate}/gu;
+
+/** The text with everything hidden in it shown as `⟨U+202E⟩`, cut to `limit` characters. */
+export function visible(text: string, limit = 4_000): string {
+  const cut = text.length > limit ? `${text.slice(0, limit)}…` : text;
+  return cut.replace(HIDDEN, (character) => `⟨U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}⟩`);
+}
+
+/** Bytes as people say them: `735 B`, `1.4 MB`. */
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'] as const;
+  let value = bytes;
+  let unit = 0;
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${unit === 0 || value >= 99.5 ? String(Math.round(value)) : value.toFixed(1)} ${units[unit] ?? ''}`;
+}
+
+const AGES = [
+  ['year', 31_557_600],
+  ['month', 2_629_800],
+  ['day', 86_400],
+  ['hour', 3_600],
+  ['minute', 60],
+] as const;
+
+/** How long ago a time (RFC 3339) was: `3 days ago`; the text itself if it is no time. */
+export function formatAge(time: string, now: Date): string {
+  const at = Date.parse(time);
+  if (Number.isNaN(at)) return visible(time, 40);
+  const seconds = Math.max(0, (now.getTime() - at) / 1000);
+  for (const [unit, length] of AGES) {
+    const count = Math.floor(seconds / length);
+    if (count > 0) return `${String(count)} ${unit}${count === 1 ? '' : 's'} ago`;
+  }
+  return 'just now';
+}
+
+/** `1 tag`, `12 tags`, `1,200 tags`. */
+export function counted(count: number, singular: string, plural = `${singular}s`): string {
+  return `${count.toLocaleString('en')} ${count === 1 ? singular : plural}`;
+}
