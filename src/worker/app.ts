@@ -2,28 +2,38 @@
 import { Hono } from 'hono';
 import { PatternRouter } from 'hono/router/pattern-router';
 import type { Edge } from './edge.ts';
+import { browse } from './endpoints/browse.tsx';
+import { failure, fallback } from './endpoints/fallback.ts';
 import { health } from './endpoints/health.ts';
-import { help } from './endpoints/help.ts';
-import { home } from './endpoints/home.ts';
+import { help, helpIndex } from './endpoints/help.tsx';
+import { home } from './endpoints/home.tsx';
 import { ping, pingV1 } from './endpoints/ping.ts';
-import { purge } from './endpoints/purge.ts';
-import { fallback, failure } from './endpoints/fallback.ts';
+import { purge, purgeByOtherMethods } from './endpoints/purge.ts';
+import { crane, search } from './endpoints/repository-names.ts';
+import { token } from './endpoints/token.ts';
 import { ask } from './gateway.ts';
 import { blobQuestion, catalogQuestion, manifestQuestion, referrersQuestion, tagListQuestion, v1ImagesQuestion } from './read-question.ts';
 
-// Names contain slashes, which only this router (of those that compile their patterns once) takes for a parameter.
+// Names contain slashes, which only this router (of those that compile their patterns once) takes for a parameter. A slash at the end of a path does not matter to it.
 export const app = new Hono<{ Bindings: Edge }>({ router: new PatternRouter() })
-  .get('/v2/', ping)
   .get('/v2/:name{.+}/manifests/:reference', ask(manifestQuestion))
   .get('/v2/:name{.+}/blobs/:digest', ask(blobQuestion))
+  .get('/v2', ping)
   .get('/v2/:name{.+}/tags/list', ask(tagListQuestion))
   .get('/v2/:name{.+}/referrers/:digest', ask(referrersQuestion))
   .get('/v2/_catalog', ask(catalogQuestion))
+  .get('/token', token)
   .get('/v1/_ping', pingV1)
+  .get('/v1/search', search)
   .get('/v1/repositories/:name{.+}/images', ask(v1ImagesQuestion))
+  .get('/crane/repositories', crane)
+  .get('/crane/repositories/v2', crane)
   .get('/healthz', health)
+  .get('/help', helpIndex)
   .get('/help/:reason', help)
+  .get('/r/:path{.+}', browse)
   .get('/', home)
   .post('/-/purge', purge)
+  .all('/-/purge', purgeByOtherMethods)
   .notFound(fallback)
   .onError(failure);

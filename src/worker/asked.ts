@@ -4,12 +4,10 @@ import type { ByteRange } from '../registry/store.ts';
 export interface Asked {
   /** Only the headers are wanted. */
   readonly head: boolean;
-  /** `Accept` in canonical form; null where the client sent none. */
+  /** `Accept` in canonical form; null where the client sent none, or where it does not matter. */
   readonly accept: string | null;
-  /** `User-Agent`, handed on only where it may tell an old engine's platform. */
+  /** `User-Agent` in canonical form: what of it may tell an old engine and its platform. */
   readonly userAgent: string | null;
   /** Part of a blob; null for all of it. */
   readonly range: ByteRange | null;
-  /** Blobs of at most so many bytes are answered whole all the same: a cache in front keeps them and cuts ranges itself. */
-  readonly wholeUpTo: number;
 }

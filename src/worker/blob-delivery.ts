@@ -17,7 +17,14 @@ export interface UrlSigning {
 export type BlobDelivery =
   | { readonly mode: 'stream' }
   /** From the bucket's S3 endpoint, by a signed URL. */
-  | { readonly mode: 'presigned'; readonly endpoint: string; readonly bucket: string; readonly ttl: number; readonly accessKeyId: string; readonly secretAccessKey: string }
+  | {
+      readonly mode: 'presigned';
+      readonly endpoint: string;
+      readonly bucket: string;
+      readonly ttl: number;
+      readonly accessKeyId: string;
+      readonly secretAccessKey: string;
+    }
   /** From a host that serves the bucket under its own name. */
   | {
       readonly mode: 'redirect';
@@ -59,7 +66,9 @@ export function parseBlobDelivery(value: unknown, secrets: DeliverySecrets): Blo
       const { endpoint, bucket, ttl } = fields(given, where, ['mode', 'endpoint', 'bucket', 'ttl']);
       const { accessKeyId, secretAccessKey } = secrets;
       if (accessKeyId === undefined || secretAccessKey === undefined) {
-        throw new BlobDeliveryError('BLOB_DELIVERY presigned needs the secrets R2_ACCESS_KEY_ID and R2_SECRET_ACCESS_KEY (an R2 API token that may read the bucket).');
+        throw new BlobDeliveryError(
+          'BLOB_DELIVERY presigned needs the secrets R2_ACCESS_KEY_ID and R2_SECRET_ACCESS_KEY (an R2 API token that may read the bucket).',
+        );
       }
       return {
         mode: 'presigned',
@@ -76,7 +85,8 @@ export function parseBlobDelivery(value: unknown, secrets: DeliverySecrets): Blo
       return {
         mode: 'redirect',
         base: address(base, `${where}.base`),
-        rewrite: pair === null ? null : { match: text(pair.match, `${where}.rewrite.match`), replace: text(pair.replace, `${where}.rewrite.replace`) },
+        rewrite:
+          pair === null ? null : { match: text(pair.match, `${where}.rewrite.match`), replace: text(pair.replace, `${where}.rewrite.replace`) },
         signing: auth === undefined ? null : signing(auth, `${where}.auth`, secrets.authSecret),
       };
     }

@@ -16,7 +16,7 @@ export function readBytes(body: ReadableStream<Uint8Array>): ByteReader {
   let rest = new Uint8Array(0);
 
   async function each(length: number, use: (part: Uint8Array) => void): Promise<void> {
-    for (let left = length; left > 0; ) {
+    for (let left = length; left > 0;) {
       if (rest.length === 0) rest = await next();
       const part = rest.subarray(0, left);
       rest = rest.subarray(part.length);

@@ -52,7 +52,12 @@ const PURGE_TOKEN_MIN_LENGTH = 16;
 
 /** Reads everything. Throws {@link ConfigError} or an error of the part that could not be read; each message says what to do. */
 export function readConfig(env: Env): Config {
-  const access = parseAccess({ realms: env.REALMS, access: env.ACCESS, tokens: tokensOf(env), signingKeys: textOf(env.TOKEN_SIGNING_KEY, 'TOKEN_SIGNING_KEY') });
+  const access = parseAccess({
+    realms: env.REALMS,
+    access: env.ACCESS,
+    tokens: tokensOf(env),
+    signingKeys: textOf(env.TOKEN_SIGNING_KEY, 'TOKEN_SIGNING_KEY'),
+  });
   const purgeToken = textOf(env.PURGE_TOKEN, 'PURGE_TOKEN') ?? null;
   if (purgeToken !== null && purgeToken.length < PURGE_TOKEN_MIN_LENGTH) {
     throw new ConfigError(`The secret PURGE_TOKEN must have at least ${String(PURGE_TOKEN_MIN_LENGTH)} characters.`);
@@ -77,10 +82,12 @@ export function readConfig(env: Env): Config {
 
 function tokensOf(env: Env): Record<string, string> {
   const names = Object.keys(env).filter((name) => name === 'TOKENS' || name.startsWith('TOKENS_'));
-  return Object.fromEntries(names.flatMap((name) => {
-    const value = textOf((env as unknown as Record<string, unknown>)[name], name);
-    return value === undefined ? [] : [[name, value]];
-  }));
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const value = textOf((env as unknown as Record<string, unknown>)[name], name);
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
 }
 
 function textOf(value: unknown, name: string): string | undefined {

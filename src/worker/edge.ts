@@ -1,13 +1,17 @@
+import type { Asked } from './asked.ts';
 import type { Config } from './config.ts';
+import type { Question } from './question.ts';
 import type { RegistryProps } from './registry.ts';
+import type { Reply } from './respond.ts';
 import type { Trace } from './trace.ts';
 
 /** What a purge came to. `absent`: there is no cache here, as in local development. */
 export type PurgeOutcome = { readonly kind: 'purged' } | { readonly kind: 'absent' } | { readonly kind: 'failed'; readonly message: string };
 
-/** The registry entrypoint as the gateway sees it, with or without a cache between them. */
+/** The registry as the gateway sees it, with or without a cache between them. */
 export interface RegistryPort {
-  fetch(request: Request): Promise<Response>;
+  /** Answers; storage faults are answers too. */
+  ask(question: Question, asked: Asked, props: RegistryProps): Promise<Reply>;
   /** Purges by cache tags. It is called there since a purge reaches only the cache of the entrypoint that asks for it. */
   purge(cacheTags: readonly string[]): Promise<PurgeOutcome>;
 }
@@ -15,6 +19,6 @@ export interface RegistryPort {
 /** What the gateway's handlers work with; one object a request. */
 export interface Edge {
   readonly config: Config;
-  readonly registry: (props: RegistryProps) => RegistryPort;
+  readonly registry: RegistryPort;
   readonly trace: Trace;
 }

@@ -22,9 +22,9 @@ export interface OpenList {
   streamOf(leaves: readonly Leaf[], part: 'names' | 'details'): Promise<Uint8Array | ReadableStream<Uint8Array>>;
 }
 
-/** Reads the first line of a list; null if there is no list. One read. */
-export async function openList(store: ReadStore, key: string): Promise<OpenList | null> {
-  const object = await store.get(key, { range: { offset: 0, length: FIRST_READ } });
+/** Reads the first line of a list; null if there is no list. One read, of `firstRead` bytes: {@link FIRST_READ} or more, so that more of the list is at hand. */
+export async function openList(store: ReadStore, key: string, firstRead = FIRST_READ): Promise<OpenList | null> {
+  const object = await store.get(key, { range: { offset: 0, length: firstRead } });
   if (object === null || object === 'changed') return null;
   const { etag, metadata } = object;
   const first = await readAll(object.body, object.range.length);
@@ -49,7 +49,7 @@ export async function openList(store: ReadStore, key: string): Promise<OpenList 
     streamOf,
     bytesOf: async (leaves, part) => {
       const bytes = await streamOf(leaves, part);
-      return bytes instanceof Uint8Array ? bytes : await readAll(bytes, spanOf(header, leaves, part).length);
+      return bytes instanceof Uint8Array ? bytes : readAll(bytes, spanOf(header, leaves, part).length);
     },
   };
 }

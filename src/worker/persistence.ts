@@ -18,7 +18,11 @@ export const PERSISTENCE: Persistence = { attempts: 3, attemptTime: 5_000, budge
  * Does `work`, again if storage failed in a way that may pass. `discard` is given what comes of an attempt after its time.
  * Throws the last {@link StorageError}, and at once whatever else goes wrong.
  */
-export async function persist<T>(work: () => Promise<T>, { attempts, attemptTime, budget, pause }: Persistence, discard: (late: T) => void): Promise<T> {
+export async function persist<T>(
+  work: () => Promise<T>,
+  { attempts, attemptTime, budget, pause }: Persistence,
+  discard: (late: T) => void,
+): Promise<T> {
   const begun = Date.now();
   for (let attempt = 1; ; attempt++) {
     try {
@@ -32,7 +36,7 @@ export async function persist<T>(work: () => Promise<T>, { attempts, attemptTime
 }
 
 async function within<T>(time: number, work: Promise<T>, discard: (late: T) => void): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let timer: ReturnType<typeof setTimeout> | null = null;
   let isLate = false;
   const lateness = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {

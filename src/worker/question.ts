@@ -16,7 +16,13 @@ export type Question =
   /** Whether the blob is there, and how long it is: for answers that send the client elsewhere for the bytes. */
   | { readonly kind: 'blob-presence'; readonly name: RepositoryName; readonly digest: Digest }
   | { readonly kind: 'tag-list'; readonly name: RepositoryName; readonly page: ListPage }
-  | { readonly kind: 'referrers'; readonly name: RepositoryName; readonly subject: Digest; readonly artifactType: string | null; readonly last: Digest | null }
+  | {
+      readonly kind: 'referrers';
+      readonly name: RepositoryName;
+      readonly subject: Digest;
+      readonly artifactType: string | null;
+      readonly last: Digest | null;
+    }
   | { readonly kind: 'catalog'; readonly page: ListPage }
   /** Whether engines that fall back to the v1 API can be told why. */
   | { readonly kind: 'v1-images'; readonly name: RepositoryName };

@@ -22,12 +22,12 @@ export function r2Store(bucket: R2Bucket, count: ReadCount): ReadStore {
       object = await bucket.get(key, options);
     } catch (cause) {
       // R2 refuses a range that begins beyond the end; here that is a range of no bytes, and whose size is worth knowing.
-      if (isBeyondEnd(cause)) return await nothingOf(key);
+      if (isBeyondEnd(cause)) return nothingOf(key);
       throw failure(cause);
     }
     if (object === null) return null;
     if (!('body' in object)) return 'changed';
-    return { ...infoOf(object), range: rangeOf(object), body: object.body };
+    return { ...infoOf(object), range: rangeOf(object), body: object.body as ReadableStream<Uint8Array> };
   }
 
   async function nothingOf(key: string): Promise<StoredObject | null> {

@@ -1,11 +1,12 @@
 /** The registry: answers questions from storage. It stands behind the cache and knows nothing of who asks but what its props say. */
+import { formatRange, parseRange } from '../http/range.ts';
 import { assertNever } from '../registry/errors.ts';
 import type { RepositoryName } from '../registry/name.ts';
 import { PUBLIC_REALM, realmOf, type RealmName, type RealmTable } from '../registry/realms.ts';
 import { CorruptRecordError } from '../registry/records.ts';
 import { CorruptReferrersError } from '../registry/referrers.ts';
 import { CorruptListError } from '../registry/sorted-list.ts';
-import { type ByteRange, type ReadStore, StorageError } from '../registry/store.ts';
+import { type ReadStore, StorageError } from '../registry/store.ts';
 import { type Answer, refused } from './answer.ts';
 import type { Asked } from './asked.ts';
 import { answerBlob, answerBlobPresence } from './endpoints/blob.ts';
@@ -15,9 +16,9 @@ import { answerReferrers } from './endpoints/referrers.ts';
 import { answerTagList } from './endpoints/tag-list.ts';
 import { answerV1Images } from './endpoints/v1-images.ts';
 import { type Persistence, persist } from './persistence.ts';
-import { pathOf, type Question, questionOf } from './question.ts';
+import { pathOf, type Question, questionOf, urlOf } from './question.ts';
 import { EMPTY_STORE, r2Store, type ReadCount } from './r2-store.ts';
-import { respond } from './respond.ts';
+import { type InnerFacts, respond } from './respond.ts';
 
 /** What the gateway vouches for; a client cannot forge it, and the cache keeps what was asked with other props apart. */
 export interface RegistryProps {
@@ -43,32 +44,51 @@ export interface RegistryContext {
   readonly realms: RealmTable;
   /** Whether a cache stands in front: it cuts ranges itself, and cannot keep what is cut. */
   readonly cached: boolean;
+  /** For what goes on after the answer. */
+  readonly waitUntil: (work: Promise<unknown>) => void;
 }
 
 /** Bytes of the longest body that the cache in front keeps; longer ones pass through it. */
 const CACHED_UP_TO = 512_000_000;
 
-/** Header by which the gateway hands on a range that it has read and found in order. */
-const RANGE = /^bytes=(?:(\d+)-(\d*)|-(\d+))$/;
-
-/** Answers one canonical request. */
-export async function serveRegistry(request: Request, { bucket, persistence, props, realms, cached }: RegistryContext): Promise<Response> {
-  const begun = Date.now();
+/** Answers one canonical request: what a gateway behind a cache sends (see {@link canonicalRequest}). */
+export async function serveRegistry(request: Request, context: RegistryContext): Promise<Response> {
   const question = questionOf(request.url);
   if (question === null) throw new Error(`the gateway asked what is no question: ${request.url}`);
+  const { method, headers } = request;
+  const asked: Asked = {
+    head: method === 'HEAD',
+    accept: headers.get('accept'),
+    userAgent: headers.get('user-agent'),
+    range: parseRange(headers.get('range')),
+  };
+  const { answer, facts } = await answerFor(question, asked, context);
+  return respond(answer, question, facts);
+}
+
+/** A question as a request that a cache can tell apart from others by what matters and nothing else. */
+export function canonicalRequest(question: Question, { head, accept, userAgent, range }: Asked): Request {
+  const headers = new Headers();
+  if (accept !== null) headers.set('accept', accept);
+  if (userAgent !== null) headers.set('user-agent', userAgent);
+  if (range !== null) headers.set('range', formatRange(range));
+  return new Request(urlOf(question), { method: head ? 'HEAD' : 'GET', headers });
+}
+
+/** Answers one question, storage faults included. */
+export async function answerFor(
+  question: Question,
+  asked: Asked,
+  { bucket, persistence, props, realms, cached }: RegistryContext,
+): Promise<{ readonly answer: Answer; readonly facts: InnerFacts }> {
+  const begun = Date.now();
   const count: ReadCount = { head: 0, get: 0 };
   const store = props.hidden ? EMPTY_STORE : r2Store(bucket, count);
-  const asked: Asked = {
-    head: request.method === 'HEAD',
-    accept: request.headers.get('accept'),
-    userAgent: request.headers.get('user-agent'),
-    range: rangeOf(request.headers.get('range')),
-    wholeUpTo: cached ? CACHED_UP_TO : 0,
-  };
   const { lists } = props;
   const keep = lists === null ? null : (name: RepositoryName) => isVisible(realms, name, lists);
-  const answer = await answerSafely(question, () => persist(() => answerQuestion(question, asked, { store, realm: props.realm, keep }), persistence, discard));
-  return respond(answer, question, { ...count, ms: Date.now() - begun, ...(answer.kind === 'found' && answer.form !== undefined && { form: answer.form }) });
+  const sources: Sources = { store, realm: props.realm, keep, wholeUpTo: cached ? CACHED_UP_TO : 0 };
+  const answer = await answerSafely(question, () => persist(() => answerQuestion(question, asked, sources), persistence, discard));
+  return { answer, facts: { ...count, ms: Date.now() - begun, ...(answer.kind === 'found' && answer.form !== undefined && { form: answer.form }) } };
 }
 
 /** What a question is answered from. */
@@ -76,25 +96,27 @@ export interface Sources {
   readonly store: ReadStore;
   readonly realm: RealmName;
   readonly keep: ((name: RepositoryName) => boolean) | null;
+  /** Blobs of at most so many bytes are answered whole even if part was asked for: a cache in front keeps them and cuts ranges itself. */
+  readonly wholeUpTo: number;
 }
 
 /** One endpoint a line. Throws {@link StorageError} and what says that a record is damaged. */
-export async function answerQuestion(question: Question, asked: Asked, { store, realm, keep }: Sources): Promise<Answer> {
+export async function answerQuestion(question: Question, asked: Asked, { store, realm, keep, wholeUpTo }: Sources): Promise<Answer> {
   switch (question.kind) {
     case 'manifest':
-      return await answerManifest(question, asked, store);
+      return answerManifest(question, asked, store);
     case 'blob':
-      return await answerBlob(question, asked, realm, store);
+      return answerBlob(question, asked, { realm, store, wholeUpTo });
     case 'blob-presence':
-      return await answerBlobPresence(question, asked, realm, store);
+      return answerBlobPresence(question, { realm, store });
     case 'tag-list':
-      return await answerTagList(question, asked, store);
+      return answerTagList(question, asked, store);
     case 'referrers':
-      return await answerReferrers(question, asked, store);
+      return answerReferrers(question, asked, store);
     case 'catalog':
-      return await answerCatalog(question, asked, store, keep);
+      return answerCatalog(question, asked, store, keep);
     case 'v1-images':
-      return await answerV1Images(question, store);
+      return answerV1Images(question, store);
     default:
       return assertNever(question);
   }
@@ -125,11 +147,3 @@ function isVisible(table: RealmTable, name: RepositoryName, { realms, repositori
 function discard(answer: Answer): void {
   if (answer.kind === 'found' && answer.body instanceof ReadableStream) answer.body.cancel().catch(() => undefined);
 }
-
-function rangeOf(header: string | null): ByteRange | null {
-  const [, from, to, suffix] = RANGE.exec(header ?? '') ?? [];
-  if (suffix !== undefined) return { suffix: Number(suffix) };
-  if (from === undefined) return null;
-  return to === undefined || to === '' ? { offset: Number(from) } : { offset: Number(from), length: Number(to) - Number(from) + 1 };
-}
-

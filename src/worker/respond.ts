@@ -4,16 +4,13 @@
  */
 import { type ErrorDetail, errorBody, isReason, type Reason, reasonRow } from '../registry/errors.ts';
 import { MEDIA_TYPES } from '../registry/media-type.ts';
-import type { Answer, Refused, Representation } from './answer.ts';
-import { CACHING, cacheTags, cachingOfFound, cachingOfReason } from './cache-policy.ts';
+import type { Answer, AnswerBody, Refused, Representation } from './answer.ts';
+import { type CacheKind, CACHING, cacheTags, cachingOfFound, cachingOfReason } from './cache-policy.ts';
 import type { Question } from './question.ts';
 import type { ReadCount } from './r2-store.ts';
 
 /** Headers between registry and gateway; clients never see them. */
 export const INNER_HEADERS = { refusal: 'gantry-refusal', facts: 'gantry-facts' } as const;
-
-/** Headers for the cache between registry and gateway, which takes them away; where there is none the gateway does. */
-export const EDGE_CACHE_HEADERS = ['cloudflare-cdn-cache-control', 'cache-tag'] as const;
 
 /** What the registry tells the gateway's log. */
 export interface InnerFacts extends ReadCount {
@@ -28,56 +25,91 @@ const RETRY_AFTER = '5';
 /** Every answer of a v2 registry carries it; without it old engines take the host for a v1 registry. */
 export const API_VERSION = { 'docker-distribution-api-version': 'registry/2.0' } as const;
 
-/** The registry's response to a question. */
-export function respond(answer: Answer, question: Question, facts: InnerFacts): Response {
-  const caching = CACHING[answer.kind === 'found' ? cachingOfFound(question) : cachingOfReason(answer.reason)];
-  const headers = new Headers({
-    'cache-control': caching.cacheControl,
-    'cloudflare-cdn-cache-control': caching.edgeCacheControl,
-    'cache-tag': cacheTags(question),
-    [INNER_HEADERS.facts]: ascii(JSON.stringify(facts)),
-  });
+/** What the gateway gets for a question. `headers` are its own, to change and to send on. */
+export interface Reply {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: AnswerBody;
+  /** Set where there is no representation: then the headers say how long that holds, and the gateway writes the text. */
+  readonly refusal: Refused | null;
+  /** null for an answer that the cache made up by itself. */
+  readonly facts: InnerFacts | null;
+  /** What the cache did; null where there is none. */
+  readonly cache: string | null;
+}
+
+/** The registry's answer to a question, for a gateway in the same isolate. */
+export function replyOf(answer: Answer, question: Question, facts: InnerFacts): Reply {
+  const headers = new Headers();
+  headers.set('cache-control', CACHING[cachingOf(answer, question)].cacheControl);
   if (answer.vary !== undefined && answer.vary.length > 0) headers.set('vary', answer.vary.join(', '));
   if (answer.kind === 'refused') {
-    const { reason, message, detail, headers: more = {} } = answer;
+    for (const [name, value] of Object.entries(answer.headers ?? {})) headers.set(name, value);
+    return { status: reasonRow(answer.reason).status, headers, body: null, refusal: answer, facts, cache: null };
+  }
+  setRepresentation(headers, answer.representation);
+  return { status: answer.representation.ranges?.part === undefined ? 200 : 206, headers, body: answer.body, refusal: null, facts, cache: null };
+}
+
+/** The same as a response, for the cache and the gateway behind it. */
+export function respond(answer: Answer, question: Question, facts: InnerFacts): Response {
+  const { status, headers, body, refusal } = replyOf(answer, question, facts);
+  headers.set('cloudflare-cdn-cache-control', CACHING[cachingOf(answer, question)].edgeCacheControl);
+  headers.set('cache-tag', cacheTags(question));
+  headers.set(INNER_HEADERS.facts, ascii(JSON.stringify(facts)));
+  if (refusal !== null) {
+    const { reason, message, detail } = refusal;
     headers.set(INNER_HEADERS.refusal, ascii(JSON.stringify({ reason, message, detail })));
-    for (const [name, value] of Object.entries(more)) headers.set(name, value);
-    return new Response(null, { status: reasonRow(reason).status, headers });
   }
-  for (const [name, value] of representationHeaders(answer.representation)) headers.set(name, value);
-  return new Response(answer.body, { status: answer.representation.ranges?.part === undefined ? 200 : 206, headers });
+  return new Response(body, { status, headers });
 }
 
-function representationHeaders({ contentType, length, etag, digest, ranges, link, filtersApplied }: Representation): readonly [string, string][] {
-  const headers: [string, string][] = [
-    ['content-type', contentType],
-    ['content-length', String(length)],
-    ['etag', etag],
-  ];
-  if (digest !== undefined) headers.push(['docker-content-digest', digest]);
-  if (ranges !== undefined) headers.push(['accept-ranges', 'bytes']);
-  if (ranges?.part !== undefined) {
-    const { offset } = ranges.part;
-    headers.push(['content-range', `bytes ${String(offset)}-${String(offset + ranges.part.length - 1)}/${String(ranges.size)}`]);
-  }
-  if (link !== undefined) headers.push(['link', link]);
-  if (filtersApplied !== undefined) headers.push(['oci-filters-applied', filtersApplied]);
-  return headers;
+/** Reads the response of the registry entrypoint, or of the cache in front of it. */
+export function readReply(response: Response): Reply {
+  const headers = new Headers(response.headers);
+  const facts = headers.get(INNER_HEADERS.facts);
+  const cache = headers.get('cf-cache-status');
+  const refusal = refusalOf(headers.get(INNER_HEADERS.refusal), response.status);
+  for (const name of NOT_FOR_CLIENTS) headers.delete(name);
+  return {
+    status: response.status,
+    headers,
+    body: response.body as ReadableStream<Uint8Array> | null,
+    refusal,
+    facts: facts === null ? null : (JSON.parse(facts) as InnerFacts),
+    cache,
+  };
 }
 
-/** What the registry's response refuses, or null if it does not. */
-export function refusalOf(response: Response): Refused | null {
-  const text = response.headers.get(INNER_HEADERS.refusal);
-  if (text === null) return null;
+const NOT_FOR_CLIENTS = [INNER_HEADERS.facts, INNER_HEADERS.refusal, 'cloudflare-cdn-cache-control', 'cache-tag', 'cf-cache-status'];
+
+function refusalOf(text: string | null, status: number): Refused | null {
+  if (text === null) {
+    // The cache cuts ranges by itself, so this is its own; of everything else that is no answer nobody knows what it means.
+    if (status === 416) return { kind: 'refused', reason: 'range-not-satisfiable' };
+    return status === 200 || status === 206 ? null : { kind: 'refused', reason: 'internal' };
+  }
   const { reason, message, detail } = JSON.parse(text) as { reason: string; message?: string; detail?: ErrorDetail };
   const known: Reason = isReason(reason) ? reason : 'internal';
   return { kind: 'refused', reason: known, ...(message !== undefined && { message }), ...(detail !== undefined && { detail }) };
 }
 
-/** What the registry's response says for the log; null for a response that is none of its own. */
-export function factsOf(response: Response): InnerFacts | null {
-  const text = response.headers.get(INNER_HEADERS.facts);
-  return text === null ? null : (JSON.parse(text) as InnerFacts);
+function cachingOf(answer: Answer, question: Question): CacheKind {
+  return answer.kind === 'found' ? cachingOfFound(question) : cachingOfReason(answer.reason);
+}
+
+function setRepresentation(headers: Headers, { contentType, length, etag, digest, ranges, link, filtersApplied }: Representation): void {
+  headers.set('content-type', contentType);
+  headers.set('content-length', String(length));
+  headers.set('etag', etag);
+  if (digest !== undefined) headers.set('docker-content-digest', digest);
+  if (ranges !== undefined) headers.set('accept-ranges', 'bytes');
+  if (ranges?.part !== undefined) {
+    const { offset } = ranges.part;
+    headers.set('content-range', `bytes ${String(offset)}-${String(offset + ranges.part.length - 1)}/${String(ranges.size)}`);
+  }
+  if (link !== undefined) headers.set('link', link);
+  if (filtersApplied !== undefined) headers.set('oci-filters-applied', filtersApplied);
 }
 
 /** A refusal as the client gets it: the OCI error envelope, with a link to the help page on `origin`. `base`: headers to keep. */

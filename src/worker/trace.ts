@@ -1,6 +1,6 @@
 import type { Reason } from '../registry/errors.ts';
-import type { Form } from '../registry/media-type.ts';
 import type { Question } from './question.ts';
+import type { Reply } from './respond.ts';
 
 /** What is learnt about a request while it is answered, for its log line. */
 export interface Trace {
@@ -8,10 +8,10 @@ export interface Trace {
   readonly begun: number;
   question?: Question;
   reason?: Reason;
-  form?: Form | string;
+  form?: string;
   /** What the cache did: `HIT`, `MISS` …; absent where there is none. */
   cache?: string;
-  /** R2 reads made for this very request, and how long they took, in milliseconds. */
+  /** R2 reads made for this very request, and how long the answer to them took, in milliseconds. */
   heads: number;
   gets: number;
   storageTime: number;
@@ -21,3 +21,18 @@ export interface Trace {
 export function beginTrace(): Trace {
   return { id: crypto.randomUUID(), begun: Date.now(), heads: 0, gets: 0, storageTime: 0 };
 }
+
+/** Notes what a reply tells. A request may ask several questions. */
+export function note(trace: Trace, { facts, cache, refusal }: Reply): void {
+  if (cache !== null) trace.cache = cache;
+  if (facts?.form !== undefined) trace.form = facts.form;
+  if (refusal !== null) trace.reason = refusal.reason;
+  // What comes out of a cache tells of the reads of long ago.
+  if (facts === null || (cache !== null && FROM_CACHE.has(cache))) return;
+  trace.heads += facts.head;
+  trace.gets += facts.get;
+  trace.storageTime += facts.ms;
+}
+
+// `UPDATING` and `STALE`: stored, and fetched anew behind the client's back.
+const FROM_CACHE: ReadonlySet<string> = new Set(['HIT', 'STALE', 'UPDATING']);

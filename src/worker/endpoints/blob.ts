@@ -2,7 +2,7 @@
 import { blobKey } from '../../registry/keys.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import type { RealmName } from '../../registry/realms.ts';
-import type { ReadStore } from '../../registry/store.ts';
+import type { ByteRange, ReadStore, StoredObject } from '../../registry/store.ts';
 import { type Answer, refused } from '../answer.ts';
 import type { Asked } from '../asked.ts';
 import type { Question } from '../question.ts';
@@ -11,21 +11,21 @@ import { unlessKnown } from './known-repository.ts';
 /** Answers with a blob of the repository's realm, or part of it. The bytes are handed from storage to client without a detour through this program. */
 export async function answerBlob(
   { name, digest }: Extract<Question, { kind: 'blob' | 'blob-presence' }>,
-  { head, range, wholeUpTo }: Asked,
-  realm: RealmName,
-  store: ReadStore,
+  { head, range }: Pick<Asked, 'head' | 'range'>,
+  { realm, store, wholeUpTo }: { readonly realm: RealmName; readonly store: ReadStore; readonly wholeUpTo: number },
 ): Promise<Answer> {
   const key = blobKey(realm, digest);
   const cut = range !== null && !head && (wholeUpTo === 0 || ((await store.head(key))?.size ?? 0) > wholeUpTo);
-  const object = head ? await store.head(key) : await store.get(key, cut ? { range } : {});
-  if (object === null || object === 'changed') {
+  const stored = head ? null : await found(store, key, cut ? range : null);
+  const object = head ? await store.head(key) : stored;
+  if (object === null) {
     const message = `The repository ${name} has no blob ${digest}.`;
-    return await unlessKnown(store, name, refused('blob-unknown', { message, detail: { name, digest } }));
+    return unlessKnown(store, name, refused('blob-unknown', { message, detail: { name, digest } }));
   }
   const { size } = object;
-  const part = cut && 'body' in object ? object.range : undefined;
+  const part = cut ? stored?.range : undefined;
   if (part?.length === 0) {
-    if ('body' in object) await object.body.cancel();
+    await stored?.body.cancel();
     return refused('range-not-satisfiable', { detail: { size }, headers: { 'content-range': `bytes */${String(size)}` } });
   }
   return {
@@ -37,19 +37,22 @@ export async function answerBlob(
       etag: `"${digest}"`,
       ranges: { size, ...(part && { part }) },
     },
-    body: 'body' in object ? object.body : null,
+    body: stored?.body ?? null,
     vary: [],
   };
+}
+
+async function found(store: ReadStore, key: string, range: ByteRange | null): Promise<StoredObject | null> {
+  const object = await store.get(key, range === null ? {} : { range });
+  return object === 'changed' ? null : object;
 }
 
 /** Answers whether the blob is there: its length as text, so that a cache keeps a few bytes instead of the blob. */
 export async function answerBlobPresence(
   question: Extract<Question, { kind: 'blob-presence' }>,
-  asked: Asked,
-  realm: RealmName,
-  store: ReadStore,
+  { realm, store }: { readonly realm: RealmName; readonly store: ReadStore },
 ): Promise<Answer> {
-  const answer = await answerBlob(question, { ...asked, head: true, range: null }, realm, store);
+  const answer = await answerBlob(question, { head: true, range: null }, { realm, store, wholeUpTo: 0 });
   if (answer.kind === 'refused') return answer;
   const body = new TextEncoder().encode(String(answer.representation.length));
   return {

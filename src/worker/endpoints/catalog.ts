@@ -22,11 +22,11 @@ export async function answerCatalog(
     after: ']}',
     nextPath: (last: string) => pathOf({ ...question, page: { n: page.n, last } }),
   };
-  if (page.n === 0) return await answerNames([], false, shape);
+  if (page.n === 0) return answerNames([], false, shape);
   if (keep !== null) {
     const { names, more } = await visibleNames(store, { after: page.last, limit: page.n ?? Number.MAX_SAFE_INTEGER, keep });
-    return await answerNames(names, more, shape);
+    return answerNames(names, more, shape);
   }
   const list = await openList(store, CATALOG_KEY);
-  return list === null ? await answerNames([], false, shape) : await answerList(list, page, head, shape);
+  return list === null ? answerNames([], false, shape) : answerList(list, page, head, shape);
 }

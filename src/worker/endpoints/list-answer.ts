@@ -15,7 +15,7 @@ export interface ListShape {
 export async function answerList(list: OpenList, page: ListPage, head: boolean, shape: ListShape): Promise<Answer> {
   if (page.n !== null || page.last !== null) {
     const { names, more } = await namesOfPage(list, page);
-    return await answerNames(names, more, shape);
+    return answerNames(names, more, shape);
   }
   const encoder = new TextEncoder();
   const before = encoder.encode(shape.before);
@@ -68,5 +68,5 @@ function between(before: Uint8Array, middle: Uint8Array | ReadableStream<Uint8Ar
   };
   // What breaks off aborts the stream, and with it the connection: the client sees fewer bytes than announced.
   pump().catch((error: unknown) => writable.abort(error).catch(() => undefined));
-  return readable as ReadableStream<Uint8Array>;
+  return readable;
 }

@@ -6,7 +6,7 @@ import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { decodeTagIndex, decodeTagMetadata, type TagForm, type TagRecord } from '../../registry/records.ts';
 import { CorruptRecordError } from '../../registry/records.ts';
 import type { ReadStore } from '../../registry/store.ts';
-import { negotiate } from '../../manifest/negotiate.ts';
+import { canRead, type Client, negotiate, unreadableReason } from '../../manifest/negotiate.ts';
 import { parseAccept } from '../../http/accept.ts';
 import { type Answer, type AnswerBody, refused, type Representation } from '../answer.ts';
 import type { Asked } from '../asked.ts';
@@ -17,7 +17,7 @@ import { unlessKnown } from './known-repository.ts';
 /** Answers by tag (the form that fits the client) or by digest (those very bytes). */
 export async function answerManifest(question: Extract<Question, { kind: 'manifest' }>, asked: Asked, store: ReadStore): Promise<Answer> {
   const { name, reference } = question;
-  return reference.kind === 'tag' ? await byTag(name, reference.tag, asked, store) : await byDigest(name, reference.digest, asked, store);
+  return reference.kind === 'tag' ? byTag(name, reference.tag, asked, store) : byDigest(name, reference.digest, asked, store);
 }
 
 async function byTag(name: RepositoryName, tag: Tag, asked: Asked, store: ReadStore): Promise<Answer> {
@@ -25,7 +25,7 @@ async function byTag(name: RepositoryName, tag: Tag, asked: Asked, store: ReadSt
   const unknown = refused('tag-unknown', { message: `The repository ${name} has no tag ${tag}.`, detail: { name, tag } });
   if (asked.head) {
     const object = await store.head(key);
-    if (object === null) return await unlessKnown(store, name, unknown);
+    if (object === null) return unlessKnown(store, name, unknown);
     const index = decodeTagMetadata(object.metadata);
     if (index.kind === 'record') return answerFrom(index.record, asked, () => Promise.resolve(null));
     const head = await store.get(key, { range: { offset: 0, length: index.length }, ifMatch: object.etag });
@@ -35,7 +35,7 @@ async function byTag(name: RepositoryName, tag: Tag, asked: Asked, store: ReadSt
     }
   }
   const object = await store.get(key);
-  if (object === null || object === 'changed') return await unlessKnown(store, name, unknown);
+  if (object === null || object === 'changed') return unlessKnown(store, name, unknown);
   const reader = readBytes(object.body);
   try {
     const index = decodeTagMetadata(object.metadata);
@@ -49,7 +49,7 @@ async function byTag(name: RepositoryName, tag: Tag, asked: Asked, store: ReadSt
       within(offset + form.offset + form.length);
       if (asked.head) return null;
       await reader.skip(form.offset);
-      return await reader.take(form.length);
+      return reader.take(form.length);
     });
   } finally {
     await reader.end();
@@ -57,8 +57,8 @@ async function byTag(name: RepositoryName, tag: Tag, asked: Asked, store: ReadSt
 }
 
 async function answerFrom(record: TagRecord, asked: Asked, bodyOf: (form: TagForm) => Promise<AnswerBody>): Promise<Answer> {
-  const choice = negotiate({ accept: parseAccept(asked.accept), userAgent: asked.userAgent }, record);
-  const vary = choice.varies.userAgent ? ['Accept', 'User-Agent'] : ['Accept'];
+  const choice = negotiate(clientOf(asked), record);
+  const vary = varyOf(choice);
   if (choice.kind === 'missing') return refused(choice.reason, { detail: { available: choice.available }, vary });
   const { form } = choice;
   return {
@@ -75,9 +75,11 @@ const BUFFERED = 4 * 1024 * 1024;
 
 async function byDigest(name: RepositoryName, digest: Digest, asked: Asked, store: ReadStore): Promise<Answer> {
   const key = manifestKey(name, digest);
-  const object = asked.head ? await store.head(key) : await store.get(key);
-  if (object === null || object === 'changed') {
-    return await unlessKnown(
+  const got = asked.head ? null : await store.get(key);
+  const stored = got === 'changed' ? null : got;
+  const object = asked.head ? await store.head(key) : stored;
+  if (object === null) {
+    return unlessKnown(
       store,
       name,
       refused('manifest-unknown', { message: `The repository ${name} has no manifest ${digest}.`, detail: { name, digest } }),
@@ -86,8 +88,24 @@ async function byDigest(name: RepositoryName, digest: Digest, asked: Asked, stor
   const { contentType, size } = object;
   if (contentType === undefined) throw new CorruptRecordError(`the manifest ${digest} has no media type`);
   const form = formOfMediaType(contentType);
-  const body = 'body' in object ? (size <= BUFFERED ? await readAll(object.body, size) : object.body) : null;
-  return { kind: 'found', representation: representationOf(digest, contentType, size), body, vary: [], ...(form !== null && { form }) };
+  const client = clientOf(asked);
+  // A media type that is none of the known forms says nothing about who can read it.
+  const reading = form === null ? { readable: true, varies: { userAgent: false } } : canRead(client, form);
+  const vary = varyOf(reading);
+  if (!reading.readable) {
+    await stored?.body.cancel();
+    return refused(unreadableReason(client), { detail: { name, digest, available: [contentType] }, vary });
+  }
+  const body = stored === null ? null : size <= BUFFERED ? await readAll(stored.body, size) : stored.body;
+  return { kind: 'found', representation: representationOf(digest, contentType, size), body, vary, ...(form !== null && { form }) };
+}
+
+function clientOf({ accept, userAgent }: Asked): Client {
+  return { accept: parseAccept(accept), userAgent };
+}
+
+function varyOf({ varies }: { readonly varies: { readonly userAgent: boolean } }): readonly string[] {
+  return varies.userAgent ? ['Accept', 'User-Agent'] : ['Accept'];
 }
 
 function representationOf(digest: Digest, contentType: string, length: number): Representation {

@@ -19,16 +19,16 @@ export async function answerReferrers(question: Extract<Question, { kind: 'refer
   const { name, subject, artifactType, last } = question;
   const object = await store.get(referrersKey(name, subject));
   if (object === null || object === 'changed') {
-    return (await store.head(tagListKey(name))) === null ? unknownName(name) : await answerIndex(encodeReferrers([]), artifactType, null);
+    return (await store.head(tagListKey(name))) === null ? unknownName(name) : answerIndex(encodeReferrers([]), artifactType, null);
   }
   const stored = await readAll(object.body, object.size);
-  if (artifactType === null && last === null && stored.length <= REFERRERS_PAGE) return await answerIndex(stored, artifactType, null);
+  if (artifactType === null && last === null && stored.length <= REFERRERS_PAGE) return answerIndex(stored, artifactType, null);
   const matching = decodeReferrers(stored).filter(
     (one) => (artifactType === null || one.artifactType === artifactType) && (last === null || one.digest > last),
   );
   const page = firstOf(matching, REFERRERS_PAGE);
   const next = page.length < matching.length ? (page.at(-1)?.digest ?? null) : null;
-  return await answerIndex(encodeReferrers(page), artifactType, next === null ? null : pathOf({ ...question, last: next }));
+  return answerIndex(encodeReferrers(page), artifactType, next === null ? null : pathOf({ ...question, last: next }));
 }
 
 async function answerIndex(body: Uint8Array, artifactType: string | null, nextPath: string | null): Promise<Answer> {
@@ -55,4 +55,3 @@ function firstOf(descriptors: readonly Descriptor[], bytes: number): readonly De
   });
   return end === -1 ? descriptors : descriptors.slice(0, end);
 }
-

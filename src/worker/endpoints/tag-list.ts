@@ -17,7 +17,7 @@ export async function answerTagList(question: Extract<Question, { kind: 'tag-lis
     nextPath: (last: string) => pathOf({ ...question, page: { n: page.n, last } }),
   };
   const key = tagListKey(name);
-  if (page.n === 0) return (await store.head(key)) === null ? unknownName(name) : await answerNames([], false, shape);
+  if (page.n === 0) return (await store.head(key)) === null ? unknownName(name) : answerNames([], false, shape);
   const list = await openList(store, key);
-  return list === null ? unknownName(name) : await answerList(list, page, head, shape);
+  return list === null ? unknownName(name) : answerList(list, page, head, shape);
 }

@@ -64,7 +64,18 @@ function reasonWithoutSchema1(detail: unknown): Reason | null {
   const { published, derived, missing } = detail as Record<string, unknown>;
   if (!Array.isArray(published) || !Array.isArray(derived)) return null;
   if (published.includes('docker-schema1') || derived.includes('docker-schema1')) return null;
-  const row = Array.isArray(missing) ? (missing as unknown[]).find((one) => (one as { form?: unknown } | null)?.form === 'docker-schema1') : undefined;
+  const row = Array.isArray(missing)
+    ? (missing as unknown[]).find((one) => (one as { form?: unknown } | null)?.form === 'docker-schema1')
+    : undefined;
   const reason = (row as { reason?: unknown } | undefined)?.reason;
   return typeof reason === 'string' && isReason(reason) ? reason : 'schema1-not-published';
+}
+
+/** The 400 that tells an engine's user why there is no image for it: plain text, since the engine prints the body as it comes. `base`: headers to keep. */
+export function v1Explanation(name: RepositoryName, found: TagWithoutSchema1, origin: string, base: Headers): Response {
+  const body = new TextEncoder().encode(textFor(name, found, origin));
+  const headers = new Headers(base);
+  headers.set('content-type', 'text/plain; charset=utf-8');
+  headers.set('content-length', String(body.length));
+  return new Response(body, { status: 400, headers });
 }

@@ -1,0 +1,32 @@
+/** Blobs that the client fetches elsewhere: a redirect, once it is known that the blob is there. */
+import { isNamed } from '../../http/conditions.ts';
+import { blobKey } from '../../registry/keys.ts';
+import type { Grant } from '../access/guard.ts';
+import { locationOf } from '../blob-location.ts';
+import { askRegistry, type EdgeContext, notModified, refuseTo, WHOLE } from '../gateway.ts';
+import type { Question } from '../question.ts';
+
+/** Seconds that a redirect without a signature may be kept: what it says changes only with the configuration. */
+const UNSIGNED_MAX_AGE = 3_600;
+
+/** 307, which every client follows on GET and HEAD (308 is not known to engines from before 1.10). */
+export async function sendElsewhere(c: EdgeContext, { name, digest }: Extract<Question, { kind: 'blob' }>, grant: Grant): Promise<Response> {
+  const { delivery } = c.env.config;
+  if (delivery.mode === 'stream') throw new Error('blobs are streamed here, not sent elsewhere');
+  const reply = await askRegistry(c, { kind: 'blob-presence', name, digest }, WHOLE, grant);
+  if (reply.refusal !== null) return refuseTo(c, reply.refusal, reply.headers);
+  const { raw } = c.req;
+  const etag = reply.headers.get('etag');
+  if (etag !== null && isNamed(raw.headers.get('if-none-match'), etag)) return notModified(reply);
+  if (reply.body instanceof ReadableStream) await reply.body.cancel();
+  const method = raw.method === 'HEAD' ? 'HEAD' : 'GET';
+  const { url, signed } = await locationOf(delivery, { method, realm: grant.realm, key: blobKey(grant.realm, digest), now: new Date() });
+  const headers = new Headers({
+    location: url,
+    'cache-control': signed ? 'no-store' : `public, max-age=${String(UNSIGNED_MAX_AGE)}`,
+    'docker-content-digest': digest,
+    'content-type': 'application/octet-stream',
+    'content-length': '0',
+  });
+  return new Response(method === 'HEAD' ? null : new Uint8Array(0), { status: 307, headers });
+}

@@ -1,0 +1,30 @@
+/** `/healthz`: whether this Worker reads its bucket, for whoever watches it. */
+import { CATALOG_KEY } from '../../registry/keys.ts';
+import { StorageError } from '../../registry/store.ts';
+import { refused } from '../answer.ts';
+import { CACHING } from '../cache-policy.ts';
+import { type EdgeHandler, refuseTo } from '../gateway.ts';
+import { persist } from '../persistence.ts';
+import { r2Store } from '../r2-store.ts';
+
+/** 200 if storage answers, whatever it has; 503 if it does not. No cache is asked: it would answer for a bucket that is gone. */
+export const health: EdgeHandler = async (c) => {
+  const { config, trace } = c.env;
+  const count = { head: 0, get: 0 };
+  try {
+    await persist(
+      () => r2Store(config.bucket, count).head(CATALOG_KEY),
+      { ...config.persistence, attempts: 1 },
+      () => undefined,
+    );
+  } catch (error) {
+    if (!(error instanceof StorageError)) throw error;
+    return refuseTo(c, refused('storage-unavailable'));
+  } finally {
+    trace.heads += count.head;
+  }
+  const body = new TextEncoder().encode('ok\n');
+  return new Response(body, {
+    headers: { 'content-type': 'text/plain; charset=utf-8', 'content-length': String(body.length), 'cache-control': CACHING.never.cacheControl },
+  });
+};

@@ -1,0 +1,16 @@
+/** `/v2/`: OCI distribution spec 1.1, "Determining Support". Most clients learn here, and nowhere else, how to log in. */
+import { MEDIA_TYPES } from '../../registry/media-type.ts';
+import { refused } from '../answer.ts';
+import { CACHING } from '../cache-policy.ts';
+import { type EdgeHandler, guarded, refuseTo } from '../gateway.ts';
+
+/** Says that this is a v2 registry, or who must log in. */
+export const ping: EdgeHandler = (c) => guarded(c, { kind: 'ping' }, () => Promise.resolve(pong()));
+
+/** `/v1/_ping`: engines from before 1.8 look here where they were not pleased with v2. There is no v1 API. */
+export const pingV1: EdgeHandler = (c) => refuseTo(c, refused('v1-unsupported'));
+
+function pong(): Response {
+  const headers = { 'content-type': MEDIA_TYPES.json, 'content-length': '2', 'cache-control': CACHING.never.cacheControl };
+  return new Response(new TextEncoder().encode('{}'), { headers });
+}

@@ -1,0 +1,90 @@
+/** `POST /-/purge`: what the publisher calls once tags have moved. Body: `{"repositories": [name…], "tags": ["name:tag"…]}`. */
+import { MEDIA_TYPES } from '../../registry/media-type.ts';
+import { parseRepositoryName, parseTag, type RepositoryName } from '../../registry/name.ts';
+import { LOGIN_RETRY_AFTER, tooManyFailures } from '../access/login-limit.ts';
+import { refused } from '../answer.ts';
+import { CACHING, CATALOG_CACHE_TAG, repositoryCacheTag, tagCacheTag } from '../cache-policy.ts';
+import { type EdgeContext, type EdgeHandler, refuseTo } from '../gateway.ts';
+import { accessFactsOf } from '../access/authorize.ts';
+
+/** Bytes of the longest body that is read: some ten thousand tags. */
+const BODY_MAX = 2 ** 20;
+
+/** Purges tags in all their forms, their absence too, and the lists that name them. Needs `Authorization: Bearer` with the secret `PURGE_TOKEN`. */
+export const purge: EdgeHandler = async (c) => {
+  const { config, registry } = c.env;
+  if (config.purgeToken === null) return refuseTo(c, refused('endpoint-unknown'));
+  if (!(await presents(c.req.raw.headers.get('authorization'), config.purgeToken))) return refuseLogin(c);
+  const cacheTags = await readCacheTags(c.req.raw);
+  if (cacheTags === null)
+    return refuseTo(c, refused('query-invalid', { message: 'The body must be {"repositories": [name…], "tags": ["name:tag"…]}, of 1 MiB at most.' }));
+  const outcome = await registry.purge(cacheTags);
+  if (outcome.kind === 'failed') return refuseTo(c, refused('internal', { message: `The cache did not purge: ${outcome.message}` }));
+  const body = new TextEncoder().encode(
+    JSON.stringify({ purged: outcome.kind === 'purged', cache: outcome.kind === 'absent' ? 'absent' : 'present', cacheTags: cacheTags.length }),
+  );
+  return new Response(body, {
+    headers: { 'content-type': MEDIA_TYPES.json, 'content-length': String(body.length), 'cache-control': CACHING.never.cacheControl },
+  });
+};
+
+/** For all other methods. */
+export const purgeByOtherMethods: EdgeHandler = (c) =>
+  refuseTo(c, refused('method-not-allowed', { message: 'Purging is asked for with POST.', headers: { allow: 'POST' } }));
+
+async function refuseLogin(c: EdgeContext): Promise<Response> {
+  const { limiter } = c.env.config;
+  if (await tooManyFailures(limiter, accessFactsOf(c.req.raw).address)) {
+    return refuseTo(c, refused('too-many-requests', { headers: { 'retry-after': String(LOGIN_RETRY_AFTER) } }));
+  }
+  return refuseTo(c, refused('unauthorized', { headers: { 'www-authenticate': 'Bearer realm="purge"' } }));
+}
+
+// Digests are compared, in constant time: neither length nor contents of the secret show in the time that it takes.
+async function presents(authorization: string | null, secret: string): Promise<boolean> {
+  const [, given = ''] = /^Bearer +(\S+)$/i.exec(authorization ?? '') ?? [];
+  const [a, b] = await Promise.all([given, secret].map((text) => crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))));
+  return a !== undefined && b !== undefined && crypto.subtle.timingSafeEqual(a, b);
+}
+
+async function readCacheTags(request: Request): Promise<readonly string[] | null> {
+  const text = await readText(request, BODY_MAX);
+  if (text === null) return null;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  if (typeof value !== 'object' || value === null) return null;
+  const { repositories, tags } = value as { repositories?: unknown; tags?: unknown };
+  if (!Array.isArray(repositories) || !Array.isArray(tags)) return null;
+  const names = repositories.map(nameOf);
+  const moved = tags.map(tagOf);
+  if (names.includes(null) || moved.includes(null)) return null;
+  const lists = names.flatMap((name) => (name === null ? [] : [repositoryCacheTag(name)]));
+  return [
+    ...new Set([...moved.flatMap((tag) => (tag === null ? [] : [tagCacheTag(tag)])), ...lists, ...(lists.length > 0 ? [CATALOG_CACHE_TAG] : [])]),
+  ];
+}
+
+function nameOf(value: unknown): RepositoryName | null {
+  return typeof value === 'string' ? parseRepositoryName(value) : null;
+}
+
+function tagOf(value: unknown): string | null {
+  if (typeof value !== 'string') return null;
+  const colon = value.lastIndexOf(':');
+  return parseRepositoryName(value.slice(0, Math.max(0, colon))) !== null && parseTag(value.slice(colon + 1)) !== null ? value : null;
+}
+
+async function readText(request: Request, max: number): Promise<string | null> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const part of request.body ?? []) {
+    length += (part as Uint8Array).length;
+    if (length > max) return null;
+    parts.push(part as Uint8Array);
+  }
+  return new Blob(parts).text();
+}

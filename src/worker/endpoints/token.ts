@@ -1,0 +1,25 @@
+/** `/token`: the built-in token endpoint (Docker's token specification), for clients that want Bearer. */
+import { MEDIA_TYPES } from '../../registry/media-type.ts';
+import { authorizeToken } from '../access/authorize.ts';
+import { issueToken } from '../access/token-endpoint.ts';
+import { refused } from '../answer.ts';
+import { type EdgeHandler, factsOf, refuseTo } from '../gateway.ts';
+
+/** Gives a token for what was presented; never to be kept by anybody else. */
+export const token: EdgeHandler = async (c) => {
+  const { access, limiter } = c.env.config;
+  const facts = factsOf(c);
+  const now = new Date();
+  const caller = await authorizeToken(access, limiter, facts, now);
+  if ('kind' in caller) return refuseTo(c, refused(caller.reason, { headers: caller.headers }));
+  const answer = await issueToken(access, caller, {
+    query: new URL(c.req.url).searchParams,
+    authorization: facts.authorization,
+    origin: facts.origin,
+    now,
+  });
+  const body = new TextEncoder().encode(JSON.stringify(answer));
+  return new Response(body, {
+    headers: { 'content-type': MEDIA_TYPES.json, 'content-length': String(body.length), 'cache-control': 'private, no-store' },
+  });
+};

@@ -1,0 +1,31 @@
+/** The entrypoints. */
+import { WorkerEntrypoint } from 'cloudflare:workers';
+import type { Env } from './config.ts';
+import type { PurgeOutcome } from './edge.ts';
+import { purgeCache } from './purge-cache.ts';
+import { type RegistryProps, serveRegistry } from './registry.ts';
+import { registryPort } from './registry-port.ts';
+import { configOf, serve } from './serve.ts';
+
+/** The gateway: what clients reach. No cache stands in front of it. */
+export default {
+  fetch: (request, env, ctx) => serve(request, env, (config) => registryPort(config, env, ctx), ctx),
+} satisfies ExportedHandler<Env>;
+
+/** The registry: behind the gateway, with a cache in front. */
+export class Registry extends WorkerEntrypoint<Env, RegistryProps> {
+  override fetch(request: Request): Promise<Response> {
+    const { props } = this.ctx;
+    return serveRegistry(request, { ...configOf(this.env), props, cached: this.isCached(), waitUntil: (work) => this.ctx.waitUntil(work) });
+  }
+
+  /** Whether a cache stands in front; none does where Workers Cache is not to be had, as in local development. */
+  isCached(): boolean {
+    return this.ctx.cache !== undefined;
+  }
+
+  /** Purges the cache in front. */
+  purge(cacheTags: readonly string[]): Promise<PurgeOutcome> {
+    return purgeCache(this.ctx.cache, cacheTags);
+  }
+}

@@ -1,0 +1,47 @@
+/** One request from beginning to end. */
+import { app } from './app.ts';
+import { refused } from './answer.ts';
+import { type Config, type Env, readConfig } from './config.ts';
+import type { RegistryPort } from './edge.ts';
+import { report } from './report.ts';
+import { API_VERSION, refuse } from './respond.ts';
+import { beginTrace } from './trace.ts';
+
+/** Answers a client's request. `registry` makes the way to the registry, once the configuration has been read. */
+export async function serve(
+  request: Request,
+  env: Env,
+  registry: (config: Config) => RegistryPort | Promise<RegistryPort>,
+  ctx: ExecutionContext,
+): Promise<Response> {
+  const trace = beginTrace();
+  let config: Config;
+  try {
+    config = configOf(env);
+  } catch (error) {
+    // Nothing is served by rules that were not understood.
+    console.error(JSON.stringify({ event: 'configuration', id: trace.id, message: error instanceof Error ? error.message : String(error) }));
+    const response = refuse(refused('internal', { detail: { id: trace.id } }), new URL(request.url).origin);
+    setApiVersion(response);
+    return response;
+  }
+  const response = await app.fetch(request, { config, registry: await registry(config), trace }, ctx);
+  setApiVersion(response);
+  report(request, response, trace, config);
+  return response;
+}
+
+const configs = new WeakMap<Env, Config>();
+
+/** The configuration of an environment, read once. Throws what {@link readConfig} throws. */
+export function configOf(env: Env): Config {
+  const known = configs.get(env);
+  if (known !== undefined) return known;
+  const config = readConfig(env);
+  configs.set(env, config);
+  return config;
+}
+
+function setApiVersion({ headers }: Response): void {
+  for (const [name, value] of Object.entries(API_VERSION)) headers.set(name, value);
+}
