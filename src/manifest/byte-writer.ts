@@ -73,20 +73,26 @@ export class ByteWriter {
   /** Appends a checked raw JSON value compactly, as Go's `json.Compact` with HTML escaping: white space outside strings gone, `<`, `>`, `&`, U+2028/9 escaped, all else as it is. */
   compact(bytes: Uint8Array): this {
     this.#reserve(bytes.length * 6);
+    const out = this.#bytes;
+    let to = this.#length;
+    const ascii = (text: string): void => {
+      for (let index = 0; index < text.length; index += 1) out[to++] = text.charCodeAt(index);
+    };
     let quoted = false;
     for (let at = 0; at < bytes.length; at += 1) {
       const byte = bytes[at] ?? 0;
       if (!quoted && (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09)) continue;
       if (byte === 0x22) quoted = !quoted;
-      if (byte === 0x3c || byte === 0x3e || byte === 0x26) this.text(`\\u00${HEX[byte >> 4] ?? ''}${HEX[byte & 15] ?? ''}`);
+      if (byte === 0x3c || byte === 0x3e || byte === 0x26) ascii(ASCII_ESCAPES[byte] ?? '');
       else if (byte === 0xe2 && isLineSeparator(bytes, at)) {
-        this.text(bytes[at + 2] === 0xa8 ? '\\u2028' : '\\u2029');
+        ascii(bytes[at + 2] === 0xa8 ? '\\u2028' : '\\u2029');
         at += 2;
       } else {
-        this.#bytes[this.#length++] = byte;
-        if (quoted && byte === 0x5c) this.#bytes[this.#length++] = bytes[++at] ?? 0;
+        out[to++] = byte;
+        if (quoted && byte === 0x5c) out[to++] = bytes[++at] ?? 0;
       }
     }
+    this.#length = to;
     return this;
   }
 

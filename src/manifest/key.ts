@@ -143,7 +143,7 @@ function fromJwk(text: string): PrivateKey {
     throw new KeyError('the key file is damaged: not JSON', { cause });
   }
   const key = readPublicJwk(jwk);
-  const d = base64UrlMember((jwk as Record<string, unknown>)['d'], 'the key file has no private part (d)');
+  const d = base64UrlMember((jwk as Record<string, unknown>).d, 'the key file has no private part (d)');
   if (key.kty === 'RSA') return { public: key, d };
   const made = ecKey(key.crv, padded(d, CURVES[key.crv].size));
   if (keyId(made.public) !== keyId(key)) throw new KeyError('the private and the public part of the key do not belong together');

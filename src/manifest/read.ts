@@ -29,12 +29,12 @@ const GENERIC: ReadonlySet<string> = new Set(['', MEDIA_TYPES.json, MEDIA_TYPES.
 export function readManifest(bytes: Uint8Array, mediaType?: string): Manifest {
   const value = parseObject(bytes);
   const told = bareType(mediaType);
-  if (value['schemaVersion'] === 1) return readSchema1(bytes, told);
-  if (value['schemaVersion'] !== 2) {
-    throw new ManifestError(`the manifest has schemaVersion ${JSON.stringify(value['schemaVersion']) ?? 'missing'}; 1 and 2 are known`);
+  if (value.schemaVersion === 1) return readSchema1(bytes, told);
+  if (value.schemaVersion !== 2) {
+    throw new ManifestError(`the manifest has schemaVersion ${String(value.schemaVersion)}; 1 and 2 are known`);
   }
   const form = formOf(value, told);
-  if (isListForm(form) ? value['layers'] !== undefined || value['config'] !== undefined : value['manifests'] !== undefined) {
+  if (isListForm(form) ? value.layers !== undefined || value.config !== undefined : value.manifests !== undefined) {
     // One reader would take it for a list, another for an image (CVE-2021-41190).
     throw new ManifestError('the manifest has members of a list and of an image, so it can be read in two ways');
   }
@@ -67,7 +67,7 @@ function readSchema1(bytes: Uint8Array, told: string): Manifest {
 }
 
 function formOf(value: Readonly<Record<string, unknown>>, told: string): Form {
-  const own = value['mediaType'];
+  const own = value.mediaType;
   if (own !== undefined && typeof own !== 'string') throw new ManifestError('the mediaType of the manifest is not a string');
   const inside = own === undefined || own === '' ? null : formOfMediaType(own);
   if (own !== undefined && own !== '' && (inside === null || inside === 'docker-schema1')) {
@@ -77,22 +77,22 @@ function formOf(value: Readonly<Record<string, unknown>>, told: string): Form {
   if (!GENERIC.has(told) && outside === null) throw new ManifestError(`the manifest came as ${told}, which is none of the forms that are known`);
   if (inside !== null && outside !== null && inside !== outside)
     throw new ManifestError(`the manifest says it is ${String(own)}, yet it came as ${told}`);
-  const form = inside ?? outside ?? (value['manifests'] !== undefined ? 'oci-index' : value['config'] !== undefined ? 'oci-manifest' : null);
+  const form = inside ?? outside ?? (value.manifests !== undefined ? 'oci-index' : value.config !== undefined ? 'oci-manifest' : null);
   if (form === null || form === 'docker-schema1') throw new ManifestError('the manifest names neither a config nor other manifests');
   return form;
 }
 
 function imageOf(value: Readonly<Record<string, unknown>>): ImageManifest {
-  const layers = value['layers'];
+  const layers = value.layers;
   if (!Array.isArray(layers)) throw new ManifestError('the manifest has no list of layers');
   return {
-    config: descriptorOf(value['config'], 'the config'),
+    config: descriptorOf(value.config, 'the config'),
     layers: layers.map((layer: unknown, index) => descriptorOf(layer, `layer ${String(index)}`)),
   };
 }
 
 function listOf(value: Readonly<Record<string, unknown>>): readonly Descriptor[] {
-  const manifests = value['manifests'];
+  const manifests = value.manifests;
   if (!Array.isArray(manifests)) throw new ManifestError('the list has no list of manifests');
   return manifests.map((manifest: unknown, index) => descriptorOf(manifest, `manifest ${String(index)} of the list`));
 }
@@ -101,7 +101,7 @@ function descriptorOf(value: unknown, what: string): Descriptor {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new ManifestError(`${what} has no descriptor`);
   const { mediaType, digest: text, size, urls, annotations, artifactType, platform } = value as Record<string, unknown>;
   const digest = typeof text === 'string' ? parseDigest(text) : null;
-  if (digest === null) throw new ManifestError(`${what} has no sha256 or sha512 digest but ${JSON.stringify(text) ?? 'none'}`);
+  if (digest === null) throw new ManifestError(`${what} has no sha256 or sha512 digest but ${String(text)}`);
   if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) throw new ManifestError(`${what} has no size in bytes`);
   if (mediaType !== undefined && typeof mediaType !== 'string') throw new ManifestError(`the mediaType of ${what} is not a string`);
   return {
@@ -116,7 +116,7 @@ function descriptorOf(value: unknown, what: string): Descriptor {
 }
 
 function isPlatform(value: unknown): value is Platform {
-  return isObject(value) && typeof value['os'] === 'string' && typeof value['architecture'] === 'string';
+  return isObject(value) && typeof value.os === 'string' && typeof value.architecture === 'string';
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -97,8 +97,7 @@ export function encodeTag(record: TagRecord, manifests: readonly Uint8Array[]): 
 
 /** What a tag object's metadata says: the record itself, or how many bytes at the head of the body hold it. */
 export type TagIndex =
-  | { readonly kind: 'record'; readonly record: TagRecord; readonly bodyOffset: 0 }
-  | { readonly kind: 'in-body'; readonly length: number };
+  { readonly kind: 'record'; readonly record: TagRecord; readonly bodyOffset: 0 } | { readonly kind: 'in-body'; readonly length: number };
 
 /** Reads a tag object's metadata. Throws {@link CorruptRecordError}. */
 export function decodeTagMetadata(metadata: Readonly<Record<string, string>>): TagIndex {
@@ -174,7 +173,8 @@ function toMissing(row: unknown): MissingForm {
 }
 
 function formOfCode(code: unknown): Form {
-  if (typeof code !== 'string' || !Object.hasOwn(FORM_CODES, code)) throw new CorruptRecordError(`the tag index names an unknown form ${JSON.stringify(code)}`);
+  if (typeof code !== 'string' || !Object.hasOwn(FORM_CODES, code))
+    throw new CorruptRecordError(`the tag index names an unknown form ${JSON.stringify(code)}`);
   return FORM_CODES[code as keyof typeof FORM_CODES];
 }
 

@@ -5,7 +5,9 @@ import { parseTag, type Tag } from './name.ts';
 export type Reference = { readonly kind: 'tag'; readonly tag: Tag } | { readonly kind: 'digest'; readonly digest: Digest };
 
 /** A reference that could not be read: a digest with a bad form or an algorithm that is not served, or a tag outside the grammar. */
-export type BadReference = { readonly kind: 'bad-digest' | 'bad-tag' };
+export interface BadReference {
+  readonly kind: 'bad-digest' | 'bad-tag';
+}
 
 /** Reads the reference of a manifest URL. A colon cannot stand in a tag, so anything with one is meant as a digest. */
 export function parseReference(text: string): Reference | BadReference {

@@ -72,7 +72,14 @@ export function encodeSortedList<T>(entries: readonly ListEntry<T>[]): { body: U
     const leaves = groups.map((group, index) => [group[0]?.name, ...(nameSpans[index] ?? []), ...(detailSpans[index] ?? [])]);
     const header = encoder.encode(`${JSON.stringify({ version: VERSION, count: sorted.length, leaves }).slice(0, -1)},\n`);
     if (header.length > FIRST_READ && size < sorted.length) continue;
-    const parts: Uint8Array[] = [header, encoder.encode(namesHead), ...join(names), encoder.encode(detailsHead), ...join(details), encoder.encode(']}\n')];
+    const parts: Uint8Array[] = [
+      header,
+      encoder.encode(namesHead),
+      ...join(names),
+      encoder.encode(detailsHead),
+      ...join(details),
+      encoder.encode(']}\n'),
+    ];
     const body = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
     let at = 0;
     for (const part of parts) {
