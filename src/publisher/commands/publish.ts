@@ -121,7 +121,7 @@ async function run(sourceText: string, imageText: string, options: Options, open
           const trouble = await purgeEdge(edge, [{ name, tag }], signal);
           if (trouble !== undefined) display.onEvent({ event: 'warning', message: trouble });
         }
-        process.stdout.write(json ? `${JSON.stringify({ event: 'published', ...result })}\n` : `${publishLines(result, target.title).join('\n')}\n`);
+        process.stdout.write(json ? `${JSON.stringify({ event: 'result', ...result })}\n` : `${publishLines(result, target.title).join('\n')}\n`);
       } finally {
         display.clear();
       }
