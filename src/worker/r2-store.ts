@@ -66,9 +66,10 @@ function infoOf(object: R2Object): ObjectInfo {
 
 function rangeOf({ size, range }: R2Object): { offset: number; length: number } {
   if (range === undefined) return { offset: 0, length: size };
-  if ('suffix' in range) return { offset: Math.max(0, size - range.suffix), length: Math.min(size, range.suffix) };
-  const offset = range.offset ?? 0;
-  return { offset, length: Math.min(size - offset, range.length ?? size) };
+  // The runtime names all three, whichever are set.
+  const { offset = 0, length, suffix } = range as { offset?: number; length?: number; suffix?: number };
+  if (suffix !== undefined) return { offset: Math.max(0, size - suffix), length: Math.min(size, suffix) };
+  return { offset, length: Math.min(size - offset, length ?? size) };
 }
 
 function emptyBody(): ReadableStream<Uint8Array> {
