@@ -22,7 +22,12 @@ export function openBucketTag(
   { record, manifests }: Extract<TagReading, { kind: 'read' }>,
   roots: readonly TagForm[] = publishedRoots(record, manifests),
 ): SourceImage {
-  const inTag = new Map(record.forms.map(({ digest, mediaType }, index): [Digest, SourceManifest] => [digest, { digest, mediaType, bytes: manifests[index] ?? new Uint8Array() }]));
+  const inTag = new Map(
+    record.forms.map(({ digest, mediaType }, index): [Digest, SourceManifest] => [
+      digest,
+      { digest, mediaType, bytes: manifests[index] ?? new Uint8Array() },
+    ]),
+  );
   return {
     roots: roots.flatMap(({ digest }) => inTag.get(digest) ?? []),
     manifest: async (digest) => {

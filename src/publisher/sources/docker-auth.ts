@@ -73,7 +73,10 @@ async function readAuthFile(path: string, required: boolean): Promise<AuthFile |
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     if (!required && (code === 'ENOENT' || code === 'ENOTDIR')) return null;
-    throw new CommandError(`${path} cannot be read`, { hint: required ? 'It is named by REGISTRY_AUTH_FILE.' : 'Logins are looked for there.', cause });
+    throw new CommandError(`${path} cannot be read`, {
+      hint: required ? 'It is named by REGISTRY_AUTH_FILE.' : 'Logins are looked for there.',
+      cause,
+    });
   }
   if (text.trim() === '') return {};
   try {
@@ -147,7 +150,10 @@ async function askHelper(helper: string, server: string, path: string, env: Read
   } catch {
     // Not passed on: the output may hold the secret.
   }
-  const { Username: username, Secret: secret } = (typeof value === 'object' && value !== null ? value : {}) as { Username?: unknown; Secret?: unknown };
+  const { Username: username, Secret: secret } = (typeof value === 'object' && value !== null ? value : {}) as {
+    Username?: unknown;
+    Secret?: unknown;
+  };
   if (typeof username !== 'string' || typeof secret !== 'string') {
     throw new CommandError(`${program} did not print a login`, { hint: `It is named in ${path}. Try: echo ${server} | ${program} get` });
   }
@@ -172,7 +178,10 @@ async function runHelper(
     const [code] = (await once(child, 'close')) as [number | null];
     return { code, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() };
   } catch (cause) {
-    throw new CommandError(`the credential helper ${program} cannot be run`, { hint: `It is named in ${path}; install it, or log in without it.`, cause });
+    throw new CommandError(`the credential helper ${program} cannot be run`, {
+      hint: `It is named in ${path}; install it, or log in without it.`,
+      cause,
+    });
   }
 }
 

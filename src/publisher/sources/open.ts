@@ -14,6 +14,8 @@ export interface SourceOptions {
   /** Only these platforms of a list are wanted: a source need not fetch others. Empty means all. */
   readonly platforms?: readonly Platform[];
   readonly signal?: AbortSignal;
+  /** Takes what a person should know meanwhile: that an archive is copied to disk first. */
+  readonly tell?: (message: string) => void;
 }
 
 /** Opens what stands behind `transport:`. Throws {@link CommandError} where that cannot be done. */
@@ -29,6 +31,22 @@ interface Transport {
 /** Transport → how it is written and read. Names and syntax are skopeo's, but for `pulp2`. */
 export const SOURCES: Readonly<Record<string, Transport>> = {
   dir: { syntax: 'dir:FOLDER', title: 'what `skopeo copy … dir:FOLDER` wrote', load: async () => (await import('./dir.ts')).openDir },
+  docker: { syntax: 'docker://[HOST/]NAME[:TAG]', title: 'another registry', load: async () => (await import('./registry.ts')).openRegistryImage },
+  'docker-archive': {
+    syntax: 'docker-archive:FILE[:NAME:TAG]',
+    title: 'what `docker save` wrote; FILE is - for standard input',
+    load: async () => (await import('./docker-archive.ts')).openDockerArchive,
+  },
+  'oci-archive': {
+    syntax: 'oci-archive:FILE[:REF]',
+    title: 'an OCI image layout in a tar file; FILE is - for standard input',
+    load: async () => (await import('./oci-archive.ts')).openOciArchive,
+  },
+  pulp2: {
+    syntax: 'pulp2:FOLDER[:TAG]',
+    title: 'a repository published by Pulp 2: its folder below v2/web, or its app file',
+    load: async () => (await import('./pulp2.ts')).openPulpTag,
+  },
   oci: { syntax: 'oci:FOLDER[:REF]', title: 'an OCI image layout', load: async () => (await import('./oci-layout.ts')).openOciLayout },
 };
 

@@ -1,0 +1,205 @@
+/**
+ * `docker-archive:FILE[:NAME:TAG]`, what `docker save` wrote (also `podman save`, `skopeo copy … docker-archive:`). All of them have a `manifest.json` that names a
+ * config and layers by their paths, but no registry manifest: one of schema 2 is made, with the layers as they are. Docker 25 and newer put an OCI layout beside it,
+ * with manifests: then those are taken.
+ */
+import { createHash } from 'node:crypto';
+import { type Digest, hexOf, parseDigest } from '../../registry/digest.ts';
+import { MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../../registry/media-type.ts';
+import { CommandError } from '../errors.ts';
+import { readLinks } from '../gc/links.ts';
+import { packingOf } from '../packing.ts';
+import { type Archive, openArchive, splitArchiveRef } from './archive.ts';
+import { layoutIn } from './oci-archive.ts';
+import { openLayout } from './oci-layout.ts';
+import type { SourceOptions } from './open.ts';
+import { parseRemoteImage } from './registry-name.ts';
+import type { SourceImage } from './source.ts';
+
+/** containerd's name of an image, in an `index.json`. */
+const IMAGE_NAME = 'io.containerd.image.name';
+
+/** One image of a `manifest.json` (docker/docker, image/tarexport). */
+interface SavedImage {
+  readonly config: string;
+  readonly names: readonly string[];
+  readonly layers: readonly string[];
+}
+
+/** Opens an archive; without a name it must hold one image. `@N` names the N-th, from 0. Throws {@link CommandError}. */
+export async function openDockerArchive(where: string, options: Pick<SourceOptions, 'signal' | 'tell'>): Promise<SourceImage> {
+  const [path, ref] = await splitArchiveRef(where);
+  const archive = await openArchive(path, options);
+  try {
+    const saved = choose(archive, await readSaved(archive), ref);
+    const root = await findInLayout(archive, saved);
+    return root === null ? await makeImage(archive, saved) : await openLayout(layoutIn(archive), root);
+  } catch (error) {
+    await archive.close();
+    throw error;
+  }
+}
+
+async function readSaved(archive: Archive): Promise<readonly SavedImage[]> {
+  const bytes = await archive.read('manifest.json');
+  if (bytes === null) {
+    if (archive.has('repositories')) {
+      throw new CommandError(`${archive.title} was written by a Docker from before 1.10: it has no manifest.json`, {
+        hint: 'Load it into a newer Docker and save it again.',
+      });
+    }
+    const hint = archive.has('index.json')
+      ? 'It is an OCI layout: write oci-archive: instead.'
+      : 'Check that it was written by docker save, and whole.';
+    throw new CommandError(`${archive.title} has no manifest.json`, { hint });
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder().decode(bytes));
+  } catch (cause) {
+    throw new CommandError(`${archive.title}: manifest.json is not JSON`, { hint: 'Save the image again.', cause });
+  }
+  if (!Array.isArray(value)) throw new CommandError(`${archive.title}: manifest.json is no list of images`, { hint: 'Save the image again.' });
+  return value.map((item: unknown): SavedImage => {
+    const { Config: config, RepoTags: names, Layers: layers } = (typeof item === 'object' && item !== null ? item : {}) as Record<string, unknown>;
+    if (typeof config !== 'string' || !isTexts(layers)) {
+      throw new CommandError(`${archive.title}: manifest.json names an image without config or layers`, { hint: 'Save the image again.' });
+    }
+    return { config, layers, names: isTexts(names) ? names : [] };
+  });
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string');
+}
+
+function choose({ title }: Archive, images: readonly SavedImage[], ref: string | undefined): SavedImage {
+  const names = images
+    .map((image, index) => image.names[0] ?? `@${String(index)}`)
+    .slice(0, 10)
+    .join(', ');
+  const [only] = images;
+  if (only === undefined) throw new CommandError(`${title} holds no image`);
+  if (ref === undefined) {
+    if (images.length === 1) return only;
+    throw new CommandError(`${title} holds ${String(images.length)} images`, { hint: `Choose one: ${names}.` });
+  }
+  const position = /^@(\d+)$/.exec(ref)?.[1];
+  const wanted = fullName(ref);
+  const found =
+    position === undefined ? images.find((image) => image.names.some((name) => name === ref || fullName(name) === wanted)) : images[Number(position)];
+  if (found === undefined) throw new CommandError(`${title} has no image "${ref}"`, { hint: `It has: ${names}.` });
+  return found;
+}
+
+/** A name with everything that Docker leaves out; what is none stands for itself. */
+function fullName(name: string): string {
+  try {
+    const { host, name: repository, reference } = parseRemoteImage(name);
+    return `${host}/${repository}:${reference.kind === 'tag' ? reference.tag : reference.digest}`;
+  } catch (error) {
+    if (error instanceof CommandError) return name;
+    throw error;
+  }
+}
+
+/** The digest of the image's manifest or index in the layout beside `manifest.json`; null where there is none. */
+async function findInLayout(archive: Archive, saved: SavedImage): Promise<Digest | null> {
+  const bytes = await archive.read('index.json');
+  const index = bytes === null ? null : readLinks(bytes);
+  const names = new Set(saved.names.map(fullName));
+  for (const { digest, annotations } of index?.children ?? []) {
+    const name = annotations?.[IMAGE_NAME];
+    if (name !== undefined && names.has(fullName(name))) return digest;
+    const manifest = await archive.read(`blobs/sha256/${hexOf(digest)}`);
+    const config = manifest === null ? undefined : readLinks(manifest)?.config;
+    if (config !== undefined && saved.config === `blobs/sha256/${hexOf(config.digest)}`) return digest;
+  }
+  return null;
+}
+
+async function makeImage(archive: Archive, saved: SavedImage): Promise<SourceImage> {
+  const { title } = archive;
+  const config = await archive.read(saved.config);
+  if (config === null)
+    throw new CommandError(`${title} lacks the config ${saved.config}`, { hint: 'The archive is not complete: save the image again.' });
+  const configDigest = sha256(config);
+  const named = /([0-9a-f]{64})(?:\.json)?$/.exec(saved.config)?.[1];
+  if (named !== undefined && named !== hexOf(configDigest)) {
+    throw new CommandError(`${title}: the config ${saved.config} is damaged: its content has the digest ${configDigest}`, {
+      hint: 'Save the image again.',
+    });
+  }
+  const diffIds = diffIdsOf(config, title);
+  if (diffIds.length !== saved.layers.length) {
+    throw new CommandError(`${title}: manifest.json names ${String(saved.layers.length)} layers, the config ${String(diffIds.length)}`, {
+      hint: 'The archive is damaged: save the image again.',
+    });
+  }
+  const paths = new Map<Digest, string>();
+  const layers: { mediaType: string; size: number; digest: Digest }[] = [];
+  for (const [index, path] of saved.layers.entries()) {
+    const size = archive.sizeOf(path);
+    const diffId = diffIds[index];
+    if (size === undefined || diffId === undefined) {
+      throw new CommandError(`${title} lacks the layer ${path}`, { hint: 'The archive is not complete: save the image again.' });
+    }
+    const packing = packingOf(await archive.head(path, 6));
+    if (packing === null)
+      throw new CommandError(`${title}: the layer ${path} is packed with bzip2 or xz`, { hint: 'Save the image again with a newer Docker.' });
+    // Docker saves layers unpacked: then the diff ID is their digest, and is checked when they are sent.
+    const digest = packing === 'none' ? diffId : await digestOf(archive, path);
+    paths.set(digest, path);
+    layers.push({ mediaType: LAYER_TYPE[packing], size, digest });
+  }
+  const manifest = {
+    schemaVersion: 2,
+    mediaType: MEDIA_TYPE_OF_FORM['docker-schema2'],
+    config: { mediaType: MEDIA_TYPES.dockerConfig, size: config.length, digest: configDigest },
+    layers,
+  };
+  return {
+    roots: [{ bytes: new TextEncoder().encode(JSON.stringify(manifest, null, 3)), mediaType: MEDIA_TYPE_OF_FORM['docker-schema2'] }],
+    manifest: () => Promise.resolve(null),
+    blob: (digest, { signal } = {}) => {
+      const path = digest === configDigest ? saved.config : paths.get(digest);
+      return Promise.resolve(path === undefined ? null : archive.open(path, signal));
+    },
+    referrers: () => Promise.resolve([]),
+    close: () => archive.close(),
+  };
+}
+
+const LAYER_TYPE = { none: MEDIA_TYPES.dockerLayerTar, gzip: MEDIA_TYPES.dockerLayerGzip, zstd: MEDIA_TYPES.dockerLayerZstd } as const;
+
+function diffIdsOf(config: Uint8Array, title: string): readonly Digest[] {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder().decode(config));
+  } catch (cause) {
+    throw new CommandError(`${title}: the image's config is not JSON`, { hint: 'Save the image again.', cause });
+  }
+  const { rootfs } = (typeof value === 'object' && value !== null ? value : {}) as { rootfs?: { diff_ids?: unknown } };
+  const ids = rootfs?.diff_ids;
+  return (isTexts(ids) ? ids : []).map((text) => {
+    const digest = parseDigest(text);
+    if (digest === null) throw new CommandError(`${title}: the image's config names a layer by ${JSON.stringify(text)}, which is no digest`);
+    return digest;
+  });
+}
+
+async function digestOf(archive: Archive, path: string): Promise<Digest> {
+  const hash = createHash('sha256');
+  for await (const chunk of archive.open(path)?.chunks ?? []) hash.update(chunk);
+  return asDigest(hash.digest('hex'));
+}
+
+function sha256(bytes: Uint8Array): Digest {
+  return asDigest(createHash('sha256').update(bytes).digest('hex'));
+}
+
+function asDigest(hex: string): Digest {
+  const digest = parseDigest(`sha256:${hex}`);
+  if (digest === null) throw new TypeError(`${hex} is no sha256`);
+  return digest;
+}

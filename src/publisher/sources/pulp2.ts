@@ -1,0 +1,211 @@
+/**
+ * `pulp2:FOLDER[:TAG]`, a repository published by Pulp 2 (pulp_docker's web distributor):
+ *
+ * ```
+ * <root>/v2/app/<repo_id>.json                the app file: what crane knows of the repository
+ * <root>/v2/web/<repo_id>/tags/list           → v2/master/<repo_id>/<timestamp>/, replaced as a whole by the next publish
+ *                         manifests/{1,2,list}/<digest or tag>    (manifests/<digest or tag> before app file version 3)
+ *                         blobs/<digest>
+ * ```
+ * FOLDER is the repository's folder, or its app file. One tag may be published as schema 1, schema 2 and list at once: all are taken.
+ */
+import { readdir, realpath, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { ManifestError, readManifest } from '../../manifest/read.ts';
+import type { Digest } from '../../registry/digest.ts';
+import { parseRepositoryName, parseTag, type RepositoryName, type Tag } from '../../registry/name.ts';
+import { CommandError } from '../errors.ts';
+import { openFileBlob, readSmallFile } from './files.ts';
+import type { SourceOptions } from './open.ts';
+import type { SourceImage, SourceManifest, SourceRepository } from './source.ts';
+
+/** A repository, with what its app file says. */
+export interface PulpRepository extends SourceRepository {
+  readonly protected: boolean;
+}
+
+/** Folders of manifests, the form that is preferred first. */
+const FORM_FOLDERS = ['list', '2', '1'] as const;
+
+/** Opens one tag; it may be left out where there is only one. Throws {@link CommandError}. */
+export async function openPulpTag(where: string, options: Pick<SourceOptions, 'signal'>): Promise<SourceImage> {
+  const colon = where.lastIndexOf(':');
+  const isWhole = colon < 0 || (await kindOf(where)) !== 'absent';
+  const path = isWhole ? where : where.slice(0, colon);
+  const repository = await openPulpRepository(path, options.signal);
+  const tags = (await repository.tags()) ?? [];
+  const shown = `${tags.slice(0, 10).join(', ')}${tags.length > 10 ? ' …' : ''}`;
+  const [only] = tags;
+  const text = isWhole ? only : where.slice(colon + 1);
+  if (text === undefined || (isWhole && tags.length > 1)) {
+    throw new CommandError(`${repository.title} has ${String(tags.length)} tags`, {
+      hint: tags.length === 0 ? 'Publish it in Pulp first.' : `Name one: pulp2:${path}:TAG; it has ${shown}. \`gantry sync\` takes them all.`,
+    });
+  }
+  const tag = parseTag(text);
+  const image = tag === null ? null : await repository.open(tag, { schema1: true });
+  if (image === null)
+    throw new CommandError(`${repository.title} has no tag "${text}"`, { hint: tags.length === 0 ? 'It has none.' : `It has: ${shown}.` });
+  return image;
+}
+
+/** The app files of a whole tree: `<root>` or `<root>/v2`, sorted. Throws {@link CommandError} if it is none. */
+export async function listPulpTree(root: string): Promise<readonly string[]> {
+  for (const folder of [join(root, 'v2', 'app'), join(root, 'app')]) {
+    if ((await kindOf(folder)) !== 'folder') continue;
+    const names = (await readdir(folder)).filter((name) => name.endsWith('.json')).sort();
+    return names.map((name) => join(folder, name));
+  }
+  throw new CommandError(`${root} is no tree published by Pulp 2: it has no v2/app`, {
+    hint: 'It is /var/lib/pulp/published/docker on a Pulp server.',
+  });
+}
+
+/** Whether a path names a whole tree rather than one repository. */
+export async function isPulpTree(path: string): Promise<boolean> {
+  return (await kindOf(join(path, 'v2', 'app'))) === 'folder' || (await kindOf(join(path, 'app'))) === 'folder';
+}
+
+/** Opens a repository by its folder or its app file. Throws {@link CommandError}. */
+export async function openPulpRepository(path: string, signal?: AbortSignal): Promise<PulpRepository> {
+  const { app, appFile, folder } = await findRepository(path);
+  const title = `the Pulp repository ${app.name}`;
+
+  async function manifestsAt(reference: string): Promise<readonly SourceManifest[]> {
+    // Before version 3 there was one folder, and schema 1 alone.
+    const paths = app.version < 3 ? [reference] : FORM_FOLDERS.map((form) => join(form, reference));
+    const found = await Promise.all(paths.map((one) => readSmallFile(join(folder, 'manifests', one))));
+    return found.flatMap((bytes) => (bytes === null ? [] : [{ bytes }]));
+  }
+
+  return {
+    title,
+    name: app.name,
+    protected: app.protected,
+    tags: async () => {
+      const bytes = await readSmallFile(join(folder, 'tags', 'list'));
+      if (bytes === null)
+        throw new CommandError(`${folder} has no tags/list`, { hint: `${appFile} belongs to it: publish the repository in Pulp again.` });
+      return readTags(bytes, join(folder, 'tags', 'list'));
+    },
+    digests: async (tag) => {
+      const manifests = await manifestsAt(tag);
+      return manifests.length === 0 ? null : manifests.map(({ bytes }) => digestOf(bytes, `${title}: ${tag}`));
+    },
+    open: async (tag) => {
+      const roots = await manifestsAt(tag);
+      if (roots.length === 0) return null;
+      return {
+        roots,
+        protected: app.protected,
+        manifest: async (digest) => (await manifestsAt(digest))[0] ?? null,
+        blob: (digest, { signal: own = signal } = {}) => openFileBlob(join(folder, 'blobs', digest), own),
+        referrers: () => Promise.resolve([]),
+        close: () => Promise.resolve(),
+      };
+    },
+    close: () => Promise.resolve(),
+  };
+}
+
+function digestOf(bytes: Uint8Array, what: string): Digest {
+  try {
+    return readManifest(bytes).digest;
+  } catch (cause) {
+    if (!(cause instanceof ManifestError)) throw cause;
+    throw new CommandError(`${what} is no manifest: ${cause.message}`, { hint: 'Publish the repository in Pulp again.', cause });
+  }
+}
+
+/** What is taken from an app file. */
+interface AppFile {
+  readonly version: number;
+  readonly name: RepositoryName;
+  readonly protected: boolean;
+}
+
+async function findRepository(path: string): Promise<{ readonly app: AppFile; readonly appFile: string; readonly folder: string }> {
+  const kind = await kindOf(path);
+  if (kind === 'absent') throw new CommandError(`there is no ${path}`, { hint: 'Check the path behind pulp2:.' });
+  // Resolved once: the next publish puts another folder in its place while this one is being read.
+  const folder = kind === 'folder' ? await realpath(path) : await folderOf(path);
+  const appFile = kind === 'file' ? path : await appFileOf(path, folder);
+  return { app: await readAppFile(appFile), appFile, folder };
+}
+
+async function folderOf(appFile: string): Promise<string> {
+  const id = basename(appFile, '.json');
+  for (const folder of [join(dirname(appFile), '..', 'web', id), dirname(await realpath(appFile))]) {
+    if ((await kindOf(join(folder, 'tags'))) === 'folder') return realpath(folder);
+  }
+  // An app file of version 1 has another kind of folder: that is the better thing to say.
+  await readAppFile(appFile);
+  throw new CommandError(`${appFile} has no repository beside it`, {
+    hint: `It is looked for in ${resolve(dirname(appFile), '..', 'web', id)}, and beside the file.`,
+  });
+}
+
+async function appFileOf(path: string, folder: string): Promise<string> {
+  const id = basename(resolve(path));
+  const beside = (await readdir(folder)).filter((name) => name.endsWith('.json')).map((name) => join(folder, name));
+  for (const file of [...beside, join(path, '..', '..', 'app', `${id}.json`)]) if ((await kindOf(file)) === 'file') return file;
+  if (await isPulpTree(path)) {
+    throw new CommandError(`${path} is a whole tree of Pulp 2`, {
+      hint: `Name one repository: ${(await listPulpTree(path)).slice(0, 5).join(', ')} … \`gantry sync\` takes them all.`,
+    });
+  }
+  throw new CommandError(`${path} has no app file, so nobody knows its name and who may read it`, {
+    hint: 'Name the app file itself (v2/app/REPO_ID.json), or copy it into the folder.',
+  });
+}
+
+async function readAppFile(path: string): Promise<AppFile> {
+  const bytes = await readSmallFile(path);
+  const value = bytes === null ? null : parseObject(bytes);
+  if (value === null)
+    throw new CommandError(`${path} is no app file of Pulp: it is not a JSON object`, { hint: 'Publish the repository in Pulp again.' });
+  const { version, type } = value;
+  if (type !== undefined && type !== 'pulp-docker-redirect')
+    throw new CommandError(`${path} is no app file of pulp_docker: its type is ${JSON.stringify(type)}`);
+  if (version === 1) {
+    throw new CommandError(`${path} describes a repository of the Docker v1 API, which has no manifests`, {
+      hint: 'Nothing can pull it any more: sync the images into a v2 repository in Pulp (2.8 or newer), or push them anew.',
+    });
+  }
+  if (version !== 2 && version !== 3 && version !== 4) {
+    throw new CommandError(`${path} has version ${JSON.stringify(version)}; versions 2, 3 and 4 are read`, {
+      hint: 'Is it an app file of pulp_docker?',
+    });
+  }
+  const told = value['repo-registry-id'] ?? value.repository;
+  const name = typeof told === 'string' ? parseRepositoryName(told) : null;
+  if (name === null)
+    throw new CommandError(`${path}: "repo-registry-id" ${JSON.stringify(told)} is no repository name`, {
+      hint: 'Set it in Pulp and publish again.',
+    });
+  const { protected: isProtected } = value;
+  // What does not say who may read it is not given to everybody.
+  return { version, name, protected: isProtected !== false };
+}
+
+function readTags(bytes: Uint8Array, path: string): readonly Tag[] {
+  const tags = parseObject(bytes)?.tags;
+  if (!Array.isArray(tags)) throw new CommandError(`${path} is no list of tags`, { hint: 'Publish the repository in Pulp again.' });
+  return [...new Set(tags.flatMap((tag: unknown) => (typeof tag === 'string' ? (parseTag(tag) ?? []) : [])))];
+}
+
+function parseObject(bytes: Uint8Array): Readonly<Record<string, unknown>> | null {
+  try {
+    const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : null;
+  } catch {
+    return null;
+  }
+}
+
+async function kindOf(path: string): Promise<'file' | 'folder' | 'absent'> {
+  return stat(path).then(
+    (facts) => (facts.isDirectory() ? 'folder' : 'file'),
+    () => 'absent',
+  );
+}

@@ -1,0 +1,130 @@
+/** Ways to other registries: which scheme, which certificates, which proxy, which login. */
+import { Agent, EnvHttpProxyAgent, fetch as undiciFetch, type RequestInit } from 'undici';
+import type { Credentials } from '../../origin/auth.ts';
+import { createRegistryClient, type RegistryClient } from '../../origin/client.ts';
+import { OriginError } from '../../origin/errors.ts';
+import type { OriginPolicy, OriginTimeouts } from '../../origin/policy.ts';
+import { type Fetch, unreachable } from '../../origin/transport.ts';
+import { findLogin, parseCreds } from './docker-auth.ts';
+import { type Asking, originFailure } from './origin-failure.ts';
+import type { SourceOptions } from './open.ts';
+import { isLoopback, registryUrl, type RemoteRepository } from './registry-name.ts';
+
+const USER_AGENT = 'gantry';
+
+/** A registry that answers neither in that time is not there, in milliseconds. */
+const PROBE_MS = 10_000;
+
+/** A repository of another registry that can be asked. */
+export interface RemoteAccess extends Asking {
+  readonly client: RegistryClient;
+}
+
+/** Makes ways to registries; connections are shared. */
+export interface RegistryAccess {
+  /** Throws {@link import('../errors.ts').CommandError} where nobody answers. */
+  to(remote: RemoteRepository): Promise<RemoteAccess>;
+  close(): Promise<void>;
+}
+
+/** How to go. */
+export type AccessOptions = Pick<SourceOptions, 'env' | 'creds' | 'tlsVerify' | 'signal'> & {
+  readonly policy?: Partial<OriginPolicy>;
+  readonly timeouts?: Partial<OriginTimeouts>;
+};
+
+/** Opens the ways of one run. */
+export function openRegistryAccess(options: AccessOptions): RegistryAccess {
+  const { env, tlsVerify, policy, timeouts } = options;
+  const own = options.creds === undefined ? undefined : parseCreds(options.creds);
+  const verifying = dispatcherOf(env, true);
+  const trusting = dispatcherOf(env, false);
+  const bases = new Map<string, Promise<URL>>();
+
+  const baseOf = (host: string): Promise<URL> => {
+    let base = bases.get(host);
+    if (base === undefined) {
+      const careless = tlsVerify === false || (tlsVerify === undefined && isLoopback(host));
+      base = careless ? findScheme(host, fetchThrough(trusting), options.signal) : Promise.resolve(registryUrl(host, 'https'));
+      bases.set(host, base);
+      // Who asks next may have more luck.
+      base.catch(() => bases.delete(host));
+    }
+    return base;
+  };
+
+  return {
+    async to({ host, name }) {
+      let login: Credentials | null = null;
+      const credentials = async (): Promise<Credentials | null> => {
+        login = own ?? (await findLogin({ host, repository: name }, env));
+        return login;
+      };
+      const hasLogin = (): boolean => login !== null;
+      try {
+        const careless = tlsVerify === false || (tlsVerify === undefined && isLoopback(host));
+        const client = createRegistryClient({
+          baseUrl: await baseOf(host),
+          userAgent: USER_AGENT,
+          credentials,
+          fetch: fetchThrough(careless ? trusting : verifying),
+          ...(policy === undefined ? {} : { policy }),
+          ...(timeouts === undefined ? {} : { timeouts }),
+        });
+        return { host, client, hasLogin };
+      } catch (error) {
+        throw originFailure(error, { host, hasLogin });
+      }
+    },
+    async close() {
+      // What is still being read is of no use to anybody any more.
+      await Promise.all([verifying.destroy(), trusting.destroy()]);
+    },
+  };
+}
+
+function dispatcherOf(env: Readonly<NodeJS.ProcessEnv>, rejectUnauthorized: boolean): Agent | EnvHttpProxyAgent {
+  const connect = { rejectUnauthorized, timeout: PROBE_MS };
+  const httpProxy = env.http_proxy ?? env.HTTP_PROXY ?? '';
+  const httpsProxy = env.https_proxy ?? env.HTTPS_PROXY ?? '';
+  if (httpProxy === '' && httpsProxy === '') return new Agent({ connect });
+  const noProxy = env.no_proxy ?? env.NO_PROXY ?? '';
+  return new EnvHttpProxyAgent({ connect, requestTls: { rejectUnauthorized }, httpProxy, httpsProxy, noProxy });
+}
+
+function fetchThrough(dispatcher: Agent | EnvHttpProxyAgent): Fetch {
+  return async (url, init) => {
+    const request: RequestInit = { ...init, dispatcher };
+    // The package's Response is that of Node's own fetch, declared a second time.
+    return undiciFetch(url, request);
+  };
+}
+
+/**
+ * Which scheme a registry speaks that need not prove who it is. On this machine plain http is tried first: what does not speak TLS may hang on its greeting. Elsewhere
+ * https comes first, so that no password goes in the clear where it need not.
+ */
+async function findScheme(host: string, fetch: Fetch, signal: AbortSignal | undefined): Promise<URL> {
+  let failure: unknown;
+  for (const scheme of isLoopback(host) ? (['http', 'https'] as const) : (['https', 'http'] as const)) {
+    const base = registryUrl(host, scheme);
+    const limit = AbortSignal.timeout(PROBE_MS);
+    try {
+      const answer = await fetch(new URL('/v2/', base).href, {
+        method: 'GET',
+        headers: { 'user-agent': USER_AGENT },
+        redirect: 'manual',
+        signal: signal === undefined ? limit : AbortSignal.any([signal, limit]),
+      });
+      await answer.body?.cancel();
+      const { status } = answer;
+      // 400 is what TLS servers say to plain http; a redirect leads to the other scheme.
+      if (status !== 400 && !(status >= 300 && status < 400)) return base;
+      failure ??= new OriginError('ORIGIN_PROTOCOL', `${base.origin} answered ${String(status)}`);
+    } catch (error) {
+      signal?.throwIfAborted();
+      failure ??= limit.aborted ? new OriginError('ORIGIN_UNAVAILABLE', `${base.origin} did not answer`) : unreachable(base, error);
+    }
+  }
+  throw failure;
+}

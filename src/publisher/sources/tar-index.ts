@@ -1,0 +1,125 @@
+/**
+ * Where the members of a tar archive lie (POSIX pax and ustar, GNU long names): headers are read, contents are passed over, so that an archive of any size is indexed in
+ * a moment. `tar-stream` reads everything in order; what is in an image archive is named at its end.
+ */
+import { posix } from 'node:path';
+import { CommandError } from '../errors.ts';
+
+/** Reads bytes of the archive; fewer than asked for only at its end. */
+export type ReadAt = (offset: number, length: number) => Promise<Uint8Array>;
+
+/** A file of an archive: where its content lies, in bytes. */
+export interface TarFile {
+  readonly offset: number;
+  readonly size: number;
+}
+
+const BLOCK = 512;
+
+/** Most members, and most bytes of a long name: beyond that something is made to hurt. */
+const LIMITS = { members: 1_000_000, extension: 1024 * 1024 } as const;
+
+type Member = TarFile | { readonly link: string };
+
+/** Indexes an archive of `length` bytes: path (as written, without `./`) → file, links followed. `title` is for messages. Throws {@link CommandError}. */
+export async function indexTar(readAt: ReadAt, length: number, title: string): Promise<ReadonlyMap<string, TarFile>> {
+  const members = new Map<string, Member>();
+  let extended: ReadonlyMap<string, string> = new Map();
+  for (let at = 0; at < length;) {
+    const header = await readAt(at, BLOCK);
+    if (header.length < BLOCK) throw truncated(title);
+    if (header.every((byte) => byte === 0)) break;
+    if (!hasChecksum(header)) {
+      throw at === 0
+        ? new CommandError(`${title} is no tar archive`, {
+            hint: 'It may be compressed in a way that is not read (gzip and zstd are), or be something else.',
+          })
+        : new CommandError(`${title} is damaged at byte ${String(at)}`, { hint: 'Make the archive again.' });
+    }
+    const type = String.fromCharCode(header[156] ?? 0);
+    const size = sizeOf(extended.get('size'), header);
+    const content = at + BLOCK;
+    if (content + size > length) throw truncated(title);
+    at = content + Math.ceil(size / BLOCK) * BLOCK;
+    if (type === 'x' || type === 'L' || type === 'K') {
+      if (size > LIMITS.extension) throw new CommandError(`${title} has a name of ${String(size)} bytes`);
+      const bytes = await readAt(content, size);
+      extended = new Map([...extended, ...(type === 'x' ? paxRecords(bytes) : [[type === 'L' ? 'path' : 'linkpath', textOf(bytes)] as const])]);
+      continue;
+    }
+    // Global records (git archives have them) say nothing of single files.
+    if (type === 'g') continue;
+    const path = normal(extended.get('path') ?? nameOf(header));
+    const link = extended.get('linkpath') ?? textOf(header.subarray(157, 257));
+    extended = new Map();
+    if (type === '0' || type === '\0' || type === '7') members.set(path, { offset: content, size });
+    else if (type === '1') members.set(path, { link: normal(link) });
+    else if (type === '2') members.set(path, { link: normal(posix.join(posix.dirname(path), link)) });
+    if (members.size > LIMITS.members) throw new CommandError(`${title} has more than ${String(LIMITS.members)} members`);
+  }
+  return new Map(
+    [...members.keys()].flatMap((path) => {
+      const file = follow(members, path);
+      return file === null ? [] : [[path, file]];
+    }),
+  );
+}
+
+function follow(members: ReadonlyMap<string, Member>, path: string): TarFile | null {
+  let member = members.get(path);
+  for (let hops = 0; member !== undefined && 'link' in member && hops < 8; hops += 1) member = members.get(member.link);
+  return member === undefined || 'link' in member ? null : member;
+}
+
+function hasChecksum(header: Uint8Array): boolean {
+  const told = parseInt(textOf(header.subarray(148, 156)).trim(), 8);
+  let sum = 0;
+  for (let index = 0; index < BLOCK; index += 1) sum += index >= 148 && index < 156 ? 0x20 : (header[index] ?? 0);
+  return told === sum;
+}
+
+function sizeOf(extended: string | undefined, header: Uint8Array): number {
+  if (extended !== undefined && /^\d{1,15}$/.test(extended)) return Number(extended);
+  const field = header.subarray(124, 136);
+  // GNU: the first bit says that the rest is a binary number.
+  if (((field[0] ?? 0) & 0x80) !== 0) return field.subarray(1).reduce((sum, byte) => sum * 256 + byte, 0);
+  const size = parseInt(textOf(field).trim() || '0', 8);
+  return Number.isNaN(size) ? 0 : size;
+}
+
+function nameOf(header: Uint8Array): string {
+  const name = textOf(header.subarray(0, 100));
+  // Only POSIX archives have a prefix there; GNU's have times.
+  const prefix = textOf(header.subarray(257, 263)) === 'ustar' ? textOf(header.subarray(345, 500)) : '';
+  return prefix === '' ? name : `${prefix}/${name}`;
+}
+
+function paxRecords(bytes: Uint8Array): (readonly [string, string])[] {
+  const records: (readonly [string, string])[] = [];
+  for (let at = 0; at < bytes.length;) {
+    const space = bytes.indexOf(0x20, at);
+    const length = space < 0 ? NaN : Number(Buffer.from(bytes.subarray(at, space)).toString('latin1'));
+    if (!Number.isSafeInteger(length) || length <= space - at) break;
+    const record = Buffer.from(bytes.subarray(space + 1, at + length - 1)).toString('utf8');
+    const equals = record.indexOf('=');
+    if (equals > 0) records.push([record.slice(0, equals), record.slice(equals + 1)]);
+    at += length;
+  }
+  return records;
+}
+
+function textOf(bytes: Uint8Array): string {
+  const end = bytes.indexOf(0);
+  return Buffer.from(end < 0 ? bytes : bytes.subarray(0, end)).toString('utf8');
+}
+
+function normal(path: string): string {
+  return posix
+    .normalize(path)
+    .replace(/^(?:\.\/|\/)+/, '')
+    .replace(/\/$/, '');
+}
+
+function truncated(title: string): CommandError {
+  return new CommandError(`${title} ends in the midst of a file`, { hint: 'The archive is not complete: make or fetch it again.' });
+}
