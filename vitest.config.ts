@@ -9,7 +9,7 @@ export default defineConfig({
       },
       { test: { name: 'interop', include: ['test/interop/**/*.test.ts'], testTimeout: 120_000, hookTimeout: 120_000 } },
       {
-        plugins: [cloudflareTest({ wrangler: { configPath: './wrangler.toml' } })],
+        plugins: [cloudflareTest({ wrangler: { configPath: './wrangler.toml' }, miniflare: { bindings: { LOG: 'failures' } } })],
         test: { name: 'worker', include: ['test/worker/**/*.test.ts'] },
       },
     ],

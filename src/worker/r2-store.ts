@@ -1,4 +1,4 @@
-import { type GetOptions, type ObjectInfo, type ReadStore, StorageError, type StoredObject } from '../registry/store.ts';
+import { type ByteRange, type GetOptions, type ObjectInfo, type ReadStore, StorageError, type StoredObject } from '../registry/store.ts';
 
 /** Reads that were made of the bucket, each a class B operation. */
 export interface ReadCount {
@@ -21,8 +21,9 @@ export function r2Store(bucket: R2Bucket, count: ReadCount): ReadStore {
     try {
       object = await bucket.get(key, options);
     } catch (cause) {
-      // R2 refuses a range that begins beyond the end; here that is a range of no bytes, and whose size is worth knowing.
-      if (isBeyondEnd(cause)) return nothingOf(key);
+      // R2 refuses a range that begins beyond the end (and its simulator fails); here that is a range of no bytes, and whose size is worth knowing.
+      const nothing = range === undefined ? undefined : await nothingOf(key, range);
+      if (nothing !== undefined) return nothing;
       throw failure(cause);
     }
     if (object === null) return null;
@@ -30,9 +31,11 @@ export function r2Store(bucket: R2Bucket, count: ReadCount): ReadStore {
     return { ...infoOf(object), range: rangeOf(object), body: object.body as ReadableStream<Uint8Array> };
   }
 
-  async function nothingOf(key: string): Promise<StoredObject | null> {
+  async function nothingOf(key: string, range: ByteRange): Promise<StoredObject | null | undefined> {
     const info = await head(key);
-    return info === null ? null : { ...info, range: { offset: info.size, length: 0 }, body: emptyBody() };
+    if (info === null) return null;
+    const isBeyond = info.size === 0 || ('suffix' in range ? range.suffix === 0 : range.offset >= info.size);
+    return isBeyond ? { ...info, range: { offset: info.size, length: 0 }, body: emptyBody() } : undefined;
   }
 
   return { head, get };
@@ -51,11 +54,6 @@ async function attempt<T>(read: () => Promise<T>): Promise<T> {
 
 function failure(cause: unknown): StorageError {
   return new StorageError('STORAGE_UNAVAILABLE', cause instanceof Error ? cause.message : String(cause), { cause });
-}
-
-// "The requested range is not satisfiable", R2's error 10039.
-function isBeyondEnd(cause: unknown): boolean {
-  return cause instanceof Error && cause.message.includes('(10039)');
 }
 
 function infoOf(object: R2Object): ObjectInfo {

@@ -1,0 +1,73 @@
+/** The Worker as a client sees it, over any bucket and with any settings. */
+import { exports } from 'cloudflare:workers';
+import { createExecutionContext } from 'cloudflare:test';
+import { configOf, serve } from '../../src/worker/serve.ts';
+import type { Env } from '../../src/worker/config.ts';
+import { directPort, portTo, type RegistryEntrypoint } from '../../src/worker/registry-port.ts';
+import { type RegistryProps, serveRegistry } from '../../src/worker/registry.ts';
+import { PERSISTENCE, type Persistence } from '../../src/worker/persistence.ts';
+
+export const ORIGIN = 'https://registry.example';
+
+/** Sends a request. */
+export type Ask = (path: string, init?: RequestInit) => Promise<Response>;
+
+/** Settings beside the bucket. */
+export interface EdgeOptions {
+  readonly vars?: Omit<Env, 'BUCKET'> & Readonly<Record<`TOKENS_${string}`, string>>;
+  readonly persistence?: Partial<Persistence>;
+  /** Stands in for `request.cf`. */
+  readonly cf?: Record<string, unknown>;
+}
+
+/** A gateway that calls the registry's code, as it does where there is no cache. */
+export function directEdge(bucket: R2Bucket, { vars = {}, persistence = {}, cf }: EdgeOptions = {}): Ask {
+  const env: Env = { LOG: 'failures', ...vars, BUCKET: bucket };
+  return async (path, init) => {
+    const ctx = createExecutionContext();
+    const port = (): ReturnType<typeof directPort> => directPort({ ...configOf(env), persistence: { ...PERSISTENCE, ...persistence } }, ctx);
+    return await serve(requestOf(path, init, cf), env, port, ctx);
+  };
+}
+
+/** The same over the entrypoint's seam, as if a cache were in front of it; `onInner` sees what would go through the cache. */
+export function cachedEdge(
+  bucket: R2Bucket,
+  { vars = {}, persistence = {}, cf }: EdgeOptions = {},
+  onInner: (request: Request, response: Response, props: RegistryProps) => Response | Promise<Response> = (_, response) => response,
+  purge: RegistryEntrypoint['purge'] = () => Promise.resolve({ kind: 'purged' }),
+): Ask {
+  const env: Env = { LOG: 'failures', ...vars, BUCKET: bucket };
+  const entrypoint = (props: RegistryProps): RegistryEntrypoint => ({
+    isCached: () => Promise.resolve(true),
+    purge,
+    fetch: async (request) => {
+      const context = { ...configOf(env), persistence: { ...PERSISTENCE, ...persistence }, props, cached: true, waitUntil: () => undefined };
+      return await onInner(request, await serveRegistry(request, context), props);
+    },
+  });
+  return async (path, init) => await serve(requestOf(path, init, cf), env, () => portTo(entrypoint), createExecutionContext());
+}
+
+/** The Worker as it is deployed: its own bucket, its own settings, its entrypoints. */
+export const deployedEdge: Ask = async (path, init) => {
+  const { default: gateway } = exports as unknown as { default: Fetcher };
+  return await gateway.fetch(requestOf(path, init));
+};
+
+function requestOf(path: string, init: RequestInit = {}, cf?: Record<string, unknown>): Request<unknown, IncomingRequestCfProperties> {
+  return new Request(ORIGIN + path, { redirect: 'manual', ...init, ...(cf && { cf }) }) as Request<unknown, IncomingRequestCfProperties>;
+}
+
+/** The first error of an OCI error body. */
+export async function errorOf(response: Response): Promise<{ code: string; message: string; detail: Record<string, unknown> }> {
+  const { errors } = await response.json<{ errors: { code: string; message: string; detail: Record<string, unknown> }[] }>();
+  const [first] = errors;
+  if (first === undefined) throw new Error('the body has no error');
+  return first;
+}
+
+/** Headers that must be the same on GET and HEAD: all but those of the one request. */
+export function comparable(response: Response): [string, string][] {
+  return [...response.headers].filter(([name]) => name !== 'x-request-id' && name !== 'server-timing');
+}
