@@ -20,6 +20,8 @@ export function parseChallenges(header: string): Challenge[] {
     at = NEXT.lastIndex;
     const [, token = '', quoted, bare] = match;
     if (quoted === undefined && bare === undefined) {
+      // A parameter whose value cannot be read is no scheme.
+      if (/^\s*=/.test(header.slice(at))) break;
       challenges.push({ scheme: token, params: new Map() });
       TOKEN68.lastIndex = at;
       if (TOKEN68.test(header) && !/^\s+[^\s=,]+\s*=\s*[^=\s,]/.test(header.slice(at))) at = TOKEN68.lastIndex;

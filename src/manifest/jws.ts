@@ -98,7 +98,7 @@ function blocksOf(document: Uint8Array): { readonly blocks: readonly Block[]; re
     members = membersOf(document, whole);
     const member = members.findLast(({ key }) => key === 'signatures');
     if (member === undefined) throw new SignatureError('the document has no signatures');
-    signatures = JSON.parse(new TextDecoder().decode(document.subarray(member.value.start, member.value.end)));
+    signatures = JSON.parse(new TextDecoder().decode(document.subarray(member.value.start, member.value.end)), finite);
   } catch (error) {
     if (error instanceof JsonSyntaxError) throw new SignatureError(`the signed document is not JSON: ${error.message}`, { cause: error });
     throw error;
@@ -113,6 +113,12 @@ function blocksOf(document: Uint8Array): { readonly blocks: readonly Block[]; re
     return { protected: protectedText, signature, algorithm: alg, jwk, chain: Array.isArray(x5c) ? x5c : [] };
   });
   return { blocks, members };
+}
+
+/** libtrust reads a key's members as Go's float64 and refuses the key of one that it cannot hold; here that would pass as infinite. */
+function finite(_key: string, value: unknown): unknown {
+  if (typeof value === 'number' && !Number.isFinite(value)) throw new SignatureError('a number in the signatures is beyond what can be read');
+  return value;
 }
 
 function formatOf(blocks: readonly Block[], documentLength: number): { formatLength: number; formatTail: Uint8Array } {

@@ -1,6 +1,7 @@
 /**
- * `npm run fuzz -- [--oracle] [--runs N] [--seed S] [--path P]`: converts configs that nobody would write and looks for a difference from docker/distribution
- * (`--oracle`, where Debian's Go packages are installed) or a broken rule. A failure is shrunk, and printed with the seed and path that bring it back.
+ * `npm run fuzz -- [--oracle] [--runs N] [--documents N] [--seed S] [--path P]`: converts configs that nobody would write and looks for a difference from docker/distribution
+ * (`--oracle`, where Debian's Go packages are installed) or a broken rule;
+ * with the oracle also damages signed documents, of which libtrust must think as we do. A failure is shrunk, and printed with the seed and path that bring it back.
  * Exit 0: none found; 1: one found; 2: bad arguments, or no Go.
  */
 import { readFileSync } from 'node:fs';
@@ -15,12 +16,19 @@ import { missingForOracle, startOracle } from './oracle.ts';
 import { checkConversion, checkSignature, checkVerification } from './schema1-rules.ts';
 
 const { values } = parseArgs({
-  options: { oracle: { type: 'boolean' }, runs: { type: 'string' }, seed: { type: 'string' }, path: { type: 'string' } },
+  options: {
+    oracle: { type: 'boolean' },
+    runs: { type: 'string' },
+    seed: { type: 'string' },
+    documents: { type: 'string' },
+    path: { type: 'string' },
+  },
 });
 const runs = Number(values.runs ?? (values.oracle === true ? 100_000 : 20_000));
+const documents = Number(values.documents ?? Math.ceil(runs / 10));
 const seed = Number(values.seed ?? Date.now() % 2 ** 31);
-if (!Number.isSafeInteger(runs) || runs < 1 || !Number.isSafeInteger(seed)) {
-  console.error('--runs and --seed take whole numbers.');
+if (!Number.isSafeInteger(runs) || runs < 1 || !Number.isSafeInteger(documents) || documents < 1 || !Number.isSafeInteger(seed)) {
+  console.error('--runs, --documents and --seed take whole numbers.');
   process.exit(2);
 }
 const missing = values.oracle === true ? missingForOracle() : null;
@@ -80,7 +88,7 @@ const verification =
           if (ours === null) tally.accepted += 1;
           else if (theirs === null) tally.onlyLibtrust.set(ours, (tally.onlyLibtrust.get(ours) ?? 0) + 1);
         }),
-        { numRuns: Math.ceil(runs / 10), seed },
+        { numRuns: documents, seed },
       );
 await oracle?.close();
 

@@ -88,9 +88,13 @@ export async function checkSignature(key: PrivateKey, payload: Uint8Array, oracl
 
 /**
  * What libtrust lets pass and we do not: it verifies a document without any signature, and it does not see members behind the signed part, which whoever reads the whole
- * document would.
+ * document would; it does not read members that it does not know.
  */
-const STRICTER: readonly string[] = ['the document has no signatures', 'the document has members that are not signed'];
+const STRICTER: readonly string[] = [
+  'a number in the signatures is beyond what can be read',
+  'the document has no signatures',
+  'the document has members that are not signed',
+];
 
 /** Whether we accept a document, and libtrust does: null, or the reason against it. Where we differ otherwise than by {@link STRICTER}, throws {@link RuleError}. */
 export async function checkVerification(

@@ -18,7 +18,9 @@ const testKey = () => {
 
 describe('verifying signed schema 1 documents agrees with libtrust', () => {
   it.each(readdirSync(verifyFolder).filter((file) => file.startsWith('ok-')))('%s is accepted', (file) => {
-    expect(JSON.parse(new TextDecoder().decode(verifyDocument(new Uint8Array(readFileSync(new URL(file, verifyFolder)))).payload))).toMatchObject({ schemaVersion: 1 });
+    expect(JSON.parse(new TextDecoder().decode(verifyDocument(new Uint8Array(readFileSync(new URL(file, verifyFolder)))).payload))).toMatchObject({
+      schemaVersion: 1,
+    });
   });
 
   it.each(readdirSync(verifyFolder).filter((file) => file.startsWith('bad-')))('%s is refused', (file) => {
@@ -69,7 +71,10 @@ describe('key files', () => {
     expect(() => readPrivateKey(privateKey.export({ type: 'pkcs8', format: 'pem' }).toString())).toThrow(/PKCS#8.*openssl/);
   });
 
-  it.each(['', 'hello', '{', '-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----', '{"kty":"oct","k":"AA"}'])('that are no key are refused: %j', (text) => {
-    expect(() => readPrivateKey(text)).toThrow(/key/);
-  });
+  it.each(['', 'hello', '{', '-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----', '{"kty":"oct","k":"AA"}'])(
+    'that are no key are refused: %j',
+    (text) => {
+      expect(() => readPrivateKey(text)).toThrow(/key/);
+    },
+  );
 });

@@ -12,7 +12,12 @@ const has = (name: string, file: string): boolean => readdirSync(new URL(`${name
 const inputOf = (name: string) => {
   const manifest = JSON.parse(read(name, 'manifest.json').toString()) as { layers: { digest: string }[] };
   const ref = JSON.parse(read(name, 'ref.json').toString()) as { name: string; tag?: string };
-  return { config: new Uint8Array(read(name, 'config.json')), layers: manifest.layers.map(({ digest }) => digest), name: ref.name, tag: ref.tag ?? '' };
+  return {
+    config: new Uint8Array(read(name, 'config.json')),
+    layers: manifest.layers.map(({ digest }) => digest),
+    name: ref.name,
+    tag: ref.tag ?? '',
+  };
 };
 
 /** The result with its payload as a digest: quick to compare, and short where it differs. */
