@@ -10,6 +10,7 @@ type Register = (program: Command, openTarget: OpenTarget, environment: Environm
 /** Verb → what adds it. Loaded one by one, so that a command does not pay for the others. */
 const COMMANDS: Readonly<Record<string, () => Promise<{ readonly register: Register }>>> = {
   publish: () => import('./commands/publish.ts'),
+  sync: () => import('./commands/sync.ts'),
   ls: () => import('./commands/ls.ts'),
   inspect: () => import('./commands/inspect.ts'),
   explain: () => import('./commands/explain.ts'),

@@ -12,7 +12,7 @@ import { blobKey, tagKey } from '../registry/keys.ts';
 import { FORM_TITLE, type Form, MEDIA_TYPES } from '../registry/media-type.ts';
 import type { RepositoryName, Tag } from '../registry/name.ts';
 import { formatPlatform, type Platform } from '../registry/platform.ts';
-import { type RealmName, realmOf, type RealmTable } from '../registry/realms.ts';
+import { PUBLIC_REALM, type RealmName, realmOf, type RealmTable } from '../registry/realms.ts';
 import type { MissingForm, TagForm } from '../registry/records.ts';
 import type { WriteStore } from '../registry/store.ts';
 import type { TagSummary } from '../registry/summary.ts';
@@ -85,6 +85,8 @@ export interface PublishResult {
   readonly manifests: { readonly total: number; readonly present: number };
   /** How many manifests came along that refer to the image. */
   readonly referrers: number;
+  /** Tags that came along since they belong to the image by its digest (cosign's); absent where there is none. */
+  readonly companions?: readonly Tag[];
   readonly warnings: readonly string[];
 }
 
@@ -133,12 +135,33 @@ interface Job {
 
 async function publish(run: Run, source: SourceImage, request: PublishRequest): Promise<PublishResult> {
   const { signal, realms } = run.options;
+  const realm = realmOf(realms, request.name);
+  if (source.protected === true && realm === PUBLIC_REALM) {
+    throw new CommandError(`the source protects this image, and everybody could read ${request.name}`, {
+      hint: 'Give the name a realm of its own under REALMS in wrangler.toml, or choose a name that has one.',
+    });
+  }
   const image = await readImage(source, { platforms: request.platforms ?? [], signal });
   const { roots, children } = image.content;
   const accompanying = await readAccompanying(source, [...roots, ...children.values()], request.referrers !== false);
   const layers = prepareLayers({ recompress: request.recompress, signal, onEvent: run.onEvent });
-  const job: Job = { run, source, request, realm: realmOf(realms, request.name), image, accompanying, layers };
-  return untilWritten(`the tag ${request.name}:${request.tag}`, () => attempt(job), run.retry);
+  const job: Job = { run, source, request, realm, image, accompanying, layers };
+  const result = await untilWritten(`the tag ${request.name}:${request.tag}`, () => attempt(job), run.retry);
+  const companions = request.referrers === false ? [] : await publishCompanions(run, source, request, image);
+  return companions.length === 0 ? result : { ...result, companions };
+}
+
+/** Publishes the tags that belong to the image by its digest (cosign's), after the image: who looks for them finds what they are of. */
+async function publishCompanions(run: Run, source: SourceImage, request: PublishRequest, { content }: ReadImage): Promise<readonly Tag[]> {
+  const published: Tag[] = [];
+  for (const { digest } of [...content.roots, ...content.children.values()]) {
+    for (const { tag, image } of (await source.companions?.(digest)) ?? []) {
+      const { name, dryRun = false } = request;
+      await publish(run, { ...image, companions: () => Promise.resolve([]) }, { name, tag, dryRun });
+      published.push(tag);
+    }
+  }
+  return published;
 }
 
 async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'> {
@@ -159,7 +182,9 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
     derivation,
     accompanying: accompanying.manifests,
     existing: readable,
-    now: now().toISOString().replace(/\.\d+Z$/, 'Z'),
+    now: now()
+      .toISOString()
+      .replace(/\.\d+Z$/, 'Z'),
   });
   const present = await run.transfer.present(plan.blobs, plan.manifests);
   const toSend = plan.blobs.filter((blob) => !present.has(blob.key));
@@ -172,7 +197,8 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
     toSend: toSend.length,
     bytesToSend: toSend.reduce((sum, { size }) => sum + (size ?? 0), 0),
   });
-  const tellAll = (sent: Sent): PublishResult => result(job, { plan, derivation, join, present, sent, warnings: [...warnings, ...warningsOf(image, existing, derivation)] });
+  const tellAll = (sent: Sent): PublishResult =>
+    result(job, { plan, derivation, join, present, sent, warnings: [...warnings, ...warningsOf(image, existing, derivation)] });
   if (request.dryRun === true) return tellAll({ blobs: toSend.length, bytes: toSend.reduce((sum, { size }) => sum + (size ?? 0), 0) });
 
   const send = async (blobs: readonly PlannedBlob[]): ReturnType<Transfer['sendBlobs']> => run.transfer.sendBlobs(blobs, source, open);
@@ -181,7 +207,11 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
   const referrers = await writeReferrers(store, name, accompanying.records, run.retry);
   let etag = existing?.kind === 'read' ? existing.info.etag : undefined;
   if (plan.change !== 'unchanged') {
-    const needed = [...plan.blobs.map((blob) => blob.key).filter((one) => !absent.has(one)), ...plan.manifests.map((manifest) => manifest.key), ...referrers];
+    const needed = [
+      ...plan.blobs.map((blob) => blob.key).filter((one) => !absent.has(one)),
+      ...plan.manifests.map((manifest) => manifest.key),
+      ...referrers,
+    ];
     for (let lost = await run.guard.secure(needed); lost.length > 0; lost = await run.guard.secure(needed)) {
       run.transfer.lost(lost);
       const gone = new Set(lost);
@@ -263,7 +293,9 @@ function withFallback(source: SourceImage, bucket: SourceImage): SourceImage {
 function warningsOf({ leftOut }: ReadImage, existing: TagReading | null, derivation: Derivation): readonly string[] {
   return [
     ...(leftOut.length > 0 ? [`the list names ${String(leftOut.length)} that were left out: ${leftOut.map(describe).join(', ')}`] : []),
-    ...(existing?.kind === 'corrupt' ? [`the tag object that was there could not be read (${existing.message}); what else was published under the tag is lost`] : []),
+    ...(existing?.kind === 'corrupt'
+      ? [`the tag object that was there could not be read (${existing.message}); what else was published under the tag is lost`]
+      : []),
     ...derivation.warnings,
   ];
 }

@@ -87,6 +87,7 @@ async function run(sourceText: string, imageText: string, options: Options, open
     env: environment.variables,
     platforms,
     signal,
+    tell: (message) => void process.stderr.write(`${message}\n`),
     ...(creds === undefined ? {} : { creds }),
     ...(srcTlsVerify === undefined ? {} : { tlsVerify: srcTlsVerify }),
   });

@@ -7,11 +7,12 @@ import { join } from 'node:path';
 import type { Descriptor } from '../../registry/descriptor.ts';
 import { algorithmOf, type Digest, hexOf, parseDigest } from '../../registry/digest.ts';
 import { formOfMediaType } from '../../registry/media-type.ts';
+import { parseTag } from '../../registry/name.ts';
 import { CommandError } from '../errors.ts';
 import { readLinks } from '../gc/links.ts';
 import { MANIFEST_MAX_BYTES, openFileBlob, readSmallFile } from './files.ts';
 import type { SourceOptions } from './open.ts';
-import type { SourceImage, SourceManifest } from './source.ts';
+import { type Companion, COSIGN_SUFFIXES, type SourceImage, type SourceManifest } from './source.ts';
 
 const REF_NAME = 'org.opencontainers.image.ref.name';
 
@@ -48,13 +49,25 @@ export async function openLayout(files: LayoutFiles, ref: string | undefined): P
   if (first === null)
     throw new CommandError(`${files.title} lacks the manifest ${root.digest} that its index.json names`, { hint: 'Copy the image again.' });
   let listed: Promise<ReadonlyMap<Digest, readonly Descriptor[]>> | undefined;
-  return {
-    roots: [first],
+  const imageOf = (root: SourceManifest): SourceImage => ({
+    roots: [root],
     manifest: (digest) => manifestOf(files, digest),
     blob: (digest, { signal } = {}) => files.open(pathOf(digest), signal),
     referrers: async (subject) => (await (listed ??= referrersOf(files, index))).get(subject) ?? [],
+    companions,
     close: () => files.close(),
-  };
+  });
+  async function companions(subject: Digest): Promise<readonly Companion[]> {
+    const found: Companion[] = [];
+    for (const suffix of COSIGN_SUFFIXES) {
+      const tag = parseTag(`${algorithmOf(subject)}-${hexOf(subject)}.${suffix}`);
+      const entry = index.find(({ annotations }) => tag !== null && annotations?.[REF_NAME] === tag);
+      const manifest = entry === undefined ? null : await manifestOf(files, entry.digest, entry.mediaType);
+      if (tag !== null && manifest !== null) found.push({ tag, image: imageOf(manifest) });
+    }
+    return found;
+  }
+  return imageOf(first);
 }
 
 /** `FOLDER:REF` at the first colon, as containers/image splits it; a folder whose name has a colon is found too. */

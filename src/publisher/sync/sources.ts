@@ -1,0 +1,92 @@
+/** The repositories that a configuration's entries stand for. */
+import type { RepositoryName } from '../../registry/name.ts';
+import { CommandError } from '../errors.ts';
+import { isPulpTree, listPulpTree, openPulpRepository } from '../sources/pulp2.ts';
+import { openRegistryAccess, type RegistryAccess } from '../sources/registry-access.ts';
+import { openRegistryRepository } from '../sources/registry.ts';
+import type { SourceOptions } from '../sources/open.ts';
+import type { SourceRepository } from '../sources/source.ts';
+import type { SyncEntry, SyncSettings } from './config.ts';
+import { globFilter } from './select.ts';
+
+/** A repository to be synced, or why it cannot be. */
+export type SyncJob =
+  | {
+      readonly kind: 'repository';
+      readonly from: string;
+      readonly to: RepositoryName;
+      readonly source: SourceRepository;
+      readonly settings: SyncSettings;
+    }
+  | { readonly kind: 'failed'; readonly from: string; readonly error: CommandError };
+
+/** Opens sources; connections to registries are shared. */
+export interface SyncSources {
+  jobs(entries: readonly SyncEntry[]): Promise<readonly SyncJob[]>;
+  close(): Promise<void>;
+}
+
+/** Makes what opens sources. */
+export function openSyncSources(options: Pick<SourceOptions, 'env' | 'signal'>): SyncSources {
+  const ways = new Map<boolean | undefined, RegistryAccess>();
+
+  const wayOf = (tlsVerify: boolean | undefined): RegistryAccess => {
+    const known = ways.get(tlsVerify);
+    const way = known ?? openRegistryAccess({ ...options, ...(tlsVerify === undefined ? {} : { tlsVerify }) });
+    ways.set(tlsVerify, way);
+    return way;
+  };
+
+  async function open({ source }: SyncEntry): Promise<readonly (SourceRepository | { readonly from: string; readonly error: CommandError })[]> {
+    if (source.kind === 'registry') return [await openRegistryRepository(source.remote, wayOf(source.tlsVerify), options.signal)];
+    if (!(await isPulpTree(source.path))) return [await openPulpRepository(source.path, options.signal)];
+    const isWanted = globFilter(source.repositories);
+    const found = await Promise.all(
+      (await listPulpTree(source.path)).map(async (appFile) => {
+        try {
+          const repository = await openPulpRepository(appFile, options.signal);
+          return isWanted(repository.name) ? [repository] : [];
+        } catch (error) {
+          // One repository of a tree that cannot be read does not stop the others.
+          if (!(error instanceof CommandError)) throw error;
+          return [{ from: `pulp2:${appFile}`, error }];
+        }
+      }),
+    );
+    return found.flat();
+  }
+
+  async function jobsOf(entry: SyncEntry): Promise<readonly SyncJob[]> {
+    try {
+      const opened = await open(entry);
+      if (opened.length === 0) throw new CommandError(`${entry.from} has no repository that is wanted`, { hint: 'Look at "repositories".' });
+      return opened.map((one): SyncJob => {
+        if ('error' in one) return { kind: 'failed', ...one };
+        const to = entry.rename(one.name);
+        if (to !== null) return { kind: 'repository', from: one.title, to, source: one, settings: entry.settings };
+        return { kind: 'failed', from: one.title, error: new CommandError(`"to" gives no repository name for ${one.name}`) };
+      });
+    } catch (error) {
+      if (!(error instanceof CommandError)) throw error;
+      return [{ kind: 'failed', from: entry.from, error }];
+    }
+  }
+
+  return {
+    jobs: async (entries) => (await Promise.all(entries.map(jobsOf))).flat().map(apart),
+    close: async () => {
+      await Promise.all([...ways.values()].map((way) => way.close()));
+    },
+  };
+}
+
+/** Where two sources fill one repository, each would remove the other's tags. */
+function apart(job: SyncJob, _index: number, all: readonly SyncJob[]): SyncJob {
+  if (job.kind === 'failed' || job.settings.prune === 'none') return job;
+  const others = all.filter((other) => other !== job && other.kind === 'repository' && other.to === job.to);
+  if (others.length === 0) return job;
+  const error = new CommandError(`${job.to} is filled from ${others.map(({ from }) => from).join(', ')} too, so nothing can be pruned there`, {
+    hint: 'Give each its own "to", or leave "prune" away.',
+  });
+  return { kind: 'failed', from: job.from, error };
+}

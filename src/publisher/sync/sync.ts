@@ -1,0 +1,277 @@
+/**
+ * Syncing: many repositories brought up to date, each tag asked for by one HEAD and published anew only if it moved. Whatever goes wrong with one image is told at the
+ * end and stops no other.
+ */
+import { OriginError } from '../../origin/errors.ts';
+import { type Digest, parseDigest } from '../../registry/digest.ts';
+import { manifestKey, parseKey, tagKey, tagsPrefix } from '../../registry/keys.ts';
+import type { RepositoryName, Tag } from '../../registry/name.ts';
+import { decodeTagMetadata, CorruptRecordError, type TagRecord } from '../../registry/records.ts';
+import { StorageError, type WriteStore } from '../../registry/store.ts';
+import { CommandError } from '../errors.ts';
+import type { EventSink } from '../events.ts';
+import { eachOf } from '../gc/pool.ts';
+import { readTag } from '../gc/survey.ts';
+import { createLimit } from '../limit.ts';
+import type { Publisher, PublishResult } from '../publish.ts';
+import type { SourceImage } from '../sources/source.ts';
+import { isCompanionTag } from '../sources/source.ts';
+import { selectTags } from './select.ts';
+import type { SyncJob } from './sources.ts';
+
+/** Repositories, and tags of all of them, that are looked at at once. */
+const REPOSITORIES_AT_ONCE = 4;
+const TAGS_AT_ONCE = 8;
+
+/** What a sync works with. */
+export interface SyncOptions {
+  readonly store: WriteStore;
+  readonly publisher: Publisher;
+  /** Decide everything, write nothing. */
+  readonly dryRun: boolean;
+  /** Publish every tag, also those that did not move: after other settings, or for signatures that came later. */
+  readonly full: boolean;
+  readonly onEvent: EventSink;
+  /** Told as each tag is done. */
+  readonly onTag?: (outcome: { readonly name: RepositoryName; readonly tag: Tag; readonly what: TagOutcome }) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What became of a tag. `gone`: it was removed at the source meanwhile. */
+export type TagOutcome = PublishResult['change'] | 'gone' | 'failed' | 'pruned';
+
+/** A failure, for people: what happened and what to do. */
+export interface SyncFailure {
+  readonly tag?: Tag;
+  readonly message: string;
+  readonly hint?: string;
+}
+
+/** What became of a repository. */
+export interface RepositoryReport {
+  readonly from: string;
+  /** Undefined where it was not even found out. */
+  readonly to: RepositoryName | undefined;
+  /** Tags at the source, and those of them that are wanted. */
+  readonly listed: number;
+  readonly selected: number;
+  readonly tags: Readonly<Record<TagOutcome, readonly Tag[]>>;
+  readonly failures: readonly SyncFailure[];
+  readonly warnings: readonly string[];
+  readonly sentBytes: number;
+}
+
+/** What became of all. */
+export interface SyncReport {
+  readonly dryRun: boolean;
+  readonly repositories: readonly RepositoryReport[];
+}
+
+/** Whether anything went wrong. */
+export function hasFailures({ repositories }: SyncReport): boolean {
+  return repositories.some(({ failures }) => failures.length > 0);
+}
+
+/** Syncs. Throws only what ends all work: an interrupt, or storage that is full or refuses us. */
+export async function sync(jobs: readonly SyncJob[], options: SyncOptions): Promise<SyncReport> {
+  const limit = createLimit(TAGS_AT_ONCE);
+  const reports = new Map<SyncJob, RepositoryReport>();
+  await eachOf(jobs, REPOSITORIES_AT_ONCE, async (job) => {
+    reports.set(job, await syncRepository(job, options, limit));
+  });
+  return { dryRun: options.dryRun, repositories: jobs.flatMap((job) => reports.get(job) ?? []) };
+}
+
+type Limit = ReturnType<typeof createLimit>;
+
+async function syncRepository(job: SyncJob, options: SyncOptions, limit: Limit): Promise<RepositoryReport> {
+  if (job.kind === 'failed') return { ...reportOf(job.from, undefined).done(), failures: [describe(job.error)] };
+  const { source, settings, to } = job;
+  const report = reportOf(job.from, to);
+  try {
+    const listed = await source.tags();
+    if (listed === null) throw new CommandError(`${source.title} is not there`, { hint: 'Check the name, and that this login may see it.' });
+    const selected = selectTags(listed, settings.tags);
+    report.listed = listed.length;
+    report.selected = selected.length;
+    const run: Run = { job, options, limit, report, stopped: false };
+    await syncTags(run, selected);
+    const along = settings.referrers ? await companionsOf(run, listed) : [];
+    await syncTags(run, along);
+    if (settings.prune !== 'none') await prune(run, listed, settings.prune === 'missing' ? listed : selected);
+  } catch (error) {
+    report.failures.push(describe(passedOver(error, options)));
+  } finally {
+    await source.close();
+  }
+  return report.done();
+}
+
+interface Run {
+  readonly job: Extract<SyncJob, { kind: 'repository' }>;
+  readonly options: SyncOptions;
+  readonly limit: Limit;
+  readonly report: ReturnType<typeof reportOf>;
+  /** The source will say no to whatever else is asked. */
+  stopped: boolean;
+}
+
+async function syncTags(run: Run, tags: readonly Tag[]): Promise<void> {
+  const { job, options, limit, report } = run;
+  await eachOf(tags, TAGS_AT_ONCE, (tag) =>
+    limit(async () => {
+      if (run.stopped) {
+        report.untried.push(tag);
+        return;
+      }
+      options.signal?.throwIfAborted();
+      let what: TagOutcome;
+      try {
+        what = await syncTag(run, tag);
+      } catch (error) {
+        const failure = passedOver(error, options);
+        what = 'failed';
+        report.failures.push({ tag, ...describe(failure) });
+        // What holds for one tag holds for all then; each would only wait its turn to hear it.
+        if (failure.cause instanceof OriginError && STOPPING.has(failure.cause.code)) run.stopped = true;
+      }
+      report.tags[what].push(tag);
+      options.onTag?.({ name: job.to, tag, what });
+    }),
+  );
+}
+
+const STOPPING: ReadonlySet<OriginError['code']> = new Set(['ORIGIN_RATE_LIMITED', 'ORIGIN_UNAUTHORIZED']);
+
+async function syncTag({ job, options, report }: Run, tag: Tag): Promise<TagOutcome> {
+  const { source, to, settings } = job;
+  const there = options.full ? null : await publishedDigests(options.store, to, tag);
+  const upstream = there === null ? null : await source.digests(tag);
+  if (upstream !== null && upstream.length > 0 && upstream.every((digest) => there?.has(digest) === true)) return 'unchanged';
+  const opened = await source.open(tag, { schema1: settings.schema1 });
+  if (opened === null) return 'gone';
+  options.onEvent({ event: 'working', what: `${to}:${tag}` });
+  try {
+    const { platforms, recompress, referrers, mode } = settings;
+    const result = await options.publisher.publish(withoutCompanions(opened), {
+      name: to,
+      tag,
+      platforms,
+      recompress,
+      referrers,
+      mode,
+      dryRun: options.dryRun,
+    });
+    report.sentBytes += result.blobs.sentBytes;
+    for (const warning of result.warnings) report.warnings.push(`${to}:${tag}: ${warning}`);
+    return result.change;
+  } finally {
+    await opened.close();
+  }
+}
+
+/** Here they are tags like any other, so that one that comes later is found too. */
+function withoutCompanions(image: SourceImage): SourceImage {
+  return {
+    roots: image.roots,
+    manifest: (digest) => image.manifest(digest),
+    blob: (digest, options) => image.blob(digest, options),
+    referrers: (subject) => image.referrers(subject),
+    close: () => image.close(),
+    ...(image.protected === undefined ? {} : { protected: image.protected }),
+  };
+}
+
+/** The digests of what was published under a tag; null if it is not there or cannot be read. */
+async function publishedDigests(store: WriteStore, name: RepositoryName, tag: Tag): Promise<ReadonlySet<Digest> | null> {
+  const key = tagKey(name, tag);
+  const info = await store.head(key);
+  if (info === null) return null;
+  let record: TagRecord | undefined;
+  try {
+    const index = decodeTagMetadata(info.metadata);
+    if (index.kind === 'record') record = index.record;
+    else {
+      const reading = await readTag(store, key);
+      if (reading?.kind === 'read') record = reading.record;
+    }
+  } catch (error) {
+    if (!(error instanceof CorruptRecordError)) throw error;
+  }
+  if (record === undefined) return null;
+  // What serves one platform is a child of the list that was published: a tag that moved from the list to it did move.
+  const roots = record.forms.filter(
+    ({ source, platform, form }) => source.kind === 'published' && (platform === undefined || form === 'docker-schema1'),
+  );
+  return new Set(roots.map(({ digest }) => digest));
+}
+
+/** Tags that belong by their name to a manifest that is in the bucket. */
+async function companionsOf({ job, options }: Run, listed: readonly Tag[]): Promise<readonly Tag[]> {
+  const found: Tag[] = [];
+  await eachOf(listed.filter(isCompanionTag), TAGS_AT_ONCE, async (tag) => {
+    const match = /^(sha256|sha512)-([0-9a-f]+)\.\w+$/.exec(tag);
+    // Fallback tags are read as lists of referrers; as tags they would only repeat those.
+    const subject = match === null ? null : parseDigest(`${match[1] ?? ''}:${match[2] ?? ''}`);
+    if (subject !== null && (await options.store.head(manifestKey(job.to, subject))) !== null) found.push(tag);
+  });
+  return found;
+}
+
+async function prune({ job, options, report, stopped }: Run, listed: readonly Tag[], kept: readonly Tag[]): Promise<void> {
+  const { to } = job;
+  if (stopped) return;
+  if (listed.length === 0) {
+    report.warnings.push(`${job.from} lists no tags: nothing is pruned, since that is more often a fault there than meant`);
+    return;
+  }
+  const keep: ReadonlySet<string> = new Set([...kept, ...listed.filter(isCompanionTag)]);
+  const there: Tag[] = [];
+  for await (const { key } of options.store.list(tagsPrefix(to))) {
+    const parsed = parseKey(key);
+    if (parsed?.kind === 'tag') there.push(parsed.tag);
+  }
+  const gone = there.filter((tag) => !keep.has(tag));
+  for (const tag of gone) {
+    options.signal?.throwIfAborted();
+    if (!options.dryRun) {
+      await options.store.delete([tagKey(to, tag)]);
+      await options.publisher.lists.update(to, tag, { kind: 'removed' });
+    }
+    report.tags.pruned.push(tag);
+    options.onTag?.({ name: to, tag, what: 'pruned' });
+  }
+  if (!options.dryRun && gone.length > 0 && gone.length === there.length) await options.publisher.lists.forget(to);
+}
+
+/** An error that belongs into the report. Rethrows what ends all work. */
+function passedOver(error: unknown, { signal }: SyncOptions): Error {
+  signal?.throwIfAborted();
+  if (error instanceof StorageError && (error.code === 'STORAGE_DENIED' || error.code === 'STORAGE_FULL')) throw error;
+  // Faults of ours are not hidden in a report.
+  if (!(error instanceof Error) || error instanceof TypeError || error instanceof RangeError) throw error;
+  return error;
+}
+
+function describe(error: Error): SyncFailure {
+  return { message: error.message, ...(error instanceof CommandError && error.hint !== undefined ? { hint: error.hint } : {}) };
+}
+
+function reportOf(from: string, to: RepositoryName | undefined) {
+  const tags: Record<TagOutcome, Tag[]> = { new: [], moved: [], unchanged: [], gone: [], failed: [], pruned: [] };
+  const report = {
+    listed: 0,
+    selected: 0,
+    sentBytes: 0,
+    tags,
+    untried: [] as Tag[],
+    failures: [] as SyncFailure[],
+    warnings: [] as string[],
+    done(): RepositoryReport {
+      const { listed, selected, sentBytes, untried, failures, warnings } = report;
+      const all = untried.length === 0 ? warnings : [...warnings, `${String(untried.length)} tags of ${from} were not tried any more`];
+      return { from, to, listed, selected, sentBytes, tags, failures, warnings: all };
+    },
+  };
+  return report;
+}
