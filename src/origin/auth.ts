@@ -44,7 +44,8 @@ interface Token {
   readonly until: number;
 }
 
-type Scheme = { readonly kind: 'none' } | { readonly kind: 'basic' } | { readonly kind: 'bearer'; readonly realm: URL; readonly service: string | undefined };
+type Scheme =
+  { readonly kind: 'none' } | { readonly kind: 'basic' } | { readonly kind: 'bearer'; readonly realm: URL; readonly service: string | undefined };
 
 /** Makes an authenticator for one registry. */
 export function createAuthenticator(options: {
@@ -88,7 +89,13 @@ export function createAuthenticator(options: {
           ]).toString(),
           signal,
         })
-      : transport.ask({ method: 'GET', url: withQuery(realm, service, scopes), headers, authorization: own === null ? undefined : basic(own), signal }));
+      : transport.ask({
+          method: 'GET',
+          url: withQuery(realm, service, scopes),
+          headers,
+          authorization: own === null ? undefined : basic(own),
+          signal,
+        }));
     if (answer.status === 401 || answer.status === 403 || answer.status === 400) {
       const { message } = await statusError(answer, transport.clock.now());
       const who = own === null ? 'gives no token without credentials' : 'refuses the credentials';
@@ -150,7 +157,7 @@ export function createAuthenticator(options: {
       if (find(challenges, 'basic') !== undefined) {
         scheme = { kind: 'basic' };
         const own = await credentials();
-        return own?.kind === 'basic' && sent === undefined ? basic(own) : null;
+        return own?.kind === 'basic' && sent === undefined ? (basic(own) ?? null) : null;
       }
       return null;
     },

@@ -14,7 +14,18 @@ import { createAuthenticator, type CredentialsProvider } from './auth.ts';
 import { type NotFound, OriginError } from './errors.ts';
 import { ACCEPT_ANY, bareType, type VerifiedManifest, verifyManifest } from './manifest.ts';
 import { DEFAULT_POLICY, DEFAULT_TIMEOUTS, nextPage, type OriginPolicy, type OriginTimeouts } from './policy.ts';
-import { type Answer, type Clock, createTransport, explain, type Fetch, nameOf, type Question, statusError, SYSTEM_CLOCK, type Transport } from './transport.ts';
+import {
+  type Answer,
+  type Clock,
+  createTransport,
+  explain,
+  type Fetch,
+  nameOf,
+  type Question,
+  statusError,
+  SYSTEM_CLOCK,
+  type Transport,
+} from './transport.ts';
 
 /** How to talk to a registry. */
 export interface RegistryClientOptions {
@@ -50,6 +61,9 @@ export interface RemoteBlob {
   readonly size: number | undefined;
   /** Where `body` begins in it: 0, whatever was asked, if the upstream knows no ranges. */
   readonly offset: number;
+  /** Who sends it, and whether that is another host than the registry: where it redirected to. */
+  readonly url: URL;
+  readonly elsewhere: boolean;
   readonly body: ReadableStream<Uint8Array>;
 }
 
@@ -78,7 +92,11 @@ export interface RegistryClient {
   /** Whether there is a registry that lets us in: `GET /v2/`. */
   ping(options?: CallOptions): Promise<void>;
   /** `accept` as in {@link ACCEPT_ANY}, which it is unless told otherwise. */
-  manifest(name: RepositoryName, reference: Reference, options?: CallOptions & { readonly accept?: readonly string[] }): Promise<RemoteManifest | NotFound>;
+  manifest(
+    name: RepositoryName,
+    reference: Reference,
+    options?: CallOptions & { readonly accept?: readonly string[] },
+  ): Promise<RemoteManifest | NotFound>;
   manifestHead(
     name: RepositoryName,
     reference: Reference,
@@ -125,7 +143,7 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
   };
   const scopeOf = (name: RepositoryName): string => `repository:${name}:pull`;
 
-  async function document<T>(question: Call, read: (answer: Answer, bytes: Uint8Array) => T): Promise<T | NotFound> {
+  async function document<T extends object>(question: Call, read: (answer: Answer, bytes: Uint8Array) => T): Promise<T | NotFound> {
     return call(question, async (answer) => {
       if (answer.status !== 200) throw await statusError(answer, clock.now());
       return read(answer, await answer.read());
@@ -145,10 +163,16 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
     }));
   };
 
-  async function pages<T>(first: URL, name: RepositoryName, headers: Readonly<Record<string, string>>, read: (bytes: Uint8Array, url: URL) => readonly T[], signal: AbortSignal | undefined): Promise<readonly T[] | NotFound> {
+  async function pages<T>(
+    first: URL,
+    name: RepositoryName,
+    headers: Readonly<Record<string, string>>,
+    read: (bytes: Uint8Array, url: URL) => readonly T[],
+    signal: AbortSignal | undefined,
+  ): Promise<readonly T[] | NotFound> {
     const found: T[] = [];
     const seen = new Set<string>();
-    for (let url: URL | null = first; url !== null; ) {
+    for (let url: URL | null = first; url !== null;) {
       const here: URL = url;
       seen.add(here.href);
       const page: { readonly items: readonly T[]; readonly next: string | undefined } | NotFound = await document(
@@ -185,35 +209,47 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
         await got.discard();
         return { kind: 'pong' as const };
       });
-      if (answer.kind === 'not-found') throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(url)} is not there: ${baseUrl.host} is no registry`, { status: 404 });
+      if (answer.kind === 'not-found')
+        throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(url)} is not there: ${baseUrl.host} is no registry`, { status: 404 });
     },
 
     async manifestHead(name, reference, { accept = ACCEPT_ANY, signal } = {}) {
       const url = urlOf(name, `manifests/${textOf(reference)}`);
-      return call<RemoteManifestHead>({ method: 'HEAD', url, scope: scopeOf(name), headers: { accept: accept.join(', ') }, signal }, async (answer) => {
-        if (answer.status !== 200) throw await statusError(answer, clock.now());
-        await answer.discard();
-        const told = answer.headers.get('docker-content-digest');
-        const digest = told === null ? undefined : (parseDigest(told) ?? undefined);
-        if (reference.kind === 'digest' && digest !== undefined && digest !== reference.digest && algorithmOf(digest) === algorithmOf(reference.digest)) {
-          throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(answer.url)} says that it is ${digest}`);
-        }
-        return { kind: 'manifest-head', digest, mediaType: bareType(answer.headers.get('content-type')), size: lengthOf(answer.headers) };
-      });
+      return call<RemoteManifestHead>(
+        { method: 'HEAD', url, scope: scopeOf(name), headers: { accept: accept.join(', ') }, signal },
+        async (answer) => {
+          if (answer.status !== 200) throw await statusError(answer, clock.now());
+          await answer.discard();
+          const told = answer.headers.get('docker-content-digest');
+          const digest = told === null ? undefined : (parseDigest(told) ?? undefined);
+          if (
+            reference.kind === 'digest' &&
+            digest !== undefined &&
+            digest !== reference.digest &&
+            algorithmOf(digest) === algorithmOf(reference.digest)
+          ) {
+            throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(answer.url)} says that it is ${digest}`);
+          }
+          return { kind: 'manifest-head', digest, mediaType: bareType(answer.headers.get('content-type')), size: lengthOf(answer.headers) };
+        },
+      );
     },
 
     async blob(name, digest, { range, signal } = {}) {
-      const headers = range === undefined ? {} : { range: `bytes=${String(range.offset)}-${range.length === undefined ? '' : String(range.offset + range.length - 1)}` };
+      const headers =
+        range === undefined
+          ? {}
+          : { range: `bytes=${String(range.offset)}-${range.length === undefined ? '' : String(range.offset + range.length - 1)}` };
       return call<RemoteBlob>({ method: 'GET', url: urlOf(name, `blobs/${digest}`), scope: scopeOf(name), headers, signal }, async (answer) => {
-        const { status, body } = answer;
-        if (status === 200 && body !== null) return { kind: 'blob', size: lengthOf(answer.headers), offset: 0, body };
+        const { status, body, url, elsewhere } = answer;
+        if (status === 200 && body !== null) return { kind: 'blob', size: lengthOf(answer.headers), offset: 0, url, elsewhere, body };
         if (status !== 206 || range === undefined || body === null) throw await statusError(answer, clock.now());
         const part = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(answer.headers.get('content-range') ?? '');
         if (part === null || Number(part[1]) !== range.offset) {
           await answer.discard();
           throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(answer.url)} sent another part than it was asked for`, { status });
         }
-        return { kind: 'blob', size: part[2] === '*' ? undefined : Number(part[2]), offset: range.offset, body };
+        return { kind: 'blob', size: part[2] === '*' ? undefined : Number(part[2]), offset: range.offset, url, elsewhere, body };
       });
     },
 
@@ -233,10 +269,12 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
     async referrers(name, subject, { signal } = {}) {
       const accept = { accept: MEDIA_TYPE_OF_FORM['oci-index'] };
       if (knowsReferrers !== false) {
-        const found = await pages(urlOf(name, `referrers/${subject}`), name, accept, (bytes) => readDescriptors(bytes), signal).catch((error: unknown) => {
-          if (error instanceof OriginError && error.code === 'ORIGIN_PROTOCOL' && error.status !== undefined && error.status >= 400) return null;
-          throw error;
-        });
+        const found = await pages(urlOf(name, `referrers/${subject}`), name, accept, (bytes) => readDescriptors(bytes), signal).catch(
+          (error: unknown) => {
+            if (error instanceof OriginError && error.code === 'ORIGIN_PROTOCOL' && error.status !== undefined && error.status >= 400) return null;
+            throw error;
+          },
+        );
         if (found !== null && !('kind' in found)) {
           knowsReferrers = true;
           return found;

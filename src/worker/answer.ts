@@ -31,6 +31,8 @@ export interface Found {
   readonly vary: readonly string[];
   /** For the log. */
   readonly form?: Form;
+  /** Value of `Warning`: it may be out of date, and why. */
+  readonly warning?: string;
 }
 
 /** It is not, or it cannot be had: why. */
@@ -47,6 +49,12 @@ export interface Refused {
 
 /** What comes of a question. */
 export type Answer = Found | Refused;
+
+/** The client gets it elsewhere, at an address that is for now. */
+export interface Elsewhere {
+  readonly kind: 'elsewhere';
+  readonly location: string;
+}
 
 /** Shorthand for a refusal. */
 export function refused(reason: Reason, more: Omit<Refused, 'kind' | 'reason'> = {}): Refused {

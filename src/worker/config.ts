@@ -1,8 +1,12 @@
 /** The only reader of bindings, variables and secrets. They come out parsed; what cannot be read stops everything, since a default would open what was meant closed. */
+import type { Signer } from '../manifest/image.ts';
+import { createSigner } from '../manifest/jws.ts';
+import { KeyError, readPrivateKey } from '../manifest/key.ts';
 import type { RealmTable } from '../registry/realms.ts';
 import type { RateLimiter } from './access/login-limit.ts';
 import { type AccessPolicy, parseAccess } from './access/policy.ts';
 import { type BlobDelivery, parseBlobDelivery } from './blob-delivery.ts';
+import { type OriginRules, parseOrigins } from './origins.ts';
 import { PERSISTENCE, type Persistence } from './persistence.ts';
 
 /** Bindings, variables and secrets as the platform gives them. */
@@ -23,6 +27,9 @@ export interface Env {
   readonly R2_SECRET_ACCESS_KEY?: unknown;
   readonly BLOB_AUTH_SECRET?: unknown;
   readonly LOG?: unknown;
+  readonly ORIGINS?: unknown;
+  readonly ORIGIN_CREDENTIALS?: unknown;
+  readonly SIGNING_KEY?: unknown;
 }
 
 /** Everything that can be set, read. */
@@ -40,6 +47,10 @@ export interface Config {
   readonly delivery: BlobDelivery;
   /** Whether every request is logged, or only those that fail (5xx). */
   readonly log: 'all' | 'failures';
+  /** Which repositories are filled from another registry. */
+  readonly origins: OriginRules;
+  /** Signs schema 1 manifests that are derived for them; null: none are. */
+  readonly signer: Signer | null;
 }
 
 /** A variable or secret that cannot be used, and what to do about it. */
@@ -77,6 +88,8 @@ export function readConfig(env: Env): Config {
       authSecret: textOf(env.BLOB_AUTH_SECRET, 'BLOB_AUTH_SECRET'),
     }),
     log: logOf(env.LOG),
+    origins: parseOrigins(env.ORIGINS, env.ORIGIN_CREDENTIALS),
+    signer: signerOf(env.SIGNING_KEY),
   });
 }
 
@@ -104,6 +117,17 @@ function publicUrlOf(value: unknown): string | null {
     throw new ConfigError('PUBLIC_URL must be scheme and host as clients know them, such as "https://registry.example.com".');
   }
   return url.origin;
+}
+
+function signerOf(value: unknown): Signer | null {
+  const text = textOf(value, 'SIGNING_KEY');
+  if (text === undefined) return null;
+  try {
+    return createSigner(readPrivateKey(text));
+  } catch (cause) {
+    if (!(cause instanceof KeyError)) throw cause;
+    throw new ConfigError(`The secret SIGNING_KEY cannot be used: ${cause.message}. Make one with: gantry key create`, { cause });
+  }
 }
 
 function logOf(value: unknown): 'all' | 'failures' {

@@ -5,7 +5,8 @@
 import type { Context } from 'hono';
 import { allowsRange, isNamed } from '../http/conditions.ts';
 import { parseRange } from '../http/range.ts';
-import { type Caller } from './access/caller.ts';
+import { StorageError } from '../registry/store.ts';
+import type { Caller } from './access/caller.ts';
 import { type AccessFacts, accessFactsOf } from './access/authorize.ts';
 import type { Resource } from './access/decision.ts';
 import { type Grant, guard } from './access/guard.ts';
@@ -18,6 +19,7 @@ import type { Edge } from './edge.ts';
 import { sendElsewhere } from './endpoints/blob-redirect.ts';
 import { foundIn, v1Explanation } from './endpoints/v1-images.ts';
 import { isSentElsewhere } from './blob-location.ts';
+import { inNamespace } from './namespace.ts';
 import type { Question } from './question.ts';
 import type { Asking } from './read-question.ts';
 import type { RegistryProps, VisibleTo } from './registry.ts';
@@ -33,7 +35,8 @@ export type EdgeHandler = (c: EdgeContext) => Response | Promise<Response>;
 /** The handler of an endpoint that is answered from storage. `read` makes a question of path and query. */
 export function ask(read: (asking: Asking) => Question | Refused): EdgeHandler {
   return (c) => {
-    const question = read(askingOf(c));
+    const asking = askingOf(c);
+    const question = inNamespace(read(asking), asking, c.env.config.origins);
     if (question.kind === 'refused') return refuseTo(c, question);
     c.env.trace.question = question;
     return guarded(c, resourceOf(question), (grant) => answer(c, question, grant));
@@ -130,13 +133,18 @@ export function notModified({ headers, body }: Reply): Response {
   return new Response(null, { status: 304, headers });
 }
 
-// A manifest is small, and no client takes one without its length: out of a cache it may come as a stream that has none.
-async function bodyOf({ kind }: Question, { body, headers }: Reply): Promise<Reply['body']> {
-  if (kind !== 'manifest' || !(body instanceof ReadableStream)) return body;
-  const length = Number(headers.get('content-length'));
-  const { readable, writable } = new FixedLengthStream(length);
-  void body.pipeTo(writable).catch(() => undefined);
-  return Promise.resolve(readable);
+/**
+ * Bodies go out as they come: those of the bucket and of the registry entrypoint know their length, and break off where it is not reached. (Another FixedLengthStream here
+ * would stop one that has been through one before: workerd does not pass bytes from one to the next.) A manifest is small and no client takes one without its length, so
+ * it is read whole where it came as a stream. Throws {@link StorageError} where it comes short.
+ */
+async function bodyOf(question: Question, { body, headers }: Reply): Promise<Reply['body']> {
+  if (question.kind !== 'manifest' || !(body instanceof ReadableStream)) return body;
+  const bytes = new Uint8Array(await new Response(body).arrayBuffer());
+  const length = headers.get('content-length');
+  if (length !== null && bytes.length !== Number(length)) throw new StorageError('STORAGE_UNAVAILABLE', 'the manifest came short');
+  headers.set('content-length', String(bytes.length));
+  return bytes;
 }
 
 function resourceOf(question: Question): Resource {

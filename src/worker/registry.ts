@@ -7,7 +7,8 @@ import { CorruptRecordError } from '../registry/records.ts';
 import { CorruptReferrersError } from '../registry/referrers.ts';
 import { CorruptListError } from '../registry/sorted-list.ts';
 import { type ReadStore, StorageError } from '../registry/store.ts';
-import { type Answer, refused } from './answer.ts';
+import type { Signer } from '../manifest/image.ts';
+import { type Answer, type Elsewhere, refused } from './answer.ts';
 import type { Asked } from './asked.ts';
 import { answerBlob, answerBlobPresence } from './endpoints/blob.ts';
 import { answerCatalog } from './endpoints/catalog.ts';
@@ -15,6 +16,9 @@ import { answerManifest } from './endpoints/manifest.ts';
 import { answerReferrers } from './endpoints/referrers.ts';
 import { answerTagList } from './endpoints/tag-list.ts';
 import { answerV1Images } from './endpoints/v1-images.ts';
+import type { AnswerStored } from './ingest/pull.ts';
+import { answerThrough } from './ingest/pull-through.ts';
+import { originOf, type OriginRules } from './origins.ts';
 import { type Persistence, persist } from './persistence.ts';
 import { pathOf, type Question, questionOf, urlOf } from './question.ts';
 import { EMPTY_STORE, r2Store, type ReadCount } from './r2-store.ts';
@@ -44,6 +48,9 @@ export interface RegistryContext {
   readonly realms: RealmTable;
   /** Whether a cache stands in front: it cuts ranges itself, and cannot keep what is cut. */
   readonly cached: boolean;
+  /** Which repositories are filled from another registry, and what signs the schema 1 manifests that are derived for them. */
+  readonly origins: OriginRules;
+  readonly signer: Signer | null;
   /** For what goes on after the answer. */
   readonly waitUntil: (work: Promise<unknown>) => void;
 }
@@ -72,22 +79,30 @@ export function canonicalRequest(question: Question, { head, accept, userAgent, 
   if (accept !== null) headers.set('accept', accept);
   if (userAgent !== null) headers.set('user-agent', userAgent);
   if (range !== null) headers.set('range', formatRange(range));
-  return new Request(urlOf(question), { method: head ? 'HEAD' : 'GET', headers });
+  // A redirect is for the client.
+  return new Request(urlOf(question), { method: head ? 'HEAD' : 'GET', headers, redirect: 'manual' });
 }
 
 /** Answers one question, storage faults included. */
 export async function answerFor(
   question: Question,
   asked: Asked,
-  { bucket, persistence, props, realms, cached }: RegistryContext,
-): Promise<{ readonly answer: Answer; readonly facts: InnerFacts }> {
+  { bucket, persistence, props, realms, cached, origins, signer, waitUntil }: RegistryContext,
+): Promise<{ readonly answer: Answer | Elsewhere; readonly facts: InnerFacts }> {
   const begun = Date.now();
   const count: ReadCount = { head: 0, get: 0 };
   const store = props.hidden ? EMPTY_STORE : r2Store(bucket, count);
   const { lists } = props;
   const keep = lists === null ? null : (name: RepositoryName) => isVisible(realms, name, lists);
   const sources: Sources = { store, realm: props.realm, keep, wholeUpTo: cached ? CACHED_UP_TO : 0 };
-  const answer = await answerSafely(question, () => persist(() => answerQuestion(question, asked, sources), persistence, discard));
+  const answerStored: AnswerStored = (wrap = (own) => own) =>
+    persist(() => answerQuestion(question, asked, { ...sources, store: wrap(store) }), persistence, discard);
+  const rule = props.hidden || question.kind === 'catalog' ? null : originOf(origins, question.name);
+  const answer = await answerSafely(question, () =>
+    rule === null || question.kind === 'catalog'
+      ? answerStored()
+      : answerThrough(question, asked, { rule, realm: props.realm, bucket, store, persistence, signer, answerStored, waitUntil }),
+  );
   return { answer, facts: { ...count, ms: Date.now() - begun, ...(answer.kind === 'found' && answer.form !== undefined && { form: answer.form }) } };
 }
 
@@ -122,7 +137,7 @@ export async function answerQuestion(question: Question, asked: Asked, { store, 
   }
 }
 
-async function answerSafely(question: Question, work: () => Promise<Answer>): Promise<Answer> {
+async function answerSafely(question: Question, work: () => Promise<Answer | Elsewhere>): Promise<Answer | Elsewhere> {
   try {
     return await work();
   } catch (error) {

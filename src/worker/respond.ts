@@ -4,7 +4,7 @@
  */
 import { type ErrorDetail, errorBody, isReason, type Reason, reasonRow } from '../registry/errors.ts';
 import { MEDIA_TYPES } from '../registry/media-type.ts';
-import type { Answer, AnswerBody, Refused, Representation } from './answer.ts';
+import type { Answer, AnswerBody, Elsewhere, Refused, Representation } from './answer.ts';
 import { type CacheKind, CACHING, cacheTags, cachingOfFound, cachingOfReason } from './cache-policy.ts';
 import type { Question } from './question.ts';
 import type { ReadCount } from './r2-store.ts';
@@ -39,20 +39,28 @@ export interface Reply {
 }
 
 /** The registry's answer to a question, for a gateway in the same isolate. */
-export function replyOf(answer: Answer, question: Question, facts: InnerFacts): Reply {
+export function replyOf(answer: Answer | Elsewhere, question: Question, facts: InnerFacts): Reply {
   const headers = new Headers();
   headers.set('cache-control', CACHING[cachingOf(answer, question)].cacheControl);
+  if (answer.kind === 'elsewhere') {
+    headers.set('location', answer.location);
+    headers.set('content-type', MEDIA_TYPES.octetStream);
+    headers.set('content-length', '0');
+    // 307, which every client follows on GET and HEAD (308 is not known to engines from before 1.10).
+    return { status: 307, headers, body: null, refusal: null, facts, cache: null };
+  }
   if (answer.vary !== undefined && answer.vary.length > 0) headers.set('vary', answer.vary.join(', '));
   if (answer.kind === 'refused') {
     for (const [name, value] of Object.entries(answer.headers ?? {})) headers.set(name, value);
     return { status: reasonRow(answer.reason).status, headers, body: null, refusal: answer, facts, cache: null };
   }
   setRepresentation(headers, answer.representation);
+  if (answer.warning !== undefined) headers.set('warning', answer.warning);
   return { status: answer.representation.ranges?.part === undefined ? 200 : 206, headers, body: answer.body, refusal: null, facts, cache: null };
 }
 
 /** The same as a response, for the cache and the gateway behind it. */
-export function respond(answer: Answer, question: Question, facts: InnerFacts): Response {
+export function respond(answer: Answer | Elsewhere, question: Question, facts: InnerFacts): Response {
   const { status, headers, body, refusal } = replyOf(answer, question, facts);
   headers.set('cloudflare-cdn-cache-control', CACHING[cachingOf(answer, question)].edgeCacheControl);
   headers.set('cache-tag', cacheTags(question));
@@ -87,14 +95,15 @@ function refusalOf(text: string | null, status: number): Refused | null {
   if (text === null) {
     // The cache cuts ranges by itself, so this is its own; of everything else that is no answer nobody knows what it means.
     if (status === 416) return { kind: 'refused', reason: 'range-not-satisfiable' };
-    return status === 200 || status === 206 ? null : { kind: 'refused', reason: 'internal' };
+    return status === 200 || status === 206 || status === 307 ? null : { kind: 'refused', reason: 'internal' };
   }
   const { reason, message, detail } = JSON.parse(text) as { reason: string; message?: string; detail?: ErrorDetail };
   const known: Reason = isReason(reason) ? reason : 'internal';
   return { kind: 'refused', reason: known, ...(message !== undefined && { message }), ...(detail !== undefined && { detail }) };
 }
 
-function cachingOf(answer: Answer, question: Question): CacheKind {
+function cachingOf(answer: Answer | Elsewhere, question: Question): CacheKind {
+  if (answer.kind === 'elsewhere') return 'never';
   return answer.kind === 'found' ? cachingOfFound(question) : cachingOfReason(answer.reason);
 }
 

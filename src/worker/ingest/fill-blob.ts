@@ -1,0 +1,221 @@
+/**
+ * A blob from the upstream to the bucket and to the client at once.
+ *
+ * Nobody gets a whole wrong blob: the last bytes are held back, from both, until the digest of all of them is known to be right; then storage checks it once more. The
+ * client may be slow, or leave: the bucket gets the blob all the same. Storage may fail: the client gets the blob all the same.
+ */
+import type { OpenBlob } from '../../origin/blob.ts';
+import { OriginError } from '../../origin/errors.ts';
+import { algorithmOf, type Digest, hexOf } from '../../registry/digest.ts';
+import { MEDIA_TYPES } from '../../registry/media-type.ts';
+import { StorageError } from '../../registry/store.ts';
+import { within } from './flights.ts';
+
+/** What became of a fill. Plain data: requests that waited share it. `passed-on`: right, but storage did not take it. */
+export type BlobOutcome = 'stored' | 'passed-on' | 'unknown';
+
+/** Where verified bytes go. Calls come one after the other; a sink that throws gets no more. */
+export interface Sink {
+  write(chunk: Uint8Array): Promise<void>;
+  /** All is there, and right. */
+  finish(): Promise<void>;
+  /** It ends here. */
+  abandon(reason: unknown): Promise<void>;
+}
+
+/** Longer blobs, and those whose length is not known, go to the bucket in parts. */
+const WHOLE_UP_TO = 128 * 1024 * 1024;
+
+/** Bytes of a part. R2 takes 10,000 parts of at least 5 MiB, all but the last of one size. */
+export const PART_SIZE = 8 * 1024 * 1024;
+
+/** Milliseconds that a client may take for one chunk before it counts as gone. */
+const PATIENCE = 30_000;
+
+/**
+ * Reads a blob to its end into a bucket and, where there is one, a client. Gives whether it was stored. Throws OriginError where the bytes are not those of the digest,
+ * or do not come: then nothing is stored, and the client's answer is cut off.
+ */
+export async function fillBlob(
+  blob: Pick<OpenBlob, 'size' | 'chunks'>,
+  {
+    digest,
+    key,
+    bucket,
+    client,
+    wholeUpTo = WHOLE_UP_TO,
+  }: { digest: Digest; key: string; bucket: R2Bucket; client: Sink | null; wholeUpTo?: number },
+): Promise<'stored' | 'passed-on'> {
+  const { size, chunks } = blob;
+  const whole = size !== undefined && size <= wholeUpTo;
+  const storage = new Guarded(whole ? wholeObject(bucket, key, digest, size) : objectInParts(bucket, key));
+  const sinks = client === null ? [storage] : [storage, new Guarded(client)];
+  const hash = new crypto.DigestStream(algorithmOf(digest) === 'sha512' ? 'SHA-512' : 'SHA-256');
+  // Looked at below; where reading fails first, nobody does.
+  hash.digest.catch(() => undefined);
+  const hashing = hash.getWriter();
+  let held: Uint8Array | undefined;
+  let length = 0;
+  try {
+    for await (const chunk of chunks) {
+      length += chunk.length;
+      if (size !== undefined && length > size) throw new OriginError('ORIGIN_PROTOCOL', `${digest} has more than ${String(size)} bytes`);
+      const previous = held;
+      await Promise.all([hashing.write(chunk), ...(previous === undefined ? [] : sinks.map((sink) => sink.write(previous)))]);
+      held = chunk;
+      if (sinks.every(({ broken }) => broken !== null)) throw new StorageError('STORAGE_UNAVAILABLE', String(storage.broken?.reason));
+    }
+    await hashing.close();
+    if (size !== undefined && length !== size) throw new OriginError('ORIGIN_PROTOCOL', `${digest} has ${String(length)} bytes, not ${String(size)}`);
+    const found = `${algorithmOf(digest)}:${hexOfBytes(new Uint8Array(await hash.digest))}`;
+    if (found !== digest) throw new OriginError('ORIGIN_PROTOCOL', `what came as ${digest} is ${found}`);
+  } catch (error) {
+    await Promise.all([...sinks.map((sink) => sink.abandon(error)), hashing.abort(error).catch(() => undefined)]);
+    throw error;
+  }
+  const last = held;
+  // The client first where both are there: storage answers only when it has put everything away.
+  await Promise.all(
+    sinks.map(async (sink) => {
+      if (last !== undefined) await sink.write(last);
+      await sink.finish();
+    }),
+  );
+  if (storage.broken === null) return 'stored';
+  console.error(JSON.stringify({ event: 'blob-not-stored', digest, message: String(storage.broken.reason) }));
+  return 'passed-on';
+}
+
+/** A client's side of a fill: the body of its answer, and where the bytes go. */
+export function clientSink(size: number): { readonly body: ReadableStream<Uint8Array>; readonly sink: Sink } {
+  const { readable, writable } = new FixedLengthStream(size);
+  const writer = writable.getWriter();
+  return {
+    body: readable,
+    sink: {
+      write: async (chunk) => {
+        // A client that takes nothing for so long would hold up all who wait for the blob.
+        if ((await within(PATIENCE, writer.write(chunk), LATE)) === LATE) throw new Error('the client takes nothing any more');
+      },
+      finish: () => writer.close(),
+      abandon: async (reason) => {
+        await writer.abort(reason);
+      },
+    },
+  };
+}
+
+const LATE = Symbol('late');
+
+/** A sink that fails for itself alone. */
+class Guarded implements Sink {
+  broken: { readonly reason: unknown } | null = null;
+  private readonly sink: Sink;
+
+  constructor(sink: Sink) {
+    this.sink = sink;
+  }
+
+  write(chunk: Uint8Array): Promise<void> {
+    return this.unlessBroken(() => this.sink.write(chunk));
+  }
+
+  finish(): Promise<void> {
+    return this.unlessBroken(() => this.sink.finish());
+  }
+
+  async abandon(reason: unknown): Promise<void> {
+    this.broken ??= { reason };
+    await this.sink.abandon(reason).catch(() => undefined);
+  }
+
+  private async unlessBroken(act: () => Promise<void>): Promise<void> {
+    if (this.broken !== null) return;
+    try {
+      await act();
+    } catch (reason) {
+      await this.abandon(reason);
+    }
+  }
+}
+
+/** An object of known length: one write, whose digest storage checks. */
+function wholeObject(bucket: R2Bucket, key: string, digest: Digest, size: number): Sink {
+  const { readable, writable } = new FixedLengthStream(size);
+  const writer = writable.getWriter();
+  const check = algorithmOf(digest) === 'sha512' ? { sha512: hexOf(digest) } : { sha256: hexOf(digest) };
+  const put = bucket.put(key, readable, { httpMetadata: { contentType: MEDIA_TYPES.octetStream }, ...check });
+  // Where storage gives up in the midst of it, nobody reads the stream any more, and writing would wait for ever.
+  const failed = new Promise<never>((_, reject) => {
+    put.catch((cause: unknown) => reject(cause instanceof Error ? cause : new Error(String(cause))));
+  });
+  failed.catch(() => undefined);
+  return {
+    write: (chunk) => Promise.race([writer.write(chunk), failed]),
+    finish: async () => {
+      await Promise.race([writer.close(), failed]);
+      await put;
+    },
+    abandon: async (reason) => {
+      await writer.abort(reason);
+    },
+  };
+}
+
+/** An object in parts, which stands only when the last is there. Its digest was checked by then. */
+function objectInParts(bucket: R2Bucket, key: string): Sink {
+  let upload: Promise<R2MultipartUpload> | undefined;
+  const parts: R2UploadedPart[] = [];
+  let buffer = new Uint8Array(PART_SIZE);
+  let filled = 0;
+  const begin = (): Promise<R2MultipartUpload> =>
+    (upload ??= bucket.createMultipartUpload(key, { httpMetadata: { contentType: MEDIA_TYPES.octetStream } }));
+
+  async function sendPart(): Promise<void> {
+    const part = buffer.subarray(0, filled);
+    const { uploadPart } = await withMethods(begin());
+    parts.push(await twice(() => uploadPart(parts.length + 1, part)));
+    buffer = new Uint8Array(PART_SIZE);
+    filled = 0;
+  }
+
+  return {
+    write: async (chunk) => {
+      for (let rest = chunk; rest.length > 0;) {
+        const taken = rest.subarray(0, PART_SIZE - filled);
+        buffer.set(taken, filled);
+        filled += taken.length;
+        rest = rest.subarray(taken.length);
+        if (filled === PART_SIZE) await sendPart();
+      }
+    },
+    finish: async () => {
+      if (filled > 0 || parts.length === 0) await sendPart();
+      const { complete } = await withMethods(begin());
+      await complete(parts);
+    },
+    abandon: async () => {
+      if (upload !== undefined) await (await upload).abort();
+    },
+  };
+}
+
+async function withMethods(upload: Promise<R2MultipartUpload>): Promise<{
+  readonly uploadPart: (number: number, part: Uint8Array) => Promise<R2UploadedPart>;
+  readonly complete: (parts: R2UploadedPart[]) => Promise<R2Object>;
+}> {
+  const begun = await upload;
+  return { uploadPart: (number, part) => begun.uploadPart(number, part), complete: (parts) => begun.complete(parts) };
+}
+
+async function twice<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch {
+    return work();
+  }
+}
+
+function hexOfBytes(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}

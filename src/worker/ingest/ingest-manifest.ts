@@ -1,0 +1,41 @@
+/** A manifest that is asked for by digest, from the upstream to the bucket. */
+import { OriginError } from '../../origin/errors.ts';
+import type { RegistryClient } from '../../origin/client.ts';
+import { algorithmOf, type Digest, hexOf } from '../../registry/digest.ts';
+import { manifestKey } from '../../registry/keys.ts';
+import type { RepositoryName } from '../../registry/name.ts';
+import { formOfMediaType } from '../../registry/media-type.ts';
+import type { BucketWriter } from './bucket-writer.ts';
+import { toManifest } from './fetch-image.ts';
+import type { ObjectAtHand } from './overlay.ts';
+
+/** A manifest as it now stands in the bucket. */
+export type StoredManifest = ObjectAtHand;
+
+/** Fetches and writes one. `'unknown'`: the upstream does not have it. Throws {@link OriginError} or StorageError. */
+export async function ingestManifest(
+  client: RegistryClient,
+  writer: BucketWriter,
+  { name, remote, digest }: { readonly name: RepositoryName; readonly remote: RepositoryName; readonly digest: Digest },
+): Promise<StoredManifest | 'unknown'> {
+  const found = await client.manifest(remote, { kind: 'digest', digest });
+  if (found.kind === 'not-found') return 'unknown';
+  const { mediaType, bytes } = found;
+  // Artifacts may have manifests of other kinds than images: a digest names them all the same.
+  const isForm = mediaType === undefined || formOfMediaType(mediaType) !== null || !mediaType.startsWith('application/vnd.');
+  const manifest = isForm ? toManifest(found, client) : { mediaType, bytes, form: null };
+  const key = manifestKey(name, digest);
+  const ofBytes = manifest.form !== 'docker-schema1';
+  if (!ofBytes && 'digest' in manifest && manifest.digest !== digest) {
+    throw new OriginError(
+      'ORIGIN_PROTOCOL',
+      `${client.baseUrl.host} knows the schema 1 manifest ${digest} by the digest of its signed bytes, which no client does`,
+    );
+  }
+  await writer.put(key, bytes, {
+    contentType: manifest.mediaType,
+    over: null,
+    ...(ofBytes && algorithmOf(digest) === 'sha256' && { sha256: hexOf(digest) }),
+  });
+  return { key, bytes, contentType: manifest.mediaType, metadata: {} };
+}

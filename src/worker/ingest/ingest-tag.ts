@@ -1,0 +1,153 @@
+/**
+ * A tag from the upstream to the bucket: fetched whole, derived in all its forms, then written in the order that leaves every tag complete at any moment: configs,
+ * manifests, the tag object, lists. A tag that somebody published is never written over.
+ */
+import { derive } from '../../manifest/derive.ts';
+import type { Derivation, DerivedManifest, ImageContent, Signer } from '../../manifest/image.ts';
+import { summarizeTag } from '../../manifest/tag-summary.ts';
+import { algorithmOf, type Digest, hexOf } from '../../registry/digest.ts';
+import { blobKey, manifestKey, tagKey } from '../../registry/keys.ts';
+import { MEDIA_TYPES } from '../../registry/media-type.ts';
+import type { RepositoryName, Tag } from '../../registry/name.ts';
+import { encodeOriginMark, type OriginMark } from '../../registry/origin-mark.ts';
+import type { RealmName } from '../../registry/realms.ts';
+import { encodeTag, type TagForm, type TagRecord } from '../../registry/records.ts';
+import type { ObjectInfo, ReadStore } from '../../registry/store.ts';
+import type { OriginRule } from '../origins.ts';
+import type { BucketWriter } from './bucket-writer.ts';
+import type { UpstreamImage } from './fetch-image.ts';
+import { listTag } from './lists.ts';
+import type { ObjectAtHand } from './overlay.ts';
+
+/** Where a tag is to stand, and what with. */
+export interface TagPlace {
+  readonly rule: OriginRule;
+  readonly name: RepositoryName;
+  readonly tag: Tag;
+  readonly realm: RealmName;
+  readonly store: ReadStore;
+  readonly writer: BucketWriter;
+  /** Signs derived schema 1 manifests; null: none are derived. */
+  readonly signer: Signer | null;
+}
+
+/** A tag as it now stands. Plain data: requests that waited share it. */
+export interface FetchedTag {
+  readonly object: ObjectAtHand;
+  readonly mark: OriginMark;
+}
+
+/**
+ * Writes a tag. `over`: the tag object that it replaces, which must be one of ours; null if there is none. `told`: what the upstream calls the tag's digest.
+ * Gives `'published'` if somebody published the tag meanwhile. Throws StorageError.
+ */
+export async function ingestTag(
+  { content }: UpstreamImage,
+  place: TagPlace,
+  { over, told, now }: { readonly over: Pick<ObjectInfo, 'etag' | 'uploaded'> | null; readonly told: Digest; readonly now: number },
+): Promise<FetchedTag | 'published'> {
+  const { rule, name, tag, realm, store, writer } = place;
+  const derivation = deriveForms(content, place);
+  const { record, bytes } = recordOf(derivation, rfc3339(now));
+  for (const blob of [...[...content.configs].map(([digest, config]) => ({ digest, bytes: config })), ...derivation.blobs]) {
+    await writer.put(blobKey(realm, blob.digest), blob.bytes, { contentType: MEDIA_TYPES.octetStream, over: null, ...checkOf(blob.digest) });
+  }
+  const manifests = [...derivation.others, ...derivation.forms];
+  await Promise.all(manifests.map((manifest) => writeManifest(writer, name, manifest)));
+  const mark: OriginMark = { origin: rule.name, digest: told, checked: now, gone: null };
+  const { body, metadata } = encodeTag(record, bytes);
+  const object: ObjectAtHand = {
+    key: tagKey(name, tag),
+    bytes: body,
+    contentType: MEDIA_TYPES.octetStream,
+    metadata: { ...metadata, ...encodeOriginMark(mark) },
+  };
+  const written = await writer.put(object.key, body, { contentType: object.contentType, metadata: object.metadata, over: over ?? 'absent' });
+  if (written === 'changed') return 'published';
+  const byDigest = new Map(manifests.map((manifest) => [manifest.digest, manifest.bytes]));
+  const summary = await summarizeTag(
+    { record, manifests: bytes },
+    {
+      manifest: (digest) => Promise.resolve(byDigest.get(digest) ?? null),
+      blob: (digest) => Promise.resolve(content.configs.get(digest) ?? null),
+      blobSize: () => Promise.resolve(null),
+    },
+  );
+  try {
+    await listTag({ store, writer }, name, tag, summary);
+  } catch (error) {
+    // The tag stands and can be pulled; its list is written again with the next tag that comes, or by `gantry verify --repair`.
+    console.error(JSON.stringify({ event: 'list-not-written', name, tag, message: error instanceof Error ? error.message : String(error) }));
+  }
+  return { object, mark };
+}
+
+/** Writes the tag object again with another mark, over exactly that one; its forms stay. Throws StorageError. */
+export async function markTag(
+  { writer }: Pick<TagPlace, 'writer'>,
+  info: ObjectInfo,
+  body: Uint8Array,
+  mark: OriginMark,
+): Promise<'written' | 'changed'> {
+  return writer.put(info.key, body, {
+    contentType: info.contentType ?? MEDIA_TYPES.octetStream,
+    metadata: { ...info.metadata, ...encodeOriginMark(mark) },
+    over: info,
+  });
+}
+
+/**
+ * Empties the tag object of a tag that the upstream does not have any more. It is not deleted: no deletion can be made on the condition that nobody has published the tag
+ * in between. Throws StorageError.
+ */
+export async function buryTag({ writer }: Pick<TagPlace, 'writer'>, info: ObjectInfo, mark: OriginMark, now: number): Promise<'written' | 'changed'> {
+  const { body, metadata } = encodeTag({ updated: rfc3339(now), forms: [], missing: [] }, []);
+  return writer.put(info.key, body, { contentType: MEDIA_TYPES.octetStream, metadata: { ...metadata, ...encodeOriginMark(mark) }, over: info });
+}
+
+// Without a key there is no schema 1: one that nobody signed is read by engines that do not verify, and refused by those that do.
+function deriveForms(content: ImageContent, { name, tag, signer }: TagPlace): Derivation {
+  const derivation = derive(content, { name, tag, signer: signer ?? { sign: (payload) => payload }, mode: 'strict' });
+  if (signer !== null) return derivation;
+  const isKept = ({ form, source }: DerivedManifest): boolean => form !== 'docker-schema1' || source.kind === 'published';
+  const unsigned = derivation.forms.filter((form) => !isKept(form));
+  return {
+    ...derivation,
+    forms: derivation.forms.filter(isKept),
+    others: derivation.others.filter(isKept),
+    missing: [
+      ...derivation.missing,
+      ...unsigned.map(({ form, platform }) => ({ form, reason: 'schema1-not-published' as const, ...(platform !== undefined && { platform }) })),
+    ],
+    explanations: [...derivation.explanations, ...unsigned.map(() => 'the Worker has no SIGNING_KEY to sign schema 1 manifests with')],
+  };
+}
+
+function recordOf({ forms, missing }: Derivation, updated: string): { readonly record: TagRecord; readonly bytes: readonly Uint8Array[] } {
+  let offset = 0;
+  const rows = forms.map(({ form, mediaType, digest, bytes, source, platform }): TagForm => {
+    const row = { form, mediaType, digest, offset, length: bytes.length, source, ...(platform !== undefined && { platform }) };
+    offset += bytes.length;
+    return row;
+  });
+  return { record: { updated, forms: rows, missing }, bytes: forms.map(({ bytes }) => bytes) };
+}
+
+/** Writes a manifest under its digest. A schema 1 made here does not take the place of one that is there: theirs may have another signature, and be published. */
+export async function writeManifest(writer: BucketWriter, name: RepositoryName, manifest: DerivedManifest): Promise<void> {
+  const { digest, mediaType, bytes, form, source } = manifest;
+  const ofPayload = form === 'docker-schema1';
+  await writer.put(manifestKey(name, digest), bytes, {
+    contentType: mediaType,
+    over: ofPayload && source.kind === 'derived' ? 'absent' : null,
+    ...(ofPayload ? {} : checkOf(digest)),
+  });
+}
+
+function checkOf(digest: Digest): { readonly sha256?: string } {
+  return algorithmOf(digest) === 'sha256' ? { sha256: hexOf(digest) } : {};
+}
+
+function rfc3339(now: number): string {
+  return new Date(now).toISOString().replace(/\.\d+Z$/, 'Z');
+}

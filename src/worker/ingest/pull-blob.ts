@@ -1,0 +1,99 @@
+/** Blobs of a repository that is filled: to the client and into the bucket at once, fetched once for all who wait. */
+import { openBlob } from '../../origin/blob.ts';
+import { blobKey } from '../../registry/keys.ts';
+import { MEDIA_TYPES } from '../../registry/media-type.ts';
+import { StorageError } from '../../registry/store.ts';
+import type { Answer, Elsewhere } from '../answer.ts';
+import type { Asked } from '../asked.ts';
+import type { Question } from '../question.ts';
+import { type BlobOutcome, clientSink, fillBlob } from './fill-blob.ts';
+import { isKnownUnknown, isUnknown, noteUnknown, type Pull, unlessLimited, waitFor } from './pull.ts';
+
+type BlobQuestion = Extract<Question, { kind: 'blob' | 'blob-presence' }>;
+
+/** How often a request that waited for another one's fetch looks again when that failed. */
+const ROUNDS = 3;
+
+/** Answers with the blob, or with where the client gets it. Throws OriginError and StorageError. */
+export async function pullBlob(pull: Pull, question: BlobQuestion, { head }: Asked): Promise<Answer | Elsewhere> {
+  const { upstream, rule, remote, realm, answerStored } = pull;
+  const { digest } = question;
+  const answer = await answerStored();
+  const key = blobKey(realm, digest);
+  const what = `${remote} ${digest}`;
+  if (!isUnknown(answer) || isKnownUnknown(upstream, what)) return answer;
+  unlessLimited(upstream);
+  if (question.kind === 'blob' && head) {
+    const told = await upstream.client.blobHead(remote, digest);
+    if (told.kind === 'blob-head' && told.size !== undefined) return found(question, told.size, null);
+    // Old engines need the length: where the upstream does not tell it, the blob does.
+    if (told.kind === 'not-found') {
+      noteUnknown(upstream, what);
+      return answer;
+    }
+  } else if (question.kind === 'blob' && rule.blobs === 'redirect') {
+    const location = await locationUpstream(pull, question);
+    if (location !== null) return { kind: 'elsewhere', location };
+  }
+  const isStreamed = question.kind === 'blob' && !head;
+  for (let round = 1; ; round++) {
+    const underway = upstream.blobs.of(key);
+    const outcome =
+      underway === undefined
+        ? await fetchBlob(pull, question, key, isStreamed)
+        : await waitFor(pull, upstream.blobs, key, underway).catch((error: unknown) => error);
+    switch (outcome) {
+      case 'stored':
+        return answerStored();
+      case 'unknown':
+        noteUnknown(upstream, what);
+        return answer;
+      case 'passed-on':
+        // Somebody else got it, and storage did not: fetched again, for this client.
+        if (round < ROUNDS) continue;
+        throw new StorageError('STORAGE_UNAVAILABLE', `storage does not take ${digest}`);
+      default:
+        if (typeof outcome === 'object' && outcome !== null && 'kind' in outcome) return outcome as Answer;
+        if (round >= ROUNDS) throw outcome;
+    }
+  }
+}
+
+/** Fetches the blob into the bucket and, where it can be streamed, gives the answer whose body it is. Throws OriginError. */
+async function fetchBlob(
+  { upstream, remote, bucket, waitUntil }: Pull,
+  question: BlobQuestion,
+  key: string,
+  isStreamed: boolean,
+): Promise<BlobOutcome | Answer> {
+  const { digest } = question;
+  let answerWith: (answer: Answer) => void = () => undefined;
+  const streamed = new Promise<Answer>((resolve) => (answerWith = resolve));
+  const flight = upstream.blobs.once(key, waitUntil, async (): Promise<BlobOutcome> => {
+    const blob = await openBlob(upstream.client, remote, digest);
+    if (blob.kind === 'not-found') return 'unknown';
+    // A client needs to know the length beforehand: without it, the blob is stored first.
+    if (!isStreamed || blob.size === undefined) return fillBlob(blob, { digest, key, bucket, client: null });
+    const { body, sink } = clientSink(blob.size);
+    answerWith(found(question, blob.size, body));
+    return fillBlob(blob, { digest, key, bucket, client: sink });
+  });
+  return Promise.race([streamed, flight]);
+}
+
+function found({ digest }: BlobQuestion, size: number, body: ReadableStream<Uint8Array> | null): Answer {
+  return {
+    kind: 'found',
+    representation: { contentType: MEDIA_TYPES.octetStream, length: size, digest, etag: `"${digest}"`, ranges: { size } },
+    body,
+    vary: [],
+  };
+}
+
+/** Where the upstream sends those who want the blob; null if it sends it itself, or has nothing. */
+async function locationUpstream({ upstream, remote }: Pull, { digest }: BlobQuestion): Promise<string | null> {
+  const blob = await upstream.client.blob(remote, digest);
+  if (blob.kind === 'not-found') return null;
+  await blob.body.cancel().catch(() => undefined);
+  return blob.elsewhere ? blob.url.href : null;
+}

@@ -1,0 +1,25 @@
+/** Manifests by digest of a repository that is filled. */
+import type { Digest } from '../../registry/digest.ts';
+import { manifestKey } from '../../registry/keys.ts';
+import type { RepositoryName } from '../../registry/name.ts';
+import type { Answer } from '../answer.ts';
+import { bucketWriter } from './bucket-writer.ts';
+import { ingestManifest } from './ingest-manifest.ts';
+import { overlay } from './overlay.ts';
+import { isKnownUnknown, isUnknown, noteUnknown, type Pull, unlessLimited, waitFor } from './pull.ts';
+
+/** Answers with the manifest. Throws OriginError and StorageError. */
+export async function pullManifest(pull: Pull, name: RepositoryName, digest: Digest): Promise<Answer> {
+  const { upstream, remote, answerStored, bucket, persistence, waitUntil } = pull;
+  const answer = await answerStored();
+  const key = manifestKey(name, digest);
+  if (!isUnknown(answer) || isKnownUnknown(upstream, key)) return answer;
+  unlessLimited(upstream);
+  const flight = upstream.manifests.once(key, waitUntil, () =>
+    ingestManifest(upstream.client, bucketWriter(bucket, persistence), { name, remote, digest }),
+  );
+  const found = await waitFor(pull, upstream.manifests, key, flight);
+  if (found !== 'unknown') return answerStored((store) => overlay(store, found));
+  noteUnknown(upstream, key);
+  return answer;
+}

@@ -1,0 +1,166 @@
+/** Manifests by tag of a repository that is filled: fetched when they are not stored, and compared with the upstream's when they have been stored for long. */
+import { OriginError } from '../../origin/errors.ts';
+import { tagKey } from '../../registry/keys.ts';
+import type { RepositoryName, Tag } from '../../registry/name.ts';
+import { decodeOriginMark, type OriginMark } from '../../registry/origin-mark.ts';
+import { type ObjectInfo, StorageError } from '../../registry/store.ts';
+import { type Answer, refused } from '../answer.ts';
+import { readAll } from '../byte-reader.ts';
+import { bucketWriter } from './bucket-writer.ts';
+import { fetchImage } from './fetch-image.ts';
+import { within } from './flights.ts';
+import { freshnessOf } from './freshness.ts';
+import { buryTag, type FetchedTag, ingestTag, markTag, type TagPlace } from './ingest-tag.ts';
+import { unlistTag } from './lists.ts';
+import { observe, overlay } from './overlay.ts';
+import { isKnownUnknown, isUnknown, noteOutage, noteUnknown, type Pull, unlessLimited, waitFor, withWarning } from './pull.ts';
+import type { Outage } from './upstream.ts';
+
+/** Milliseconds that a client waits while a stored tag is compared; then it gets what is stored. */
+const PATIENCE = 3_000;
+
+/** Milliseconds after which a comparison that failed is tried again. */
+const PAUSE = 10_000;
+
+/** Milliseconds after which the time of comparison is written down in the bucket: until then only the isolates that made it know. */
+const RENEW_AFTER = 3_600_000;
+
+/** Answers with the form that fits. Throws {@link OriginError}, StorageError and CorruptRecordError. */
+export async function pullTag(pull: Pull, name: RepositoryName, tag: Tag): Promise<Answer> {
+  const { answer, info } = await look(pull, name, tag);
+  if (info === null) return isUnknown(answer) ? fetchTag(pull, name, tag, answer) : answer;
+  const mark = decodeOriginMark(info.metadata);
+  const { upstream, rule, waitUntil } = pull;
+  const now = Date.now();
+  const freshness = freshnessOf(mark, upstream.checked.get(info.key, now), rule, now);
+  if (mark === null || freshness === 'published' || freshness === 'fresh') return answer;
+  if (freshness === 'gone') return unknownTag(name, tag);
+  const known = upstream.outages.get(info.key, now) ?? upstream.limited.get('', now);
+  if (known !== undefined) return stale(pull, answer, info, known);
+  const checking = upstream.checks.once(info.key, waitUntil, () => check(pull, name, tag, info, mark));
+  if (freshness === 'stale') return answer;
+  const outcome = await within(PATIENCE, checking, SLOW);
+  if (outcome !== null) return stale(pull, answer, info, outcome);
+  const after = await look(pull, name, tag);
+  return after.info === null || isBuried(after.info) ? unknownTag(name, tag) : after.answer;
+}
+
+const SLOW: Outage = { code: 'ORIGIN_UNAVAILABLE', message: 'no answer in time' };
+
+function unknownTag(name: RepositoryName, tag: Tag): Answer {
+  return refused('tag-unknown', { message: `The repository ${name} has no tag ${tag}.`, detail: { name, tag } });
+}
+
+/** The answer from storage, and what the tag object says of itself. */
+async function look({ answerStored }: Pull, name: RepositoryName, tag: Tag): Promise<{ readonly answer: Answer; readonly info: ObjectInfo | null }> {
+  const key = tagKey(name, tag);
+  let info: () => ObjectInfo | null = () => null;
+  const answer = await answerStored((store) => {
+    const observed = observe(store, key);
+    info = observed.info;
+    return observed.store;
+  });
+  return { answer, info: info() };
+}
+
+/** What is stored, for want of anything newer. */
+function stale({ rule }: Pull, answer: Answer, info: ObjectInfo, outage: Outage): Answer {
+  // It was said to be gone; whether it has come back nobody knows.
+  if (isBuried(info)) throw new OriginError(outage.code, outage.message);
+  return withWarning(answer, rule, outage);
+}
+
+// Only a tag that was buried has no manifest.
+function isBuried({ size }: ObjectInfo): boolean {
+  return size === 0;
+}
+
+async function fetchTag(pull: Pull, name: RepositoryName, tag: Tag, answer: Answer): Promise<Answer> {
+  const { upstream, answerStored, waitUntil } = pull;
+  const key = tagKey(name, tag);
+  if (isKnownUnknown(upstream, key)) return answer;
+  unlessLimited(upstream);
+  const flight = upstream.tags.once(key, waitUntil, () => fetchAndWrite(pull, name, tag, null));
+  const fetched = await waitFor(pull, upstream.tags, key, flight);
+  if (fetched === 'published') return answerStored();
+  if (fetched !== 'unknown') return answerStored((store) => overlay(store, fetched.object));
+  noteUnknown(upstream, key);
+  return answer;
+}
+
+/** Fetches the tag whole and writes it. `'unknown'`: the upstream does not have it. */
+async function fetchAndWrite(
+  pull: Pull,
+  name: RepositoryName,
+  tag: Tag,
+  over: ObjectInfo | null,
+  told?: OriginMark['digest'],
+): Promise<FetchedTag | 'unknown' | 'published'> {
+  const { upstream, remote, rule } = pull;
+  const image = await fetchImage(upstream.client, { name: remote, tag, platforms: rule.platforms });
+  if (image.kind === 'not-found') return 'unknown';
+  const now = Date.now();
+  return ingestTag(image, placeOf(pull, name, tag), { over, told: told ?? image.digest, now });
+}
+
+function placeOf({ rule, realm, store, bucket, persistence, signer }: Pull, name: RepositoryName, tag: Tag): TagPlace {
+  return { rule, name, tag, realm, store, signer, writer: bucketWriter(bucket, persistence) };
+}
+
+/** Compares a stored tag with the upstream's, and does what follows from that. Gives why the upstream could not be asked, null if it could. Never throws. */
+async function check(pull: Pull, name: RepositoryName, tag: Tag, info: ObjectInfo, mark: OriginMark): Promise<Outage | null> {
+  const { upstream, rule } = pull;
+  const now = Date.now();
+  try {
+    const told = await digestUpstream(pull, tag);
+    if (told === null) await noteGone(pull, name, tag, info, mark, now);
+    else if (told !== mark.digest || isBuried(info)) {
+      if ((await fetchAndWrite(pull, name, tag, info, told)) === 'unknown') await noteGone(pull, name, tag, info, mark, now);
+    } else if (mark.gone !== null || now - mark.checked >= Math.max(rule.lifetime, RENEW_AFTER))
+      await renew(pull, info, { ...mark, checked: now, gone: null });
+    upstream.checked.set(info.key, now, now + rule.lifetime);
+    upstream.outages.delete(info.key);
+    return null;
+  } catch (error) {
+    if (!(error instanceof OriginError) && !(error instanceof StorageError)) {
+      console.error(JSON.stringify({ event: 'internal', about: `${name}:${tag}`, message: error instanceof Error ? error.message : String(error) }));
+    }
+    const failure =
+      error instanceof OriginError ? error : new OriginError('ORIGIN_UNAVAILABLE', error instanceof Error ? error.message : String(error));
+    const outage = noteOutage(upstream, failure, `${name}:${tag}`);
+    upstream.outages.set(info.key, outage, now + Math.min(PAUSE, rule.lifetime));
+    return outage;
+  }
+}
+
+/** What the upstream says that the tag is; null if it does not have it. Some say nothing by HEAD, or that nothing is there: GET decides. */
+async function digestUpstream({ upstream, remote }: Pull, tag: Tag): Promise<OriginMark['digest'] | null> {
+  const reference = { kind: 'tag', tag } as const;
+  const head = await upstream.client.manifestHead(remote, reference);
+  if (head.kind === 'manifest-head' && head.digest !== undefined) return head.digest;
+  const found = await upstream.client.manifest(remote, reference);
+  return found.kind === 'not-found' ? null : found.digest;
+}
+
+async function noteGone(pull: Pull, name: RepositoryName, tag: Tag, info: ObjectInfo, mark: OriginMark, now: number): Promise<void> {
+  const { rule, store } = pull;
+  const gone = mark.gone ?? now;
+  const place = placeOf(pull, name, tag);
+  if (isBuried(info)) return;
+  if (now - gone < rule.grace) {
+    if (mark.gone === null) await renew(pull, info, { ...mark, checked: now, gone });
+    return;
+  }
+  if ((await buryTag(place, info, { ...mark, checked: now, gone }, now)) === 'changed') return;
+  await unlistTag(place, name, tag, async () => {
+    const there = await store.head(info.key);
+    return there !== null && !isBuried(there);
+  });
+}
+
+/** Writes the tag object again with another mark. Who has published the tag meanwhile loses nothing: then nothing is written. */
+async function renew({ store, bucket, persistence }: Pull, info: ObjectInfo, mark: OriginMark): Promise<void> {
+  const object = await store.get(info.key, { ifMatch: info.etag });
+  if (object === null || object === 'changed') return;
+  await markTag({ writer: bucketWriter(bucket, persistence) }, info, await readAll(object.body, object.size), mark);
+}
