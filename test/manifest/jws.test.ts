@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { generateKeyPairSync } from 'node:crypto';
+import { createECDH, createHash, createHmac, createPrivateKey, createPublicKey, generateKeyPairSync, type JsonWebKey, verify } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { createSigner, SignatureError, verifyDocument } from '../../src/manifest/jws.ts';
-import { keyFromRandom, keyId, readPrivateKey, writePrivateKey } from '../../src/manifest/key.ts';
+import { keyFromRandom, keyId, type PrivateKey, readPrivateKey, writePrivateKey } from '../../src/manifest/key.ts';
 import { sha256Of } from '../../src/manifest/sha256.ts';
 
 const verifyFolder = new URL('../fixtures/schema1-verify/', import.meta.url);
@@ -32,6 +32,126 @@ describe('verifying signed schema 1 documents agrees with libtrust', () => {
   });
 });
 
+/** One block of a document's signatures. */
+interface Block {
+  header: { jwk?: JsonWebKey; alg: string; x5c?: string[] };
+  signature: string;
+  protected: string;
+}
+
+const blocksOf = (document: Uint8Array): Block[] => (JSON.parse(new TextDecoder().decode(document)) as { signatures: Block[] }).signatures;
+
+/** The payload with these blocks for signatures. */
+const withBlocks = (blocks: readonly Block[]): Uint8Array => {
+  const text = Buffer.from(payload).toString();
+  return new TextEncoder().encode(`${text.slice(0, -2)},\n   "signatures": ${JSON.stringify(blocks)}\n}`);
+};
+
+const newKey = (type: 'ec' | 'rsa', options: object, format: 'sec1' | 'pkcs1'): PrivateKey =>
+  readPrivateKey(
+    generateKeyPairSync(type as 'ec', options as { namedCurve: string })
+      .privateKey.export({ type: format, format: 'pem' })
+      .toString(),
+  );
+
+const messageOf = (block: Block): Buffer => Buffer.from(`${block.protected}.${Buffer.from(payload).toString('base64url')}`);
+
+describe('what we sign', () => {
+  it.each([
+    ['ES256', 'sha256', newKey('ec', { namedCurve: 'P-256' }, 'sec1')],
+    ['ES384', 'sha384', newKey('ec', { namedCurve: 'P-384' }, 'sec1')],
+    ['ES512', 'sha512', newKey('ec', { namedCurve: 'P-521' }, 'sec1')],
+    ['RS256', 'sha256', newKey('rsa', { modulusLength: 2048 }, 'pkcs1')],
+  ])('%s verifies with node:crypto too', (algorithm, hash, key) => {
+    const [block] = blocksOf(createSigner(key).sign(payload, TIME));
+    if (block?.header.jwk === undefined) throw new Error('no block');
+    expect(block.header.alg).toBe(algorithm);
+    const publicKey = createPublicKey({ key: block.header.jwk, format: 'jwk' });
+    expect(verify(hash, messageOf(block), { key: publicKey, dsaEncoding: 'ieee-p1363' }, Buffer.from(block.signature, 'base64url'))).toBe(true);
+    expect(JSON.parse(Buffer.from(block.protected, 'base64url').toString())).toEqual({
+      formatLength: payload.length - 2,
+      formatTail: 'Cn0',
+      time: TIME,
+    });
+  });
+
+  it('takes the nonce of RFC 6979, section 3.2, worked out here once more', () => {
+    const key = testKey();
+    const [block] = blocksOf(createSigner(key).sign(payload, TIME));
+    if (block === undefined) throw new Error('no block');
+    const n = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
+    const toInteger = (bytes: Uint8Array): bigint => BigInt(`0x${Buffer.from(bytes).toString('hex')}`);
+    const toBytes = (value: bigint): Buffer => Buffer.from(value.toString(16).padStart(64, '0'), 'hex');
+    const hmac = (k: Uint8Array, ...parts: readonly Uint8Array[]): Buffer => createHmac('sha256', k).update(Buffer.concat(parts)).digest();
+    const z = toInteger(createHash('sha256').update(messageOf(block)).digest());
+    const seed = Buffer.concat([Buffer.from(key.d), toBytes(z % n)]);
+    let v: Buffer = Buffer.alloc(32, 1);
+    let k: Buffer = Buffer.alloc(32, 0);
+    for (const separator of [0, 1]) {
+      k = hmac(k, v, Buffer.of(separator), seed);
+      v = hmac(k, v);
+    }
+    // That the first candidate is no scalar of the curve happens once in 2³².
+    const nonce = hmac(k, v);
+    const point = createECDH('prime256v1');
+    point.setPrivateKey(nonce);
+    const r = toInteger(point.getPublicKey().subarray(1, 33)) % n;
+    const signature = Buffer.from(block.signature, 'base64url');
+    expect(toInteger(signature.subarray(0, 32))).toBe(r);
+    expect((toInteger(signature.subarray(32)) * toInteger(nonce)) % n).toBe((z + r * toInteger(key.d)) % n);
+  });
+
+  it('is the same on every machine and in every version', () => {
+    expect(sha256Of(createSigner(testKey()).sign(payload, TIME))).toMatchInlineSnapshot(
+      `"sha256:57d1200d28c391a6c29d3099dad70d8c3bec3599d18e366c22c5f1b10e394625"`,
+    );
+  });
+});
+
+describe('a document with several signatures', () => {
+  const keys = [testKey(), newKey('ec', { namedCurve: 'P-384' }, 'sec1'), newKey('rsa', { modulusLength: 2048 }, 'pkcs1')];
+  const blocks = keys.flatMap((key) => blocksOf(createSigner(key).sign(payload, TIME)));
+
+  it('of different keys and times is accepted, and names them all', () => {
+    const later = blocksOf(createSigner(testKey()).sign(payload, '2027-01-01T00:00:00Z'));
+    const { payload: back, keys: signers } = verifyDocument(withBlocks([...blocks, ...later]));
+    expect(sha256Of(back)).toBe(sha256Of(payload));
+    expect(signers.map(keyId)).toEqual([...keys, testKey()].map((key) => keyId(key.public)));
+  });
+
+  it.each([0, 1, 2])('is refused for one that does not hold (number %i)', (at) => {
+    const spoilt = blocks.map((block, index) => (index === at ? { ...block, signature: blocks[(index + 1) % 3]?.signature ?? '' } : block));
+    expect(() => verifyDocument(withBlocks(spoilt))).toThrow(SignatureError);
+  });
+
+  it('is refused where the key of one is beyond what Go reads', () => {
+    const text = Buffer.from(withBlocks(blocks)).toString();
+    expect(() => verifyDocument(new TextEncoder().encode(text.replace('"jwk":{', '"jwk":{"x-more":1e400,')))).toThrow(SignatureError);
+  });
+});
+
+describe('a document signed by a certificate (x5c)', () => {
+  const pem = (file: string): string => readFileSync(new URL(`../fixtures/doctor/${file}`, import.meta.url)).toString();
+  const key = readPrivateKey(createPrivateKey(pem('key.pem')).export({ type: 'sec1', format: 'pem' }).toString());
+  const [block] = blocksOf(createSigner(key).sign(payload, TIME));
+  if (block === undefined) throw new Error('no block');
+  const certificate = pem('cert.pem').replace(/-----[A-Z ]+-----|\s/g, '');
+  const signedBy = (x5c: string[], signature = block.signature): Uint8Array =>
+    withBlocks([{ header: { alg: 'ES256', x5c }, signature, protected: block.protected }]);
+
+  it('is accepted, its key that of the leaf', () => {
+    expect(verifyDocument(signedBy([certificate])).keys.map(keyId)).toEqual([keyId(key.public)]);
+  });
+
+  it('is refused where the certificate is damaged, or another signed', () => {
+    expect(() => verifyDocument(signedBy([certificate.slice(0, 200)]))).toThrow(SignatureError);
+    expect(() => verifyDocument(signedBy(['!']))).toThrow(SignatureError);
+    expect(() => verifyDocument(signedBy([certificate], blocksOf(createSigner(testKey()).sign(payload, TIME))[0]?.signature))).toThrow(
+      SignatureError,
+    );
+  });
+});
+
 describe('signing', () => {
   it('gives the same bytes for the same payload, time and key', () => {
     const signer = createSigner(testKey());
@@ -45,7 +165,7 @@ describe('signing', () => {
     ['RSA 2048', 'rsa', { modulusLength: 2048 }, 'pkcs1'],
   ] as const)('reads a %s key file, and what it signs verifies and yields the payload', (_, type, options, format) => {
     const { privateKey } = generateKeyPairSync(type as 'ec', options as { namedCurve: string });
-    const key = readPrivateKey(privateKey.export({ type: format as 'sec1', format: 'pem' }).toString());
+    const key = readPrivateKey(privateKey.export({ type: format, format: 'pem' }).toString());
     const { payload: back, keys } = verifyDocument(createSigner(key).sign(payload, TIME));
     expect(sha256Of(back)).toBe(sha256Of(payload));
     expect(keys.map(keyId)).toEqual([keyId(key.public)]);
