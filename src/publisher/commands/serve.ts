@@ -46,7 +46,9 @@ async function run(options: Options, environment: Environment): Promise<void> {
   const signal = abortOnInterrupt();
   const { port, host, state, config } = options;
   const tell = (message: string): void => void process.stderr.write(`${message}\n`);
-  const server = await startServer({ port, host, state, tell, onLog: tell, ...(config === undefined ? {} : { config }) });
+  // Whoever asked for JSON gets the Worker's lines as they are.
+  const onLog = options.json === true ? tell : (text: string): void => tell(requestLine(text) ?? text);
+  const server = await startServer({ port, host, state, tell, onLog, ...(config === undefined ? {} : { config }) });
   try {
     // Whoever waits for the address finds the image there.
     await seedDemo(server, environment.keyFile, { signal, tell });
@@ -65,6 +67,21 @@ async function run(options: Options, environment: Environment): Promise<void> {
   } finally {
     await server.close();
   }
+}
+
+/** A request as the Worker logs it, in a line for people; null for anything else. */
+export function requestLine(text: string): string | null {
+  if (!text.startsWith('{')) return null;
+  let line: Record<string, unknown>;
+  try {
+    line = JSON.parse(text) as Record<string, unknown>;
+  } catch {
+    return null;
+  }
+  if (line['event'] !== 'request') return null;
+  const told = ['status', 'method', 'kind', 'name', 'tag', 'digest', 'form', 'reason', 'client'].map((member) => line[member]);
+  const words = told.filter((value) => typeof value === 'string' || typeof value === 'number').map(String);
+  return typeof line['ms'] === 'number' ? `${words.join(' ')} ${String(line['ms'])} ms` : words.join(' ');
 }
 
 function welcome(url: string, title: string): string {
