@@ -22,7 +22,7 @@ export function Layers({
   const total = manifest.layers.reduce((sum, { size }) => sum + (size ?? 0), 0);
   if (steps.length === 0) return null;
   return (
-    <section aria-labelledby="layers">
+    <section>
       <h2 id="layers">
         {manifest.kind === 'image' ? 'Layers and history' : 'Contents'}
         {onlyOf !== null && <span class="quiet"> of {visible(onlyOf, 80)}</span>}

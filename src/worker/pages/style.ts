@@ -71,6 +71,7 @@ th,td{text-align:start;padding:10px 16px;vertical-align:top;border-bottom:1px so
 tbody tr:last-child>*{border-bottom:0}
 thead th{font-size:.8125rem;color:var(--quiet);font-weight:600;white-space:nowrap}
 tbody th{font-weight:600}
+tbody th a{font-weight:500}
 .num{text-align:end;font-variant-numeric:tabular-nums;white-space:nowrap}
 .digest{font-size:.8125rem;overflow-wrap:anywhere;min-width:20ch;display:inline-block;background:none;padding:0}
 .pull{display:grid;gap:10px;margin:0}
@@ -80,7 +81,7 @@ tbody th{font-weight:600}
 .command{display:block;margin:0;padding:10px 14px;background:var(--code);border:1px solid var(--line);border-radius:8px;overflow-wrap:anywhere;white-space:pre-wrap;user-select:all}
 @media (min-width:640px){.pull div{grid-template-columns:6em minmax(0,1fr);align-items:baseline}}
 .facts-list{display:grid;grid-template-columns:minmax(0,1fr);gap:2px 24px;margin:0}
-.facts-list dt{color:var(--quiet);font-size:.875rem}
+.facts-list dt{color:var(--quiet);font-size:.875rem;overflow-wrap:anywhere}
 .facts-list dd{margin:0 0 10px;overflow-wrap:anywhere;white-space:pre-wrap}
 @media (min-width:640px){.facts-list{grid-template-columns:max-content minmax(0,1fr);gap:8px 24px}.facts-list dt{max-width:28ch;overflow-wrap:anywhere}.facts-list dd{margin:0}}
 .card{background:var(--card);border:1px solid var(--line);border-radius:12px;box-shadow:var(--shadow);padding:18px 20px}

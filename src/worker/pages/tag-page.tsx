@@ -83,7 +83,7 @@ function PullCommands({ view: { name, tag, manifest }, place: { host, isPlain } 
     ['skopeo', `skopeo copy ${isPlain ? '--src-tls-verify=false ' : ''}docker://${image} oci:${name.slice(name.lastIndexOf('/') + 1)}:${tag}`],
   ];
   return (
-    <section aria-labelledby="pull">
+    <section>
       <h2 id="pull">Pull</h2>
       <dl class="pull">
         {commands.map(([client, command]) => (
@@ -106,7 +106,7 @@ function Forms({ record }: { readonly record: TagRecord }) {
   ];
   const hasPlatforms = rows.some(({ platform }) => platform !== undefined);
   return (
-    <section aria-labelledby="forms">
+    <section>
       <h2 id="forms">Forms</h2>
       <Legend />
       <div class="scroll" role="region" aria-labelledby="forms" tabindex={0}>
@@ -150,7 +150,7 @@ function Forms({ record }: { readonly record: TagRecord }) {
 
 function Platforms({ view: { name, children }, place }: { readonly view: TagView; readonly place: Place }) {
   return (
-    <section aria-labelledby="platforms">
+    <section>
       <h2 id="platforms">Platforms</h2>
       <div class="scroll" role="region" aria-labelledby="platforms" tabindex={0}>
         <table>
@@ -179,7 +179,7 @@ function Platforms({ view: { name, children }, place }: { readonly view: TagView
 function Clients({ view: { name, tag, record, asked }, place }: { readonly view: TagView; readonly place: Place }) {
   const path = `${tagPath(name, tag)}#client`;
   return (
-    <section aria-labelledby="client">
+    <section>
       <h2 id="client">What will my client get?</h2>
       {asked !== null && <Answer asked={asked} url={`${place.isPlain ? 'http' : 'https'}://${place.host}/v2/${name}/manifests/${tag}`} />}
       <div class="scroll" role="region" aria-labelledby="client" tabindex={0}>
