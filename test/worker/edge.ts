@@ -30,20 +30,23 @@ export function directEdge(bucket: R2Bucket, { vars = {}, persistence = {}, cf }
   };
 }
 
-/** The same over the entrypoint's seam, as if a cache were in front of it; `onInner` sees what would go through the cache. */
+/** What stands between gateway and registry entrypoint: gets the canonical request and a way to ask the registry. */
+export type Between = (request: Request, call: () => Promise<Response>, props: RegistryProps) => Promise<Response>;
+
+/** The same over the entrypoint's seam, as if a cache were in front of it. */
 export function cachedEdge(
   bucket: R2Bucket,
   { vars = {}, persistence = {}, cf }: EdgeOptions = {},
-  onInner: (request: Request, response: Response, props: RegistryProps) => Response | Promise<Response> = (_, response) => response,
+  between: Between = (_, call) => call(),
   purge: RegistryEntrypoint['purge'] = () => Promise.resolve({ kind: 'purged' }),
 ): Ask {
   const env: Env = { LOG: 'failures', ...vars, BUCKET: bucket };
   const entrypoint = (props: RegistryProps): RegistryEntrypoint => ({
     isCached: () => Promise.resolve(true),
     purge,
-    fetch: async (request) => {
+    fetch: (request) => {
       const context = { ...configOf(env), persistence: { ...PERSISTENCE, ...persistence }, props, cached: true, waitUntil: () => undefined };
-      return await onInner(request, await serveRegistry(request, context), props);
+      return between(request, () => serveRegistry(request, context), props);
     },
   });
   return async (path, init) => await serve(requestOf(path, init, cf), env, () => portTo(entrypoint), createExecutionContext());

@@ -32,7 +32,9 @@ beforeAll(async () => {
   await seedTag(bucket, NAME, 'new', [schema2], [{ form: 'docker-schema1', reason: 'schema1-zstd-layers' }]);
   // An index that does not fit into the metadata.
   const many = await Promise.all(
-    Array.from({ length: 60 }, (_, index) => manifest('docker-schema1', `many${String(index)}`, { derived: true, platform: { os: 'linux', architecture: `arch${String(index)}` } })),
+    Array.from({ length: 60 }, (_, index) =>
+      manifest('docker-schema1', `many${String(index)}`, { derived: true, platform: { os: 'linux', architecture: `arch${String(index)}` } }),
+    ),
   );
   await seedTag(bucket, NAME, 'many', [list, child, ...many]);
   await seedManifest(bucket, NAME, schema2);
@@ -54,7 +56,8 @@ describe.each<[string, Ask]>([
   ['before a cache', cachedEdge(bucket)],
   ['as deployed', deployedEdge],
 ])('negotiation, %s', (_, ask) => {
-  const digestOf = async (path: string, headers: Record<string, string>): Promise<string | null> => (await ask(path, { headers })).headers.get('docker-content-digest');
+  const digestOf = async (path: string, headers: Record<string, string>): Promise<string | null> =>
+    (await ask(path, { headers })).headers.get('docker-content-digest');
 
   it('gives each client the form that it reads', async () => {
     expect(await digestOf(byTag('latest'), SCHEMA2)).toBe(schema2.digest);
@@ -148,7 +151,13 @@ describe.each<[string, Ask]>([
   });
 
   it('hold for blobs and lists', async () => {
-    const paths = [`/v2/${NAME}/blobs/${blob}`, `/v2/${NAME}/tags/list`, `/v2/${NAME}/tags/list?n=1`, '/v2/_catalog', `/v2/${NAME}/referrers/${schema2.digest}`];
+    const paths = [
+      `/v2/${NAME}/blobs/${blob}`,
+      `/v2/${NAME}/tags/list`,
+      `/v2/${NAME}/tags/list?n=1`,
+      '/v2/_catalog',
+      `/v2/${NAME}/referrers/${schema2.digest}`,
+    ];
     for (const path of paths) {
       const etag = (await ask(path)).headers.get('etag') ?? '';
       expect(etag, path).toMatch(/^"[^"]+"$/);
@@ -204,7 +213,8 @@ describe('ranges (RFC 9110, section 14)', () => {
 
   it('If-Range: part of it if it is what the client has begun with, else the whole', async () => {
     expect((await ranged('bytes=1-2', { 'if-range': `"${blob}"` })).status).toBe(206);
-    for (const other of ['"other"', `W/"${blob}"`, 'Sat, 29 Oct 1994 19:43:31 GMT']) expect((await ranged('bytes=1-2', { 'if-range': other })).status, other).toBe(200);
+    for (const other of ['"other"', `W/"${blob}"`, 'Sat, 29 Oct 1994 19:43:31 GMT'])
+      expect((await ranged('bytes=1-2', { 'if-range': other })).status, other).toBe(200);
   });
 
   it('If-None-Match comes before Range', async () => {
@@ -220,7 +230,8 @@ describe('ranges (RFC 9110, section 14)', () => {
   });
 
   it('before a cache the registry gives the whole, which the cache cuts; its 416 is made ours', async () => {
-    const cut = cachedEdge(bucket, {}, async (request, response) => {
+    const cut = cachedEdge(bucket, {}, async (request, call) => {
+      const response = await call();
       const range = request.headers.get('range');
       expect(response.status).toBe(200);
       const bytes = new Uint8Array(await response.arrayBuffer());
@@ -235,7 +246,11 @@ describe('ranges (RFC 9110, section 14)', () => {
     const part = await cut(`/v2/${NAME}/blobs/${blob}`, { headers: { range: 'bytes=1-2' } });
     expect([part.status, part.headers.get('content-range'), await part.text()]).toEqual([206, `bytes 1-2/${SIZE}`, '12']);
     const none = await cut(`/v2/${NAME}/blobs/${blob}`, { headers: { range: 'bytes=50-' } });
-    expect([none.status, none.headers.get('content-range'), (await errorOf(none)).detail['reason']]).toEqual([416, `bytes */${SIZE}`, 'range-not-satisfiable']);
+    expect([none.status, none.headers.get('content-range'), (await errorOf(none)).detail['reason']]).toEqual([
+      416,
+      `bytes */${SIZE}`,
+      'range-not-satisfiable',
+    ]);
   });
 });
 
@@ -258,20 +273,24 @@ describe('what caches are told', () => {
     ['an unknown path', '/nowhere', 'no-store'],
     ['health', '/healthz', 'no-store'],
   ])('%s', async (_, path, expected) => {
-    const response = await ask(path.replace('DIGEST', schema2.digest).replace('BLOB', blob), { headers: path.includes('/new') ? {} : { accept: '*/*' } });
+    const response = await ask(path.replace('DIGEST', schema2.digest).replace('BLOB', blob), {
+      headers: path.includes('/new') ? {} : { accept: '*/*' },
+    });
     expect(response.headers.get('cache-control')).toBe(expected);
   });
 
   it('the cache within gets its own lifetimes and the tags to purge by, and clients see neither', async () => {
     const inner: Record<string, [string | null, string | null]> = {};
-    const before = cachedEdge(bucket, {}, (request, response) => {
+    const before = cachedEdge(bucket, {}, async (request, call) => {
+      const response = await call();
       const { pathname } = new URL(request.url);
       inner[pathname] = [response.headers.get('cloudflare-cdn-cache-control'), response.headers.get('cache-tag')];
       return response;
     });
     for (const path of [byTag('latest'), byTag('absent'), `/v2/${NAME}/tags/list`, '/v2/_catalog', `/v2/${NAME}/blobs/${blob}`]) {
       const response = await before(path, { headers: { accept: '*/*' } });
-      for (const name of ['cloudflare-cdn-cache-control', 'cache-tag', 'gantry-facts', 'gantry-refusal', 'cf-cache-status']) expect(response.headers.has(name)).toBe(false);
+      for (const name of ['cloudflare-cdn-cache-control', 'cache-tag', 'gantry-facts', 'gantry-refusal', 'cf-cache-status'])
+        expect(response.headers.has(name)).toBe(false);
     }
     const stale = 'public, max-age=60, stale-while-revalidate=30, stale-if-error=86400';
     expect(inner).toEqual({
@@ -286,15 +305,27 @@ describe('what caches are told', () => {
 
   it('one canonical request stands for all clients of a kind, without credentials, cookies or conditions', async () => {
     const seen = new Set<string>();
-    const before = cachedEdge(bucket, {}, (request, response) => {
+    const before = cachedEdge(bucket, {}, (request, call) => {
       seen.add(JSON.stringify([request.url, [...request.headers]]));
-      return response;
+      return call();
     });
-    const types = [MEDIA_TYPE_OF_FORM['oci-manifest'], MEDIA_TYPE_OF_FORM['docker-schema2'], MEDIA_TYPE_OF_FORM['docker-list'], MEDIA_TYPE_OF_FORM['oci-index']];
+    const types = [
+      MEDIA_TYPE_OF_FORM['oci-manifest'],
+      MEDIA_TYPE_OF_FORM['docker-schema2'],
+      MEDIA_TYPE_OF_FORM['docker-list'],
+      MEDIA_TYPE_OF_FORM['oci-index'],
+    ];
     for (let turn = 0; turn < types.length; turn++) {
       const accept = [...types.slice(turn), ...types.slice(0, turn)].join(', ');
       await before(byTag('latest'), {
-        headers: { accept, 'user-agent': `docker/2${String(turn)}.0`, authorization: 'Basic eDp5', cookie: 'a=b', 'if-none-match': '"x"', 'x-forwarded-for': `192.0.2.${String(turn)}` },
+        headers: {
+          accept,
+          'user-agent': `docker/2${String(turn)}.0`,
+          authorization: 'Basic eDp5',
+          cookie: 'a=b',
+          'if-none-match': '"x"',
+          'x-forwarded-for': `192.0.2.${String(turn)}`,
+        },
       });
     }
     expect(seen.size).toBe(1);
@@ -302,7 +333,10 @@ describe('what caches are told', () => {
   });
 
   it('an Age that the cache within tells is passed on, so that lifetimes do not add up', async () => {
-    const aged = cachedEdge(bucket, {}, (_, response) => new Response(response.body, { headers: [...response.headers, ['age', '50'], ['cf-cache-status', 'HIT']] }));
+    const aged = cachedEdge(bucket, {}, async (_, call) => {
+      const { body, headers } = await call();
+      return new Response(body, { headers: [...headers, ['age', '50'], ['cf-cache-status', 'HIT']] });
+    });
     const response = await aged(byTag('latest'), { headers: SCHEMA2 });
     expect(response.headers.get('age')).toBe('50');
     expect(response.headers.get('server-timing')).toMatch(/^cache;desc="HIT", total;dur=/);

@@ -1,4 +1,5 @@
 /** What no line of the endpoint table answers. */
+import { StorageError } from '../../registry/store.ts';
 import { refused } from '../answer.ts';
 import { type EdgeContext, type EdgeHandler, refuseTo } from '../gateway.ts';
 
@@ -8,9 +9,13 @@ export const fallback: EdgeHandler = (c) => {
   return refuseTo(c, refused(method === 'GET' || method === 'HEAD' ? 'endpoint-unknown' : 'method-not-allowed'));
 };
 
-/** A fault in this program: said to the log with the id that the client is told. */
+/** A fault in this program: said to the log with the id that the client is told. Storage that failed after its answer had begun is no such fault. */
 export function failure(error: unknown, c: EdgeContext): Response {
   const { trace } = c.env;
+  if (error instanceof StorageError) {
+    console.error(JSON.stringify({ event: 'storage-unavailable', id: trace.id, message: error.message }));
+    return refuseTo(c, refused('storage-unavailable'));
+  }
   const { name, message, stack } = error instanceof Error ? error : { name: 'unknown', message: String(error), stack: undefined };
   console.error(JSON.stringify({ event: 'internal', id: trace.id, name, message, stack }));
   return refuseTo(c, refused('internal', { detail: { id: trace.id } }));

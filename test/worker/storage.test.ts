@@ -1,0 +1,297 @@
+/** What each endpoint costs, and what becomes of storage that fails, is slow, breaks off, or holds what cannot be read. */
+import { env } from 'cloudflare:workers';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { blobKey, CATALOG_KEY, manifestKey, referrersKey, tagKey, tagListKey } from '../../src/registry/keys.ts';
+import { MEDIA_TYPE_OF_FORM } from '../../src/registry/media-type.ts';
+import { PUBLIC_REALM } from '../../src/registry/realms.ts';
+import { brokenOff, type Meddling, type Operations, watched } from './buckets.ts';
+import { type Ask, cachedEdge, directEdge, errorOf } from './edge.ts';
+import { bytesOf, digestOf, manifest, nameOf, seedBlob, seedCatalog, seedReferrers, seedTag, seedTagList, type SeededForm, tagOf } from './seed.ts';
+
+const bucket = (env as unknown as { BUCKET: R2Bucket }).BUCKET;
+const NAME = 'storage/image';
+const LONG = 'storage/long';
+const SHORT_WAITS = { pause: 1 };
+const ABSENT = `sha256:${'0'.repeat(64)}`;
+const SCHEMA2 = { accept: MEDIA_TYPE_OF_FORM['docker-schema2'] };
+
+let image: SeededForm;
+let list: SeededForm;
+let blob: string;
+const content = crypto.getRandomValues(new Uint8Array(60_000));
+
+beforeAll(async () => {
+  image = await manifest('docker-schema2', 'storage');
+  list = await manifest('docker-list', 'storage');
+  const many = await Promise.all(
+    Array.from({ length: 60 }, (_, index) =>
+      manifest('docker-schema1', `many${String(index)}`, { derived: true, platform: { os: 'linux', architecture: `arch${String(index)}` } }),
+    ),
+  );
+  await seedTag(bucket, NAME, 'latest', [image]);
+  await seedTag(bucket, NAME, 'many', [list, ...many]);
+  await seedTagList(bucket, NAME, ['latest', 'many']);
+  await seedReferrers(bucket, NAME, image.digest, []);
+  blob = await seedBlob(bucket, content);
+  const names = Array.from({ length: 100_000 }, (_, index) => `v${String(index).padStart(6, '0')}`);
+  await seedTagList(
+    bucket,
+    LONG,
+    names.map((name) => ({ name, detail: { published: ['docker-schema2'], derived: ['docker-schema1'], missing: [] } })),
+  );
+  await seedCatalog(
+    bucket,
+    names.map((name) => `long/${name}`),
+  );
+}, 60_000);
+
+// Digests are known only once the bucket is filled: until then words stand for them.
+const path = (what: string): string => `/v2/${NAME}/${what}`;
+const real = (text: string): string => text.replace('DIGEST', image.digest).replace('BLOB', blob);
+
+/** Endpoint → what it reads at most: heads, gets, and bodies that are opened. docs/operations-per-request.md has the same table. */
+const COSTS: readonly [string, string, string, Operations][] = [
+  ['GET', 'a manifest by tag', path('manifests/latest'), cost(0, 1, 1)],
+  ['HEAD', 'a manifest by tag', path('manifests/latest'), cost(1, 0, 0)],
+  ['GET', 'a manifest by tag, of very many forms', path('manifests/many'), cost(0, 1, 1)],
+  ['HEAD', 'a manifest by tag, of very many forms', path('manifests/many'), cost(1, 1, 1)],
+  ['GET', 'a manifest by digest', path('manifests/DIGEST'), cost(0, 1, 1)],
+  ['HEAD', 'a manifest by digest', path('manifests/DIGEST'), cost(1, 0, 0)],
+  ['GET', 'a blob', path('blobs/BLOB'), cost(0, 1, 1)],
+  ['HEAD', 'a blob', path('blobs/BLOB'), cost(1, 0, 0)],
+  ['GET', 'a tag that is not there', path('manifests/absent'), cost(1, 1, 0)],
+  ['GET', 'a blob that is not there', path(`blobs/${ABSENT}`), cost(1, 1, 0)],
+  ['GET', 'a tag list', path('tags/list'), cost(0, 1, 1)],
+  ['GET', 'a page of 100,000 tags', `/v2/${LONG}/tags/list?n=100&last=v050000`, cost(0, 2, 2)],
+  ['GET', 'the last page of 100,000 tags', `/v2/${LONG}/tags/list?n=1000&last=v099990`, cost(0, 2, 2)],
+  ['GET', 'all 100,000 tags', `/v2/${LONG}/tags/list`, cost(0, 2, 2)],
+  ['HEAD', 'all 100,000 tags', `/v2/${LONG}/tags/list`, cost(0, 1, 1)],
+  ['GET', 'no tags of 100,000', `/v2/${LONG}/tags/list?n=0`, cost(1, 0, 0)],
+  ['GET', 'a page of 100,000 repositories', '/v2/_catalog?n=100&last=long%2Fv050000', cost(0, 2, 2)],
+  ['GET', 'all 100,000 repositories', '/v2/_catalog', cost(0, 2, 2)],
+  ['GET', 'referrers', path('referrers/DIGEST'), cost(0, 1, 1)],
+  ['GET', 'referrers, none', path(`referrers/${ABSENT}`), cost(1, 1, 0)],
+  ['GET', 'the v1 answer', `/v1/repositories/${NAME}/images`, cost(0, 1, 1)],
+  ['GET', 'the v1 answer of 100,000 tags', `/v1/repositories/${LONG}/images`, cost(0, 2, 2)],
+  ['GET', '/v2/', '/v2/', cost(0, 0, 0)],
+  ['GET', 'health', '/healthz', cost(1, 0, 0)],
+];
+
+function cost(head: number, get: number, bodies: number): Operations {
+  return { head, get, other: [], bodies };
+}
+
+describe('the cost of each endpoint', () => {
+  it.each(COSTS)('%s %s (%s): %o', async (method, _what, where, expected) => {
+    const { bucket: counting, operations } = watched(bucket);
+    const response = await directEdge(counting)(real(where), { method, headers: { accept: '*/*' } });
+    await response.arrayBuffer();
+    expect(response.status).toBeLessThan(500);
+    expect(operations).toEqual(expected);
+  });
+
+  it('is told to the client, in Server-Timing', async () => {
+    const response = await directEdge(bucket)(path('manifests/latest'), { headers: SCHEMA2 });
+    expect(response.headers.get('server-timing')).toMatch(/^r2;desc="0 head, 1 get";dur=\d+, total;dur=\d+$/);
+  });
+
+  it('a warm answer costs nothing: what a cache in front has is not asked for again', async () => {
+    const { bucket: counting, operations } = watched(bucket);
+    const stored = new Map<string, { readonly bytes: ArrayBuffer; readonly headers: Headers }>();
+    const ask = cachedEdge(counting, {}, async (request, call) => {
+      const known = stored.get(request.url);
+      if (known !== undefined) return new Response(known.bytes, { headers: [...known.headers, ['cf-cache-status', 'HIT']] });
+      const response = await call();
+      stored.set(request.url, { bytes: await response.clone().arrayBuffer(), headers: response.headers });
+      return response;
+    });
+    await ask(path('manifests/latest'), { headers: SCHEMA2 });
+    expect(operations).toEqual(cost(0, 1, 1));
+    const response = await ask(path('manifests/latest'), { headers: SCHEMA2 });
+    expect(new Uint8Array(await response.arrayBuffer())).toEqual(image.bytes);
+    expect(response.headers.get('server-timing')).toMatch(/^cache;desc="HIT", total/);
+    expect(operations).toEqual(cost(0, 1, 1));
+  });
+
+  it('a page of a long list is right', async () => {
+    const ask = directEdge(bucket);
+    const page = await (await ask(`/v2/${LONG}/tags/list?n=3&last=v050000`)).json<{ tags: string[] }>();
+    expect(page.tags).toEqual(['v050001', 'v050002', 'v050003']);
+    const whole = await (await ask(`/v2/${LONG}/tags/list`)).json<{ tags: string[] }>();
+    expect(whole.tags).toHaveLength(100_000);
+    expect((await (await ask('/v2/_catalog')).json<{ repositories: string[] }>()).repositories.at(-1)).toBe('long/v099999');
+  });
+});
+
+const READS = [
+  'manifests/latest',
+  'manifests/many',
+  'manifests/DIGEST',
+  'manifests/absent',
+  'blobs/BLOB',
+  `blobs/${ABSENT}`,
+  'tags/list',
+  'tags/list?n=1',
+  'tags/list?n=0',
+  'referrers/DIGEST',
+  `referrers/${ABSENT}`,
+];
+const ALL_READS = [...READS.map((what) => [what, ''] as const), ['', '/v2/_catalog?n=1'], ['', `/v1/repositories/${NAME}/images`]] as const;
+/** These read all of the catalogue, or try once. */
+const LONG_READS = ['/v2/_catalog', '/healthz', '/v1/search?q=x', '/crane/repositories'];
+const pathOf = ([what, whole]: readonly [string, string]): string => (whole === '' ? real(path(what)) : whole);
+
+function edges(meddle: Meddling): readonly Ask[] {
+  const { bucket: bad } = watched(bucket, meddle);
+  return [directEdge(bad, { persistence: SHORT_WAITS }), cachedEdge(bad, { persistence: SHORT_WAITS })];
+}
+
+async function expectUnavailable(response: Response, where: string): Promise<void> {
+  expect(response.status, where).toBe(503);
+  expect(response.headers.get('retry-after'), where).toMatch(/^\d+$/);
+  expect(response.headers.get('cache-control'), where).toBe('no-store');
+}
+
+describe('storage that fails', () => {
+  it('is never a 404: 503 with Retry-After, that nobody keeps, on GET and HEAD of everything', async () => {
+    for (const ask of edges(() => Promise.reject(new Error('network connection lost (10001)')))) {
+      for (const where of [...ALL_READS.map(pathOf), ...LONG_READS]) {
+        const get = await ask(where, { headers: { accept: '*/*' } });
+        await expectUnavailable(get, where);
+        expect((await errorOf(get)).detail['reason']).toBe('storage-unavailable');
+        await expectUnavailable(await ask(where, { method: 'HEAD', headers: { accept: '*/*' } }), `HEAD ${where}`);
+      }
+    }
+  });
+
+  it('at the second question is no 404 either: whether the repository exists is then not known', async () => {
+    for (const ask of edges((operation, key, call) => (key === tagListKey(nameOf(NAME)) ? Promise.reject(new Error('lost')) : call()))) {
+      for (const what of ['manifests/absent', `blobs/${ABSENT}`, `referrers/${ABSENT}`, `manifests/${ABSENT}`])
+        await expectUnavailable(await ask(path(what)), what);
+    }
+  });
+
+  it('once is not noticed', async () => {
+    for (const where of ALL_READS.map(pathOf)) {
+      let failures = 0;
+      const [ask] = edges((_operation, _key, call) => (failures++ === 0 ? Promise.reject(new Error('lost')) : call()));
+      const response = await ask?.(where, { headers: { accept: '*/*' } });
+      expect(response?.status, where).toBe((await directEdge(bucket)(where, { headers: { accept: '*/*' } })).status);
+    }
+  });
+
+  it('is asked three times, and not for ever', async () => {
+    const { bucket: bad, operations } = watched(bucket, () => Promise.reject(new Error('lost')));
+    await directEdge(bad, { persistence: SHORT_WAITS })(path('manifests/latest'));
+    expect(operations.get).toBe(3);
+  });
+
+  it('with no answer at all is given up in time, and 503', async () => {
+    const { bucket: silent } = watched(bucket, () => new Promise<never>(() => undefined));
+    for (const edge of [directEdge, cachedEdge]) {
+      const ask = edge(silent, { persistence: { attempts: 2, pause: 1, attemptTime: 20, budget: 100 } });
+      await expectUnavailable(await ask(path('manifests/latest')), 'hanging');
+    }
+  });
+
+  it('in the middle of a manifest is read again, and not noticed', async () => {
+    for (const how of ['error', 'end'] as const) {
+      let reads = 0;
+      const [ask] = edges(async (_operation, _key, call) => (reads++ === 0 ? brokenOff(await call(), 10, how) : await call()));
+      const response = await ask?.(path('manifests/latest'), { headers: SCHEMA2 });
+      expect(new Uint8Array((await response?.arrayBuffer()) ?? new ArrayBuffer(0))).toEqual(image.bytes);
+    }
+  });
+
+  it('in the middle of every manifest is 503, never half a manifest', async () => {
+    for (const how of ['error', 'end'] as const) {
+      for (const ask of edges(async (_operation, _key, call) => brokenOff(await call(), 10, how))) {
+        await expectUnavailable(await ask(path('manifests/latest'), { headers: SCHEMA2 }), how);
+      }
+    }
+  });
+
+  it('in the middle of a blob breaks the answer off: the client gets no end, or fewer bytes than promised', async () => {
+    for (const ask of edges(async (_operation, key, call) => (key.startsWith('blobs/') ? brokenOff(await call(), 10_000, 'error') : await call()))) {
+      const response = await ask(real(path('blobs/BLOB')));
+      expect(response.status).toBe(200);
+      expect(response.headers.get('content-length')).toBe(String(content.length));
+      await expect(response.arrayBuffer()).rejects.toThrow();
+    }
+  });
+
+  it('in the middle of a long list breaks the answer off too', async () => {
+    let reads = 0;
+    const [ask] = edges(async (_operation, _key, call) => (reads++ === 0 ? await call() : brokenOff(await call(), 10_000, 'end')));
+    const response = await ask?.(`/v2/${LONG}/tags/list`);
+    await expect(response?.arrayBuffer()).rejects.toThrow();
+  });
+});
+
+describe('records that cannot be read', () => {
+  const put = (key: string, body: string, metadata: Record<string, string> = {}): Promise<unknown> =>
+    bucket.put(key, bytesOf(body), { customMetadata: metadata, httpMetadata: { contentType: 'application/json' } });
+  const name = nameOf('storage/damaged');
+
+  beforeAll(async () => {
+    await seedTag(bucket, name, 'good', [image]);
+    await put(tagKey(name, tagOf('none')), 'x');
+    await put(tagKey(name, tagOf('garbage')), 'x', { 'gantry-tag': '{' });
+    await put(tagKey(name, tagOf('newer')), 'x', { 'gantry-tag': '{"v":2}' });
+    await put(tagKey(name, tagOf('short')), 'x', { 'gantry-tag': `{"v":1,"t":"","f":[["s2","${image.digest}",0,500,"p"]],"m":[]}` });
+    await put(tagKey(name, tagOf('head')), 'x', { 'gantry-tag': '{"v":1,"h":500}' });
+    await put(tagListKey(name), 'x');
+    await put(referrersKey(name, image.digest), 'x');
+    await bucket.put(manifestKey(name, digestOf(ABSENT)), bytesOf('{}'));
+  });
+
+  it.each([
+    'manifests/none',
+    'manifests/garbage',
+    'manifests/newer',
+    'manifests/short',
+    'manifests/head',
+    'tags/list',
+    'tags/list?n=2',
+    `manifests/${ABSENT}`,
+  ])('%s: 500 with the reason, that nobody keeps', async (what) => {
+    const response = await directEdge(bucket)(`/v2/${name}/${what}`, { headers: { accept: '*/*' } });
+    expect(response.status).toBe(500);
+    expect(response.headers.get('cache-control')).toBe('no-store');
+    expect((await errorOf(response)).detail['reason']).toBe('record-corrupt');
+  });
+
+  it('a referrers record that cannot be read is 500 where it must be read', async () => {
+    const response = await directEdge(bucket)(`/v2/${name}/referrers/${image.digest}?artifactType=x`);
+    expect([response.status, (await errorOf(response)).detail['reason']]).toEqual([500, 'record-corrupt']);
+  });
+
+  it('do not touch other tags', async () => {
+    expect((await directEdge(bucket)(`/v2/${name}/manifests/good`, { headers: SCHEMA2 })).status).toBe(200);
+  });
+});
+
+it('keys are those of the layout: nothing else of the bucket is looked at', async () => {
+  const keys = new Set<string>();
+  const { bucket: counting } = watched(bucket, (_operation, key, call) => {
+    keys.add(key);
+    return call();
+  });
+  const ask = directEdge(counting);
+  for (const where of ALL_READS.map(pathOf)) await (await ask(where, { headers: { accept: '*/*' } })).arrayBuffer();
+  const name = nameOf(NAME);
+  expect([...keys].sort()).toEqual(
+    [
+      CATALOG_KEY,
+      blobKey(PUBLIC_REALM, digestOf(blob)),
+      blobKey(PUBLIC_REALM, digestOf(ABSENT)),
+      manifestKey(name, image.digest),
+      referrersKey(name, image.digest),
+      referrersKey(name, digestOf(ABSENT)),
+      tagKey(name, tagOf('absent')),
+      tagKey(name, tagOf('latest')),
+      tagKey(name, tagOf('many')),
+      tagListKey(name),
+    ].sort(),
+  );
+});
