@@ -6,7 +6,7 @@
  */
 import { fromBase64, fromBase64Url, toBase64Url } from './base64.ts';
 import type { Signer } from './image.ts';
-import { checkJson, JsonSyntaxError, kindOf, type Member, membersOf } from './json-bytes.ts';
+import { checkJson, elementsOf, JsonSyntaxError, kindOf, type Member, membersOf, type Span } from './json-bytes.ts';
 import { CURVES, ecPoint, KeyError, type PrivateKey, type PublicKey, publicJwk, readCertificateKey, readPublicJwk } from './key.ts';
 import { isRsaAlgorithm, signRsa, verifyRsa } from './rsa.ts';
 
@@ -98,9 +98,11 @@ function blocksOf(document: Uint8Array): { readonly blocks: readonly Block[]; re
     members = membersOf(document, whole);
     const member = members.findLast(({ key }) => key === 'signatures');
     if (member === undefined) throw new SignatureError('the document has no signatures');
+    if (kindOf(document, member.value) === 'array') for (const block of elementsOf(document, member.value)) refuseAmbiguous(document, block);
     signatures = JSON.parse(new TextDecoder().decode(document.subarray(member.value.start, member.value.end)), finite);
   } catch (error) {
     if (error instanceof JsonSyntaxError) throw new SignatureError(`the signed document is not JSON: ${error.message}`, { cause: error });
+    if (error instanceof RangeError) throw new SignatureError('the signatures are nested too deep', { cause: error });
     throw error;
   }
   if (!Array.isArray(signatures) || signatures.length === 0) throw new SignatureError('the document has no signatures');
@@ -114,6 +116,20 @@ function blocksOf(document: Uint8Array): { readonly blocks: readonly Block[]; re
   });
   return { blocks, members };
 }
+
+/** Go takes names in any case and, of repeated ones, the last that is not null; others do not. What would be read in two ways is refused, as no tool writes it. */
+function refuseAmbiguous(document: Uint8Array, block: Span): void {
+  if (kindOf(document, block) !== 'object') return;
+  const names = new Set<string>();
+  for (const { key, value } of membersOf(document, block)) {
+    const name = key.replaceAll('\u017f', 's').replaceAll('\u212a', 'k').toLowerCase();
+    if (names.has(name) || (name !== key && BLOCK_MEMBERS.has(name))) throw new SignatureError('a signature block can be read in two ways');
+    names.add(name);
+    if (key === 'header' || key === 'jwk') refuseAmbiguous(document, value);
+  }
+}
+
+const BLOCK_MEMBERS: ReadonlySet<string> = new Set(['header', 'signature', 'protected', 'alg', 'jwk', 'x5c']);
 
 /** libtrust reads a key's members as Go's float64 and refuses the key of one that it cannot hold; here that would pass as infinite. */
 function finite(_key: string, value: unknown): unknown {

@@ -88,9 +88,11 @@ export async function checkSignature(key: PrivateKey, payload: Uint8Array, oracl
 
 /**
  * What libtrust lets pass and we do not: it verifies a document without any signature, and it does not see members behind the signed part, which whoever reads the whole
- * document would; it does not read members that it does not know.
+ * document would; it takes members in other case and repeats, and does not read members that it does not know.
  */
 const STRICTER: readonly string[] = [
+  'a signature block can be read in two ways',
+  'the signatures are nested too deep',
   'a number in the signatures is beyond what can be read',
   'the document has no signatures',
   'the document has members that are not signed',

@@ -124,6 +124,14 @@ describe('a document with several signatures', () => {
     expect(() => verifyDocument(withBlocks(spoilt))).toThrow(SignatureError);
   });
 
+  it.each([
+    ['repeats a member', '"alg":', '"alg":"none","alg":'],
+    ['has a member in other case', '"alg":', '"ALG":"none","alg":'],
+    ['is nested too deep', '"jwk":{', `"jwk":{"x":${'['.repeat(9_000)}${']'.repeat(9_000)},`],
+  ])('is refused where a block %s', (_, from, to) => {
+    expect(() => verifyDocument(new TextEncoder().encode(Buffer.from(withBlocks(blocks)).toString().replace(from, to)))).toThrow(SignatureError);
+  });
+
   it('is refused where the key of one is beyond what Go reads', () => {
     const text = Buffer.from(withBlocks(blocks)).toString();
     expect(() => verifyDocument(new TextEncoder().encode(text.replace('"jwk":{', '"jwk":{"x-more":1e400,')))).toThrow(SignatureError);
