@@ -11,6 +11,7 @@ import { FORMS, type Form, isListForm, MEDIA_TYPE_OF_FORM } from '../registry/me
 import { DEFAULT_PLATFORM, formatPlatform, type Platform } from '../registry/platform.ts';
 import type { MissingForm } from '../registry/records.ts';
 import { fromSchema1, platformOfSchema1 } from './from-schema1.ts';
+import { readGoTime } from './go-time.ts';
 import type { Derivation, DerivedManifest, DeriveOptions, ImageContent, Manifest } from './image.ts';
 import { type ImageManifest, readImageManifest, readListManifest } from './read.ts';
 import { buildSchema1, EMPTY_LAYER } from './schema1.ts';
@@ -273,7 +274,8 @@ function notAnImage({ config, layers }: ImageManifest): string {
 /** When the image was made, for the signature: RFC 3339 UTC in whole seconds, so that signing anew gives the same bytes. */
 function timeOf(config: Uint8Array): string {
   const { created } = membersOfConfig(config);
-  const time = typeof created === 'string' ? new Date(created) : null;
+  // `Date` reads other forms too, and some of them in the machine's own time zone.
+  const time = typeof created === 'string' && readGoTime(created) !== null ? new Date(created) : null;
   if (time === null || Number.isNaN(time.getTime()) || time.getUTCFullYear() < 1 || time.getUTCFullYear() > 9999) return NO_TIME;
   return `${time.toISOString().slice(0, 19)}Z`;
 }
