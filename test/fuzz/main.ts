@@ -92,7 +92,7 @@ const verification =
       );
 await oracle?.close();
 
-/** Median of some conversions of the vector with 300 kB of labels, its labels repeated `factor` times. Milliseconds. */
+/** The quickest of some conversions of the vector with 300 kB of labels, its labels repeated `factor` times. Milliseconds. */
 function timeHuge(factor: number): number {
   const folder = new URL('../fixtures/schema1/44-huge/', import.meta.url);
   const manifest = JSON.parse(readFileSync(new URL('manifest.json', folder)).toString()) as { layers: { digest: string }[] };
@@ -107,14 +107,14 @@ function timeHuge(factor: number): number {
     name: 'a',
     tag: 'b',
   };
-  const times = Array.from({ length: 7 }, () => {
+  const times = Array.from({ length: 15 }, () => {
     const before = performance.now();
     const result = buildSchema1(input, 'strict');
     if (result.kind === 'refused') throw new Error(result.explanation);
     return performance.now() - before;
   }).sort((a, b) => a - b);
-  console.log(`  ${String(Math.round(input.config.length / 1024)).padStart(5)} KiB config: ${(times[3] ?? 0).toFixed(1)} ms`);
-  return times[3] ?? 0;
+  console.log(`  ${String(Math.round(input.config.length / 1024)).padStart(5)} KiB config: ${(times[0] ?? 0).toFixed(1)} ms`);
+  return times[0] ?? 0;
 }
 
 const against = oracle === null ? 'own rules' : 'docker/distribution and libtrust';
