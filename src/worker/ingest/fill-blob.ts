@@ -29,24 +29,30 @@ const WHOLE_UP_TO = 128 * 1024 * 1024;
 /** Bytes of a part. R2 takes 10,000 parts of at least 5 MiB, all but the last of one size. */
 export const PART_SIZE = 8 * 1024 * 1024;
 
-/** Milliseconds that a client may take for one chunk before it counts as gone. */
-const PATIENCE = 30_000;
+/** Milliseconds that the fill waits for a client to take a chunk; a slower one gets the rest from the bucket. */
+const PATIENCE = 2_000;
+
+/** Where a blob is filled to. */
+export interface FillTarget {
+  readonly digest: Digest;
+  readonly bucket: R2Bucket;
+  readonly key: string;
+  /** Who waits for it, if anybody. */
+  readonly client: ClientSink | null;
+  /** Keeps the request alive while a slow client gets the rest. */
+  readonly keep: (work: Promise<unknown>) => void;
+  /** Blobs of at most so many bytes are written whole; for tests. */
+  readonly wholeUpTo?: number;
+}
 
 /**
  * Reads a blob to its end into a bucket and, where there is one, a client. Gives whether it was stored. Throws OriginError where the bytes are not those of the digest,
  * or do not come: then nothing is stored, and the client's answer is cut off.
  */
 export async function fillBlob(
-  blob: Pick<OpenBlob, 'size' | 'chunks'>,
-  {
-    digest,
-    key,
-    bucket,
-    client,
-    wholeUpTo = WHOLE_UP_TO,
-  }: { digest: Digest; key: string; bucket: R2Bucket; client: Sink | null; wholeUpTo?: number },
+  { size, chunks }: Pick<OpenBlob, 'size' | 'chunks'>,
+  { digest, key, bucket, client, keep, wholeUpTo = WHOLE_UP_TO }: FillTarget,
 ): Promise<'stored' | 'passed-on'> {
-  const { size, chunks } = blob;
   const whole = size !== undefined && size <= wholeUpTo;
   const storage = new Guarded(whole ? wholeObject(bucket, key, digest, size) : objectInParts(bucket, key));
   const sinks = client === null ? [storage] : [storage, new Guarded(client)];
@@ -74,32 +80,65 @@ export async function fillBlob(
     throw error;
   }
   const last = held;
-  // The client first where both are there: storage answers only when it has put everything away.
   await Promise.all(
     sinks.map(async (sink) => {
       if (last !== undefined) await sink.write(last);
       await sink.finish();
     }),
   );
-  if (storage.broken === null) return 'stored';
+  if (storage.broken === null) {
+    if (client?.isBehind() === true) keep(client.catchUp(bucket, key).catch(() => undefined));
+    return 'stored';
+  }
+  await client?.leaveBehind(storage.broken.reason);
   console.error(JSON.stringify({ event: 'blob-not-stored', digest, message: String(storage.broken.reason) }));
   return 'passed-on';
 }
 
+/** A client as a sink: one that is slow falls behind, and gets the rest from the bucket, so that it holds up nobody. */
+export interface ClientSink extends Sink {
+  /** Whether it fell behind. */
+  isBehind(): boolean;
+  /** Sends the rest from the stored blob. */
+  catchUp(bucket: R2Bucket, key: string): Promise<void>;
+  /** Cuts a client off that fell behind. */
+  leaveBehind(reason: unknown): Promise<void>;
+}
+
 /** A client's side of a fill: the body of its answer, and where the bytes go. */
-export function clientSink(size: number): { readonly body: ReadableStream<Uint8Array>; readonly sink: Sink } {
+export function clientSink(size: number): { readonly body: ReadableStream<Uint8Array>; readonly sink: ClientSink } {
   const { readable, writable } = new FixedLengthStream(size);
   const writer = writable.getWriter();
+  let sent = 0;
+  let behind: Promise<void> | null = null;
+  const abandon = async (reason: unknown): Promise<void> => {
+    await writer.abort(reason);
+  };
   return {
     body: readable,
     sink: {
       write: async (chunk) => {
-        // A client that takes nothing for so long would hold up all who wait for the blob.
-        if ((await within(PATIENCE, writer.write(chunk), LATE)) === LATE) throw new Error('the client takes nothing any more');
+        if (behind !== null) return;
+        sent += chunk.length;
+        const taken = writer.write(chunk);
+        if ((await within(PATIENCE, taken, LATE)) === LATE) behind = taken;
       },
-      finish: () => writer.close(),
-      abandon: async (reason) => {
-        await writer.abort(reason);
+      finish: async () => {
+        if (behind === null) await within(PATIENCE, writer.close(), LATE);
+      },
+      abandon,
+      isBehind: () => behind !== null,
+      leaveBehind: (reason) => (behind === null ? Promise.resolve() : abandon(reason).catch(() => undefined)),
+      catchUp: async (bucket, key) => {
+        try {
+          await behind;
+          const object = sent < size ? await bucket.get(key, { range: { offset: sent } }) : null;
+          if (sent < size && object === null) throw new Error('the blob is not there any more');
+          if (object !== null) for await (const chunk of object.body as ReadableStream<Uint8Array>) await writer.write(chunk);
+          await writer.close();
+        } catch (error) {
+          await abandon(error).catch(() => undefined);
+        }
       },
     },
   };

@@ -73,10 +73,10 @@ async function fetchBlob(
     const blob = await openBlob(upstream.client, remote, digest);
     if (blob.kind === 'not-found') return 'unknown';
     // A client needs to know the length beforehand: without it, the blob is stored first.
-    if (!isStreamed || blob.size === undefined) return fillBlob(blob, { digest, key, bucket, client: null });
+    if (!isStreamed || blob.size === undefined) return fillBlob(blob, { digest, key, bucket, client: null, keep: waitUntil });
     const { body, sink } = clientSink(blob.size);
     answerWith(found(question, blob.size, body));
-    return fillBlob(blob, { digest, key, bucket, client: sink });
+    return fillBlob(blob, { digest, key, bucket, client: sink, keep: waitUntil });
   });
   return Promise.race([streamed, flight]);
 }
