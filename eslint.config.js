@@ -7,7 +7,7 @@ export default tseslint.config(
   {
     languageOptions: {
       parserOptions: {
-        projectService: { allowDefaultProject: ['*.js', '*.ts', 'docs/*.ts'], defaultProject: 'src/tsconfig.base.json' },
+        projectService: { allowDefaultProject: ['*.js', '*.ts'], defaultProject: 'src/tsconfig.base.json' },
         tsconfigRootDir: import.meta.dirname,
       },
     },

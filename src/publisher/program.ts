@@ -22,6 +22,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ readonly register: Regis
   doctor: () => import('./commands/doctor.ts'),
   key: () => import('./commands/key.ts'),
   token: () => import('./commands/token.ts'),
+  deploy: () => import('./commands/deploy.ts'),
   completion: () => import('./commands/completion.ts'),
 };
 

@@ -57,14 +57,14 @@ button:hover{filter:brightness(1.08)}
 .tags .facts{color:var(--quiet);font-size:.875rem;display:flex;flex-wrap:wrap;gap:2px 14px}
 @media (min-width:820px){.tags>li{grid-template-columns:minmax(0,2fr) minmax(0,3fr);align-items:center}.tags .badges{grid-column:2;grid-row:1/3;justify-content:end}}
 .badges{list-style:none;margin:0;padding:0;display:flex;flex-wrap:wrap;gap:6px}
-.badge{display:inline-flex;align-items:center;gap:6px;font-size:.8125rem;line-height:1.3;padding:3px 10px;border-radius:99px;border:1px solid transparent;white-space:nowrap;text-decoration:none}
+.badge{position:relative;display:inline-flex;align-items:center;gap:6px;font-size:.8125rem;line-height:1.3;padding:3px 10px;border-radius:99px;border:1px solid transparent;white-space:nowrap;text-decoration:none}
 .badge.published{background:var(--good-bg);color:var(--good)}
 .badge.derived{background:var(--made-bg);color:var(--made)}
 .badge.missing{border:1px dashed currentColor;color:var(--none)}
 a.badge:hover{text-decoration:underline}
 .legend{display:flex;flex-wrap:wrap;gap:8px 16px;font-size:.875rem;color:var(--quiet);margin:0 0 16px;padding:0;list-style:none;align-items:center}
 .legend li{display:flex;gap:8px;align-items:center}
-.scroll{overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:12px;box-shadow:var(--shadow)}
+.scroll{position:relative;overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:12px;box-shadow:var(--shadow)}
 table{border-collapse:collapse;width:100%;font-size:.9375rem}
 caption{text-align:start}
 th,td{text-align:start;padding:10px 16px;vertical-align:top;border-bottom:1px solid var(--line)}

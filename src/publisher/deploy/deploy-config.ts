@@ -1,0 +1,73 @@
+import { readFile } from 'node:fs/promises';
+import { parse } from 'smol-toml';
+import { parseRealmTable, RealmTableError } from '../../registry/realms.ts';
+import { CommandError } from '../errors.ts';
+import type { DeployConfig } from './preflight.ts';
+
+/** Reads of a wrangler.toml what the preflight looks at. Throws {@link CommandError}. */
+export async function readDeployConfig(path: string): Promise<DeployConfig> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new CommandError(`${path} cannot be read`, { hint: 'Name the wrangler.toml of the Worker with --config.', cause });
+  }
+  try {
+    return deployConfigOf(parse(text));
+  } catch (cause) {
+    if (cause instanceof RealmTableError) throw new CommandError(`${path}: ${cause.message}`, { cause });
+    throw new CommandError(`${path} is not TOML: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
+}
+
+/** The same from what the file holds. */
+export function deployConfigOf(toml: unknown): DeployConfig {
+  const { name, account_id, r2_buckets, route, routes, workers_dev, cache, exports, vars } = objectOf(toml);
+  const buckets = listOf(r2_buckets).map(objectOf);
+  const { REALMS, ACCESS, BLOB_DELIVERY } = objectOf(vars);
+  const entrypoints = objectOf(exports);
+  const isOn = (entrypoint: string): boolean => objectOf(objectOf(entrypoints[entrypoint]).cache).enabled === true;
+  const workerName = textOf(name) ?? 'gantry';
+  return {
+    name: workerName,
+    bucket: textOf(buckets.find(({ binding }) => binding === 'BUCKET')?.bucket_name),
+    addresses: [
+      ...[route, ...listOf(routes)].flatMap((one) => textOf(one) ?? textOf(objectOf(one).pattern) ?? []),
+      ...(workers_dev === true ? [`${workerName}.<your subdomain>.workers.dev`] : []),
+    ],
+    accountId: textOf(account_id),
+    isCached: objectOf(cache).enabled === true && isOn('Registry') && !isOn('default'),
+    realms: parseRealmTable(REALMS),
+    openedRealms: Object.keys(objectOf(objectOf(json(ACCESS)).realms)),
+    neededSecrets: secretsOf(objectOf(json(BLOB_DELIVERY))),
+  };
+}
+
+function secretsOf({ mode, auth }: Json): DeployConfig['neededSecrets'] {
+  if (mode === 'presigned') return ['R2_ACCESS_KEY_ID', 'R2_SECRET_ACCESS_KEY'].map((secret) => ({ secret, by: 'BLOB_DELIVERY presigned' }));
+  return mode === 'redirect' && auth !== undefined ? [{ secret: 'BLOB_AUTH_SECRET', by: 'BLOB_DELIVERY.auth' }] : [];
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** Tables stand in the file as TOML or as JSON text. What is neither is left to the Worker, which says what is wrong with it. */
+function json(value: unknown): unknown {
+  if (typeof value !== 'string') return value;
+  try {
+    return JSON.parse(value);
+  } catch {
+    return undefined;
+  }
+}
+
+function objectOf(value: unknown): Json {
+  return typeof value === 'object' && value !== null ? (value as Json) : {};
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? (value as unknown[]) : [];
+}
+
+function textOf(value: unknown): string | null {
+  return typeof value === 'string' && value !== '' ? value : null;
+}

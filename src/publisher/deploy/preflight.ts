@@ -1,0 +1,136 @@
+/** What a deployment needs and whether it is there: a decision over facts, pure. */
+import { PUBLIC_REALM, type RealmTable } from '../../registry/realms.ts';
+
+/** What the wrangler.toml says, as far as it matters here. */
+export interface DeployConfig {
+  readonly name: string;
+  /** The R2 bucket behind the binding BUCKET; null without one. */
+  readonly bucket: string | null;
+  /** Where the Worker will be reached: routes and custom domains, and `workers.dev` where that is on. */
+  readonly addresses: readonly string[];
+  readonly accountId: string | null;
+  /** Whether Workers Cache stands in front of the registry entrypoint and not of the gateway. */
+  readonly isCached: boolean;
+  readonly realms: RealmTable;
+  /** Realms that somebody else's tokens or certificates open (`ACCESS.realms`). */
+  readonly openedRealms: readonly string[];
+  /** Secrets that a setting cannot do without, and the setting. */
+  readonly neededSecrets: readonly { readonly secret: string; readonly by: string }[];
+}
+
+/** What Cloudflare says. Null: it could not be asked, since nobody is logged in. */
+export interface AccountFacts {
+  readonly accounts: readonly { readonly id: string; readonly name: string }[];
+  /** Whether the bucket exists; null where that is not known. */
+  readonly hasBucket: boolean | null;
+  /** Names of the Worker's secrets; none where it does not exist yet; null where that is not known. */
+  readonly secrets: readonly string[] | null;
+}
+
+/** One thing that was looked at. `missing` stops the deployment; `advice` does not; `unknown` could not be looked at. */
+export interface Point {
+  readonly kind: 'there' | 'missing' | 'advice' | 'unknown';
+  readonly what: string;
+  /** What to do; absent where nothing is to be done. */
+  readonly todo?: string;
+}
+
+/** Looks at everything. `account` is null where nobody is logged in; `chosenAccount` is `CLOUDFLARE_ACCOUNT_ID`. */
+export function preflight(config: DeployConfig, account: AccountFacts | null, chosenAccount: string | undefined): readonly Point[] {
+  return [
+    login(account),
+    ...whichAccount(config, account, chosenAccount),
+    ...bucket(config, account),
+    address(config),
+    cache(config),
+    ...secrets(config, account),
+  ];
+}
+
+function login(account: AccountFacts | null): Point {
+  if (account !== null) return { kind: 'there', what: 'logged in at Cloudflare' };
+  return {
+    kind: 'missing',
+    what: 'no login at Cloudflare',
+    todo: 'Do `npx wrangler login`, or set CLOUDFLARE_API_TOKEN to a token made from the template "Edit Cloudflare Workers".',
+  };
+}
+
+function whichAccount({ accountId }: DeployConfig, account: AccountFacts | null, chosen: string | undefined): readonly Point[] {
+  const id = chosen ?? accountId;
+  if (account === null) return [];
+  if (id !== null) {
+    const found = account.accounts.find((one) => one.id === id);
+    if (found !== undefined) return [{ kind: 'there', what: `the account ${found.name}` }];
+    return [{ kind: 'missing', what: `the login has no account ${id}`, todo: 'Correct account_id in wrangler.toml, or CLOUDFLARE_ACCOUNT_ID.' }];
+  }
+  const [only, ...others] = account.accounts;
+  if (only === undefined) return [{ kind: 'missing', what: 'the login has no account', todo: 'Use a token that may edit Workers of an account.' }];
+  if (others.length === 0) return [{ kind: 'there', what: `the account ${only.name}` }];
+  const ids = account.accounts.map((one) => `${one.id} (${one.name})`).join(', ');
+  return [
+    {
+      kind: 'missing',
+      what: 'which account: the login has several',
+      todo: `Write account_id into wrangler.toml, or set CLOUDFLARE_ACCOUNT_ID: ${ids}.`,
+    },
+  ];
+}
+
+function bucket({ bucket: name }: DeployConfig, account: AccountFacts | null): readonly Point[] {
+  if (name === null) {
+    return [
+      {
+        kind: 'missing',
+        what: 'no R2 bucket with the binding BUCKET',
+        todo: 'Add [[r2_buckets]] with binding = "BUCKET" and bucket_name to wrangler.toml.',
+      },
+    ];
+  }
+  const hasBucket = account?.hasBucket ?? null;
+  if (hasBucket === null) return [{ kind: 'unknown', what: `whether the bucket ${name} exists` }];
+  if (hasBucket) return [{ kind: 'there', what: `the bucket ${name}` }];
+  return [
+    {
+      kind: 'missing',
+      what: `the bucket ${name} does not exist`,
+      todo: `Do \`npx wrangler r2 bucket create ${name}\`, or name another one in wrangler.toml.`,
+    },
+  ];
+}
+
+function address({ addresses }: DeployConfig): Point {
+  if (addresses.length > 0) return { kind: 'there', what: `the address ${addresses.join(', ')}` };
+  return {
+    kind: 'missing',
+    what: 'no address: nobody could reach the Worker',
+    todo: 'Add routes = [{ pattern = "registry.example.com", custom_domain = true }] to wrangler.toml (or workers_dev = true to try it out).',
+  };
+}
+
+function cache({ isCached }: DeployConfig): Point {
+  if (isCached) return { kind: 'there', what: 'a cache in front of the registry, none in front of the gateway' };
+  return {
+    kind: 'advice',
+    what: 'no cache between gateway and registry: every pull reads the bucket',
+    todo: 'Take [cache] and [exports.…] from the wrangler.toml that came with Gantry.',
+  };
+}
+
+function secrets({ realms, openedRealms, neededSecrets }: DeployConfig, account: AccountFacts | null): readonly Point[] {
+  const present = account?.secrets ?? null;
+  const points: Point[] = [];
+  const look = (secret: string, kind: 'missing' | 'advice', what: string): void => {
+    if (present === null) points.push({ kind: 'unknown', what: `whether the secret ${secret} is set` });
+    else if (present.includes(secret)) points.push({ kind: 'there', what: `the secret ${secret}` });
+    else points.push({ kind, what, todo: `Do \`npx wrangler secret put ${secret}\`.` });
+  };
+  look('PURGE_TOKEN', 'advice', 'no secret PURGE_TOKEN: a tag that moved is seen everywhere only after its lifetime (a minute)');
+  for (const { secret, by } of neededSecrets) look(secret, 'missing', `no secret ${secret}, which ${by} needs`);
+  const closed = [...new Set(realms.map(({ realm }) => realm))].filter((realm) => realm !== PUBLIC_REALM && !openedRealms.includes(realm));
+  const hasTokens = present?.some((name) => name === 'TOKENS' || name.startsWith('TOKENS_')) === true;
+  if (closed.length > 0 && !hasTokens) {
+    look('TOKENS', 'missing', `no secret TOKENS: nobody could read the protected ${closed.length === 1 ? 'realm' : 'realms'} ${closed.join(', ')}`);
+  }
+  return points;
+}
