@@ -54,12 +54,36 @@ export function readBytes(body: ReadableStream<Uint8Array>): ByteReader {
   };
 }
 
+/** Bytes of the longest body that is taken at once: the runtime does that without a detour through this program, and what is skipped costs less than to stop. */
+const AT_ONCE = 262_144;
+
+/** A reader of a stored body of `size` bytes: over all of it where it is short. Throws {@link StorageError}. */
+export async function openBytes(body: ReadableStream<Uint8Array>, size: number): Promise<ByteReader> {
+  if (size > AT_ONCE) return readBytes(body);
+  const bytes = await readAll(body, size);
+  let at = 0;
+  return {
+    take: (length) => {
+      const from = at;
+      at += length;
+      return Promise.resolve(bytes.subarray(from, at));
+    },
+    skip: (length) => {
+      at += length;
+      return Promise.resolve();
+    },
+    end: () => Promise.resolve(),
+  };
+}
+
 /** All bytes of a body whose length is known. Throws {@link StorageError}. */
 export async function readAll(body: ReadableStream<Uint8Array>, length: number): Promise<Uint8Array> {
-  const reader = readBytes(body);
+  let bytes;
   try {
-    return await reader.take(length);
-  } finally {
-    await reader.end();
+    bytes = new Uint8Array(await new Response(body).arrayBuffer());
+  } catch (cause) {
+    throw new StorageError('STORAGE_UNAVAILABLE', 'the object broke off while it was read', { cause });
   }
+  if (bytes.length !== length) throw new StorageError('STORAGE_UNAVAILABLE', 'the object ended before it should');
+  return bytes;
 }

@@ -10,7 +10,7 @@ import { canRead, type Client, negotiate, unreadableReason } from '../../manifes
 import { parseAccept } from '../../http/accept.ts';
 import { type Answer, type AnswerBody, refused, type Representation } from '../answer.ts';
 import type { Asked } from '../asked.ts';
-import { readAll, readBytes } from '../byte-reader.ts';
+import { openBytes, readAll } from '../byte-reader.ts';
 import type { Question } from '../question.ts';
 import { unlessKnown } from './known-repository.ts';
 
@@ -36,9 +36,9 @@ async function byTag(name: RepositoryName, tag: Tag, asked: Asked, store: ReadSt
   }
   const object = await store.get(key);
   if (object === null || object === 'changed') return unlessKnown(store, name, unknown);
-  const reader = readBytes(object.body);
+  const index = decodeTagMetadata(object.metadata);
+  const reader = await openBytes(object.body, object.size);
   try {
-    const index = decodeTagMetadata(object.metadata);
     const offset = index.kind === 'record' ? 0 : index.length;
     const within = (length: number): number => {
       if (length > object.size) throw new CorruptRecordError('the tag object is shorter than its index says');
