@@ -257,6 +257,8 @@ function describe(error: Error): SyncFailure {
   return { message: error.message, ...(error instanceof CommandError && error.hint !== undefined ? { hint: error.hint } : {}) };
 }
 
+const NATURAL = new Intl.Collator('en', { numeric: true });
+
 function reportOf(from: string, to: RepositoryName | undefined) {
   const tags: Record<TagOutcome, Tag[]> = { new: [], moved: [], unchanged: [], gone: [], failed: [], pruned: [] };
   const report = {
@@ -270,6 +272,8 @@ function reportOf(from: string, to: RepositoryName | undefined) {
     done(): RepositoryReport {
       const { listed, selected, sentBytes, untried, failures, warnings } = report;
       const all = untried.length === 0 ? warnings : [...warnings, `${String(untried.length)} tags of ${from} were not tried any more`];
+      // In the order of names, not in that in which they happened to be done.
+      for (const what of Object.values(tags)) what.sort(NATURAL.compare);
       return { from, to, listed, selected, sentBytes, tags, failures, warnings: all };
     },
   };
