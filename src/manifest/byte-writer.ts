@@ -43,25 +43,21 @@ export class ByteWriter {
     this.#reserve(bytes.length * 6 + 2);
     const out = this.#bytes;
     let to = this.#length;
-    const ascii = (text: string): void => {
-      for (let index = 0; index < text.length; index += 1) out[to++] = text.charCodeAt(index);
-    };
     out[to++] = 0x22;
     for (let at = 0; at < bytes.length;) {
       const byte = bytes[at] ?? 0;
       if (byte < 0x80) {
-        const escaped = ASCII_ESCAPES[byte];
-        if (escaped === undefined) out[to++] = byte;
-        else ascii(escaped);
+        if (PLAIN[byte] === 1) out[to++] = byte;
+        else to = put(out, to, ASCII_ESCAPES[byte]);
         at += 1;
         continue;
       }
       const length = utf8Length(bytes, at);
       if (length === 0) {
-        ascii('\\ufffd');
+        to = put(out, to, REPLACEMENT);
         at += 1;
       } else if (isLineSeparator(bytes, at)) {
-        ascii(bytes[at + 2] === 0xa8 ? '\\u2028' : '\\u2029');
+        to = put(out, to, bytes[at + 2] === 0xa8 ? LINE_SEPARATOR : PARAGRAPH_SEPARATOR);
         at += 3;
       } else for (let index = 0; index < length; index += 1) out[to++] = bytes[at++] ?? 0;
     }
@@ -75,17 +71,14 @@ export class ByteWriter {
     this.#reserve(bytes.length * 6);
     const out = this.#bytes;
     let to = this.#length;
-    const ascii = (text: string): void => {
-      for (let index = 0; index < text.length; index += 1) out[to++] = text.charCodeAt(index);
-    };
     let quoted = false;
     for (let at = 0; at < bytes.length; at += 1) {
       const byte = bytes[at] ?? 0;
       if (!quoted && (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09)) continue;
       if (byte === 0x22) quoted = !quoted;
-      if (byte === 0x3c || byte === 0x3e || byte === 0x26) ascii(ASCII_ESCAPES[byte] ?? '');
+      if (byte === 0x3c || byte === 0x3e || byte === 0x26) to = put(out, to, ASCII_ESCAPES[byte]);
       else if (byte === 0xe2 && isLineSeparator(bytes, at)) {
-        ascii(bytes[at + 2] === 0xa8 ? '\\u2028' : '\\u2029');
+        to = put(out, to, bytes[at + 2] === 0xa8 ? LINE_SEPARATOR : PARAGRAPH_SEPARATOR);
         at += 2;
       } else {
         out[to++] = byte;
@@ -111,15 +104,30 @@ export class ByteWriter {
 
 const ENCODER = new TextEncoder();
 
-const ASCII_ESCAPES: readonly (string | undefined)[] = Array.from({ length: 128 }, (_, byte) => {
-  if (byte === 0x22) return '\\"';
-  if (byte === 0x5c) return '\\\\';
-  if (byte === 0x0a) return '\\n';
-  if (byte === 0x0d) return '\\r';
-  if (byte === 0x09) return '\\t';
+/** What stands for each byte below 0x80 in a JSON string; null where it stands for itself. */
+const ASCII_ESCAPES: readonly (Uint8Array | null)[] = Array.from({ length: 128 }, (_, byte) => {
+  if (byte === 0x22) return ENCODER.encode('\\"');
+  if (byte === 0x5c) return ENCODER.encode('\\\\');
+  if (byte === 0x0a) return ENCODER.encode('\\n');
+  if (byte === 0x0d) return ENCODER.encode('\\r');
+  if (byte === 0x09) return ENCODER.encode('\\t');
   const plain = byte >= 0x20 && byte !== 0x3c && byte !== 0x3e && byte !== 0x26;
-  return plain ? undefined : `\\u00${HEX[byte >> 4] ?? ''}${HEX[byte & 15] ?? ''}`;
+  return plain ? null : ENCODER.encode(`\\u00${HEX[byte >> 4] ?? ''}${HEX[byte & 15] ?? ''}`);
 });
+
+/** 1 for each byte that stands for itself: quicker to look at than {@link ASCII_ESCAPES}. */
+const PLAIN = Uint8Array.from(ASCII_ESCAPES, (escape) => (escape === null ? 1 : 0));
+
+const REPLACEMENT = ENCODER.encode('\\ufffd');
+const LINE_SEPARATOR = ENCODER.encode('\\u2028');
+const PARAGRAPH_SEPARATOR = ENCODER.encode('\\u2029');
+
+/** Puts some bytes at a place; gives the place behind them. */
+function put(out: Uint8Array, at: number, bytes: Uint8Array | null | undefined): number {
+  let to = at;
+  for (const byte of bytes ?? []) out[to++] = byte;
+  return to;
+}
 
 function isLineSeparator(bytes: Uint8Array, at: number): boolean {
   return bytes[at] === 0xe2 && bytes[at + 1] === 0x80 && (bytes[at + 2] === 0xa8 || bytes[at + 2] === 0xa9);
