@@ -37,6 +37,7 @@ export async function startSimulator({ persist, bucket, worker, onLog }: Simulat
   const { Miniflare, convertV4MiniflareOptions, Log, LogLevel } = await importMiniflare();
   const s3Credentials = { accessKeyId: randomBytes(16).toString('hex'), secretAccessKey: randomBytes(32).toString('hex') };
   const options = worker?.options ?? {};
+  const restoreSignals = keepSignals();
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
       host: '127.0.0.1',
@@ -60,6 +61,7 @@ export async function startSimulator({ persist, bucket, worker, onLog }: Simulat
       ],
     }),
   );
+  restoreSignals();
   try {
     const entry = await miniflare.ready;
     const watchdog = await endWithThisProcess();
@@ -77,6 +79,23 @@ export async function startSimulator({ persist, bucket, worker, onLog }: Simulat
     throw new CommandError(`the local store could not be started: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   }
 }
+
+/**
+ * Miniflare ends the process at once on Ctrl-C, in the middle of whatever it does. Where a command ends cleanly by itself, that is undone: its own listener is there
+ * before. (What Miniflare does when the process exits stays.)
+ */
+function keepSignals(): () => void {
+  const before = SIGNALS.map((signal) => process.listeners(signal));
+  return () => {
+    SIGNALS.forEach((signal, index) => {
+      const own = before[index] ?? [];
+      if (own.length === 0) return;
+      for (const listener of process.listeners(signal)) if (!own.includes(listener)) process.off(signal, listener);
+    });
+  };
+}
+
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const satisfies readonly NodeJS.Signals[];
 
 /** Miniflare comes with the tools for development: whoever only publishes to S3 needs neither it nor its 100 MB. */
 async function importMiniflare(): Promise<typeof MiniflareModule> {
