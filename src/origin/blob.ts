@@ -52,7 +52,8 @@ async function* resuming(
         skip -= chunk.length - fresh.length;
         if (fresh.length === 0) continue;
         received += fresh.length;
-        if (size !== undefined && received > size) throw new OriginError('ORIGIN_PROTOCOL', `${client.baseUrl.host} sent more of ${digest} than it had announced`);
+        if (size !== undefined && received > size)
+          throw new OriginError('ORIGIN_PROTOCOL', `${client.baseUrl.host} sent more of ${digest} than it had announced`);
         yield fresh;
       }
     } catch (error) {
@@ -67,7 +68,8 @@ async function* resuming(
     if (delay === null) throw failure;
     await client.clock.sleep(delay, signal);
     const next = await client.blob(name, digest, { signal, ...(received === 0 ? {} : { range: { offset: received } }) });
-    if (next.kind === 'not-found') throw new OriginError('ORIGIN_UNAVAILABLE', `${client.baseUrl.host} lost ${digest} while it was being read`, { retryable: false });
+    if (next.kind === 'not-found')
+      throw new OriginError('ORIGIN_UNAVAILABLE', `${client.baseUrl.host} lost ${digest} while it was being read`, { retryable: false });
     if (size !== undefined && next.size !== undefined && next.size !== size) {
       await next.body.cancel().catch(() => undefined);
       throw new OriginError('ORIGIN_PROTOCOL', `${client.baseUrl.host} says that ${digest} has ${String(size)}, and then ${String(next.size)} bytes`);
@@ -81,12 +83,12 @@ export async function* readChunks(
   body: ReadableStream<Uint8Array>,
   { url, idle, signal }: { readonly url: URL; readonly idle: number; readonly signal?: AbortSignal | undefined },
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const reader = body.getReader();
+  const { read, cancel } = readerOf(body);
   let ended = false;
   try {
     for (;;) {
-      const { done, value } = await within(reader.read(), idle, url, signal);
-      if (done) {
+      const { done, value } = await within(read(), idle, url, signal);
+      if (done || value === undefined) {
         ended = true;
         return;
       }
@@ -97,8 +99,26 @@ export async function* readChunks(
     throw error instanceof OriginError ? error : unreachable(url, error, true);
   } finally {
     // Not awaited: a stream that hangs would not end either.
-    if (!ended) void reader.cancel().catch(() => undefined);
+    if (!ended) void cancel().catch(() => undefined);
   }
+}
+
+/** Bytes that are read at once where the stream lets its reader say so: workerd gives 4 KiB otherwise, and every read has its price. */
+const READ_SIZE = 128 * 1024;
+
+function readerOf(body: ReadableStream<Uint8Array>): {
+  readonly read: () => Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>;
+  readonly cancel: () => Promise<void>;
+} {
+  let bytes: ReadableStreamBYOBReader;
+  try {
+    bytes = body.getReader({ mode: 'byob' });
+  } catch {
+    // Not a stream of bytes: it has chunks of its own.
+    const chunks = body.getReader();
+    return { read: () => chunks.read(), cancel: (): Promise<void> => chunks.cancel() };
+  }
+  return { read: () => bytes.read(new Uint8Array(READ_SIZE)), cancel: () => bytes.cancel() };
 }
 
 function within<T>(promise: Promise<T>, milliseconds: number, url: URL, signal: AbortSignal | undefined): Promise<T> {
@@ -113,7 +133,7 @@ function within<T>(promise: Promise<T>, milliseconds: number, url: URL, signal: 
       () => settle(() => reject(new OriginError('ORIGIN_UNAVAILABLE', `${url.host} sent nothing for ${String(milliseconds / 1000)} s`))),
       milliseconds,
     );
-    if (signal?.aborted === true) return stop();
+    if (signal?.aborted === true) { stop(); return; }
     signal?.addEventListener('abort', stop, { once: true });
     promise.then(
       (value) => settle(() => resolve(value)),
