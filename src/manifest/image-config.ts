@@ -40,6 +40,9 @@ export class ImageConfigError extends Error {
   }
 }
 
+/** Keeps a byte order mark, which `TextDecoder` drops unless told not to. */
+const RAW = new TextDecoder('utf-8', { ignoreBOM: true });
+
 interface MutableEntry {
   created: string;
   author: string;
@@ -182,7 +185,7 @@ class Reader {
     if (kind === 'null') return null;
     if (kind !== 'string') throw wrongType(where, 'a time', kind);
     // The raw token: Go does not resolve escapes in a time.
-    const text = new TextDecoder().decode(this.#bytes.subarray(value.start + 1, value.end - 1));
+    const text = RAW.decode(this.#bytes.subarray(value.start + 1, value.end - 1));
     const time = readGoTime(text);
     if (time === null) throw new ImageConfigError('TYPE', `${where} is not an RFC 3339 time: ${JSON.stringify(text.slice(0, 80))}`);
     if (time.lax) this.#ambiguities.push(`${where} is a time that only some programs read: ${text}`);

@@ -17,6 +17,9 @@ export class SignatureError extends Error {
 
 const encoder = new TextEncoder();
 
+/** Keeps a byte order mark, which no JSON may begin with. */
+const RAW = new TextDecoder('utf-8', { ignoreBOM: true });
+
 /** Makes a signer. Nonces are those of RFC 6979: the same payload, time and key give the same bytes. */
 export function createSigner(key: PrivateKey): Signer {
   return { sign: (payload, time) => signPayload(key, payload, time) };
@@ -143,7 +146,7 @@ function formatOf(blocks: readonly Block[], documentLength: number): { formatLen
     const bytes = fromBase64Url(block.protected);
     let header: unknown;
     try {
-      header = bytes === null ? null : JSON.parse(new TextDecoder().decode(bytes));
+      header = bytes === null ? null : JSON.parse(RAW.decode(bytes));
     } catch (cause) {
       throw new SignatureError('the protected header of a signature is not JSON', { cause });
     }

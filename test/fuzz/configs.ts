@@ -114,8 +114,8 @@ const separator = often(fc.constant('T'), 30, fc.constantFrom('t', ' ', '\\u0054
 
 /** A time's text between its quotes: mostly one, else nearly. */
 const timeInside = fc
-  .tuple(year, dayOfYear, separator, timeOfDay, fraction, zone)
-  .map(([y, md, t, clock, parts, z]) => `${y}-${md}${t}${clock}${parts}${z}`);
+  .tuple(often(fc.constant(''), 30, fc.constantFrom('\xef\xbb\xbf', ' ', '+')), year, dayOfYear, separator, timeOfDay, fraction, zone)
+  .map((parts) => `${parts[0]}${parts[1]}-${parts.slice(2).join('')}`);
 const plainTime = fc.tuple(
   year,
   fc.constantFrom('01-02', '02-28', '12-31'),
