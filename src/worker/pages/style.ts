@@ -91,7 +91,7 @@ tbody th a{font-weight:500}
 .history{list-style:none;margin:0;padding:0;background:var(--card);border:1px solid var(--line);border-radius:12px;box-shadow:var(--shadow)}
 .history>li{display:grid;grid-template-columns:22px minmax(0,1fr);gap:2px 10px;padding:11px 18px}
 .history>li+li{border-top:1px solid var(--line)}
-.history>li>*{grid-column:2}
+.history>li>*{grid-column:2;overflow-wrap:anywhere}
 .history>li>.mark{grid-column:1;grid-row:1;padding-top:1px}
 .history pre{margin:0;white-space:pre-wrap;overflow-wrap:anywhere;max-height:14em;overflow-y:auto}
 .history .quiet{font-size:.8125rem}

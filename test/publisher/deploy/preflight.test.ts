@@ -1,0 +1,92 @@
+import { readFile } from 'node:fs/promises';
+import { parse } from 'smol-toml';
+import { describe, expect, it } from 'vitest';
+import { deployConfigOf } from '../../../src/publisher/deploy/deploy-config.ts';
+import { type AccountFacts, preflight } from '../../../src/publisher/deploy/preflight.ts';
+import { readBucket, readSecrets } from '../../../src/publisher/deploy/wrangler.ts';
+
+const OWN = await readFile(new URL('../../../wrangler.toml', import.meta.url), 'utf8');
+const ROUTED = `routes = [{ pattern = "registry.example.com", custom_domain = true }]\n${OWN}`;
+const ACCOUNT: AccountFacts = { accounts: [{ id: 'a1', name: 'Example' }], hasBucket: true, secrets: ['PURGE_TOKEN'] };
+
+const missing = (toml: string, account: AccountFacts | null, chosen?: string): readonly string[] =>
+  preflight(deployConfigOf(parse(toml)), account, chosen).flatMap(({ kind, what }) => (kind === 'missing' ? [what] : []));
+const todos = (toml: string, account: AccountFacts | null): string =>
+  preflight(deployConfigOf(parse(toml)), account, undefined)
+    .map(({ todo }) => todo ?? '')
+    .join('\n');
+
+describe('the preflight', () => {
+  it('has nothing to say where everything is there', () => {
+    const points = preflight(deployConfigOf(parse(ROUTED)), ACCOUNT, undefined);
+    expect(points.map(({ kind }) => kind)).toEqual(points.map(() => 'there'));
+  });
+
+  it.each<[string, string, AccountFacts | null, string | undefined, string]>([
+    ['a login', ROUTED, null, undefined, 'no login at Cloudflare'],
+    [
+      'the account, where the login has several',
+      ROUTED,
+      { ...ACCOUNT, accounts: [...ACCOUNT.accounts, { id: 'b2', name: 'Other' }] },
+      undefined,
+      'which account: the login has several',
+    ],
+    ['an account that the login has', ROUTED, ACCOUNT, 'c3', 'the login has no account c3'],
+    ['any account', ROUTED, { ...ACCOUNT, accounts: [] }, undefined, 'the login has no account'],
+    ['the bucket', ROUTED, { ...ACCOUNT, hasBucket: false }, undefined, 'the bucket gantry does not exist'],
+    ['the binding of the bucket', ROUTED.replace('"BUCKET"', '"OTHER"'), ACCOUNT, undefined, 'no R2 bucket with the binding BUCKET'],
+    ['an address', OWN, ACCOUNT, undefined, 'no address: nobody could reach the Worker'],
+    [
+      'the secret that opens a protected realm',
+      `${ROUTED}\n[vars]\nREALMS = '[{"pattern":"a/*","realm":"a"}]'\n`,
+      ACCOUNT,
+      undefined,
+      'no secret TOKENS: nobody could read the protected realm a',
+    ],
+    [
+      'a secret that blob delivery needs',
+      `${ROUTED}\n[vars]\nBLOB_DELIVERY = { mode = "presigned", endpoint = "https://x", bucket = "gantry" }\n`,
+      { ...ACCOUNT, secrets: ['PURGE_TOKEN', 'R2_ACCESS_KEY_ID'] },
+      undefined,
+      'no secret R2_SECRET_ACCESS_KEY, which BLOB_DELIVERY presigned needs',
+    ],
+  ])('names what is missing: %s', (_, toml, account, chosen, what) => {
+    expect(missing(toml, account, chosen)).toEqual([what]);
+  });
+
+  it('does without TOKENS where somebody else opens the realm', () => {
+    const toml = `${ROUTED}\n[vars]\nREALMS = '[{"pattern":"a/*","realm":"a"}]'\n[vars.ACCESS.realms.a]\ncertificates = [{ fingerprint = "ab" }]\n`;
+    expect(missing(toml, ACCOUNT)).toEqual([]);
+  });
+
+  it('takes a chosen account of several', () => {
+    expect(missing(ROUTED, { ...ACCOUNT, accounts: [...ACCOUNT.accounts, { id: 'b2', name: 'Other' }] }, 'b2')).toEqual([]);
+  });
+
+  it('says with which command each is mended', () => {
+    expect(todos(ROUTED, null)).toContain('CLOUDFLARE_API_TOKEN');
+    expect(todos(OWN, { ...ACCOUNT, hasBucket: false, secrets: [] })).toMatch(/custom_domain = true[^]*wrangler secret put PURGE_TOKEN/);
+    expect(todos(ROUTED, { ...ACCOUNT, hasBucket: false })).toContain('wrangler r2 bucket create gantry');
+  });
+
+  it('only advises where the Worker would run all the same', () => {
+    const uncached = ROUTED.replace(/\[cache\]\nenabled = true/, '');
+    const points = preflight(deployConfigOf(parse(uncached)), { ...ACCOUNT, secrets: [] }, undefined);
+    expect(points.filter(({ kind }) => kind === 'advice')).toHaveLength(2);
+    expect(points.some(({ kind }) => kind === 'missing')).toBe(false);
+  });
+});
+
+describe('what Wrangler says', () => {
+  it('tells an absent bucket from one that could not be asked for', () => {
+    expect(readBucket({ code: 0, stdout: '{"name":"gantry"}', stderr: '' })).toBe(true);
+    expect(readBucket({ code: 1, stdout: '', stderr: 'The specified bucket does not exist. [code: 10006]' })).toBe(false);
+    expect(readBucket({ code: 1, stdout: '', stderr: 'fetch failed' })).toBeNull();
+  });
+
+  it('gives the names of secrets, none for a Worker that is not there yet, and null where it could not be asked', () => {
+    expect(readSecrets({ code: 0, stdout: 'A notice\n[{"name":"PURGE_TOKEN","type":"secret_text"}]\n', stderr: '' })).toEqual(['PURGE_TOKEN']);
+    expect(readSecrets({ code: 1, stdout: '', stderr: 'This Worker does not exist on your account. [code: 10007]' })).toEqual([]);
+    expect(readSecrets({ code: 1, stdout: '', stderr: 'fetch failed' })).toBeNull();
+  });
+});

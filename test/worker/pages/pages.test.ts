@@ -1,0 +1,304 @@
+/** Pages through the Worker: what they cost, who may see what, and that nothing of an image becomes markup. */
+import { env } from 'cloudflare:workers';
+import { describe, expect, it } from 'vitest';
+import { REASONS, type Reason, reasonRow } from '../../../src/registry/errors.ts';
+import { blobKey, CATALOG_KEY, tagKey } from '../../../src/registry/keys.ts';
+import { MEDIA_TYPES } from '../../../src/registry/media-type.ts';
+import { PUBLIC_REALM } from '../../../src/registry/realms.ts';
+import { robotTokenText, toBase64Url } from '../../../src/registry/robot-token.ts';
+import type { TagSummary } from '../../../src/registry/summary.ts';
+import { watched } from '../buckets.ts';
+import { directEdge } from '../edge.ts';
+import { bytesOf, hash, manifest, nameOf, seedBlob, seedCatalog, type SeededForm, seedTag, seedTagList, tagOf, UPDATED } from '../seed.ts';
+
+const bucket = (env as unknown as { BUCKET: R2Bucket }).BUCKET;
+
+const TOKEN = robotTokenText(new Uint8Array(32).fill(7));
+const TOKENS = `ci secret never sha256:${toBase64Url(new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(TOKEN))))}`;
+const PROTECTED = { REALMS: [{ pattern: 'secret/*', realm: 'secret' }], TOKENS };
+const WITH_TOKEN = { headers: { authorization: `Basic ${btoa(`x:${TOKEN}`)}` } };
+
+const SUMMARY: TagSummary = {
+  updated: UPDATED,
+  size: 1_400_000,
+  platforms: ['linux/amd64'],
+  published: ['oci-manifest'],
+  derived: ['docker-schema2'],
+  missing: [{ form: 'docker-schema1', reason: 'schema1-zstd-layers' }],
+};
+
+/** An image of two layers with a config: its form, and its blobs in the bucket. */
+async function seedImage(config: unknown): Promise<SeededForm> {
+  const configBytes = bytesOf(JSON.stringify(config));
+  const digest = await seedBlob(bucket, configBytes);
+  const layers = [750, 250].map((size, index) => ({ mediaType: MEDIA_TYPES.ociLayerGzip, digest: `sha256:${String(index + 1).repeat(64)}`, size }));
+  const bytes = bytesOf(JSON.stringify({ schemaVersion: 2, config: { mediaType: MEDIA_TYPES.ociConfig, digest, size: configBytes.length }, layers }));
+  return { form: 'oci-manifest', bytes, digest: await hash(bytes) };
+}
+
+const HISTORY = [{ created_by: 'ADD rootfs.tar /' }, { created_by: 'ENV A=b', empty_layer: true }, { created_by: 'COPY app /app' }];
+
+describe('pages', () => {
+  it('cost two reads at most, however long the lists are', async () => {
+    const names = Array.from({ length: 100_000 }, (_, index) => `many/repository-${String(index).padStart(6, '0')}`);
+    await seedCatalog(bucket, [...names, 'many/app']);
+    await seedTagList(
+      bucket,
+      'many/app',
+      Array.from({ length: 30_000 }, (_, index) => ({ name: `v${String(index).padStart(6, '0')}`, detail: SUMMARY })),
+    );
+    const image = await seedImage({ architecture: 'amd64', os: 'linux', history: HISTORY });
+    await seedTag(bucket, 'many/app', 'v000000', [image]);
+    const { bucket: counted, operations } = watched(bucket);
+    const ask = directEdge(counted);
+    const costs: Record<string, number> = {};
+    for (const path of [
+      '/',
+      '/?q=99999',
+      '/?after=many/repository-050000',
+      '/r/many/app',
+      '/r/many/app?q=29999',
+      '/r/many/app?after=v015000',
+      '/r/many/app:v000000',
+      '/r/many/app:none',
+      '/r/none',
+      '/help',
+      '/help/tag-unknown',
+    ]) {
+      const before = operations.head + operations.get;
+      const response = await ask(path);
+      await response.text();
+      costs[path] = operations.head + operations.get - before;
+    }
+    expect(costs).toEqual({
+      '/': 1,
+      '/?q=99999': 2,
+      '/?after=many/repository-050000': 2,
+      '/r/many/app': 1,
+      '/r/many/app?q=29999': 2,
+      '/r/many/app?after=v015000': 2,
+      '/r/many/app:v000000': 2,
+      '/r/many/app:none': 2,
+      '/r/none': 1,
+      '/help': 0,
+      '/help/tag-unknown': 0,
+    });
+    expect(operations.other).toEqual([]);
+    expect(await (await ask('/?q=099999')).text()).toContain('href="/r/many/repository-099999"');
+    expect(await (await ask('/r/many/app?q=29999')).text()).toContain('href="/r/many/app:v029999"');
+  });
+
+  it('lead through a whole list, page by page, without leaving out or repeating any', async () => {
+    const tags = Array.from({ length: 1_234 }, (_, index) => `t${String(index).padStart(5, '0')}`);
+    await seedTagList(
+      bucket,
+      'walk/app',
+      tags.map((name) => ({ name, detail: SUMMARY })),
+    );
+    const ask = directEdge(bucket);
+    const seen: string[] = [];
+    let path: string | undefined = '/r/walk/app';
+    while (path !== undefined) {
+      const text: string = await (await ask(path)).text();
+      seen.push(...Array.from(text.matchAll(/href="\/r\/walk\/app:(t\d+)"/g), ([, tag = '']) => tag));
+      path = /<a href="([^"]+)" rel="next">/.exec(text)?.[1]?.replaceAll('&amp;', '&');
+    }
+    expect(seen).toEqual(tags);
+  });
+
+  it('show of a tag its forms, layers by size, history, and who gets what', async () => {
+    const image = await seedImage({
+      architecture: 'amd64',
+      os: 'linux',
+      config: { Cmd: ['/app'], Labels: { maintainer: 'somebody' } },
+      history: HISTORY,
+    });
+    const schema2 = await manifest('docker-schema2', 'derived', { derived: true });
+    await seedTag(bucket, 'shown/app', '1', [image, schema2], [{ form: 'docker-schema1', reason: 'schema1-zstd-layers' }]);
+    const text = await (await directEdge(bucket)('/r/shown/app:1')).text();
+    for (const part of [image.digest, schema2.digest, 'ADD rootfs.tar /', 'ENV A=b', 'COPY app /app', '750 B (75 %)', 'maintainer', 'linux/amd64']) {
+      expect(text).toContain(part);
+    }
+    expect(text).toContain('docker pull registry.example/shown/app:1');
+    expect(text).toContain(`href="/help/schema1-zstd-layers"`);
+    expect(text).toMatch(/Docker 1\.6 to 1\.9<\/a><\/th><td>404: <a href="\/help\/schema1-zstd-layers">/);
+  });
+
+  it.each([
+    ['client=docker-1.9', {}, /^docker\/1\.9/],
+    [
+      'headers=Accept%3A+application%2Fvnd.docker.distribution.manifest.v2%2Bjson',
+      { accept: 'application/vnd.docker.distribution.manifest.v2+json' },
+      null,
+    ],
+    ['headers=%3E+accept%3A+*%2F*%0D%0AUser-Agent%3A+curl', { accept: '*/*' }, null],
+  ])('say for %s what the registry then answers', async (query, headers: Record<string, string>, userAgent) => {
+    const forms = [
+      await manifest('oci-manifest', 'asked'),
+      await manifest('docker-schema2', 'asked', { derived: true }),
+      await manifest('docker-schema1', 'asked', { derived: true }),
+    ];
+    await seedTag(bucket, 'asked/app', '1', forms);
+    const ask = directEdge(bucket);
+    const page = await (await ask(`/r/asked/app:1?${query}`)).text();
+    const answer = await ask('/v2/asked/app/manifests/1', {
+      headers: { ...headers, ...(userAgent && { 'user-agent': 'docker/1.9.1 go/go1.4.3 os/linux arch/amd64' }) },
+    });
+    expect(answer.status).toBe(200);
+    expect(/<div class="answer".*?<\/div>/s.exec(page)?.[0]).toContain(answer.headers.get('docker-content-digest') ?? 'none');
+  });
+
+  it('let nothing of an image become markup', async () => {
+    const hostile = '</pre><script>alert(1)</script>"\'><img src=x onerror=alert(1)>\u202e\u0000';
+    const image = await seedImage({
+      architecture: hostile,
+      os: hostile,
+      author: hostile,
+      created: hostile,
+      config: { Cmd: [hostile], Env: [hostile], User: hostile, WorkingDir: hostile, ExposedPorts: { [hostile]: {} }, Labels: { [hostile]: hostile } },
+      history: [{ created_by: hostile, comment: hostile }, { created_by: hostile }],
+    });
+    await seedTag(bucket, 'hostile/app', '1', [image]);
+    await seedTagList(bucket, 'hostile/app', [{ name: '1', detail: { ...SUMMARY, updated: hostile, platforms: [hostile] } }]);
+    const ask = directEdge(bucket);
+    for (const path of [
+      '/r/hostile/app:1',
+      '/r/hostile/app',
+      `/?q=${encodeURIComponent(hostile)}`,
+      `/r/hostile/app:1?headers=${encodeURIComponent(hostile)}`,
+      `/r/hostile/app?q=${encodeURIComponent(hostile)}&after=${encodeURIComponent(hostile)}`,
+    ]) {
+      const text = await (await ask(path)).text();
+      expect(text).toContain('&lt;script&gt;');
+      // Values of attributes may say anything: their quotes and brackets are escaped.
+      expect(text.replace(/="[^"<>]*"/g, '')).not.toMatch(/<script|<img|<[^>]+\son\w+=/i);
+      expect(text).not.toMatch(/[\u202e\u0000]/);
+    }
+  });
+
+  it('carry a policy that allows their own style sheet by its hash, and nothing else', async () => {
+    const response = await directEdge(bucket)('/help');
+    const policy = response.headers.get('content-security-policy') ?? '';
+    const style = /<style>(.*?)<\/style>/s.exec(await response.text())?.[1] ?? '';
+    const digest = btoa(String.fromCharCode(...new Uint8Array(await crypto.subtle.digest('SHA-256', bytesOf(style)))));
+    expect(policy).toBe(
+      `default-src 'none'; style-src 'sha256-${digest}'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`,
+    );
+    expect(response.headers.get('x-content-type-options')).toBe('nosniff');
+    expect(response.headers.get('referrer-policy')).toBe('no-referrer');
+  });
+
+  it('have no style attribute and no handler, which the policy would refuse', async () => {
+    await seedTagList(bucket, 'plain/app', [{ name: '1', detail: SUMMARY }]);
+    const ask = directEdge(bucket);
+    for (const path of ['/', '/help', '/help/tag-unknown', '/r/plain/app'])
+      expect(await (await ask(path)).text()).not.toMatch(/<[^>]+\s(?:style|on\w+)=/);
+  });
+
+  it.each(Object.keys(REASONS) as Reason[])('tell of the reason %s what the table says', async (reason) => {
+    const response = await directEdge(bucket)(`/help/${reason}`);
+    expect(response.status).toBe(200);
+    const text = await response.text();
+    expect(text).toContain(`<h1>${reasonRow(reason).help.title}</h1>`);
+    expect(text).toContain(reasonRow(reason).codes.join(', '));
+  });
+
+  it('answer HEAD with the headers of GET and no body', async () => {
+    await seedTagList(bucket, 'head/app', [{ name: '1', detail: SUMMARY }]);
+    const ask = directEdge(bucket);
+    for (const path of ['/help', '/r/none', '/r/head/app']) {
+      const [get, head] = [await ask(path), await ask(path, { method: 'HEAD' })];
+      expect(head.status).toBe(get.status);
+      expect(head.headers.get('content-length')).toBe(get.headers.get('content-length'));
+      expect(head.headers.get('content-type')).toBe('text/html; charset=utf-8');
+      expect((await head.arrayBuffer()).byteLength).toBe(0);
+    }
+  });
+
+  it('are refusals with their own status: what is not there, what is damaged, what could not be found out', async () => {
+    await bucket.put(tagKey(nameOf('broken/app'), tagOf('1')), 'x', { customMetadata: { 'gantry-tag': 'not json' } });
+    const failing = watched(bucket, () => Promise.reject(new Error('storage is down'))).bucket;
+    const status = async (ask: ReturnType<typeof directEdge>, path: string): Promise<number> => (await ask(path)).status;
+    const ask = directEdge(bucket);
+    expect(await status(ask, '/r/none')).toBe(404);
+    expect(await status(ask, '/r/none:1')).toBe(404);
+    expect(await status(ask, '/r/NONE')).toBe(404);
+    expect(await status(ask, '/help/none')).toBe(404);
+    expect(await status(ask, '/r/broken/app:1')).toBe(500);
+    const down = directEdge(failing, { persistence: { attempts: 1 } });
+    expect(await status(down, '/')).toBe(503);
+    expect(await status(down, '/r/broken/app:1')).toBe(503);
+    expect((await down('/')).headers.get('retry-after')).not.toBeNull();
+  });
+
+  it('show an image whose config is missing or is none', async () => {
+    const image = await seedImage('no object');
+    await seedTag(bucket, 'odd/app', '1', [image]);
+    expect((await directEdge(bucket)('/r/odd/app:1')).status).toBe(200);
+    const { config } = JSON.parse(new TextDecoder().decode(image.bytes)) as { config: { digest: typeof image.digest } };
+    await bucket.delete(blobKey(PUBLIC_REALM, config.digest));
+    const text = await (await directEdge(bucket)('/r/odd/app:1')).text();
+    expect(text).toContain('layer 1');
+  });
+});
+
+describe('pages of what is protected', () => {
+  it('are listed to those who may read it, and to nobody else', async () => {
+    await seedCatalog(bucket, ['open/app', 'secret/app']);
+    const ask = directEdge(bucket, { vars: PROTECTED });
+    const anonymous = await ask('/');
+    expect(anonymous.status).toBe(200);
+    expect(anonymous.headers.get('vary')).toContain('Authorization');
+    const text = await anonymous.text();
+    expect(text).toContain('/r/open/app');
+    expect(text).not.toContain('secret');
+    // Neither does the number of all tell.
+    expect(text).not.toMatch(/2 repositories/);
+    const known = await ask('/', WITH_TOKEN);
+    expect(await known.text()).toContain('/r/secret/app');
+    expect(known.headers.get('cache-control')).toMatch(/^private/);
+  });
+
+  it('ask a browser for a password, whether there is such a repository or not', async () => {
+    await seedTagList(bucket, 'secret/app', [{ name: '1', detail: SUMMARY }]);
+    const ask = directEdge(bucket, { vars: PROTECTED });
+    const answers = await Promise.all(['/r/secret/app', '/r/secret/none', '/r/secret/app:1'].map((path) => ask(path)));
+    for (const answer of answers) {
+      expect(answer.status).toBe(401);
+      expect(answer.headers.get('www-authenticate')).toMatch(/^Basic /);
+      expect(answer.headers.get('cache-control')).toMatch(/no-store/);
+    }
+    const texts = await Promise.all(answers.map((answer) => answer.text()));
+    expect(new Set(texts).size).toBe(1);
+    const known = await ask('/r/secret/app', WITH_TOKEN);
+    expect(known.status).toBe(200);
+    expect(known.headers.get('cache-control')).toMatch(/^private/);
+  });
+
+  it('look to those who may not read them like those of what does not exist', async () => {
+    const other = robotTokenText(new Uint8Array(32).fill(8));
+    const line = `other else never sha256:${toBase64Url(new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(other))))}`;
+    const vars = { REALMS: [...PROTECTED.REALMS, { pattern: 'else/*', realm: 'else' }], TOKENS: `${TOKENS}\n${line}` };
+    const ask = directEdge(bucket, { vars });
+    const init = { headers: { authorization: `Basic ${btoa(`x:${other}`)}` } };
+    const [there, none] = await Promise.all(['/r/secret/app', '/r/secret/nope'].map((path) => ask(path, init)));
+    expect(there?.status).toBe(404);
+    expect(none?.status).toBe(404);
+    expect((await there?.text())?.replaceAll('secret/app', 'N')).toBe((await none?.text())?.replaceAll('secret/nope', 'N'));
+  });
+
+  it('read blobs of their own realm alone', async () => {
+    const image = await seedImage({ architecture: 'amd64', os: 'linux', config: { Labels: { note: 'of-the-public-realm' } } });
+    await seedTag(bucket, 'secret/app', '1', [image]);
+    const text = await (await directEdge(bucket, { vars: PROTECTED })('/r/secret/app:1', WITH_TOKEN)).text();
+    expect(text).toContain(image.digest);
+    expect(text).not.toContain('of-the-public-realm');
+  });
+});
+
+describe('the front page of an empty registry', () => {
+  it('says how to begin', async () => {
+    await bucket.delete(CATALOG_KEY);
+    expect(await (await directEdge(bucket)('/')).text()).toContain('gantry publish');
+  });
+});
