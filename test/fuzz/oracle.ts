@@ -15,7 +15,7 @@ export interface Oracle {
   build(input: Schema1Input): Promise<Verdict>;
   /** The payload of a signed document, if libtrust accepts its signatures. */
   verify(document: Uint8Array): Promise<Verdict>;
-  /** Ends the process and removes the program. */
+  /** Ends the process. */
   close(): Promise<void>;
 }
 
@@ -40,6 +40,8 @@ export function startOracle(): Oracle {
     throw new Error(`the oracle does not build: ${built.error?.message ?? built.stderr.toString()}`);
   }
   const child = spawn(program, [], { stdio: ['pipe', 'pipe', 'inherit'], env: GO_ENVIRONMENT });
+  // It runs by now, and needs its file no more: nothing is left behind however this ends.
+  rmSync(folder, { recursive: true });
   const waiting: { resolve: (verdict: Verdict) => void; reject: (error: Error) => void }[] = [];
   const fail = (): void => {
     for (const { reject } of waiting.splice(0)) reject(new Error('the oracle has ended'));
@@ -79,7 +81,6 @@ export function startOracle(): Oracle {
         child.stdin.end();
         await closed;
       }
-      rmSync(folder, { recursive: true });
     },
   };
 }
