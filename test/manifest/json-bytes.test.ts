@@ -142,7 +142,7 @@ describe('writing', () => {
       fc.property(fc.string({ unit: 'binary' }), (some) => {
         const written = text((writer) => writer.string(some));
         expect(JSON.parse(written)).toBe(some.toWellFormed());
-         
+
         expect(written).not.toMatch(/[<>&\u2028\u2029\u0000-\u001f]/);
       }),
     );
