@@ -9,6 +9,7 @@ import { parsePagePath } from '../pages/paths.ts';
 import { readTags } from '../pages/read-lists.ts';
 import { readTag } from '../pages/read-tag.ts';
 import { RepositoryPage } from '../pages/repository-page.tsx';
+import { searchText } from '../pages/visible-text.ts';
 import { TagPage } from '../pages/tag-page.tsx';
 import { unknownName, unlessKnown } from './known-repository.ts';
 
@@ -24,7 +25,7 @@ export function browse(context: EdgeContext): Promise<Response> {
 }
 
 async function repositoryPage({ store, query, place, isProtected }: PageRequest, name: RepositoryName): Promise<Child | Refused> {
-  const wanted = (query.get('q') ?? '').trim().slice(0, 128);
+  const wanted = searchText(query.get('q'), 128);
   const after = query.get('after');
   const lower = wanted.toLowerCase();
   const keep = wanted === '' ? null : (tag: string) => tag.toLowerCase().includes(lower);

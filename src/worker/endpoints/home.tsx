@@ -4,6 +4,7 @@ import { HomePage } from '../pages/home-page.tsx';
 import type { EdgeContext } from '../gateway.ts';
 import { answerPage } from '../pages/page-endpoint.tsx';
 import { readRepositories } from '../pages/read-lists.ts';
+import { searchText } from '../pages/visible-text.ts';
 import { parseRepositoryName } from '../../registry/name.ts';
 
 /** Repositories of a page. */
@@ -12,7 +13,7 @@ const PAGE_SIZE = 60;
 /** Answers with the front page. */
 export function home(context: EdgeContext): Promise<Response> {
   return answerPage(context, { kind: 'listing' }, async ({ store, query, mayList, isProtected, place }) => {
-    const wanted = (query.get('q') ?? '').trim().slice(0, 255);
+    const wanted = searchText(query.get('q'), 255);
     const after = query.get('after');
     const keep =
       mayList === null && wanted === ''

@@ -13,6 +13,11 @@ export function visible(text: string, limit = 4_000): string {
   return cut.replace(HIDDEN, (character) => `⟨U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}⟩`);
 }
 
+/** What was typed into a search field, without what is hidden in it, cut to `limit` characters. */
+export function searchText(text: string | null, limit: number): string {
+  return (text ?? '').replace(HIDDEN, '').trim().slice(0, limit);
+}
+
 /** Bytes as people say them: `735 B`, `1.4 MB`. */
 export function formatBytes(bytes: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB'] as const;
