@@ -26,6 +26,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ readonly register: Regis
   completion: () => import('./commands/completion.ts'),
 };
 
+/** All verbs, in the order of the help. */
+export const VERBS: readonly string[] = Object.keys(COMMANDS);
+
 /** Commands that tell of all others, so that all are loaded for them. */
 const TELLS_OF_ALL: ReadonlySet<string> = new Set(['completion']);
 

@@ -32,6 +32,7 @@ export function register(program: Command, openTarget: OpenTarget): void {
     .addHelpText(
       'after',
       '\nWithout --delete nothing is changed. Safe beside publishers of this version. Run it daily: what one run notes, a later one deletes.' +
+        '\n\nExamples:\n  $ gantry gc\n  $ gantry gc --to s3://bucket --delete\n' +
         '\nExit code: 0 if all went well, 1 if something could not be read (it is kept, with all that it may need) or deleted, 2 for wrong usage.',
     )
     .action((options: Options) => run(options, openTarget));

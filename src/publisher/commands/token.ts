@@ -22,7 +22,17 @@ const UNITS = { h: 3_600_000, d: DAY, w: 7 * DAY, y: 365 * DAY } as const satisf
 
 /** Adds `gantry token` and its verbs. None of them talks to a registry: what it knows is the secret TOKENS, which only whoever deploys it can change. */
 export function register(program: Command): void {
-  const token = program.command('token').description('robot tokens: make them, look at those there are, make the key that signs Bearer tokens');
+  const token = program
+    .command('token')
+    .description('robot tokens: make them, look at those there are, make the key that signs Bearer tokens')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ gantry token create --name ci --realm team --file tokens
+  $ gantry token list tokens
+  $ gantry token key > token-signing-key.pem`,
+    );
   token
     .command('create')
     .description('make a token: it is printed once; the registry keeps a line with its hash')

@@ -33,6 +33,7 @@ export function register(program: Command, openTarget: OpenTarget): void {
     .addHelpText(
       'after',
       '\nWhile somebody publishes, lists may lag behind the tags: look again when they are done.' +
+        '\n\nExamples:\n  $ gantry verify\n  $ gantry verify library/busybox --to s3://bucket\n  $ gantry verify --sample 5% --repair\n' +
         '\nExit code: 0 if nothing is wrong (any more), 1 if faults remain, 2 for wrong usage.',
     )
     .action((name: string | undefined, options: Options) => run(name, options, openTarget));

@@ -43,7 +43,7 @@ describe('a new token', () => {
   it('has a line that is read back, with what was asked for', () => {
     const { token, line } = makeToken('ci', ['team-b', 'team-a', 'team-b'], NOW, new Uint8Array(32));
     expect(token).toBe(`gantry_${'A'.repeat(43)}`);
-    expect(line).toBe('ci team-b,team-a 2026-11-24T12:00:00Z sha256:7-Bx5Qr6x6TBZnubORgN-EgIFjTvB3Qc2Tb3m53fBjE');
+    expect(line).toBe('ci team-b,team-a 2026-11-24T12:00:00Z sha256:Ltr_Nf0nzG67BnTYIyPX4AJdMOdpgCl38aGc0gHVi3o');
     expect(parseRobotTokenLines(line)).toHaveLength(1);
   });
 

@@ -18,7 +18,7 @@ const MAIN = new URL('../../../src/publisher/main.ts', import.meta.url).pathname
 const MOST = 600_000_000;
 
 /** Larger than any buffer on the way, and as large as a test may take; GANTRY_LAYER_MIB=2048 tries the size that the bound is promised for. */
-const MIB = Number(process.env['GANTRY_LAYER_MIB'] ?? 160);
+const MIB = Number(process.env.GANTRY_LAYER_MIB ?? 160);
 
 let folder: string;
 let env: NodeJS.ProcessEnv;

@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { readImageManifest } from '../../../src/manifest/read.ts';
 import { hexOf } from '../../../src/registry/digest.ts';
 import { type GantryServer, startGantry } from '../../interop/gantry-server.ts';
 import { type Finished, gantry as runGantry } from '../../interop/programs.ts';
@@ -79,7 +80,7 @@ describe('what cannot be published', () => {
   it('a layer that is damaged', async () => {
     const damaged = await writeDirImage(join(folder, 'damaged'), { layers: [new Uint8Array(100_000), new Uint8Array(10)] });
     const layer = damaged.layers[0] ?? damaged.config;
-    const { size } = JSON.parse(new TextDecoder().decode(damaged.manifestBytes)).layers[0] as { size: number };
+    const [size = 0] = readImageManifest({ bytes: damaged.manifestBytes }).layers.map((one) => one.size);
     await writeFile(join(damaged.folder, hexOf(layer)), Buffer.alloc(size, 1));
     await isRefused(damaged.source, 'bad/damaged', new RegExp(`error: the layer ${layer} is damaged: its content has the digest sha256:`));
   });
