@@ -2,16 +2,13 @@
 import { Hono } from 'hono';
 import { PatternRouter } from 'hono/router/pattern-router';
 import type { Edge } from './edge.ts';
-import { browse } from './endpoints/browse.tsx';
 import { failure, fallback } from './endpoints/fallback.ts';
 import { health } from './endpoints/health.ts';
-import { help, helpIndex } from './endpoints/help.tsx';
-import { home } from './endpoints/home.tsx';
 import { ping, pingV1 } from './endpoints/ping.ts';
 import { purge, purgeByOtherMethods } from './endpoints/purge.ts';
 import { crane, search } from './endpoints/repository-names.ts';
 import { token } from './endpoints/token.ts';
-import { ask } from './gateway.ts';
+import { ask, later } from './gateway.ts';
 import { blobQuestion, catalogQuestion, manifestQuestion, referrersQuestion, tagListQuestion, v1ImagesQuestion } from './read-question.ts';
 
 // Names contain slashes, which only this router (of those that compile their patterns once) takes for a parameter. A slash at the end of a path does not matter to it.
@@ -29,10 +26,10 @@ export const app = new Hono<{ Bindings: Edge }>({ router: new PatternRouter() })
   .get('/crane/repositories', crane)
   .get('/crane/repositories/v2', crane)
   .get('/healthz', health)
-  .get('/help', helpIndex)
-  .get('/help/:reason', help)
-  .get('/r/:path{.+}', browse)
-  .get('/', home)
+  .get('/help', later(async () => (await import('./endpoints/help.tsx')).helpIndex))
+  .get('/help/:reason', later(async () => (await import('./endpoints/help.tsx')).help))
+  .get('/r/:path{.+}', later(async () => (await import('./endpoints/browse.tsx')).browse))
+  .get('/', later(async () => (await import('./endpoints/home.tsx')).home))
   .post('/-/purge', purge)
   .all('/-/purge', purgeByOtherMethods)
   .notFound(fallback)

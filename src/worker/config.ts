@@ -1,7 +1,4 @@
 /** The only reader of bindings, variables and secrets. They come out parsed; what cannot be read stops everything, since a default would open what was meant closed. */
-import type { Signer } from '../manifest/image.ts';
-import { createSigner } from '../manifest/jws.ts';
-import { KeyError, readPrivateKey } from '../manifest/key.ts';
 import type { RealmTable } from '../registry/realms.ts';
 import type { RateLimiter } from './access/login-limit.ts';
 import { type AccessPolicy, parseAccess } from './access/policy.ts';
@@ -49,8 +46,8 @@ export interface Config {
   readonly log: 'all' | 'failures';
   /** Which repositories are filled from another registry. */
   readonly origins: OriginRules;
-  /** Signs schema 1 manifests that are derived for them; null: none are. */
-  readonly signer: Signer | null;
+  /** PEM or JWK of the key that signs schema 1 manifests that are derived for them; null: none are. Read where it is needed first: what reads it is large. */
+  readonly signingKey: string | null;
 }
 
 /** A variable or secret that cannot be used, and what to do about it. */
@@ -89,7 +86,7 @@ export function readConfig(env: Env): Config {
     }),
     log: logOf(env.LOG),
     origins: parseOrigins(env.ORIGINS, env.ORIGIN_CREDENTIALS),
-    signer: signerOf(env.SIGNING_KEY),
+    signingKey: textOf(env.SIGNING_KEY, 'SIGNING_KEY') ?? null,
   });
 }
 
@@ -117,17 +114,6 @@ function publicUrlOf(value: unknown): string | null {
     throw new ConfigError('PUBLIC_URL must be scheme and host as clients know them, such as "https://registry.example.com".');
   }
   return url.origin;
-}
-
-function signerOf(value: unknown): Signer | null {
-  const text = textOf(value, 'SIGNING_KEY');
-  if (text === undefined) return null;
-  try {
-    return createSigner(readPrivateKey(text));
-  } catch (cause) {
-    if (!(cause instanceof KeyError)) throw cause;
-    throw new ConfigError(`The secret SIGNING_KEY cannot be used: ${cause.message}. Make one with: gantry key create`, { cause });
-  }
 }
 
 function logOf(value: unknown): 'all' | 'failures' {

@@ -38,13 +38,13 @@ export function portTo(entrypoint: (props: RegistryProps) => RegistryEntrypoint)
 }
 
 /** Straight. The answers are those of the entrypoint: the same code makes them. */
-export function directPort({ bucket, persistence, realms, origins, signer }: Config, ctx: Pick<GatewayContext, 'waitUntil'>): RegistryPort {
+export function directPort({ bucket, persistence, realms, origins, signingKey }: Config, ctx: Pick<GatewayContext, 'waitUntil'>): RegistryPort {
   const waitUntil = (work: Promise<unknown>): void => {
     ctx.waitUntil(work);
   };
   return {
     ask: async (question, asked, props) => {
-      const { answer, facts } = await answerFor(question, asked, { bucket, persistence, props, realms, origins, signer, cached: false, waitUntil });
+      const { answer, facts } = await answerFor(question, asked, { bucket, persistence, props, realms, origins, signingKey, cached: false, waitUntil });
       return replyOf(answer, question, facts);
     },
     purge: () => Promise.resolve({ kind: 'absent' }),

@@ -7,7 +7,6 @@ import { CorruptRecordError } from '../registry/records.ts';
 import { CorruptReferrersError } from '../registry/referrers.ts';
 import { CorruptListError } from '../registry/sorted-list.ts';
 import { type ReadStore, StorageError } from '../registry/store.ts';
-import type { Signer } from '../manifest/image.ts';
 import { type Answer, type Elsewhere, refused } from './answer.ts';
 import type { Asked } from './asked.ts';
 import { answerBlob, answerBlobPresence } from './endpoints/blob.ts';
@@ -17,7 +16,6 @@ import { answerReferrers } from './endpoints/referrers.ts';
 import { answerTagList } from './endpoints/tag-list.ts';
 import { answerV1Images } from './endpoints/v1-images.ts';
 import type { AnswerStored } from './ingest/pull.ts';
-import { answerThrough } from './ingest/pull-through.ts';
 import { originOf, type OriginRules } from './origins.ts';
 import { type Persistence, persist } from './persistence.ts';
 import { pathOf, type Question, questionOf, urlOf } from './question.ts';
@@ -48,9 +46,9 @@ export interface RegistryContext {
   readonly realms: RealmTable;
   /** Whether a cache stands in front: it cuts ranges itself, and cannot keep what is cut. */
   readonly cached: boolean;
-  /** Which repositories are filled from another registry, and what signs the schema 1 manifests that are derived for them. */
+  /** Which repositories are filled from another registry, and the key that signs the schema 1 manifests that are derived for them. */
   readonly origins: OriginRules;
-  readonly signer: Signer | null;
+  readonly signingKey: string | null;
   /** For what goes on after the answer. */
   readonly waitUntil: (work: Promise<unknown>) => void;
 }
@@ -87,7 +85,7 @@ export function canonicalRequest(question: Question, { head, accept, userAgent, 
 export async function answerFor(
   question: Question,
   asked: Asked,
-  { bucket, persistence, props, realms, cached, origins, signer, waitUntil }: RegistryContext,
+  { bucket, persistence, props, realms, cached, origins, signingKey, waitUntil }: RegistryContext,
 ): Promise<{ readonly answer: Answer | Elsewhere; readonly facts: InnerFacts }> {
   const begun = Date.now();
   const count: ReadCount = { head: 0, get: 0 };
@@ -98,11 +96,11 @@ export async function answerFor(
   const answerStored: AnswerStored = (wrap = (own) => own) =>
     persist(() => answerQuestion(question, asked, { ...sources, store: wrap(store) }), persistence, discard);
   const rule = props.hidden || question.kind === 'catalog' ? null : originOf(origins, question.name);
-  const answer = await answerSafely(question, () =>
-    rule === null || question.kind === 'catalog'
-      ? answerStored()
-      : answerThrough(question, asked, { rule, realm: props.realm, bucket, store, persistence, signer, answerStored, waitUntil }),
-  );
+  const answer = await answerSafely(question, async () => {
+    if (rule === null || question.kind === 'catalog') return await answerStored();
+    const { answerThrough, signerOf } = await import('./ingest/fill.ts');
+    return await answerThrough(question, asked, { rule, realm: props.realm, bucket, store, persistence, signer: signerOf(signingKey), answerStored, waitUntil });
+  });
   return { answer, facts: { ...count, ms: Date.now() - begun, ...(answer.kind === 'found' && answer.form !== undefined && { form: answer.form }) } };
 }
 

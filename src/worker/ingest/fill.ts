@@ -1,0 +1,22 @@
+/** What filling from another registry needs, loaded only where a rule asks for it: the forms' derivation, signing and the client of registries are more than the rest of the Worker. */
+import type { Signer } from '../../manifest/image.ts';
+import { createSigner } from '../../manifest/jws.ts';
+import { KeyError, readPrivateKey } from '../../manifest/key.ts';
+import { ConfigError } from '../config.ts';
+
+export { answerThrough } from './pull-through.ts';
+
+let last: { readonly text: string; readonly signer: Signer } | null = null;
+
+/** What signs the schema 1 manifests that are derived, made once; null without a key. Throws {@link ConfigError}. */
+export function signerOf(text: string | null): Signer | null {
+  if (text === null) return null;
+  if (last?.text === text) return last.signer;
+  try {
+    last = { text, signer: createSigner(readPrivateKey(text)) };
+    return last.signer;
+  } catch (cause) {
+    if (!(cause instanceof KeyError)) throw cause;
+    throw new ConfigError(`The secret SIGNING_KEY cannot be used: ${cause.message}. Make one with: gantry key create`, { cause });
+  }
+}
