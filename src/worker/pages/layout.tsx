@@ -1,5 +1,6 @@
 import type { Child } from 'hono/jsx';
 import { STYLE } from './style.ts';
+import { formatAge, visible } from './visible-text.ts';
 
 /** What is the same for all pages of one answer. */
 export interface Place {
@@ -82,4 +83,15 @@ export function Command({ children }: { readonly children?: Child }) {
 /** Text in which commands stand in backquotes, as the reason table writes it. */
 export function Prose({ text }: { readonly text: string }) {
   return <>{text.split('`').map((part, index) => (index % 2 === 1 ? <code>{part}</code> : part))}</>;
+}
+
+/** How long ago something was; the exact time stands behind it. What is no time is shown as the text that it is. */
+export function Age({ time, now }: { readonly time: string; readonly now: Date }) {
+  const at = new Date(time);
+  if (Number.isNaN(at.getTime())) return <span>{visible(time, 40)}</span>;
+  return (
+    <time datetime={at.toISOString()} title={at.toISOString()}>
+      {formatAge(time, now)}
+    </time>
+  );
 }

@@ -2,9 +2,9 @@ import type { RepositoryName, Tag } from '../../registry/name.ts';
 import type { TagSummary } from '../../registry/summary.ts';
 import { FormBadge, Legend, standingsOf } from './form-badge.tsx';
 import { NameParts } from './home-page.tsx';
-import { Command, Page, type Place } from './layout.tsx';
+import { Age, Command, Page, type Place } from './layout.tsx';
 import { repositoryPath, tagPath } from './paths.ts';
-import { counted, formatAge, formatBytes, visible } from './visible-text.ts';
+import { counted, formatBytes, visible } from './visible-text.ts';
 
 /** What a repository's page shows. */
 export interface RepositoryView {
@@ -89,9 +89,7 @@ function TagFacts({ summary, now }: { readonly summary: TagSummary; readonly now
   return (
     <>
       <span class="facts">
-        <time datetime={updated} title={updated}>
-          {formatAge(updated, now)}
-        </time>
+        <Age time={updated} now={now} />
         {size > 0 && <span>{formatBytes(size)}</span>}
         {platforms.length > 0 && <span>{platformsInShort(platforms)}</span>}
       </span>

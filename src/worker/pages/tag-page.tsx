@@ -10,9 +10,9 @@ import { FormBadge, Legend } from './form-badge.tsx';
 import { NameParts } from './home-page.tsx';
 import type { ChildView, ConfigView, ManifestView } from './image-view.ts';
 import { ImageConfig, Layers, Pairs } from './image-sections.tsx';
-import { Command, Page, type Place } from './layout.tsx';
+import { Age, Command, Page, type Place } from './layout.tsx';
 import { repositoryPath, tagPath } from './paths.ts';
-import { formatAge, formatBytes, visible } from './visible-text.ts';
+import { formatBytes, visible } from './visible-text.ts';
 
 /** What a tag's page shows. */
 export interface TagView {
@@ -45,10 +45,7 @@ export function TagPage({ view, place }: { readonly view: TagView; readonly plac
         <NameParts name={name} />:{tag} {isProtected && <span class="chip">protected</span>}
       </h1>
       <p class="lead">
-        moved{' '}
-        <time datetime={record.updated} title={record.updated}>
-          {formatAge(record.updated, place.now)}
-        </time>
+        moved <Age time={record.updated} now={place.now} />
         {facts.flatMap((fact) => (fact === null ? [] : [` · ${visible(fact, 120)}`]))}
       </p>
       <PullCommands view={view} place={place} />

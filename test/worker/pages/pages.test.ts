@@ -86,7 +86,7 @@ describe('pages', () => {
     expect(operations.other).toEqual([]);
     expect(await (await ask('/?q=099999')).text()).toContain('href="/r/many/repository-099999"');
     expect(await (await ask('/r/many/app?q=29999')).text()).toContain('href="/r/many/app:v029999"');
-  });
+  }, 60_000);
 
   it('lead through a whole list, page by page, without leaving out or repeating any', async () => {
     const tags = Array.from({ length: 1_234 }, (_, index) => `t${String(index).padStart(5, '0')}`);
