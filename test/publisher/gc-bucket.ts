@@ -8,6 +8,7 @@ import { parseRepositoryName, parseTag, type RepositoryName, type Tag } from '..
 import { PUBLIC_REALM, type RealmName } from '../../src/registry/realms.ts';
 import { encodeTag, type MissingForm } from '../../src/registry/records.ts';
 import type { BodyStream, ByteRange, GetOptions, ListedObject, ObjectInfo, PutOptions, StoredObject, WriteStore } from '../../src/registry/store.ts';
+import { StorageError } from '../../src/registry/store.ts';
 
 export const HOUR = 3_600_000;
 
@@ -53,6 +54,13 @@ export class Bucket implements WriteStore {
   async put(key: string, body: Uint8Array | BodyStream, options: PutOptions): Promise<{ etag: string } | 'precondition-failed'> {
     await this.before('put', key);
     const bytes = body instanceof Uint8Array ? body : await collect(body);
+    options.signal?.throwIfAborted();
+    if (
+      (!(body instanceof Uint8Array) && bytes.length !== body.size) ||
+      (options.sha256 !== undefined && digestOf(bytes) !== `sha256:${options.sha256}`)
+    ) {
+      throw new StorageError('DIGEST_MISMATCH', `writing ${key}: the bytes are not what was announced`);
+    }
     const there = this.objects.get(key);
     if (options.onlyIf === 'absent' ? there !== undefined : options.onlyIf !== undefined && there?.etag !== options.onlyIf.etag)
       return 'precondition-failed';
@@ -74,9 +82,9 @@ export class Bucket implements WriteStore {
     for (const key of keys) this.objects.delete(key);
   }
 
-  async *list(prefix: string): AsyncIterable<ListedObject> {
+  async *list(prefix: string, { startAfter = '' }: { readonly startAfter?: string } = {}): AsyncIterable<ListedObject> {
     await this.before('list', prefix);
-    const keys = [...this.objects.keys()].filter((key) => key.startsWith(prefix)).sort();
+    const keys = [...this.objects.keys()].filter((key) => key.startsWith(prefix) && key > startAfter).sort();
     for (const key of keys) {
       const object = this.objects.get(key);
       if (object !== undefined) yield object;

@@ -34,9 +34,9 @@ const FULL = /ENOSPC|EDQUOT|no space left|disk is full|SQLITE_FULL|quota ?exceed
 // A name that does not exist does not begin to exist while we wait.
 const LASTING_NETWORK_CODES = new Set(['ENOTFOUND', 'ERR_INVALID_URL', 'CERT_HAS_EXPIRED', 'DEPTH_ZERO_SELF_SIGNED_CERT', 'SELF_SIGNED_CERT_IN_CHAIN', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'ERR_TLS_CERT_ALTNAME_INVALID', 'EPROTO']); // prettier-ignore
 
-/** Reads what the S3 client threw. Never throws. */
+/** Reads what the S3 client threw; nothing at all counts as no answer. Never throws. */
 export function readFailure(error: unknown): S3Failure {
-  const { name, message, code, Code, $metadata, $response, cause } = error as {
+  const { name, message, code, Code, $metadata, $response, cause } = (error ?? {}) as {
     name?: string;
     message?: string;
     code?: string;
