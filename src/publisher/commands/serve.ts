@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Environment } from '../environment.ts';
+import { CommandError } from '../errors.ts';
 import { DEFAULT_STATE, type OpenTarget } from '../stores/target.ts';
 
 interface Options {
@@ -51,7 +52,11 @@ async function run(options: Options, environment: Environment): Promise<void> {
   const server = await startServer({ port, host, state, tell, onLog, ...(config === undefined ? {} : { config }) });
   try {
     // Whoever waits for the address finds the image there.
-    await seedDemo(server, environment.keyFile, { signal, tell });
+    await seedDemo(server, environment.keyFile, { signal, tell, ...(config === undefined ? {} : { config }) }).catch((error: unknown) => {
+      // Where no key can be kept, all else can be served.
+      if (!(error instanceof CommandError)) throw error;
+      tell(`warning: there is no demo image: ${error.message}`);
+    });
     process.stdout.write(
       options.json === true
         ? `${JSON.stringify({ url: server.url, state: server.folder.root, pid: process.pid })}\n`
