@@ -253,6 +253,12 @@ describe('an OCI index', () => {
     expect(nested.others.map(({ digest }) => digest)).toContain(inner.digest);
   });
 
+  it('with an index inside whose descriptors tell no platform takes that of its own descriptor', () => {
+    const inner = list('oci-index', [[amd64.manifest]]);
+    const outer = list('oci-index', [[inner, on('linux', 'amd64', { variant: 'v3' })]]);
+    expect(shown(deriveSoundly(content([outer], [amd64], { children: [inner] })))).toContain('derived docker-schema1 linux/amd64/v3');
+  });
+
   it('whose descriptors tell no platform takes those of the configs', () => {
     const silent = list('oci-index', [[v7.manifest], [amd64.manifest]]);
     expect(shown(deriveSoundly(content([silent], [v7, amd64])))).toContain('derived docker-schema1 linux/arm/v7');

@@ -272,6 +272,11 @@ describe('by tag', () => {
     expect(choose(accept, null, record)).toBe(expected);
   });
 
+  it('of images for several platforms a client without lists gets that for linux/amd64, wherever it stands', () => {
+    const several = recordOf(['published docker-list', 'published docker-schema2 linux/arm64', 'published docker-schema2 linux/amd64']);
+    expect(shown(negotiate({ accept: parseAccept(S2), userAgent: null }, several))).toBe('published docker-schema2 linux/amd64');
+  });
+
   it('says what could be had instead: media types, or platforms where only the platform is lacking', () => {
     const forms = negotiate({ accept: parseAccept(OM), userAgent: null }, RECORDS.schema2);
     expect(forms).toMatchObject({ kind: 'missing', available: [S2, S1P] });
