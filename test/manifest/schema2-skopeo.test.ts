@@ -1,0 +1,82 @@
+/** The claim of src/manifest/schema2.ts that skopeo, where it converts, writes the same bytes. Needs skopeo; talks to nobody. */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { afterAll, describe, expect, it } from 'vitest';
+import { derive } from '../../src/manifest/derive.ts';
+import { sha256Of } from '../../src/manifest/sha256.ts';
+import type { Descriptor } from '../../src/registry/descriptor.ts';
+import { hexOf } from '../../src/registry/digest.ts';
+import { MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../../src/registry/media-type.ts';
+import { config, content, image, list, on, options, type TestImage } from './images.ts';
+
+const installed = spawnSync('skopeo', ['--version']).status === 0;
+const folder = mkdtempSync(join(tmpdir(), 'gantry-skopeo-'));
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
+
+/** An empty tar, packed; what is appended makes another layer of it. */
+const layerBytes = (more: string): Uint8Array => gzipSync(Buffer.concat([Buffer.alloc(1_024), Buffer.alloc(512 * more.length)]));
+
+const blobs = new Map<string, Uint8Array>();
+const keep = (bytes: Uint8Array): Uint8Array => {
+  blobs.set(hexOf(sha256Of(bytes)), bytes);
+  return bytes;
+};
+const layers = ['', 'x'].map((more): Descriptor => {
+  const bytes = keep(layerBytes(more));
+  return { mediaType: MEDIA_TYPES.ociLayerGzip, digest: sha256Of(bytes), size: bytes.length, annotations: { 'org.example.<note>': 'a&b' } };
+});
+const make = (architecture: string, which: readonly Descriptor[]): TestImage => {
+  const one = image('oci-manifest', which, config(which.length, { architecture }));
+  keep(one.config);
+  keep(one.manifest.bytes);
+  return one;
+};
+const amd64 = make('amd64', layers);
+const arm = make('arm', layers.slice(0, 1));
+const index = list('oci-index', [
+  [amd64.manifest, on('linux', 'amd64')],
+  [arm.manifest, on('linux', 'arm', { variant: 'v7' })],
+]);
+keep(index.bytes);
+
+const layout = join(folder, 'layout');
+mkdirSync(join(layout, 'blobs/sha256'), { recursive: true });
+for (const [hex, bytes] of blobs) writeFileSync(join(layout, 'blobs/sha256', hex), bytes);
+writeFileSync(join(layout, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}');
+writeFileSync(
+  join(layout, 'index.json'),
+  JSON.stringify({
+    schemaVersion: 2,
+    manifests: [['one', amd64.manifest] as const, ['all', index] as const].map(([name, { mediaType, digest, bytes }]) => ({
+      mediaType,
+      digest,
+      size: bytes.length,
+      annotations: { 'org.opencontainers.image.ref.name': name },
+    })),
+  }),
+);
+
+const converted = (name: string, ...more: readonly string[]): string => {
+  const to = join(folder, name);
+  const { status, stderr } = spawnSync('skopeo', ['copy', '--insecure-policy', '--format', 'v2s2', ...more, `oci:${layout}:${name}`, `dir:${to}`]);
+  if (status !== 0) throw new Error(stderr.toString());
+  return readFileSync(join(to, 'manifest.json')).toString();
+};
+
+describe.skipIf(!installed)(`what we derive of OCI is what skopeo converts it to${installed ? '' : ' [skipped: skopeo not installed]'}`, () => {
+  it('an image', () => {
+    const made = derive(content([amd64.manifest], [amd64]), options).forms.find(({ form }) => form === 'docker-schema2');
+    expect(new TextDecoder().decode(made?.bytes)).toBe(converted('one'));
+  });
+
+  it('an index of images for several platforms', () => {
+    const made = derive(content([index], [amd64, arm]), options).forms.find(({ form }) => form === 'docker-list');
+    expect(made?.mediaType).toBe(MEDIA_TYPE_OF_FORM['docker-list']);
+    expect(new TextDecoder().decode(made?.bytes)).toBe(converted('all', '--all'));
+  });
+});
