@@ -97,9 +97,18 @@ export async function answerFor(
     persist(() => answerQuestion(question, asked, { ...sources, store: wrap(store) }), persistence, discard);
   const rule = props.hidden || question.kind === 'catalog' ? null : originOf(origins, question.name);
   const answer = await answerSafely(question, async () => {
-    if (rule === null || question.kind === 'catalog') return await answerStored();
+    if (rule === null || question.kind === 'catalog') return answerStored();
     const { answerThrough, signerOf } = await import('./ingest/fill.ts');
-    return await answerThrough(question, asked, { rule, realm: props.realm, bucket, store, persistence, signer: signerOf(signingKey), answerStored, waitUntil });
+    return answerThrough(question, asked, {
+      rule,
+      realm: props.realm,
+      bucket,
+      store,
+      persistence,
+      signer: signerOf(signingKey),
+      answerStored,
+      waitUntil,
+    });
   });
   return { answer, facts: { ...count, ms: Date.now() - begun, ...(answer.kind === 'found' && answer.form !== undefined && { form: answer.form }) } };
 }

@@ -32,9 +32,10 @@ interface CallerKind {
 
 let callers: readonly CallerKind[];
 let vars: Omit<Env, 'BUCKET'>;
-let image: SeededForm;
+let image: SeededForm | undefined;
 const blobs = new Map<string, string>();
 
+const digestOfImage = (): string => image?.digest ?? expect.fail();
 const robot = (seed: number): string => robotTokenText(new Uint8Array(32).fill(seed));
 const basic = (password: string): string => `Basic ${btoa(`robot:${password}`)}`;
 
@@ -94,14 +95,14 @@ const CERTIFICATE = {
 };
 
 /** Endpoints of a repository: path, and what is answered where it is there and may be read. A page asks a browser's person. */
-const OF_REPOSITORY: readonly { readonly path: (name: string) => string; readonly status: number; readonly page?: true; readonly ofRealm?: true }[] =
+const OF_REPOSITORY: readonly { readonly path: (name: string) => string; readonly status: number; readonly page?: boolean; readonly ofRealm?: boolean }[] =
   [
     { path: (name) => `/v2/${name}/manifests/latest`, status: 200 },
-    { path: (name) => `/v2/${name}/manifests/${image.digest}`, status: 200 },
+    { path: (name) => `/v2/${name}/manifests/${digestOfImage()}`, status: 200 },
     { path: (name) => `/v2/${name}/blobs/${blobs.get('shared') ?? ''}`, status: 200, ofRealm: true },
     { path: (name) => `/v2/${name}/tags/list`, status: 200 },
     { path: (name) => `/v2/${name}/tags/list?n=1`, status: 200 },
-    { path: (name) => `/v2/${name}/referrers/${image.digest}`, status: 200 },
+    { path: (name) => `/v2/${name}/referrers/${digestOfImage()}`, status: 200 },
     { path: (name) => `/v1/repositories/${name}/images`, status: 404 },
     { path: (name) => `/r/${name}`, status: 200, page: true },
   ];
@@ -141,7 +142,7 @@ function sharedCache(): Between {
         headers: [...known.headers, ['cf-cache-status', 'HIT']],
       });
     const response = await call();
-    if (request.method !== 'GET' || /no-store/.test(response.headers.get('cloudflare-cdn-cache-control') ?? '')) return response;
+    if (request.method !== 'GET' || (response.headers.get('cloudflare-cdn-cache-control') ?? '').includes('no-store')) return response;
     const vary = (response.headers.get('vary') ?? '').split(', ').filter((name) => name !== '');
     const bytes = await response.arrayBuffer();
     const answers = entry?.answers ?? new Map<string, { status: number; bytes: ArrayBuffer; headers: [string, string][] }>();
@@ -186,7 +187,7 @@ describe.each<[string, (options: Parameters<typeof directEdge>[1]) => Ask]>([
           expect(challenge?.split(' ')[0] ?? null, where).toBe(expected.challenge);
           if (expected.challenge === 'Bearer') expect(challenge, where).toContain(`scope="repository:${name}:pull"`);
           const control = response.headers.get('cache-control') ?? '';
-          expect(/private|no-store/.test(control), `${where}: ${control}`).toBe(expected.isPrivate || /no-store/.test(control));
+          expect(/private|no-store/.test(control), `${where}: ${control}`).toBe(expected.isPrivate || control.includes('no-store'));
           expect(control.includes('public') && expected.isPrivate, where).toBe(false);
           const head = await ask(path(name), { method: 'HEAD' });
           expect([head.status, comparable(head)], where).toEqual([response.status, comparable(response)]);
@@ -227,7 +228,7 @@ describe.each<[string, (options: Parameters<typeof directEdge>[1]) => Ask]>([
         }
         expect(response.status, `${caller.what}: ${path}`).toBe(200);
         expect(response.headers.get('vary'), path).toContain('Authorization');
-        expect(/^private/.test(response.headers.get('cache-control') ?? ''), `${caller.what}: ${path}`).toBe(caller.standing === 'known');
+        expect((response.headers.get('cache-control') ?? '').startsWith('private'), `${caller.what}: ${path}`).toBe(caller.standing === 'known');
         for (const name of THERE) expect(text.includes(name), `${caller.what}: ${path} names ${name}`).toBe(visible.includes(name));
       }
     }

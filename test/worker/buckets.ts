@@ -14,7 +14,10 @@ export interface Operations {
 export type Meddling = (operation: 'head' | 'get', key: string, call: () => Promise<unknown>) => Promise<unknown>;
 
 /** A bucket whose reads are counted and given to `meddle`. */
-export function watched(bucket: R2Bucket, meddle: Meddling = (_operation, _key, call) => call()): { readonly bucket: R2Bucket; readonly operations: Operations } {
+export function watched(
+  bucket: R2Bucket,
+  meddle: Meddling = (_operation, _key, call) => call(),
+): { readonly bucket: R2Bucket; readonly operations: Operations } {
   const operations: Operations = { head: 0, get: 0, other: [], bodies: 0 };
   const proxy = new Proxy(bucket, {
     get(target, property) {

@@ -26,7 +26,7 @@ export function directEdge(bucket: R2Bucket, { vars = {}, persistence = {}, cf }
   return async (path, init) => {
     const ctx = createExecutionContext();
     const port = (): ReturnType<typeof directPort> => directPort({ ...configOf(env), persistence: { ...PERSISTENCE, ...persistence } }, ctx);
-    return await serve(requestOf(path, init, cf), env, port, ctx);
+    return serve(requestOf(path, init, cf), env, port, ctx);
   };
 }
 
@@ -49,13 +49,13 @@ export function cachedEdge(
       return between(request, () => serveRegistry(request, context), props);
     },
   });
-  return async (path, init) => await serve(requestOf(path, init, cf), env, () => portTo(entrypoint), createExecutionContext());
+  return async (path, init) => serve(requestOf(path, init, cf), env, () => portTo(entrypoint), createExecutionContext());
 }
 
 /** The Worker as it is deployed: its own bucket, its own settings, its entrypoints. */
 export const deployedEdge: Ask = async (path, init) => {
   const { default: gateway } = exports as unknown as { default: Fetcher };
-  return await gateway.fetch(requestOf(path, init));
+  return gateway.fetch(requestOf(path, init));
 };
 
 function requestOf(path: string, init: RequestInit = {}, cf?: Record<string, unknown>): Request<unknown, IncomingRequestCfProperties> {

@@ -106,9 +106,9 @@ describe.each<[string, Ask]>([
     const old = await ask(path, { headers: { 'user-agent': DOCKER } });
     expect(old.status).toBe(404);
     expect(old.headers.get('vary')).toBe('Accept, User-Agent');
-    expect((await errorOf(old)).detail['reason']).toBe('manifest-too-new');
+    expect((await errorOf(old)).detail.reason).toBe('manifest-too-new');
     const oci = await ask(path, { headers: { accept: MEDIA_TYPE_OF_FORM['oci-manifest'] } });
-    expect([oci.status, (await errorOf(oci)).detail['reason']]).toEqual([404, 'form-not-published']);
+    expect([oci.status, (await errorOf(oci)).detail.reason]).toEqual([404, 'form-not-published']);
     expect((await ask(path, { method: 'HEAD', headers: { 'user-agent': DOCKER } })).status).toBe(404);
   });
 
@@ -197,7 +197,7 @@ describe('ranges (RFC 9110, section 14)', () => {
     const response = await ranged(range);
     expect(response.status).toBe(416);
     expect(response.headers.get('content-range')).toBe(`bytes */${SIZE}`);
-    expect((await errorOf(response)).detail['reason']).toBe('range-not-satisfiable');
+    expect((await errorOf(response)).detail.reason).toBe('range-not-satisfiable');
   });
 
   it('no range of an empty blob can be had', async () => {
@@ -246,7 +246,7 @@ describe('ranges (RFC 9110, section 14)', () => {
     const part = await cut(`/v2/${NAME}/blobs/${blob}`, { headers: { range: 'bytes=1-2' } });
     expect([part.status, part.headers.get('content-range'), await part.text()]).toEqual([206, `bytes 1-2/${SIZE}`, '12']);
     const none = await cut(`/v2/${NAME}/blobs/${blob}`, { headers: { range: 'bytes=50-' } });
-    expect([none.status, none.headers.get('content-range'), (await errorOf(none)).detail['reason']]).toEqual([
+    expect([none.status, none.headers.get('content-range'), (await errorOf(none)).detail.reason]).toEqual([
       416,
       `bytes */${SIZE}`,
       'range-not-satisfiable',

@@ -30,7 +30,7 @@ export function digestOf(text: string): Digest {
   return digest;
 }
 
-export function bytesOf(text: string): Uint8Array<ArrayBuffer> {
+export function bytesOf(text: string): Uint8Array {
   return new TextEncoder().encode(text);
 }
 
@@ -42,7 +42,7 @@ export async function hash(bytes: Uint8Array, algorithm: 'sha256' | 'sha512' = '
 /** A manifest of a tag, as it is seeded. */
 export interface SeededForm {
   readonly form: Form;
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly bytes: Uint8Array;
   readonly digest: Digest;
   readonly derived?: boolean;
   readonly platform?: Platform;
@@ -55,7 +55,13 @@ export async function manifest(form: Form, salt: string, more: Omit<SeededForm, 
 }
 
 /** Writes a tag object and its manifests. */
-export async function seedTag(bucket: R2Bucket, name: string, tag: string, forms: readonly SeededForm[], missing: readonly MissingForm[] = []): Promise<void> {
+export async function seedTag(
+  bucket: R2Bucket,
+  name: string,
+  tag: string,
+  forms: readonly SeededForm[],
+  missing: readonly MissingForm[] = [],
+): Promise<void> {
   let offset = 0;
   const [root] = forms;
   const rows = forms.map(({ form, bytes, digest, derived, platform }): TagForm => {
@@ -71,7 +77,10 @@ export async function seedTag(bucket: R2Bucket, name: string, tag: string, forms
     offset += bytes.length;
     return row;
   });
-  const { body, metadata } = encodeTag({ updated: UPDATED, forms: rows, missing }, forms.map(({ bytes }) => bytes));
+  const { body, metadata } = encodeTag(
+    { updated: UPDATED, forms: rows, missing },
+    forms.map(({ bytes }) => bytes),
+  );
   for (const form of forms) await seedManifest(bucket, name, form);
   await bucket.put(tagKey(nameOf(name), tagOf(tag)), body, { customMetadata: metadata, httpMetadata: { contentType: 'application/octet-stream' } });
 }
@@ -82,7 +91,11 @@ export async function seedManifest(bucket: R2Bucket, name: string, { form, bytes
 }
 
 /** Writes a tag list; entries are tags, or tags with what pages show. */
-export async function seedTagList(bucket: R2Bucket, name: string, tags: readonly (string | { readonly name: string; readonly detail: unknown })[]): Promise<void> {
+export async function seedTagList(
+  bucket: R2Bucket,
+  name: string,
+  tags: readonly (string | { readonly name: string; readonly detail: unknown })[],
+): Promise<void> {
   await putList(bucket, tagListKey(nameOf(name)), tags);
 }
 
@@ -91,13 +104,22 @@ export async function seedCatalog(bucket: R2Bucket, names: readonly string[]): P
   await putList(bucket, CATALOG_KEY, names);
 }
 
-async function putList(bucket: R2Bucket, key: string, entries: readonly (string | { readonly name: string; readonly detail: unknown })[]): Promise<void> {
+async function putList(
+  bucket: R2Bucket,
+  key: string,
+  entries: readonly (string | { readonly name: string; readonly detail: unknown })[],
+): Promise<void> {
   const { body, metadata } = encodeSortedList(entries.map((entry) => (typeof entry === 'string' ? { name: entry, detail: null } : entry)));
   await bucket.put(key, body, { customMetadata: metadata, httpMetadata: { contentType: 'application/json' } });
 }
 
 /** Writes a blob into a realm. */
-export async function seedBlob(bucket: R2Bucket, bytes: Uint8Array, realm: RealmName = PUBLIC_REALM, algorithm: 'sha256' | 'sha512' = 'sha256'): Promise<Digest> {
+export async function seedBlob(
+  bucket: R2Bucket,
+  bytes: Uint8Array,
+  realm: RealmName = PUBLIC_REALM,
+  algorithm: 'sha256' | 'sha512' = 'sha256',
+): Promise<Digest> {
   const digest = await hash(bytes, algorithm);
   await bucket.put(blobKey(realm, digest), bytes, { httpMetadata: { contentType: 'application/octet-stream' } });
   return digest;
@@ -105,5 +127,7 @@ export async function seedBlob(bucket: R2Bucket, bytes: Uint8Array, realm: Realm
 
 /** Writes what refers to a manifest. */
 export async function seedReferrers(bucket: R2Bucket, name: string, subject: Digest, referrers: readonly Descriptor[]): Promise<void> {
-  await bucket.put(referrersKey(nameOf(name), subject), encodeReferrers(referrers), { httpMetadata: { contentType: MEDIA_TYPE_OF_FORM['oci-index'] } });
+  await bucket.put(referrersKey(nameOf(name), subject), encodeReferrers(referrers), {
+    httpMetadata: { contentType: MEDIA_TYPE_OF_FORM['oci-index'] },
+  });
 }

@@ -7,7 +7,19 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { Descriptor } from '../../../src/registry/descriptor.ts';
 import { FORMS, MEDIA_TYPE_OF_FORM } from '../../../src/registry/media-type.ts';
 import { type Ask, cachedEdge, comparable, deployedEdge, directEdge, errorOf } from '../edge.ts';
-import { bytesOf, digestOf, hash, manifest, seedBlob, seedCatalog, seedManifest, seedReferrers, seedTag, seedTagList, type SeededForm } from '../seed.ts';
+import {
+  bytesOf,
+  digestOf,
+  hash,
+  manifest,
+  seedBlob,
+  seedCatalog,
+  seedManifest,
+  seedReferrers,
+  seedTag,
+  seedTagList,
+  type SeededForm,
+} from '../seed.ts';
 
 const bucket = (env as unknown as { BUCKET: R2Bucket }).BUCKET;
 const NAME = 'conformance/image';
@@ -52,7 +64,7 @@ describe.each<[string, Ask]>([
   ['before a cache', cachedEdge(bucket)],
   ['as deployed', deployedEdge],
 ])('OCI distribution spec 1.1, %s', (_, ask) => {
-  const getJson = async <T>(path: string): Promise<T> => await (await ask(path)).json<T>();
+  const getJson = async <T>(path: string): Promise<T> => (await ask(path)).json<T>();
 
   describe('Determining Support', () => {
     it('GET /v2/ MUST be answered 200 where no authentication is needed', async () => {
@@ -126,23 +138,49 @@ describe.each<[string, Ask]>([
   });
 
   describe('Checking if content exists in the registry', () => {
-    it.each(['manifests/latest', 'manifests/DIGEST', 'blobs/BLOB', 'blobs/CONFIG'])('HEAD %s MUST be answered 200 with the length and the digest, and no body', async (path) => {
-      const real = path.replace('DIGEST', image.digest).replace('BLOB', blob).replace('CONFIG', config);
-      const response = await ask(`/v2/${NAME}/${real}`, { method: 'HEAD', headers: { accept: ACCEPT_ALL } });
-      expect(response.status).toBe(200);
-      expect(Number(response.headers.get('content-length'))).toBeGreaterThan(0);
-      expect(response.headers.get('docker-content-digest')).toMatch(/^sha256:/);
-      expect((await response.arrayBuffer()).byteLength).toBe(0);
-    });
+    it.each(['manifests/latest', 'manifests/DIGEST', 'blobs/BLOB', 'blobs/CONFIG'])(
+      'HEAD %s MUST be answered 200 with the length and the digest, and no body',
+      async (path) => {
+        const real = path.replace('DIGEST', image.digest).replace('BLOB', blob).replace('CONFIG', config);
+        const response = await ask(`/v2/${NAME}/${real}`, { method: 'HEAD', headers: { accept: ACCEPT_ALL } });
+        expect(response.status).toBe(200);
+        expect(Number(response.headers.get('content-length'))).toBeGreaterThan(0);
+        expect(response.headers.get('docker-content-digest')).toMatch(/^sha256:/);
+        expect((await response.arrayBuffer()).byteLength).toBe(0);
+      },
+    );
 
     it.each([`manifests/absent`, `manifests/${UNKNOWN}`, `blobs/${UNKNOWN}`])('HEAD %s of what is not there MUST be answered 404', async (path) => {
       expect((await ask(`/v2/${NAME}/${path}`, { method: 'HEAD', headers: { accept: ACCEPT_ALL } })).status).toBe(404);
     });
 
     it('HEAD says what GET says, in every header', async () => {
-      const paths = ['/v2/', `/v2/${NAME}/manifests/latest`, `/v2/${NAME}/manifests/${image.digest}`, `/v2/${NAME}/manifests/absent`, `/v2/${NAME}/blobs/${blob}`];
-      const lists = [`/v2/${NAME}/tags/list`, `/v2/${NAME}/tags/list?n=2`, `/v2/${NAME}/referrers/${image.digest}`, '/v2/_catalog', '/v2/_catalog?n=1', '/nowhere', '/healthz'];
-      for (const path of [...paths, ...lists, `/v2/${NAME}/blobs/${UNKNOWN}`, '/v2/Bad/tags/list', '/v1/_ping', `/v1/repositories/${NAME}/images`, '/v1/search', '/crane/repositories']) {
+      const paths = [
+        '/v2/',
+        `/v2/${NAME}/manifests/latest`,
+        `/v2/${NAME}/manifests/${image.digest}`,
+        `/v2/${NAME}/manifests/absent`,
+        `/v2/${NAME}/blobs/${blob}`,
+      ];
+      const lists = [
+        `/v2/${NAME}/tags/list`,
+        `/v2/${NAME}/tags/list?n=2`,
+        `/v2/${NAME}/referrers/${image.digest}`,
+        '/v2/_catalog',
+        '/v2/_catalog?n=1',
+        '/nowhere',
+        '/healthz',
+      ];
+      for (const path of [
+        ...paths,
+        ...lists,
+        `/v2/${NAME}/blobs/${UNKNOWN}`,
+        '/v2/Bad/tags/list',
+        '/v1/_ping',
+        `/v1/repositories/${NAME}/images`,
+        '/v1/search',
+        '/crane/repositories',
+      ]) {
         const get = await ask(path, { headers: { accept: ACCEPT_ALL } });
         const head = await ask(path, { method: 'HEAD', headers: { accept: ACCEPT_ALL } });
         expect(get.headers.get('content-length'), path).toBe(String((await get.arrayBuffer()).byteLength));
@@ -166,7 +204,7 @@ describe.each<[string, Ask]>([
 
     it('n MUST bound the number of results, and Link with rel="next" lead to all the others', async () => {
       const seen: string[] = [];
-      for (let path: string | null = `/v2/${NAME}/tags/list?n=4`; path !== null; ) {
+      for (let path: string | null = `/v2/${NAME}/tags/list?n=4`; path !== null;) {
         const response: Response = await ask(path);
         const { tags } = await response.json<{ tags: string[] }>();
         expect(tags.length).toBeLessThanOrEqual(4);
@@ -269,7 +307,7 @@ describe.each<[string, Ask]>([
       const error = await errorOf(response);
       expect(error.code).toBe(code);
       expect(error.message).toMatch(/\.$/);
-      expect((await ask(new URL(String(error.detail['help'])).pathname)).status).toBe(200);
+      expect((await ask(new URL(String(error.detail.help)).pathname)).status).toBe(200);
     });
 
     it.each([
@@ -289,7 +327,14 @@ describe.each<[string, Ask]>([
   });
 
   it('Docker-Distribution-Api-Version stands on every answer', async () => {
-    for (const path of ['/v2/', `/v2/${NAME}/manifests/latest`, `/v2/${NAME}/manifests/absent`, '/v2/X/tags/list', '/nowhere', `/v1/repositories/${NAME}/images`]) {
+    for (const path of [
+      '/v2/',
+      `/v2/${NAME}/manifests/latest`,
+      `/v2/${NAME}/manifests/absent`,
+      '/v2/X/tags/list',
+      '/nowhere',
+      `/v1/repositories/${NAME}/images`,
+    ]) {
       expect((await ask(path)).headers.get('docker-distribution-api-version'), path).toBe('registry/2.0');
     }
   });
