@@ -30,7 +30,9 @@ afterAll(async () => {
 });
 
 const publish = async (source: string, name: string): Promise<void> => {
-  const { code, stderr } = await gantry(['publish', source, name, '--state', server.state], { env: { ...process.env, GANTRY_KEY: join(folder, 'key.pem') } });
+  const { code, stderr } = await gantry(['publish', source, name, '--state', server.state], {
+    env: { ...process.env, GANTRY_KEY: join(folder, 'key.pem') },
+  });
   expect(stderr + String(code)).toMatch(/0$/);
 };
 
@@ -93,7 +95,11 @@ describe('an image of Debian’s busybox', () => {
     const blobs = (await readdir(out)).filter((file) => /^[0-9a-f]{64}$/.test(file));
     expect(blobs).toHaveLength(3);
     for (const blob of blobs) {
-      expect(createHash('sha256').update(await readFile(join(out, blob))).digest('hex')).toBe(blob);
+      expect(
+        createHash('sha256')
+          .update(await readFile(join(out, blob)))
+          .digest('hex'),
+      ).toBe(blob);
       if (name === 'busybox') expect(await readFile(join(out, blob))).toEqual(await readFile(join(folder, 'busybox', blob)));
     }
     const given = name === 'busybox' ? join(folder, 'busybox', 'manifest.json') : null;
@@ -101,7 +107,10 @@ describe('an image of Debian’s busybox', () => {
   });
 
   it.skipIf(noJudges.length + noBusybox.length > 0)(
-    titleWith('reaches an engine from before 1.10 as a schema 1 that libtrust verifies, with docker-registry’s payload and digest', [...noJudges, ...noBusybox]),
+    titleWith('reaches an engine from before 1.10 as a schema 1 that libtrust verifies, with docker-registry’s payload and digest', [
+      ...noJudges,
+      ...noBusybox,
+    ]),
     async () => {
       const verify = await buildLibtrust();
       const ours = await getAsOldEngine(`${server.url}/v2/test/busybox/manifests/1.0`);
@@ -123,6 +132,45 @@ describe('an image of Debian’s busybox', () => {
       // What the engine prints as the digest can be pulled again.
       const byDigest = await getAsOldEngine(`${server.url}/v2/test/busybox/manifests/${digest}`);
       expect(byDigest.body.equals(ours.body)).toBe(true);
+    },
+  );
+
+  it.skipIf(noSkopeo.length + noBusybox.length > 0).each([
+    ['v2s1', 'v2s2'],
+    ['v2s2', 'v2s1'],
+  ] as const)(
+    titleWith('has both forms that were published, each with its own bytes: %s first, then %s', [...noSkopeo, ...noBusybox]),
+    async (first, second) => {
+      const folders = { v2s1: join(folder, 'both-v2s1'), v2s2: join(folder, 'busybox') };
+      await must('skopeo', ['copy', '--format', 'v2s1', `dir:${folders.v2s2}`, `dir:${folders.v2s1}`]);
+      const name = `test/both-${first}`;
+      await publish(`dir:${folders[first]}`, `${name}:1.0`);
+      await publish(`dir:${folders[second]}`, `${name}:1.0`);
+      const old = await getAsOldEngine(`${server.url}/v2/${name}/manifests/1.0`);
+      expect(old.body.equals(await readFile(join(folders.v2s1, 'manifest.json')))).toBe(true);
+      const answer = await fetch(`${server.url}/v2/${name}/manifests/1.0`, {
+        headers: { accept: 'application/vnd.docker.distribution.manifest.v2+json' },
+      });
+      expect(Buffer.from(await answer.arrayBuffer()).equals(await readFile(join(folders.v2s2, 'manifest.json')))).toBe(true);
+    },
+  );
+
+  it.skipIf(noDocker.length + noBusybox.length > 0)(
+    titleWith('published as schema 1 alone reaches skopeo and a Docker engine as schema 2, and runs', [...noDocker, ...noBusybox]),
+    async () => {
+      const old = join(folder, 'lone-v2s1');
+      await must('skopeo', ['copy', '--format', 'v2s1', `dir:${join(folder, 'busybox')}`, `dir:${old}`]);
+      await publish(`dir:${old}`, 'test/lone:1.0');
+      const image = `${server.host}/test/lone:1.0`;
+      const raw = await must('skopeo', ['inspect', '--tls-verify=false', '--raw', `docker://${image}`]);
+      expect(JSON.parse(raw)).toMatchObject({ schemaVersion: 2, mediaType: 'application/vnd.docker.distribution.manifest.v2+json' });
+      const daemon = await startDockerDaemon(join(folder, 'docker-lone'));
+      try {
+        await daemon.docker('pull', image);
+        expect(await daemon.docker('run', '--rm', image)).toBe('made for a test\n');
+      } finally {
+        await daemon.close();
+      }
     },
   );
 });
