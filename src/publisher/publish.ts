@@ -13,6 +13,7 @@ import { FORM_TITLE, type Form, MEDIA_TYPES } from '../registry/media-type.ts';
 import type { RepositoryName, Tag } from '../registry/name.ts';
 import { formatPlatform, type Platform } from '../registry/platform.ts';
 import { PUBLIC_REALM, type RealmName, realmOf, type RealmTable } from '../registry/realms.ts';
+import { ORIGIN_METADATA } from '../registry/origin-mark.ts';
 import type { MissingForm, TagForm } from '../registry/records.ts';
 import type { WriteStore } from '../registry/store.ts';
 import type { TagSummary } from '../registry/summary.ts';
@@ -206,7 +207,9 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
   await run.transfer.sendManifests(plan.manifests.filter((manifest) => !present.has(manifest.key)));
   const referrers = await writeReferrers(store, name, accompanying.records, run.retry);
   let etag = existing?.kind === 'read' ? existing.info.etag : undefined;
-  if (plan.change !== 'unchanged') {
+  // What the Worker fetched from an upstream becomes ours by being published, even where it is the same: from then on the upstream has no say.
+  const isFetched = existing?.kind === 'read' && existing.info.metadata[ORIGIN_METADATA] !== undefined;
+  if (plan.change !== 'unchanged' || isFetched) {
     const needed = [
       ...plan.blobs.map((blob) => blob.key).filter((one) => !absent.has(one)),
       ...plan.manifests.map((manifest) => manifest.key),

@@ -53,14 +53,19 @@ export function noise(seed: string, length: number): Buffer {
 export function addImage(
   content: Content,
   tag: string,
-  { layers, seed = tag, type = 'schema2' }: { layers: readonly number[]; seed?: string; type?: 'schema2' | 'oci' },
+  {
+    layers,
+    seed = tag,
+    type = 'schema2',
+    architecture = 'amd64',
+  }: { layers: readonly number[]; seed?: string; type?: 'schema2' | 'oci'; architecture?: string },
 ): { readonly manifest: Document; readonly layers: readonly string[]; readonly config: string } {
   const blobs = layers.map((length, index) =>
     length > 1_000_000 ? noise(`${seed} ${String(index)}`, length) : gzipSync(noise(`${seed} ${String(index)}`, length)),
   );
   const config = Buffer.from(
     JSON.stringify({
-      architecture: 'amd64',
+      architecture,
       os: 'linux',
       created: '2026-02-03T04:05:06Z',
       config: { Cmd: ['/bin/true'], Labels: { seed } },
