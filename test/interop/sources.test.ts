@@ -18,7 +18,7 @@ import { type FaultProxy, startFaultProxy } from '../publisher/fault-proxy.ts';
 import { BUSYBOX_PROGRAMS, makeBusybox } from './busybox.ts';
 import { startDockerDaemon } from './docker-daemon.ts';
 import { type DockerRegistry, startDockerRegistry } from './docker-registry.ts';
-import { missingPrograms, must, titleWith } from './programs.ts';
+import { gantry, missingPrograms, must, titleWith } from './programs.ts';
 
 const missing = missingPrograms(...BUSYBOX_PROGRAMS, 'docker-registry');
 const noBuildah = [...missing, ...missingPrograms('buildah')];
@@ -237,6 +237,23 @@ describe('archives', () => {
     const { forms } = await publish(`oci-archive:${join(folder, 'oci.tar.gz')}`, { tell: (message) => void told.push(message) });
     expect(forms[0]?.form).toBe('oci-manifest');
     expect(told.join()).toMatch(/compressed.*temporary file/);
+  });
+
+  test.skipIf(missing.length > 0)(titleWith('come through standard input, too, and that they are copied is said', missing), async () => {
+    const env = { ...process.env, GANTRY_KEY: join(folder, 'key.pem') };
+    const input = await readFile(join(folder, 'docker.tar'));
+    const { code, stdout, stderr } = await gantry(['publish', 'docker-archive:-', 'test/stdin:1', '--state', join(folder, 'state'), '--json'], {
+      env,
+      input,
+    });
+    expect(stderr + String(code)).toMatch(/standard input .*temporary file[^]*0$/);
+    expect(stdout).toContain('"event":"result"');
+    const cut = await gantry(['publish', 'docker-archive:-', 'test/stdin:2', '--state', join(folder, 'state')], {
+      env,
+      input: input.subarray(0, input.length >> 1),
+    });
+    expect(cut.code).toBe(1);
+    expect(cut.stderr).toMatch(/ends in the midst of a file/);
   });
 
   test.skipIf(missing.length > 0)(titleWith('of skopeo’s Docker kind give a schema 2 of the layers as they are', missing), async () => {
