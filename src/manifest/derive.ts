@@ -4,17 +4,17 @@
  * What was published is never altered and wins over anything derived of its kind. An image gives a schema 2 (of an OCI manifest, or of a schema 1 that stands alone) and a
  * schema 1; an OCI index gives a Docker list of schema 2 children; a list of either kind gives a schema 1 for each of its platforms. What cannot be made leaves a reason.
  */
-import type { Descriptor } from '../registry/descriptor.ts';
-import { type Digest, parseDigest } from '../registry/digest.ts';
-import type { Reason } from '../registry/errors.ts';
-import { FORMS, type Form, isListForm, MEDIA_TYPE_OF_FORM } from '../registry/media-type.ts';
+import type { Digest } from '../registry/digest.ts';
+import { FORMS, isListForm, MEDIA_TYPE_OF_FORM } from '../registry/media-type.ts';
 import { DEFAULT_PLATFORM, formatPlatform, type Platform } from '../registry/platform.ts';
-import type { MissingForm } from '../registry/records.ts';
+import { Collector, type Refusal } from './collector.ts';
+import { membersOfConfig } from './config-members.ts';
 import { fromSchema1, platformOfSchema1 } from './from-schema1.ts';
 import { readGoTime } from './go-time.ts';
-import type { Derivation, DerivedManifest, DeriveOptions, ImageContent, Manifest } from './image.ts';
-import { type ImageManifest, readImageManifest, readListManifest } from './read.ts';
-import { buildSchema1, EMPTY_LAYER } from './schema1.ts';
+import type { Derivation, DeriveOptions, ImageContent, Manifest } from './image.ts';
+import { type Child, type Children, childrenOf } from './list-children.ts';
+import { type ImageManifest, readImageManifest } from './read.ts';
+import { buildSchema1 } from './schema1.ts';
 import { buildDockerList, buildSchema2, isForeign, isImage, isZstd } from './schema2.ts';
 import { sha256Of } from './sha256.ts';
 
@@ -45,21 +45,8 @@ export function derive(content: ImageContent, options: DeriveOptions): Derivatio
 
 const PUBLISHED = { kind: 'published' } as const;
 
-/** One image of a list: its platform and the manifests it is published as. */
-interface Child {
-  readonly platform: Platform;
-  readonly manifest: Manifest;
-  readonly image: ImageManifest;
-}
-
 /** A schema 1, or why there is none. */
 type Schema1 = { readonly kind: 'made'; readonly manifest: Manifest } | Refusal;
-
-interface Refusal {
-  readonly kind: 'refused';
-  readonly reason: Reason;
-  readonly explanation: string;
-}
 
 /** Forms of an image that stands by itself. */
 function deriveImage(into: Collector, roots: readonly Manifest[], root: Manifest, schema1: Manifest | undefined): void {
@@ -173,64 +160,6 @@ const NOT_AN_IMAGE = {
   schema1: { kind: 'refused', reason: 'schema1-not-an-image', explanation: 'none of its manifests is that of a container image' },
 } as const satisfies Record<string, Refusal>;
 
-/** What a list has, lists within it included. */
-interface Children {
-  readonly images: readonly Child[];
-  /** Platforms that it names and whose images are not here. */
-  readonly absent: readonly Platform[];
-  /** Every manifest below it. */
-  readonly all: readonly Manifest[];
-}
-
-function childrenOf(content: ImageContent, list: Manifest): Children {
-  const images: Child[] = [];
-  const absent: Platform[] = [];
-  const all = new Map<Digest, Manifest>();
-  const visit = (manifest: Manifest, outer: Platform | undefined): void => {
-    for (const descriptor of readListManifest(manifest)) {
-      const told = platformOf(descriptor) ?? outer;
-      const child = content.children.get(descriptor.digest);
-      if (child === undefined) {
-        if (told !== undefined && !isAccompanying(descriptor)) absent.push(told);
-        continue;
-      }
-      const seen = all.has(child.digest);
-      all.set(child.digest, child);
-      if (isListForm(child.form)) {
-        // A list that names itself cannot be made; one that is named twice need not be read twice.
-        if (!seen) visit(child, told);
-        continue;
-      }
-      if (child.form === 'docker-schema1' || isAccompanying(descriptor)) continue;
-      const image = readImageManifest(child);
-      if (!isImage(image)) continue;
-      const platform = told ?? platformOfConfig(content.configs.get(image.config.digest));
-      if (platform !== null) images.push({ platform, manifest: child, image });
-    }
-  };
-  visit(list, undefined);
-  return { images, absent, all: [...all.values()] };
-}
-
-/** Attestations stand in an index as images of an unknown platform, or say what they refer to (BuildKit). */
-function isAccompanying({ platform, annotations, artifactType }: Descriptor): boolean {
-  return platform?.os === 'unknown' || annotations?.['vnd.docker.reference.type'] !== undefined || artifactType !== undefined;
-}
-
-function platformOf({ platform }: Descriptor): Platform | undefined {
-  return platform === undefined || platform.os === '' || platform.os === 'unknown' ? undefined : platform;
-}
-
-function platformOfConfig(config: Uint8Array | undefined): Platform | null {
-  const { os, architecture, variant } = membersOfConfig(config);
-  if (typeof os !== 'string' || typeof architecture !== 'string' || os === '' || architecture === '') return null;
-  return { os, architecture, ...(typeof variant === 'string' && variant !== '' ? { variant } : {}) };
-}
-
-function isDefault({ os, architecture }: Platform): boolean {
-  return os === DEFAULT_PLATFORM.os && architecture === DEFAULT_PLATFORM.architecture;
-}
-
 function schema2Of(into: Collector, image: ImageManifest): { readonly kind: 'made'; readonly manifest: Manifest } | Refusal {
   if (!isImage(image)) return { kind: 'refused', reason: 'schema2-not-an-image', explanation: notAnImage(image) };
   const made = buildSchema2(image.config, into.layersFor(image));
@@ -280,80 +209,6 @@ function timeOf(config: Uint8Array): string {
   return `${time.toISOString().slice(0, 19)}Z`;
 }
 
-function membersOfConfig(config: Uint8Array | undefined): Readonly<Record<string, unknown>> {
-  try {
-    const value: unknown = config === undefined ? null : JSON.parse(new TextDecoder().decode(config));
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
-  } catch {
-    // Whoever needs the config says what is wrong with it.
-    return {};
-  }
-}
-
-/** Takes down what was made. */
-class Collector {
-  readonly content: ImageContent;
-  readonly options: DeriveOptions;
-  readonly #forms: DerivedManifest[] = [];
-  readonly #others = new Map<Digest, DerivedManifest>();
-  readonly #missing: { missing: MissingForm; explanation: string }[] = [];
-  readonly #blobs = new Map<Digest, Uint8Array>();
-  readonly #warnings = new Set<string>();
-
-  constructor(content: ImageContent, options: DeriveOptions) {
-    this.content = content;
-    this.options = options;
-  }
-
-  /** The layers of an image as derived forms name them: gzip copies where there are any. */
-  layersFor({ layers }: ImageManifest): readonly Descriptor[] {
-    return layers.map((layer) => this.content.recompressed.get(layer.digest) ?? layer);
-  }
-
-  form(manifest: Manifest, source: DerivedManifest['source'], platform?: Platform): void {
-    if (this.has(manifest.form, platform)) return;
-    this.#forms.push({ ...manifest, source, ...(platform === undefined ? {} : { platform }) });
-  }
-
-  has(form: Form, platform: Platform | undefined): boolean {
-    const place = platform === undefined ? '' : formatPlatform(platform);
-    return this.#forms.some((one) => one.form === form && (one.platform === undefined ? '' : formatPlatform(one.platform)) === place);
-  }
-
-  other(manifest: Manifest, source: DerivedManifest['source']): void {
-    if (!this.#others.has(manifest.digest)) this.#others.set(manifest.digest, { ...manifest, source });
-  }
-
-  lacks(form: Form, { reason, explanation }: Refusal, platform?: Platform): void {
-    this.#missing.push({ missing: { form, reason, ...(platform === undefined ? {} : { platform }) }, explanation });
-  }
-
-  blob(digest: Digest, bytes: Uint8Array): void {
-    this.#blobs.set(digest, bytes);
-  }
-
-  emptyLayer(): void {
-    const digest = parseDigest(EMPTY_LAYER.digest);
-    if (digest !== null) this.blob(digest, EMPTY_LAYER.bytes);
-  }
-
-  warn(message: string): void {
-    this.#warnings.add(message);
-  }
-
-  derivation(): Derivation {
-    const offered = new Set(this.#forms.map(({ digest }) => digest));
-    return {
-      // Roots first: what was published, then what stands for the whole tag, then what stands for one platform.
-      forms: this.#forms
-        .map((form, at) => ({ form, at }))
-        .sort((a, b) => Number(a.form.platform !== undefined) - Number(b.form.platform !== undefined) || a.at - b.at)
-        .map(({ form }) => form),
-      missing: this.#missing.map(({ missing }) => missing),
-      explanations: this.#missing.map(({ explanation }) => explanation),
-      others: [...this.#others.values()].filter(({ digest }) => !offered.has(digest)),
-      blobs: [...this.#blobs].map(([digest, bytes]) => ({ digest, bytes })),
-      warnings: [...this.#warnings],
-    };
-  }
+function isDefault({ os, architecture }: Platform): boolean {
+  return os === DEFAULT_PLATFORM.os && architecture === DEFAULT_PLATFORM.architecture;
 }

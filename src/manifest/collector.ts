@@ -1,0 +1,84 @@
+import type { Descriptor } from '../registry/descriptor.ts';
+import { type Digest, parseDigest } from '../registry/digest.ts';
+import type { Reason } from '../registry/errors.ts';
+import type { Form } from '../registry/media-type.ts';
+import { formatPlatform, type Platform } from '../registry/platform.ts';
+import type { MissingForm } from '../registry/records.ts';
+import type { Derivation, DerivedManifest, DeriveOptions, ImageContent, Manifest } from './image.ts';
+import type { ImageManifest } from './read.ts';
+import { EMPTY_LAYER } from './schema1.ts';
+
+/** Why a form cannot be made. */
+export interface Refusal {
+  readonly kind: 'refused';
+  readonly reason: Reason;
+  readonly explanation: string;
+}
+
+/** Takes down what `derive` makes, each form of each platform once. */
+export class Collector {
+  readonly content: ImageContent;
+  readonly options: DeriveOptions;
+  readonly #forms: DerivedManifest[] = [];
+  readonly #others = new Map<Digest, DerivedManifest>();
+  readonly #missing: { missing: MissingForm; explanation: string }[] = [];
+  readonly #blobs = new Map<Digest, Uint8Array>();
+  readonly #warnings = new Set<string>();
+
+  constructor(content: ImageContent, options: DeriveOptions) {
+    this.content = content;
+    this.options = options;
+  }
+
+  /** The layers of an image as derived forms name them: gzip copies where there are any. */
+  layersFor({ layers }: ImageManifest): readonly Descriptor[] {
+    return layers.map((layer) => this.content.recompressed.get(layer.digest) ?? layer);
+  }
+
+  form(manifest: Manifest, source: DerivedManifest['source'], platform?: Platform): void {
+    if (this.has(manifest.form, platform)) return;
+    this.#forms.push({ ...manifest, source, ...(platform === undefined ? {} : { platform }) });
+  }
+
+  has(form: Form, platform: Platform | undefined): boolean {
+    const place = platform === undefined ? '' : formatPlatform(platform);
+    return this.#forms.some((one) => one.form === form && (one.platform === undefined ? '' : formatPlatform(one.platform)) === place);
+  }
+
+  other(manifest: Manifest, source: DerivedManifest['source']): void {
+    if (!this.#others.has(manifest.digest)) this.#others.set(manifest.digest, { ...manifest, source });
+  }
+
+  lacks(form: Form, { reason, explanation }: Refusal, platform?: Platform): void {
+    this.#missing.push({ missing: { form, reason, ...(platform === undefined ? {} : { platform }) }, explanation });
+  }
+
+  blob(digest: Digest, bytes: Uint8Array): void {
+    this.#blobs.set(digest, bytes);
+  }
+
+  emptyLayer(): void {
+    const digest = parseDigest(EMPTY_LAYER.digest);
+    if (digest !== null) this.blob(digest, EMPTY_LAYER.bytes);
+  }
+
+  warn(message: string): void {
+    this.#warnings.add(message);
+  }
+
+  derivation(): Derivation {
+    const offered = new Set(this.#forms.map(({ digest }) => digest));
+    return {
+      // Roots first: what was published, then what stands for the whole tag, then what stands for one platform.
+      forms: this.#forms
+        .map((form, at) => ({ form, at }))
+        .sort((a, b) => Number(a.form.platform !== undefined) - Number(b.form.platform !== undefined) || a.at - b.at)
+        .map(({ form }) => form),
+      missing: this.#missing.map(({ missing }) => missing),
+      explanations: this.#missing.map(({ explanation }) => explanation),
+      others: [...this.#others.values()].filter(({ digest }) => !offered.has(digest)),
+      blobs: [...this.#blobs].map(([digest, bytes]) => ({ digest, bytes })),
+      warnings: [...this.#warnings],
+    };
+  }
+}

@@ -1,0 +1,75 @@
+/** The images of a list or index, lists within it included, with what stands beside them left out. */
+import type { Descriptor } from '../registry/descriptor.ts';
+import type { Digest } from '../registry/digest.ts';
+import { isListForm, MEDIA_TYPES } from '../registry/media-type.ts';
+import type { Platform } from '../registry/platform.ts';
+import { membersOfConfig } from './config-members.ts';
+import type { ImageContent, Manifest } from './image.ts';
+import { type ImageManifest, readImageManifest, readListManifest } from './read.ts';
+import { isImage } from './schema2.ts';
+
+/** One image of a list: its platform and the manifests it is published as. */
+export interface Child {
+  readonly platform: Platform;
+  readonly manifest: Manifest;
+  readonly image: ImageManifest;
+}
+
+/** What a list has, lists within it included. */
+export interface Children {
+  readonly images: readonly Child[];
+  /** Platforms that it names and whose images are not here. */
+  readonly absent: readonly Platform[];
+  /** Every manifest below it. */
+  readonly all: readonly Manifest[];
+}
+
+/** Looks through a list. A child that is not in the content counts as absent. */
+export function childrenOf(content: ImageContent, list: Manifest): Children {
+  const images: Child[] = [];
+  const absent: Platform[] = [];
+  const all = new Map<Digest, Manifest>();
+  const visit = (manifest: Manifest, outer: Platform | undefined): void => {
+    for (const descriptor of readListManifest(manifest)) {
+      const told = platformOf(descriptor) ?? outer;
+      const child = content.children.get(descriptor.digest);
+      if (child === undefined) {
+        if (told !== undefined && !isAccompanying(descriptor)) absent.push(told);
+        continue;
+      }
+      const seen = all.has(child.digest);
+      all.set(child.digest, child);
+      if (isListForm(child.form)) {
+        // A list that names itself cannot be made; one that is named twice need not be read twice.
+        if (!seen) visit(child, told);
+        continue;
+      }
+      if (child.form === 'docker-schema1' || isAccompanying(descriptor)) continue;
+      const image = readImageManifest(child);
+      if (!isImage(image)) continue;
+      const platform = told ?? platformOfConfig(content.configs.get(image.config.digest));
+      if (platform !== null) images.push({ platform, manifest: child, image });
+    }
+  };
+  visit(list, undefined);
+  return { images, absent, all: [...all.values()] };
+}
+
+/** Attestations stand in an index as images of an unknown platform, or say what they refer to (BuildKit). */
+function isAccompanying({ platform, annotations, artifactType }: Descriptor): boolean {
+  return (
+    platform?.os === 'unknown' ||
+    annotations?.['vnd.docker.reference.type'] !== undefined ||
+    (artifactType !== undefined && artifactType !== MEDIA_TYPES.ociConfig)
+  );
+}
+
+function platformOf({ platform }: Descriptor): Platform | undefined {
+  return platform === undefined || platform.os === '' || platform.os === 'unknown' ? undefined : platform;
+}
+
+function platformOfConfig(config: Uint8Array | undefined): Platform | null {
+  const { os, architecture, variant } = membersOfConfig(config);
+  if (typeof os !== 'string' || typeof architecture !== 'string' || os === '' || architecture === '') return null;
+  return { os, architecture, ...(typeof variant === 'string' && variant !== '' ? { variant } : {}) };
+}
