@@ -1,0 +1,111 @@
+/** The documents are true: generated ones are current, links lead somewhere, every command that is written exists with its options. */
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { gantry, run } from '../interop/programs.ts';
+import { blocksOf, commandsOf } from './blocks.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const DOCUMENTS = ['README.md', ...(await readdir(join(ROOT, 'docs'))).filter((file) => file.endsWith('.md')).map((file) => join('docs', file))];
+const TEXTS = new Map(await Promise.all(DOCUMENTS.map(async (file) => [file, await readFile(join(ROOT, file), 'utf8')] as const)));
+
+/** What commands may need that a test does not have; the test of the commands runs all that need nothing, and `docker` where there is an engine. */
+const NEEDS = ['cloudflare', 'network', 'docker', 'start', 'checks'];
+
+/** Every command of every shell block, with where it stands. */
+const COMMANDS = DOCUMENTS.flatMap((file) =>
+  blocksOf(TEXTS.get(file) ?? '').flatMap(({ language, text, line }) =>
+    language === 'sh' ? commandsOf(text).map((words) => ({ where: `${file}:${String(line)}`, words })) : [],
+  ),
+);
+
+/** Commands of gantry: without the words that call it. */
+const OF_GANTRY = COMMANDS.flatMap(({ where, words }) => {
+  const text = words.join(' ').replace(/^npm run (?:-s )?gantry -- /, 'gantry ');
+  return text.startsWith('gantry ') ? [{ where, words: text.split(' ').slice(1) }] : [];
+});
+
+describe('the documents', () => {
+  it('that are made from tables are current', async () => {
+    const { code, stderr } = await run(process.execPath, [join(ROOT, 'docs', 'generate.ts'), '--check']);
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+  });
+
+  it.each(DOCUMENTS)('%s: relative links lead to files and headings that are there', async (file) => {
+    const text = (TEXTS.get(file) ?? '').replace(/^```[^]*?^```$/gm, '');
+    const broken: string[] = [];
+    for (const [, target = ''] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^[a-z]+:/.test(target)) continue;
+      const [path = '', anchor] = target.split('#');
+      const to = path === '' ? file : relative(ROOT, join(ROOT, dirname(file), path));
+      const isThere = await stat(join(ROOT, to)).then(
+        () => true,
+        () => false,
+      );
+      const headings = [...(TEXTS.get(to) ?? '').matchAll(/^#+ (.*)$/gm)].map(([, title = '']) => anchorOf(title));
+      if (!isThere || (anchor !== undefined && !headings.includes(anchor))) broken.push(target);
+    }
+    expect(broken).toEqual([]);
+  });
+
+  it.each(DOCUMENTS)('%s: says of each shell block whether it needs more than this machine', (file) => {
+    const unknown = blocksOf(TEXTS.get(file) ?? '').filter(({ language, needs }) => language === 'sh' && needs.some((need) => !NEEDS.includes(need)));
+    expect(unknown.map(({ line, needs }) => `${String(line)}: ${needs.join(' ')}`)).toEqual([]);
+    // Whoever forgets the language would escape the test.
+    const unmarked = blocksOf(TEXTS.get(file) ?? '').filter(
+      ({ language, text }) => language !== 'sh' && /^(?:\$ )?(?:gantry [a-z]+ [^ ]|npm |npx |skopeo |docker )/m.test(text) && !text.includes('──►'),
+    );
+    expect(unmarked.map(({ line }) => line)).toEqual([]);
+  });
+
+  it('call scripts that package.json has', async () => {
+    const { scripts } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as { scripts: Readonly<Record<string, string>> };
+    const called = COMMANDS.flatMap(({ where, words: [program, verb, name] }) => {
+      if (program !== 'npm' || verb === undefined || verb === 'ci') return [];
+      return [{ where, script: verb === 'run' ? (name === '-s' ? 'gantry' : name) : verb }];
+    });
+    expect(called.filter(({ script }) => script === undefined || !Object.hasOwn(scripts, script))).toEqual([]);
+    expect(called.length).toBeGreaterThan(0);
+  });
+
+  it('call gantry with commands and options that it has', async () => {
+    const verbs = [
+      ...new Set(
+        OF_GANTRY.map(({ words: [verb = '', next = ''] }) => (['key', 'token'].includes(verb) && /^[a-z]+$/.test(next) ? `${verb} ${next}` : verb)),
+      ),
+    ];
+    const helps = new Map<string, string>();
+    for (const verb of verbs) {
+      if (verb.startsWith('-')) continue;
+      const { code, stdout } = await gantry([...verb.split(' '), '--help']);
+      expect({ verb, code }).toEqual({ verb, code: 0 });
+      helps.set(verb, stdout);
+    }
+    const wrong = OF_GANTRY.flatMap(({ where, words }) => {
+      const help = helps.get(words.slice(0, 2).join(' ')) ?? helps.get(words[0] ?? '') ?? '--help --version';
+      return words
+        .filter((word) => /^--[a-z]/.test(word) && !help.includes(word.split('=')[0] ?? word))
+        .map((word) => `${where}: gantry ${words[0] ?? ''} ${word}`);
+    });
+    expect(wrong).toEqual([]);
+  }, 120_000);
+
+  it('call wrangler with commands that it has', async () => {
+    const { stdout } = await run('npm', ['exec', '--', 'wrangler', '--help'], { cwd: ROOT, env: { ...process.env, WRANGLER_SEND_METRICS: 'false' } });
+    const verbs = new Set(
+      COMMANDS.flatMap(({ words: [program, name, verb] }) => (program === 'npx' && name === 'wrangler' && verb !== undefined ? [verb] : [])),
+    );
+    expect([...verbs].filter((verb) => !new RegExp(`^\\s*wrangler ${verb}\\b`, 'm').test(stdout))).toEqual([]);
+  }, 120_000);
+});
+
+/** A heading's anchor, as GitHub makes it. */
+function anchorOf(title: string): string {
+  return title
+    .toLowerCase()
+    .replace(/[^\p{Letter}\p{Number} _-]/gu, '')
+    .trim()
+    .replaceAll(' ', '-');
+}
