@@ -84,7 +84,7 @@ describe('ORIGIN_CREDENTIALS', () => {
     expect(() => parseOrigins([RULE], value)).toThrow(message);
     const shown = ((): string => {
       try {
-        return String(parseOrigins([RULE], value));
+        return JSON.stringify(parseOrigins([RULE], value));
       } catch (error) {
         return `${String(error)} ${String((error as Error).cause)}`;
       }
