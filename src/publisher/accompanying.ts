@@ -38,7 +38,10 @@ export async function readAccompanying(source: SourceImage, manifests: readonly 
     seen.add(manifest.digest);
     const links = readLinks(manifest.bytes);
     if (links?.subject !== undefined) {
-      record(links.subject, descriptorOf(manifest.digest, { links, size: manifest.bytes.length, contentType: manifest.mediaType }, links.configMediaType));
+      record(
+        links.subject,
+        descriptorOf(manifest.digest, { links, size: manifest.bytes.length, contentType: manifest.mediaType }, links.configMediaType),
+      );
     }
     for (const descriptor of follow && found.size < MOST ? await source.referrers(manifest.digest) : []) {
       const { digest } = descriptor;
@@ -72,17 +75,21 @@ export async function writeReferrers(
   for (const [subject, descriptors] of records) {
     const key = referrersKey(name, subject);
     keys.push(key);
-    await untilWritten(`the list of what refers to ${subject}`, async () => {
-      const object = await readObject(store, key);
-      const before = object === null ? [] : decodeReferrers(object.bytes);
-      const added = descriptors.filter(({ digest }) => !before.some((one) => one.digest === digest));
-      if (added.length === 0) return undefined;
-      const result = await store.put(key, encodeReferrers([...before, ...added]), {
-        contentType: MEDIA_TYPE_OF_FORM['oci-index'],
-        onlyIf: object === null ? 'absent' : { etag: object.info.etag },
-      });
-      return result === 'precondition-failed' ? result : undefined;
-    }, options);
+    await untilWritten(
+      `the list of what refers to ${subject}`,
+      async () => {
+        const object = await readObject(store, key);
+        const before = object === null ? [] : decodeReferrers(object.bytes);
+        const added = descriptors.filter(({ digest }) => !before.some((one) => one.digest === digest));
+        if (added.length === 0) return undefined;
+        const result = await store.put(key, encodeReferrers([...before, ...added]), {
+          contentType: MEDIA_TYPE_OF_FORM['oci-index'],
+          onlyIf: object === null ? 'absent' : { etag: object.info.etag },
+        });
+        return result === 'precondition-failed' ? result : undefined;
+      },
+      options,
+    );
   }
   return keys;
 }

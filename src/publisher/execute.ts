@@ -37,7 +37,11 @@ export interface Transfer {
   /** Which of the objects are there already, rightly: keys. */
   present(blobs: readonly PlannedBlob[], manifests: readonly PlannedManifest[]): Promise<ReadonlySet<string>>;
   /** Sends the blobs. Gives what was sent, and which optional ones the source does not have. */
-  sendBlobs(blobs: readonly PlannedBlob[], source: SourceImage, recompressed: OpenRecompressed): Promise<{ readonly sent: Sent; readonly absent: ReadonlySet<string> }>;
+  sendBlobs(
+    blobs: readonly PlannedBlob[],
+    source: SourceImage,
+    recompressed: OpenRecompressed,
+  ): Promise<{ readonly sent: Sent; readonly absent: ReadonlySet<string> }>;
   /** Writes the manifests: what a list names before the list. */
   sendManifests(manifests: readonly PlannedManifest[]): Promise<void>;
   /** Forgets that these are there. */

@@ -54,7 +54,14 @@ export function describeFailure(error: unknown): Failure {
     };
   }
   if (error instanceof StorageError) {
-    return { code: error.code, message: error.message, why: causesOf(error), hint: STORAGE_HINTS[error.code], exitCode: EXIT.failed, stack: undefined };
+    return {
+      code: error.code,
+      message: error.message,
+      why: causesOf(error),
+      hint: STORAGE_HINTS[error.code],
+      exitCode: EXIT.failed,
+      stack: undefined,
+    };
   }
   return {
     code: 'INTERNAL',

@@ -36,7 +36,7 @@ export function identitiesOf(manifest: Manifest, content: Pick<ImageContent, 'ch
   }
   const bytes = links.config === undefined ? undefined : content.configs.get(links.config.digest);
   const { created, config, rootfs } = bytes === undefined ? {} : objectOf(bytes);
-  const diffIds = isObject(rootfs) && Array.isArray(rootfs['diff_ids']) ? rootfs['diff_ids'].map(String) : null;
+  const diffIds = isObject(rootfs) && Array.isArray(rootfs.diff_ids) ? rootfs.diff_ids.map(String) : null;
   // An artifact's config says nothing that we know: only the same one is the same.
   if (diffIds === null) return [{ layers, diffIds, created: null, settings: links.config?.digest ?? '' }];
   return [{ layers, diffIds, created: timeOf(created), settings: settingsOf(config) }];
@@ -45,7 +45,8 @@ export function identitiesOf(manifest: Manifest, content: Pick<ImageContent, 'ch
 /** Whether two roots are forms of one image, or one a list that has the other's image in it, or both lists of the same images. */
 export function areFormsOfOneImage(a: readonly ImageIdentity[], b: readonly ImageIdentity[]): boolean {
   if (a.length === 0 || b.length === 0) return false;
-  const inside = (few: readonly ImageIdentity[], many: readonly ImageIdentity[]): boolean => few.every((one) => many.some((other) => isSame(one, other)));
+  const inside = (few: readonly ImageIdentity[], many: readonly ImageIdentity[]): boolean =>
+    few.every((one) => many.some((other) => isSame(one, other)));
   if (a.length === 1) return inside(a, b);
   if (b.length === 1) return inside(b, a);
   return inside(a, b) && inside(b, a);
@@ -80,7 +81,7 @@ function sorted(value: unknown): unknown {
 function topOfSchema1(bytes: Uint8Array): Record<string, unknown> {
   const { history } = objectOf(bytes);
   const top: unknown = Array.isArray(history) ? history[0] : undefined;
-  const text = isObject(top) ? top['v1Compatibility'] : undefined;
+  const text = isObject(top) ? top.v1Compatibility : undefined;
   return typeof text === 'string' ? objectOf(new TextEncoder().encode(text)) : {};
 }
 

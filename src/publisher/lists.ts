@@ -52,14 +52,18 @@ export function keepLists(store: WriteStore, options: RetryOptions = {}): Lists 
     // A publisher may have put a tag in between what was looked at and the deletion: its object tells.
     const tags = await tagsOf(store, name);
     if (tags.length === 0) return;
-    await untilWritten(`the tag list of ${name}`, async () => {
-      const { entries, condition } = await readEntries(store, tagListKey(name));
-      const there = new Set(entries.map((entry) => entry.name));
-      const lost = (await tagsOf(store, name)).filter((tag) => !there.has(tag));
-      if (lost.length === 0) return undefined;
-      // What it looks like is left to whoever published it; `null` shows nothing.
-      return write(store, tagListKey(name), [...entries, ...lost.map((tag) => ({ name: tag, detail: null }))], condition);
-    }, options);
+    await untilWritten(
+      `the tag list of ${name}`,
+      async () => {
+        const { entries, condition } = await readEntries(store, tagListKey(name));
+        const there = new Set(entries.map((entry) => entry.name));
+        const lost = (await tagsOf(store, name)).filter((tag) => !there.has(tag));
+        if (lost.length === 0) return undefined;
+        // What it looks like is left to whoever published it; `null` shows nothing.
+        return write(store, tagListKey(name), [...entries, ...lost.map((tag) => ({ name: tag, detail: null }))], condition);
+      },
+      options,
+    );
     await catalog.add(name, true);
   }
 
@@ -94,29 +98,37 @@ class Batch<K, V> {
 
 async function updateTagList(store: WriteStore, name: RepositoryName, changes: ReadonlyMap<Tag, TagChange>, options: RetryOptions): Promise<void> {
   const key = tagListKey(name);
-  await untilWritten(`the tag list of ${name}`, async () => {
-    // The list first, the tags after it: whoever moves a tag in between writes the list after us, or makes our write fail.
-    const { entries, condition } = await readEntries(store, key);
-    const byName = new Map(entries.map((entry) => [entry.name, entry]));
-    await eachOf(changes, READS_AT_ONCE, async ([tag, change]) => {
-      const info = await store.head(tagKey(name, tag));
-      if (info === null) byName.delete(tag);
-      else if (change.kind === 'written' && (info.etag === change.etag || !byName.has(tag))) byName.set(tag, { name: tag, detail: change.summary });
-    });
-    return write(store, key, [...byName.values()], condition, entries);
-  }, options);
+  await untilWritten(
+    `the tag list of ${name}`,
+    async () => {
+      // The list first, the tags after it: whoever moves a tag in between writes the list after us, or makes our write fail.
+      const { entries, condition } = await readEntries(store, key);
+      const byName = new Map(entries.map((entry) => [entry.name, entry]));
+      await eachOf(changes, READS_AT_ONCE, async ([tag, change]) => {
+        const info = await store.head(tagKey(name, tag));
+        if (info === null) byName.delete(tag);
+        else if (change.kind === 'written' && (info.etag === change.etag || !byName.has(tag))) byName.set(tag, { name: tag, detail: change.summary });
+      });
+      return write(store, key, [...byName.values()], condition, entries);
+    },
+    options,
+  );
 }
 
 async function updateCatalog(store: WriteStore, names: ReadonlyMap<RepositoryName, true>, options: RetryOptions): Promise<void> {
-  await untilWritten('the catalogue', async () => {
-    const { entries, condition } = await readEntries(store, CATALOG_KEY);
-    const byName = new Map(entries.map((entry) => [entry.name, entry]));
-    await eachOf(names.keys(), READS_AT_ONCE, async (name) => {
-      if ((await store.head(tagListKey(name))) === null) byName.delete(name);
-      else if (!byName.has(name)) byName.set(name, { name, detail: null });
-    });
-    return write(store, CATALOG_KEY, [...byName.values()], condition, entries);
-  }, options);
+  await untilWritten(
+    'the catalogue',
+    async () => {
+      const { entries, condition } = await readEntries(store, CATALOG_KEY);
+      const byName = new Map(entries.map((entry) => [entry.name, entry]));
+      await eachOf(names.keys(), READS_AT_ONCE, async (name) => {
+        if ((await store.head(tagListKey(name))) === null) byName.delete(name);
+        else if (!byName.has(name)) byName.set(name, { name, detail: null });
+      });
+      return write(store, CATALOG_KEY, [...byName.values()], condition, entries);
+    },
+    options,
+  );
 }
 
 async function readEntries(

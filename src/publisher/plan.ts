@@ -12,9 +12,7 @@ import { hasDigest } from './verify/check-manifests.ts';
 
 /** Where a blob's bytes come from: they are here, the source has them, or they are made from a layer of the source. */
 export type BlobOrigin =
-  | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
-  | { readonly kind: 'source' }
-  | { readonly kind: 'recompressed'; readonly from: Digest };
+  { readonly kind: 'bytes'; readonly bytes: Uint8Array } | { readonly kind: 'source' } | { readonly kind: 'recompressed'; readonly from: Digest };
 
 /** A blob that a manifest of the tag names. */
 export interface PlannedBlob {
@@ -98,8 +96,7 @@ function recordOf({ forms, missing }: Derivation, updated: string): { record: Ta
 }
 
 function isSameTag(a: { record: TagRecord; manifests: readonly Uint8Array[] }, b: { record: TagRecord; manifests: readonly Uint8Array[] }): boolean {
-  const told = ({ record, manifests }: typeof a): string =>
-    encodeTag({ ...record, updated: '' }, manifests).metadata['gantry-tag'] ?? '';
+  const told = ({ record, manifests }: typeof a): string => encodeTag({ ...record, updated: '' }, manifests).metadata['gantry-tag'] ?? '';
   const long = ({ record, manifests }: typeof a): Buffer => Buffer.from(encodeTag({ ...record, updated: '' }, manifests).body);
   return told(a) === told(b) && long(a).equals(long(b));
 }

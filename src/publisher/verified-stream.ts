@@ -16,7 +16,10 @@ export interface ExpectedBlob {
 const HINT = 'The source is damaged: copy the image into it again.';
 
 /** Passes chunks on, the last one only when all have the digest and the size. Throws {@link CommandError}. */
-export async function* verifyChunks(chunks: AsyncIterable<Uint8Array>, { digest, size, role }: ExpectedBlob): AsyncGenerator<Uint8Array, void, undefined> {
+export async function* verifyChunks(
+  chunks: AsyncIterable<Uint8Array>,
+  { digest, size, role }: ExpectedBlob,
+): AsyncGenerator<Uint8Array, void, undefined> {
   const hash = createHash(algorithmOf(digest));
   let count = 0;
   let held: Uint8Array | undefined;

@@ -15,7 +15,10 @@ export interface DockerDaemon {
 }
 
 /** Starts dockerd below `folder`; throws with the end of its log where it cannot start (no root, no cgroups). */
-export async function startDockerDaemon(folder: string, options: { driver?: 'vfs' | 'overlay2'; args?: readonly string[] } = {}): Promise<DockerDaemon> {
+export async function startDockerDaemon(
+  folder: string,
+  options: { driver?: 'vfs' | 'overlay2'; args?: readonly string[] } = {},
+): Promise<DockerDaemon> {
   await mkdir(folder, { recursive: true });
   const socket = `unix://${join(folder, 'docker.sock')}`;
   const logFile = join(folder, 'dockerd.log');

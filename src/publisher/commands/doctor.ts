@@ -24,8 +24,11 @@ export function register(program: Command): void {
     .option('--insecure', 'accept any certificate')
     .option('--timeout <seconds>', 'longest wait for one answer', '20')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExamples:\n  $ gantry doctor 127.0.0.1:8787 --image demo/hello:latest\n  $ gantry doctor https://registry.example.com --json\n' +
-        '\nExit code: 0 if every client can pull, 1 if an error was found, 2 for wrong usage.')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ gantry doctor 127.0.0.1:8787 --image demo/hello:latest\n  $ gantry doctor https://registry.example.com --json\n' +
+        '\nExit code: 0 if every client can pull, 1 if an error was found, 2 for wrong usage.',
+    )
     .action(run);
 }
 

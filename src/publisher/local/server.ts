@@ -43,7 +43,7 @@ export interface LocalServer {
 export async function startServer(options: ServerOptions): Promise<LocalServer> {
   const { port, host = '127.0.0.1', state = DEFAULT_STATE, config = OWN_CONFIG, onLog, tell } = options;
   const folder = await makeStateFolder(state);
-  const undo: (() => Promise<unknown> | void)[] = [];
+  const undo: (() => unknown)[] = [];
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> =>
     (closing ??= (async () => {
@@ -79,9 +79,11 @@ async function listen(host: string, port: number): Promise<Front> {
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     const where = `${host}:${String(port)}`;
-    if (code === 'EADDRINUSE') throw new CommandError(`port ${String(port)} is in use`, { hint: `End what listens on ${where}, or take another port with --port.`, cause });
+    if (code === 'EADDRINUSE')
+      throw new CommandError(`port ${String(port)} is in use`, { hint: `End what listens on ${where}, or take another port with --port.`, cause });
     if (code === 'EACCES') throw new CommandError(`this user may not listen on ${where}`, { hint: 'Take a port above 1023 with --port.', cause });
-    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') throw new CommandError(`this machine has no address ${host}`, { hint: 'Give one that it has with --host.', cause });
+    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
+      throw new CommandError(`this machine has no address ${host}`, { hint: 'Give one that it has with --host.', cause });
     throw cause;
   }
 }
@@ -89,18 +91,23 @@ async function listen(host: string, port: number): Promise<Front> {
 /** Waits for commands that have the store open; does not wait for another server. */
 async function takeStore(folder: StateFolder, tell: ServerOptions['tell']): Promise<Lock> {
   const began = performance.now();
-  for (let told = false; ; ) {
+  for (let told = false; ;) {
     const lock = tryLock(folder.lock);
     if (lock !== null) return lock;
     const other = await readAnnouncement(folder.announcement);
     if (other?.kind === 'server' && (await answers(other))) {
-      throw new CommandError(`the local store (${folder.title}) is already served at ${other.url ?? other.endpoint} by process ${String(other.pid)}`, {
-        hint: 'Use that one, end it, or serve another folder with --state.',
-      });
+      throw new CommandError(
+        `the local store (${folder.title}) is already served at ${other.url ?? other.endpoint} by process ${String(other.pid)}`,
+        {
+          hint: 'Use that one, end it, or serve another folder with --state.',
+        },
+      );
     }
     if (!told && performance.now() - began > 1_000) {
       told = true;
-      tell?.(`waiting for the local store (${folder.title}), which ${other === null ? 'another process' : `process ${String(other.pid)}`} is writing`);
+      tell?.(
+        `waiting for the local store (${folder.title}), which ${other === null ? 'another process' : `process ${String(other.pid)}`} is writing`,
+      );
     }
     await sleep(100);
   }
