@@ -80,7 +80,7 @@ export function originOf({ env, req }: EdgeContext): string {
 
 /** Who asks, as far as access is concerned. */
 export function factsOf(c: EdgeContext, page = false): AccessFacts {
-  return { ...accessFactsOf(c.req.raw, page), origin: originOf(c) };
+  return accessFactsOf(c.req.raw, page, c.env.config.publicUrl ?? undefined);
 }
 
 /** Everything a question's answer holds, and nothing of what a client said; for what the gateway itself needs to know. */

@@ -39,15 +39,23 @@ export type Outcome =
       readonly headers: Readonly<Record<string, string>>;
     };
 
-/** Reads what matters here of a request. */
-export function accessFactsOf(request: Request, page = false): AccessFacts {
-  const cf = request.cf as { tlsClientAuth?: ClientCertificate } | undefined;
+/** Reads what matters here of a request, as it is asked for: most requests are for what is everybody's, and neither their address nor their certificate matters. `origin`: scheme and host that the client asked, if not those of the request. */
+export function accessFactsOf(request: Request, page = false, origin?: string): AccessFacts {
   return {
-    origin: new URL(request.url).origin,
-    authorization: request.headers.get('authorization'),
-    certificate: cf?.tlsClientAuth ?? null,
-    address: request.headers.get('cf-connecting-ip'),
     page,
+    get origin() {
+      return origin ?? new URL(request.url).origin;
+    },
+    get authorization() {
+      return request.headers.get('authorization');
+    },
+    get certificate() {
+      const cf = request.cf as { tlsClientAuth?: ClientCertificate } | undefined;
+      return cf?.tlsClientAuth ?? null;
+    },
+    get address() {
+      return request.headers.get('cf-connecting-ip');
+    },
   };
 }
 
@@ -75,7 +83,7 @@ export async function authorizeToken(
   now = new Date(),
 ): Promise<Caller | Extract<Outcome, { kind: 'refuse' }>> {
   const found = await callerOf(policy, limiter, facts, now);
-  return 'kind' in found || found.standing !== 'refused' ? found : challenge(policy, { ...facts, page: true }, null, true);
+  return 'kind' in found || found.standing !== 'refused' ? found : challenge(policy, { origin: facts.origin, page: true }, null, true);
 }
 
 type Refusal = Extract<Outcome, { kind: 'refuse' }>;
@@ -95,7 +103,7 @@ async function callerOf(policy: AccessPolicy, limiter: RateLimiter | null, facts
 
 function challenge(
   policy: AccessPolicy,
-  { origin, page }: AccessFacts,
+  { origin, page }: Pick<AccessFacts, 'origin' | 'page'>,
   scope: Parameters<typeof challengeOf>[1]['scope'],
   refused: boolean,
 ): Refusal {
