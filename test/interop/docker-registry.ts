@@ -7,6 +7,7 @@ import { end, freePort, until } from './programs.ts';
 /** A running registry. `host` is `127.0.0.1:port`. */
 export interface DockerRegistry {
   readonly host: string;
+  readonly pid: number;
   close(): Promise<void>;
 }
 
@@ -30,5 +31,5 @@ export async function startDockerRegistry(folder: string, options: { htpasswd?: 
   );
   const child = spawn('docker-registry', ['serve', config], { stdio: 'ignore' });
   await until('docker-registry', async () => (await fetch(`http://${host}/v2/`)).status < 500);
-  return { host, close: () => end(child) };
+  return { host, pid: child.pid ?? NaN, close: () => end(child) };
 }

@@ -1,0 +1,31 @@
+/** The Workers that show what the platform costs by itself; nothing can be faster than they are. */
+
+/** Answers `/<n>` with n bytes that it has at hand. */
+export const CONSTANT = `
+const bodies = new Map();
+export default {
+  fetch(request) {
+    const length = Number(request.url.slice(request.url.indexOf('/', 8) + 1));
+    let body = bodies.get(length);
+    if (body === undefined) bodies.set(length, (body = new Uint8Array(length)));
+    return new Response(request.method === 'HEAD' ? null : body, {
+      headers: { 'content-type': 'application/octet-stream', 'content-length': String(length) },
+    });
+  },
+};
+`;
+
+/** Answers `/<key>` with an object of the bucket: one read, and as few headers as will do. */
+export const BARE_READ = `
+export default {
+  async fetch(request, env) {
+    const key = request.url.slice(request.url.indexOf('/', 8) + 1);
+    const isHead = request.method === 'HEAD';
+    const object = isHead ? await env.BUCKET.head(key) : await env.BUCKET.get(key);
+    if (object === null) return new Response(null, { status: 404 });
+    return new Response(isHead ? null : object.body, {
+      headers: { 'content-type': 'application/octet-stream', 'content-length': String(object.size), etag: object.httpEtag },
+    });
+  },
+};
+`;

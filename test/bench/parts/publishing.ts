@@ -1,0 +1,222 @@
+/** Publishing: the same images by `gantry publish` into a bucket and by `skopeo copy` into docker-registry; memory; and a second time, when nothing has changed. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { startDockerRegistry } from '../../interop/docker-registry.ts';
+import { end, must } from '../../interop/programs.ts';
+import { type Bench, inTurns, type Part } from '../bench.ts';
+import { type Image, type LayerSpec, makeImage } from '../images.ts';
+import { memoryOf } from '../process-figures.ts';
+import { atLeast, atMost, digits, type Section, shown } from '../section.ts';
+import { openStage } from '../stage.ts';
+import { ratioOf, type Spread, spreadOf } from '../statistics.ts';
+
+const MIB = 2 ** 20;
+const IMAGES = 8;
+const LARGE = 1_024 * MIB;
+const TAGS = 50;
+
+/** A bucket that the command can reach. */
+interface Bucket {
+  readonly title: string;
+  /** Variables for the command. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly name: string;
+}
+
+/** Measures publishing. */
+export const publishing: Part = async (bench) => {
+  const stage = await openStage(bench.folder);
+  const files = join(bench.folder, 'folder-s3');
+  await mkdir(files);
+  const s3 = spawn(process.execPath, [fileURLToPath(new URL('../folder-s3.ts', import.meta.url)), files], { stdio: ['ignore', 'pipe', 'inherit'] });
+  try {
+    const [port] = (await once(s3.stdout, 'data')) as [Buffer];
+    const folderBucket: Bucket = {
+      title: 'S3 over a folder',
+      name: 'bench',
+      env: { AWS_ENDPOINT_URL: `http://127.0.0.1:${port.toString().trim()}`, AWS_ACCESS_KEY_ID: 'bench', AWS_SECRET_ACCESS_KEY: 'bench' },
+    };
+    const simulator: Bucket = { title: 'R2’s simulator', name: stage.bucket, env: stage.s3 };
+    return [await rates(bench, [folderBucket, simulator]), await memory(bench, folderBucket), await again(bench, folderBucket)];
+  } finally {
+    await end(s3);
+    await stage.close();
+  }
+};
+
+async function rates({ folder, rounds, tell }: Bench, buckets: readonly Bucket[]): Promise<Section> {
+  tell('making images');
+  const shared: readonly LayerSpec[] = [
+    { seed: 'base', size: 40 * MIB },
+    { seed: 'runtime', size: 20 * MIB },
+  ];
+  const images: Image[] = [];
+  for (let at = 0; at < IMAGES; at++) {
+    const own = [20, 10].map((size, layer) => ({ seed: `own ${String(at)} ${String(layer)}`, size: size * MIB }));
+    images.push(await makeImage(join(folder, `set-${String(at)}`), [...shared, ...own]));
+  }
+  // What is in several images is sent once.
+  const size = [...new Map(images.flatMap(({ layers }) => layers.map((layer) => [layer.digest, layer.size]))).values()].reduce(
+    (sum, one) => sum + one,
+    0,
+  );
+  const publisherOf = (bucket: Bucket) => ({
+    title: `gantry publish, ${bucket.title}`,
+    publish: async (round: number): Promise<void> => {
+      // A prefix of its own is a bucket of its own.
+      for (const [at, image] of images.entries()) {
+        await gantry(
+          ['publish', `dir:${image.folder}`, `set/image-${String(at)}:v1`, '--to', `s3://${bucket.name}/round-${String(round)}`],
+          bucket.env,
+          folder,
+        );
+      }
+    },
+  });
+  const skopeo = {
+    title: 'skopeo copy, docker-registry 2.8.2',
+    publish: async (round: number): Promise<void> => {
+      const store = join(folder, `registry-${String(round)}`);
+      const registry = await startDockerRegistry(store);
+      try {
+        for (const [at, { folder: from }] of images.entries()) {
+          await must('skopeo', ['copy', '-q', '--dest-tls-verify=false', `dir:${from}`, `docker://${registry.host}/set/image-${String(at)}:v1`]);
+        }
+      } finally {
+        await registry.close();
+        await rm(store, { recursive: true, force: true });
+      }
+    },
+  };
+  const subjects = [...buckets.map(publisherOf), skopeo];
+  const figures = await inTurns(subjects, rounds, async ({ title, publish }, round) => {
+    tell(title);
+    return timed(() => publish(round));
+  });
+  const rateOf = (subject: (typeof subjects)[number]): readonly number[] => (figures.get(subject) ?? []).map((seconds) => size / MIB / seconds);
+  const ratioTo = (subject: (typeof subjects)[number]): Spread => ratioOf(rateOf(subject), rateOf(skopeo));
+  const [first] = subjects;
+  return {
+    title: 'Publishing',
+    note: `${String(IMAGES)} images of four layers, two of them shared, ${digits(size / MIB)} MiB together: one command an image, its start included, into an empty registry each time.`,
+    columns: ['command and target', 'seconds', 'MiB/s', '÷ skopeo'],
+    rows: subjects.map((subject) => [
+      subject.title,
+      shown(spreadOf(figures.get(subject) ?? []), digits),
+      shown(spreadOf(rateOf(subject)), digits),
+      shown(ratioTo(subject), digits),
+    ]),
+    targets: first === undefined ? [] : [atLeast('rate, of skopeo’s', 1, ratioTo(first), digits)],
+  };
+}
+
+async function memory({ folder, tell }: Bench, bucket: Bucket): Promise<Section> {
+  const rows = [];
+  const peaks = [];
+  for (const size of [64 * MIB, LARGE]) {
+    tell(`a layer of ${digits(size / MIB)} MiB`);
+    const image = await makeImage(join(folder, 'large'), [{ seed: `large ${String(size)}`, size }]);
+    const { seconds, peak } = await gantry(
+      ['publish', `dir:${image.folder}`, 'large/image:v1', '--to', `s3://${bucket.name}/large-${String(size)}`],
+      bucket.env,
+      folder,
+    );
+    await rm(image.folder, { recursive: true });
+    peaks.push(peak / MIB);
+    rows.push([`${digits(size / MIB)} MiB`, digits(peak / MIB), digits(size / MIB / seconds)]);
+  }
+  return {
+    title: 'Memory of the publisher',
+    note: '`VmHWM` of the command’s process, for an image of one layer, over S3.',
+    columns: ['layer', 'peak MiB', 'MiB/s'],
+    rows,
+    targets: [atMost('peak', 150, Math.max(...peaks), (value) => `${digits(value)} MiB`)],
+  };
+}
+
+/** A second sync of a repository in which nothing has moved. */
+async function again({ folder, rounds, tell }: Bench, bucket: Bucket): Promise<Section> {
+  tell(`a repository of ${String(TAGS)} tags`);
+  const [from, to] = [await startDockerRegistry(join(folder, 'from')), await startDockerRegistry(join(folder, 'to'))];
+  try {
+    const layers = Array.from({ length: 4 }, (_, at) => ({ seed: `synced ${String(at)}`, size: 256 * 1024 }));
+    for (let at = 0; at < TAGS; at++) {
+      const image = await makeImage(join(folder, 'synced'), layers, `number ${String(at)}`);
+      await must('skopeo', ['copy', '-q', '--dest-tls-verify=false', `dir:${image.folder}`, `docker://${from.host}/bench/synced:v${String(at)}`]);
+    }
+    const config = join(folder, 'sync.yaml');
+    await writeFile(config, `repositories:\n  - from: docker://${from.host}/bench/synced\n    to: bench/synced\n    tls-verify: false\n`);
+    const ways = [
+      { title: 'gantry sync', run: () => gantry(['sync', config, '--to', `s3://${bucket.name}/synced`], bucket.env, folder) },
+      {
+        title: 'skopeo sync',
+        run: () =>
+          must('skopeo', [
+            'sync',
+            '--src',
+            'docker',
+            '--dest',
+            'docker',
+            '--src-tls-verify=false',
+            '--dest-tls-verify=false',
+            `${from.host}/bench/synced`,
+            `${to.host}/bench`,
+          ]),
+      },
+    ];
+    const first = new Map<string, number>();
+    for (const { title, run } of ways) {
+      tell(`${title}, for the first time`);
+      first.set(title, await timed(run));
+    }
+    const figures = await inTurns(ways, rounds, async ({ title, run }) => {
+      tell(`${title} again`);
+      return timed(run);
+    });
+    const [ours = [], theirs = []] = ways.map((way) => figures.get(way));
+    const faster = ratioOf(theirs, ours);
+    return {
+      title: `A repository of ${String(TAGS)} tags, again`,
+      note: 'From docker-registry, into a bucket and into another docker-registry. Nothing has moved since the first time.',
+      columns: ['command', 'first time, s', 'again, s'],
+      rows: ways.map((way) => [way.title, digits(first.get(way.title) ?? NaN), shown(spreadOf(figures.get(way) ?? []), digits)]),
+      targets: [atLeast('times as fast as skopeo sync', 5, faster, digits)],
+    };
+  } finally {
+    await from.close();
+    await to.close();
+  }
+}
+
+/** Runs the command and watches it: seconds until it has ended, and bytes that it took at most. Throws if it fails. */
+async function gantry(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  folder: string,
+): Promise<{ readonly seconds: number; readonly peak: number }> {
+  const main = fileURLToPath(new URL('../../../src/publisher/main.ts', import.meta.url));
+  const begun = performance.now();
+  // The key that signs is made in the folder, not at home.
+  const child = spawn(process.execPath, [main, ...args], {
+    env: { ...process.env, ...env, GANTRY_KEY: join(folder, 'signing-key.pem') },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let said = '';
+  child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  let peak = 0;
+  // The kernel keeps the peak, so it is only asked again for what was added since.
+  const watch = setInterval(() => (peak = Math.max(peak, memoryOf(child.pid ?? 0, 'VmHWM') ?? 0)), 20);
+  const [code] = (await once(child, 'close')) as [number | null];
+  clearInterval(watch);
+  if (code !== 0) throw new Error(`gantry ${args.join(' ')}: exit ${String(code)}\n${said}`);
+  return { seconds: (performance.now() - begun) / 1_000, peak };
+}
+
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const begun = performance.now();
+  await work();
+  return (performance.now() - begun) / 1_000;
+}

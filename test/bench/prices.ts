@@ -1,0 +1,13 @@
+/** Cloudflare's prices in US dollars, Workers Paid plan and R2 standard storage, as published in November 2026; what is included in a plan is not taken off. */
+export const PRICES = {
+  /** When they were looked up. */
+  date: '2026-11',
+  /** A million R2 reads (class B: get, head). */
+  classB: 0.36,
+  /** A million R2 writes and lists (class A). */
+  classA: 4.5,
+  /** A million requests to a Worker. Calls from a Worker to its own entrypoints are none. */
+  requests: 0.3,
+  /** A million milliseconds of processor time. */
+  cpu: 0.02,
+} as const;
