@@ -67,6 +67,7 @@ describe.skipIf(missing.length > 0).each(RUNNABLE.filter(({ blocks }) => blocks.
 
     it.for(blocks.map((block) => ({ ...block, first: block.text.split('\n')[0] ?? '' })))(
       'line $line: $first',
+      { timeout: 120_000 },
       async ({ text, needs }, context) => {
         if (needs[0] === 'docker' && docker === undefined) context.skip('dockerd not installed');
         const script = text
@@ -76,7 +77,6 @@ describe.skipIf(missing.length > 0).each(RUNNABLE.filter(({ blocks }) => blocks.
         const { code, stdout, stderr } = await run('sh', ['-eu', '-c', script], { cwd: join(folder, 'work'), env });
         expect(`${script}\n${stdout}\n${stderr}\nexit ${String(code)}`).toMatch(/exit 0$/);
       },
-      120_000,
     );
   },
 );

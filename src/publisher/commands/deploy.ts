@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { Point } from '../deploy/preflight.ts';
 import type { Environment } from '../environment.ts';
-import { CommandError } from '../errors.ts';
+import { CommandError, EXIT } from '../errors.ts';
 import type { OpenTarget } from '../stores/target.ts';
 
 interface Options {
@@ -57,6 +57,10 @@ async function run(options: Options, environment: Environment): Promise<void> {
       'the Worker cannot be built',
     );
   if (json) process.stdout.write(`${JSON.stringify({ config: path, ready, deployed: ready && !dryRun, points })}\n`);
+  if (!ready && json) {
+    process.exitCode = EXIT.failed;
+    return;
+  }
   if (!ready) {
     throw new CommandError(missing.length === 1 ? 'something is missing' : `${String(missing.length)} things are missing`, {
       hint: 'Nothing was deployed. Mend what is marked ✗ above, and try again.',

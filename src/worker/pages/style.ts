@@ -96,6 +96,8 @@ tbody th a{font-weight:500}
 .history pre{margin:0;white-space:pre-wrap;overflow-wrap:anywhere;max-height:14em;overflow-y:auto}
 .history .quiet{font-size:.8125rem}
 .ask{display:grid;gap:12px;margin-bottom:16px}
+.ask textarea{font-weight:400}
+@media (max-width:479px){.bar .host{display:none}}
 .ask label{font-size:.875rem;font-weight:600;display:grid;gap:4px}
 @media (min-width:820px){.ask{grid-template-columns:1fr 1fr}.ask .wide{grid-column:1/3}}
 .answer{border-inline-start:4px solid var(--accent);padding:12px 18px;background:var(--card);border-radius:4px 12px 12px 4px;box-shadow:var(--shadow);margin-bottom:16px}
@@ -103,8 +105,10 @@ tbody th a{font-weight:500}
 .pages{display:flex;gap:12px 24px;flex-wrap:wrap;margin-top:20px}
 .empty{padding:28px;border:1px dashed light-dark(#b9b5aa,#4a5663);border-radius:12px;background:var(--card)}
 .status{font-size:.875rem;font-weight:600;color:var(--accent);letter-spacing:.02em;margin-bottom:6px}
-.reasons{margin:0;padding:0;list-style:none;display:grid;gap:2px}
-.reasons a{display:grid;padding:10px 0}
+.reasons{margin:0;padding:0;list-style:none;display:grid;gap:10px;grid-template-columns:repeat(auto-fill,minmax(min(100%,320px),1fr))}
+.reasons li{background:var(--card);border:1px solid var(--line);border-radius:10px;box-shadow:var(--shadow);padding:14px 18px}
+.reasons a{display:block;font-weight:600;margin-bottom:4px}
+.reasons span{font-size:.875rem}
 @media (prefers-reduced-motion:no-preference){a,button{transition:border-color .12s,filter .12s}}
 @media (forced-colors:active){.badge{border-color:currentColor}}
 @media print{.bar nav,.search,form{display:none}}
