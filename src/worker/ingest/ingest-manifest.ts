@@ -5,6 +5,7 @@ import { algorithmOf, type Digest, hexOf } from '../../registry/digest.ts';
 import { manifestKey } from '../../registry/keys.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import { formOfMediaType } from '../../registry/media-type.ts';
+import { StorageError } from '../../registry/store.ts';
 import type { BucketWriter } from './bucket-writer.ts';
 import { toManifest } from './fetch-image.ts';
 import type { ObjectAtHand } from './overlay.ts';
@@ -12,7 +13,7 @@ import type { ObjectAtHand } from './overlay.ts';
 /** A manifest as it now stands in the bucket. */
 export type StoredManifest = ObjectAtHand;
 
-/** Fetches and writes one. `'unknown'`: the upstream does not have it. Throws {@link OriginError} or StorageError. */
+/** Fetches and writes one. `'unknown'`: the upstream does not have it. Where storage does not take it, it is answered all the same. Throws {@link OriginError}. */
 export async function ingestManifest(
   client: RegistryClient,
   writer: BucketWriter,
@@ -32,10 +33,15 @@ export async function ingestManifest(
       `${client.baseUrl.host} knows the schema 1 manifest ${digest} by the digest of its signed bytes, which no client does`,
     );
   }
-  await writer.put(key, bytes, {
-    contentType: manifest.mediaType,
-    over: null,
-    ...(ofBytes && algorithmOf(digest) === 'sha256' && { sha256: hexOf(digest) }),
-  });
+  try {
+    await writer.put(key, bytes, {
+      contentType: manifest.mediaType,
+      over: null,
+      ...(ofBytes && algorithmOf(digest) === 'sha256' && { sha256: hexOf(digest) }),
+    });
+  } catch (error) {
+    if (!(error instanceof StorageError)) throw error;
+    console.error(JSON.stringify({ event: 'manifest-not-stored', name, digest, message: error.message }));
+  }
   return { key, bytes, contentType: manifest.mediaType, metadata: {} };
 }

@@ -12,7 +12,7 @@ import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { encodeOriginMark, type OriginMark } from '../../registry/origin-mark.ts';
 import type { RealmName } from '../../registry/realms.ts';
 import { encodeTag, type TagForm, type TagRecord } from '../../registry/records.ts';
-import type { ObjectInfo, ReadStore } from '../../registry/store.ts';
+import { type ObjectInfo, type ReadStore, StorageError } from '../../registry/store.ts';
 import type { OriginRule } from '../origins.ts';
 import type { BucketWriter } from './bucket-writer.ts';
 import type { UpstreamImage } from './fetch-image.ts';
@@ -39,21 +39,17 @@ export interface FetchedTag {
 
 /**
  * Writes a tag. `over`: the tag object that it replaces, which must be one of ours; null if there is none. `told`: what the upstream calls the tag's digest.
- * Gives `'published'` if somebody published the tag meanwhile. Throws StorageError.
+ * Gives `'published'` if somebody published the tag meanwhile. Throws StorageError where an older tag stays; where there is none, what was fetched is answered all the
+ * same, and fetched again by the next to ask.
  */
 export async function ingestTag(
   { content }: UpstreamImage,
   place: TagPlace,
   { over, told, now }: { readonly over: Pick<ObjectInfo, 'etag' | 'uploaded'> | null; readonly told: Digest; readonly now: number },
 ): Promise<FetchedTag | 'published'> {
-  const { rule, name, tag, realm, store, writer } = place;
+  const { rule, name, tag } = place;
   const derivation = deriveForms(content, place);
   const { record, bytes } = recordOf(derivation, rfc3339(now));
-  for (const blob of [...[...content.configs].map(([digest, config]) => ({ digest, bytes: config })), ...derivation.blobs]) {
-    await writer.put(blobKey(realm, blob.digest), blob.bytes, { contentType: MEDIA_TYPES.octetStream, over: null, ...checkOf(blob.digest) });
-  }
-  const manifests = [...derivation.others, ...derivation.forms];
-  await Promise.all(manifests.map((manifest) => writeManifest(writer, name, manifest)));
   const mark: OriginMark = { origin: rule.name, digest: told, checked: now, gone: null };
   const { body, metadata } = encodeTag(record, bytes);
   const object: ObjectAtHand = {
@@ -62,24 +58,61 @@ export async function ingestTag(
     contentType: MEDIA_TYPES.octetStream,
     metadata: { ...metadata, ...encodeOriginMark(mark) },
   };
-  const written = await writer.put(object.key, body, { contentType: object.contentType, metadata: object.metadata, over: over ?? 'absent' });
-  if (written === 'changed') return 'published';
-  const byDigest = new Map(manifests.map((manifest) => [manifest.digest, manifest.bytes]));
-  const summary = await summarizeTag(
-    { record, manifests: bytes },
-    {
-      manifest: (digest) => Promise.resolve(byDigest.get(digest) ?? null),
-      blob: (digest) => Promise.resolve(content.configs.get(digest) ?? null),
-      blobSize: () => Promise.resolve(null),
-    },
-  );
   try {
+    if ((await writeTag(place, { content, derivation, object, over: over ?? 'absent' })) === 'changed') return 'published';
+  } catch (error) {
+    if (!(error instanceof StorageError) || over !== null) throw error;
+    console.error(JSON.stringify({ event: 'tag-not-stored', name, tag, message: error.message }));
+    return { object, mark };
+  }
+  await list(place, { content, derivation, record, bytes });
+  return { object, mark };
+}
+
+/** Configs, manifests, the tag object: a crash at any point leaves the tag as it was. */
+async function writeTag(
+  { name, realm, writer }: TagPlace,
+  {
+    content,
+    derivation,
+    object,
+    over,
+  }: {
+    readonly content: ImageContent;
+    readonly derivation: Derivation;
+    readonly object: ObjectAtHand;
+    readonly over: 'absent' | Pick<ObjectInfo, 'etag' | 'uploaded'>;
+  },
+): Promise<'written' | 'changed'> {
+  const configs = [...content.configs].map(([digest, bytes]) => ({ digest, bytes }));
+  await Promise.all(
+    [...configs, ...derivation.blobs].map(({ digest, bytes }) =>
+      writer.put(blobKey(realm, digest), bytes, { contentType: MEDIA_TYPES.octetStream, over: null, ...checkOf(digest) }),
+    ),
+  );
+  await Promise.all([...derivation.others, ...derivation.forms].map((manifest) => writeManifest(writer, name, manifest)));
+  return writer.put(object.key, object.bytes, { contentType: object.contentType, metadata: object.metadata, over });
+}
+
+/** Puts the tag into the lists. It stands and can be pulled without: where that fails, they are written with the next tag that comes, or by `gantry verify --repair`. */
+async function list(
+  { name, tag, store, writer }: TagPlace,
+  { content, derivation, record, bytes }: { content: ImageContent; derivation: Derivation; record: TagRecord; bytes: readonly Uint8Array[] },
+): Promise<void> {
+  const byDigest = new Map([...derivation.others, ...derivation.forms].map((manifest) => [manifest.digest, manifest.bytes]));
+  try {
+    const summary = await summarizeTag(
+      { record, manifests: bytes },
+      {
+        manifest: (digest) => Promise.resolve(byDigest.get(digest) ?? null),
+        blob: (digest) => Promise.resolve(content.configs.get(digest) ?? null),
+        blobSize: () => Promise.resolve(null),
+      },
+    );
     await listTag({ store, writer }, name, tag, summary);
   } catch (error) {
-    // The tag stands and can be pulled; its list is written again with the next tag that comes, or by `gantry verify --repair`.
     console.error(JSON.stringify({ event: 'list-not-written', name, tag, message: error instanceof Error ? error.message : String(error) }));
   }
-  return { object, mark };
 }
 
 /** Writes the tag object again with another mark, over exactly that one; its forms stay. Throws StorageError. */
