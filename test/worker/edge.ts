@@ -1,5 +1,5 @@
 /** The Worker as a client sees it, over any bucket and with any settings. */
-import { exports } from 'cloudflare:workers';
+import { env, exports } from 'cloudflare:workers';
 import { createExecutionContext } from 'cloudflare:test';
 import { configOf, serve } from '../../src/worker/serve.ts';
 import type { Env } from '../../src/worker/config.ts';
@@ -22,11 +22,11 @@ export interface EdgeOptions {
 
 /** A gateway that calls the registry's code, as it does where there is no cache. */
 export function directEdge(bucket: R2Bucket, { vars = {}, persistence = {}, cf }: EdgeOptions = {}): Ask {
-  const env: Env = { LOG: 'failures', ...vars, BUCKET: bucket };
+  const settings: Env = { LOG: 'failures', ...vars, BUCKET: bucket };
   return async (path, init) => {
     const ctx = createExecutionContext();
-    const port = (): ReturnType<typeof directPort> => directPort({ ...configOf(env), persistence: { ...PERSISTENCE, ...persistence } }, ctx);
-    return serve(requestOf(path, init, cf), env, port, ctx);
+    const port = (): ReturnType<typeof directPort> => directPort({ ...configOf(settings), persistence: { ...PERSISTENCE, ...persistence } }, ctx);
+    return serve(requestOf(path, init, cf), settings, port, ctx);
   };
 }
 
@@ -40,17 +40,24 @@ export function cachedEdge(
   between: Between = (_, call) => call(),
   purge: RegistryEntrypoint['purge'] = () => Promise.resolve({ kind: 'purged' }),
 ): Ask {
-  const env: Env = { LOG: 'failures', ...vars, BUCKET: bucket };
+  const settings: Env = { LOG: 'failures', ...vars, BUCKET: bucket };
   const entrypoint = (props: RegistryProps): RegistryEntrypoint => ({
     isCached: () => Promise.resolve(true),
     purge,
     fetch: (request) => {
-      const context = { ...configOf(env), persistence: { ...PERSISTENCE, ...persistence }, props, cached: true, waitUntil: () => undefined };
+      const context = { ...configOf(settings), persistence: { ...PERSISTENCE, ...persistence }, props, cached: true, waitUntil: () => undefined };
       return between(request, () => serveRegistry(request, context), props);
     },
   });
-  return async (path, init) => serve(requestOf(path, init, cf), env, () => portTo(entrypoint), createExecutionContext());
+  return async (path, init) => serve(requestOf(path, init, cf), settings, () => portTo(entrypoint), createExecutionContext());
 }
+
+/** A gateway that goes through the real entrypoint, as it does where a cache stands in front of that: here without one. */
+export const exportsEdge: Ask = (path, init) => {
+  const { Registry } = exports as unknown as { Registry: (options: { props: RegistryProps }) => RegistryEntrypoint };
+  const { BUCKET } = env as unknown as Env;
+  return serve(requestOf(path, init), { BUCKET, LOG: 'failures' }, () => portTo((props) => Registry({ props })), createExecutionContext());
+};
 
 /** The Worker as it is deployed: its own bucket, its own settings, its entrypoints. */
 export const deployedEdge: Ask = async (path, init) => {

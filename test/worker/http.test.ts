@@ -2,7 +2,7 @@
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { MEDIA_TYPE_OF_FORM } from '../../src/registry/media-type.ts';
-import { type Ask, cachedEdge, comparable, deployedEdge, directEdge, errorOf } from './edge.ts';
+import { type Ask, cachedEdge, comparable, deployedEdge, directEdge, errorOf, exportsEdge } from './edge.ts';
 import { bytesOf, manifest, seedBlob, seedManifest, seedTag, seedTagList, type SeededForm } from './seed.ts';
 
 const bucket = (env as unknown as { BUCKET: R2Bucket }).BUCKET;
@@ -54,6 +54,7 @@ const SCHEMA2 = { accept: MEDIA_TYPE_OF_FORM['docker-schema2'] };
 describe.each<[string, Ask]>([
   ['straight', directEdge(bucket)],
   ['before a cache', cachedEdge(bucket)],
+  ['through ctx.exports', exportsEdge],
   ['as deployed', deployedEdge],
 ])('negotiation, %s', (_, ask) => {
   const digestOf = async (path: string, headers: Record<string, string>): Promise<string | null> =>

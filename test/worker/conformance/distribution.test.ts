@@ -6,7 +6,7 @@ import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Descriptor } from '../../../src/registry/descriptor.ts';
 import { FORMS, MEDIA_TYPE_OF_FORM } from '../../../src/registry/media-type.ts';
-import { type Ask, cachedEdge, comparable, deployedEdge, directEdge, errorOf } from '../edge.ts';
+import { type Ask, cachedEdge, comparable, deployedEdge, directEdge, errorOf, exportsEdge } from '../edge.ts';
 import {
   bytesOf,
   digestOf,
@@ -62,6 +62,7 @@ beforeAll(async () => {
 describe.each<[string, Ask]>([
   ['straight', directEdge(bucket)],
   ['before a cache', cachedEdge(bucket)],
+  ['through ctx.exports', exportsEdge],
   ['as deployed', deployedEdge],
 ])('OCI distribution spec 1.1, %s', (_, ask) => {
   const getJson = async <T>(path: string): Promise<T> => (await ask(path)).json<T>();
