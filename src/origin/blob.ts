@@ -84,10 +84,11 @@ export async function* readChunks(
   { url, idle, signal }: { readonly url: URL; readonly idle: number; readonly signal?: AbortSignal | undefined },
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const { read, cancel } = readerOf(body);
+  const { wait, end } = patience(idle, url, signal);
   let ended = false;
   try {
     for (;;) {
-      const { done, value } = await within(read(), idle, url, signal);
+      const { done, value } = await wait(read);
       if (done || value === undefined) {
         ended = true;
         return;
@@ -98,6 +99,7 @@ export async function* readChunks(
     if (signal?.aborted === true) throw reasonOf(signal);
     throw error instanceof OriginError ? error : unreachable(url, error, true);
   } finally {
+    end();
     // Not awaited: a stream that hangs would not end either.
     if (!ended) void cancel().catch(() => undefined);
   }
@@ -121,25 +123,51 @@ function readerOf(body: ReadableStream<Uint8Array>): {
   return { read: () => bytes.read(new Uint8Array(READ_SIZE)), cancel: () => bytes.cancel() };
 }
 
-function within<T>(promise: Promise<T>, milliseconds: number, url: URL, signal: AbortSignal | undefined): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const settle = (act: () => void): void => {
+/** Lets nothing take longer than `idle` milliseconds. One timer and one listener a stream: at line speed one for each chunk costs more than reading it. */
+function patience(
+  idle: number,
+  url: URL,
+  signal: AbortSignal | undefined,
+): { readonly wait: <T>(ask: () => Promise<T>) => Promise<T>; readonly end: () => void } {
+  let fail: ((reason: Error) => void) | undefined;
+  let since = 0;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const look = (): void => {
+    timer = undefined;
+    // Nobody is waiting: whoever reads takes their time.
+    if (fail === undefined) return;
+    const left = since + idle - Date.now();
+    if (left > 0) timer = setTimeout(look, left);
+    else fail(new OriginError('ORIGIN_UNAVAILABLE', `${url.host} sent nothing for ${String(idle / 1000)} s`));
+  };
+  const stop = (): void => fail?.(reasonOf(signal));
+  signal?.addEventListener('abort', stop, { once: true });
+  return {
+    wait: (ask) =>
+      new Promise((resolve, reject) => {
+        if (signal?.aborted === true) {
+          reject(reasonOf(signal));
+          return;
+        }
+        fail = reject;
+        since = Date.now();
+        timer ??= setTimeout(look, idle);
+        ask().then(
+          (value) => {
+            fail = undefined;
+            resolve(value);
+          },
+          (error: unknown) => {
+            fail = undefined;
+            reject(error instanceof Error ? error : new Error(String(error)));
+          },
+        );
+      }),
+    end: () => {
       clearTimeout(timer);
       signal?.removeEventListener('abort', stop);
-      act();
-    };
-    const stop = (): void => settle(() => reject(reasonOf(signal)));
-    const timer = setTimeout(
-      () => settle(() => reject(new OriginError('ORIGIN_UNAVAILABLE', `${url.host} sent nothing for ${String(milliseconds / 1000)} s`))),
-      milliseconds,
-    );
-    if (signal?.aborted === true) { stop(); return; }
-    signal?.addEventListener('abort', stop, { once: true });
-    promise.then(
-      (value) => settle(() => resolve(value)),
-      (error: unknown) => settle(() => reject(error instanceof Error ? error : new Error(String(error)))),
-    );
-  });
+    },
+  };
 }
 
 /** A hash on its way. Node's own is many times faster than the one that is used where none is given. */

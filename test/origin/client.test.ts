@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Credentials } from '../../src/origin/auth.ts';
-import { openBlob, verified } from '../../src/origin/blob.ts';
+import { openBlob, readChunks, verified } from '../../src/origin/blob.ts';
 import { createRegistryClient, type RegistryClient, type RegistryClientOptions } from '../../src/origin/client.ts';
 import type { Clock } from '../../src/origin/transport.ts';
 import { type Digest, parseDigest } from '../../src/registry/digest.ts';
@@ -240,6 +240,46 @@ describe('what an upstream says is believed only if it is true', () => {
     })();
     await expect(reading).rejects.toMatchObject({ code: 'ORIGIN_PROTOCOL' });
     expect(length).toBeLessThan(BLOB.length);
+  });
+});
+
+describe('reading a blob', () => {
+  const body = (first: Uint8Array, then: (controller: ReadableStreamDefaultController<Uint8Array>) => void = () => undefined) =>
+    new ReadableStream<Uint8Array>({
+      start: (controller) => {
+        controller.enqueue(first);
+        then(controller);
+      },
+    });
+  const collect = async (chunks: AsyncIterable<Uint8Array>): Promise<number> => {
+    let length = 0;
+    for await (const chunk of chunks) length += chunk.length;
+    return length;
+  };
+
+  test('ends with it', async () => {
+    const whole = body(Buffer.from('abc'), (controller) => controller.close());
+    expect(await collect(readChunks(whole, { url: fake.registry, idle: 60_000 }))).toBe(3);
+  });
+
+  test('fails where nothing comes for too long, and lets the connection go', async () => {
+    let cancelled = false;
+    const silent = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(Buffer.from('abc')),
+      cancel: () => void (cancelled = true),
+    });
+    await expect(collect(readChunks(silent, { url: fake.registry, idle: 20 }))).rejects.toMatchObject({
+      code: 'ORIGIN_UNAVAILABLE',
+      message: expect.stringMatching(/sent nothing for 0\.02 s/) as string,
+    });
+    expect(cancelled).toBe(true);
+  });
+
+  test('ends at once when it is called off', async () => {
+    const stop = new AbortController();
+    const reading = collect(readChunks(body(Buffer.from('abc')), { url: fake.registry, idle: 60_000, signal: stop.signal }));
+    stop.abort(new Error('called off'));
+    await expect(reading).rejects.toThrow('called off');
   });
 });
 
