@@ -198,7 +198,7 @@ describe.skipIf(noChromium.length > 0)(titleWith('pages', noChromium), () => {
     await page.getByRole('link', { name: 'team/app', exact: true }).click();
     await page.getByRole('link', { name: '2.0.0', exact: true }).click();
     expect(await page.getByRole('heading', { level: 1 }).innerText()).toBe('team/app:2.0.0');
-    await page.getByRole('link', { name: 'Pulp 2, asking for schema 1' }).click();
+    await page.getByRole('link', { name: 'Pulp 2 (schema 1)' }).click();
     expect(await page.getByRole('status').innerText()).toContain('Docker schema 1');
     await page.getByRole('link', { name: 'Help' }).click();
     await page.getByRole('link', { name: 'No schema 1: zstd layers' }).click();

@@ -6,7 +6,7 @@ import { FORM_TITLE } from '../../registry/media-type.ts';
 import { formatPlatform } from '../../registry/platform.ts';
 import type { TagRecord } from '../../registry/records.ts';
 import { addBucketOptions, type BucketOptions, withBucket } from '../bucket-options.ts';
-import { type Client, CLIENTS } from '../doctor/clients.ts';
+import { CLIENTS, type KnownClient as Client } from '../../manifest/known-clients.ts';
 import type { Environment } from '../environment.ts';
 import { parseTagged } from '../image-name.ts';
 import { shortDigest } from '../publish-report.ts';

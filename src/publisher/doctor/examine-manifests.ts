@@ -1,6 +1,6 @@
 /** What is right or wrong about manifest answers whoever asks: HEAD against GET, conditions, lifetimes, and what does not exist. */
 import { randomUUID } from 'node:crypto';
-import type { Client } from './clients.ts';
+import type { KnownClient as Client } from '../../manifest/known-clients.ts';
 import { short, statusOf } from './examine-clients.ts';
 import type { Answer } from './exchange.ts';
 import type { Finding, FindingId } from './findings.ts';

@@ -1,6 +1,6 @@
 /** Asking one registry as many clients: authentication once, then every request with the headers of whoever is played. */
 import type { RepositoryName, Tag } from '../../registry/name.ts';
-import type { Client } from './clients.ts';
+import type { KnownClient as Client } from '../../manifest/known-clients.ts';
 import { type Answer, ask, type AskOptions, type Exchange } from './exchange.ts';
 import type { Finding } from './findings.ts';
 

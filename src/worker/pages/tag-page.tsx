@@ -5,7 +5,8 @@ import { FORM_TITLE } from '../../registry/media-type.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { formatPlatform } from '../../registry/platform.ts';
 import type { TagRecord } from '../../registry/records.ts';
-import { KNOWN_CLIENTS, type Outcome, outcomeOf, PASTED_MAX_LENGTH } from './clients.ts';
+import { CLIENTS } from '../../manifest/known-clients.ts';
+import { type Outcome, outcomeOf, PASTED_MAX_LENGTH } from './clients.ts';
 import { FormBadge, Legend } from './form-badge.tsx';
 import { NameParts } from './home-page.tsx';
 import type { ChildView, ConfigView, ManifestView } from './image-view.ts';
@@ -188,7 +189,7 @@ function Clients({ view: { name, tag, record, asked }, place }: { readonly view:
             </tr>
           </thead>
           <tbody>
-            {KNOWN_CLIENTS.map((known) => (
+            {CLIENTS.map((known) => (
               <tr>
                 <th scope="row">
                   <a href={`${tagPath(name, tag)}?client=${known.id}#client`}>{known.title}</a>

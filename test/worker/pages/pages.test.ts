@@ -121,7 +121,7 @@ describe('pages', () => {
     }
     expect(text).toContain('docker pull registry.example/shown/app:1');
     expect(text).toContain(`href="/help/schema1-zstd-layers"`);
-    expect(text).toMatch(/Docker 1\.6 to 1\.9<\/a><\/th><td>404: <a href="\/help\/schema1-zstd-layers">/);
+    expect(text).toMatch(/Docker 1\.8–1\.9<\/a><\/th><td>404: <a href="\/help\/schema1-zstd-layers">/);
   });
 
   it.each([

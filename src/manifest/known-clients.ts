@@ -3,7 +3,7 @@
  *
  * Engines before 1.10 never send `Accept`. Docker 20 and later send it in several header lines whose order changes with every request, so the order means nothing.
  */
-import { type Form, MEDIA_TYPE_OF_FORM, SCHEMA1_PLAIN } from '../../registry/media-type.ts';
+import { type Form, MEDIA_TYPE_OF_FORM, SCHEMA1_PLAIN } from '../registry/media-type.ts';
 
 const OI = MEDIA_TYPE_OF_FORM['oci-index'];
 const OM = MEDIA_TYPE_OF_FORM['oci-manifest'];
@@ -15,7 +15,7 @@ const JSON_TYPE = 'application/json';
 const OCI_ARTIFACT = 'application/vnd.oci.artifact.manifest.v1+json';
 
 /** A family of clients. */
-export interface Client {
+export interface KnownClient {
   readonly id: string;
   readonly title: string;
   /** Undefined where it names itself in no way that matters. */
@@ -39,7 +39,7 @@ const NO_SCHEMA1 = ['oci-index', 'docker-list', 'oci-manifest', 'docker-schema2'
 const CONTAINERD_ACCEPT = [[D2, DL, OM, OI, '*/*'].join(', ')] as const;
 const containerdAfterHead = (mediaType: string): readonly string[] => [`${mediaType}, */*`];
 
-/** The families, oldest first. */
+/** The families, oldest first. `gantry doctor` asks as each of them, `gantry explain` and pages say what each gets. */
 export const CLIENTS = [
   {
     id: 'docker-1.6',
@@ -161,7 +161,7 @@ export const CLIENTS = [
     accept: ['*/*'],
     reads: EVERY_FORM,
   },
-] as const satisfies readonly Client[];
+] as const satisfies readonly KnownClient[];
 
 /** A family's id. */
 export type ClientId = (typeof CLIENTS)[number]['id'];
