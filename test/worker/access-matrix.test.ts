@@ -95,17 +95,21 @@ const CERTIFICATE = {
 };
 
 /** Endpoints of a repository: path, and what is answered where it is there and may be read. A page asks a browser's person. */
-const OF_REPOSITORY: readonly { readonly path: (name: string) => string; readonly status: number; readonly page?: boolean; readonly ofRealm?: boolean }[] =
-  [
-    { path: (name) => `/v2/${name}/manifests/latest`, status: 200 },
-    { path: (name) => `/v2/${name}/manifests/${digestOfImage()}`, status: 200 },
-    { path: (name) => `/v2/${name}/blobs/${blobs.get('shared') ?? ''}`, status: 200, ofRealm: true },
-    { path: (name) => `/v2/${name}/tags/list`, status: 200 },
-    { path: (name) => `/v2/${name}/tags/list?n=1`, status: 200 },
-    { path: (name) => `/v2/${name}/referrers/${digestOfImage()}`, status: 200 },
-    { path: (name) => `/v1/repositories/${name}/images`, status: 404 },
-    { path: (name) => `/r/${name}`, status: 200, page: true },
-  ];
+const OF_REPOSITORY: readonly {
+  readonly path: (name: string) => string;
+  readonly status: number;
+  readonly page?: boolean;
+  readonly ofRealm?: boolean;
+}[] = [
+  { path: (name) => `/v2/${name}/manifests/latest`, status: 200 },
+  { path: (name) => `/v2/${name}/manifests/${digestOfImage()}`, status: 200 },
+  { path: (name) => `/v2/${name}/blobs/${blobs.get('shared') ?? ''}`, status: 200, ofRealm: true },
+  { path: (name) => `/v2/${name}/tags/list`, status: 200 },
+  { path: (name) => `/v2/${name}/tags/list?n=1`, status: 200 },
+  { path: (name) => `/v2/${name}/referrers/${digestOfImage()}`, status: 200 },
+  { path: (name) => `/v1/repositories/${name}/images`, status: 404 },
+  { path: (name) => `/r/${name}`, status: 200, page: true },
+];
 
 interface Expected {
   readonly status: number;
