@@ -172,8 +172,7 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
   ): Promise<readonly T[] | NotFound> {
     const found: T[] = [];
     const seen = new Set<string>();
-    for (let url: URL | null = first; url !== null;) {
-      const here: URL = url;
+    for (let here = first; ;) {
       seen.add(here.href);
       const page: { readonly items: readonly T[]; readonly next: string | undefined } | NotFound = await document(
         { method: 'GET', url: here, scope: scopeOf(name), headers, signal },
@@ -185,11 +184,12 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
       if ('kind' in page) return page;
       for (const item of page.items) found.push(item);
       if (page.next === undefined) break;
-      url = nextPage(here, page.next);
-      if (url === null) throw new OriginError('ORIGIN_POLICY', `${nameOf(here)} continues its list on another host`);
+      const next = nextPage(here, page.next);
+      if (next === null) throw new OriginError('ORIGIN_POLICY', `${nameOf(here)} continues its list on another host`);
       // Pulp 3 links on from a full last page, to an empty one: that ends. What comes back to a page does not.
-      if (seen.has(url.href)) throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(here)} lists in circles`);
+      if (seen.has(next.href)) throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(here)} lists in circles`);
       if (seen.size >= policy.maxPages) throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(here)} lists more than ${String(policy.maxPages)} pages`);
+      here = next;
     }
     return found;
   }

@@ -136,7 +136,8 @@ export function createTransport(options: {
       if (!REDIRECTS.has(answer.status)) return answer;
       await answer.discard();
       if (question.method === 'POST') throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(url)} redirects a POST`, { status: answer.status });
-      if (hops >= policy.maxRedirects) throw new OriginError('ORIGIN_POLICY', `${nameOf(question.url)} redirects more than ${String(policy.maxRedirects)} times`);
+      if (hops >= policy.maxRedirects)
+        throw new OriginError('ORIGIN_POLICY', `${nameOf(question.url)} redirects more than ${String(policy.maxRedirects)} times`);
       const decision = decideRedirect(url, answer.headers.get('location'), policy);
       if (decision.kind === 'refuse') throw new OriginError('ORIGIN_POLICY', `${nameOf(url)}: ${decision.why}`, { status: answer.status });
       url = decision.url;
@@ -210,7 +211,9 @@ async function readBody(response: Response, url: URL, max: number): Promise<Uint
       chunks.push(value);
     }
     if (declared !== null && Number(declared) !== length) {
-      throw new OriginError('ORIGIN_UNAVAILABLE', `${nameOf(url)} sent ${String(length)} bytes and had announced ${declared}`, { status: response.status });
+      throw new OriginError('ORIGIN_UNAVAILABLE', `${nameOf(url)} sent ${String(length)} bytes and had announced ${declared}`, {
+        status: response.status,
+      });
     }
   }
   const whole = new Uint8Array(length);
