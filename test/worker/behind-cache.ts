@@ -10,10 +10,13 @@ import { configOf, serve } from '../../src/worker/serve.ts';
 /** Bytes of the longest body that is kept: the limit of the Free plan. */
 const KEPT_UP_TO = 512_000_000;
 
+// Bytes, not responses: a body belongs to the request that it came with.
 interface Kept {
   /** Request headers that `Vary` names, and their values when this was stored. */
   readonly vary: readonly (readonly [string, string | null])[];
-  readonly response: Response;
+  readonly status: number;
+  readonly headers: readonly (readonly [string, string])[];
+  readonly body: ArrayBuffer | null;
 }
 
 const kept = new Map<string, Kept[]>();
@@ -39,23 +42,28 @@ export default {
 async function throughCache(request: Request, key: string, answer: (request: Request) => Promise<Response>): Promise<Response> {
   const variants = kept.get(key) ?? [];
   const hit = variants.find(({ vary }) => vary.every(([name, value]) => request.headers.get(name) === value));
-  if (hit !== undefined) return say(request, hit.response.clone(), 'HIT');
+  if (hit !== undefined) return say(request, hit, 'HIT');
   // A HEAD that misses asks the entrypoint as GET.
   const response = await answer(new Request(request, { method: 'GET' }));
   const control = response.headers.get('cloudflare-cdn-cache-control') ?? '';
   const isKept = /max-age=[1-9]/.test(control) && response.status !== 206 && Number(response.headers.get('content-length') ?? 0) <= KEPT_UP_TO;
   if (!isKept) return say(request, response, 'BYPASS');
-  const whole = new Response(response.body === null ? null : await response.arrayBuffer(), response);
   const names = (response.headers.get('vary') ?? '')
     .split(',')
     .map((name) => name.trim())
     .filter((name) => name !== '');
-  kept.set(key, [...variants, { vary: names.map((name) => [name, request.headers.get(name)] as const), response: whole.clone() }]);
+  const whole: Kept = {
+    vary: names.map((name) => [name, request.headers.get(name)] as const),
+    status: response.status,
+    headers: [...response.headers],
+    body: response.body === null ? null : await response.arrayBuffer(),
+  };
+  kept.set(key, [...variants, whole]);
   return say(request, whole, 'MISS');
 }
 
-function say(request: Request, response: Response, status: 'HIT' | 'MISS' | 'BYPASS'): Response {
-  const headers = new Headers(response.headers);
-  headers.set('cf-cache-status', status);
-  return new Response(request.method === 'HEAD' ? null : response.body, { status: response.status, headers });
+function say(request: Request, { status, headers: stored, body }: Kept | Response, outcome: 'HIT' | 'MISS' | 'BYPASS'): Response {
+  const headers = new Headers(stored as HeadersInit);
+  headers.set('cf-cache-status', outcome);
+  return new Response(request.method === 'HEAD' ? null : body, { status, headers });
 }
