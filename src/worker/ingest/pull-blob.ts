@@ -1,5 +1,6 @@
 /** Blobs of a repository that is filled: to the client and into the bucket at once, fetched once for all who wait. */
 import { openBlob } from '../../origin/blob.ts';
+import { OriginError } from '../../origin/errors.ts';
 import { blobKey } from '../../registry/keys.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { StorageError } from '../../registry/store.ts';
@@ -7,7 +8,9 @@ import type { Answer, Elsewhere } from '../answer.ts';
 import type { Asked } from '../asked.ts';
 import type { Question } from '../question.ts';
 import { type BlobOutcome, clientSink, fillBlob } from './fill-blob.ts';
-import { isKnownUnknown, isUnknown, noteUnknown, type Pull, unlessLimited, waitFor } from './pull.ts';
+import { within } from './flights.ts';
+import { isKnownUnknown, isUnknown, noteUnknown, type Pull, unlessLimited } from './pull.ts';
+import type { Upstream } from './upstream.ts';
 
 type BlobQuestion = Extract<Question, { kind: 'blob' | 'blob-presence' }>;
 
@@ -38,10 +41,7 @@ export async function pullBlob(pull: Pull, question: BlobQuestion, { head }: Ask
   const isStreamed = question.kind === 'blob' && !head;
   for (let round = 1; ; round++) {
     const underway = upstream.blobs.of(key);
-    const outcome =
-      underway === undefined
-        ? await fetchBlob(pull, question, key, isStreamed)
-        : await waitFor(pull, upstream.blobs, key, underway).catch((error: unknown) => error);
+    const outcome = underway === undefined ? await fetchBlob(pull, question, key, isStreamed) : await follow(pull, key, underway);
     switch (outcome) {
       case 'stored':
         return answerStored();
@@ -59,6 +59,22 @@ export async function pullBlob(pull: Pull, question: BlobQuestion, { head }: Ask
   }
 }
 
+/** Milliseconds without a byte after which a fetch by another request counts as dead: the platform may have ended that request without a word. */
+const SILENCE = 30_000;
+
+/** What became of another request's fetch, however long that takes while bytes come; or why it failed. */
+async function follow({ upstream, rule }: Pull, key: string, flight: Promise<BlobOutcome>): Promise<unknown> {
+  for (;;) {
+    const outcome = await within<BlobOutcome, unknown>(SILENCE, flight, LATE).catch((error: unknown) => error);
+    if (outcome !== LATE) return outcome;
+    if (upstream.progress.get(key, Date.now()) === true) continue;
+    upstream.blobs.end(key, flight);
+    return new OriginError('ORIGIN_UNAVAILABLE', `${rule.upstream.host} sent nothing for too long`);
+  }
+}
+
+const LATE = Symbol('late');
+
 /** Fetches the blob into the bucket and, where it can be streamed, gives the answer whose body it is. Throws OriginError. */
 async function fetchBlob(
   { upstream, remote, bucket, waitUntil }: Pull,
@@ -72,13 +88,22 @@ async function fetchBlob(
   const flight = upstream.blobs.once(key, waitUntil, async (): Promise<BlobOutcome> => {
     const blob = await openBlob(upstream.client, remote, digest);
     if (blob.kind === 'not-found') return 'unknown';
+    const watched = { size: blob.size, chunks: noting(blob.chunks, upstream.progress, key) };
     // A client needs to know the length beforehand: without it, the blob is stored first.
-    if (!isStreamed || blob.size === undefined) return fillBlob(blob, { digest, key, bucket, client: null, keep: waitUntil });
+    if (!isStreamed || blob.size === undefined) return fillBlob(watched, { digest, key, bucket, client: null, keep: waitUntil });
     const { body, sink } = clientSink(blob.size);
     answerWith(found(question, blob.size, body));
-    return fillBlob(blob, { digest, key, bucket, client: sink, keep: waitUntil });
+    return fillBlob(watched, { digest, key, bucket, client: sink, keep: waitUntil });
   });
   return Promise.race([streamed, flight]);
+}
+
+async function* noting(chunks: AsyncIterable<Uint8Array>, progress: Upstream['progress'], key: string): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of chunks) {
+    const now = Date.now();
+    progress.set(key, true, now + SILENCE);
+    yield chunk;
+  }
 }
 
 function found({ digest }: BlobQuestion, size: number, body: ReadableStream<Uint8Array> | null): Answer {

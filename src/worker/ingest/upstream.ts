@@ -23,6 +23,8 @@ export interface Upstream {
   readonly tags: Flights<FetchedTag | 'unknown' | 'published'>;
   readonly manifests: Flights<StoredManifest | 'unknown'>;
   readonly blobs: Flights<BlobOutcome>;
+  /** Blobs of which bytes came a moment ago: by key. */
+  readonly progress: ExpiringMap<true>;
   readonly checks: Flights<Outage | null>;
   readonly listFlights: Flights<readonly unknown[] | 'unknown'>;
   /** Lists that the upstream gave a moment ago. */
@@ -67,6 +69,7 @@ export function upstreamOf(rule: OriginRule): Upstream {
       tags: new Flights(),
       manifests: new Flights(),
       blobs: new Flights(),
+      progress: new ExpiringMap(REMEMBERED),
       checks: new Flights(),
       listFlights: new Flights(),
       lists: new ExpiringMap(LISTS),
