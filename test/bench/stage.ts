@@ -41,6 +41,8 @@ export interface Stage {
   readonly gantry: Subject;
   /** The same behind a stand-in for Workers Cache (test/worker/behind-cache.ts). */
   readonly cachedGantry: Subject;
+  /** The same over a bucket that fails now and then (test/worker/faulty.ts). */
+  readonly faultyGantry: Subject;
   /** A Worker that answers `/<n>` with n constant bytes. */
   readonly constant: Subject;
   /** A Worker that answers `/<key>` with the object of that key, by one bare `env.BUCKET.get` (or `.head`). */
@@ -53,7 +55,9 @@ export interface Stage {
   /** The bucket by S3, as environment variables for the command. */
   readonly s3: Readonly<Record<string, string>>;
   readonly bucket: string;
-  /** Puts an image of skopeo's `dir:` into the bucket and into every registry. */
+  /** Puts an image of skopeo's `dir:` into the bucket alone. */
+  publishHere(folder: string, image: string): Promise<void>;
+  /** Puts it into the bucket and into every registry. */
   publish(folder: string, image: string): Promise<void>;
   close(): Promise<void>;
 }
@@ -77,7 +81,11 @@ export async function openStage(folder: string, options: { peers?: readonly Peer
     const bucket = await readLocalBucket();
     const reach = { accessKeyId: randomBytes(16).toString('hex'), secretAccessKey: randomBytes(32).toString('hex') };
     const own = await bundleWorker(OWN_CONFIG);
-    const cached = { ...own, code: await bundleModule(fileURLToPath(new URL('../worker/behind-cache.ts', import.meta.url))) };
+    const variant = async (module: string): Promise<WorkerBundle> => ({
+      code: await bundleModule(fileURLToPath(new URL(`../worker/${module}`, import.meta.url))),
+      options: { ...own.options, bindings: { ...own.options.bindings, ...options.vars } },
+    });
+    const [cached, faulty] = [await variant('behind-cache.ts'), await variant('faulty.ts')];
     const workerOf = (name: string, { code, options: bound }: WorkerBundle, buckets: V4WorkerOptions['r2Buckets']): V4WorkerOptions => ({
       compatibilityDate: '2026-10-01',
       ...bound,
@@ -105,6 +113,7 @@ export async function openStage(folder: string, options: { peers?: readonly Peer
             },
           ),
           workerOf('behind-cache', cached, { BUCKET: { id: bucket } }),
+          workerOf('faulty', faulty, { BUCKET: { id: bucket } }),
           workerOf('constant', { code: CONSTANT, options: {} }, undefined),
           workerOf('bare-read', { code: BARE_READ, options: {} }, { BUCKET: { id: bucket } }),
           ...foreign.map(({ title, bundle }) => workerOf(title, bundle, bundle.options.r2Buckets)),
@@ -137,9 +146,18 @@ export async function openStage(folder: string, options: { peers?: readonly Peer
       }),
     );
     const publisher = await createPublisher({ store: target.store, realms: await readRealmTable(OWN_CONFIG), signer: createSigner(newKey()) });
+    const publishHere: Stage['publishHere'] = async (from, image) => {
+      const source = await openSource(`dir:${from}`, { env: {}, platforms: [], tell: () => undefined });
+      try {
+        await publisher.publish(source, parseTagged(image));
+      } finally {
+        await source.close();
+      }
+    };
     return {
       gantry: await subject('Gantry', 'gantry'),
       cachedGantry: await subject('Gantry behind a cache', 'behind-cache'),
+      faultyGantry: await subject('Gantry over faults', 'faulty'),
       constant: await subject('constant Worker', 'constant'),
       bareRead: await subject('bare read Worker', 'bare-read'),
       dockerRegistry: subjectOf(dockerRegistry, registryFolder),
@@ -147,13 +165,9 @@ export async function openStage(folder: string, options: { peers?: readonly Peer
       store: target.store,
       s3: { AWS_ENDPOINT_URL: endpoint, AWS_ACCESS_KEY_ID: reach.accessKeyId, AWS_SECRET_ACCESS_KEY: reach.secretAccessKey },
       bucket,
+      publishHere,
       publish: async (from, image) => {
-        const source = await openSource(`dir:${from}`, { env: {}, platforms: [], tell: () => undefined });
-        try {
-          await publisher.publish(source, parseTagged(image));
-        } finally {
-          await source.close();
-        }
+        await publishHere(from, image);
         for (const { host } of [dockerRegistry, ...others]) {
           await must('skopeo', ['copy', '-q', '--dest-tls-verify=false', `dir:${from}`, `docker://${host}/${image}`]);
         }

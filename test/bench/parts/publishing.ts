@@ -156,7 +156,7 @@ async function again({ folder, rounds, tell }: Bench, bucket: Bucket): Promise<S
       const image = await makeImage(join(folder, 'synced'), layers, `number ${String(at)}`);
       await must('skopeo', ['copy', '-q', '--dest-tls-verify=false', `dir:${image.folder}`, `docker://${from.host}/bench/synced:v${String(at)}`]);
     }
-    const near = { title: 'loopback', from: from.host, to: to.host, bucket: bucket.env['AWS_ENDPOINT_URL'] ?? '' };
+    const near = { title: 'loopback', from: from.host, to: to.host, bucket: bucket.env.AWS_ENDPOINT_URL ?? '' };
     const lines = await Promise.all([near.from, near.to, new URL(near.bucket).host].map((host) => openSlowLine(host, ROUND_TRIP)));
     const [farFrom = '', farTo = '', farBucket = ''] = lines.map(({ host }) => host);
     const far = { title: `${String(ROUND_TRIP)} ms away`, from: farFrom, to: farTo, bucket: `http://${farBucket}` };
