@@ -2,6 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { pathToFileURL } from 'node:url';
 import { helpPath, REASONS, type Reason, reasonRow } from '../src/registry/errors.ts';
+import { helpOf } from '../src/registry/help.ts';
 
 /** File → its text, as it has to be. */
 export const GENERATED: ReadonlyMap<URL, () => string> = new Map([[new URL('errors.md', import.meta.url), errorsDocument]]);
@@ -14,10 +15,11 @@ export function errorsDocument(): string {
     return `| [\`${reason}\`](#${reason}) | ${String(status)} | ${codes.map((code) => `\`${code}\``).join(', ')} | ${caching === 'miss' ? 'seconds' : 'no'} |`;
   });
   const sections = reasons.map((reason) => {
-    const { message, help } = reasonRow(reason);
+    const { message } = reasonRow(reason);
+    const help = helpOf(reason);
     return `## ${reason}\n\n**${help.title}.** ${message}\n\n${help.paragraphs.join('\n\n')}\n\nOn the registry itself: \`${helpPath(reason)}\`\n`;
   });
-  return `<!-- Made by \`npm run docs\` from src/registry/errors.ts; do not edit. -->
+  return `<!-- Made by \`npm run docs\` from src/registry/errors.ts and help.ts; do not edit. -->
 # Why something is refused
 
 Every answer that is not what was asked for has a reason. The body is the error envelope of the OCI distribution specification:

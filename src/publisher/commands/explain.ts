@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { parseAccept } from '../../http/accept.ts';
 import { type Choice, negotiate, RULES } from '../../manifest/negotiate.ts';
 import { helpPath, reasonRow } from '../../registry/errors.ts';
+import { helpOf } from '../../registry/help.ts';
 import { FORM_TITLE } from '../../registry/media-type.ts';
 import { formatPlatform } from '../../registry/platform.ts';
 import type { TagRecord } from '../../registry/records.ts';
@@ -128,7 +129,7 @@ function choiceLines(choice: Choice): string[] {
   const width = terminalWidth();
   const why = ['why', RULES[choice.rule]];
   if (choice.kind === 'missing') {
-    const { status, codes, message, help } = reasonRow(choice.reason);
+    const { status, codes, message } = reasonRow(choice.reason);
     return tableLines(
       [
         [paint('doubtful', 'gets'), `${String(status)} ${codes.join(', ')}: ${message}`],
@@ -138,7 +139,12 @@ function choiceLines(choice: Choice): string[] {
         ['help', helpPath(choice.reason)],
       ],
       width,
-    ).concat('', ...help.paragraphs.flatMap((paragraph) => [...wrap(paragraph, width), '']).slice(0, -1));
+    ).concat(
+      '',
+      ...helpOf(choice.reason)
+        .paragraphs.flatMap((paragraph) => [...wrap(paragraph, width), ''])
+        .slice(0, -1),
+    );
   }
   const { form, mediaType, digest, length, source, platform } = choice.form;
   return tableLines(

@@ -1,4 +1,5 @@
 import { helpPath, reasonRow, type Reason } from '../../registry/errors.ts';
+import { helpOf } from '../../registry/help.ts';
 import { type Form, FORM_TITLE, FORMS } from '../../registry/media-type.ts';
 import type { TagSummary } from '../../registry/summary.ts';
 
@@ -13,7 +14,7 @@ export function FormBadge({ form, standing }: { readonly form: Form; readonly st
     <>
       <span aria-hidden="true">{MARKS[standing.kind]}</span>
       {FORM_TITLE[form]}
-      <span class="hidden">: {standing.kind === 'missing' ? `missing, ${reasonRow(standing.reason).help.title}` : standing.kind}</span>
+      <span class="hidden">: {standing.kind === 'missing' ? `missing, ${helpOf(standing.reason).title}` : standing.kind}</span>
     </>
   );
   if (standing.kind !== 'missing') return <span class={`badge ${standing.kind}`}>{content}</span>;

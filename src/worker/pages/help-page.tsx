@@ -1,9 +1,11 @@
 import { helpPath, REASONS, reasonRow, type Reason } from '../../registry/errors.ts';
+import { helpOf } from '../../registry/help.ts';
 import { Page, type Place, Prose } from './layout.tsx';
 
 /** The page of one reason: what it means and what to do. */
 export function HelpPage({ reason, place }: { readonly reason: Reason; readonly place: Place }) {
-  const { status, codes, message, help } = reasonRow(reason);
+  const { status, codes, message } = reasonRow(reason);
+  const help = helpOf(reason);
   return (
     <Page title={help.title} place={place} section="help">
       <nav class="crumbs" aria-label="Where you are">
@@ -40,7 +42,7 @@ export function HelpIndexPage({ place }: { readonly place: Place }) {
       <ul class="reasons">
         {(Object.keys(REASONS) as Reason[]).map((reason) => (
           <li>
-            <a href={helpPath(reason)}>{reasonRow(reason).help.title}</a> <span class="quiet">{reasonRow(reason).message}</span>
+            <a href={helpPath(reason)}>{helpOf(reason).title}</a> <span class="quiet">{reasonRow(reason).message}</span>
           </li>
         ))}
       </ul>

@@ -1,15 +1,17 @@
 import { helpPath, reasonRow, type Reason } from '../../registry/errors.ts';
+import { helpOf } from '../../registry/help.ts';
 import { Page, type Place, Prose } from './layout.tsx';
 import { visible } from './visible-text.ts';
 
 /** What a person sees where a page cannot be had. */
 export function RefusalPage({ reason, message, place }: { readonly reason: Reason; readonly message?: string | undefined; readonly place: Place }) {
-  const { status, help } = reasonRow(reason);
+  const row = reasonRow(reason);
+  const help = helpOf(reason);
   return (
     <Page title={help.title} place={place} section="repositories">
-      <p class="status">{status}</p>
+      <p class="status">{row.status}</p>
       <h1>{help.title}</h1>
-      <p class="lead">{visible(message ?? reasonRow(reason).message, 600)}</p>
+      <p class="lead">{visible(message ?? row.message, 600)}</p>
       {help.paragraphs.map((paragraph) => (
         <p>
           <Prose text={paragraph} />

@@ -1,6 +1,7 @@
 import type { Choice } from '../../manifest/negotiate.ts';
 import { foldAccept, foldUserAgent, RULES } from '../../manifest/negotiate.ts';
 import { helpPath, reasonRow } from '../../registry/errors.ts';
+import { helpOf } from '../../registry/help.ts';
 import { FORM_TITLE } from '../../registry/media-type.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { formatPlatform } from '../../registry/platform.ts';
@@ -256,7 +257,7 @@ function Got({ choice }: { readonly choice: Choice }) {
   if (choice.kind === 'missing') {
     return (
       <>
-        {reasonRow(choice.reason).status}: <a href={helpPath(choice.reason)}>{reasonRow(choice.reason).help.title}</a>
+        {reasonRow(choice.reason).status}: <a href={helpPath(choice.reason)}>{helpOf(choice.reason).title}</a>
       </>
     );
   }

@@ -2,6 +2,7 @@
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import { REASONS, type Reason, reasonRow } from '../../../src/registry/errors.ts';
+import { helpOf } from '../../../src/registry/help.ts';
 import { blobKey, CATALOG_KEY, tagKey } from '../../../src/registry/keys.ts';
 import { MEDIA_TYPES } from '../../../src/registry/media-type.ts';
 import { PUBLIC_REALM } from '../../../src/registry/realms.ts';
@@ -199,7 +200,7 @@ describe('pages', () => {
     const response = await directEdge(bucket)(`/help/${reason}`);
     expect(response.status).toBe(200);
     const text = await response.text();
-    expect(text).toContain(`<h1>${reasonRow(reason).help.title}</h1>`);
+    expect(text).toContain(`<h1>${helpOf(reason).title}</h1>`);
     expect(text).toContain(reasonRow(reason).codes.join(', '));
   });
 
