@@ -1,6 +1,5 @@
 /** The endpoint table. */
-import { Hono } from 'hono';
-import { PatternRouter } from 'hono/router/pattern-router';
+import { Hono } from 'hono/tiny';
 import type { Edge } from './edge.ts';
 import { failure, fallback } from './endpoints/fallback.ts';
 import { health } from './endpoints/health.ts';
@@ -11,8 +10,14 @@ import { token } from './endpoints/token.ts';
 import { ask, later } from './gateway.ts';
 import { blobQuestion, catalogQuestion, manifestQuestion, referrersQuestion, tagListQuestion, v1ImagesQuestion } from './read-question.ts';
 
-// Names contain slashes, which only this router (of those that compile their patterns once) takes for a parameter. A slash at the end of a path does not matter to it.
-export const app = new Hono<{ Bindings: Edge }>({ router: new PatternRouter() })
+const helpIndex = later(async () => (await import('./endpoints/help.tsx')).helpIndex);
+const help = later(async () => (await import('./endpoints/help.tsx')).help);
+const browse = later(async () => (await import('./endpoints/browse.tsx')).browse);
+const home = later(async () => (await import('./endpoints/home.tsx')).home);
+
+// Names contain slashes, which only the router of this preset (of those that compile their patterns once) takes for a parameter. A slash at the end of a path does not
+// matter to it. The preset leaves the other routers out, too.
+export const app = new Hono<{ Bindings: Edge }>()
   .get('/v2/:name{.+}/manifests/:reference', ask(manifestQuestion))
   .get('/v2/:name{.+}/blobs/:digest', ask(blobQuestion))
   .get('/v2', ping)
@@ -26,10 +31,10 @@ export const app = new Hono<{ Bindings: Edge }>({ router: new PatternRouter() })
   .get('/crane/repositories', crane)
   .get('/crane/repositories/v2', crane)
   .get('/healthz', health)
-  .get('/help', later(async () => (await import('./endpoints/help.tsx')).helpIndex))
-  .get('/help/:reason', later(async () => (await import('./endpoints/help.tsx')).help))
-  .get('/r/:path{.+}', later(async () => (await import('./endpoints/browse.tsx')).browse))
-  .get('/', later(async () => (await import('./endpoints/home.tsx')).home))
+  .get('/help', helpIndex)
+  .get('/help/:reason', help)
+  .get('/r/:path{.+}', browse)
+  .get('/', home)
   .post('/-/purge', purge)
   .all('/-/purge', purgeByOtherMethods)
   .notFound(fallback)

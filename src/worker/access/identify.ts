@@ -39,10 +39,10 @@ async function fromCredentials(policy: AccessPolicy, credentials: Credentials, o
     case 'unreadable':
       return callerWithout('refused');
     case 'basic':
-      return fromRobotToken(policy, findRobotToken(policy.robotTokens, credentials.password, now));
+      return fromRobotToken(policy, await findRobotToken(policy.robotTokens, credentials.password, now));
     case 'bearer': {
       if (credentials.token === GUEST_TOKEN) return callerWithout('guest');
-      if (!credentials.token.includes('.')) return fromRobotToken(policy, findRobotToken(policy.robotTokens, credentials.token, now));
+      if (!credentials.token.includes('.')) return fromRobotToken(policy, await findRobotToken(policy.robotTokens, credentials.token, now));
       if (policy.issuers.length === 0 && policy.signingKeys === null) return callerWithout('refused');
       const { verifyToken } = await import('./jwt.ts');
       const own = policy.signingKeys === null ? null : { pem: policy.signingKeys, audience: serviceOf(policy, origin) };

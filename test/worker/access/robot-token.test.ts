@@ -63,16 +63,16 @@ describe('finding the line of a token', () => {
   it('finds it among several, and not when its time is over', async () => {
     const other = { name: 'other', realms: ['b'], expires: null, hash: await hashOf('something else') };
     const line = { name: 'ci', realms: ['a'], expires: new Date('2026-11-24T12:00:01Z'), hash: await hashOf(TOKEN) };
-    expect(findRobotToken([other, line, other], TOKEN, NOW)).toBe(line);
-    expect(findRobotToken([other, line], TOKEN, new Date('2026-11-24T12:00:01Z'))).toBeNull();
-    expect(findRobotToken([other], TOKEN, NOW)).toBeNull();
-    expect(findRobotToken([], TOKEN, NOW)).toBeNull();
+    expect(await findRobotToken([other, line, other], TOKEN, NOW)).toBe(line);
+    expect(await findRobotToken([other, line], TOKEN, new Date('2026-11-24T12:00:01Z'))).toBeNull();
+    expect(await findRobotToken([other], TOKEN, NOW)).toBeNull();
+    expect(await findRobotToken([], TOKEN, NOW)).toBeNull();
   });
 
   it('does not take the hash, or anything that is no token, for a token', async () => {
     const hash = await hashOf('hunter2');
     const line = { name: 'ci', realms: ['a'], expires: null, hash };
-    expect(findRobotToken([line], 'hunter2', NOW)).toBeNull();
-    expect(findRobotToken([line], hash, NOW)).toBeNull();
+    expect(await findRobotToken([line], 'hunter2', NOW)).toBeNull();
+    expect(await findRobotToken([line], hash, NOW)).toBeNull();
   });
 });
