@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 
 /** Whether `GANTRY_INTEROP=required` makes a missing program a failure instead of a skip. */
-const REQUIRED = process.env['GANTRY_INTEROP'] === 'required';
+const REQUIRED = process.env.GANTRY_INTEROP === 'required';
 
 /** The programs of the list that are not installed. Throws, naming them, where they are required. */
 export function missingPrograms(...names: readonly string[]): readonly string[] {

@@ -6,6 +6,8 @@ import { sampleOf } from '../../src/publisher/verify/check-blobs.ts';
 import { FAULTS, type FaultKind } from '../../src/publisher/verify/faults.ts';
 import { summarizeTag } from '../../src/publisher/verify/tag-summary.ts';
 import { verify, type VerifyReport } from '../../src/publisher/verify/verify.ts';
+import { encodeOriginMark } from '../../src/registry/origin-mark.ts';
+import { encodeTag } from '../../src/registry/records.ts';
 import { blobKey, CATALOG_KEY, manifestKey, referrersKey, tagKey, tagListKey } from '../../src/registry/keys.ts';
 import { encodeReferrers, decodeReferrers } from '../../src/registry/referrers.ts';
 import { decodeSortedList, encodeSortedList } from '../../src/registry/sorted-list.ts';
@@ -273,7 +275,7 @@ describe('finds each damage, and mends what can be mended from what is there', (
 
   it('knows every fault by test', () => {
     const tested = new Set<string>(TABLE.flatMap(([, , kinds]) => kinds));
-    const elsewhere = ['blob-digest', 'blob-size', 'tag-form', 'child-missing'];
+    const elsewhere = ['blob-digest', 'blob-not-fetched', 'blob-size', 'tag-form', 'child-missing'];
     expect(Object.keys(FAULTS).filter((kind) => !tested.has(kind) && !elsewhere.includes(kind))).toEqual([]);
   });
 });
@@ -304,6 +306,26 @@ it('says nothing of blobs that only manifests need which nothing needs', async (
   const lost = await writer.image('lost');
   await bucket.delete([blobKey(PUBLIC_REALM, lost.blobs[1] ?? lost.digest)]);
   expect(kindsOf(await run())).toEqual([]);
+});
+
+describe('a tag that was fetched from another registry', () => {
+  const key = tagKey(NAME, tagOf('v1'));
+  const mark = (gone: number | null): Record<string, string> => encodeOriginMark({ origin: 'hub', digest: image.digest, checked: 0, gone });
+
+  it('may lack blobs, which come when somebody pulls them; a published one that needs them may not', async () => {
+    await overwrite(key, (bytes) => bytes, { metadata: { ...bucket.objects.get(key)?.metadata, ...mark(null) } });
+    await bucket.delete([blobKey(PUBLIC_REALM, image.blobs[1] ?? image.digest)]);
+    expect(kindsOf(await run())).toEqual(['blob-not-fetched']);
+    expect(FAULTS['blob-not-fetched'].severity).toBe('note');
+    await bucket.delete([blobKey(PUBLIC_REALM, child.blobs[1] ?? child.digest)]);
+    expect(kindsOf(await run())).toEqual(['blob-missing', 'blob-not-fetched']);
+  });
+
+  it('may be an empty object, in no list, once it is gone there', async () => {
+    const { body, metadata } = encodeTag({ updated: '2026-01-01T00:00:00Z', forms: [], missing: [] }, []);
+    await bucket.put(tagKey(NAME, tagOf('gone')), body, { contentType: 'application/octet-stream', metadata: { ...metadata, ...mark(1) } });
+    expect(kindsOf(await run())).toEqual([]);
+  });
 });
 
 describe('a sample', () => {

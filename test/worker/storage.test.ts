@@ -165,7 +165,7 @@ describe('storage that fails', () => {
   });
 
   it('at the second question is no 404 either: whether the repository exists is then not known', async () => {
-    for (const ask of edges((operation, key, call) => (key === tagListKey(nameOf(NAME)) ? Promise.reject(new Error('lost')) : call()))) {
+    for (const ask of edges((_operation, key, call) => (key === tagListKey(nameOf(NAME)) ? Promise.reject(new Error('lost')) : call()))) {
       for (const what of ['manifests/absent', `blobs/${ABSENT}`, `referrers/${ABSENT}`, `manifests/${ABSENT}`])
         expectUnavailable(await ask(path(what)), what);
     }

@@ -40,6 +40,8 @@ export interface NeededBlob {
   readonly sizes: ReadonlyMap<number, string>;
   /** Who needs it, one of them. */
   readonly where: string;
+  /** Whether something published needs it: what only fetched tags need may be absent. */
+  readonly published: boolean;
 }
 
 /** What is wrong with a blob by its listing alone; null if nothing is. */

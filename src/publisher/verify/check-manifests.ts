@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { algorithmOf, type Digest, hexOf } from '../../registry/digest.ts';
 import { type Form, FORM_TITLE, MEDIA_TYPE_OF_FORM } from '../../registry/media-type.ts';
 import { SignatureError, verifyDocument } from '../../manifest/jws.ts';
+import { decodeOriginMark } from '../../registry/origin-mark.ts';
 import { formOfLinks, readLinks } from '../gc/links.ts';
 import type { TagReading } from '../gc/survey.ts';
 import type { FaultKind } from './faults.ts';
@@ -46,6 +47,7 @@ export function checkTag(reading: TagReading): readonly Flaw[] {
   if (reading.kind === 'corrupt') return [{ kind: 'tag-corrupt', message: reading.message }];
   const flaws: Flaw[] = [];
   const { record, manifests, trailing } = reading;
+  if (isTombstone(reading)) return flaws;
   if (record.forms.length === 0) flaws.push({ kind: 'tag-layout', message: 'it has no form' });
   if (!record.forms.some(({ source }) => source.kind === 'published')) flaws.push({ kind: 'tag-layout', message: 'nothing of it was published' });
   if (Number.isNaN(Date.parse(record.updated)))
@@ -60,6 +62,11 @@ export function checkTag(reading: TagReading): readonly Flaw[] {
     flaws.push(...checkForm(manifests[index] ?? new Uint8Array(), form, digest));
   }
   return flaws;
+}
+
+/** Whether a tag object stands for a tag that was fetched from another registry and is gone there: it has no forms, and is in no list. */
+export function isTombstone(reading: TagReading): boolean {
+  return reading.kind === 'read' && reading.record.forms.length === 0 && decodeOriginMark(reading.info.metadata) !== null;
 }
 
 function checkForm(bytes: Uint8Array, form: Form, digest: Digest): readonly Flaw[] {

@@ -35,6 +35,12 @@ export const FAULTS = {
     todo: 'Nothing, if that was meant.',
   },
   'blob-missing': { severity: 'error', title: 'blob missing', repair: false, todo: 'Publish the tag again: what is missing is sent.' },
+  'blob-not-fetched': {
+    severity: 'note',
+    title: 'blob of a fetched tag that nobody has pulled yet',
+    repair: false,
+    todo: 'Nothing: it is fetched when it is asked for.',
+  },
   'blob-size': {
     severity: 'error',
     title: 'manifest tells a wrong size of a blob',

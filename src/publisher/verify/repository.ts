@@ -3,6 +3,7 @@ import type { Digest } from '../../registry/digest.ts';
 import { blobKey, manifestKey, referrersKey, tagKey, tagListKey, tagsPrefix, parseKey } from '../../registry/keys.ts';
 import { isListForm } from '../../registry/media-type.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
+import { decodeOriginMark } from '../../registry/origin-mark.ts';
 import type { RealmName } from '../../registry/realms.ts';
 import type { TagRecord } from '../../registry/records.ts';
 import { CorruptReferrersError, decodeReferrers, encodeReferrers } from '../../registry/referrers.ts';
@@ -12,7 +13,7 @@ import { readLinks } from '../gc/links.ts';
 import { eachOf } from '../gc/pool.ts';
 import { readObject, READS_AT_ONCE, readTag, type RepositoryListing, type RepositoryRecords, type TagReading } from '../gc/survey.ts';
 import { compareDetail, compareNamesWith, compareReferrers, descriptorOf, readList, type StoredManifest } from './check-lists.ts';
-import { checkManifest, checkTag, contentTypeOf, hasDigest } from './check-manifests.ts';
+import { checkManifest, checkTag, contentTypeOf, hasDigest, isTombstone } from './check-manifests.ts';
 import { summarizeTag } from './tag-summary.ts';
 import type { Report } from './verify.ts';
 
@@ -20,6 +21,8 @@ import type { Report } from './verify.ts';
 export interface RepositoryVerified {
   readonly listing: RepositoryListing;
   readonly records: RepositoryRecords;
+  /** Tags that were fetched from another registry: their blobs come when somebody pulls them. */
+  readonly fetched: ReadonlySet<Tag>;
 }
 
 interface Context {
@@ -45,6 +48,8 @@ export async function verifyRepository(
   // Where the right bytes of a manifest are, should those stored by digest be wrong or missing.
   const inTags = new Map<Digest, Tag>();
   const derivedLists = new Set<Digest>();
+  const fetched = new Set<Tag>();
+  const tombstones = new Set<Tag>();
   await eachOf(listing.tags, READS_AT_ONCE, async ([tag, { key }]) => {
     const reading = await readTag(store, key);
     onRead();
@@ -52,6 +57,11 @@ export async function verifyRepository(
     for (const { kind, message } of checkTag(reading)) await report(kind, `${name}:${tag}`, message);
     if (reading.kind === 'corrupt') {
       records.tags.set(tag, null);
+      return;
+    }
+    if (decodeOriginMark(reading.info.metadata) !== null) fetched.add(tag);
+    if (isTombstone(reading)) {
+      tombstones.add(tag);
       return;
     }
     tagRecords.set(tag, reading.record);
@@ -72,9 +82,9 @@ export async function verifyRepository(
   for (const digest of listing.manifests.keys()) if (!stored.has(digest)) records.manifests.set(digest, null);
   for (const [digest, { links }] of stored) records.manifests.set(digest, links);
   await verifyChildren(context, records, stored, derivedLists);
-  await verifyTagList(context, tagRecords, records);
+  await verifyTagList(context, { tagRecords, tombstones }, records);
   await verifyReferrers(context, stored);
-  return { listing, records };
+  return { listing, records, fetched };
 }
 
 /** Every manifest by digest, and that those of the tags are among them. Gives those that can be read. */
@@ -142,12 +152,17 @@ async function verifyChildren(
   }
 }
 
-async function verifyTagList(context: Context, tagRecords: ReadonlyMap<Tag, TagRecord>, records: RepositoryRecords): Promise<void> {
+async function verifyTagList(
+  context: Context,
+  { tagRecords, tombstones }: { readonly tagRecords: ReadonlyMap<Tag, TagRecord>; readonly tombstones: ReadonlySet<Tag> },
+  records: RepositoryRecords,
+): Promise<void> {
   const { store, name, report } = context;
   const key = tagListKey(name);
   // The list before the tags: whoever publishes writes it last, so what it names is there by then.
   const object = await readObject(store, key);
   const tags = await tagsNow(context);
+  for (const tag of tombstones) tags.delete(tag);
   const reading = object === null ? null : readList(object.info, object.bytes);
   if (reading === null && tags.size === 0) return;
   const listed = reading !== null && 'entries' in reading ? reading.entries : [];

@@ -126,7 +126,7 @@ async function verifyBlobs(
   progress: (what: string, done: number, total: number, bytes: number) => void,
 ): Promise<{ blobs: number; hashed: { blobs: number; bytes: number } }> {
   const needed = new Map<string, NeededBlob>();
-  for (const [name, { listing, records }] of verified) collectNeeded(needed, name, realmOf(options.table, name), { listing, records });
+  for (const [name, repository] of verified) collectNeeded(needed, name, realmOf(options.table, name), repository);
 
   const found = new Map<string, Pick<ListedObject, 'key' | 'size'>>();
   for (const blobs of listed?.values() ?? []) for (const object of blobs.values()) found.set(object.key, object);
@@ -141,7 +141,7 @@ async function verifyBlobs(
     const flaw = checkListed(blob, found.get(blob.key) ?? null);
     if (flaw === null) continue;
     bad.add(blob.key);
-    if (flaw.kind === 'blob-missing') await report(flaw.kind, blob.where, flaw.message);
+    if (flaw.kind === 'blob-missing') await report(blob.published ? flaw.kind : 'blob-not-fetched', blob.where, flaw.message);
   }
 
   // One whose size is wrong is always hashed: either the blob is damaged, or the manifest lies.
@@ -171,25 +171,29 @@ async function verifyBlobs(
   return { blobs: found.size, hashed: { blobs: done, bytes } };
 }
 
-function collectNeeded(
-  needed: Map<string, NeededBlob>,
-  name: RepositoryName,
-  realm: RealmName,
-  repository: Pick<RepositoryVerified, 'listing' | 'records'>,
-): void {
+function collectNeeded(needed: Map<string, NeededBlob>, name: RepositoryName, realm: RealmName, repository: RepositoryVerified): void {
   const live = markRepository(repository);
-  const visit = (where: string, links: ManifestLinks | null): void => {
+  const { fetched, records } = repository;
+  // What only fetched tags need comes when it is pulled.
+  const ofFetched = new Set<Digest>();
+  for (const tag of fetched) {
+    for (const { digest, links } of records.tags.get(tag) ?? []) {
+      ofFetched.add(digest);
+      for (const child of links?.children ?? []) ofFetched.add(child.digest);
+    }
+  }
+  const visit = (where: string, links: ManifestLinks | null, published: boolean): void => {
     for (const { digest, size, foreign } of links === null ? [] : blobsOf(links)) {
       const key = blobKey(realm, digest);
       if (foreign) continue;
       const known = needed.get(key);
       const sizes = new Map(known?.sizes);
       if (size !== undefined) sizes.set(size, where);
-      needed.set(key, { digest, key, sizes, where: known?.where ?? where });
+      needed.set(key, { digest, key, sizes, where: known?.where ?? where, published: published || known?.published === true });
     }
   };
-  for (const [tag, forms] of repository.records.tags) for (const { links } of forms ?? []) visit(`${name}:${tag}`, links);
-  for (const [digest, links] of repository.records.manifests) if (live.manifests.has(digest)) visit(`${name}@${digest}`, links);
+  for (const [tag, forms] of records.tags) for (const { links } of forms ?? []) visit(`${name}:${tag}`, links, !fetched.has(tag));
+  for (const [digest, links] of records.manifests) if (live.manifests.has(digest)) visit(`${name}@${digest}`, links, !ofFetched.has(digest));
 }
 
 function digestOfKey(key: string): Digest | null {
