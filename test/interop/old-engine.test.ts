@@ -1,0 +1,119 @@
+/** Docker 1.6 to 1.9, replayed request by request (`matrix/old-engine.ts` has what they insist on): what they get, and what their users read where there is nothing for them. */
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type GantryServer, startGantry } from './gantry-server.ts';
+import { buildLibtrust, type Verify } from './libtrust.ts';
+import { type PublishedImage, publishForms, publishImage } from './matrix/images.ts';
+import { type Blobs, greetingLayer, makeImage, programLayer, writeLayout } from './matrix/layout.ts';
+import { exchange, listTagsAsOldEngine, OLD_ENGINES, type OldEngine, OldEngineError, pullAsOldEngine } from './matrix/old-engine.ts';
+import { hashOfTree } from './matrix/tree.ts';
+import { missingPrograms, titleWith } from './programs.ts';
+
+const VERSIONS = Object.keys(OLD_ENGINES) as OldEngine[];
+const MIRRORS = ['index', 'schema2'] as const;
+
+let folder: string;
+let server: GantryServer;
+let verify: Verify | undefined;
+let zstdDigest: string;
+const images = new Map<string, PublishedImage>();
+
+const noBusybox = missingPrograms('busybox');
+const noGo = missingPrograms('go');
+
+beforeAll(async () => {
+  if (noBusybox.length > 0) return;
+  folder = await mkdtemp(join(tmpdir(), 'gantry-old-engine-'));
+  const env = { ...process.env, GANTRY_KEY: join(folder, 'key.pem') };
+  server = await startGantry(join(folder, 'state'), { env });
+  const workshop = { folder: join(folder, 'sources'), state: server.state, env };
+  await mkdir(workshop.folder);
+  for (const kind of MIRRORS) images.set(kind, await publishImage(workshop, kind));
+  const blobs: Blobs = new Map();
+  const zstd = await makeImage(blobs, 'oci-zstd', [await programLayer(), greetingLayer('zstd')]);
+  zstdDigest = zstd.manifest.digest;
+  await publishForms(workshop, await writeLayout(join(folder, 'zstd'), blobs, zstd.manifest), 'old/zstd:latest');
+  if (noGo.length === 0) verify = await buildLibtrust();
+});
+
+afterAll(async () => {
+  if (noBusybox.length > 0) return;
+  await server.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+function imageOf(kind: string): PublishedImage {
+  const image = images.get(kind);
+  if (image === undefined) throw new Error(`${kind} was not published`);
+  return image;
+}
+
+/** What the user of that engine reads. */
+async function printed(version: OldEngine, name: string, reference: string): Promise<string> {
+  const error: unknown = await pullAsOldEngine({ version, host: server.host, name, reference }).catch((caught: unknown) => caught);
+  if (!(error instanceof OldEngineError)) throw new Error('the pull did not end as one of that engine does', { cause: error });
+  return error.message;
+}
+
+describe.skipIf(noBusybox.length > 0).each(VERSIONS)(titleWith('Docker %s', noBusybox), (version) => {
+  it.each(MIRRORS)(titleWith('pulls %s by tag and by the digest it saw, verified by libtrust, with every file', noGo), async (kind) => {
+    const { name, tree } = imageOf(kind);
+    const pull = { version, host: server.host, name, ...(verify && { verify }) };
+    const byTag = await pullAsOldEngine({ ...pull, reference: '1.0' });
+    expect(hashOfTree(byTag.tree)).toBe(hashOfTree(tree));
+    const byDigest = await pullAsOldEngine({ ...pull, reference: byTag.digest });
+    expect(byDigest.document.equals(byTag.document)).toBe(true);
+  });
+
+  it('sends what that version sent, and no more', async () => {
+    const { name } = imageOf('schema2');
+    const { requests, layers, digest } = await pullAsOldEngine({ version, host: server.host, name, reference: '1.0' });
+    const [pings, heads] = version < '1.8' ? [2, 0] : [1, layers.length];
+    expect(requests.filter((one) => one === 'GET /v2/')).toHaveLength(pings);
+    expect(requests.filter((one) => one.startsWith('HEAD '))).toHaveLength(heads);
+    expect(requests).toHaveLength(pings + 1 + heads + layers.length);
+    expect(digest).toMatch(/^sha256:[0-9a-f]{64}$/);
+  });
+
+  it('gets the image for the platform that its User-Agent tells', async () => {
+    const { name, forms } = imageOf('index');
+    const { digest } = await pullAsOldEngine({ version, host: server.host, name, reference: '1.0', architecture: 'arm64' });
+    expect(digest).toBe(forms.find(({ form, platform }) => form === 'docker-schema1' && platform?.startsWith('linux/arm64'))?.digest);
+  });
+
+  it('lists all tags', async () => {
+    expect(await listTagsAsOldEngine({ version, host: server.host, name: imageOf('schema2').name })).toEqual(['1.0', 'latest']);
+  });
+
+  it('tells its user why there is no schema 1, and where to read on', async () => {
+    const message = await printed(version, 'old/zstd', 'latest');
+    expect(message).toContain('zstd layers');
+    if (version < '1.8') {
+      // The body of the v1 fallback is all that reaches a person.
+      expect(message).toMatch(/^Error: Status 400 trying to pull repository /);
+      expect(message).toContain('/help/schema1-zstd-layers');
+    } else expect(message).toMatch(/^Error response from daemon: errors:\nunsupported: No schema 1 could be derived: .*\nmanifest unknown: /);
+  });
+
+  it.each([
+    ['of a tag that does not exist', (): [string, string] => [imageOf('schema2').name, 'none'], /^Error: image matrix\/schema2:none not found$/],
+    ['of a repository that does not exist', (): [string, string] => ['old/none', 'latest'], /not (?:found|known)/],
+  ])('is told %s', async (_, pulled, expected) => {
+    expect(await printed(version, ...pulled())).toMatch(expected);
+  });
+
+  it('is refused a newer manifest by digest, rather than given what it takes for damaged', async () => {
+    const message = await printed(version, 'old/zstd', zstdDigest);
+    if (version < '1.8') expect(message).toBe('Received unexpected HTTP status: 404');
+    else expect(message).toMatch(/^Error response from daemon: /);
+  });
+});
+
+describe.skipIf(noBusybox.length > 0)('the v1 API', () => {
+  it.each(['/v1/_ping', '/v1/repositories/matrix/schema2/images'])('is not there: %s', async (path) => {
+    const answer = await exchange(server.host, 'GET', path, { 'User-Agent': OLD_ENGINES['1.7.1'].userAgent });
+    expect(answer.status).toBe(404);
+  });
+});
