@@ -124,7 +124,18 @@ interface Wants {
 
 const NONE: Readonly<Record<Form, number>> = { 'oci-index': 0, 'docker-list': 0, 'oci-manifest': 0, 'docker-schema2': 0, 'docker-schema1': 0 };
 
+const known = new WeakMap<readonly MediaRange[], Wants>();
+
+/** What a header wants; worked out once for each that was read, since whoever asks often keeps it. */
 function wantsOf(accept: readonly MediaRange[]): Wants {
+  const before = known.get(accept);
+  if (before !== undefined) return before;
+  const wants = readWants(accept);
+  known.set(accept, wants);
+  return wants;
+}
+
+function readWants(accept: readonly MediaRange[]): Wants {
   const names = accept.some(({ type }) => formOfMediaType(type) !== null);
   const weights = { ...NONE };
   for (const form of FORMS) {

@@ -7,7 +7,7 @@ import { decodeTagIndex, decodeTagMetadata, type TagForm, type TagRecord } from 
 import { CorruptRecordError } from '../../registry/records.ts';
 import type { ReadStore } from '../../registry/store.ts';
 import { canRead, type Client, negotiate, unreadableReason } from '../../manifest/negotiate.ts';
-import { parseAccept } from '../../http/accept.ts';
+import { type Accept, parseAccept } from '../../http/accept.ts';
 import { type Answer, type AnswerBody, refused, type Representation } from '../answer.ts';
 import type { Asked } from '../asked.ts';
 import { openBytes, readAll } from '../byte-reader.ts';
@@ -100,8 +100,18 @@ async function byDigest(name: RepositoryName, digest: Digest, asked: Asked, stor
   return { kind: 'found', representation: representationOf(digest, contentType, size), body, vary, ...(form !== null && { form }) };
 }
 
+/** Canonical `Accept` headers that were read: there are a handful, and whatever more come are not kept for long. */
+const accepts = new Map<string | null, Accept>();
+const ACCEPTS_KEPT = 64;
+
 function clientOf({ accept, userAgent }: Asked): Client {
-  return { accept: parseAccept(accept), userAgent };
+  let ranges = accepts.get(accept);
+  if (ranges === undefined) {
+    ranges = parseAccept(accept);
+    if (accepts.size >= ACCEPTS_KEPT) accepts.clear();
+    accepts.set(accept, ranges);
+  }
+  return { accept: ranges, userAgent };
 }
 
 function varyOf({ varies }: { readonly varies: { readonly userAgent: boolean } }): readonly string[] {
