@@ -3,11 +3,10 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { fileURLToPath } from 'node:url';
-import { transform } from 'esbuild';
 import { createSigner } from '../../../src/manifest/jws.ts';
 import { buildSchema1 } from '../../../src/manifest/schema1.ts';
 import { newKey } from '../../../src/publisher/key-file.ts';
-import { bundleWorker } from '../../../src/publisher/local/worker-bundle.ts';
+import { splitWorker } from '../../../src/publisher/local/worker-bundle.ts';
 import { OWN_CONFIG } from '../../../src/publisher/local/wrangler-config.ts';
 import { must } from '../../interop/programs.ts';
 import { type Bench, type Part } from '../bench.ts';
@@ -21,16 +20,17 @@ export const bundle: Part = async (bench) => [await deployed(bench), await deriv
 
 async function deployed({ folder, rounds, tell }: Bench): Promise<Section> {
   tell('bundling the Worker');
-  const { code } = await bundleWorker(OWN_CONFIG);
-  const { code: minified } = await transform(code, { minify: true, format: 'esm', target: 'es2024' });
-  const file = join(folder, 'worker.js');
-  await writeFile(file, minified);
-  const zipped = gzipSync(minified, { level: 9 }).length / KIB;
+  const { modules } = await splitWorker(OWN_CONFIG);
+  for (const { name, contents } of modules) await writeFile(join(folder, name), contents);
+  const zipped = (of: typeof modules): number => of.reduce((sum, { contents }) => sum + gzipSync(contents, { level: 9 }).length, 0) / KIB;
+  const plain = (of: typeof modules): number => of.reduce((sum, { contents }) => sum + contents.length, 0) / KIB;
+  const start = modules.filter(({ atStart }) => atStart);
+  const later = modules.filter(({ atStart }) => !atStart);
   tell('starting it');
   const times: { compile: number; evaluate: number }[] = [];
   const program = fileURLToPath(new URL('../parse-time.ts', import.meta.url));
   for (let at = 0; at < rounds * 4; at++) {
-    times.push(JSON.parse(await must(process.execPath, ['--no-warnings', '--experimental-vm-modules', program, file])) as (typeof times)[number]);
+    times.push(JSON.parse(await must(process.execPath, ['--no-warnings', '--experimental-vm-modules', program, folder])) as (typeof times)[number]);
   }
   const [compile, evaluate] = [spreadOf(times.map((time) => time.compile)), spreadOf(times.map((time) => time.evaluate))];
   const whole = spreadOf(times.map((time) => time.compile + time.evaluate));
@@ -38,16 +38,22 @@ async function deployed({ folder, rounds, tell }: Bench): Promise<Section> {
   const ms = (value: number): string => `${digits(value)} ms`;
   return {
     title: 'The Worker as it is deployed',
-    note: 'Minified by esbuild, gzip at its best. Start-up is compiling and evaluating the module in a fresh V8 (that of Node), before the first request.',
-    columns: ['what', 'found'],
+    note:
+      'Minified by esbuild, gzip at its best, each module by itself. What every request needs is there at the start; pages, filling from other registries and tokens are loaded when ' +
+      'first asked for. Start-up is compiling and evaluating in a fresh V8 (that of Node), in processor time.',
+    columns: ['what', 'minified', 'and gzip', 'time'],
     rows: [
-      ['bundle', kib(code.length / KIB)],
-      ['minified', kib(minified.length / KIB)],
-      ['minified, gzip', kib(zipped)],
-      ['compile', shown(compile, ms)],
-      ['evaluate', shown(evaluate, ms)],
+      ['at the start', kib(plain(start)), kib(zipped(start)), shown(whole, ms)],
+      ['  compile', '', '', shown(compile, ms)],
+      ['  evaluate', '', '', shown(evaluate, ms)],
+      ['later, when asked for', kib(plain(later)), kib(zipped(later)), ''],
+      ['together', kib(plain(modules)), kib(zipped(modules)), ''],
     ],
-    targets: [atMost('bundle, minified and gzip', 60, zipped, kib), atMost('start-up', 15, whole, ms)],
+    targets: [
+      atMost('what it starts with, minified and gzip', 60, zipped(start), kib),
+      atMost('all of it, minified and gzip', 60, zipped(modules), kib),
+      atMost('start-up', 15, whole, ms),
+    ],
   };
 }
 
@@ -65,13 +71,13 @@ async function derivation({ rounds, tell }: Bench): Promise<Section> {
     const sign = [];
     let length = 0;
     for (let at = 0; at < rounds * 4; at++) {
-      const begun = performance.now();
+      const begun = process.cpuUsage();
       const result = buildSchema1({ ...input, name: 'bench/huge', tag: 'latest' }, 'compat');
-      const built = performance.now();
+      build.push(millisecondsSince(begun));
       if (result.kind !== 'payload') throw new Error(result.explanation);
+      const built = process.cpuUsage();
       signer.sign(result.payload, '2026-01-01T00:00:00Z');
-      build.push(built - begun);
-      sign.push(performance.now() - built);
+      sign.push(millisecondsSince(built));
       length = result.payload.length;
     }
     return { build, sign, length };
@@ -86,7 +92,7 @@ async function derivation({ rounds, tell }: Bench): Promise<Section> {
   const huge = measured.at(-1);
   return {
     title: 'Deriving schema 1',
-    note: 'Payload and signature, as `gantry publish` makes them once and docker-registry for every pull of an old client. Linear: microseconds a layer stay the same.',
+    note: 'Payload and signature, as `gantry publish` makes them once and docker-registry for every pull of an old client; in processor time. Linear: microseconds a layer stay the same.',
     columns: ['config', 'config bytes', 'payload bytes', 'payload ms', 'µs a layer', 'signature ms'],
     rows: measured.map(({ title, count, bytes, length, build, sign }) => [
       title,
@@ -98,6 +104,12 @@ async function derivation({ rounds, tell }: Bench): Promise<Section> {
     ]),
     targets: huge === undefined ? [] : [atMost('44-huge', 50, spreadOf(huge.build), (value) => `${digits(value)} ms`)],
   };
+}
+
+/** Milliseconds of processor time, which other programs on the machine do not lengthen. */
+function millisecondsSince(begun: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(begun);
+  return (user + system) / 1_000;
 }
 
 /** A config of as many layers and history entries. */
