@@ -1,5 +1,7 @@
 import type { Command } from 'commander';
 import type { Point } from '../deploy/preflight.ts';
+import type { WorkerSize } from '../deploy/worker-size.ts';
+import type { Wrangler } from '../deploy/wrangler.ts';
 import type { Environment } from '../environment.ts';
 import { CommandError, EXIT } from '../errors.ts';
 import type { OpenTarget } from '../stores/target.ts';
@@ -22,7 +24,8 @@ export function register(program: Command, _openTarget: OpenTarget, environment:
       'after',
       `
 Looks at the login, the account, the bucket, the address, the cache and the secrets. What is missing is named with the command that mends it, and nothing
-is deployed. Wrangler does the rest; its variables (CLOUDFLARE_API_TOKEN, CLOUDFLARE_ACCOUNT_ID) hold here too.
+is deployed. The Worker is built in several modules, so that it starts with what every request needs; Wrangler uploads them, and its variables
+(CLOUDFLARE_API_TOKEN, CLOUDFLARE_ACCOUNT_ID) hold here too.
 
 Examples:
   $ gantry deploy --dry-run
@@ -51,40 +54,51 @@ async function run(options: Options, environment: Environment): Promise<void> {
   const ready = missing.length === 0;
   if (!json) process.stdout.write(`${linesOf(path, points).join('\n')}\n`);
   // A build shows faults of the code and of the file, which need no account.
-  if (dryRun)
-    await mustEnd(
-      wrangler.ask(['deploy', '--dry-run']).then(({ code, stdout, stderr }) => ({ code, said: stdout + stderr })),
-      'the Worker cannot be built',
-    );
-  if (json) process.stdout.write(`${JSON.stringify({ config: path, ready, deployed: ready && !dryRun, points })}\n`);
-  if (!ready && json) {
-    process.exitCode = EXIT.failed;
-    return;
-  }
-  if (!ready) {
+  const size = ready || dryRun ? await deploy(path, environment.variables, { dryRun, json }) : null;
+  if (json) {
+    const worker = size === null ? null : { startBytes: size.start, totalBytes: size.total };
+    process.stdout.write(`${JSON.stringify({ config: path, ready, deployed: ready && !dryRun, worker, points })}\n`);
+    if (!ready) process.exitCode = EXIT.failed;
+  } else if (!ready) {
     throw new CommandError(missing.length === 1 ? 'something is missing' : `${String(missing.length)} things are missing`, {
       hint: 'Nothing was deployed. Mend what is marked ✗ above, and try again.',
     });
   }
-  if (dryRun) return;
-  // Wrangler's own words belong to what a person reads, not to the data.
-  if (json)
-    await mustEnd(
-      wrangler.ask(['deploy']).then(({ code, stdout, stderr }) => ({ code, said: stdout + stderr })),
-      'the Worker could not be deployed',
-    );
-  else
-    await mustEnd(
-      wrangler.run(['deploy']).then((code) => ({ code, said: '' })),
-      'the Worker could not be deployed',
-    );
 }
 
-async function mustEnd(work: Promise<{ readonly code: number | null; readonly said: string }>, message: string): Promise<void> {
-  const { code, said } = await work;
+/** Builds the Worker and has Wrangler deploy it, or see whether it could. */
+async function deploy(
+  path: string,
+  variables: Environment['variables'],
+  options: { readonly dryRun: boolean; readonly json: boolean },
+): Promise<WorkerSize> {
+  const [{ splitWorker }, { withDeployment }, { openWrangler }, { sizeOf }] = await Promise.all([
+    import('../local/worker-bundle.ts'),
+    import('../deploy/deployment.ts'),
+    import('../deploy/wrangler.ts'),
+    import('../deploy/worker-size.ts'),
+  ]);
+  const worker = await splitWorker(path);
+  const size = sizeOf(worker);
+  if (!options.json) process.stdout.write(`${MARKS.there} the Worker is built: ${kib(size.start)} to start with, ${kib(size.total)} in all (gzip)\n`);
+  await withDeployment(path, worker, async (built) => {
+    const wrangler = await openWrangler(built, variables);
+    if (options.dryRun) mustEnd(await wrangler.ask(['deploy', '--dry-run']), 'the Worker cannot be deployed');
+    // Wrangler's own words belong to what a person reads, not to the data.
+    else if (options.json) mustEnd(await wrangler.ask(['deploy']), 'the Worker could not be deployed');
+    else mustEnd({ code: await wrangler.run(['deploy']), stdout: '', stderr: '' }, 'the Worker could not be deployed');
+  });
+  return size;
+}
+
+function mustEnd({ code, stdout, stderr }: Awaited<ReturnType<Wrangler['ask']>>, message: string): void {
   if (code === 0) return;
-  process.stderr.write(said);
+  process.stderr.write(stdout + stderr);
   throw new CommandError(message, { hint: 'Wrangler says why above.' });
+}
+
+function kib(bytes: number): string {
+  return `${(bytes / 1024).toFixed(1)} KiB`;
 }
 
 const MARKS = { there: '✓', missing: '✗', advice: '!', unknown: '?' } as const satisfies Record<Point['kind'], string>;

@@ -1,39 +1,119 @@
-/** The Worker as Miniflare takes it: bundled code, and bindings and flags from wrangler.toml. */
+/** The Worker as code: in one module for local use, in several to be deployed. Bindings and flags are those of its wrangler.toml. */
 import { execFile } from 'node:child_process';
+import { dirname, relative, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import type * as EsbuildModule from 'esbuild';
+import type { BuildOptions, Metafile } from 'esbuild';
 import type { V4WorkerOptions } from 'miniflare';
 import { CommandError } from '../errors.ts';
+
+/** Bindings and flags as Miniflare takes them. */
+export type WorkerOptions = Readonly<Pick<V4WorkerOptions, 'compatibilityDate' | 'compatibilityFlags' | 'bindings' | 'r2Buckets'>>;
 
 /** A Worker that is ready to run. */
 export interface WorkerBundle {
   /** One ES module. */
   readonly code: string;
-  readonly options: Readonly<Pick<V4WorkerOptions, 'compatibilityDate' | 'compatibilityFlags' | 'bindings' | 'r2Buckets'>>;
+  readonly options: WorkerOptions;
 }
 
 /** Bundles the Worker that `config` (a wrangler.toml) names. Throws {@link CommandError}. */
 export async function bundleWorker(config: string): Promise<WorkerBundle> {
   const { main, workerOptions, define } = await readConfig(config);
+  const { outputFiles } = await run(main, { ...OPTIONS, entryPoints: [main], write: false, define: { ...define, ...PRODUCTION } });
+  return { code: outputFiles?.[0]?.text ?? '', options: workerOptions };
+}
+
+/** A Worker in several modules, minified. */
+export interface SplitWorker {
+  /** The entry point stands first. */
+  readonly modules: readonly WorkerModule[];
+  readonly options: WorkerOptions;
+}
+
+/** One ES module of a {@link SplitWorker}. */
+export interface WorkerModule {
+  /** Its file's name, by which the others import it. */
+  readonly name: string;
+  readonly contents: Uint8Array;
+  /** For stack traces. */
+  readonly sourceMap: Uint8Array;
+  /** The source file that leads to it: the entry point, or what `import()` names; null for what several of them share. Below the folder of the wrangler.toml. */
+  readonly source: string | null;
+  /**
+   * Whether it is evaluated before the first request. The others wait until `import()` asks for them; workerd parses them at the start all the same, functions lazily,
+   * as long as its flag `new_module_registry` is experimental.
+   */
+  readonly atStart: boolean;
+}
+
+/** Builds the Worker that `config` (a wrangler.toml) names in such a way that it starts with what every request needs, and no more. Throws {@link CommandError}. */
+export async function splitWorker(config: string): Promise<SplitWorker> {
+  const { main, workerOptions, define } = await readConfig(config);
+  const folder = dirname(resolve(config));
+  const outdir = resolve(folder, 'split-worker');
+  const { outputFiles, metafile } = await run(main, {
+    ...OPTIONS,
+    absWorkingDir: folder,
+    entryPoints: { index: main },
+    // Nothing is written there; modules are named relative to it.
+    outdir,
+    splitting: true,
+    minify: true,
+    sourcemap: true,
+    metafile: true,
+    write: false,
+    define: { ...define, ...PRODUCTION },
+  });
+  const files = new Map(outputFiles?.map(({ path, contents }) => [relative(outdir, path), contents]));
+  const modules = modulesOf(metafile?.outputs ?? {}, (path) => relative(outdir, resolve(folder, path)));
+  return {
+    modules: modules.map((module) => {
+      const [contents, sourceMap] = [files.get(module.name), files.get(`${module.name}.map`)];
+      if (contents === undefined || sourceMap === undefined) throw new Error(`esbuild gave no ${module.name}`);
+      return { ...module, contents, sourceMap };
+    }),
+    options: workerOptions,
+  };
+}
+
+/** Tells modules from esbuild's account of what it wrote: those that the entry point imports, by however many steps, are there at the start. */
+function modulesOf(outputs: Metafile['outputs'], nameOf: (path: string) => string): readonly Omit<WorkerModule, 'contents' | 'sourceMap'>[] {
+  const paths = Object.keys(outputs).filter((path) => path.endsWith('.js'));
+  const entry = paths.find((path) => nameOf(path) === 'index.js');
+  const start = new Set(entry === undefined ? [] : [entry]);
+  for (const path of start) {
+    for (const { kind, path: imported, external } of outputs[path]?.imports ?? []) {
+      if (kind === 'import-statement' && external !== true) start.add(imported);
+    }
+  }
+  return [...start, ...paths.filter((path) => !start.has(path))].map((path) => ({
+    name: nameOf(path),
+    source: outputs[path]?.entryPoint ?? null,
+    atStart: start.has(path),
+  }));
+}
+
+const OPTIONS = {
+  bundle: true,
+  format: 'esm',
+  target: 'es2024',
+  platform: 'browser',
+  // As Wrangler resolves packages for workerd.
+  conditions: ['workerd', 'worker', 'browser'],
+  external: ['cloudflare:*', 'node:*'],
+  loader: { '.txt': 'text', '.html': 'text', '.css': 'text', '.svg': 'text', '.bin': 'binary' },
+  logLevel: 'silent',
+} as const satisfies BuildOptions;
+
+const PRODUCTION = { 'process.env.NODE_ENV': '"production"' };
+
+async function run(main: string, options: BuildOptions): Promise<EsbuildModule.BuildResult> {
   const { build, stop } = await importEsbuild();
   try {
-    const { outputFiles } = await build({
-      entryPoints: [main],
-      bundle: true,
-      write: false,
-      format: 'esm',
-      target: 'es2024',
-      platform: 'browser',
-      // As Wrangler resolves packages for workerd.
-      conditions: ['workerd', 'worker', 'browser'],
-      external: ['cloudflare:*', 'node:*'],
-      loader: { '.txt': 'text', '.html': 'text', '.css': 'text', '.svg': 'text', '.bin': 'binary' },
-      define: { ...define, 'process.env.NODE_ENV': '"production"' },
-      logLevel: 'silent',
-    });
-    return { code: outputFiles[0]?.text ?? '', options: workerOptions };
+    return await build(options);
   } catch (cause) {
-    throw new CommandError(`the Worker ${main} could not be bundled: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    throw new CommandError(`the Worker ${main} cannot be built: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   } finally {
     await stop();
   }
@@ -42,7 +122,7 @@ export async function bundleWorker(config: string): Promise<WorkerBundle> {
 interface Config {
   readonly main: string;
   readonly define: Record<string, string>;
-  readonly workerOptions: WorkerBundle['options'];
+  readonly workerOptions: WorkerOptions;
 }
 
 // Wrangler's own reading of its file, so that nothing differs from `wrangler dev`. In a process of its own: Wrangler takes more memory than all the rest together.
@@ -81,7 +161,7 @@ async function importEsbuild(): Promise<typeof EsbuildModule> {
   try {
     return await import('esbuild');
   } catch (cause) {
-    throw new CommandError('serving needs esbuild, which is not installed', {
+    throw new CommandError('building the Worker needs esbuild, which is not installed', {
       hint: 'Install it with `npm install --save-dev wrangler`, which brings it.',
       cause,
     });
