@@ -3,8 +3,15 @@ import type { Digest } from '../../registry/digest.ts';
 import { manifestKey, tagKey } from '../../registry/keys.ts';
 import { formOfMediaType } from '../../registry/media-type.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
-import { decodeTagIndex, decodeTagMetadata, type TagForm, type TagRecord } from '../../registry/records.ts';
-import { CorruptRecordError } from '../../registry/records.ts';
+import {
+  CorruptRecordError,
+  decodeTagIndex,
+  decodeTagMetadata,
+  INDEX_METADATA,
+  type TagForm,
+  type TagIndex,
+  type TagRecord,
+} from '../../registry/records.ts';
 import type { ReadStore } from '../../registry/store.ts';
 import { canRead, type Client, negotiate, unreadableReason } from '../../manifest/negotiate.ts';
 import { type Accept, parseAccept } from '../../http/accept.ts';
@@ -26,7 +33,7 @@ async function byTag(name: RepositoryName, tag: Tag, asked: Asked, store: ReadSt
   if (asked.head) {
     const object = await store.head(key);
     if (object === null) return unlessKnown(store, name, unknown);
-    const index = decodeTagMetadata(object.metadata);
+    const index = readIndex(object.metadata);
     if (index.kind === 'record') return answerFrom(index.record, asked, () => Promise.resolve(null));
     const head = await store.get(key, { range: { offset: 0, length: index.length }, ifMatch: object.etag });
     // The tag moved meanwhile: then it is read whole.
@@ -36,7 +43,7 @@ async function byTag(name: RepositoryName, tag: Tag, asked: Asked, store: ReadSt
   }
   const object = await store.get(key);
   if (object === null || object === 'changed') return unlessKnown(store, name, unknown);
-  const index = decodeTagMetadata(object.metadata);
+  const index = readIndex(object.metadata);
   const reader = await openBytes(object.body, object.size);
   try {
     const offset = index.kind === 'record' ? 0 : index.length;
@@ -54,6 +61,20 @@ async function byTag(name: RepositoryName, tag: Tag, asked: Asked, store: ReadSt
   } finally {
     await reader.end();
   }
+}
+
+/** Indexes that were read, by their text: a tag that is asked for is asked for again. Those of the metadata alone, so of at most 8 KiB each. */
+const indexes = new Map<string, TagIndex>();
+const INDEXES_KEPT = 256;
+
+function readIndex(metadata: Readonly<Record<string, string>>): TagIndex {
+  const text = metadata[INDEX_METADATA];
+  const before = text === undefined ? undefined : indexes.get(text);
+  if (before !== undefined) return before;
+  const index = decodeTagMetadata(metadata);
+  if (indexes.size >= INDEXES_KEPT) indexes.clear();
+  if (text !== undefined) indexes.set(text, index);
+  return index;
 }
 
 async function answerFrom(record: TagRecord, asked: Asked, bodyOf: (form: TagForm) => Promise<AnswerBody>): Promise<Answer> {
