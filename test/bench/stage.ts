@@ -39,6 +39,8 @@ export interface Subject {
 export interface Stage {
   /** As it is deployed: every request is logged. */
   readonly gantry: Subject;
+  /** The same with `LOG=failures`: logging is what a floor does not do, and under Miniflare every line goes through a pipe to Node. */
+  readonly quietGantry: Subject;
   /** The same behind a stand-in for Workers Cache (test/worker/behind-cache.ts). */
   readonly cachedGantry: Subject;
   /** The same over a bucket that fails now and then (test/worker/faulty.ts). */
@@ -112,6 +114,11 @@ export async function openStage(folder: string, options: { peers?: readonly Peer
               BUCKET: { id: bucket, s3Credentials: reach },
             },
           ),
+          workerOf(
+            'quiet',
+            { ...own, options: { ...own.options, bindings: { ...own.options.bindings, ...options.vars, LOG: 'failures' } } },
+            { BUCKET: { id: bucket } },
+          ),
           workerOf('behind-cache', cached, { BUCKET: { id: bucket } }),
           workerOf('faulty', faulty, { BUCKET: { id: bucket } }),
           workerOf('constant', { code: CONSTANT, options: {} }, undefined),
@@ -156,6 +163,7 @@ export async function openStage(folder: string, options: { peers?: readonly Peer
     };
     return {
       gantry: await subject('Gantry', 'gantry'),
+      quietGantry: await subject('Gantry, LOG=failures', 'quiet'),
       cachedGantry: await subject('Gantry behind a cache', 'behind-cache'),
       faultyGantry: await subject('Gantry over faults', 'faulty'),
       constant: await subject('constant Worker', 'constant'),
