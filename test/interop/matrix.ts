@@ -11,11 +11,11 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { startGantry } from './gantry-server.ts';
-import { buildLibtrust } from './libtrust.ts';
+import { buildLibtrust, type Verify } from './libtrust.ts';
 import { type Client, CLIENTS, type Way, WAYS } from './matrix/clients.ts';
 import { type ImageKind, IMAGES, type PublishedImage, publishImage } from './matrix/images.ts';
 import { type Machine, machineAt } from './matrix/machine.ts';
-import { openNewerDebian } from './matrix/newer.ts';
+import { openNewerDebian, removeNewerDebian } from './matrix/newer.ts';
 import { matrixPage, matrixTable, oneLine, type Result } from './matrix/table.ts';
 import { missingPrograms } from './programs.ts';
 
@@ -29,17 +29,26 @@ const { values } = parseArgs({
 
 const folder = await mkdtemp(join(tmpdir(), 'gantry-interop-'));
 const undo: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })];
+const pulling = new Set<Client>();
+// Mounts and daemons are not left behind, whatever happens.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void cleanUp().finally(() => process.exit(130)));
 try {
   process.exitCode = await main();
 } finally {
-  for (const step of undo.reverse()) await step();
+  await cleanUp();
+}
+
+async function cleanUp(): Promise<void> {
+  for (const client of pulling) await client.close?.();
+  pulling.clear();
+  for (const step of undo.splice(0).reverse()) await step();
 }
 
 async function main(): Promise<number> {
   const machines: Machine[] = [machineAt('Debian 12')];
   if (values.newer !== undefined) {
     const root = values.newer === '' ? `${folder}-debian-13` : resolve(values.newer);
-    if (values.newer === '') undo.push(() => rm(root, { recursive: true, force: true, maxRetries: 3 }));
+    if (values.newer === '') undo.push(() => removeNewerDebian(root));
     try {
       const newer = await openNewerDebian(root, folder, tell);
       undo.push(() => newer.close());
@@ -60,31 +69,43 @@ async function main(): Promise<number> {
     tell(`publishing ${kind}: ${IMAGES[kind]}`);
     images.push(await publishImage({ folder: join(folder, 'sources'), state: server.state, env }, kind));
   }
-  const results: Result[] = [];
-  for (const [at, machine] of machines.entries()) {
-    for (const [index, start] of CLIENTS.entries()) {
-      // Short: a socket's path has an end.
-      const own = join(folder, `${String(at)}-${String(index)}`);
-      if (!isWanted(values.client, start.name === '' ? 'old-engine' : start.name)) continue;
-      await mkdir(own, { recursive: true });
-      const client = await start({ host: server.host, folder: own, machine, verify });
-      if (client === null) {
-        if (start.name !== '') tell(`skipped, ${start.name} of ${machine.title}: not installed`);
-        continue;
-      }
-      try {
-        results.push(...(await pullAll(machine, client, images)));
-      } finally {
-        await client.close?.();
-        await rm(own, { recursive: true, force: true });
-      }
-    }
-  }
+  const results = (await Promise.all(machines.map((machine, at) => pullFrom(machine, join(folder, String(at)), server.host, verify, images)))).flat();
   process.stdout.write(`${matrixTable(results)}\n`);
   const troubles = results.filter(({ trouble }) => trouble !== null);
   if (values.client === undefined && values.image === undefined) await writeFile(PAGE, matrixPage(results));
   tell(`${String(results.length)} pulls, ${String(troubles.length)} not as published`);
   return troubles.length === 0 ? 0 : 1;
+}
+
+/** All clients of a machine, one after the other. */
+async function pullFrom(
+  machine: Machine,
+  place: string,
+  host: string,
+  verify: Verify | undefined,
+  images: readonly PublishedImage[],
+): Promise<readonly Result[]> {
+  const results: Result[] = [];
+  for (const [index, start] of CLIENTS.entries()) {
+    if (!isWanted(values.client, start.name === '' ? 'old-engine' : start.name)) continue;
+    // Short: a socket's path has an end.
+    const own = `${place}-${String(index)}`;
+    await mkdir(own, { recursive: true });
+    const client = await start({ host, folder: own, machine, verify });
+    if (client === null) {
+      if (start.name !== '') tell(`skipped, ${start.name} of ${machine.title}: not installed`);
+      continue;
+    }
+    pulling.add(client);
+    try {
+      results.push(...(await pullAll(machine, client, images)));
+    } finally {
+      pulling.delete(client);
+      await client.close?.();
+      await rm(own, { recursive: true, force: true });
+    }
+  }
+  return results;
 }
 
 async function pullAll(machine: Machine, client: Client, images: readonly PublishedImage[]): Promise<Result[]> {

@@ -204,7 +204,7 @@ async function makeSource(folder: string, kind: ImageKind, greeting: string): Pr
     case 'large':
       return { ...single, ...(await dockerImage([await programLayer(), noiseLayer('large', LARGE), greetingLayer(greeting)])) };
     case 'many':
-      return { ...single, ...(await dockerImage([await programLayer(), ...smallLayers(MANY - 2), greetingLayer(greeting)])) };
+      return { ...single, ...(await dockerImage([...smallLayers(MANY - 1), greetingLayer(greeting)])) };
     case 'odd':
       return { ...single, name: 'matrix/a.b/c_d__e/f--g/0/x-1', tags: [ODD_TAG, '0'], ...(await dockerImage(ordinary)) };
   }

@@ -1,5 +1,5 @@
 /** Debian 13 in a folder, for its newer clients: made by debootstrap, entered by chroot. Nothing on this machine is changed but that folder. */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { missingPrograms, must, run } from '../programs.ts';
 import { type Machine, machineAt } from './machine.ts';
@@ -76,6 +76,14 @@ export async function openNewerDebian(root: string, shared: string, tell: (messa
     throw error;
   }
   return { machine: machineAt('Debian 13', root), close };
+}
+
+/** Deletes the folder; refuses where anything is still mounted in it, since that would be deleted too. */
+export async function removeNewerDebian(root: string): Promise<void> {
+  const mounts = (await readFile('/proc/self/mounts', 'utf8')).split('\n').map((line) => line.split(' ')[1] ?? '');
+  const still = mounts.filter((target) => target === root || target.startsWith(`${root}/`));
+  if (still.length > 0) throw new Error(`not deleted: ${still.join(', ')} is still mounted`);
+  await must('rm', ['-rf', '--one-file-system', root]);
 }
 
 const READY = 'gantry-interop-ready';
