@@ -167,7 +167,7 @@ async function podman({ host, folder, machine }: Bench): Promise<Client | null> 
       if (!seen.includes(`${host}/${image.name}@${digest}`)) throw new Error(`the digests are ${seen.join(', ')}, without ${digest}`);
     }
     const mounted = (await command('image', 'mount', id)).trim();
-    expectSameTree(await treeOfFolder(mounted), image.tree);
+    expectSameTree(await treeOfFolder(machine.outside(mounted)), image.tree);
     await command('image', 'unmount', id);
     await command('rmi', '--force', id);
   };
@@ -195,7 +195,7 @@ async function buildah({ host, folder, machine }: Bench): Promise<Client | null>
     const told = JSON.parse(await command('inspect', container)) as { FromImageID: string; FromImageDigest: string };
     if (image.config !== undefined) expectEqual('the image ID', `sha256:${told.FromImageID}`, image.config);
     if (![readableRoot(image), image.manifest.digest].includes(told.FromImageDigest)) throw new Error(`the digest is ${told.FromImageDigest}`);
-    expectSameTree(await treeOfFolder((await command('mount', container)).trim()), image.tree);
+    expectSameTree(await treeOfFolder(machine.outside((await command('mount', container)).trim())), image.tree);
     await command('rm', container);
     await command('rmi', '--force', told.FromImageID);
   };
@@ -261,7 +261,7 @@ async function containerd({ host, folder, machine }: Bench): Promise<Client | nu
     await mkdir(mounted, { recursive: true });
     await command('images', 'mount', '--snapshotter', 'native', reference, mounted);
     try {
-      expectSameTree(await treeOfFolder(mounted), image.tree);
+      expectSameTree(await treeOfFolder(machine.outside(mounted)), image.tree);
     } finally {
       await command('images', 'unmount', '--rm', mounted);
     }

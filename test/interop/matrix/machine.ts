@@ -1,10 +1,13 @@
 /** Where clients run: this machine, or a folder with another Debian. Both see the same files and the same network. */
 import { spawn, type ChildProcess } from 'node:child_process';
+import { join } from 'node:path';
 import { type Finished, must, run } from '../programs.ts';
 
 /** A place that has programs. */
 export interface Machine {
   readonly title: string;
+  /** Where this process finds what the machine calls `path`: what it mounts is seen nowhere else. */
+  outside(path: string): string;
   /** Whether it has the program. */
   has(program: string): Promise<boolean>;
   run(program: string, args: readonly string[], options?: { readonly env?: NodeJS.ProcessEnv }): Promise<Finished>;
@@ -24,6 +27,7 @@ export function machineAt(title: string, root?: string): Machine {
     root === undefined ? [program, [...args]] : ['chroot', [root, program, ...args]];
   return {
     title,
+    outside: (path) => (root === undefined ? path : join(root, path)),
     has: async (program) => (await run(...words('sh', ['-c', `command -v ${program}`]), { env: environment() })).code === 0,
     run: (program, args, { env } = {}) => run(...words(program, args), { env: environment(env) }),
     must: (program, args, { env } = {}) => must(...words(program, args), { env: environment(env) }),
