@@ -8,7 +8,7 @@ import { startDockerRegistry } from '../../interop/docker-registry.ts';
 import { end, must } from '../../interop/programs.ts';
 import { type Bench, inTurns, type Part } from '../bench.ts';
 import { type Image, type LayerSpec, makeImage } from '../images.ts';
-import { memoryOf } from '../process-figures.ts';
+import { cpuSeconds, memoryOf } from '../process-figures.ts';
 import { atLeast, atMost, digits, type Section, shown } from '../section.ts';
 import { openSlowLine } from '../slow-line.ts';
 import { openStage } from '../stage.ts';
@@ -68,32 +68,31 @@ async function rates({ folder, rounds, tell }: Bench, buckets: readonly Bucket[]
     images.push(await makeImage(join(folder, `set-${String(at)}`), [...shared, ...own]));
   }
   // What is in several images is sent once.
-  const size = [...new Map(images.flatMap(({ layers }) => layers.map((layer) => [layer.digest, layer.size]))).values()].reduce(
-    (sum, one) => sum + one,
-    0,
-  );
+  const size = sum([...new Map(images.flatMap(({ layers }) => layers.map((layer) => [layer.digest, layer.size]))).values()]);
   const publisherOf = (bucket: Bucket) => ({
     title: `gantry publish, ${bucket.title}`,
-    publish: async (round: number): Promise<void> => {
-      // A prefix of its own is a bucket of its own.
+    publish: async (round: number): Promise<readonly Taken[]> => {
+      const taken = [];
       for (const [at, image] of images.entries()) {
-        await gantry(
-          ['publish', `dir:${image.folder}`, `set/image-${String(at)}:v1`, '--to', `s3://${bucket.name}/round-${String(round)}`],
-          bucket.env,
-          folder,
-        );
+        // A prefix of its own is a bucket of its own.
+        const to = `s3://${bucket.name}/round-${String(round)}`;
+        taken.push(await gantry(['publish', `dir:${image.folder}`, `set/image-${String(at)}:v1`, '--to', to], bucket.env, folder));
       }
+      return taken;
     },
   });
   const skopeo = {
     title: 'skopeo copy, docker-registry 2.8.2',
-    publish: async (round: number): Promise<void> => {
+    publish: async (round: number): Promise<readonly Taken[]> => {
       const store = join(folder, `registry-${String(round)}`);
       const registry = await startDockerRegistry(store);
       try {
+        const taken = [];
         for (const [at, { folder: from }] of images.entries()) {
-          await must('skopeo', ['copy', '-q', '--dest-tls-verify=false', `dir:${from}`, `docker://${registry.host}/set/image-${String(at)}:v1`]);
+          const to = `docker://${registry.host}/set/image-${String(at)}:v1`;
+          taken.push(await watched('skopeo', ['copy', '-q', '--dest-tls-verify=false', `dir:${from}`, to]));
         }
+        return taken;
       } finally {
         await registry.close();
         await rm(store, { recursive: true, force: true });
@@ -103,23 +102,32 @@ async function rates({ folder, rounds, tell }: Bench, buckets: readonly Bucket[]
   const subjects = [...buckets.map(publisherOf), skopeo];
   const figures = await inTurns(subjects, rounds, async ({ title, publish }, round) => {
     tell(title);
-    return timed(() => publish(round));
+    const taken = await publish(round);
+    return { seconds: sum(taken.map((one) => one.seconds)), cpu: sum(taken.map((one) => one.cpu)) };
   });
-  const rateOf = (subject: (typeof subjects)[number]): readonly number[] => (figures.get(subject) ?? []).map((seconds) => size / MIB / seconds);
+  const rateOf = (subject: (typeof subjects)[number]): readonly number[] => (figures.get(subject) ?? []).map(({ seconds }) => size / MIB / seconds);
   const ratioTo = (subject: (typeof subjects)[number]): Spread => ratioOf(rateOf(subject), rateOf(skopeo));
   const [first] = subjects;
   return {
     title: 'Publishing',
-    note: `${String(IMAGES)} images of four layers, two of them shared, ${digits(size / MIB)} MiB together: one command an image, its start included, into an empty registry each time.`,
-    columns: ['command and target', 'seconds', 'MiB/s', '÷ skopeo'],
+    note:
+      `${String(IMAGES)} images of four layers, two of them shared, ${digits(size / MIB)} MiB together: one command an image, its start included, into an empty registry each time. ` +
+      'CPU is that of the commands alone.',
+    columns: ['command and target', 'seconds', 'CPU s', 'MiB/s', '÷ skopeo'],
     rows: subjects.map((subject) => [
       subject.title,
-      shown(spreadOf(figures.get(subject) ?? []), digits),
+      ...[({ seconds }: Sums) => seconds, ({ cpu }: Sums) => cpu].map((of) => shown(spreadOf((figures.get(subject) ?? []).map(of)), digits)),
       shown(spreadOf(rateOf(subject)), digits),
       shown(ratioTo(subject), digits),
     ]),
     targets: first === undefined ? [] : [atLeast('rate, of skopeo’s', 1, ratioTo(first), digits)],
   };
+}
+
+type Sums = Pick<Taken, 'seconds' | 'cpu'>;
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, one) => total + one, 0);
 }
 
 async function memory({ folder, tell }: Bench, bucket: Bucket): Promise<Section> {
@@ -203,29 +211,40 @@ async function again({ folder, rounds, tell }: Bench, bucket: Bucket): Promise<S
   }
 }
 
-/** Runs the command and watches it: seconds until it has ended, and bytes that it took at most. Throws if it fails. */
-async function gantry(
-  args: readonly string[],
-  env: Readonly<Record<string, string>>,
-  folder: string,
-): Promise<{ readonly seconds: number; readonly peak: number }> {
-  // As it is installed: run from its sources, Node would first take the types out of a hundred files.
+/** What a program took. */
+interface Taken {
+  /** Until it had ended. */
+  readonly seconds: number;
+  /** Seconds of processor time, to the last look at it, some milliseconds before its end. */
+  readonly cpu: number;
+  /** Bytes of memory at most. */
+  readonly peak: number;
+}
+
+/** Runs the command as it is installed: run from its sources, Node would first take the types out of a hundred files. The key that signs is made in the folder, not at home. */
+function gantry(args: readonly string[], env: Readonly<Record<string, string>>, folder: string): Promise<Taken> {
   const main = fileURLToPath(new URL('../../../dist/publisher/main.js', import.meta.url));
+  return watched(process.execPath, [main, ...args], { ...env, GANTRY_KEY: join(folder, 'signing-key.pem') });
+}
+
+/** Runs a program and watches it. Throws if it fails. */
+async function watched(command: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Taken> {
   const begun = performance.now();
-  // The key that signs is made in the folder, not at home.
-  const child = spawn(process.execPath, [main, ...args], {
-    env: { ...process.env, ...env, GANTRY_KEY: join(folder, 'signing-key.pem') },
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
+  const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
   child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
-  let peak = 0;
-  // The kernel keeps the peak, so it is only asked again for what was added since.
-  const watch = setInterval(() => (peak = Math.max(peak, memoryOf(child.pid ?? 0, 'VmHWM') ?? 0)), 20);
+  let [cpu, peak] = [0, 0];
+  // The kernel adds both up: the last look tells all.
+  const watch = setInterval(() => {
+    const now = memoryOf(child.pid ?? 0, 'VmHWM');
+    if (now === null) return;
+    peak = now;
+    cpu = cpuSeconds(child.pid ?? 0);
+  }, 10);
   const [code] = (await once(child, 'close')) as [number | null];
   clearInterval(watch);
-  if (code !== 0) throw new Error(`gantry ${args.join(' ')}: exit ${String(code)}\n${said}`);
-  return { seconds: (performance.now() - begun) / 1_000, peak };
+  if (code !== 0) throw new Error(`${command} ${args.join(' ')}: exit ${String(code)}\n${said}`);
+  return { seconds: (performance.now() - begun) / 1_000, cpu, peak };
 }
 
 async function timed(work: () => Promise<unknown>): Promise<number> {
