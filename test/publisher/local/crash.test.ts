@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { blobsOf, readLinks } from '../../../src/manifest/links.ts';
 import { readTag } from '../../../src/publisher/gc/survey.ts';
@@ -37,22 +38,33 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** Publishes in a process. With `killAfter`, that many milliseconds after it began to write it is killed. Gives how long it wrote, and whether it ended by itself. */
-async function publish(image: DirImage, killAfter?: number): Promise<{ wrote: number; ended: boolean }> {
+/** When a publisher is killed: after so many lines of its events, and so many milliseconds more. */
+interface Moment {
+  readonly lines: number;
+  readonly milliseconds: number;
+}
+
+/** Publishes in a process that may be killed. Gives whether it ended by itself, how many events it told before its result, and how long it went on after the last of them. */
+async function publish(image: DirImage, kill?: Moment): Promise<{ ended: boolean; lines: number; silent: number }> {
   const child = spawn(process.execPath, [MAIN, 'publish', image.source, `${NAME}:${TAG}`, '--state', state, '--json'], {
     env: { ...process.env, GANTRY_KEY: join(folder, 'key.pem') },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  let began: number | undefined;
+  let lines = 0;
+  let [last, silent] = [0, 0];
   let timer: NodeJS.Timeout | undefined;
-  child.stdout.on('data', (chunk: Buffer) => {
-    if (began !== undefined || !chunk.includes('"plan"')) return;
-    began = performance.now();
-    if (killAfter !== undefined) timer = setTimeout(() => child.kill('SIGKILL'), killAfter);
+  createInterface(child.stdout).on('line', (line) => {
+    if (line.includes('"result"')) {
+      silent = performance.now() - last;
+      return;
+    }
+    lines += 1;
+    last = performance.now();
+    if (lines === kill?.lines) timer = setTimeout(() => child.kill('SIGKILL'), kill.milliseconds);
   });
   const [code] = (await once(child, 'close')) as [number | null];
   clearTimeout(timer);
-  return { wrote: performance.now() - (began ?? NaN), ended: code === 0 };
+  return { ended: code === 0, lines, silent };
 }
 
 /** The digest that the tag has, after a look at everything that it needs. */
@@ -81,14 +93,15 @@ describe('a publish that is killed', () => {
     async () => {
       const image = (index: number): Promise<DirImage> => writeDirImage(join(folder, `image-${String(index)}`), { layers: 6 });
       const first = await image(0);
-      const { wrote } = await publish(first);
+      const { lines, silent } = await publish(first);
       let now: string = await digestOfTag();
       expect(now).toBe(first.manifest.digest);
       let cut = 0;
       for (let index = 1; index <= TIMES; index += 1) {
         const next = await image(index);
-        // Spread evenly over the time that a publish writes, with chance within each stretch.
-        const { ended } = await publish(next, (wrote * (index - Math.random())) / TIMES);
+        // Spread evenly over the events of a publish, those without one (manifests, tag, lists) at its end included.
+        const at = Math.min(lines, Math.ceil((index * (lines + 4)) / TIMES));
+        const { ended } = await publish(next, { lines: at, milliseconds: at === lines ? Math.random() * silent : Math.random() * 5 });
         if (!ended) cut += 1;
         const found = await digestOfTag();
         expect([now, next.manifest.digest]).toContain(found);
