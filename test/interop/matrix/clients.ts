@@ -28,7 +28,7 @@ export interface Client {
   readonly version: string;
   /** Each pulls an image and throws if anything about it is not as published. */
   readonly ways: Partial<Record<Way, (image: PublishedImage) => Promise<void>>>;
-  /** Why it cannot have an image that way, whatever the registry; null if it can. */
+  /** Why it cannot have an image that way, as things are; null if it can. Such a pull is not tried, and the page says so. */
   excuse?(image: PublishedImage, way: Way): string | null;
   close?(): Promise<void>;
 }
@@ -147,7 +147,7 @@ async function docker({ host, folder, machine }: Bench): Promise<Client | null> 
     },
     excuse: ({ kind }, way) =>
       kind === 'zstd' && way === 'tag' && !readsZstd
-        ? 'it accepts OCI manifests, and so gets the published one, but unpacks no zstd; the derived schema 2 with gzip copies it pulls by digest'
+        ? 'the pull by tag fails: it accepts OCI manifests, and so gets the published one, whose zstd layers it cannot unpack; the derived schema 2 with gzip copies it pulls by digest'
         : null,
     close: async () => {
       await end(daemon);

@@ -11,7 +11,7 @@ export interface Result {
   readonly way: Way;
   /** Null: as published. */
   readonly trouble: string | null;
-  /** Why it was not tried: the client cannot, whatever the registry. */
+  /** Why it was not tried. */
   readonly excuse: string | null;
   readonly milliseconds: number;
 }
@@ -58,7 +58,7 @@ the image that is published as schema 1 alone, it gets the derived schema 2. By 
 Docker engines before 1.10 do not run on kernels of today. Their rows are replayed: the requests of each version over plain sockets, as measured with engines built
 from their sources, and everything that the version insists on in the answers (\`test/interop/matrix/old-engine.ts\`). The signature of each manifest is verified by
 libtrust itself.
-${excuses.length === 0 ? '' : `\nNot tried:\n\n${excuses.join('\n')}\n`}${
+${excuses.length === 0 ? '' : `\nOut of a client's reach, and so not tried:\n\n${excuses.join('\n')}\n`}${
     failed.length === 0
       ? ''
       : `\nNot as published:\n\n${failed.map(({ machine, client, version, image, way, trouble }) => `- ${client} ${version} (${machine}), ${image} ${WAYS[way]}: ${oneLine(trouble ?? '')}`).join('\n')}\n`
