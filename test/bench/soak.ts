@@ -37,6 +37,8 @@ const { minutes, faults } = new Command('soak')
 interface Moving {
   readonly tag: string;
   readonly may: Set<Image>;
+  /** The one that it certainly has until it moves: what is being published need not be there yet, and may have been collected before. */
+  now: Image;
   /** Counts moves: an answer across one may be of any version before or after. */
   moves: number;
 }
@@ -73,7 +75,7 @@ async function soak(stage: Stage, folder: string): Promise<number> {
   for (let at = 0; at < TAGS; at++) {
     const image = pick(images);
     await stage.publishHere(image.folder, `soak/app:v${String(at)}`);
-    tags.push({ tag: `v${String(at)}`, may: new Set([image]), moves: 0 });
+    tags.push({ tag: `v${String(at)}`, may: new Set([image]), now: image, moves: 0 });
   }
   const end = performance.now() + minutes * 60_000;
   const isOver = (): boolean => performance.now() >= end;
@@ -88,7 +90,7 @@ async function soak(stage: Stage, folder: string): Promise<number> {
       const tally = tallyOf(tallies, kind.title);
       const moving = pick(tags);
       const before = moving.moves;
-      const image = pick([...moving.may]);
+      const image = moving.now;
       const begun = performance.now();
       const asked = kind.ask(moving.tag, image);
       const outcome = await ask(agent, stage.faultyGantry.url + asked.path, kind.method ?? 'GET', {
@@ -111,6 +113,7 @@ async function soak(stage: Stage, folder: string): Promise<number> {
       await stage.publishHere(image.folder, `soak/app:${moving.tag}`);
       moving.may.clear();
       moving.may.add(image);
+      moving.now = image;
       moving.moves++;
       counts.moves++;
       await sleep(100);
