@@ -44,7 +44,16 @@ export function directPort({ bucket, persistence, realms, origins, signingKey }:
   };
   return {
     ask: async (question, asked, props) => {
-      const { answer, facts } = await answerFor(question, asked, { bucket, persistence, props, realms, origins, signingKey, cached: false, waitUntil });
+      const { answer, facts } = await answerFor(question, asked, {
+        bucket,
+        persistence,
+        props,
+        realms,
+        origins,
+        signingKey,
+        cached: false,
+        waitUntil,
+      });
       return replyOf(answer, question, facts);
     },
     purge: () => Promise.resolve({ kind: 'absent' }),
