@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The command `gantry`: runs, tells failures, and is the only one to end the process. */
+import './small-heap.ts';
 import { CommanderError } from 'commander';
 import { readEnvironment } from './environment.ts';
 import { EXIT } from './errors.ts';
