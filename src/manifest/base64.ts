@@ -6,18 +6,25 @@ const ASCII = new TextDecoder();
 
 /** Bytes in base64url without padding (RFC 4648 §5). */
 export function toBase64Url(bytes: Uint8Array): string {
-  // A signed document of some megabytes passes through here: codes in one array, not a string a character.
-  const codes = new Uint8Array(Math.ceil((bytes.length * 4) / 3));
-  let to = 0;
+  return ASCII.decode(base64UrlBehind(EMPTY, bytes));
+}
+
+const EMPTY = new Uint8Array(0);
+
+/** Some bytes as they are, and behind them others in base64url without padding. A signed document of some megabytes passes through here: one array, no strings. */
+export function base64UrlBehind(head: Uint8Array, bytes: Uint8Array): Uint8Array {
+  const out = new Uint8Array(head.length + Math.ceil((bytes.length * 4) / 3));
+  out.set(head);
+  let to = head.length;
   for (let at = 0; at < bytes.length; at += 3) {
     const group = ((bytes[at] ?? 0) << 16) | ((bytes[at + 1] ?? 0) << 8) | (bytes[at + 2] ?? 0);
     // What lies beyond the end of a typed array is dropped, which cuts the last group to its length.
-    codes[to++] = CODES[group >> 18] ?? 0;
-    codes[to++] = CODES[(group >> 12) & 63] ?? 0;
-    codes[to++] = CODES[(group >> 6) & 63] ?? 0;
-    codes[to++] = CODES[group & 63] ?? 0;
+    out[to++] = CODES[group >> 18] ?? 0;
+    out[to++] = CODES[(group >> 12) & 63] ?? 0;
+    out[to++] = CODES[(group >> 6) & 63] ?? 0;
+    out[to++] = CODES[group & 63] ?? 0;
   }
-  return ASCII.decode(codes);
+  return out;
 }
 
 /** Reads base64url, with or without correct padding, as libtrust does (spaces and line ends are passed over); null if it is anything else, the standard alphabet included. */

@@ -118,7 +118,9 @@ function configOf(entries: readonly Entry[], diffIds: readonly string[]): Uint8A
   }
   values.set('rootfs', new TextEncoder().encode(JSON.stringify({ type: 'layers', diff_ids: diffIds })));
   values.set('history', historyOf(entries));
-  return writeGoObject(values);
+  const writer = new ByteWriter();
+  writeGoObject(writer, values);
+  return writer.bytes();
 }
 
 function historyOf(entries: readonly Entry[]): Uint8Array {

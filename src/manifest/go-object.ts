@@ -1,15 +1,15 @@
-import { ByteWriter } from './byte-writer.ts';
+import type { ByteWriter } from './byte-writer.ts';
 
-/** An object as Go's `encoding/json` writes a `map[string]json.RawMessage`: members sorted by the UTF-8 bytes of their keys, raw values compacted, all else as it was. */
-export function writeGoObject(values: ReadonlyMap<string, Uint8Array>): Uint8Array {
+/** Writes an object as Go's `encoding/json` writes a `map[string]json.RawMessage`: members sorted by the UTF-8 bytes of their keys, raw values compacted, all else as it was. */
+export function writeGoObject(writer: ByteWriter, values: ReadonlyMap<string, Uint8Array>): void {
   const encoder = new TextEncoder();
   const sorted = [...values].map(([key, value]) => ({ key, order: encoder.encode(key), value })).sort((a, b) => compareBytes(a.order, b.order));
-  const writer = new ByteWriter().text('{');
+  writer.text('{');
   sorted.forEach(({ key, value }, index) => {
     if (index > 0) writer.text(',');
     writer.string(key).text(':').compact(value);
   });
-  return writer.text('}').bytes();
+  writer.text('}');
 }
 
 /** JavaScript's own order of strings compares UTF-16 units, which puts astral characters before U+E000–U+FFFF. */

@@ -118,14 +118,14 @@ class Reader {
     for (const { key, value: member } of members) {
       switch (foldName(key)) {
         case 'type':
-          this.#string(member, 'rootfs.type');
+          this.#checkString(member, 'rootfs.type');
           break;
         case 'base_layer':
           rootfs.baseLayer = this.#string(member, 'rootfs.base_layer') ?? rootfs.baseLayer;
           break;
         case 'diff_ids': {
           const ids = this.#isNull(member) ? [] : this.#elements(member, 'rootfs.diff_ids');
-          for (const id of ids) this.#string(id, 'rootfs.diff_ids');
+          for (const id of ids) this.#checkString(id, 'rootfs.diff_ids');
           rootfs.layers = ids.length;
           break;
         }
@@ -193,10 +193,14 @@ class Reader {
   }
 
   #string(value: Span, where: string): string | null {
+    return this.#checkString(value, where) ? decodeString(this.#bytes, value) : null;
+  }
+
+  /** Whether there is a string; not for `null`, and anything else is an error. */
+  #checkString(value: Span, where: string): boolean {
     const kind = kindOf(this.#bytes, value);
-    if (kind === 'null') return null;
-    if (kind !== 'string') throw wrongType(where, 'a string', kind);
-    return decodeString(this.#bytes, value);
+    if (kind !== 'string' && kind !== 'null') throw wrongType(where, 'a string', kind);
+    return kind === 'string';
   }
 
   #members(value: Span, where: string): Member[] {
@@ -216,14 +220,16 @@ class Reader {
   }
 
   #noteRepeats(members: readonly Member[], known: readonly string[], where: string): void {
+    const names = members.map(({ key }) => foldName(key));
     for (const name of known) {
-      if (members.filter(({ key }) => foldName(key) === name).length > 1) this.#ambiguities.push(`${where} has ${name} more than once`);
+      if (names.indexOf(name) !== names.lastIndexOf(name)) this.#ambiguities.push(`${where} has ${name} more than once`);
     }
   }
 }
 
 /** Go compares names without regard to ASCII case, and takes U+017F for s. (None of the names has a k, which U+212A would stand for.) */
 function foldName(name: string): string {
+  if (/^[a-z_]*$/.test(name)) return name;
   return name.replace(/\u017f/g, 's').replace(/[A-Z]/g, (letter) => letter.toLowerCase());
 }
 

@@ -4,7 +4,7 @@
  * The payload is the document without `signatures`: its first `formatLength` bytes and `formatTail`, both told by every block's `protected`. Everything is done on
  * bytes; whatever stands behind the first `formatLength` bytes is not covered by any signature, so only the payload may be read.
  */
-import { fromBase64, fromBase64Url, toBase64Url } from './base64.ts';
+import { base64UrlBehind, fromBase64, fromBase64Url, toBase64Url } from './base64.ts';
 import type { Signer } from './image.ts';
 import { checkJson, elementsOf, JsonSyntaxError, kindOf, type Member, membersOf, type Span } from './json-bytes.ts';
 import { CURVES, ecPoint, KeyError, type PrivateKey, type PublicKey, publicJwk, readCertificateKey, readPublicJwk } from './key.ts';
@@ -30,7 +30,7 @@ export function signPayload(key: PrivateKey, payload: Uint8Array, time: string):
   const length = formatLengthOf(payload);
   const tail = payload.subarray(length);
   const protectedText = toBase64Url(encoder.encode(JSON.stringify({ formatLength: length, formatTail: toBase64Url(tail), time })));
-  const message = encoder.encode(`${protectedText}.${toBase64Url(payload)}`);
+  const message = base64UrlBehind(encoder.encode(`${protectedText}.`), payload);
   const block = {
     header: { jwk: publicJwk(key.public), alg: key.public.kty === 'EC' ? CURVES[key.public.crv].algorithm : 'RS256' },
     signature: toBase64Url(signMessage(key, message)),
@@ -56,12 +56,11 @@ export function verifyDocument(document: Uint8Array): { readonly payload: Uint8A
   const unsigned = members.filter(({ value }) => value.start >= formatLength);
   if (unsigned.length !== 1 || unsigned[0]?.key !== 'signatures') throw new SignatureError('the document has members that are not signed');
   const payload = cutPayload(document, { formatLength, formatTail });
-  const payloadText = toBase64Url(payload);
   const keys = blocks.map((block) => {
     const key = keyOf(block);
     const signature = fromBase64Url(block.signature);
     if (signature === null) throw new SignatureError('a signature is not base64url');
-    if (!verifyMessage(key, block.algorithm, encoder.encode(`${block.protected}.${payloadText}`), signature)) {
+    if (!verifyMessage(key, block.algorithm, base64UrlBehind(encoder.encode(`${block.protected}.`), payload), signature)) {
       throw new SignatureError('a signature is not that of the payload');
     }
     return key;
@@ -187,7 +186,7 @@ function verifyMessage(key: PublicKey, algorithm: string, message: Uint8Array, s
   // The algorithm must be the curve's own; the signature is r‖s, each of the curve's length, never DER.
   if (algorithm !== curve.algorithm || signature.length !== curve.size * 2) return false;
   try {
-    return curve.noble.verify(signature, message, ecPoint(key), { prehash: true, lowS: false });
+    return curve.noble.verify(signature, curve.hash(message), ecPoint(key), { prehash: false, lowS: false });
   } catch {
     // r or s outside the curve's order.
     return false;
@@ -196,7 +195,8 @@ function verifyMessage(key: PublicKey, algorithm: string, message: Uint8Array, s
 
 function signMessage(key: PrivateKey, message: Uint8Array): Uint8Array {
   if (key.public.kty === 'RSA') return signRsa('RS256', { n: key.public.n, d: key.d }, message);
-  return CURVES[key.public.crv].noble.sign(message, key.d, { prehash: true, lowS: false });
+  const { noble, hash } = CURVES[key.public.crv];
+  return noble.sign(hash(message), key.d, { prehash: false, lowS: false });
 }
 
 /** Bytes of the payload without its final `}` and the white space before it. */

@@ -3,16 +3,17 @@
  * key id.
  */
 import { p256, p384, p521 } from '@noble/curves/nist.js';
-import { sha256 } from '@noble/hashes/sha2.js';
+import { sha384, sha512 } from '@noble/hashes/sha2.js';
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
 import { fromBase64, fromBase64Url, toBase32, toBase64, toBase64Url } from './base64.ts';
 import { DER, type DerElement, DerError, derIntegerBytes, OIDS, readDer, readDerInside, writeDer, writeDerInteger } from './der.ts';
+import { sha256Bytes } from './sha256.ts';
 
-/** What each curve is, in JOSE and for us. `size`: bytes of a coordinate. */
+/** What each curve is, in JOSE and for us. `size`: bytes of a coordinate; `hash`: what is signed is hashed with it. */
 export const CURVES = {
-  'P-256': { algorithm: 'ES256', size: 32, noble: p256 },
-  'P-384': { algorithm: 'ES384', size: 48, noble: p384 },
-  'P-521': { algorithm: 'ES512', size: 66, noble: p521 },
+  'P-256': { algorithm: 'ES256', size: 32, hash: sha256Bytes, noble: p256 },
+  'P-384': { algorithm: 'ES384', size: 48, hash: sha384, noble: p384 },
+  'P-521': { algorithm: 'ES512', size: 66, hash: sha512, noble: p521 },
 } as const;
 
 /** A curve's JOSE name. */
@@ -65,7 +66,7 @@ export function writePrivateKey(key: PrivateKey): string {
 
 /** The key id that libtrust gives: 240 bits of the sha256 of the DER SubjectPublicKeyInfo, base32, in twelve groups of four. Another id makes the manifest unreadable. */
 export function keyId(key: PublicKey): string {
-  const text = toBase32(sha256(subjectPublicKeyInfo(key)).subarray(0, 30));
+  const text = toBase32(sha256Bytes(subjectPublicKeyInfo(key)).subarray(0, 30));
   return (text.match(/.{4}/g) ?? []).join(':');
 }
 

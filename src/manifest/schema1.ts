@@ -87,56 +87,73 @@ function refused(reason: Reason, explanation: string): Schema1Result {
 
 function payloadOf({ layers, name, tag }: Schema1Input, config: ImageConfig): Uint8Array {
   const { history } = config;
-  const blobSums: string[] = [];
-  const texts: Uint8Array[] = [];
-  let layer = 0;
-  let parent = '';
-  history.forEach((entry, index) => {
-    const blobSum = entry.emptyLayer ? EMPTY_LAYER.digest : (layers[layer++] ?? '');
-    blobSums.push(blobSum);
-    const hex = blobSum.slice(blobSum.indexOf(':') + 1);
-    const top = index === history.length - 1;
-    const seed = new ByteWriter().text(`${hex} ${parent}`);
-    const id = sha256Hex((top ? seed.text(' ').raw(config.bytes) : seed).bytes());
-    if (top) texts.push(topText(config, entry, id, parent));
-    else {
-      // Windows: the base layer's name stands in for a parent, in what is shown and not in what is hashed.
-      const base = config.rootfs?.baseLayer ?? '';
-      const shown = index === 0 && base !== '' ? bytesToHex(sha384(new TextEncoder().encode(base))).slice(0, 64) : parent;
-      texts.push(lowerText(entry, id, shown));
-    }
-    parent = id;
-  });
-  const writer = new ByteWriter();
+  const entries = entriesOf(config, layers);
+  const writer = new ByteWriter(config.bytes.length * 2);
   writer.text('{\n   "schemaVersion": 1,\n   "name": ').string(name).text(',\n   "tag": ').string(tag);
   writer.text(',\n   "architecture": ').string(config.architecture).text(',\n   "fsLayers": [');
-  blobSums.reverse().forEach((blobSum, index) => {
-    writer
-      .text(`${index === 0 ? '' : ','}\n      {\n         "blobSum": `)
-      .string(blobSum)
-      .text('\n      }');
+  entries.forEach(({ blobSum }, index) => {
+    if (index > 0) writer.text(',');
+    writer.text('\n      {\n         "blobSum": ').string(blobSum).text('\n      }');
   });
   writer.text('\n   ],\n   "history": [');
-  texts.reverse().forEach((text, index) => {
-    writer
-      .text(`${index === 0 ? '' : ','}\n      {\n         "v1Compatibility": `)
-      .stringOfBytes(text)
-      .text('\n      }');
+  // One buffer for all texts: there are as many as entries.
+  const text = new ByteWriter();
+  entries.forEach(({ entry, id, parent }, index) => {
+    if (index > 0) writer.text(',');
+    text.clear();
+    if (index === 0) topText(text, config, entry, { id, parent });
+    else lowerText(text, entry, { id, parent: index === history.length - 1 ? baseParentOf(config) : parent });
+    writer.text('\n      {\n         "v1Compatibility": ').stringOfBytes(text.view()).text('\n      }');
   });
   return writer.text('\n   ]\n}').bytes();
 }
 
-function lowerText(entry: HistoryEntry, id: string, parent: string): Uint8Array {
-  const writer = new ByteWriter().text('{"id":').string(id);
+/** What stands for a history entry in a schema 1, top first. */
+interface Schema1Entry {
+  readonly entry: HistoryEntry;
+  readonly blobSum: string;
+  readonly id: string;
+  /** Empty for the base. */
+  readonly parent: string;
+}
+
+function entriesOf({ history, bytes }: ImageConfig, layers: readonly string[]): readonly Schema1Entry[] {
+  const seed = new ByteWriter();
+  let layer = 0;
+  let parent = '';
+  const entries = history.map((entry, index) => {
+    const blobSum = entry.emptyLayer ? EMPTY_LAYER.digest : (layers[layer++] ?? '');
+    const hashed = seed
+      .clear()
+      .text(blobSum.slice(blobSum.indexOf(':') + 1))
+      .text(' ')
+      .text(parent);
+    if (index === history.length - 1) hashed.text(' ').raw(bytes);
+    const id = sha256Hex(hashed.view());
+    const made = { entry, blobSum, id, parent };
+    parent = id;
+    return made;
+  });
+  return entries.reverse();
+}
+
+/** Windows: the base layer's name stands in for a parent, in what is shown and not in what is hashed. Empty elsewhere. */
+function baseParentOf({ rootfs }: ImageConfig): string {
+  const base = rootfs?.baseLayer ?? '';
+  return base === '' ? '' : bytesToHex(sha384(new TextEncoder().encode(base))).slice(0, 64);
+}
+
+function lowerText(writer: ByteWriter, entry: HistoryEntry, { id, parent }: Pick<Schema1Entry, 'id' | 'parent'>): void {
+  writer.text('{"id":').string(id);
   if (parent !== '') writer.text(',"parent":').string(parent);
   if (entry.comment !== '') writer.text(',"comment":').string(entry.comment);
   writer.text(',"created":').string(entry.created).text(',"container_config":{"Cmd":[').string(entry.createdBy).text(']}');
   if (entry.author !== '') writer.text(',"author":').string(entry.author);
   if (entry.emptyLayer) writer.text(',"throwaway":true');
-  return writer.text('}').bytes();
+  writer.text('}');
 }
 
-function topText(config: ImageConfig, entry: HistoryEntry, id: string, parent: string): Uint8Array {
+function topText(writer: ByteWriter, config: ImageConfig, entry: HistoryEntry, { id, parent }: Pick<Schema1Entry, 'id' | 'parent'>): void {
   const values = new Map<string, Uint8Array>();
   for (const [key, { start, end }] of config.members) values.set(key, config.bytes.subarray(start, end));
   values.delete('rootfs');
@@ -144,5 +161,5 @@ function topText(config: ImageConfig, entry: HistoryEntry, id: string, parent: s
   values.set('id', new ByteWriter().string(id).bytes());
   if (parent !== '') values.set('parent', new ByteWriter().string(parent).bytes());
   if (entry.emptyLayer) values.set('throwaway', new ByteWriter().text('true').bytes());
-  return writeGoObject(values);
+  writeGoObject(writer, values);
 }

@@ -177,4 +177,17 @@ describe('writing', () => {
     const long = 'é'.repeat(50_000);
     expect(text((writer) => writer.text('[').string(long).raw(encode(',')).compact(encode('"<"')).byte(0x5d))).toBe(`["${long}","\\u003c"]`);
   });
+
+  // Long values are written in stretches: what needs several bytes, or is longer written, may lie across the end of one.
+  it.each([0, 1, 2, 3, 4, 5])('nothing is lost or doubled wherever a stretch ends (%i bytes in front)', (front) => {
+    const long = 'x'.repeat(front) + 'é€😀\u2028<\\"\n'.repeat(3_000);
+    const escaped = (json: string): string => json.replace(/[<>&\u2028\u2029]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+    expect(text((writer) => writer.string(long))).toBe(escaped(JSON.stringify(long)));
+    expect(text((writer) => writer.compact(encode(JSON.stringify(long))))).toBe(escaped(JSON.stringify(long)));
+  });
+
+  it('a cleared writer begins anew', () => {
+    const writer = new ByteWriter(1).text('first, and longer');
+    expect(Buffer.from(writer.clear().string('two').view()).toString()).toBe('"two"');
+  });
 });
