@@ -4,6 +4,7 @@
  */
 import { checkJson, decodeString, elementsOf, JsonSyntaxError, kindOf, type Member, membersOf, type Span } from './json-bytes.ts';
 import { readGoTime, ZERO_TIME } from './go-time.ts';
+import { shortText } from './short-text.ts';
 
 /** One entry of the history, base first. */
 export interface HistoryEntry {
@@ -74,6 +75,8 @@ class Reader {
   #entries: MutableEntry[] = [];
   #length = 0;
   #room = 0;
+  /** Which history entry is being read; null outside of the history. */
+  #entry: number | null = null;
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
@@ -148,32 +151,34 @@ class Reader {
       }
       length = Math.max(length, index + 1);
       const entry = (this.#entries[index] ??= { created: ZERO_TIME, author: '', createdBy: '', comment: '', emptyLayer: false });
-      if (!this.#isNull(element)) this.#readEntry(element, entry, `history[${String(index)}]`);
+      this.#entry = index;
+      if (!this.#isNull(element)) this.#readEntry(element, entry);
     });
+    this.#entry = null;
     this.#length = elements.length;
   }
 
-  #readEntry(value: Span, entry: MutableEntry, where: string): void {
-    const members = this.#members(value, where);
-    this.#noteRepeats(members, ['created', 'author', 'created_by', 'comment', 'empty_layer'], where);
+  #readEntry(value: Span, entry: MutableEntry): void {
+    const members = this.#members(value, '');
+    this.#noteRepeats(members, ENTRY_MEMBERS, '');
     for (const { key, value: member } of members) {
       switch (foldName(key)) {
         case 'created':
-          entry.created = this.#time(member, `${where}.created`) ?? entry.created;
+          entry.created = this.#time(member, 'created') ?? entry.created;
           break;
         case 'author':
-          entry.author = this.#string(member, `${where}.author`) ?? entry.author;
+          entry.author = this.#string(member, 'author') ?? entry.author;
           break;
         case 'created_by':
-          entry.createdBy = this.#string(member, `${where}.created_by`) ?? entry.createdBy;
+          entry.createdBy = this.#string(member, 'created_by') ?? entry.createdBy;
           break;
         case 'comment':
-          entry.comment = this.#string(member, `${where}.comment`) ?? entry.comment;
+          entry.comment = this.#string(member, 'comment') ?? entry.comment;
           break;
         case 'empty_layer': {
           const kind = kindOf(this.#bytes, member);
           if (kind === 'true' || kind === 'false') entry.emptyLayer = kind === 'true';
-          else if (kind !== 'null') throw wrongType(`${where}.empty_layer`, 'a boolean', kind);
+          else if (kind !== 'null') throw this.#wrongType('empty_layer', 'a boolean', kind);
           break;
         }
       }
@@ -183,12 +188,13 @@ class Reader {
   #time(value: Span, where: string): string | null {
     const kind = kindOf(this.#bytes, value);
     if (kind === 'null') return null;
-    if (kind !== 'string') throw wrongType(where, 'a time', kind);
+    if (kind !== 'string') throw this.#wrongType(where, 'a time', kind);
     // The raw token: Go does not resolve escapes in a time.
-    const text = RAW.decode(this.#bytes.subarray(value.start + 1, value.end - 1));
+    const [start, end] = [value.start + 1, value.end - 1];
+    const text = shortText(this.#bytes, start, end) ?? RAW.decode(this.#bytes.subarray(start, end));
     const time = readGoTime(text);
-    if (time === null) throw new ImageConfigError('TYPE', `${where} is not an RFC 3339 time: ${JSON.stringify(text.slice(0, 80))}`);
-    if (time.lax) this.#ambiguities.push(`${where} is a time that only some programs read: ${text}`);
+    if (time === null) throw new ImageConfigError('TYPE', `${this.#place(where)} is not an RFC 3339 time: ${JSON.stringify(text.slice(0, 80))}`);
+    if (time.lax) this.#ambiguities.push(`${this.#place(where)} is a time that only some programs read: ${text}`);
     return time.text;
   }
 
@@ -199,19 +205,19 @@ class Reader {
   /** Whether there is a string; not for `null`, and anything else is an error. */
   #checkString(value: Span, where: string): boolean {
     const kind = kindOf(this.#bytes, value);
-    if (kind !== 'string' && kind !== 'null') throw wrongType(where, 'a string', kind);
+    if (kind !== 'string' && kind !== 'null') throw this.#wrongType(where, 'a string', kind);
     return kind === 'string';
   }
 
   #members(value: Span, where: string): Member[] {
     const kind = kindOf(this.#bytes, value);
-    if (kind !== 'object') throw wrongType(where, 'an object', kind);
+    if (kind !== 'object') throw this.#wrongType(where, 'an object', kind);
     return membersOf(this.#bytes, value);
   }
 
   #elements(value: Span, where: string): Span[] {
     const kind = kindOf(this.#bytes, value);
-    if (kind !== 'array') throw wrongType(where, 'an array', kind);
+    if (kind !== 'array') throw this.#wrongType(where, 'an array', kind);
     return elementsOf(this.#bytes, value);
   }
 
@@ -222,17 +228,25 @@ class Reader {
   #noteRepeats(members: readonly Member[], known: readonly string[], where: string): void {
     const names = members.map(({ key }) => foldName(key));
     for (const name of known) {
-      if (names.indexOf(name) !== names.lastIndexOf(name)) this.#ambiguities.push(`${where} has ${name} more than once`);
+      if (names.indexOf(name) !== names.lastIndexOf(name)) this.#ambiguities.push(`${this.#place(where)} has ${name} more than once`);
     }
   }
+
+  #wrongType(where: string, expected: string, kind: string): ImageConfigError {
+    return new ImageConfigError('TYPE', `${this.#place(where)} of the image config is not ${expected} but ${kind}`);
+  }
+
+  /** What is being read, in words. Only put together for who must be told: a history may have thousands of entries. */
+  #place(where: string): string {
+    if (this.#entry === null) return where;
+    return `history[${String(this.#entry)}]${where === '' ? '' : `.${where}`}`;
+  }
 }
+
+const ENTRY_MEMBERS = ['created', 'author', 'created_by', 'comment', 'empty_layer'] as const;
 
 /** Go compares names without regard to ASCII case, and takes U+017F for s. (None of the names has a k, which U+212A would stand for.) */
 function foldName(name: string): string {
   if (/^[a-z_]*$/.test(name)) return name;
   return name.replace(/\u017f/g, 's').replace(/[A-Z]/g, (letter) => letter.toLowerCase());
-}
-
-function wrongType(where: string, expected: string, kind: string): ImageConfigError {
-  return new ImageConfigError('TYPE', `${where} of the image config is not ${expected} but ${kind}`);
 }

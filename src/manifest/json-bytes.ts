@@ -6,6 +6,8 @@
  * mark is not, nesting ends at {@link MAX_DEPTH}.
  */
 
+import { shortText } from './short-text.ts';
+
 /** Deepest nesting of objects and arrays that Go accepts (since 1.15). */
 export const MAX_DEPTH = 10_000;
 
@@ -107,38 +109,35 @@ export function elementsOf(bytes: Uint8Array, array: Span): Span[] {
  * U+FFFD (the WHATWG decoder would give one for several). The result holds no lone surrogates.
  */
 export function decodeString(bytes: Uint8Array, { start, end }: Span): string {
-  let text = '';
-  let plain = start + 1;
-  let at = plain;
   const last = end - 1;
-  const flush = (): void => {
-    if (plain < at) text += decodeUtf8(bytes.subarray(plain, at));
-  };
-  while (at < last) {
+  const short = shortText(bytes, start + 1, last);
+  if (short !== null) return short;
+  let text = '';
+  for (let at = start + 1; at < last;) {
     if (bytes[at] !== BACKSLASH) {
-      at += 1;
+      const plain = at;
+      while (at < last && bytes[at] !== BACKSLASH) at += 1;
+      text += decodeUtf8(bytes.subarray(plain, at));
       continue;
     }
-    flush();
     const escape = bytes[at + 1] ?? 0;
     if (escape !== 0x75) {
       text += SIMPLE_ESCAPES.get(escape) ?? '';
       at += 2;
-    } else {
-      const unit = hex4(bytes, at + 2);
-      at += 6;
-      if (unit < 0xd800 || unit > 0xdfff) text += String.fromCharCode(unit);
-      else {
-        const low = unit < 0xdc00 && bytes[at] === BACKSLASH && bytes[at + 1] === 0x75 ? hex4(bytes, at + 2) : 0;
-        if (low >= 0xdc00 && low <= 0xdfff) {
-          text += String.fromCharCode(unit, low);
-          at += 6;
-        } else text += '\ufffd';
-      }
+      continue;
     }
-    plain = at;
+    const unit = hex4(bytes, at + 2);
+    at += 6;
+    if (unit < 0xd800 || unit > 0xdfff) {
+      text += String.fromCharCode(unit);
+      continue;
+    }
+    const low = unit < 0xdc00 && bytes[at] === BACKSLASH && bytes[at + 1] === 0x75 ? hex4(bytes, at + 2) : 0;
+    if (low >= 0xdc00 && low <= 0xdfff) {
+      text += String.fromCharCode(unit, low);
+      at += 6;
+    } else text += '\ufffd';
   }
-  flush();
   return text;
 }
 
@@ -260,6 +259,7 @@ function skipScalar(bytes: Uint8Array, from: number): number {
 
 /** Goes over one value, checking it; containers are kept on an own stack, so depth costs no call stack. */
 function skipValue(bytes: Uint8Array, from: number): number {
+  if (bytes[from] !== OPEN_OBJECT && bytes[from] !== OPEN_ARRAY) return skipScalar(bytes, from);
   const open: number[] = [];
   let at = from;
   for (;;) {

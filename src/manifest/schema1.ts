@@ -88,7 +88,7 @@ function refused(reason: Reason, explanation: string): Schema1Result {
 function payloadOf({ layers, name, tag }: Schema1Input, config: ImageConfig): Uint8Array {
   const { history } = config;
   const entries = entriesOf(config, layers);
-  const writer = new ByteWriter(config.bytes.length * 2);
+  const writer = new ByteWriter(config.bytes.length * 2.5);
   writer.text('{\n   "schemaVersion": 1,\n   "name": ').string(name).text(',\n   "tag": ').string(tag);
   writer.text(',\n   "architecture": ').string(config.architecture).text(',\n   "fsLayers": [');
   entries.forEach(({ blobSum }, index) => {
