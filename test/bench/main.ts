@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Part } from './bench.ts';
 import { bundle } from './parts/bundle.ts';
+import { derivation } from './parts/derivation.ts';
 import { growth } from './parts/growth.ts';
 import { operations } from './parts/operations.ts';
 import { publishing } from './parts/publishing.ts';
@@ -15,7 +16,7 @@ import { requests } from './parts/requests.ts';
 import { printSection, type Section } from './section.ts';
 import type { Peer } from './stage.ts';
 
-const PARTS = { requests, operations, publishing, growth, bundle } as const satisfies Record<string, Part>;
+const PARTS = { requests, operations, publishing, growth, bundle, derivation } as const satisfies Record<string, Part>;
 
 type PartName = keyof typeof PARTS;
 
