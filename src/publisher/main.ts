@@ -1,6 +1,4 @@
-#!/usr/bin/env node
-/** The command `gantry`: runs, tells failures, and is the only one to end the process. */
-import './small-heap.ts';
+/** The command `gantry` (started by bin/gantry.js): runs, tells failures, and is the only one to end the process. */
 import { CommanderError } from 'commander';
 import { readEnvironment } from './environment.ts';
 import { EXIT } from './errors.ts';

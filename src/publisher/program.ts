@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import type { Environment } from './environment.ts';
+import { PROJECT } from './project.ts';
 import type { OpenTarget } from './stores/target.ts';
 
 /** Adds a command. What a command needs to work is loaded when it runs. */
@@ -76,7 +77,6 @@ Exit code: 0 done, 1 failed or something is wrong, 2 wrong usage, 130 interrupte
 }
 
 async function versionOf(): Promise<string> {
-  // The same two folders up from the sources and from what is built of them.
-  const text = await readFile(new URL('../../package.json', import.meta.url), 'utf8');
+  const text = await readFile(`${PROJECT}package.json`, 'utf8');
   return (JSON.parse(text) as { version: string }).version;
 }

@@ -121,7 +121,7 @@ async function soak(stage: Stage, folder: string): Promise<number> {
   }
 
   async function collector(): Promise<void> {
-    const main = fileURLToPath(new URL('../../src/publisher/main.ts', import.meta.url));
+    const main = fileURLToPath(new URL('../../bin/gantry.js', import.meta.url));
     while (!isOver()) {
       const { code, stderr } = await run(process.execPath, [main, 'gc', '--delete', '--grace', GRACE, '--to', `s3://${stage.bucket}`], {
         env: { ...process.env, ...stage.s3 },

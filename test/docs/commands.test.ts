@@ -46,7 +46,7 @@ describe.skipIf(missing.length > 0).each(RUNNABLE.filter(({ blocks }) => blocks.
       env = { ...process.env, PATH: `${bin}:${process.env.PATH ?? ''}`, GANTRY_KEY: join(folder, 'key.pem'), NO_COLOR: '1' };
       layout = await makeBusybox(join(folder, 'image'));
       server = await startGantry(join(folder, 'state'), { env });
-      const main = join(ROOT, 'src', 'publisher', 'main.ts');
+      const main = join(ROOT, 'bin', 'gantry.js');
       // Commands that open no bucket know no `--state`.
       await program(
         bin,

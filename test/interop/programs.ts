@@ -51,7 +51,7 @@ export async function must(command: string, args: readonly string[], options: Pa
 
 /** Runs the gantry command from its sources. */
 export function gantry(args: readonly string[], options: Parameters<typeof run>[2] = {}): Promise<Finished> {
-  return run(process.execPath, [new URL('../../src/publisher/main.ts', import.meta.url).pathname, ...args], options);
+  return run(process.execPath, [new URL('../../bin/gantry.js', import.meta.url).pathname, ...args], options);
 }
 
 /** A port of 127.0.0.1 that was free a moment ago. */

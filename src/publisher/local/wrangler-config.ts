@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
 import { parse } from 'smol-toml';
 import { CommandError } from '../errors.ts';
+import { PROJECT } from '../project.ts';
 
 /** The wrangler.toml of this package. */
-export const OWN_CONFIG: string = fileURLToPath(new URL('../../../wrangler.toml', import.meta.url));
+export const OWN_CONFIG: string = `${PROJECT}wrangler.toml`;
 
 /** The name under which Wrangler and Miniflare keep the Worker's bucket locally. Throws {@link CommandError}. */
 export async function readLocalBucket(config = OWN_CONFIG): Promise<string> {

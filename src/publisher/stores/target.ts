@@ -1,5 +1,5 @@
-import { fileURLToPath } from 'node:url';
 import type { WriteStore } from '../../registry/store.ts';
+import { PROJECT } from '../project.ts';
 
 /** Where a command writes: an open bucket. */
 export interface Target {
@@ -17,4 +17,4 @@ export interface Target {
 export type OpenTarget = (options: { readonly to: string; readonly state?: string; readonly env: NodeJS.ProcessEnv }) => Promise<Target>;
 
 /** Where the local store is unless `--state` says otherwise: where `wrangler dev` in this package keeps it too. */
-export const DEFAULT_STATE: string = fileURLToPath(new URL('../../../.wrangler/state', import.meta.url));
+export const DEFAULT_STATE: string = `${PROJECT}.wrangler/state`;

@@ -32,11 +32,7 @@ interface Bucket {
 /** Measures publishing. */
 export const publishing: Part = async (bench) => {
   bench.tell('building the command');
-  await must(process.execPath, [
-    fileURLToPath(import.meta.resolve('typescript/bin/tsc')),
-    '--build',
-    fileURLToPath(new URL('../../../src/publisher', import.meta.url)),
-  ]);
+  await must(process.execPath, [fileURLToPath(new URL('../../../bin/build.ts', import.meta.url))]);
   const stage = await openStage(bench.folder);
   const files = join(bench.folder, 'folder-s3');
   await mkdir(files);
@@ -221,9 +217,9 @@ interface Taken {
   readonly peak: number;
 }
 
-/** Runs the command as it is installed: run from its sources, Node would first take the types out of a hundred files. The key that signs is made in the folder, not at home. */
+/** Runs the command as it is installed. The key that signs is made in the folder, not at home. */
 function gantry(args: readonly string[], env: Readonly<Record<string, string>>, folder: string): Promise<Taken> {
-  const main = fileURLToPath(new URL('../../../dist/publisher/main.js', import.meta.url));
+  const main = fileURLToPath(new URL('../../../bin/gantry.js', import.meta.url));
   return watched(process.execPath, [main, ...args], { ...env, GANTRY_KEY: join(folder, 'signing-key.pem') });
 }
 

@@ -17,7 +17,7 @@ import { PUBLIC_REALM } from '../../../src/registry/realms.ts';
 import { type DirImage, writeDirImage } from '../dir-image.ts';
 import { nameOf, tagOf } from '../gc-bucket.ts';
 
-const MAIN = new URL('../../../src/publisher/main.ts', import.meta.url).pathname;
+const MAIN = new URL('../../../bin/gantry.js', import.meta.url).pathname;
 const NAME = nameOf('test/crash');
 const TAG = tagOf('latest');
 const TIMES = 20;

@@ -12,7 +12,7 @@ import { MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../../../src/registry/media-typ
 import { digestOf } from '../gc-bucket.ts';
 import { watchMemory } from '../process-tree.ts';
 
-const MAIN = new URL('../../../src/publisher/main.ts', import.meta.url).pathname;
+const MAIN = new URL('../../../bin/gantry.js', import.meta.url).pathname;
 
 /** What the whole tree of processes may take: publisher, server, and workerd. */
 const MOST = 600_000_000;

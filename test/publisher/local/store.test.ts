@@ -13,7 +13,7 @@ import { type GantryServer, startGantry } from '../../interop/gantry-server.ts';
 import { type Finished, gantry as runGantry } from '../../interop/programs.ts';
 import { type DirImage, writeDirImage } from '../dir-image.ts';
 
-const MAIN = new URL('../../../src/publisher/main.ts', import.meta.url).pathname;
+const MAIN = new URL('../../../bin/gantry.js', import.meta.url).pathname;
 
 // Each test starts a process or two, on machines that have other things to do.
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
