@@ -4,7 +4,7 @@ import { CommandError } from '../errors.ts';
 import { PROJECT } from '../project.ts';
 
 /** The wrangler.toml of this package. */
-export const OWN_CONFIG: string = `${PROJECT}wrangler.toml`;
+export const OWN_CONFIG = `${PROJECT}wrangler.toml`;
 
 /** The name under which Wrangler and Miniflare keep the Worker's bucket locally. Throws {@link CommandError}. */
 export async function readLocalBucket(config = OWN_CONFIG): Promise<string> {

@@ -17,4 +17,4 @@ export interface Target {
 export type OpenTarget = (options: { readonly to: string; readonly state?: string; readonly env: NodeJS.ProcessEnv }) => Promise<Target>;
 
 /** Where the local store is unless `--state` says otherwise: where `wrangler dev` in this package keeps it too. */
-export const DEFAULT_STATE: string = `${PROJECT}.wrangler/state`;
+export const DEFAULT_STATE = `${PROJECT}.wrangler/state`;
