@@ -18,6 +18,9 @@ await build({
   format: 'esm',
   platform: 'node',
   target: 'node22.18',
+  // Libraries as ES modules where they come as both, of which only what is used is taken.
+  conditions: ['module'],
+  mainFields: ['module', 'main'],
   // Programs rather than libraries: they have files of their own, and are not there where the package is installed without them.
   external: ['miniflare', 'wrangler', 'workerd', 'esbuild'],
   // Libraries in CommonJS ask for Node's modules by it.

@@ -1,4 +1,5 @@
 /** Looks a name up in a long list without reading all of it. */
+import { buffer } from 'node:stream/consumers';
 import { compareNames } from '../registry/name.ts';
 import { CorruptListError, decodeListHeader, decodeSpan, FIRST_READ, spanOf } from '../registry/sorted-list.ts';
 import type { ReadStore, StoredObject } from '../registry/store.ts';
@@ -26,5 +27,5 @@ export async function isListed(store: ReadStore, key: string, name: string): Pro
 }
 
 async function bytesOf({ body }: StoredObject): Promise<Uint8Array> {
-  return new Uint8Array(await new Response(body).arrayBuffer());
+  return buffer(body);
 }

@@ -1,4 +1,5 @@
 /** What is in the bucket, for commands that show it: a miss or a damaged object becomes a failure that says what to do. */
+import { buffer } from 'node:stream/consumers';
 import type { Digest } from '../registry/digest.ts';
 import { CATALOG_KEY, manifestKey, tagKey, tagListKey } from '../registry/keys.ts';
 import type { RepositoryName, Tag } from '../registry/name.ts';
@@ -47,7 +48,7 @@ export async function readCatalog(store: ReadStore): Promise<readonly string[]> 
 export async function countTags(store: ReadStore, name: RepositoryName): Promise<number> {
   const object = await store.get(tagListKey(name), { range: { offset: 0, length: FIRST_READ } });
   if (object === null || object === 'changed') return 0;
-  const first = new Uint8Array(await new Response(object.body).arrayBuffer());
+  const first = await buffer(object.body);
   return readable(tagListKey(name), () => decodeListHeader(first, object.metadata).count);
 }
 

@@ -2,6 +2,7 @@
  * Reads a bucket once, whole or one repository of it: what is there (listings) and what it needs (tag objects, manifests).
  * `gc` marks over it, `verify` compares with it.
  */
+import { buffer } from 'node:stream/consumers';
 import type { Digest } from '../../registry/digest.ts';
 import { BLOBS_PREFIX, parseKey, type ParsedKey, REPOSITORIES_PREFIX, repositoryPrefix } from '../../registry/keys.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
@@ -143,7 +144,7 @@ function formsOf(
 }
 
 async function readBody({ body, size }: StoredObject): Promise<Uint8Array> {
-  const bytes = new Uint8Array(await new Response(body).arrayBuffer());
+  const bytes = await buffer(body);
   // The store promises all or an error; a short body here would make what it names look unreferenced.
   if (bytes.length !== size) throw new Error(`the store gave ${String(bytes.length)} of ${String(size)} bytes`);
   return bytes;
