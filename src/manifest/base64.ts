@@ -27,11 +27,17 @@ export function base64UrlBehind(head: Uint8Array, bytes: Uint8Array): Uint8Array
   return out;
 }
 
-/** Reads base64url, with or without correct padding, as libtrust does (spaces and line ends are passed over); null if it is anything else, the standard alphabet included. */
+/**
+ * Reads base64url, with or without padding, as libtrust does; null if it is anything else, the standard alphabet included. It takes spaces and line feeds out, pads what is left,
+ * and hands that to Go's decoder, which passes over carriage returns: with one of them the padding no longer fits, as a rule.
+ */
 export function fromBase64Url(text: string): Uint8Array | null {
-  const packed = text.replace(/[ \n\r]/g, '');
-  const bare = packed.length % 4 === 0 ? packed.replace(/={1,2}$/, '') : packed;
-  if (bare.length % 4 === 1) return null;
+  const packed = text.replace(/[ \n]/g, '');
+  const over = packed.length % 4;
+  if (over === 1) return null;
+  const padded = (over === 0 ? packed : packed.padEnd(packed.length + 4 - over, '=')).replaceAll('\r', '');
+  if (padded.length % 4 !== 0) return null;
+  const bare = padded.replace(/={1,2}$/, '');
   const bytes = new Uint8Array(Math.floor((bare.length * 3) / 4));
   let bits = 0;
   let held = 0;
