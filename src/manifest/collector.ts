@@ -6,6 +6,7 @@ import { formatPlatform, type Platform } from '../registry/platform.ts';
 import type { MissingForm } from '../registry/records.ts';
 import type { Derivation, DerivedManifest, DeriveOptions, ImageContent, Manifest } from './image.ts';
 import type { ImageManifest } from './read.ts';
+import { hasZstdLayers } from './list-children.ts';
 import { EMPTY_LAYER } from './schema1.ts';
 
 /** Why a form cannot be made. */
@@ -37,7 +38,7 @@ export class Collector {
 
   form(manifest: Manifest, source: DerivedManifest['source'], platform?: Platform): void {
     if (this.has(manifest.form, platform)) return;
-    this.#forms.push({ ...manifest, source, ...(platform === undefined ? {} : { platform }) });
+    this.#forms.push({ ...manifest, source, ...(platform && { platform }), ...(hasZstdLayers(this.content, manifest) && { zstd: true }) });
   }
 
   has(form: Form, platform: Platform | undefined): boolean {

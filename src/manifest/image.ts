@@ -47,6 +47,8 @@ export interface DerivedManifest extends Manifest {
   readonly source: { readonly kind: 'published' } | { readonly kind: 'derived'; readonly from: Digest };
   /** Set where it serves one platform of a list. */
   readonly platform?: Platform;
+  /** Set where a layer of it, or of an image that it lists, is packed with zstd. */
+  readonly zstd?: true;
 }
 
 /** All forms of a tag. */

@@ -23,6 +23,7 @@ export const RULES = {
   'any-form': 'The client takes whatever there is, so it gets the form that was published.',
   'best-fit':
     'The client gets the form that it wants most; among equally wanted ones a published form, then the first of index, list, OCI manifest, schema 2, schema 1.',
+  'no-zstd': 'The client cannot unpack zstd (Docker before 23.0, containerd before 1.5), so forms with such layers are passed over.',
 } as const;
 
 /** A key of {@link RULES}. */
@@ -44,8 +45,11 @@ export type Choice =
 export function negotiate({ accept, userAgent }: Client, record: TagRecord): Choice {
   const wants = accept === null ? null : wantsOf(accept);
   if (wants === null || wants.kind === 'schema1-only') return forOldEngine(userAgent, record, wants === null ? 'no-accept' : 'schema1-only');
-  const rule = wants.kind === 'anything' ? 'any-form' : 'best-fit';
-  const varies = { userAgent: false };
+  const accepted = record.forms.filter(({ form }) => wants.weights[form] > 0);
+  // Only where it can make a difference: caches keep an entry for each kind of client then.
+  const varies = { userAgent: accepted.some(({ zstd }) => zstd === true) };
+  const usable = varies.userAgent && !unpacksZstd(userAgent) ? accepted.filter(({ zstd }) => zstd !== true) : accepted;
+  const rule = usable.length < accepted.length ? 'no-zstd' : wants.kind === 'anything' ? 'any-form' : 'best-fit';
   const rank = (form: TagForm): readonly number[] => [
     -wants.weights[form.form],
     // Clients that name anything newer are served worse, or not at all, by schema 1.
@@ -56,9 +60,9 @@ export function negotiate({ accept, userAgent }: Client, record: TagRecord): Cho
     FORMS.indexOf(form.form),
     isFor(form.platform, DEFAULT_PLATFORM) ? 0 : 1,
   ];
-  const [best] = record.forms.filter(({ form }) => wants.weights[form] > 0).sort((a, b) => compare(rank(a), rank(b)));
+  const best = usable.toSorted((a, b) => compare(rank(a), rank(b)))[0];
   if (best !== undefined) return { kind: 'form', form: best, rule, varies };
-  return { kind: 'missing', reason: reasonFor(wants, record), available: mediaTypesOf(record), rule, varies };
+  return { kind: 'missing', reason: rule === 'no-zstd' ? 'zstd-layers' : reasonFor(wants, record), available: mediaTypesOf(record), rule, varies };
 }
 
 /** Whether a client can read a manifest that it asks for by digest. Unless it clearly cannot, it gets the bytes: nothing else has that digest. */
@@ -94,11 +98,11 @@ export function foldAccept(accept: Accept): string | null {
   return named.length === 0 ? 'application/octet-stream' : named.join(', ');
 }
 
-/** What negotiation looks at in a `User-Agent`, and nothing else of it: whether the engine is from before 1.10, and its platform. Null for nothing. */
+/** What negotiation looks at in a `User-Agent`, and nothing else of it: whether the engine is from before 1.10 or cannot unpack zstd, and its platform. Null for nothing. */
 export function foldUserAgent(userAgent: string | null): string | null {
   const platform = platformOf(userAgent);
   const parts = [
-    ...(isOldEngine(userAgent) ? ['docker/1.9'] : []),
+    ...(isOldEngine(userAgent) ? ['docker/1.9'] : unpacksZstd(userAgent) ? [] : ['docker/20.10']),
     ...(platform === null ? [] : [`os/${platform.os}`, `arch/${platform.architecture}`]),
   ];
   return parts.length === 0 ? null : parts.join(' ');
@@ -107,6 +111,16 @@ export function foldUserAgent(userAgent: string | null): string | null {
 /** Whether a `User-Agent` is that of a Docker engine from before 1.10: `docker/1.9.1 go/go1.4.3 … os/linux arch/amd64`. */
 export function isOldEngine(userAgent: string | null): boolean {
   return userAgent !== null && /^docker\/(?:0\.\d+|1\.\d)(?:\.|-|\s|$)/.test(userAgent);
+}
+
+/**
+ * Whether a client unpacks zstd layers; only who is known not to does not. Docker does since 23.0 (release notes: "Add support for pulling zstd compressed layers",
+ * moby/moby#41759, which the beta releases of 22.06 have), containerd since 1.5 (its release notes). Both accept OCI manifests from long before.
+ */
+export function unpacksZstd(userAgent: string | null): boolean {
+  const [, program, major, minor] = /^(docker|containerd)\/v?(\d{1,3})(?:\.(\d{1,3}))?(?![\d])/.exec(userAgent ?? '') ?? [];
+  if (program === 'docker') return Number(major) >= 22;
+  return program !== 'containerd' || Number(major) > 1 || Number(minor ?? 0) >= 5;
 }
 
 /** The platform that an engine's `User-Agent` tells; null if it tells none. */

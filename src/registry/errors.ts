@@ -136,6 +136,12 @@ export const REASONS = {
     message: 'No schema 2 could be derived from the schema 1 image: its history is damaged.',
     caching: 'miss',
   },
+  'zstd-layers': {
+    status: 404,
+    codes: NO_SCHEMA1,
+    message: 'The image has zstd layers, which this client cannot unpack. It can be published with gzip copies of them: gantry publish --recompress.',
+    caching: 'miss',
+  },
   'form-not-published': {
     status: 404,
     codes: ['MANIFEST_UNKNOWN'],

@@ -135,6 +135,14 @@ const HELP = {
       'The `v1Compatibility` texts of the schema 1 manifest are not JSON objects, or do not fit its layers, so no image config can be rebuilt from them.',
     ],
   },
+  'zstd-layers': {
+    title: 'zstd layers',
+    paragraphs: [
+      'Docker before 23.0 and containerd before 1.5 accept OCI manifests, but cannot unpack layers that are packed with zstd: the pull would end with "invalid tar header". Which client it is, its User-Agent tells.',
+      'Publish the image again with `gantry publish --recompress`: such clients then get a derived form around gzip copies of the layers, all others the published one.',
+      'Or use Docker 23.0, containerd 1.5 or newer. By digest every client gets the bytes that it asks for.',
+    ],
+  },
   'form-not-published': {
     title: 'No acceptable form',
     paragraphs: [

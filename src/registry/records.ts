@@ -6,7 +6,8 @@
  * So any form costs one read, the headers of any form cost one head, and one PUT moves the tag in all its forms at once.
  *
  * The index, compact: `{"v":1,"t":"<updated>","f":[[form, digest, offset, length, source, platform?]…],"m":[[form, reason, platform?]…]}` where `source` is
- * `"p"` (published) or the digest it was derived from, and offsets count from the end of the index where that is in the body.
+ * `"p"` (published) or the digest it was derived from, and offsets count from the end of the index where that is in the body. `"z":[n…]`, where there is one, says which
+ * forms have layers packed with zstd, by their places in `f`; it stands apart so that whoever does not know it passes over it.
  */
 import { type Digest, parseDigest } from './digest.ts';
 import { isReason, type Reason } from './errors.ts';
@@ -35,6 +36,8 @@ export interface TagForm {
   readonly source: { readonly kind: 'published' } | { readonly kind: 'derived'; readonly from: Digest };
   /** Set on a manifest that serves one platform of a list; unset on the list, and on all forms of a single image. */
   readonly platform?: Platform;
+  /** Set where a layer of it, or of an image that it lists, is packed with zstd. Records from before the mark lack it. */
+  readonly zstd?: true;
 }
 
 /** A form that the tag does not have, and why. */
@@ -70,6 +73,7 @@ const CODE_OF_FORM = Object.fromEntries(Object.entries(FORM_CODES).map(([code, f
 
 /** Makes a tag object from a record and the bytes of its manifests, given in the record's order and without gaps. */
 export function encodeTag(record: TagRecord, manifests: readonly Uint8Array[]): { body: Uint8Array; metadata: Record<string, string> } {
+  const packed = record.forms.flatMap(({ zstd }, at) => (zstd === true ? [at] : []));
   const index = JSON.stringify({
     v: RECORD_VERSION,
     t: record.updated,
@@ -86,6 +90,7 @@ export function encodeTag(record: TagRecord, manifests: readonly Uint8Array[]): 
       reason,
       ...(platform === undefined ? [] : [encodePlatform(platform)]),
     ]),
+    ...(packed.length > 0 && { z: packed }),
     // Metadata travels as HTTP headers on S3: everything beyond printable ASCII is escaped.
   }).replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
   if (index.length <= INDEX_METADATA_MAX) return { body: concat(manifests), metadata: { [INDEX_METADATA]: index } };
@@ -121,6 +126,7 @@ interface RawIndex {
   readonly t?: unknown;
   readonly f?: unknown;
   readonly m?: unknown;
+  readonly z?: unknown;
 }
 
 function parseIndex(text: string): RawIndex {
@@ -136,9 +142,11 @@ function parseIndex(text: string): RawIndex {
   return value;
 }
 
-function toRecord({ t, f, m }: RawIndex): TagRecord {
+function toRecord({ t, f, m, z }: RawIndex): TagRecord {
   if (typeof t !== 'string' || !Array.isArray(f) || !Array.isArray(m)) throw new CorruptRecordError('the tag index lacks a member');
-  return { updated: t, forms: f.map(toForm), missing: m.map(toMissing) };
+  const packed: ReadonlySet<unknown> = new Set(Array.isArray(z) ? z : []);
+  const forms = f.map((row, at): TagForm => (packed.has(at) ? { ...toForm(row), zstd: true } : toForm(row)));
+  return { updated: t, forms, missing: m.map(toMissing) };
 }
 
 function toForm(row: unknown): TagForm {

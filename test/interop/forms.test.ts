@@ -6,6 +6,7 @@ import { Readable } from 'node:stream';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { payloadOf } from '../../src/manifest/jws.ts';
+import { unpacksZstd } from '../../src/manifest/negotiate.ts';
 import { MEDIA_TYPE_OF_FORM } from '../../src/registry/media-type.ts';
 import { type DockerDaemon, startDockerDaemon } from './docker-daemon.ts';
 import { startDockerRegistry } from './docker-registry.ts';
@@ -51,8 +52,8 @@ function imageOf(kind: ImageKind): PublishedImage {
 }
 
 /** A GET that says no more than Docker 1.10 did. */
-function get(path: string, accept?: string): Promise<Answer> {
-  return exchange(server.host, 'GET', path, { 'User-Agent': 'docker/1.10.3', ...(accept !== undefined && { Accept: accept }) });
+function get(path: string, accept?: string, userAgent = 'docker/1.10.3'): Promise<Answer> {
+  return exchange(server.host, 'GET', path, { 'User-Agent': userAgent, ...(accept !== undefined && { Accept: accept }) });
 }
 
 interface Manifest {
@@ -136,7 +137,7 @@ describe('an image published as schema 1 alone', () => {
 
   it.skipIf(noDocker.length > 0)(
     titleWith(
-      'is pulled and run by a Docker engine, with the filesystem it had; so is, by digest, an image whose zstd layers it cannot unpack',
+      'is pulled and run by a Docker engine, with the filesystem it had; so is, by tag and by digest, an image whose zstd layers it cannot unpack',
       noDocker,
     ),
     async () => {
@@ -150,9 +151,16 @@ describe('an image published as schema 1 alone', () => {
 
         const zstd = imageOf('zstd');
         const derived = zstd.forms.find(({ form }) => form === 'docker-schema2')?.digest ?? 'none';
-        await daemon.docker('pull', `${server.host}/${zstd.name}@${derived}`);
-        expect(await daemon.docker('run', '--rm', '--network', 'none', `${server.host}/${zstd.name}@${derived}`)).toBe(`${zstd.greeting}\n`);
-        expect(hashOfTree(await exported(daemon, `${server.host}/${zstd.name}@${derived}`))).toBe(hashOfTree(zstd.tree));
+        const version = (await daemon.docker('version', '--format', '{{.Server.Version}}')).trim();
+        const byTag = unpacksZstd(`docker/${version}`) ? zstd.root.digest : derived;
+        for (const [where, digest] of [
+          [`${zstd.name}:1.0`, byTag],
+          [`${zstd.name}@${derived}`, derived],
+        ] as const) {
+          expect(await daemon.docker('pull', `${server.host}/${where}`)).toContain(`Digest: ${digest}`);
+          expect(await daemon.docker('run', '--rm', '--network', 'none', `${server.host}/${where}`)).toBe(`${zstd.greeting}\n`);
+          expect(hashOfTree(await exported(daemon, `${server.host}/${where}`))).toBe(hashOfTree(zstd.tree));
+        }
       } finally {
         await daemon.close();
       }
@@ -169,7 +177,9 @@ describe('an image with zstd layers, published with --recompress', () => {
       expect(hashOfTree(old.tree)).toBe(hashOfTree(tree));
       const { body } = await get(`/v2/${name}/manifests/1.0`, `${SCHEMA2}, ${LIST}`);
       expect(hashOfTree(await unpackSchema2(name, body))).toBe(hashOfTree(tree));
-      const published = await get(`/v2/${name}/manifests/1.0`, `${SCHEMA2}, ${MEDIA_TYPE_OF_FORM['oci-manifest']}`);
+      const both = `${SCHEMA2}, ${MEDIA_TYPE_OF_FORM['oci-manifest']}`;
+      expect((await get(`/v2/${name}/manifests/1.0`, both)).body.equals(body)).toBe(true);
+      const published = await get(`/v2/${name}/manifests/1.0`, both, 'docker/28.5.2');
       expect(published.body.equals(root.bytes)).toBe(true);
     },
   );

@@ -445,6 +445,26 @@ describe('zstd layers', () => {
     expect(JSON.stringify(parsed(find(made, 'docker-schema1')).fsLayers)).toContain(gzip.digest);
     expect(find(made, 'oci-manifest')?.bytes).toBe(one.manifest.bytes);
   });
+
+  const marked = (made: Derivation): string[] => made.forms.flatMap(({ form, zstd }) => (zstd === true ? [form] : []));
+
+  it('mark the form that has them, and the list of an image that has them', () => {
+    const recompressed = new Map([[packed.digest, gzip]]);
+    expect(marked(deriveSoundly(content([one.manifest], [one])))).toEqual(['oci-manifest']);
+    expect(marked(deriveSoundly(content([one.manifest], [one], { recompressed })))).toEqual(['oci-manifest']);
+    const other = image('oci-manifest', [base]);
+    const index = list('oci-index', [
+      [one.manifest, on('linux', 'arm64')],
+      [other.manifest, on('linux', 'amd64')],
+    ]);
+    expect(marked(deriveSoundly(content([index], [one, other], { recompressed })))).toEqual(['oci-index']);
+    expect(marked(deriveSoundly(content([other.manifest], [other])))).toEqual([]);
+  });
+
+  it('of an artifact mark nothing: nobody unpacks them into a file system', () => {
+    const artifact = image('oci-manifest', [packed], config(1), 'application/vnd.example.config.v1+json');
+    expect(marked(deriveSoundly(content([artifact.manifest], [artifact])))).toEqual([]);
+  });
 });
 
 describe('what cannot be derived leaves its reason', () => {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseAccept } from '../../src/http/accept.ts';
-import { canRead, type Choice, foldAccept, foldUserAgent, negotiate, RULES, unreadableReason } from '../../src/manifest/negotiate.ts';
+import { canRead, type Choice, foldAccept, foldUserAgent, negotiate, RULES, unpacksZstd, unreadableReason } from '../../src/manifest/negotiate.ts';
 import { sha256Of } from '../../src/manifest/sha256.ts';
 import type { Reason } from '../../src/registry/errors.ts';
 import { type Form, FORMS, MEDIA_TYPE_OF_FORM, SCHEMA1_PLAIN } from '../../src/registry/media-type.ts';
@@ -22,9 +22,10 @@ const platformOf = (text: string): Platform => {
   return platform;
 };
 
-/** A form as a row: `published oci-manifest`, `derived docker-schema1 linux/arm64`. */
+/** A form as a row: `published oci-manifest`, `derived docker-schema1 linux/arm64`, `published oci-manifest+zstd`. */
 const form = (text: string): TagForm => {
-  const [source, name, platform] = text.split(' ');
+  const [source, packed = '', platform] = text.split(' ');
+  const [name, zstd] = packed.split('+');
   const kind = FORMS.find((one) => one === name);
   if (kind === undefined) throw new Error(text);
   const digest = sha256Of(new TextEncoder().encode(text));
@@ -36,6 +37,7 @@ const form = (text: string): TagForm => {
     length: 1,
     source: source === 'published' ? { kind: 'published' } : { kind: 'derived', from: digest },
     ...(platform === undefined ? {} : { platform: platformOf(platform) }),
+    ...(zstd === 'zstd' ? { zstd: true } : {}),
   };
 };
 
@@ -299,7 +301,73 @@ describe('by tag', () => {
     const rules = Object.keys(RECORDS).flatMap((record) =>
       [null, S1P, '*/*', S2].map((accept) => negotiate({ accept: parseAccept(accept), userAgent: null }, RECORDS[record as RecordName]).rule),
     );
+    const packed = recordOf(['published oci-manifest+zstd']);
+    rules.push(negotiate({ accept: parseAccept('*/*'), userAgent: 'docker/20.10.24' }, packed).rule);
     expect(new Set(rules)).toEqual(new Set(Object.keys(RULES)));
+  });
+
+  describe('where layers are packed with zstd', () => {
+    const copied = ['published oci-manifest+zstd', 'derived docker-schema2', 'derived docker-schema1'];
+    const listed = [
+      'published oci-index+zstd',
+      'derived docker-list',
+      'published oci-manifest+zstd linux/amd64',
+      'derived docker-schema2 linux/amd64',
+    ];
+    const bare = ['published oci-manifest+zstd'];
+    const joined = ['published oci-manifest+zstd', 'published docker-schema1'];
+    const DOCKER_20 = 'docker/20.10.24+dfsg1 go/go1.19.8 os/linux arch/amd64';
+    const every = [S1P, OM, S2, DL, OI];
+
+    it.each([
+      ['docker 20.10 gets the form with gzip copies', copied, DOCKER_20, every, 'derived docker-schema2'],
+      ['in whatever order, with whatever q', copied, DOCKER_20, [S2 + ';q=0.1', OM], 'derived docker-schema2'],
+      ['docker 1.10 too', copied, 'docker/1.10.3 go/go1.5.3 os/linux arch/amd64', [S2, OM], 'derived docker-schema2'],
+      ['so does containerd 1.4, by its wildcard', copied, 'containerd/1.4.13', ['*/*'], 'derived docker-schema2'],
+      ['of an index the Docker list', listed, DOCKER_20, every, 'derived docker-list'],
+      ['without lists the image of that platform', listed, DOCKER_20, [OM, S2], 'derived docker-schema2 linux/amd64'],
+      ['without copies it is told how to have them', bare, DOCKER_20, every, '404 zstd-layers'],
+      ['a published schema 1 is better than nothing', joined, DOCKER_20, every, 'published docker-schema1'],
+      ['docker 23 gets what was published', copied, 'docker/23.0.0 go/go1.19.5 os/linux arch/amd64', every, 'published oci-manifest+zstd'],
+      ['containerd 1.6 as well', copied, 'containerd/1.6.20~ds1', every, 'published oci-manifest+zstd'],
+      ['and everybody of whom nothing is known', bare, 'skopeo/1.9.3', every, 'published oci-manifest+zstd'],
+      ['whoever takes no form of zstd is answered as ever', bare, DOCKER_20, [S2, DL], '404 form-not-published'],
+    ] as const)('%s', (_, forms, userAgent, accept, expected) => {
+      const choice = negotiate({ accept: parseAccept(accept.join(', ')), userAgent }, recordOf(forms));
+      const packed = choice.kind === 'form' && choice.form.zstd === true ? shown(choice).replace('oci-manifest', 'oci-manifest+zstd') : shown(choice);
+      expect(packed).toBe(expected);
+      expect(choice.rule === 'no-zstd').toBe(expected !== '404 form-not-published' && !expected.includes('+zstd'));
+    });
+
+    it('the User-Agent plays a part there, and of other tags in none', () => {
+      const varies = (forms: readonly string[], accept: string): boolean =>
+        negotiate({ accept: parseAccept(accept), userAgent: DOCKER_20 }, recordOf(forms)).varies.userAgent;
+      expect([varies(copied, OM), varies(bare, OM), varies(listed, '*/*')]).toEqual([true, true, true]);
+      expect([varies(['published oci-manifest', 'derived docker-schema2'], OM), varies(copied, S2), varies(copied, S1P)]).toEqual([
+        false,
+        false,
+        false,
+      ]);
+    });
+
+    it.each([
+      ['docker/1.13.1 go/go1.7.5', false],
+      ['docker/20.10.24+dfsg1 go/go1.19.8', false],
+      ['docker/22.06.0-beta.0 go/go1.18', true],
+      ['docker/23.0.1 go/go1.19.5', true],
+      ['docker/28.5.2', true],
+      ['docker/dev', true],
+      ['containerd/1.4.13~ds1', false],
+      ['containerd/v1.4.0', false],
+      ['containerd/1.5.0', true],
+      ['containerd/2.1.9+unknown', true],
+      ['Docker-Client/20.10.24 (linux)', true],
+      ['x docker/20.10', true],
+      ['', true],
+      [null, true],
+    ])('%s unpacks it: %s', (userAgent, expected) => {
+      expect(unpacksZstd(userAgent)).toBe(expected);
+    });
   });
 
   describe('by digest', () => {
@@ -352,7 +420,10 @@ const userAgent = fc.option(
   fc.oneof(
     fc
       .tuple(
-        fc.constantFrom('docker/1.6.2', 'docker/1.9.1', 'docker/1.9', 'docker/1.10.0', 'docker/28.0', 'docker/1.1', 'curl/8', ''),
+        fc.constantFrom(
+          ...['docker/1.6.2', 'docker/1.9.1', 'docker/1.9', 'docker/1.10.0', 'docker/20.10.24', 'docker/28.0', 'docker/1.1', 'curl/8', ''],
+          ...['containerd/1.4.13', 'containerd/1.7.24~ds1'],
+        ),
         fc.constantFrom('linux', 'windows', 'LINUX'),
         fc.constantFrom('amd64', 'arm', 'arm64', 's390x'),
       )
@@ -364,7 +435,7 @@ const userAgent = fc.option(
 const anyForm = fc
   .tuple(
     fc.constantFrom('published', 'derived'),
-    fc.constantFrom(...FORMS),
+    fc.constantFrom(...FORMS, ...FORMS, 'oci-index+zstd', 'oci-manifest+zstd', 'docker-list+zstd'),
     fc.constantFrom('', '', 'linux/amd64', 'linux/arm/v7', 'linux/arm/v5', 'windows/amd64:10.0'),
   )
   .map((parts) => form(parts.join(' ').trim()));

@@ -23,10 +23,17 @@ const source: fc.Arbitrary<TagForm['source']> = fc.oneof(
 /** A record and its manifests' bytes: `scale` makes the index outgrow the metadata. */
 const tagObject = fc
   .tuple(
-    fc.array(fc.record({ form: fc.constantFrom(...FORMS), digest, source, platform: fc.option(platform), bytes: fc.uint8Array({ maxLength: 40 }) }), {
-      maxLength: 60,
-      size: 'max',
-    }),
+    fc.array(
+      fc.record({
+        form: fc.constantFrom(...FORMS),
+        digest,
+        source,
+        platform: fc.option(platform),
+        zstd: fc.boolean(),
+        bytes: fc.uint8Array({ maxLength: 40 }),
+      }),
+      { maxLength: 60, size: 'max' },
+    ),
     fc.array(
       fc.record({ form: fc.constantFrom(...FORMS), reason: fc.constantFrom(...(Object.keys(REASONS) as Reason[])), platform: fc.option(platform) }),
       { maxLength: 8 },
@@ -44,6 +51,7 @@ const tagObject = fc
         length: row.bytes.length,
         source: row.source,
         ...(row.platform === null ? {} : { platform: row.platform }),
+        ...(row.zstd ? { zstd: true as const } : {}),
       };
       offset += row.bytes.length;
       return form;
@@ -108,6 +116,22 @@ describe('a tag object', () => {
 
   it('whose index in the body is cut short is reported as damaged', () => {
     expect(() => decodeTagIndex(new TextEncoder().encode(index.slice(0, -1)))).toThrow(CorruptRecordError);
+  });
+
+  it('from before zstd was marked reads without marks, and marks that mean nothing are passed over', () => {
+    const row = `["om","${digestText}",0,1,"p"]`;
+    const zstdOf = (more: string): (true | undefined)[] => {
+      const read = decodeTagMetadata({ [INDEX_METADATA]: `{"v":1,"t":"x","f":[${row},${row}],"m":[]${more}}` });
+      return read.kind === 'record' ? read.record.forms.map(({ zstd }) => zstd) : [];
+    };
+    expect(zstdOf('')).toEqual([undefined, undefined]);
+    expect(zstdOf(',"z":[1]')).toEqual([undefined, true]);
+    expect(zstdOf(',"z":[2,-1,"0",null]')).toEqual([undefined, undefined]);
+    expect(zstdOf(',"z":"0"')).toEqual([undefined, undefined]);
+  });
+
+  it('without zstd has no word of it', () => {
+    expect(index).not.toContain('"z"');
   });
 
   it('with a reason that only a newer publisher knows still serves', () => {

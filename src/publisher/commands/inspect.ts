@@ -64,7 +64,7 @@ interface Shown {
 async function showTag({ target, realms }: OpenBucket, name: RepositoryName, tag: Tag): Promise<Shown> {
   const { record, manifests } = await readStoredTag(target.store, name, tag);
   const realm = realmOf(realms, name);
-  const forms = record.forms.map(({ form, mediaType, digest, length, source, platform }, index) => ({
+  const forms = record.forms.map(({ form, mediaType, digest, length, source, platform, zstd }, index) => ({
     form,
     mediaType,
     digest,
@@ -72,6 +72,7 @@ async function showTag({ target, realms }: OpenBucket, name: RepositoryName, tag
     source: source.kind,
     ...(source.kind === 'derived' ? { from: source.from } : {}),
     ...(platform === undefined ? {} : { platform: formatPlatform(platform) }),
+    ...(zstd && { zstd }),
     ...contentsOf(form, readLinks(manifests[index] ?? new Uint8Array())),
   }));
   const missing = record.missing.map(({ form, reason, platform }) => ({
@@ -85,7 +86,7 @@ async function showTag({ target, realms }: OpenBucket, name: RepositoryName, tag
   const rows = [
     ...forms.map((one) => [
       one.source === 'published' ? paint('good', 'published') : 'derived',
-      titleOf(one),
+      one.zstd === true ? `${titleOf(one)}, zstd` : titleOf(one),
       formatBytes(one.size),
       one.from !== undefined ? `${one.digest} from ${shortDigest(one.from)}` : one.digest,
     ]),

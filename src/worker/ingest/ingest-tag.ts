@@ -158,8 +158,8 @@ function deriveForms(content: ImageContent, { name, tag, signer }: TagPlace): De
 
 function recordOf({ forms, missing }: Derivation, updated: string): { readonly record: TagRecord; readonly bytes: readonly Uint8Array[] } {
   let offset = 0;
-  const rows = forms.map(({ form, mediaType, digest, bytes, source, platform }): TagForm => {
-    const row = { form, mediaType, digest, offset, length: bytes.length, source, ...(platform !== undefined && { platform }) };
+  const rows = forms.map(({ form, mediaType, digest, bytes, source, platform, zstd }): TagForm => {
+    const row = { form, mediaType, digest, offset, length: bytes.length, source, ...(platform && { platform }), ...(zstd && { zstd }) };
     offset += bytes.length;
     return row;
   });
