@@ -321,7 +321,7 @@ describe('what caches are told', () => {
       await before(byTag('latest'), {
         headers: {
           accept,
-          'user-agent': `docker/2${String(turn)}.0`,
+          'user-agent': `docker/2${String(turn + 3)}.0`,
           authorization: 'Basic eDp5',
           cookie: 'a=b',
           'if-none-match': '"x"',
