@@ -159,7 +159,7 @@ export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions
       }
     }
     try {
-      await store.put(key, { size, chunks: watched() }, options);
+      await store.put(key, { size, chunks: watched(), verified: true }, options);
     } catch (error) {
       either.throwIfAborted();
       if (flaw !== undefined) throw flaw.error;

@@ -48,6 +48,8 @@ export interface PutOptions {
 export interface BodyStream {
   readonly size: number;
   readonly chunks: AsyncIterable<Uint8Array>;
+  /** Whoever makes the chunks checks them against the sha256 that the store is told, and lets the last one out only if they have it: once is enough. */
+  readonly verified?: boolean;
 }
 
 /** A listed object. */

@@ -10,6 +10,7 @@ import type { SentPart, UnfinishedUpload, UnfinishedUploads } from '../stores/un
 /** Remembers uploads in files of that folder. */
 export function notedUploads(folder: string): UnfinishedUploads {
   return {
+    keepsNotes: true,
     find: async (key) => {
       const stem = stemOf(key);
       for (const name of await readdir(folder)) {

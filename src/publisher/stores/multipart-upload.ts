@@ -24,6 +24,8 @@ export interface MultipartOptions {
   readonly title: string;
   readonly size: number;
   readonly chunks: AsyncIterable<Uint8Array>;
+  /** See {@link import('../../registry/store.ts').BodyStream.verified}. */
+  readonly verified: boolean;
   /** Hex sha256 of the whole; undefined where it is not known, and then an upload cannot be gone on with. */
   readonly sha256: string | undefined;
   readonly contentType: string;
@@ -87,12 +89,13 @@ async function begin({ bucket, key, contentType, metadata, request }: MultipartO
   return UploadId;
 }
 
-/** Sends what is not there yet. Gives all parts in order, and the etag that the whole has where etags are MD5s. */
+/** Sends what is not there yet. Gives all parts in order, and the etag that the whole has where etags are MD5s: to be looked at where `checks` says so. */
 async function sendParts(options: MultipartOptions, upload: UnfinishedUpload, notes: UploadNotes): Promise<{ parts: SentPart[]; etag: string }> {
   const { size, pool, partSize } = options;
   const there = new Map(upload.parts.map((part) => [part.number, part]));
   const parts: SentPart[] = [];
-  const whole = createHash('sha256');
+  // Where it is known and whoever sends the bytes has checked them, it is not asked a second time.
+  const whole = options.verified && options.sha256 !== undefined ? null : createHash('sha256');
   // Where one part fails, the others need not go on.
   const stop = new AbortController();
   const signal = options.signal === undefined ? stop.signal : AbortSignal.any([options.signal, stop.signal]);
@@ -107,8 +110,10 @@ async function sendParts(options: MultipartOptions, upload: UnfinishedUpload, no
         const bytes = lent.buffer.subarray(0, Math.min(partSize, size - offset));
         await reader.fill(bytes);
         signal.throwIfAborted();
-        const md5 = createHash('md5').update(bytes).digest('hex');
         const known = there.get(number);
+        // It costs more than all other hashes: only where it is compared with something, now or later.
+        const isCompared = known !== undefined || options.checks === 'none' || options.uploads.keepsNotes;
+        const md5 = isCompared ? createHash('md5').update(bytes).digest('hex') : undefined;
         if (known?.size === bytes.length && known.md5 === md5) {
           parts.push(known);
           continue;
@@ -141,20 +146,20 @@ async function sendParts(options: MultipartOptions, upload: UnfinishedUpload, no
     await reader.close();
   }
   if (failure !== undefined) throw failure.error;
-  const sha256 = whole.digest('hex');
+  const sha256 = whole?.digest('hex') ?? options.sha256;
   if (options.sha256 !== undefined && sha256 !== options.sha256) {
-    throw new StorageError('DIGEST_MISMATCH', `writing ${options.key}: the bytes have the sha256 ${sha256} instead of ${options.sha256}`);
+    throw new StorageError('DIGEST_MISMATCH', `writing ${options.key}: the bytes have the sha256 ${String(sha256)} instead of ${options.sha256}`);
   }
   parts.sort((a, b) => a.number - b.number);
   const md5s = createHash('md5');
-  for (const part of parts) md5s.update(part.md5, 'hex');
+  for (const { md5 = '' } of parts) md5s.update(md5, 'hex');
   return { parts, etag: `${md5s.digest('hex')}-${String(parts.length)}` };
 }
 
 async function sendPart(
   { bucket, key, request, checks }: MultipartOptions,
   uploadId: string,
-  { number, bytes, md5 }: { number: number; bytes: Uint8Array; md5: string },
+  { number, bytes, md5 }: { number: number; bytes: Uint8Array; md5: string | undefined },
   signal: AbortSignal,
 ): Promise<SentPart> {
   const sha256 = checks === 'hash' ? createHash('sha256').update(bytes).digest('hex') : 'UNSIGNED-PAYLOAD';
@@ -201,8 +206,8 @@ function isGone(error: unknown): boolean {
   return (error instanceof StorageError ? readFailure(error.cause) : readFailure(error)).code === 'NoSuchUpload';
 }
 
-/** Reads chunks of any size into buffers of the caller's, and hashes all. Too little or too much is a {@link StorageError}. */
-function readExactly({ chunks, size, key }: MultipartOptions, whole: { update(data: Uint8Array): unknown }) {
+/** Reads chunks of any size into buffers of the caller's, and hashes all where asked to. Too little or too much is a {@link StorageError}. */
+function readExactly({ chunks, size, key }: MultipartOptions, whole: { update(data: Uint8Array): unknown } | null) {
   const iterator = chunks[Symbol.asyncIterator]();
   let rest: Uint8Array = new Uint8Array();
   let finished = false;
@@ -227,7 +232,7 @@ function readExactly({ chunks, size, key }: MultipartOptions, whole: { update(da
         filled += taken.length;
         rest = rest.subarray(taken.length);
       }
-      whole.update(into);
+      whole?.update(into);
     },
     async end(): Promise<void> {
       if (await next()) throw new StorageError('DIGEST_MISMATCH', `writing ${key}: more than the ${String(size)} bytes came that were announced`);

@@ -232,7 +232,7 @@ export class S3Store implements WriteStore {
 
   async #putInParts(
     key: string,
-    { size, chunks }: BodyStream,
+    { size, chunks, verified = false }: BodyStream,
     { contentType, metadata = {}, sha256, onlyIf, signal }: PutOptions,
   ): Promise<{ readonly etag: string } | 'precondition-failed'> {
     if (onlyIf !== undefined) {
@@ -247,6 +247,7 @@ export class S3Store implements WriteStore {
       title: this.#title,
       size,
       chunks,
+      verified,
       sha256,
       contentType,
       metadata,

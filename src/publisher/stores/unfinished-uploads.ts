@@ -2,11 +2,11 @@
 import { ListMultipartUploadsCommand, ListPartsCommand, type S3Client } from '@aws-sdk/client-s3';
 import { readFailure } from './s3-failure.ts';
 
-/** A part that storage has. `md5` in hex. */
+/** A part that storage has. `md5` in hex; undefined where nobody compares it. */
 export interface SentPart {
   readonly number: number;
   readonly size: number;
-  readonly md5: string;
+  readonly md5: string | undefined;
   readonly etag: string;
 }
 
@@ -25,6 +25,8 @@ export interface UploadNotes {
 
 /** The memory. Keys are those of storage, prefix included. */
 export interface UnfinishedUploads {
+  /** Whether it lives from what it is told of each part, MD5 included. */
+  readonly keepsNotes: boolean;
   /** An upload of that key that nobody is known to be at; null if there is none. */
   find(key: string, request: <T>(send: (client: S3Client) => Promise<T>) => Promise<T>): Promise<UnfinishedUpload | null>;
   /** Begins to remember. */
@@ -36,6 +38,7 @@ const NO_NOTES: UploadNotes = { sent: () => Promise.resolve(), ended: () => Prom
 /** Storage itself remembers: ListMultipartUploads and ListParts, where a part's etag is its MD5 (R2 since June 2023, S3 without KMS). A part with another etag is sent again. */
 export function listedUploads(bucket: string): UnfinishedUploads {
   return {
+    keepsNotes: false,
     note: () => Promise.resolve(NO_NOTES),
     find: async (key, request) => {
       const { Uploads = [] } = await request(async (client) => {

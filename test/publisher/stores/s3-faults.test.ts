@@ -206,7 +206,11 @@ describe('--to s3://', () => {
 
   test('opens a bucket that answers', async () => {
     const target = await openS3('s3://images/below', bed.env, {
-      uploads: { find: () => Promise.resolve(null), note: () => Promise.resolve({ sent: () => Promise.resolve(), ended: () => Promise.resolve() }) },
+      uploads: {
+        keepsNotes: false,
+        find: () => Promise.resolve(null),
+        note: () => Promise.resolve({ sent: () => Promise.resolve(), ended: () => Promise.resolve() }),
+      },
     });
     try {
       await target.store.put('x', Buffer.from('y'), PLAIN);
