@@ -3,11 +3,40 @@
  * off them takes longer than most commands do.
  */
 import { rm } from 'node:fs/promises';
+import { isBuiltin } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const outdir = `${root}dist/gantry`;
+
+/**
+ * Takes Node's own modules as they are instead of importing them: an import reads every export there is, and with `node:http` that loads the whole of undici, which nobody here
+ * needs and which takes as long as most commands.
+ */
+const ownModules: Plugin = {
+  name: 'own-modules',
+  setup: (builder) => {
+    builder.onResolve({ filter: /^(node:)?[a-z_]+(\/[a-z]+)?$/ }, ({ path, kind }) =>
+      isBuiltin(path) && (kind === 'import-statement' || kind === 'dynamic-import')
+        ? { path: path.replace(/^(node:)?/, 'node:'), namespace: kind, sideEffects: false }
+        : undefined,
+    );
+    builder.onLoad({ filter: /.*/, namespace: 'import-statement' }, ({ path }) => ({ contents: `module.exports = ${taken(path)};` }));
+    builder.onLoad({ filter: /.*/, namespace: 'dynamic-import' }, ({ path }) => {
+      // What has to be asked for (`http.WebSocket`) is what loads more.
+      const members = Object.entries(Object.getOwnPropertyDescriptors(process.getBuiltinModule(path) ?? {})).filter(
+        ([, descriptor]) => 'value' in descriptor,
+      );
+      return { contents: `const own = ${taken(path)};\nexport default own;\nexport const { ${members.map(([name]) => name).join(', ')} } = own;` };
+    });
+  },
+};
+
+/** The expression that gives a module of Node's. */
+function taken(name: string): string {
+  return `process.getBuiltinModule(${JSON.stringify(name)})`;
+}
 
 await rm(outdir, { recursive: true, force: true });
 await build({
@@ -25,6 +54,7 @@ await build({
   external: ['miniflare', 'wrangler', 'workerd', 'esbuild'],
   // Libraries in CommonJS ask for Node's modules by it.
   banner: { js: "import { createRequire as createRequireOf } from 'node:module'; const require = createRequireOf(import.meta.url);" },
+  plugins: [ownModules],
   keepNames: true,
   minifySyntax: true,
   minifyWhitespace: true,

@@ -6,7 +6,6 @@
 import { readdirSync, statSync } from 'node:fs';
 import * as module from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { setFlagsFromString } from 'node:v8';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const built = `${root}dist/gantry/main.js`;
@@ -18,11 +17,6 @@ if (major < 22 || (major === 22 && minor < 18)) {
 `);
   process.exit(1);
 }
-
-// Favours memory over speed, before anything is loaded: what the program works on lies in buffers outside the heap, and hashing and copying are not V8's. Without it a publish
-// keeps some 60 MB, and a server some 90 MB, of garbage that nobody comes back for.
-setFlagsFromString('--optimize-for-size');
-setFlagsFromString('--semi-space-growth-factor=1');
 
 // Compiling takes longer than most commands. Where the folder cannot be written nothing is kept, and nothing said.
 module.enableCompileCache(`${root}dist/compile-cache`);

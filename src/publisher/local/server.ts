@@ -1,6 +1,7 @@
 /** The local registry: the Worker over the local store, on a port of this machine. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CommandError } from '../errors.ts';
+import { keepHeapSmall } from '../small-heap.ts';
 import { steadyConnection } from '../stores/connection.ts';
 import { DEFAULT_STATE, type Target } from '../stores/target.ts';
 import { announce, readAnnouncement, withdraw } from './announcement.ts';
@@ -60,6 +61,7 @@ export async function startServer(options: ServerOptions): Promise<LocalServer> 
     const simulator = await startSimulator({ persist: folder.persist, bucket, worker, ...(onLog === undefined ? {} : { onLog }) });
     undo.push(() => simulator.stop());
     front.open(addressOf(simulator));
+    keepHeapSmall();
     const url = urlOf(front);
     const reach = { endpoint: simulator.endpoint, accessKeyId: simulator.accessKeyId, secretAccessKey: simulator.secretAccessKey };
     undo.push(() => withdraw(folder.announcement));

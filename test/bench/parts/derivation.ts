@@ -8,9 +8,6 @@ import { spreadOf } from '../statistics.ts';
 
 const PROGRAM = fileURLToPath(new URL('../derive-time.ts', import.meta.url));
 
-/** The flags that the command `gantry` runs with. */
-const COMMAND_FLAGS = ['--optimize-for-size', '--semi-space-growth-factor=1'];
-
 /** Runs of a process, of which as many as {@link WARM} let V8 compile. */
 const RUNS = 40;
 const WARM = 20;
@@ -30,8 +27,8 @@ export const derivation: Part = async ({ rounds, tell }) => {
     const warm: DeriveTimes[] = [];
     const cold: DeriveTimes[] = [];
     for (let at = 0; at < rounds; at++) {
-      warm.push(await derive(which, RUNS, []));
-      cold.push(await derive(which, 1, COMMAND_FLAGS));
+      warm.push(await derive(which, RUNS));
+      cold.push(await derive(which, 1));
     }
     measured.push({ title, ...timesOf(warm, cold) });
   }
@@ -44,7 +41,7 @@ export const derivation: Part = async ({ rounds, tell }) => {
       title: 'Deriving schema 1',
       note:
         'Payload and signature, as `gantry publish` makes them once and docker-registry for every pull of an old client; in processor time of all threads, compiling included. ' +
-        `The first time is that of a fresh process with the flags of \`gantry\`; the others are runs ${String(WARM + 1)} to ${String(RUNS)} of a process with Node's own. ` +
+        `The first time is that of a fresh process; the others are runs ${String(WARM + 1)} to ${String(RUNS)} of one. ` +
         'Linear: microseconds a layer stay the same.',
       columns: ['config', 'config bytes', 'payload bytes', 'payload ms', 'µs a layer', 'signature ms', 'both ms', 'both ms, first time'],
       rows: measured.map(({ title, layers, configBytes, payloadBytes, build, sign, both, first }) => [
@@ -71,8 +68,8 @@ export const derivation: Part = async ({ rounds, tell }) => {
   ];
 };
 
-async function derive(which: string, runs: number, flags: readonly string[]): Promise<DeriveTimes> {
-  return JSON.parse(await must(process.execPath, ['--no-warnings', ...flags, PROGRAM, which, String(runs)])) as DeriveTimes;
+async function derive(which: string, runs: number): Promise<DeriveTimes> {
+  return JSON.parse(await must(process.execPath, ['--no-warnings', PROGRAM, which, String(runs)])) as DeriveTimes;
 }
 
 interface Measured {
