@@ -14,6 +14,8 @@ export interface StoredObject extends ObjectInfo {
   /** Which bytes `body` carries; the whole object unless a range was asked for. */
   readonly range: { readonly offset: number; readonly length: number };
   readonly body: ReadableStream<Uint8Array>;
+  /** The bytes of `body`, where the store has them at hand. */
+  readonly bytes?: Uint8Array;
 }
 
 /** Part of an object, in bytes: from `offset` for `length` (clamped to the end), or the last `suffix`. */
@@ -24,6 +26,8 @@ export interface GetOptions {
   readonly range?: ByteRange;
   /** Read only this version; another one gives `'changed'`. */
   readonly ifMatch?: string;
+  /** The bytes are wanted at once: a store that remembers them may ask whether they are still the same, instead of reading them. */
+  readonly atOnce?: boolean;
   readonly signal?: AbortSignal;
 }
 

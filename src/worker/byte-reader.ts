@@ -1,4 +1,4 @@
-import { StorageError } from '../registry/store.ts';
+import { StorageError, type StoredObject } from '../registry/store.ts';
 
 /** Reads a body front to back, as much of it as is wanted. */
 export interface ByteReader {
@@ -57,10 +57,10 @@ export function readBytes(body: ReadableStream<Uint8Array>): ByteReader {
 /** Bytes of the longest body that is taken at once: the runtime does that without a detour through this program, and what is skipped costs less than to stop. */
 const AT_ONCE = 262_144;
 
-/** A reader of a stored body of `size` bytes: over all of it where it is short. Throws {@link StorageError}. */
-export async function openBytes(body: ReadableStream<Uint8Array>, size: number): Promise<ByteReader> {
-  if (size > AT_ONCE) return readBytes(body);
-  const bytes = await readAll(body, size);
+/** A reader of a stored object: over all of it where it is short. Throws {@link StorageError}. */
+export async function openBytes(object: Pick<StoredObject, 'body' | 'bytes' | 'size'>): Promise<ByteReader> {
+  if (object.bytes === undefined && object.size > AT_ONCE) return readBytes(object.body);
+  const bytes = object.bytes ?? (await readAll(object.body, object.size));
   let at = 0;
   return {
     take: (length) => {

@@ -24,10 +24,10 @@ export interface OpenList {
 
 /** Reads the first line of a list; null if there is no list. One read, of `firstRead` bytes: {@link FIRST_READ} or more, so that more of the list is at hand. */
 export async function openList(store: ReadStore, key: string, firstRead = FIRST_READ): Promise<OpenList | null> {
-  const object = await store.get(key, { range: { offset: 0, length: firstRead } });
+  const object = await store.get(key, { range: { offset: 0, length: firstRead }, atOnce: true });
   if (object === null || object === 'changed') return null;
   const { etag, metadata } = object;
-  const first = await readAll(object.body, object.range.length);
+  const first = object.bytes ?? (await readAll(object.body, object.range.length));
   const header = decodeListHeader(first, metadata);
 
   async function streamOf(leaves: readonly Leaf[], part: 'names' | 'details'): Promise<Uint8Array | ReadableStream<Uint8Array>> {

@@ -1,9 +1,20 @@
 import { type ByteRange, type GetOptions, type ObjectInfo, type ReadStore, StorageError, type StoredObject } from '../registry/store.ts';
+import { readAll } from './byte-reader.ts';
+import { type ObjectMemory, objectMemory, type Remembered, REMEMBERED_MAX } from './object-memory.ts';
 
 /** Reads that were made of the bucket, each a class B operation. */
 export interface ReadCount {
   head: number;
   get: number;
+}
+
+/** What was read of each bucket at once: by bucket, since their keys are alike. */
+const memories = new WeakMap<R2Bucket, ObjectMemory>();
+
+function memoryOf(bucket: R2Bucket): ObjectMemory {
+  let memory = memories.get(bucket);
+  if (memory === undefined) memories.set(bucket, (memory = objectMemory()));
+  return memory;
 }
 
 /** A bucket as a {@link ReadStore}; every read is counted in `count`. Reads are not repeated here: whoever asks knows what a whole attempt is. */
@@ -14,12 +25,38 @@ export function r2Store(bucket: R2Bucket, count: ReadCount): ReadStore {
     return object === null ? null : infoOf(object);
   }
 
-  async function get(key: string, { range, ifMatch }: GetOptions = {}): Promise<StoredObject | null | 'changed'> {
+  async function get(key: string, options: GetOptions = {}): Promise<StoredObject | null | 'changed'> {
+    if (options.atOnce === true && options.ifMatch === undefined) return getAtOnce(key, options.range);
+    const object = await readIf(key, options.range, options.ifMatch === undefined ? undefined : { etagMatches: options.ifMatch });
+    return object === null || 'range' in object ? object : 'changed';
+  }
+
+  /** One read either way: R2 sends the object, or says that it is still the one that is remembered. */
+  async function getAtOnce(key: string, range: ByteRange | undefined): Promise<StoredObject | null> {
+    const memory = memoryOf(bucket);
+    const name = range === undefined ? key : `${key} ${JSON.stringify(range)}`;
+    const known = memory.recall(name);
+    const object = await readIf(key, range, known && { etagDoesNotMatch: known.etag });
+    if (object === null) {
+      memory.forget(name);
+      return null;
+    }
+    if (!('range' in object)) {
+      if (known === undefined) throw new StorageError('STORAGE_UNAVAILABLE', 'storage sent an object without its bytes');
+      return atHand(object, known);
+    }
+    if (object.range.length > REMEMBERED_MAX) return object;
+    const whole: Remembered = { etag: object.etag, range: object.range, bytes: await readAll(object.body, object.range.length) };
+    memory.keep(name, whole);
+    return atHand(object, whole);
+  }
+
+  /** Facts alone where `onlyIf` does not hold. */
+  async function readIf(key: string, range: ByteRange | undefined, onlyIf: R2Conditional | undefined): Promise<StoredObject | ObjectInfo | null> {
     count.get++;
-    const options = { ...(range && { range }), ...(ifMatch !== undefined && { onlyIf: { etagMatches: ifMatch } }) };
     let object: R2ObjectBody | R2Object | null;
     try {
-      object = await bucket.get(key, options);
+      object = await bucket.get(key, { ...(range && { range }), ...(onlyIf && { onlyIf }) });
     } catch (cause) {
       // R2 refuses a range that begins beyond the end (and its simulator fails); here that is a range of no bytes, and whose size is worth knowing.
       const nothing = range === undefined ? undefined : await nothingOf(key, range);
@@ -27,15 +64,15 @@ export function r2Store(bucket: R2Bucket, count: ReadCount): ReadStore {
       throw failure(cause);
     }
     if (object === null) return null;
-    if (!('body' in object)) return 'changed';
-    return { ...infoOf(object), range: rangeOf(object), body: object.body as ReadableStream<Uint8Array> };
+    const info = infoOf(object);
+    return 'body' in object ? { ...info, range: rangeOf(object), body: object.body as ReadableStream<Uint8Array> } : info;
   }
 
   async function nothingOf(key: string, range: ByteRange): Promise<StoredObject | null | undefined> {
     const info = await head(key);
     if (info === null) return null;
     const isBeyond = info.size === 0 || ('suffix' in range ? range.suffix === 0 : range.offset >= info.size);
-    return isBeyond ? { ...info, range: { offset: info.size, length: 0 }, body: emptyBody() } : undefined;
+    return isBeyond ? { ...info, range: { offset: info.size, length: 0 }, body: bodyOf(new Uint8Array()) } : undefined;
   }
 
   return { head, get };
@@ -62,6 +99,22 @@ function infoOf(object: R2Object): ObjectInfo {
   return { key, size, etag, uploaded, metadata: customMetadata ?? {}, ...(contentType !== undefined && { contentType }) };
 }
 
+function atHand({ key, size, etag, uploaded, metadata, contentType }: ObjectInfo, { range, bytes }: Remembered): StoredObject {
+  return {
+    key,
+    size,
+    etag,
+    uploaded,
+    metadata,
+    ...(contentType !== undefined && { contentType }),
+    range,
+    bytes,
+    get body() {
+      return bodyOf(bytes);
+    },
+  };
+}
+
 function rangeOf({ size, range }: R2Object): { offset: number; length: number } {
   if (range === undefined) return { offset: 0, length: size };
   // The runtime names all three, whichever are set.
@@ -70,6 +123,11 @@ function rangeOf({ size, range }: R2Object): { offset: number; length: number } 
   return { offset, length: Math.min(size - offset, length ?? size) };
 }
 
-function emptyBody(): ReadableStream<Uint8Array> {
-  return new ReadableStream({ start: (controller) => controller.close() });
+function bodyOf(bytes: Uint8Array): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    start: (controller) => {
+      if (bytes.length > 0) controller.enqueue(bytes);
+      controller.close();
+    },
+  });
 }

@@ -228,6 +228,88 @@ describe('storage that fails', () => {
   });
 });
 
+describe('an object that was read before', () => {
+  const name = nameOf('storage/again');
+  const byTag = `/v2/${name}/manifests/moving`;
+  const read = async (ask: Ask, where: string): Promise<[number, string]> => {
+    const response = await ask(where, { headers: { accept: '*/*' } });
+    return [response.status, await response.text()];
+  };
+  const textOf = ({ bytes }: SeededForm): string => new TextDecoder().decode(bytes);
+  const wheres = (): readonly string[] => [byTag, real(path('manifests/DIGEST')), path('tags/list'), '/v2/_catalog?n=1'];
+
+  beforeAll(() => seedTag(bucket, name, 'moving', [image]));
+
+  it('costs one read each time, and no bytes while it is the same', async () => {
+    const { bucket: counting, operations } = watched(bucket);
+    const ask = directEdge(counting);
+    for (const where of wheres().slice(0, 3)) {
+      const first = await read(ask, where);
+      const before = { ...operations };
+      expect(await read(ask, where), where).toEqual(first);
+      expect(operations, where).toEqual({ ...before, get: before.get + 1 });
+    }
+  });
+
+  it('is seen to move, to be removed and to come back at once', async () => {
+    const ask = directEdge(watched(bucket).bucket);
+    const other = await manifest('docker-schema2', 'moved');
+    for (const form of [image, other, image]) {
+      await seedTag(bucket, name, 'moving', [form]);
+      expect(await read(ask, byTag)).toEqual([200, textOf(form)]);
+      expect(await read(ask, byTag)).toEqual([200, textOf(form)]);
+    }
+    await bucket.delete(tagKey(name, tagOf('moving')));
+    expect((await read(ask, byTag))[0]).toBe(404);
+    await seedTag(bucket, name, 'moving', [other]);
+    expect(await read(ask, byTag)).toEqual([200, textOf(other)]);
+    const key = manifestKey(name, other.digest);
+    const byDigest = `/v2/${name}/manifests/${other.digest}`;
+    expect(await read(ask, byDigest)).toEqual([200, textOf(other)]);
+    await bucket.delete(key);
+    expect((await read(ask, byDigest))[0]).toBe(404);
+  });
+
+  it('is read with the metadata of today, where these alone were written anew', async () => {
+    const ask = directEdge(watched(bucket).bucket);
+    const key = manifestKey(name, image.digest);
+    const where = `/v2/${name}/manifests/${image.digest}`;
+    for (const contentType of [MEDIA_TYPE_OF_FORM['oci-manifest'], MEDIA_TYPE_OF_FORM['docker-schema2']]) {
+      await bucket.put(key, image.bytes, { httpMetadata: { contentType } });
+      expect((await ask(where, { headers: { accept: '*/*' } })).headers.get('content-type')).toBe(contentType);
+    }
+  });
+
+  it('is no answer where storage gives none', async () => {
+    let isDown = false;
+    for (const ask of edges((_operation, _key, call) => (isDown ? Promise.reject(new Error('lost')) : call()))) {
+      isDown = false;
+      for (const where of wheres()) expect((await read(ask, where))[0], where).toBe(200);
+      isDown = true;
+      for (const where of wheres()) expectUnavailable(await ask(where, { headers: { accept: '*/*' } }), where);
+    }
+  });
+
+  it('is not remembered where it broke off', async () => {
+    await seedTag(bucket, name, 'moving', [image]);
+    for (const how of ['error', 'end'] as const) {
+      let isBroken = true;
+      const [ask] = edges(async (_operation, _key, call) => (isBroken ? brokenOff(await call(), 10, how) : call()));
+      if (ask === undefined) throw new Error('there is no edge');
+      expectUnavailable(await ask(byTag, { headers: { accept: '*/*' } }), how);
+      isBroken = false;
+      expect(await read(ask, byTag)).toEqual([200, textOf(image)]);
+    }
+  });
+
+  it('is remembered of its own bucket alone', async () => {
+    const known = directEdge(watched(bucket).bucket);
+    expect((await read(known, byTag))[0]).toBe(200);
+    const empty = directEdge(watched(bucket, () => Promise.resolve(null)).bucket);
+    expect((await read(empty, byTag))[0]).toBe(404);
+  });
+});
+
 describe('records that cannot be read', () => {
   const put = (key: string, body: string, metadata: Record<string, string> = {}): Promise<unknown> =>
     bucket.put(key, bytesOf(body), { customMetadata: metadata, httpMetadata: { contentType: 'application/json' } });

@@ -41,10 +41,10 @@ async function byTag(name: RepositoryName, tag: Tag, asked: Asked, store: ReadSt
       return answerFrom(decodeTagIndex(await readAll(head.body, index.length)), asked, () => Promise.resolve(null));
     }
   }
-  const object = await store.get(key);
+  const object = await store.get(key, { atOnce: true });
   if (object === null || object === 'changed') return unlessKnown(store, name, unknown);
   const index = readIndex(object.metadata);
-  const reader = await openBytes(object.body, object.size);
+  const reader = await openBytes(object);
   try {
     const offset = index.kind === 'record' ? 0 : index.length;
     const within = (length: number): number => {
@@ -96,7 +96,7 @@ const BUFFERED = 4 * 1024 * 1024;
 
 async function byDigest(name: RepositoryName, digest: Digest, asked: Asked, store: ReadStore): Promise<Answer> {
   const key = manifestKey(name, digest);
-  const got = asked.head ? null : await store.get(key);
+  const got = asked.head ? null : await store.get(key, { atOnce: true });
   const stored = got === 'changed' ? null : got;
   const object = asked.head ? await store.head(key) : stored;
   if (object === null) {
@@ -114,10 +114,10 @@ async function byDigest(name: RepositoryName, digest: Digest, asked: Asked, stor
   const reading = form === null ? { readable: true, varies: { userAgent: false } } : canRead(client, form);
   const vary = varyOf(reading);
   if (!reading.readable) {
-    await stored?.body.cancel();
+    if (stored !== null && stored.bytes === undefined) await stored.body.cancel();
     return refused(unreadableReason(client), { detail: { name, digest, available: [contentType] }, vary });
   }
-  const body = stored === null ? null : size <= BUFFERED ? await readAll(stored.body, size) : stored.body;
+  const body = stored === null ? null : (stored.bytes ?? (size <= BUFFERED ? await readAll(stored.body, size) : stored.body));
   return { kind: 'found', representation: representationOf(digest, contentType, size), body, vary, ...(form !== null && { form }) };
 }
 
