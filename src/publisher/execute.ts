@@ -151,7 +151,7 @@ export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions
     const expected = { digest, size, role };
     async function* watched(): AsyncGenerator<Uint8Array, void, undefined> {
       try {
-        for await (const chunk of verifyChunks(body.chunks, expected)) {
+        for await (const chunk of verifyChunks(body.lent ?? body.chunks, expected)) {
           yield chunk;
           onEvent({ event: 'blob-progress', digest, bytes: chunk.length });
         }

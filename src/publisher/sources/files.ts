@@ -1,6 +1,6 @@
 /** Files of a source: read whole where they are small, as streams where they are not; a miss is null, all else is told with its path. */
 import { createReadStream } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
+import { open, readFile, stat } from 'node:fs/promises';
 import { CommandError } from '../errors.ts';
 import type { SourceBlob } from './source.ts';
 
@@ -27,7 +27,7 @@ export async function openFileBlob(path: string, signal?: AbortSignal): Promise<
   try {
     const facts = await stat(path);
     if (!facts.isFile()) throw new CommandError(`${path} is no file`);
-    return { size: facts.size, chunks: chunksOf(path, signal) };
+    return { size: facts.size, chunks: chunksOf(path, signal), lent: lentChunksOf(path, signal) };
   } catch (cause) {
     if (isMissing(cause)) return null;
     if (cause instanceof CommandError) throw cause;
@@ -39,6 +39,47 @@ async function* chunksOf(path: string, signal?: AbortSignal): AsyncIterable<Uint
   try {
     // Larger than the default: at line speed the number of turns counts.
     yield* createReadStream(path, { highWaterMark: 256 * 1024, ...(signal === undefined ? {} : { signal }) }) as AsyncIterable<Uint8Array>;
+  } catch (cause) {
+    signal?.throwIfAborted();
+    throw new CommandError(`${path} cannot be read`, { cause });
+  }
+}
+
+/** Bytes of a lent buffer, and how many there are: two that the reader may still look at, one that is read ahead, and one that is filled next. */
+const LENT_SIZE = 256 * 1024;
+const LENT_COUNT = 4;
+
+/** Reads ahead while what was read is hashed; new buffers for every chunk would cost more than both. */
+async function* lentChunksOf(path: string, signal?: AbortSignal): AsyncIterable<Uint8Array> {
+  try {
+    const file = await open(path);
+    try {
+      const buffers: Buffer[] = [];
+      let turn = 0;
+      const read = (): Promise<Uint8Array> => {
+        const buffer = (buffers[turn % LENT_COUNT] ??= Buffer.allocUnsafeSlow(LENT_SIZE));
+        turn += 1;
+        const reading = file.read(buffer, 0, LENT_SIZE, null).then(({ bytesRead }) => buffer.subarray(0, bytesRead));
+        // Told when it is asked for, not before.
+        reading.catch(() => undefined);
+        return reading;
+      };
+      let ahead = read();
+      try {
+        for (;;) {
+          const chunk = await ahead;
+          signal?.throwIfAborted();
+          if (chunk.length === 0) return;
+          ahead = read();
+          yield chunk;
+        }
+      } finally {
+        // A file is not closed while it is read.
+        await ahead.catch(() => undefined);
+      }
+    } finally {
+      await file.close();
+    }
   } catch (cause) {
     signal?.throwIfAborted();
     throw new CommandError(`${path} cannot be read`, { cause });
