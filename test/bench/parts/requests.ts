@@ -228,7 +228,8 @@ function sections(stage: Stage, measured: readonly { of: Case; figures: Readonly
       title: 'Requests',
       note:
         'Each line: the median of all rounds, and the lowest and highest. Ratios are of neighbouring runs of one round. “Bare read”: a Worker that answers with one `env.BUCKET.get` ' +
-        '(or `head`) of the least object that would do. Processor time is that of the whole server process, the bucket’s simulator included.',
+        '(or `head`) of the least object that would do; it reads the bytes each time, while Gantry asks only whether what it remembers of manifests and lists ' +
+        'is still the same. Processor time is that of the whole server process, the bucket’s simulator included.',
       columns: ['request', 'server', 'rate', 'p50 ms', 'p99 ms', 'CPU ms', '÷ bare read', '÷ docker-registry'],
       rows,
       targets: [
