@@ -17,6 +17,7 @@ let list: SeededForm;
 let amd64: SeededForm;
 let arm: SeededForm;
 let child: SeededForm;
+let zstd: SeededForm;
 let blob: string;
 let empty: string;
 
@@ -28,6 +29,9 @@ beforeAll(async () => {
   amd64 = await manifest('docker-schema1', 'amd64', { derived: true, platform: { os: 'linux', architecture: 'amd64' } });
   arm = await manifest('docker-schema1', 'arm', { derived: true, platform: { os: 'linux', architecture: 'arm' } });
   await seedTag(bucket, NAME, 'latest', [schema2, schema1]);
+  zstd = await manifest('oci-manifest', 'zstd', { zstd: true });
+  await seedTag(bucket, NAME, 'zstd', [zstd, await manifest('docker-schema1', 'of zstd', { derived: true }), { ...schema2, derived: true }]);
+  await seedTag(bucket, NAME, 'zstd-alone', [zstd]);
   await seedTag(bucket, NAME, 'list', [list, child, amd64, arm]);
   await seedTag(bucket, NAME, 'new', [schema2], [{ form: 'docker-schema1', reason: 'schema1-zstd-layers' }]);
   // An index that does not fit into the metadata.
@@ -73,6 +77,23 @@ describe.each<[string, Ask]>([
     expect(response.headers.get('docker-content-digest')).toBe(arm.digest);
     expect(response.headers.get('vary')).toBe('Accept, User-Agent');
     expect(await digestOf(byTag('list'), { 'user-agent': 'docker/1.9.1 go/go1.4.3' })).toBe(amd64.digest);
+  });
+
+  it('gives zstd layers to those who unpack them, and to a Docker engine from before 23.0 the form with gzip copies', async () => {
+    const accept = `${MEDIA_TYPE_OF_FORM['oci-manifest']}, ${SCHEMA2.accept}`;
+    const docker = (version: string): Record<string, string> => ({ accept, 'user-agent': `docker/${version} go/go1.19.8 os/linux arch/amd64` });
+    // Turn by turn, so that a cache in between must tell them apart.
+    for (const version of ['20.10.24', '28.5.2', '20.10.5', '23.0.0']) {
+      const response = await ask(byTag('zstd'), { headers: docker(version) });
+      expect(response.headers.get('docker-content-digest')).toBe(version.startsWith('20.') ? schema2.digest : zstd.digest);
+      expect(response.headers.get('vary')).toBe('Accept, User-Agent');
+      const head = await ask(byTag('zstd'), { method: 'HEAD', headers: docker(version) });
+      expect(comparable(head)).toEqual(comparable(response));
+    }
+    expect((await ask(byTag('zstd'), { headers: SCHEMA2 })).headers.get('vary')).toBe('Accept');
+    const told = await ask(byTag('zstd-alone'), { headers: docker('20.10.24') });
+    expect([told.status, told.headers.get('vary'), (await errorOf(told)).detail.reason]).toEqual([404, 'Accept, User-Agent', 'zstd-layers']);
+    expect(await digestOf(byTag('zstd-alone'), docker('23.0.6'))).toBe(zstd.digest);
   });
 
   it('by tag varies by Accept, and by nothing else where nothing else was looked at', async () => {
@@ -321,7 +342,7 @@ describe('what caches are told', () => {
       await before(byTag('latest'), {
         headers: {
           accept,
-          'user-agent': `docker/2${String(turn + 3)}.0`,
+          'user-agent': `docker/${String(23 + turn)}.0`,
           authorization: 'Basic eDp5',
           cookie: 'a=b',
           'if-none-match': '"x"',
@@ -330,6 +351,11 @@ describe('what caches are told', () => {
       });
     }
     expect(seen.size).toBe(1);
+    for (const version of ['1.10.3', '1.13.1', '17.09.1-ce', '19.03.15', '20.10.24']) {
+      await before(byTag('latest'), { headers: { accept: types.join(', '), 'user-agent': `docker/${version}` } });
+    }
+    // Those that cannot unpack zstd are a kind of their own.
+    expect(seen.size).toBe(2);
     expect([...seen][0]).not.toMatch(/authorization|cookie|if-none-match|forwarded/);
   });
 

@@ -46,6 +46,7 @@ export interface SeededForm {
   readonly digest: Digest;
   readonly derived?: boolean;
   readonly platform?: Platform;
+  readonly zstd?: true;
 }
 
 /** A manifest that says what it is; `salt` makes it another one. */
@@ -64,7 +65,7 @@ export async function seedTag(
 ): Promise<void> {
   let offset = 0;
   const [root] = forms;
-  const rows = forms.map(({ form, bytes, digest, derived, platform }): TagForm => {
+  const rows = forms.map(({ form, bytes, digest, derived, platform, zstd }): TagForm => {
     const row: TagForm = {
       form,
       mediaType: MEDIA_TYPE_OF_FORM[form],
@@ -73,6 +74,7 @@ export async function seedTag(
       length: bytes.length,
       source: derived === true && root !== undefined ? { kind: 'derived', from: root.digest } : { kind: 'published' },
       ...(platform && { platform }),
+      ...(zstd && { zstd }),
     };
     offset += bytes.length;
     return row;
