@@ -1,5 +1,21 @@
 import { cloudflareTest } from '@cloudflare/vitest-plugin';
+import { build } from 'esbuild';
 import { defineConfig } from 'vitest/config';
+
+/** The annex as code: the plugin itself builds only the Worker under test. */
+async function annex(): Promise<string> {
+  const { outputFiles } = await build({
+    entryPoints: ['src/worker/annex.ts'],
+    bundle: true,
+    write: false,
+    format: 'esm',
+    target: 'es2024',
+    platform: 'browser',
+    conditions: ['workerd', 'worker', 'browser'],
+    external: ['cloudflare:*'],
+  });
+  return outputFiles[0].text;
+}
 
 export default defineConfig({
   test: {
@@ -9,7 +25,22 @@ export default defineConfig({
       },
       { test: { name: 'interop', include: ['test/interop/**/*.test.ts'], testTimeout: 120_000, hookTimeout: 120_000 } },
       {
-        plugins: [cloudflareTest({ wrangler: { configPath: './wrangler.toml' }, miniflare: { bindings: { LOG: 'failures' } } })],
+        plugins: [
+          cloudflareTest(async () => ({
+            wrangler: { configPath: './wrangler.toml' },
+            miniflare: {
+              bindings: { LOG: 'failures' },
+              workers: [
+                {
+                  name: 'gantry-annex',
+                  compatibilityDate: '2026-10-01',
+                  modules: [{ type: 'ESModule', path: 'annex.js', contents: await annex() }],
+                  r2Buckets: { BUCKET: 'gantry' },
+                },
+              ],
+            },
+          })),
+        ],
         test: { name: 'worker', include: ['test/worker/**/*.test.ts'] },
       },
     ],

@@ -60,3 +60,8 @@ export interface Elsewhere {
 export function refused(reason: Reason, more: Omit<Refused, 'kind' | 'reason'> = {}): Refused {
   return { kind: 'refused', reason, ...more };
 }
+
+/** Lets go of the body of an answer that nobody gets. */
+export function discard(answer: Answer): void {
+  if (answer.kind === 'found' && answer.body instanceof ReadableStream) answer.body.cancel().catch(() => undefined);
+}

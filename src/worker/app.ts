@@ -3,17 +3,13 @@ import { Hono } from 'hono/tiny';
 import type { Edge } from './edge.ts';
 import { failure, fallback } from './endpoints/fallback.ts';
 import { health } from './endpoints/health.ts';
+import { page } from './endpoints/page.ts';
 import { ping, pingV1 } from './endpoints/ping.ts';
 import { purge, purgeByOtherMethods } from './endpoints/purge.ts';
 import { crane, search } from './endpoints/repository-names.ts';
 import { token } from './endpoints/token.ts';
-import { ask, later } from './gateway.ts';
+import { ask } from './gateway.ts';
 import { blobQuestion, catalogQuestion, manifestQuestion, referrersQuestion, tagListQuestion, v1ImagesQuestion } from './read-question.ts';
-
-const helpIndex = later(async () => (await import('./endpoints/help.tsx')).helpIndex);
-const help = later(async () => (await import('./endpoints/help.tsx')).help);
-const browse = later(async () => (await import('./endpoints/browse.tsx')).browse);
-const home = later(async () => (await import('./endpoints/home.tsx')).home);
 
 // Names contain slashes, which only the router of this preset (of those that compile their patterns once) takes for a parameter. A slash at the end of a path does not
 // matter to it. The preset leaves the other routers out, too.
@@ -31,10 +27,10 @@ export const app = new Hono<{ Bindings: Edge }>()
   .get('/crane/repositories', crane)
   .get('/crane/repositories/v2', crane)
   .get('/healthz', health)
-  .get('/help', helpIndex)
-  .get('/help/:reason', help)
-  .get('/r/:path{.+}', browse)
-  .get('/', home)
+  .get('/help', page)
+  .get('/help/:reason', page)
+  .get('/r/:path{.+}', page)
+  .get('/', page)
   .post('/-/purge', purge)
   .all('/-/purge', purgeByOtherMethods)
   .notFound(fallback)

@@ -43,11 +43,6 @@ export function ask(read: (asking: Asking) => Question | Refused): EdgeHandler {
   };
 }
 
-/** A handler that is loaded when it is asked for first: pages for people are no part of what a pull starts with. */
-export function later(load: () => Promise<EdgeHandler>): EdgeHandler {
-  return async (c) => (await load())(c);
-}
-
 /** Answers what the caller may have: asks who is there, and keeps caches on the way from keeping what is not everybody's. `page`: a person with a browser asks. */
 export function guarded(c: EdgeContext, resource: Resource, work: (grant: Grant) => Promise<Response>, page = false): Promise<Response> {
   const { access, limiter } = c.env.config;

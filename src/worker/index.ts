@@ -2,6 +2,7 @@
 import { WorkerEntrypoint } from 'cloudflare:workers';
 import type { Env } from './config.ts';
 import type { PurgeOutcome } from './edge.ts';
+import { throughAnnex } from './fronted.ts';
 import { purgeCache } from './purge-cache.ts';
 import { type RegistryProps, serveRegistry } from './registry.ts';
 import { registryPort } from './registry-port.ts';
@@ -16,7 +17,14 @@ export default {
 export class Registry extends WorkerEntrypoint<Env, RegistryProps> {
   override fetch(request: Request): Promise<Response> {
     const { props } = this.ctx;
-    return serveRegistry(request, { ...configOf(this.env), props, cached: this.isCached(), waitUntil: (work) => this.ctx.waitUntil(work) });
+    const config = configOf(this.env);
+    const cached = this.isCached();
+    return serveRegistry(request, {
+      ...config,
+      props,
+      cached,
+      answerFronted: throughAnnex(config.annex, { props, cached }, (work) => this.ctx.waitUntil(work)),
+    });
   }
 
   /** Whether a cache stands in front; none does where Workers Cache is not to be had, as in local development. */

@@ -1,9 +1,11 @@
 /** The two ways from gateway to registry: through the entrypoint, where a cache stands in front of it; and straight, where none does and the detour would only cost time. */
 import { PUBLIC_REALM } from '../registry/realms.ts';
+import { canonicalRequest } from './canonical-request.ts';
 import type { Config, Env } from './config.ts';
 import type { PurgeOutcome, RegistryPort } from './edge.ts';
-import { answerFor, canonicalRequest, type RegistryProps } from './registry.ts';
-import { readReply, replyOf } from './respond.ts';
+import { throughAnnex } from './fronted.ts';
+import { answerFor, type RegistryProps } from './registry.ts';
+import { passOn, readReply, replyOf } from './respond.ts';
 
 /** The registry entrypoint as the gateway calls it. */
 export interface RegistryEntrypoint {
@@ -38,7 +40,7 @@ export function portTo(entrypoint: (props: RegistryProps) => RegistryEntrypoint)
 }
 
 /** Straight. The answers are those of the entrypoint: the same code makes them. */
-export function directPort({ bucket, persistence, realms, origins, signingKey }: Config, ctx: Pick<GatewayContext, 'waitUntil'>): RegistryPort {
+export function directPort({ bucket, persistence, realms, origins, annex }: Config, ctx: Pick<GatewayContext, 'waitUntil'>): RegistryPort {
   const waitUntil = (work: Promise<unknown>): void => {
     ctx.waitUntil(work);
   };
@@ -50,11 +52,10 @@ export function directPort({ bucket, persistence, realms, origins, signingKey }:
         props,
         realms,
         origins,
-        signingKey,
+        answerFronted: throughAnnex(annex, { props, cached: false }, waitUntil),
         cached: false,
-        waitUntil,
       });
-      return replyOf(answer, question, facts);
+      return answer instanceof Response ? readReply(passOn(answer, facts)) : replyOf(answer, question, facts);
     },
     purge: () => Promise.resolve({ kind: 'absent' }),
   };

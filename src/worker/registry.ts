@@ -1,5 +1,5 @@
 /** The registry: answers questions from storage. It stands behind the cache and knows nothing of who asks but what its props say. */
-import { formatRange, parseRange } from '../http/range.ts';
+import { parseRange } from '../http/range.ts';
 import { assertNever } from '../registry/errors.ts';
 import type { RepositoryName } from '../registry/name.ts';
 import { PUBLIC_REALM, realmOf, type RealmName, type RealmTable } from '../registry/realms.ts';
@@ -7,7 +7,7 @@ import { CorruptRecordError } from '../registry/records.ts';
 import { CorruptReferrersError } from '../registry/referrers.ts';
 import { CorruptListError } from '../registry/sorted-list.ts';
 import { type ReadStore, StorageError } from '../registry/store.ts';
-import { type Answer, type Elsewhere, refused } from './answer.ts';
+import { type Answer, discard, type Elsewhere, refused } from './answer.ts';
 import type { Asked } from './asked.ts';
 import { answerBlob, answerBlobPresence } from './endpoints/blob.ts';
 import { answerCatalog } from './endpoints/catalog.ts';
@@ -15,12 +15,12 @@ import { answerManifest } from './endpoints/manifest.ts';
 import { answerReferrers } from './endpoints/referrers.ts';
 import { answerTagList } from './endpoints/tag-list.ts';
 import { answerV1Images } from './endpoints/v1-images.ts';
-import type { AnswerStored } from './ingest/pull.ts';
+import type { AnswerFronted, AnswerStored } from './fronted.ts';
 import { originOf, type OriginRules } from './origins.ts';
 import { type Persistence, persist } from './persistence.ts';
-import { pathOf, type Question, questionOf, urlOf } from './question.ts';
+import { pathOf, type Question, questionOf } from './question.ts';
 import { EMPTY_STORE, r2Store, type ReadCount } from './r2-store.ts';
-import { type InnerFacts, respond } from './respond.ts';
+import { type InnerFacts, passOn, respond } from './respond.ts';
 
 /** What the gateway vouches for; a client cannot forge it, and the cache keeps what was asked with other props apart. */
 export interface RegistryProps {
@@ -46,11 +46,9 @@ export interface RegistryContext {
   readonly realms: RealmTable;
   /** Whether a cache stands in front: it cuts ranges itself, and cannot keep what is cut. */
   readonly cached: boolean;
-  /** Which repositories are filled from another registry, and the key that signs the schema 1 manifests that are derived for them. */
+  /** Which repositories are filled from another registry, and what answers for them. */
   readonly origins: OriginRules;
-  readonly signingKey: string | null;
-  /** For what goes on after the answer. */
-  readonly waitUntil: (work: Promise<unknown>) => void;
+  readonly answerFronted: AnswerFronted;
 }
 
 /** Bytes of the longest body that the cache in front keeps; longer ones pass through it. */
@@ -58,35 +56,34 @@ const CACHED_UP_TO = 512_000_000;
 
 /** Answers one canonical request: what a gateway behind a cache sends (see {@link canonicalRequest}). */
 export async function serveRegistry(request: Request, context: RegistryContext): Promise<Response> {
-  const question = questionOf(request.url);
-  if (question === null) throw new Error(`the gateway asked what is no question: ${request.url}`);
-  const { method, headers } = request;
-  const asked: Asked = {
+  const question = canonicalQuestionOf(request);
+  const { answer, facts } = await answerFor(question, askedOf(request), context);
+  return answer instanceof Response ? passOn(answer, facts) : respond(answer, question, facts);
+}
+
+/** What a canonical request asks. */
+export function canonicalQuestionOf({ url }: Request): Question {
+  const question = questionOf(url);
+  if (question === null) throw new Error(`the gateway asked what is no question: ${url}`);
+  return question;
+}
+
+/** How it asks. */
+export function askedOf({ method, headers }: Request): Asked {
+  return {
     head: method === 'HEAD',
     accept: headers.get('accept'),
     userAgent: headers.get('user-agent'),
     range: parseRange(headers.get('range')),
   };
-  const { answer, facts } = await answerFor(question, asked, context);
-  return respond(answer, question, facts);
 }
 
-/** A question as a request that a cache can tell apart from others by what matters and nothing else. */
-export function canonicalRequest(question: Question, { head, accept, userAgent, range }: Asked): Request {
-  const headers = new Headers();
-  if (accept !== null) headers.set('accept', accept);
-  if (userAgent !== null) headers.set('user-agent', userAgent);
-  if (range !== null) headers.set('range', formatRange(range));
-  // A redirect is for the client.
-  return new Request(urlOf(question), { method: head ? 'HEAD' : 'GET', headers, redirect: 'manual' });
-}
-
-/** Answers one question, storage faults included. */
+/** Answers one question, storage faults included. A Response is the annex's: an answer in the form that it has between registry and gateway. */
 export async function answerFor(
   question: Question,
   asked: Asked,
-  { bucket, persistence, props, realms, cached, origins, signingKey, waitUntil }: RegistryContext,
-): Promise<{ readonly answer: Answer | Elsewhere; readonly facts: InnerFacts }> {
+  { bucket, persistence, props, realms, cached, origins, answerFronted }: RegistryContext,
+): Promise<{ readonly answer: Answer | Elsewhere | Response; readonly facts: InnerFacts }> {
   const begun = Date.now();
   const count: ReadCount = { head: 0, get: 0 };
   const store = props.hidden ? EMPTY_STORE : r2Store(bucket, count);
@@ -96,21 +93,10 @@ export async function answerFor(
   const answerStored: AnswerStored = (wrap = (own) => own) =>
     persist(() => answerQuestion(question, asked, { ...sources, store: wrap(store) }), persistence, discard);
   const rule = props.hidden || question.kind === 'catalog' ? null : originOf(origins, question.name);
-  const answer = await answerSafely(question, async () => {
-    if (rule === null || question.kind === 'catalog') return answerStored();
-    const { answerThrough, signerOf } = await import('./ingest/fill.ts');
-    return answerThrough(question, asked, {
-      rule,
-      realm: props.realm,
-      bucket,
-      store,
-      persistence,
-      signer: signerOf(signingKey),
-      answerStored,
-      waitUntil,
-    });
-  });
-  return { answer, facts: { ...count, ms: Date.now() - begun, ...(answer.kind === 'found' && answer.form !== undefined && { form: answer.form }) } };
+  const answer = await answerSafely(question, async () =>
+    rule === null || question.kind === 'catalog' ? answerStored() : answerFronted(question, asked, { rule, store, answerStored }),
+  );
+  return { answer, facts: { ...count, ms: Date.now() - begun, ...('kind' in answer && answer.kind === 'found' && answer.form !== undefined && { form: answer.form }) } };
 }
 
 /** What a question is answered from. */
@@ -144,7 +130,7 @@ export async function answerQuestion(question: Question, asked: Asked, { store, 
   }
 }
 
-async function answerSafely(question: Question, work: () => Promise<Answer | Elsewhere>): Promise<Answer | Elsewhere> {
+async function answerSafely(question: Question, work: () => Promise<Answer | Elsewhere | Response>): Promise<Answer | Elsewhere | Response> {
   try {
     return await work();
   } catch (error) {
@@ -164,8 +150,4 @@ function reasonOf(error: unknown): 'storage-unavailable' | 'record-corrupt' | 'i
 function isVisible(table: RealmTable, name: RepositoryName, { realms, repositories }: VisibleTo): boolean {
   const realm = realmOf(table, name);
   return realm === PUBLIC_REALM || realms.includes(realm) || repositories.includes(name);
-}
-
-function discard(answer: Answer): void {
-  if (answer.kind === 'found' && answer.body instanceof ReadableStream) answer.body.cancel().catch(() => undefined);
 }

@@ -17,6 +17,13 @@ export interface InnerFacts extends ReadCount {
   readonly form?: string;
   /** Milliseconds from question to answer. */
   readonly ms: number;
+  /** When the annex last compared the tag with the upstream's, in milliseconds; for the first Worker to remember. */
+  readonly checked?: number;
+}
+
+/** What the annex tells of a page. */
+export interface PageFacts extends Omit<InnerFacts, 'form' | 'checked'> {
+  readonly reason?: Reason | undefined;
 }
 
 /** Seconds after which a client may ask again where storage did not answer. */
@@ -72,10 +79,24 @@ export function respond(answer: Answer | Elsewhere, question: Question, facts: I
   return new Response(body, { status, headers });
 }
 
+/** What a response between registry and gateway tells the log; null if it tells nothing. */
+export function factsOf({ headers }: Response): InnerFacts | null {
+  const facts = headers.get(INNER_HEADERS.facts);
+  return facts === null ? null : (JSON.parse(facts) as InnerFacts);
+}
+
+/** The annex's response as that of the registry: what was read before the annex was asked counts, too. */
+export function passOn(response: Response, { head, get, ms }: InnerFacts): Response {
+  const passed = new Response(response.body, response);
+  const { checked: _, ...facts } = factsOf(response) ?? { head: 0, get: 0 };
+  passed.headers.set(INNER_HEADERS.facts, ascii(JSON.stringify({ ...facts, head: facts.head + head, get: facts.get + get, ms })));
+  return passed;
+}
+
 /** Reads the response of the registry entrypoint, or of the cache in front of it. */
 export function readReply(response: Response): Reply {
   const headers = new Headers(response.headers);
-  const facts = headers.get(INNER_HEADERS.facts);
+  const facts = factsOf(response);
   const cache = headers.get('cf-cache-status');
   const refusal = refusalOf(headers.get(INNER_HEADERS.refusal), response.status);
   for (const name of NOT_FOR_CLIENTS) headers.delete(name);
@@ -84,7 +105,7 @@ export function readReply(response: Response): Reply {
     headers,
     body: response.body as ReadableStream<Uint8Array> | null,
     refusal,
-    facts: facts === null ? null : (JSON.parse(facts) as InnerFacts),
+    facts,
     cache,
   };
 }

@@ -3,6 +3,7 @@
  * been filled. It keeps what Workers Cache would, by the same key (entrypoint's URL and props, `Vary` compared verbatim) and for GET and HEAD alike, until `POST /-/forget`.
  */
 import type { Env } from '../../src/worker/config.ts';
+import { throughAnnex } from '../../src/worker/fronted.ts';
 import { serveRegistry } from '../../src/worker/registry.ts';
 import { portTo, type RegistryEntrypoint } from '../../src/worker/registry-port.ts';
 import { configOf, serve } from '../../src/worker/serve.ts';
@@ -30,10 +31,13 @@ export default {
     const entrypoint: Parameters<typeof portTo>[0] = (props): RegistryEntrypoint => ({
       isCached: () => Promise.resolve(true),
       purge: () => Promise.resolve({ kind: 'absent' }),
-      fetch: (inner) =>
-        throughCache(inner, `${inner.url} ${JSON.stringify(props)}`, (asked) =>
-          serveRegistry(asked, { ...configOf(env), props, cached: true, waitUntil: (work) => ctx.waitUntil(work) }),
-        ),
+      fetch: (inner) => {
+        const config = configOf(env);
+        const answerFronted = throughAnnex(config.annex, { props, cached: true }, (work) => ctx.waitUntil(work));
+        return throughCache(inner, `${inner.url} ${JSON.stringify(props)}`, (asked) =>
+          serveRegistry(asked, { ...config, props, cached: true, answerFronted }),
+        );
+      },
     });
     return serve(request, env, () => portTo(entrypoint), ctx);
   },

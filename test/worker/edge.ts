@@ -1,11 +1,14 @@
 /** The Worker as a client sees it, over any bucket and with any settings. */
 import { env, exports } from 'cloudflare:workers';
 import { createExecutionContext } from 'cloudflare:test';
+import type { AnnexEntrypoint } from '../../src/worker/annex-port.ts';
+import { throughAnnex } from '../../src/worker/fronted.ts';
 import { configOf, serve } from '../../src/worker/serve.ts';
 import type { Env } from '../../src/worker/config.ts';
 import { directPort, portTo, type RegistryEntrypoint } from '../../src/worker/registry-port.ts';
 import { type RegistryProps, serveRegistry } from '../../src/worker/registry.ts';
 import { PERSISTENCE, type Persistence } from '../../src/worker/persistence.ts';
+import { annexOver } from './annex.ts';
 
 export const ORIGIN = 'https://registry.example';
 
@@ -14,20 +17,27 @@ export type Ask = (path: string, init?: RequestInit) => Promise<Response>;
 
 /** Settings beside the bucket. */
 export interface EdgeOptions {
-  readonly vars?: Omit<Env, 'BUCKET'> & Readonly<Record<`TOKENS_${string}`, string>>;
+  readonly vars?: Omit<Env, 'BUCKET' | 'ANNEX'> & Readonly<Record<`TOKENS_${string}`, string>>;
   readonly persistence?: Partial<Persistence>;
+  /** Stands in for the annex; null: there is none. */
+  readonly annex?: AnnexEntrypoint | null;
   /** Stands in for `request.cf`. */
   readonly cf?: Record<string, unknown>;
 }
 
 /** A gateway that calls the registry's code, as it does where there is no cache. */
-export function directEdge(bucket: R2Bucket, { vars = {}, persistence = {}, cf }: EdgeOptions = {}): Ask {
-  const settings: Env = { LOG: 'failures', ...vars, BUCKET: bucket };
+export function directEdge(bucket: R2Bucket, { vars = {}, persistence = {}, annex, cf }: EdgeOptions = {}): Ask {
+  const settings = settingsOver(bucket, { vars, persistence, ...(annex !== undefined && { annex }) });
   return async (path, init) => {
     const ctx = createExecutionContext();
     const port = (): ReturnType<typeof directPort> => directPort({ ...configOf(settings), persistence: { ...PERSISTENCE, ...persistence } }, ctx);
     return serve(requestOf(path, init, cf), settings, port, ctx);
   };
+}
+
+function settingsOver(bucket: R2Bucket, { vars = {}, persistence = {}, annex }: EdgeOptions): Env {
+  const own = annex === undefined ? annexOver(bucket, { ...PERSISTENCE, ...persistence }) : annex;
+  return { LOG: 'failures', ...vars, BUCKET: bucket, ...(own !== null && { ANNEX: own }) };
 }
 
 /** What stands between gateway and registry entrypoint: gets the canonical request and a way to ask the registry. */
@@ -36,16 +46,17 @@ export type Between = (request: Request, call: () => Promise<Response>, props: R
 /** The same over the entrypoint's seam, as if a cache were in front of it. */
 export function cachedEdge(
   bucket: R2Bucket,
-  { vars = {}, persistence = {}, cf }: EdgeOptions = {},
+  { vars = {}, persistence = {}, annex, cf }: EdgeOptions = {},
   between: Between = (_, call) => call(),
   purge: RegistryEntrypoint['purge'] = () => Promise.resolve({ kind: 'purged' }),
 ): Ask {
-  const settings: Env = { LOG: 'failures', ...vars, BUCKET: bucket };
+  const settings = settingsOver(bucket, { vars, persistence, ...(annex !== undefined && { annex }) });
   const entrypoint = (props: RegistryProps): RegistryEntrypoint => ({
     isCached: () => Promise.resolve(true),
     purge,
     fetch: (request) => {
-      const context = { ...configOf(settings), persistence: { ...PERSISTENCE, ...persistence }, props, cached: true, waitUntil: () => undefined };
+      const config = { ...configOf(settings), persistence: { ...PERSISTENCE, ...persistence } };
+      const context = { ...config, props, cached: true, answerFronted: throughAnnex(config.annex, { props, cached: true }, () => undefined) };
       return between(request, () => serveRegistry(request, context), props);
     },
   });

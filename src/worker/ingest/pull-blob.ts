@@ -6,10 +6,11 @@ import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { StorageError } from '../../registry/store.ts';
 import type { Answer, Elsewhere } from '../answer.ts';
 import type { Asked } from '../asked.ts';
+import { isUnknown } from '../fronted.ts';
 import type { Question } from '../question.ts';
 import { type BlobOutcome, clientSink, fillBlob } from './fill-blob.ts';
 import { within } from './flights.ts';
-import { isKnownUnknown, isUnknown, noteUnknown, type Pull, unlessLimited } from './pull.ts';
+import { isKnownUnknown, noteUnknown, type Pull, unlessLimited } from './pull.ts';
 import type { Upstream } from './upstream.ts';
 
 type BlobQuestion = Extract<Question, { kind: 'blob' | 'blob-presence' }>;

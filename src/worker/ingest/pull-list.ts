@@ -4,14 +4,14 @@ import { referrersKey, tagListKey } from '../../registry/keys.ts';
 import { compareNames } from '../../registry/name.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { encodeReferrers } from '../../registry/referrers.ts';
-import type { ObjectInfo } from '../../registry/store.ts';
 import type { Answer } from '../answer.ts';
 import { answerNames } from '../endpoints/list-answer.ts';
 import { namesOfPage, openList } from '../list-page.ts';
 import { persist } from '../persistence.ts';
+import { isUnknown, look, withWarning } from '../fronted.ts';
 import { pathOf, type Question } from '../question.ts';
-import { observe, overlay } from './overlay.ts';
-import { isUnknown, noteOutage, type Pull, unlessLimited, waitFor, withWarning } from './pull.ts';
+import { overlay } from './overlay.ts';
+import { noteOutage, type Pull, unlessLimited, waitFor } from './pull.ts';
 
 /** Most milliseconds that a list of the upstream is remembered. */
 const LIST_LIFETIME = 60_000;
@@ -46,13 +46,8 @@ export async function pullReferrers(pull: Pull, question: Extract<Question, { ki
   const { answerStored } = pull;
   const { name, subject } = question;
   const key = referrersKey(name, subject);
-  let info: () => ObjectInfo | null = () => null;
-  const answer = await answerStored((store) => {
-    const observed = observe(store, key);
-    info = observed.info;
-    return observed.store;
-  });
-  if (info() !== null) return answer;
+  const { answer, info } = await look(answerStored, key);
+  if (info !== null) return answer;
   return withFallback(pull, question, async () => {
     const descriptors = await listOf(pull, `referrers ${subject}`, () => pull.upstream.client.referrers(pull.remote, subject));
     if (descriptors === 'unknown') return answer;

@@ -3,10 +3,11 @@ import type { Digest } from '../../registry/digest.ts';
 import { manifestKey } from '../../registry/keys.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import type { Answer } from '../answer.ts';
+import { isUnknown } from '../fronted.ts';
 import { bucketWriter } from './bucket-writer.ts';
 import { ingestManifest } from './ingest-manifest.ts';
 import { overlay } from './overlay.ts';
-import { isKnownUnknown, isUnknown, noteUnknown, type Pull, unlessLimited, waitFor } from './pull.ts';
+import { isKnownUnknown, noteUnknown, type Pull, unlessLimited, waitFor } from './pull.ts';
 
 /** Answers with the manifest. Throws OriginError and StorageError. */
 export async function pullManifest(pull: Pull, name: RepositoryName, digest: Digest): Promise<Answer> {

@@ -4,16 +4,17 @@ import { tagKey } from '../../registry/keys.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { decodeOriginMark, type OriginMark } from '../../registry/origin-mark.ts';
 import { type ObjectInfo, StorageError } from '../../registry/store.ts';
-import { type Answer, refused } from '../answer.ts';
+import type { Answer } from '../answer.ts';
 import { readAll } from '../byte-reader.ts';
+import { freshnessOf } from '../freshness.ts';
+import { isUnknown, look, unknownTag, withWarning } from '../fronted.ts';
 import { bucketWriter } from './bucket-writer.ts';
 import { fetchImage } from './fetch-image.ts';
 import { within } from './flights.ts';
-import { freshnessOf } from './freshness.ts';
 import { buryTag, type FetchedTag, ingestTag, markTag, type TagPlace } from './ingest-tag.ts';
 import { unlistTag } from './lists.ts';
-import { observe, overlay } from './overlay.ts';
-import { isKnownUnknown, isUnknown, noteOutage, noteUnknown, type Pull, unlessLimited, waitFor, withWarning } from './pull.ts';
+import { overlay } from './overlay.ts';
+import { isKnownUnknown, noteOutage, noteUnknown, type Pull, unlessLimited, waitFor } from './pull.ts';
 import type { Outage } from './upstream.ts';
 
 /** Milliseconds that a client waits while a stored tag is compared; then it gets what is stored. */
@@ -27,7 +28,7 @@ const RENEW_AFTER = 3_600_000;
 
 /** Answers with the form that fits. Throws {@link OriginError}, StorageError and CorruptRecordError. */
 export async function pullTag(pull: Pull, name: RepositoryName, tag: Tag): Promise<Answer> {
-  const { answer, info } = await look(pull, name, tag);
+  const { answer, info } = await look(pull.answerStored, tagKey(name, tag));
   if (info === null) return isUnknown(answer) ? fetchTag(pull, name, tag, answer) : answer;
   const mark = decodeOriginMark(info.metadata);
   const { upstream, rule, waitUntil } = pull;
@@ -41,27 +42,11 @@ export async function pullTag(pull: Pull, name: RepositoryName, tag: Tag): Promi
   if (freshness === 'stale') return answer;
   const outcome = await within(PATIENCE, checking, SLOW);
   if (outcome !== null) return stale(pull, answer, info, outcome);
-  const after = await look(pull, name, tag);
+  const after = await look(pull.answerStored, tagKey(name, tag));
   return after.info === null || isBuried(after.info) ? unknownTag(name, tag) : after.answer;
 }
 
 const SLOW: Outage = { code: 'ORIGIN_UNAVAILABLE', message: 'no answer in time' };
-
-function unknownTag(name: RepositoryName, tag: Tag): Answer {
-  return refused('tag-unknown', { message: `The repository ${name} has no tag ${tag}.`, detail: { name, tag } });
-}
-
-/** The answer from storage, and what the tag object says of itself. */
-async function look({ answerStored }: Pull, name: RepositoryName, tag: Tag): Promise<{ readonly answer: Answer; readonly info: ObjectInfo | null }> {
-  const key = tagKey(name, tag);
-  let info: () => ObjectInfo | null = () => null;
-  const answer = await answerStored((store) => {
-    const observed = observe(store, key);
-    info = observed.info;
-    return observed.store;
-  });
-  return { answer, info: info() };
-}
 
 /** What is stored, for want of anything newer. */
 function stale({ rule }: Pull, answer: Answer, info: ObjectInfo, outage: Outage): Answer {

@@ -4,14 +4,11 @@ import type { Signer } from '../../manifest/image.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import type { RealmName } from '../../registry/realms.ts';
 import type { ReadStore } from '../../registry/store.ts';
-import type { Answer } from '../answer.ts';
+import type { AnswerStored } from '../fronted.ts';
 import type { OriginRule } from '../origins.ts';
 import type { Persistence } from '../persistence.ts';
 import { type Flights, within } from './flights.ts';
 import { forgetUpstream, type Outage, type Upstream } from './upstream.ts';
-
-/** Answers the question from storage alone; `wrap` puts something in front of the store. */
-export type AnswerStored = (wrap?: (store: ReadStore) => ReadStore) => Promise<Answer>;
 
 /** What is needed to fill a repository. */
 export interface FillContext {
@@ -59,13 +56,6 @@ export function unlessLimited({ limited }: Upstream): void {
   if (limit !== undefined) throw new OriginError('ORIGIN_RATE_LIMITED', limit.message, { status: 429, retryAfter: limit.until - now });
 }
 
-const UNKNOWN: ReadonlySet<string> = new Set(['name-unknown', 'tag-unknown', 'manifest-unknown', 'blob-unknown']);
-
-/** Whether an answer says that storage does not have what was asked for: what the upstream may have. */
-export function isUnknown(answer: Answer): boolean {
-  return answer.kind === 'refused' && UNKNOWN.has(answer.reason);
-}
-
 /** Milliseconds for which it is believed that the upstream does not have something. */
 const UNKNOWN_FOR = 5_000;
 
@@ -92,9 +82,3 @@ export async function waitFor<V>({ rule }: Pull, flights: Flights<V>, key: strin
 }
 
 const LATE = Symbol('late');
-
-/** The answer with a warning that it may be out of date (RFC 7234, section 5.5: 110 and 299). */
-export function withWarning(answer: Answer, { name }: OriginRule, { code }: Pick<Outage, 'code'>): Answer {
-  if (answer.kind !== 'found') return answer;
-  return { ...answer, warning: `110 gantry "Response is Stale", 299 gantry "The upstream ${name} cannot be asked: ${code}"` };
-}

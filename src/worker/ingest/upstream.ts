@@ -4,7 +4,7 @@ import { createRegistryClient, type RegistryClient } from '../../origin/client.t
 import { OriginError } from '../../origin/errors.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import { type OriginRule, remoteNameOf } from '../origins.ts';
-import { ExpiringMap } from './expiring-map.ts';
+import { ExpiringMap } from '../expiring-map.ts';
 import type { BlobOutcome } from './fill-blob.ts';
 import { Flights } from './flights.ts';
 import type { FetchedTag } from './ingest-tag.ts';

@@ -1,5 +1,5 @@
-import type { OriginMark } from '../../registry/origin-mark.ts';
-import type { OriginRule } from '../origins.ts';
+import type { OriginMark } from '../registry/origin-mark.ts';
+import type { OriginRule } from './origins.ts';
 
 /**
  * What may be done with a stored tag. `published`: somebody published it, the upstream has no say. `fresh`: answered. `stale`: answered, and compared with the upstream's

@@ -1,10 +1,7 @@
-/** What filling from another registry needs, loaded only where a rule asks for it: the forms' derivation, signing and the client of registries are more than the rest of the Worker. */
 import type { Signer } from '../../manifest/image.ts';
 import { createSigner } from '../../manifest/jws.ts';
 import { KeyError, readPrivateKey } from '../../manifest/key.ts';
 import { ConfigError } from '../config.ts';
-
-export { answerThrough } from './pull-through.ts';
 
 let last: { readonly text: string; readonly signer: Signer } | null = null;
 
