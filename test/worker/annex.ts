@@ -10,12 +10,31 @@ export function annexOver(bucket: R2Bucket, persistence: Persistence): AnnexEntr
   let known: Config | null = null;
   const configOf = (settings: string): Config => (known ??= { ...readConfig({ ...(JSON.parse(settings) as object), BUCKET: bucket }), persistence });
   return {
-    fill: (request, settings, props) => {
+    fill: async (request, settings, props) => {
       const ctx = createExecutionContext();
-      return fill(request, configOf(settings), props, (work) => {
+      const response = await fill(request, configOf(settings), props, (work) => {
         ctx.waitUntil(work);
       });
+      return withoutLength(response);
     },
-    page: (request, settings, props) => page(request, configOf(settings), props, createExecutionContext()),
+    page: async (request, settings, props) => withoutLength(await page(request, configOf(settings), props, createExecutionContext())),
   };
+}
+
+/** The body as it is after RPC: a stream that knows nothing of its length. */
+function withoutLength(response: Response): Response {
+  const reader = (response.body as ReadableStream<Uint8Array> | null)?.getReader();
+  if (reader === undefined) return response;
+  const body = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const { done, value } = await reader.read();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      },
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  );
+  return new Response(body, response);
 }

@@ -66,8 +66,8 @@ export function cachedEdge(
 /** A gateway that goes through the real entrypoint, as it does where a cache stands in front of that: here without one. */
 export const exportsEdge: Ask = (path, init) => {
   const { Registry } = exports as unknown as { Registry: (options: { props: RegistryProps }) => RegistryEntrypoint };
-  const { BUCKET } = env as unknown as Env;
-  return serve(requestOf(path, init), { BUCKET, LOG: 'failures' }, () => portTo((props) => Registry({ props })), createExecutionContext());
+  const { BUCKET, ANNEX } = env as unknown as Required<Env>;
+  return serve(requestOf(path, init), { BUCKET, ANNEX, LOG: 'failures' }, () => portTo((props) => Registry({ props })), createExecutionContext());
 };
 
 /** The Worker as it is deployed: its own bucket, its own settings, its entrypoints. */
