@@ -11,6 +11,7 @@ import { convertV4MiniflareOptions, Log, LogLevel, Miniflare, type V4WorkerOptio
 import { makeStateFolder } from '../../src/publisher/local/folder.ts';
 import { type Front, listenInFront } from '../../src/publisher/local/front.ts';
 import { clientOf, localTarget } from '../../src/publisher/local/open-local.ts';
+import { annexOf } from '../../src/publisher/local/simulator.ts';
 import { bundleWorker, type WorkerBundle } from '../../src/publisher/local/worker-bundle.ts';
 import { OWN_CONFIG, readLocalBucket } from '../../src/publisher/local/wrangler-config.ts';
 import { newKey } from '../../src/publisher/key-file.ts';
@@ -86,9 +87,10 @@ export async function openStage(folder: string, options: { peers?: readonly Peer
     const variant = async (module: string): Promise<WorkerBundle> => ({
       code: await bundleModule(fileURLToPath(new URL(`../worker/${module}`, import.meta.url))),
       options: { ...own.options, bindings: { ...own.options.bindings, ...options.vars } },
+      annex: own.annex,
     });
     const [cached, faulty] = [await variant('behind-cache.ts'), await variant('faulty.ts')];
-    const workerOf = (name: string, { code, options: bound }: WorkerBundle, buckets: V4WorkerOptions['r2Buckets']): V4WorkerOptions => ({
+    const workerOf = (name: string, { code, options: bound }: Pick<WorkerBundle, 'code' | 'options'>, buckets: V4WorkerOptions['r2Buckets']): V4WorkerOptions => ({
       compatibilityDate: '2026-10-01',
       ...bound,
       name,
@@ -121,6 +123,7 @@ export async function openStage(folder: string, options: { peers?: readonly Peer
           ),
           workerOf('behind-cache', cached, { BUCKET: { id: bucket } }),
           workerOf('faulty', faulty, { BUCKET: { id: bucket } }),
+          ...annexOf(own, bucket),
           workerOf('constant', { code: CONSTANT, options: {} }, undefined),
           workerOf('bare-read', { code: BARE_READ, options: {} }, { BUCKET: { id: bucket } }),
           ...foreign.map(({ title, bundle }) => workerOf(title, bundle, bundle.options.r2Buckets)),

@@ -1,26 +1,55 @@
-/** A Worker that was built, as files that Wrangler uploads as they are: Wrangler's own bundling would put everything into the one module that is read at the start. */
+/** Workers that were built, as files that Wrangler uploads as they are: its own bundling would put everything into the one module that is read at the start. */
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'smol-toml';
-import type { SplitWorker } from '../local/worker-bundle.ts';
+import type { SplitWorker, SplitWorkers } from '../local/worker-bundle.ts';
 
-/** Writes the Worker and a configuration for it, which is that of `config` (a wrangler.toml) in all else, hands over the configuration's path, and removes everything after. */
-export async function withDeployment<Result>(config: string, worker: SplitWorker, use: (config: string) => Promise<Result>): Promise<Result> {
+/** Paths of configurations that Wrangler deploys by. */
+export interface Deployment {
+  readonly worker: string;
+  readonly annex: string | null;
+}
+
+/**
+ * Writes Worker and annex with a configuration for each, hands over the configurations' paths, and removes everything after. The Worker's is `config` (a wrangler.toml) in
+ * all but the code; the annex's follows from it, so that nothing stands in two places.
+ */
+export async function withDeployment<Result>(
+  config: string,
+  { worker, annex }: Pick<SplitWorkers, 'worker' | 'annex'>,
+  use: (deployment: Deployment) => Promise<Result>,
+): Promise<Result> {
   const folder = await mkdtemp(join(tmpdir(), 'gantry-deploy-'));
   try {
-    const code = join(folder, 'worker');
-    await mkdir(code);
-    for (const { name, contents, sourceMap } of worker.modules) {
-      await writeFile(join(code, name), contents);
-      await writeFile(join(code, `${name}.map`), sourceMap);
-    }
-    const path = join(folder, 'wrangler.json');
-    await writeFile(path, JSON.stringify({ ...parse(await readFile(config, 'utf8')), ...asBuilt(code) }));
-    return await use(path);
+    const toml = parse(await readFile(config, 'utf8'));
+    return await use({
+      worker: await write(join(folder, 'worker'), worker, toml),
+      annex: annex === null ? null : await write(join(folder, 'annex'), annex, annexConfigOf(toml, annex.name)),
+    });
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** What holds for the annex, too. */
+const SHARED = ['compatibility_date', 'compatibility_flags', 'account_id', 'r2_buckets', 'observability', 'send_metrics'] as const;
+
+/** The annex's configuration: nobody but the Worker reaches it, which tells it all settings. */
+export function annexConfigOf(toml: Readonly<Record<string, unknown>>, name: string): Readonly<Record<string, unknown>> {
+  return { ...Object.fromEntries(SHARED.filter((key) => key in toml).map((key) => [key, toml[key]])), name, workers_dev: false, preview_urls: false };
+}
+
+async function write(folder: string, { modules }: SplitWorker, config: Readonly<Record<string, unknown>>): Promise<string> {
+  const code = join(folder, 'code');
+  await mkdir(code, { recursive: true });
+  for (const { name, contents, sourceMap } of modules) {
+    await writeFile(join(code, name), contents);
+    await writeFile(join(code, `${name}.map`), sourceMap);
+  }
+  const path = join(folder, 'wrangler.json');
+  await writeFile(path, JSON.stringify({ ...config, ...asBuilt(code) }));
+  return path;
 }
 
 /** What the configuration says of the code. */

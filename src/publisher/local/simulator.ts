@@ -1,6 +1,7 @@
-/** R2's own simulator (Miniflare) over a state folder, with its S3 endpoint and, for the server, the Worker. */
+/** R2's own simulator (Miniflare) over a state folder, with its S3 endpoint and, for the server, the Worker and its annex. */
 import { randomBytes } from 'node:crypto';
 import type * as MiniflareModule from 'miniflare';
+import type { V4WorkerOptions } from 'miniflare';
 import { CommandError } from '../errors.ts';
 import { endWithThisProcess } from './watchdog.ts';
 import type { WorkerBundle } from './worker-bundle.ts';
@@ -58,6 +59,7 @@ export async function startSimulator({ persist, bucket, worker, onLog }: Simulat
           r2Buckets: { ...(Array.isArray(options.r2Buckets) ? {} : options.r2Buckets), BUCKET: { id: bucket, s3Credentials } },
           unsafeDirectSockets: worker === undefined ? [] : [{ host: '127.0.0.1', port: 0 }],
         },
+        ...annexOf(worker, bucket),
       ],
     }),
   );
@@ -78,6 +80,21 @@ export async function startSimulator({ persist, bucket, worker, onLog }: Simulat
     await miniflare.dispose().catch(() => undefined);
     throw new CommandError(`the local store could not be started: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   }
+}
+
+/** The annex of a Worker as a Worker for Miniflare, over the same bucket; nothing where it has none. */
+export function annexOf(worker: WorkerBundle | undefined, bucket: string): readonly V4WorkerOptions[] {
+  if (worker === undefined || worker.annex === null) return [];
+  const { annex, options } = worker;
+  return [
+    {
+      compatibilityDate: options.compatibilityDate ?? '2026-10-01',
+      compatibilityFlags: options.compatibilityFlags ?? [],
+      name: annex.name,
+      modules: [{ type: 'ESModule', path: 'annex.js', contents: annex.code }],
+      r2Buckets: { BUCKET: { id: bucket } },
+    },
+  ];
 }
 
 /**

@@ -1,6 +1,6 @@
-/** The Worker as code: in one module for local use, in several to be deployed. Bindings and flags are those of its wrangler.toml. */
+/** The Worker and its annex as code: each in one module for local use, in several to be deployed. Bindings and flags are those of the Worker's wrangler.toml. */
 import { execFile } from 'node:child_process';
-import { dirname, relative, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import type * as EsbuildModule from 'esbuild';
 import type { BuildOptions, Metafile } from 'esbuild';
@@ -8,26 +8,51 @@ import type { V4WorkerOptions } from 'miniflare';
 import { CommandError } from '../errors.ts';
 
 /** Bindings and flags as Miniflare takes them. */
-export type WorkerOptions = Readonly<Pick<V4WorkerOptions, 'compatibilityDate' | 'compatibilityFlags' | 'bindings' | 'r2Buckets'>>;
+export type WorkerOptions = Readonly<Pick<V4WorkerOptions, 'compatibilityDate' | 'compatibilityFlags' | 'bindings' | 'r2Buckets' | 'serviceBindings'>>;
 
 /** A Worker that is ready to run. */
 export interface WorkerBundle {
   /** One ES module. */
   readonly code: string;
   readonly options: WorkerOptions;
+  /** What stands behind the binding ANNEX, in one ES module; null where there is none. */
+  readonly annex: { readonly name: string; readonly code: string } | null;
 }
 
-/** Bundles the Worker that `config` (a wrangler.toml) names. Throws {@link CommandError}. */
+/** Bundles the Worker that `config` (a wrangler.toml) names, and its annex. Throws {@link CommandError}. */
 export async function bundleWorker(config: string): Promise<WorkerBundle> {
   const { main, workerOptions, define } = await readConfig(config);
-  const { outputFiles } = await run(main, { ...OPTIONS, entryPoints: [main], write: false, define: { ...define, ...PRODUCTION } });
-  return { code: outputFiles?.[0]?.text ?? '', options: workerOptions };
+  const name = annexOf(workerOptions);
+  const bundle = async (entry: string): Promise<string> => {
+    const { outputFiles } = await run(entry, { ...OPTIONS, entryPoints: [entry], write: false, define: { ...define, ...PRODUCTION } });
+    return outputFiles?.[0]?.text ?? '';
+  };
+  return { code: await bundle(main), options: workerOptions, annex: name === null ? null : { name, code: await bundle(annexMain(main)) } };
+}
+
+/** The name of the Worker behind the binding ANNEX. */
+function annexOf({ serviceBindings }: WorkerOptions): string | null {
+  const { ANNEX } = (serviceBindings ?? {}) as { readonly ANNEX?: { readonly name?: unknown } };
+  return typeof ANNEX?.name === 'string' ? ANNEX.name : null;
+}
+
+// The annex stands beside the Worker whose annex it is.
+function annexMain(main: string): string {
+  return join(dirname(main), 'annex.ts');
 }
 
 /** A Worker in several modules, minified. */
 export interface SplitWorker {
   /** The entry point stands first. */
   readonly modules: readonly WorkerModule[];
+}
+
+/** A Worker and its annex to be deployed. */
+export interface SplitWorkers {
+  readonly worker: SplitWorker;
+  /** null where the Worker has no binding ANNEX. */
+  readonly annex: (SplitWorker & { readonly name: string }) | null;
+  /** Of the Worker. */
   readonly options: WorkerOptions;
 }
 
@@ -40,6 +65,8 @@ export interface WorkerModule {
   readonly sourceMap: Uint8Array;
   /** The source file that leads to it: the entry point, or what `import()` names; null for what several of them share. Below the folder of the wrangler.toml. */
   readonly source: string | null;
+  /** All source files that something of is in it; below the same folder. */
+  readonly inputs: readonly string[];
   /**
    * Whether it is evaluated before the first request. The others wait until `import()` asks for them; workerd parses them at the start all the same, functions lazily,
    * as long as its flag `new_module_registry` is experimental.
@@ -47,10 +74,19 @@ export interface WorkerModule {
   readonly atStart: boolean;
 }
 
-/** Builds the Worker that `config` (a wrangler.toml) names in such a way that it starts with what every request needs, and no more. Throws {@link CommandError}. */
-export async function splitWorker(config: string): Promise<SplitWorker> {
-  const { main, workerOptions, define } = await readConfig(config);
+/** Builds the Worker that `config` (a wrangler.toml) names, and its annex, in such a way that each starts with what every request needs, and no more. Throws {@link CommandError}. */
+export async function splitWorkers(config: string): Promise<SplitWorkers> {
+  const read = await readConfig(config);
   const folder = dirname(resolve(config));
+  const name = annexOf(read.workerOptions);
+  return {
+    worker: await split(read.main, folder, read.define),
+    annex: name === null ? null : { name, ...(await split(annexMain(read.main), folder, read.define)) },
+    options: read.workerOptions,
+  };
+}
+
+async function split(main: string, folder: string, define: Config['define']): Promise<SplitWorker> {
   const outdir = resolve(folder, 'split-worker');
   const { outputFiles, metafile } = await run(main, {
     ...OPTIONS,
@@ -73,7 +109,6 @@ export async function splitWorker(config: string): Promise<SplitWorker> {
       if (contents === undefined || sourceMap === undefined) throw new Error(`esbuild gave no ${module.name}`);
       return { ...module, contents, sourceMap };
     }),
-    options: workerOptions,
   };
 }
 
@@ -90,6 +125,7 @@ function modulesOf(outputs: Metafile['outputs'], nameOf: (path: string) => strin
   return [...start, ...paths.filter((path) => !start.has(path))].map((path) => ({
     name: nameOf(path),
     source: outputs[path]?.entryPoint ?? null,
+    inputs: Object.entries(outputs[path]?.inputs ?? {}).flatMap(([input, { bytesInOutput }]) => (bytesInOutput > 0 ? [input] : [])),
     atStart: start.has(path),
   }));
 }

@@ -24,6 +24,7 @@ describe('gantry deploy', () => {
     expect(stdout).toMatch(/✗ no address/);
     expect(stdout).toMatch(/\? whether the bucket gantry exists/);
     expect(stdout).toMatch(/✓ the Worker is built: [\d.]+ KiB to start with, [\d.]+ KiB in all/);
+    expect(stdout).toMatch(/✓ the annex is built: [\d.]+ KiB to start with, [\d.]+ KiB in all/);
     expect(stderr).toMatch(/2 things are missing/);
     expect(stderr).not.toMatch(/cannot be/);
     expect(code).toBe(1);
