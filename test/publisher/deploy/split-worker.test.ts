@@ -1,16 +1,17 @@
-/** The Worker as it is deployed: in modules, of which a pull needs the smaller part. */
+/** The Worker and its annex as they are deployed: in modules, the Worker with no more than pulls need. */
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
+import { parse } from 'smol-toml';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { writePrivateKey } from '../../../src/manifest/key.ts';
-import { withDeployment } from '../../../src/publisher/deploy/deployment.ts';
+import { annexConfigOf, withDeployment } from '../../../src/publisher/deploy/deployment.ts';
 import { sizeOf } from '../../../src/publisher/deploy/worker-size.ts';
 import { openWrangler } from '../../../src/publisher/deploy/wrangler.ts';
 import { newKey } from '../../../src/publisher/key-file.ts';
 import { makeStateFolder } from '../../../src/publisher/local/folder.ts';
-import { type SplitWorker, splitWorker } from '../../../src/publisher/local/worker-bundle.ts';
+import { type SplitWorker, type SplitWorkers, splitWorkers } from '../../../src/publisher/local/worker-bundle.ts';
 import { OWN_CONFIG, readLocalBucket } from '../../../src/publisher/local/wrangler-config.ts';
 import { hexOf } from '../../../src/registry/digest.ts';
 import { MEDIA_TYPE_OF_FORM } from '../../../src/registry/media-type.ts';
@@ -24,53 +25,90 @@ const KIB = 1024;
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 let folder: string;
-let worker: SplitWorker;
+let workers: SplitWorkers;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'gantry-split-'));
-  worker = await splitWorker(OWN_CONFIG);
+  workers = await splitWorkers(OWN_CONFIG);
 });
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 describe('the modules of the Worker', () => {
-  it('start with at most 60 KiB, minified and gzip', () => {
-    expect(sizeOf(worker).start / KIB).toBeLessThanOrEqual(60);
+  it('have at most 60 KiB in all, minified and gzip', () => {
+    expect(sizeOf(workers.worker).total / KIB).toBeLessThanOrEqual(60);
   });
 
-  it('leave pages, filling, tokens and signed addresses until somebody asks for them', () => {
-    const waiting = worker.modules.filter(({ atStart, source }) => !atStart && source !== null).map(({ source }) => source);
-    expect(waiting).toEqual(
-      expect.arrayContaining([
-        'src/worker/endpoints/browse.tsx',
-        'src/worker/endpoints/help.tsx',
-        'src/worker/endpoints/home.tsx',
-        'src/worker/ingest/fill.ts',
-        'src/worker/access/jwt.ts',
-        'node_modules/aws4fetch/dist/aws4fetch.esm.mjs',
-      ]),
-    );
-    expect(worker.modules.filter(({ atStart, source }) => atStart && source !== null).map(({ source }) => source)).toEqual(['src/worker/index.ts']);
+  it('have nothing of pages, of filling and of other registries, nor what derives and signs', () => {
+    const inputs = workers.worker.modules.flatMap((module) => module.inputs);
+    expect(inputs).toContain('src/worker/endpoints/manifest.ts');
+    const NOT_HERE = /^src\/(?:worker\/(?:pages|ingest)|origin|manifest\/(?:derive|sign|jws|key))|\.tsx$|@noble|hono\/dist\/(?:jsx|helper)/;
+    expect(inputs.filter((input) => NOT_HERE.test(input))).toEqual([]);
   });
 
-  it('are uploaded by Wrangler as they are', async () => {
-    const out = join(folder, 'uploaded');
+  it('leave tokens and signed addresses until somebody asks for them', () => {
+    const { modules } = workers.worker;
+    const waiting = modules.filter(({ atStart, source }) => !atStart && source !== null).map(({ source }) => source);
+    expect(waiting).toEqual(expect.arrayContaining(['src/worker/access/jwt.ts', 'node_modules/aws4fetch/dist/aws4fetch.esm.mjs']));
+    expect(modules.filter(({ atStart, source }) => atStart && source !== null).map(({ source }) => source)).toEqual(['src/worker/index.ts']);
+  });
+
+  it('are uploaded by Wrangler as they are, and those of the annex over the same bucket', async () => {
+    const { worker, annex } = workers;
+    if (annex === null) throw new Error('there is no annex');
     const environment = { ...process.env, HOME: folder, XDG_CONFIG_HOME: join(folder, 'config'), NO_COLOR: '1' };
-    const { code, stdout, stderr } = await withDeployment(OWN_CONFIG, worker, async (config) =>
-      (await openWrangler(config, environment)).ask(['deploy', '--dry-run', '--outdir', out]),
-    );
-    expect({ code, said: code === 0 ? '' : stdout + stderr }).toEqual({ code: 0, said: '' });
-    expect(stdout).toMatch(/env\.BUCKET \(gantry\)/);
-    const uploaded = (await readdir(out)).filter((name) => name.endsWith('.js'));
-    expect(uploaded.sort()).toEqual(worker.modules.map(({ name }) => name).sort());
-    for (const { name, contents } of worker.modules) {
-      const bytes = await readFile(join(out, name));
-      expect(bytes.equals(contents), name).toBe(true);
-    }
+    await withDeployment(OWN_CONFIG, workers, async (configs) => {
+      for (const [title, config, { modules }] of [
+        ['worker', configs.worker, worker],
+        ['annex', configs.annex ?? '', annex],
+      ] as const) {
+        const out = join(folder, 'uploaded', title);
+        const { code, stdout, stderr } = await (await openWrangler(config, environment)).ask(['deploy', '--dry-run', '--outdir', out]);
+        expect({ code, said: code === 0 ? '' : stdout + stderr }).toEqual({ code: 0, said: '' });
+        expect(stdout).toMatch(/env\.BUCKET \(gantry\)/);
+        if (title === 'worker') expect(stdout).toMatch(/env\.ANNEX \(gantry-annex#Annex\)/);
+        const uploaded = (await readdir(out)).filter((name) => name.endsWith('.js'));
+        expect(uploaded.sort()).toEqual(modules.map(({ name }) => name).sort());
+        for (const { name, contents } of modules) {
+          const bytes = await readFile(join(out, name));
+          expect(bytes.equals(contents), name).toBe(true);
+        }
+      }
+    });
   });
 });
 
-describe('the Worker in modules', () => {
+describe('the configuration of the annex', () => {
+  it('is that of the Worker where they must agree, opens no address, and has no settings', () => {
+    const toml = {
+      name: 'mine',
+      compatibility_date: '2026-10-01',
+      account_id: 'a1',
+      r2_buckets: [{ binding: 'BUCKET', bucket_name: 'mine' }],
+      workers_dev: true,
+      routes: ['mine.example'],
+      vars: { REALMS: [] },
+      services: [{ binding: 'ANNEX', service: 'mine-annex' }],
+    };
+    const { compatibility_date, account_id, r2_buckets } = toml;
+    expect(annexConfigOf(toml, 'mine-annex')).toEqual({
+      ...{ name: 'mine-annex', compatibility_date, account_id, r2_buckets },
+      ...{ workers_dev: false, preview_urls: false },
+    });
+  });
+
+  it('agrees with the file for `wrangler dev`', async () => {
+    const [own, annex] = await Promise.all([OWN_CONFIG, OWN_CONFIG.replace(/toml$/, 'annex.toml')].map(async (path) => parse(await readFile(path, 'utf8'))));
+    const { main, ...others } = annex ?? {};
+    expect(main).toBe('src/worker/annex.ts');
+    expect(annexConfigOf(own ?? {}, 'gantry-annex')).toEqual({ ...others, preview_urls: false });
+  });
+});
+
+const modulesOf = ({ modules }: SplitWorker): { type: 'ESModule'; path: string; contents: Uint8Array }[] =>
+  modules.map(({ name, contents }) => ({ type: 'ESModule', path: name, contents }));
+
+describe('Worker and annex in modules', () => {
   let image: DirImage;
   let upstream: FakeRegistry;
   let miniflare: Miniflare;
@@ -103,9 +141,9 @@ describe('the Worker in modules', () => {
         workers: [
           {
             compatibilityDate: '2026-10-01',
-            ...worker.options,
+            ...workers.options,
             name: 'gantry',
-            modules: worker.modules.map(({ name, contents }) => ({ type: 'ESModule', path: name, contents })),
+            modules: modulesOf(workers.worker),
             r2Buckets: { BUCKET: { id: await readLocalBucket() } },
             unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
             bindings: {
@@ -113,6 +151,12 @@ describe('the Worker in modules', () => {
               ORIGINS: JSON.stringify([{ name: 'up', pattern: 'mirror/theirs', remote: 'theirs', upstream: upstream.registry.href }]),
               SIGNING_KEY: writePrivateKey(newKey()),
             },
+          },
+          {
+            compatibilityDate: '2026-10-01',
+            name: 'gantry-annex',
+            modules: workers.annex === null ? [] : modulesOf(workers.annex),
+            r2Buckets: { BUCKET: { id: await readLocalBucket() } },
           },
         ],
       }),
