@@ -247,7 +247,8 @@ export const REASONS = {
   'annex-unavailable': {
     status: 503,
     codes: ['UNAVAILABLE'],
-    message: 'The part of the registry that makes pages and fills from other registries did not answer; this says nothing about whether the image exists.',
+    message:
+      'The part of the registry that makes pages and fills from other registries did not answer; this says nothing about whether the image exists.',
     caching: 'never',
   },
   'authority-unavailable': {

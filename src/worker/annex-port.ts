@@ -51,7 +51,10 @@ export function annexPort(annex: AnnexEntrypoint | undefined, settings: string, 
   return {
     fill: (request, props, waitUntil) => ask((entrypoint) => entrypoint.fill(request, settings, props), waitUntil),
     page: (request, id, waitUntil) =>
-      ask((entrypoint) => entrypoint.page(request, settings, { id, limit: limiter === null ? null : (options) => limiter.limit(options) }), waitUntil),
+      ask(
+        (entrypoint) => entrypoint.page(request, settings, { id, limit: limiter === null ? null : (options) => limiter.limit(options) }),
+        waitUntil,
+      ),
   };
 }
 

@@ -2,6 +2,7 @@
  * Repositories that are filled from another registry, as the first Worker answers for them: what the bucket alone decides at once, everything else through the annex. A
  * bucket that has what was asked is asked once; only where the upstream has a say does the annex look again.
  */
+import { assertNever } from '../registry/errors.ts';
 import { referrersKey, tagKey } from '../registry/keys.ts';
 import type { RepositoryName, Tag } from '../registry/name.ts';
 import { decodeOriginMark } from '../registry/origin-mark.ts';
@@ -49,12 +50,14 @@ export function throughAnnex(annex: AnnexPort, props: FillProps, waitUntil: (wor
   };
 }
 
-/** What is stored, and whether the upstream has no say in it; null where it always has one. */
-async function lookFirst(
-  question: RepositoryQuestion,
-  rule: OriginRule,
-  answerStored: AnswerStored,
-): Promise<{ readonly answer: Answer; readonly isFinal: boolean } | null> {
+interface Stored {
+  readonly answer: Answer;
+  /** Whether the upstream has no say in it. */
+  readonly isFinal: boolean;
+}
+
+/** What is stored; null where the upstream always has a say. */
+async function lookFirst(question: RepositoryQuestion, rule: OriginRule, answerStored: AnswerStored): Promise<Stored | null> {
   switch (question.kind) {
     case 'tag-list':
       return null;
@@ -66,20 +69,23 @@ async function lookFirst(
     }
     case 'manifest': {
       const { name, reference } = question;
-      if (reference.kind === 'tag') return lookAtTag(name, reference.tag, rule, answerStored);
-      break;
+      return reference.kind === 'tag' ? lookAtTag(name, reference.tag, rule, answerStored) : lookOnce(answerStored);
     }
+    case 'blob':
+    case 'blob-presence':
+      return lookOnce(answerStored);
+    default:
+      return assertNever(question);
   }
+}
+
+/** What is stored, where that never changes. */
+async function lookOnce(answerStored: AnswerStored): Promise<Stored> {
   const answer = await answerStored();
   return { answer, isFinal: !isUnknown(answer) };
 }
 
-async function lookAtTag(
-  name: RepositoryName,
-  tag: Tag,
-  rule: OriginRule,
-  answerStored: AnswerStored,
-): Promise<{ readonly answer: Answer; readonly isFinal: boolean }> {
+async function lookAtTag(name: RepositoryName, tag: Tag, rule: OriginRule, answerStored: AnswerStored): Promise<Stored> {
   const { answer, info } = await look(answerStored, tagKey(name, tag));
   if (info === null) return { answer, isFinal: !isUnknown(answer) };
   const now = Date.now();

@@ -96,7 +96,14 @@ export async function answerFor(
   const answer = await answerSafely(question, async () =>
     rule === null || question.kind === 'catalog' ? answerStored() : answerFronted(question, asked, { rule, store, answerStored }),
   );
-  return { answer, facts: { ...count, ms: Date.now() - begun, ...('kind' in answer && answer.kind === 'found' && answer.form !== undefined && { form: answer.form }) } };
+  return {
+    answer,
+    facts: {
+      ...count,
+      ms: Date.now() - begun,
+      ...('kind' in answer && answer.kind === 'found' && answer.form !== undefined && { form: answer.form }),
+    },
+  };
 }
 
 /** What a question is answered from. */

@@ -88,8 +88,8 @@ export function factsOf({ headers }: Response): InnerFacts | null {
 /** The annex's response as that of the registry: what was read before the annex was asked counts, too. */
 export function passOn(response: Response, { head, get, ms }: InnerFacts): Response {
   const passed = new Response(response.body, response);
-  const { checked: _, ...facts } = factsOf(response) ?? { head: 0, get: 0 };
-  passed.headers.set(INNER_HEADERS.facts, ascii(JSON.stringify({ ...facts, head: facts.head + head, get: facts.get + get, ms })));
+  const facts = factsOf(response) ?? { head: 0, get: 0 };
+  passed.headers.set(INNER_HEADERS.facts, ascii(JSON.stringify({ ...facts, checked: undefined, head: facts.head + head, get: facts.get + get, ms })));
   return passed;
 }
 

@@ -90,7 +90,11 @@ export async function openStage(folder: string, options: { peers?: readonly Peer
       annex: own.annex,
     });
     const [cached, faulty] = [await variant('behind-cache.ts'), await variant('faulty.ts')];
-    const workerOf = (name: string, { code, options: bound }: Pick<WorkerBundle, 'code' | 'options'>, buckets: V4WorkerOptions['r2Buckets']): V4WorkerOptions => ({
+    const workerOf = (
+      name: string,
+      { code, options: bound }: Pick<WorkerBundle, 'code' | 'options'>,
+      buckets: V4WorkerOptions['r2Buckets'],
+    ): V4WorkerOptions => ({
       compatibilityDate: '2026-10-01',
       ...bound,
       name,

@@ -84,7 +84,10 @@ async function deploy(
   if (!options.json) process.stdout.write(sizeLines(sizes));
   await withDeployment(path, workers, async ({ worker, annex }) => {
     // The annex first: a Worker cannot be bound to one that is not there.
-    for (const [what, config] of [['annex', annex], ['Worker', worker]] as const) {
+    for (const [what, config] of [
+      ['annex', annex],
+      ['Worker', worker],
+    ] as const) {
       if (config === null) continue;
       const wrangler = await openWrangler(config, variables);
       if (options.dryRun) mustEnd(await wrangler.ask(['deploy', '--dry-run']), `the ${what} cannot be deployed`);

@@ -8,7 +8,9 @@ import type { V4WorkerOptions } from 'miniflare';
 import { CommandError } from '../errors.ts';
 
 /** Bindings and flags as Miniflare takes them. */
-export type WorkerOptions = Readonly<Pick<V4WorkerOptions, 'compatibilityDate' | 'compatibilityFlags' | 'bindings' | 'r2Buckets' | 'serviceBindings'>>;
+export type WorkerOptions = Readonly<
+  Pick<V4WorkerOptions, 'compatibilityDate' | 'compatibilityFlags' | 'bindings' | 'r2Buckets' | 'serviceBindings'>
+>;
 
 /** A Worker that is ready to run. */
 export interface WorkerBundle {
