@@ -10,12 +10,24 @@ import { watched } from './buckets.ts';
 import { type Ask, comparable, deployedEdge, directEdge, errorOf } from './edge.ts';
 import { manifest, nameOf, type SeededForm, seedBlob, seedTag, seedTagList, tagOf } from './seed.ts';
 
-const { BUCKET: bucket } = env as unknown as { BUCKET: R2Bucket };
+// The annex behind its binding, as it is deployed.
+const { BUCKET: bucket, ANNEX: annex } = env as unknown as { BUCKET: R2Bucket; ANNEX: AnnexEntrypoint };
 
 const LIFETIME = 60;
 const ORIGINS = [{ name: 'up', pattern: 'filled/*', upstream: 'https://upstream.example', lifetime: LIFETIME, stale: 600, grace: 0 }];
 const PAGES = ['/', '/r/filled/a', '/r/filled/a:one', '/help', '/help/tag-unknown'];
 const NOWHERE = `sha256:${'0'.repeat(64)}`;
+
+const CERTIFICATE = {
+  tlsClientAuth: {
+    certPresented: '1',
+    certVerified: 'SUCCESS',
+    certRevoked: '0',
+    certFingerprintSHA256: '00'.repeat(32),
+    certSubjectDNRFC2253: 'CN=host,OU=team',
+    certIssuerDNRFC2253: 'CN=CA',
+  },
+};
 
 /** A tag that the annex stored, last compared with the upstream's so many seconds ago; or one that somebody published. */
 async function store(name: string, ago: number | 'published', gone = false): Promise<SeededForm> {
@@ -160,5 +172,23 @@ describe('the annex', () => {
   it('tells the log of the first Worker why there is no page', async () => {
     const response = await deployedEdge('/r/filled/never');
     expect([response.status, response.headers.get('content-type')]).toEqual([404, 'text/html; charset=utf-8']);
+  });
+
+  it('decides behind the binding who may see a page: by certificate, and by the Worker’s own limit of failed logins', async () => {
+    await store('team/a', 'published');
+    const keys: string[] = [];
+    const LOGIN_LIMITER = { limit: ({ key }: { key: string }) => Promise.resolve({ success: keys.push(key) < 2 }) };
+    const vars = {
+      REALMS: [{ pattern: 'team/*', realm: 'team' }],
+      ACCESS: { service: 'registry.example', realms: { team: { certificates: [{ subject: 'OU=team' }] } } },
+      LOGIN_LIMITER,
+    };
+    const anybody = directEdge(bucket, { vars, annex });
+    const wrong = { headers: { authorization: `Basic ${btoa('x:wrong')}`, 'cf-connecting-ip': '192.0.2.1' } };
+    expect((await anybody('/r/team/a')).status).toBe(401);
+    expect((await anybody('/r/team/a', wrong)).status).toBe(401);
+    expect((await anybody('/r/team/a', wrong)).status).toBe(429);
+    expect(keys).toEqual(['login:192.0.2.1', 'login:192.0.2.1']);
+    expect((await directEdge(bucket, { vars, annex, cf: CERTIFICATE })('/r/team/a')).status).toBe(200);
   });
 });
