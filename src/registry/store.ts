@@ -51,6 +51,7 @@ export interface PutOptions {
 /** A long body: its length and a way to read it. Consumed once. */
 export interface BodyStream {
   readonly size: number;
+  /** A chunk is good until the next one is asked for: its buffer may be filled again. Whoever keeps it copies it. */
   readonly chunks: AsyncIterable<Uint8Array>;
   /** Whoever makes the chunks checks them against the sha256 that the store is told, and lets the last one out only if they have it: once is enough. */
   readonly verified?: boolean;

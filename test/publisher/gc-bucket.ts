@@ -202,6 +202,6 @@ function clamp(range: ByteRange | undefined, size: number): { offset: number; le
 
 async function collect({ chunks }: BodyStream): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
-  for await (const chunk of chunks) parts.push(chunk);
+  for await (const chunk of chunks) parts.push(Buffer.from(chunk));
   return Buffer.concat(parts);
 }
