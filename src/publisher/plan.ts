@@ -1,11 +1,12 @@
 /** What publishing one tag writes: decided before anything is written, pure. */
 import type { Derivation, DerivedManifest, ImageContent } from '../manifest/image.ts';
 import { EMPTY_LAYER } from '../manifest/schema1.ts';
+import { tagRecordOf } from '../manifest/tag-record.ts';
 import { type Digest, parseDigest } from '../registry/digest.ts';
 import { blobKey, manifestKey } from '../registry/keys.ts';
 import type { RepositoryName, Tag } from '../registry/name.ts';
 import type { RealmName } from '../registry/realms.ts';
-import { encodeTag, type TagForm, type TagRecord } from '../registry/records.ts';
+import { encodeTag, type TagRecord } from '../registry/records.ts';
 import { CommandError } from './errors.ts';
 import { blobsOf, readLinks } from './gc/links.ts';
 import { hasDigest } from './verify/check-manifests.ts';
@@ -71,7 +72,7 @@ export interface PlanInput {
 export function planTag(input: PlanInput): TagPlan {
   const { name, tag, derivation, accompanying, existing, now } = input;
   const all = [...derivation.others, ...accompanying, ...derivation.forms];
-  const { record, bytes } = recordOf(derivation, now);
+  const { record, bytes } = tagRecordOf(derivation, now);
   const unchanged = existing !== null && isSameTag(existing, { record, manifests: bytes });
   const settled = unchanged ? { ...record, updated: existing.record.updated } : record;
   return {
@@ -83,16 +84,6 @@ export function planTag(input: PlanInput): TagPlan {
     ...encodeTag(settled, bytes),
     change: unchanged ? 'unchanged' : existing === null ? 'new' : 'moved',
   };
-}
-
-function recordOf({ forms, missing }: Derivation, updated: string): { record: TagRecord; bytes: readonly Uint8Array[] } {
-  let offset = 0;
-  const rows = forms.map(({ form, mediaType, digest, bytes, source, platform, zstd }): TagForm => {
-    const row = { form, mediaType, digest, offset, length: bytes.length, source, ...(platform && { platform }), ...(zstd && { zstd }) };
-    offset += bytes.length;
-    return row;
-  });
-  return { record: { updated, forms: rows, missing }, bytes: forms.map(({ bytes }) => bytes) };
 }
 
 function isSameTag(a: { record: TagRecord; manifests: readonly Uint8Array[] }, b: { record: TagRecord; manifests: readonly Uint8Array[] }): boolean {

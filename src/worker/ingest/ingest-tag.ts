@@ -5,13 +5,14 @@
 import { derive } from '../../manifest/derive.ts';
 import type { Derivation, DerivedManifest, ImageContent, Signer } from '../../manifest/image.ts';
 import { summarizeTag } from '../../manifest/tag-summary.ts';
+import { tagRecordOf } from '../../manifest/tag-record.ts';
 import { algorithmOf, type Digest, hexOf } from '../../registry/digest.ts';
 import { blobKey, manifestKey, tagKey } from '../../registry/keys.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { encodeOriginMark, type OriginMark } from '../../registry/origin-mark.ts';
 import type { RealmName } from '../../registry/realms.ts';
-import { encodeTag, type TagForm, type TagRecord } from '../../registry/records.ts';
+import { encodeTag, type TagRecord } from '../../registry/records.ts';
 import { type ObjectInfo, type ReadStore, StorageError } from '../../registry/store.ts';
 import type { OriginRule } from '../origins.ts';
 import type { BucketWriter } from './bucket-writer.ts';
@@ -49,7 +50,7 @@ export async function ingestTag(
 ): Promise<FetchedTag | 'published'> {
   const { rule, name, tag } = place;
   const derivation = deriveForms(content, place);
-  const { record, bytes } = recordOf(derivation, rfc3339(now));
+  const { record, bytes } = tagRecordOf(derivation, rfc3339(now));
   const mark: OriginMark = { origin: rule.name, digest: told, checked: now, gone: null };
   const { body, metadata } = encodeTag(record, bytes);
   const object: ObjectAtHand = {
@@ -154,16 +155,6 @@ function deriveForms(content: ImageContent, { name, tag, signer }: TagPlace): De
     ],
     explanations: [...derivation.explanations, ...unsigned.map(() => 'the Worker has no SIGNING_KEY to sign schema 1 manifests with')],
   };
-}
-
-function recordOf({ forms, missing }: Derivation, updated: string): { readonly record: TagRecord; readonly bytes: readonly Uint8Array[] } {
-  let offset = 0;
-  const rows = forms.map(({ form, mediaType, digest, bytes, source, platform, zstd }): TagForm => {
-    const row = { form, mediaType, digest, offset, length: bytes.length, source, ...(platform && { platform }), ...(zstd && { zstd }) };
-    offset += bytes.length;
-    return row;
-  });
-  return { record: { updated, forms: rows, missing }, bytes: forms.map(({ bytes }) => bytes) };
 }
 
 /** Writes a manifest under its digest. A schema 1 made here does not take the place of one that is there: theirs may have another signature, and be published. */
