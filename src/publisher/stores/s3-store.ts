@@ -1,19 +1,16 @@
 /** A bucket behind the S3 API: R2, the local store, or any other. */
 import { createHash } from 'node:crypto';
-import type { Readable } from 'node:stream';
 import {
   DeleteObjectsCommand,
   GetObjectCommand,
   type GetObjectCommandOutput,
   HeadObjectCommand,
-  type HeadObjectCommandOutput,
   ListObjectsV2Command,
   PutObjectCommand,
   type S3Client,
 } from '@aws-sdk/client-s3';
 import {
   type BodyStream,
-  type ByteRange,
   type GetOptions,
   type ListedObject,
   type ObjectInfo,
@@ -27,6 +24,7 @@ import type { Connection } from './connection.ts';
 import { partSizeFor, uploadInParts } from './multipart-upload.ts';
 import { withPayloadHash } from './payload-hash.ts';
 import { DEFAULT_RETRY, type RetryPolicy, sendRetrying } from './retrying.ts';
+import { bytesOf, infoOf, rangeHeader, unquoted } from './s3-answer.ts';
 import { readFailure } from './s3-failure.ts';
 import type { UnfinishedUploads } from './unfinished-uploads.ts';
 
@@ -284,27 +282,6 @@ function poolSizeFor(size: number, partSize: number): number {
   return Math.min(rounded, Math.max(partSize, size));
 }
 
-function unquoted(etag: string | undefined): string {
-  return etag?.replace(/^W\//, '').replaceAll('"', '') ?? '';
-}
-
-function infoOf(key: string, found: HeadObjectCommandOutput | GetObjectCommandOutput, size: number): ObjectInfo {
-  return {
-    key,
-    size,
-    etag: unquoted(found.ETag),
-    ...(found.ContentType === undefined ? {} : { contentType: found.ContentType }),
-    metadata: Object.fromEntries(Object.entries(found.Metadata ?? {}).map(([name, value]) => [name.toLowerCase(), value])),
-    uploaded: found.LastModified ?? new Date(0),
-  };
-}
-
-function rangeHeader(range: ByteRange | undefined): string | undefined {
-  if (range === undefined) return undefined;
-  if ('suffix' in range) return `bytes=-${String(range.suffix)}`;
-  return `bytes=${String(range.offset)}-${range.length === undefined ? '' : String(range.offset + range.length - 1)}`;
-}
-
 /** A key that is not there gives null. A bucket that is not there does not: HEAD cannot tell them apart, which is why {@link S3Store.check} comes first. */
 async function nullIfAbsent<T>(answer: Promise<T>): Promise<T | null> {
   try {
@@ -313,40 +290,5 @@ async function nullIfAbsent<T>(answer: Promise<T>): Promise<T | null> {
     const { status, code } = readFailure(error);
     if (status === 404 && code !== 'NoSuchBucket') return null;
     throw error;
-  }
-}
-
-interface Going {
-  readonly key: string;
-  readonly offset: number;
-  readonly length: number;
-  readonly signal: AbortSignal | undefined;
-  readonly goOn: (at: number) => Promise<GetObjectCommandOutput | null | 'changed'>;
-}
-
-/** A body may break off that often without a single byte in between. */
-const BREAKS = 5;
-
-async function* bytesOf(first: GetObjectCommandOutput, { key, offset, length, signal, goOn }: Going): AsyncGenerator<Uint8Array, void, undefined> {
-  let done = 0;
-  let idle = 0;
-  for (let found = first; done < length;) {
-    try {
-      for await (const chunk of found.Body as Readable) {
-        yield chunk as Uint8Array;
-        done += (chunk as Uint8Array).length;
-        idle = 0;
-      }
-      if (done >= length) return;
-      throw new Error('the body ended early');
-    } catch (error) {
-      signal?.throwIfAborted();
-      idle += 1;
-      if (idle > BREAKS) throw new StorageError('STORAGE_UNAVAILABLE', `reading ${key}: the connection breaks off again and again`, { cause: error });
-      const again = await goOn(offset + done);
-      if (again === null || again === 'changed')
-        throw new StorageError('STORAGE_UNAVAILABLE', `reading ${key}: it was replaced meanwhile`, { cause: error });
-      found = again;
-    }
   }
 }

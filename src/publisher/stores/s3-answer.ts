@@ -1,0 +1,68 @@
+/** What S3 says of an object, and its body over all breaks of the connection. */
+import type { Readable } from 'node:stream';
+import type { GetObjectCommandOutput, HeadObjectCommandOutput } from '@aws-sdk/client-s3';
+import { type ByteRange, type ObjectInfo, StorageError } from '../../registry/store.ts';
+
+/** An entity tag without quotes and weakness; empty for none. */
+export function unquoted(etag: string | undefined): string {
+  return etag?.replace(/^W\//, '').replaceAll('"', '') ?? '';
+}
+
+/** What an answer's headers say of an object of so many bytes. */
+export function infoOf(key: string, found: HeadObjectCommandOutput | GetObjectCommandOutput, size: number): ObjectInfo {
+  return {
+    key,
+    size,
+    etag: unquoted(found.ETag),
+    ...(found.ContentType === undefined ? {} : { contentType: found.ContentType }),
+    metadata: Object.fromEntries(Object.entries(found.Metadata ?? {}).map(([name, value]) => [name.toLowerCase(), value])),
+    uploaded: found.LastModified ?? new Date(0),
+  };
+}
+
+/** The `Range` header for it. */
+export function rangeHeader(range: ByteRange | undefined): string | undefined {
+  if (range === undefined) return undefined;
+  if ('suffix' in range) return `bytes=-${String(range.suffix)}`;
+  return `bytes=${String(range.offset)}-${range.length === undefined ? '' : String(range.offset + range.length - 1)}`;
+}
+
+/** What a body is read with. Offset and length in bytes. */
+interface Going {
+  readonly key: string;
+  readonly offset: number;
+  readonly length: number;
+  readonly signal: AbortSignal | undefined;
+  readonly goOn: (at: number) => Promise<GetObjectCommandOutput | null | 'changed'>;
+}
+
+/** A body may break off that often without a single byte in between. */
+const BREAKS = 5;
+
+/** Bytes of a body, over all its breaks: each is gone on with by a read from where it broke, as long as it is the same object. Throws {@link StorageError}. */
+export async function* bytesOf(
+  first: GetObjectCommandOutput,
+  { key, offset, length, signal, goOn }: Going,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let done = 0;
+  let idle = 0;
+  for (let found = first; done < length;) {
+    try {
+      for await (const chunk of found.Body as Readable) {
+        yield chunk as Uint8Array;
+        done += (chunk as Uint8Array).length;
+        idle = 0;
+      }
+      if (done >= length) return;
+      throw new Error('the body ended early');
+    } catch (error) {
+      signal?.throwIfAborted();
+      idle += 1;
+      if (idle > BREAKS) throw new StorageError('STORAGE_UNAVAILABLE', `reading ${key}: the connection breaks off again and again`, { cause: error });
+      const again = await goOn(offset + done);
+      if (again === null || again === 'changed')
+        throw new StorageError('STORAGE_UNAVAILABLE', `reading ${key}: it was replaced meanwhile`, { cause: error });
+      found = again;
+    }
+  }
+}
