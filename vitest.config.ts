@@ -1,19 +1,11 @@
 import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { build } from 'esbuild';
 import { defineConfig } from 'vitest/config';
+import { WORKER_BUILD } from './src/publisher/local/worker-bundle.ts';
 
 /** The annex as code: the plugin itself builds only the Worker under test. */
 async function annex(): Promise<string> {
-  const { outputFiles } = await build({
-    entryPoints: ['src/worker/annex.ts'],
-    bundle: true,
-    write: false,
-    format: 'esm',
-    target: 'es2024',
-    platform: 'browser',
-    conditions: ['workerd', 'worker', 'browser'],
-    external: ['cloudflare:*'],
-  });
+  const { outputFiles } = await build({ ...WORKER_BUILD, entryPoints: ['src/worker/annex.ts'], write: false });
   return outputFiles[0].text;
 }
 

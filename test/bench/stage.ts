@@ -12,7 +12,7 @@ import { makeStateFolder } from '../../src/publisher/local/folder.ts';
 import { type Front, listenInFront } from '../../src/publisher/local/front.ts';
 import { clientOf, localTarget } from '../../src/publisher/local/open-local.ts';
 import { annexOf } from '../../src/publisher/local/simulator.ts';
-import { bundleWorker, type WorkerBundle } from '../../src/publisher/local/worker-bundle.ts';
+import { bundleWorker, WORKER_BUILD, type WorkerBundle } from '../../src/publisher/local/worker-bundle.ts';
 import { OWN_CONFIG, readLocalBucket } from '../../src/publisher/local/wrangler-config.ts';
 import { newKey } from '../../src/publisher/key-file.ts';
 import { createPublisher } from '../../src/publisher/publish.ts';
@@ -198,16 +198,10 @@ export async function openStage(folder: string, options: { peers?: readonly Peer
 /** Bundles a module as local/worker-bundle.ts does with what wrangler.toml names. */
 async function bundleModule(path: string): Promise<string> {
   const { outputFiles } = await build({
+    ...WORKER_BUILD,
     entryPoints: [path],
-    bundle: true,
     write: false,
-    format: 'esm',
-    target: 'es2024',
-    platform: 'browser',
-    conditions: ['workerd', 'worker', 'browser'],
-    external: ['cloudflare:*', 'node:*'],
     define: { 'process.env.NODE_ENV': '"production"' },
-    logLevel: 'silent',
   });
   return outputFiles[0]?.text ?? '';
 }

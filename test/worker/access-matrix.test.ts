@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { PUBLIC_REALM, parseRealmTable, realmOf, type RealmName } from '../../src/registry/realms.ts';
 import { robotTokenText, toBase64Url } from '../../src/registry/robot-token.ts';
 import type { Env } from '../../src/worker/config.ts';
-import { type Ask, type Between, cachedEdge, comparable, directEdge } from './edge.ts';
+import { type Ask, type Between, cachedEdge, certificateOf, comparable, directEdge } from './edge.ts';
 import { bytesOf, manifest, nameOf, seedBlob, seedCatalog, seedReferrers, seedTag, seedTagList, type SeededForm } from './seed.ts';
 
 const bucket = (env as unknown as { BUCKET: R2Bucket }).BUCKET;
@@ -83,17 +83,6 @@ beforeAll(async () => {
   ];
 }, 60_000);
 
-const CERTIFICATE = {
-  tlsClientAuth: {
-    certPresented: '1',
-    certVerified: 'SUCCESS',
-    certRevoked: '0',
-    certFingerprintSHA256: '00'.repeat(32),
-    certSubjectDNRFC2253: 'CN=host,OU=team-b',
-    certIssuerDNRFC2253: 'CN=CA',
-  },
-};
-
 /** Endpoints of a repository: path, and what is answered where it is there and may be read. A page asks a browser's person. */
 const OF_REPOSITORY: readonly {
   readonly path: (name: string) => string;
@@ -167,7 +156,7 @@ describe.each<[string, (options: Parameters<typeof directEdge>[1]) => Ask]>([
   ],
 ])('who may have what, %s', (_, edge) => {
   const askAs = (caller: CallerKind): Ask => {
-    const ask = edge({ vars, ...(caller.certificate === true && { cf: CERTIFICATE }) });
+    const ask = edge({ vars, ...(caller.certificate === true && { cf: certificateOf('CN=host,OU=team-b') }) });
     return (path, init = {}) => {
       const headers = new Headers(init.headers);
       if (!headers.has('accept')) headers.set('accept', '*/*');

@@ -7,7 +7,7 @@ import type { AnnexEntrypoint } from '../../src/worker/annex-port.ts';
 import { PERSISTENCE } from '../../src/worker/persistence.ts';
 import { annexOver } from './annex.ts';
 import { watched } from './buckets.ts';
-import { type Ask, comparable, deployedEdge, directEdge, errorOf } from './edge.ts';
+import { type Ask, certificateOf, comparable, deployedEdge, directEdge, errorOf } from './edge.ts';
 import { manifest, nameOf, type SeededForm, seedBlob, seedTag, seedTagList, tagOf } from './seed.ts';
 
 // The annex behind its binding, as it is deployed.
@@ -17,17 +17,6 @@ const LIFETIME = 60;
 const ORIGINS = [{ name: 'up', pattern: 'filled/*', upstream: 'https://upstream.example', lifetime: LIFETIME, stale: 600, grace: 0 }];
 const PAGES = ['/', '/r/filled/a', '/r/filled/a:one', '/help', '/help/tag-unknown'];
 const NOWHERE = `sha256:${'0'.repeat(64)}`;
-
-const CERTIFICATE = {
-  tlsClientAuth: {
-    certPresented: '1',
-    certVerified: 'SUCCESS',
-    certRevoked: '0',
-    certFingerprintSHA256: '00'.repeat(32),
-    certSubjectDNRFC2253: 'CN=host,OU=team',
-    certIssuerDNRFC2253: 'CN=CA',
-  },
-};
 
 /** A tag that the annex stored, last compared with the upstream's so many seconds ago; or one that somebody published. */
 async function store(name: string, ago: number | 'published', gone = false): Promise<SeededForm> {
@@ -189,6 +178,6 @@ describe('the annex', () => {
     expect((await anybody('/r/team/a', wrong)).status).toBe(401);
     expect((await anybody('/r/team/a', wrong)).status).toBe(429);
     expect(keys).toEqual(['login:192.0.2.1', 'login:192.0.2.1']);
-    expect((await directEdge(bucket, { vars, annex, cf: CERTIFICATE })('/r/team/a')).status).toBe(200);
+    expect((await directEdge(bucket, { vars, annex, cf: certificateOf('CN=host,OU=team') })('/r/team/a')).status).toBe(200);
   });
 });

@@ -25,6 +25,20 @@ export interface EdgeOptions {
   readonly cf?: Record<string, unknown>;
 }
 
+/** `request.cf` of a client with a certificate of that subject that the platform found right. */
+export function certificateOf(subject: string): Record<string, unknown> {
+  return {
+    tlsClientAuth: {
+      certPresented: '1',
+      certVerified: 'SUCCESS',
+      certRevoked: '0',
+      certFingerprintSHA256: '00'.repeat(32),
+      certSubjectDNRFC2253: subject,
+      certIssuerDNRFC2253: 'CN=CA',
+    },
+  };
+}
+
 /** A gateway that calls the registry's code, as it does where there is no cache. */
 export function directEdge(bucket: R2Bucket, { vars = {}, persistence = {}, annex, cf }: EdgeOptions = {}): Ask {
   const settings = settingsOver(bucket, { vars, persistence, ...(annex !== undefined && { annex }) });

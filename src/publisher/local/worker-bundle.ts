@@ -26,7 +26,7 @@ export async function bundleWorker(config: string): Promise<WorkerBundle> {
   const { main, workerOptions, define } = await readConfig(config);
   const name = annexOf(workerOptions);
   const bundle = async (entry: string): Promise<string> => {
-    const { outputFiles } = await run(entry, { ...OPTIONS, entryPoints: [entry], write: false, define: { ...define, ...PRODUCTION } });
+    const { outputFiles } = await run(entry, { ...WORKER_BUILD, entryPoints: [entry], write: false, define: { ...define, ...PRODUCTION } });
     return outputFiles?.[0]?.text ?? '';
   };
   return { code: await bundle(main), options: workerOptions, annex: name === null ? null : { name, code: await bundle(annexMain(main)) } };
@@ -91,7 +91,7 @@ export async function splitWorkers(config: string): Promise<SplitWorkers> {
 async function split(main: string, folder: string, define: Config['define']): Promise<SplitWorker> {
   const outdir = resolve(folder, 'split-worker');
   const { outputFiles, metafile } = await run(main, {
-    ...OPTIONS,
+    ...WORKER_BUILD,
     absWorkingDir: folder,
     entryPoints: { index: main },
     // Nothing is written there; modules are named relative to it.
@@ -132,7 +132,8 @@ function modulesOf(outputs: Metafile['outputs'], nameOf: (path: string) => strin
   }));
 }
 
-const OPTIONS = {
+/** How esbuild makes modules that workerd runs. */
+export const WORKER_BUILD = {
   bundle: true,
   format: 'esm',
   target: 'es2024',
