@@ -323,7 +323,7 @@ function textOf(reference: Reference): string {
   return reference.kind === 'tag' ? reference.tag : reference.digest;
 }
 
-function lengthOf(headers: Headers): number | undefined {
+function lengthOf(headers: Answer['headers']): number | undefined {
   const text = headers.get('content-length');
   return text === null || headers.has('content-encoding') || !/^\d{1,15}$/.test(text) ? undefined : Number(text);
 }

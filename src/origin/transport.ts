@@ -2,11 +2,18 @@
 import { OriginError, readErrorBody } from './errors.ts';
 import { decideRedirect, isTransientStatus, type OriginPolicy, type OriginTimeouts, parseRetryAfter, retryDelay } from './policy.ts';
 
+/** What is needed of a `Response`: of the platform's own, or of what stands in for it. */
+export interface FetchAnswer {
+  readonly status: number;
+  readonly headers: Pick<Headers, 'get' | 'has'>;
+  readonly body: ReadableStream<Uint8Array> | null;
+}
+
 /** What is needed of `fetch`. */
 export type Fetch = (
   url: string,
   init: { method: string; headers: Record<string, string>; body?: string; redirect: 'manual'; signal: AbortSignal },
-) => Promise<Response>;
+) => Promise<FetchAnswer>;
 
 /** Time and chance, so that tests need neither. Milliseconds. */
 export interface Clock {
@@ -48,7 +55,7 @@ export interface Question {
 /** What came back, after redirects. Its body must be read or let go. */
 export interface Answer {
   readonly status: number;
-  readonly headers: Headers;
+  readonly headers: FetchAnswer['headers'];
   /** Who answered in the end. */
   readonly url: URL;
   /** Whether another origin than the one asked answered: its 401 is not about our credentials. */
@@ -189,7 +196,7 @@ export async function explain(answer: Answer): Promise<{ readonly code?: string;
   }
 }
 
-async function readBody(response: Response, url: URL, max: number): Promise<Uint8Array> {
+async function readBody(response: FetchAnswer, url: URL, max: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   // A body that `fetch` unpacked has not the length that the header tells.
@@ -225,7 +232,7 @@ async function readBody(response: Response, url: URL, max: number): Promise<Uint
   return whole;
 }
 
-async function discard(response: Response): Promise<void> {
+async function discard(response: FetchAnswer): Promise<void> {
   // A connection that is already broken cannot be let go of.
   await response.body?.cancel().catch(() => undefined);
 }

@@ -1,11 +1,11 @@
 /** Ways to other registries: which scheme, which certificates, which proxy, which login. */
-import { Agent, EnvHttpProxyAgent, fetch as undiciFetch, type RequestInit } from 'undici';
 import type { Credentials } from '../../origin/auth.ts';
 import { createRegistryClient, type RegistryClient } from '../../origin/client.ts';
 import { OriginError } from '../../origin/errors.ts';
 import type { OriginPolicy, OriginTimeouts } from '../../origin/policy.ts';
 import { type Fetch, unreachable } from '../../origin/transport.ts';
 import { findLogin, parseCreds } from './docker-auth.ts';
+import { createHttpFetch, type HttpFetch } from './http-fetch.ts';
 import { type Asking, originFailure } from './origin-failure.ts';
 import type { SourceOptions } from './open.ts';
 import { isLoopback, registryUrl, type RemoteRepository } from './registry-name.ts';
@@ -37,15 +37,15 @@ export type AccessOptions = Pick<SourceOptions, 'env' | 'creds' | 'tlsVerify' | 
 export function openRegistryAccess(options: AccessOptions): RegistryAccess {
   const { env, tlsVerify, policy, timeouts } = options;
   const own = options.creds === undefined ? undefined : parseCreds(options.creds);
-  const verifying = dispatcherOf(env, true);
-  const trusting = dispatcherOf(env, false);
+  const verifying = fetchOf(env, true);
+  const trusting = fetchOf(env, false);
   const bases = new Map<string, Promise<URL>>();
 
   const baseOf = (host: string): Promise<URL> => {
     let base = bases.get(host);
     if (base === undefined) {
       const careless = tlsVerify === false || (tlsVerify === undefined && isLoopback(host));
-      base = careless ? findScheme(host, fetchThrough(trusting), options.signal) : Promise.resolve(registryUrl(host, 'https'));
+      base = careless ? findScheme(host, trusting.fetch, options.signal) : Promise.resolve(registryUrl(host, 'https'));
       bases.set(host, base);
       // Who asks next may have more luck.
       base.catch(() => bases.delete(host));
@@ -67,7 +67,7 @@ export function openRegistryAccess(options: AccessOptions): RegistryAccess {
           baseUrl: await baseOf(host),
           userAgent: USER_AGENT,
           credentials,
-          fetch: fetchThrough(careless ? trusting : verifying),
+          fetch: (careless ? trusting : verifying).fetch,
           ...(policy === undefined ? {} : { policy }),
           ...(timeouts === undefined ? {} : { timeouts }),
         });
@@ -78,26 +78,22 @@ export function openRegistryAccess(options: AccessOptions): RegistryAccess {
     },
     async close() {
       // What is still being read is of no use to anybody any more.
-      await Promise.all([verifying.destroy(), trusting.destroy()]);
+      await Promise.all([verifying.close(), trusting.close()]);
     },
   };
 }
 
-function dispatcherOf(env: Readonly<NodeJS.ProcessEnv>, rejectUnauthorized: boolean): Agent | EnvHttpProxyAgent {
-  const connect = { rejectUnauthorized, timeout: PROBE_MS };
+/** Directly, or through the proxies that the environment names. */
+function fetchOf(env: Readonly<NodeJS.ProcessEnv>, rejectUnauthorized: boolean): HttpFetch {
   const httpProxy = env.http_proxy ?? env.HTTP_PROXY ?? '';
   const httpsProxy = env.https_proxy ?? env.HTTPS_PROXY ?? '';
-  if (httpProxy === '' && httpsProxy === '') return new Agent({ connect });
-  const noProxy = env.no_proxy ?? env.NO_PROXY ?? '';
-  return new EnvHttpProxyAgent({ connect, requestTls: { rejectUnauthorized }, httpProxy, httpsProxy, noProxy });
-}
-
-function fetchThrough(dispatcher: Agent | EnvHttpProxyAgent): Fetch {
-  return async (url, init) => {
-    const request: RequestInit = { ...init, dispatcher };
-    // The package's Response is that of Node's own fetch, declared a second time.
-    return undiciFetch(url, request);
-  };
+  if (httpProxy === '' && httpsProxy === '') return createHttpFetch({ rejectUnauthorized, connectMs: PROBE_MS });
+  let opened: Promise<HttpFetch> | undefined;
+  const open = (): Promise<HttpFetch> =>
+    (opened ??= import('./proxy-fetch.ts').then(({ createProxyFetch }) =>
+      createProxyFetch({ rejectUnauthorized, connectMs: PROBE_MS, httpProxy, httpsProxy, noProxy: env.no_proxy ?? env.NO_PROXY ?? '' }),
+    ));
+  return { fetch: async (url, init) => (await open()).fetch(url, init), close: async () => (await opened)?.close() };
 }
 
 /**

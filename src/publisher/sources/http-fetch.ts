@@ -1,0 +1,126 @@
+/**
+ * What a registry client needs of `fetch`, over Node's own `http`: connections that are kept, also after a HEAD (undici closes them then, and a sync is made of HEADs), and
+ * nothing to load that a command has not loaded anyway.
+ */
+import { Agent as PlainAgent, type IncomingMessage, request as plainRequest } from 'node:http';
+import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
+import { pipeline, type Readable } from 'node:stream';
+import type { Fetch, FetchAnswer } from '../../origin/transport.ts';
+
+/** A connection that nobody has used for so long is closed, in milliseconds: most servers wait five seconds or more. */
+const IDLE_MS = 4_000;
+
+/** Bodies up to that many bytes are read to their end rather than closing the connection below them. */
+const READ_ON = 64 * 1024;
+
+/** A `fetch` with the connections that it keeps. */
+export interface HttpFetch {
+  readonly fetch: Fetch;
+  /** Ends all connections, also those in use. */
+  close(): Promise<void>;
+}
+
+/** Makes one. `connectMs`: how long a connection may take to be made. Errors are Node's own, with their `code`. */
+export function createHttpFetch({ rejectUnauthorized, connectMs }: { readonly rejectUnauthorized: boolean; readonly connectMs: number }): HttpFetch {
+  const plain = new PlainAgent({ keepAlive: true, timeout: IDLE_MS });
+  const tls = new TlsAgent({ keepAlive: true, timeout: IDLE_MS, rejectUnauthorized });
+
+  const send = (url: string, { method, headers, body, signal }: Parameters<Fetch>[1]): Promise<IncomingMessage> =>
+    new Promise((resolve, reject) => {
+      const options = { method, headers: { accept: '*/*', ...headers }, signal };
+      const request = url.startsWith('https:') ? tlsRequest(url, { ...options, agent: tls }) : plainRequest(url, { ...options, agent: plain });
+      request.on('response', resolve);
+      // Once there is an answer, its body tells what happens to it.
+      request.on('error', reject);
+      request.on('socket', (socket) => {
+        if (!socket.connecting) return;
+        const timer = setTimeout(
+          () => request.destroy(Object.assign(new Error(`no connection within ${String(connectMs)} ms`), { code: 'ETIMEDOUT' })),
+          connectMs,
+        );
+        const made = (): void => {
+          clearTimeout(timer);
+        };
+        socket.once(url.startsWith('https:') ? 'secureConnect' : 'connect', made).once('close', made);
+      });
+      request.end(body);
+    });
+
+  return {
+    fetch: async (url, init) => {
+      const response = await send(url, init);
+      return { status: response.statusCode ?? 0, headers: headersOf(response), body: await bodyOf(response, init.method) };
+    },
+    close: () => {
+      plain.destroy();
+      tls.destroy();
+      return Promise.resolve();
+    },
+  };
+}
+
+function headersOf({ headers }: IncomingMessage): FetchAnswer['headers'] {
+  const get = (name: string): string | null => {
+    const value = headers[name.toLowerCase()];
+    return value === undefined ? null : typeof value === 'string' ? value : value.join(', ');
+  };
+  return { get, has: (name) => get(name) !== null };
+}
+
+async function bodyOf(response: IncomingMessage, method: string): Promise<ReadableStream<Uint8Array> | null> {
+  // Whoever lets a body go does not want to hear what becomes of it.
+  response.on('error', () => undefined);
+  if (method === 'HEAD' || response.statusCode === 204 || response.statusCode === 304) {
+    // It ends with its head, and only then is the connection free for the next question.
+    await new Promise((resolve) => response.once('close', resolve).resume());
+    return null;
+  }
+  const unpacked = await unpack(response);
+  const chunks = unpacked.iterator({ destroyOnReturn: false }) as AsyncIterator<Uint8Array, undefined>;
+  let reading = false;
+  return new ReadableStream<Uint8Array>(
+    {
+      pull: async (controller) => {
+        reading = true;
+        const next = await chunks.next();
+        reading = false;
+        if (next.done === true) controller.close();
+        else controller.enqueue(next.value);
+      },
+      cancel: async () => {
+        // A read that nothing answers could not be waited for.
+        if (isShort(response) && !reading) {
+          await chunks.return?.();
+          unpacked.resume();
+        } else unpacked.destroy();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+/** As `fetch` does, for servers and proxies that pack although nobody asked them to. What is packed in an unknown way stays as it is. */
+async function unpack(response: IncomingMessage): Promise<Readable> {
+  const codings = (response.headers['content-encoding'] ?? '')
+    .toLowerCase()
+    .split(',')
+    .map((coding) => coding.trim());
+  if (codings.every((coding) => coding === '' || coding === 'identity')) return response;
+  const { createBrotliDecompress, createGunzip, createInflate } = await import('node:zlib');
+  const known = new Map<string, () => NodeJS.ReadWriteStream & Readable>([
+    ['gzip', createGunzip],
+    ['x-gzip', createGunzip],
+    ['deflate', createInflate],
+    ['br', createBrotliDecompress],
+  ]);
+  const makers = codings.flatMap((coding) => known.get(coding) ?? []);
+  if (makers.length !== codings.length) return response;
+  let unpacked: Readable = response;
+  // The last coding was put on last. A failure reaches the reader by the stream that it reads.
+  for (const make of makers.reverse()) unpacked = pipeline(unpacked, make(), () => undefined);
+  return unpacked;
+}
+
+function isShort({ headers }: IncomingMessage): boolean {
+  return Number(headers['content-length'] ?? Infinity) <= READ_ON;
+}
