@@ -8,15 +8,15 @@ import { CATALOG_KEY, tagKey, tagListKey, tagsPrefix, parseKey } from '../regist
 import type { RepositoryName, Tag } from '../registry/name.ts';
 import { CorruptListError, decodeSortedList, encodeSortedList, type ListEntry } from '../registry/sorted-list.ts';
 import type { WriteStore } from '../registry/store.ts';
-import type { TagSummary } from '../registry/summary.ts';
+import type { TagEntry } from '../registry/summary.ts';
 import { CommandError } from './errors.ts';
 import { eachOf } from './gc/pool.ts';
 import { readObject, READS_AT_ONCE } from './gc/survey.ts';
 import { isListed } from './list-lookup.ts';
 import { type RetryOptions, untilWritten } from './retry.ts';
 
-/** What a list is to say of a tag: it was written with that etag and is summarised so, or it was removed. */
-export type TagChange = { readonly kind: 'written'; readonly etag: string; readonly summary: TagSummary } | { readonly kind: 'removed' };
+/** What a list is to say of a tag: it was written and has that entry, or it was removed. */
+export type TagChange = { readonly kind: 'written'; readonly entry: TagEntry } | { readonly kind: 'removed' };
 
 /** Keeps lists. */
 export interface Lists {
@@ -107,7 +107,8 @@ async function updateTagList(store: WriteStore, name: RepositoryName, changes: R
       await eachOf(changes, READS_AT_ONCE, async ([tag, change]) => {
         const info = await store.head(tagKey(name, tag));
         if (info === null) byName.delete(tag);
-        else if (change.kind === 'written' && (info.etag === change.etag || !byName.has(tag))) byName.set(tag, { name: tag, detail: change.summary });
+        else if (change.kind === 'written' && (info.etag === change.entry.etag || !byName.has(tag)))
+          byName.set(tag, { name: tag, detail: change.entry });
       });
       return write(store, key, [...byName.values()], condition, entries);
     },

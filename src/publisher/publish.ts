@@ -14,7 +14,7 @@ import type { RepositoryName, Tag } from '../registry/name.ts';
 import { formatPlatform, type Platform } from '../registry/platform.ts';
 import { PUBLIC_REALM, type RealmName, realmOf, type RealmTable } from '../registry/realms.ts';
 import { ORIGIN_METADATA } from '../registry/origin-mark.ts';
-import type { MissingForm, TagForm } from '../registry/records.ts';
+import { type MissingForm, publishedDigests, type TagForm } from '../registry/records.ts';
 import type { WriteStore } from '../registry/store.ts';
 import type { TagSummary } from '../registry/summary.ts';
 import { type Accompanying, readAccompanying, writeReferrers } from './accompanying.ts';
@@ -232,7 +232,11 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
     if (written === 'precondition-failed') return written;
     etag = written.etag;
   }
-  if (etag !== undefined) await run.lists.update(name, tag, { kind: 'written', etag, summary: await summary(job, plan, content) });
+  if (etag !== undefined)
+    await run.lists.update(name, tag, {
+      kind: 'written',
+      entry: { ...(await summary(job, plan, content)), etag, digests: publishedDigests(plan.record) },
+    });
   return tellAll(sent);
 }
 

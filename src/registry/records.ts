@@ -56,6 +56,12 @@ export interface TagRecord {
   readonly missing: readonly MissingForm[];
 }
 
+/** The digests of what was published under a tag. What serves one platform is a child of the list that was published: a tag that moved from the list to it did move. */
+export function publishedDigests({ forms }: TagRecord): readonly Digest[] {
+  const roots = forms.filter(({ source, platform, form }) => source.kind === 'published' && (platform === undefined || form === 'docker-schema1'));
+  return roots.map(({ digest }) => digest);
+}
+
 /** A tag object that cannot be read. The object is damaged or of a newer version; other tags are not touched by it. */
 export class CorruptRecordError extends Error {
   override readonly name = 'CorruptRecordError';

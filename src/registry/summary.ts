@@ -1,3 +1,4 @@
+import type { Digest } from './digest.ts';
 import type { Form } from './media-type.ts';
 import type { Reason } from './errors.ts';
 
@@ -12,4 +13,12 @@ export interface TagSummary {
   readonly published: readonly Form[];
   readonly derived: readonly Form[];
   readonly missing: readonly { readonly form: Form; readonly reason: Reason }[];
+}
+
+/** A tag's entry in the list as the publisher writes it: a summary, and what it was made of. An edge's entries, and older ones, are summaries alone. */
+export interface TagEntry extends TagSummary {
+  /** Entity tag of the tag object that it was made of. */
+  readonly etag: string;
+  /** What was published under the tag ({@link import('./records.ts').publishedDigests}): while the object is that one, a sync need not look at it. */
+  readonly digests: readonly Digest[];
 }

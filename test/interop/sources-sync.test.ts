@@ -84,7 +84,7 @@ async function run(bucket: Bucket, yaml: string, options: Partial<SyncOptions> =
     const publisher = await createPublisher({ store: bucket, realms: [], signer: createSigner(newKey()) });
     return await sync(await sources.jobs(parseSyncConfig(yaml, 'sync.yaml')), {
       store: bucket,
-      publisher,
+      publisher: () => Promise.resolve(publisher),
       dryRun: false,
       full: false,
       onEvent: () => undefined,
@@ -94,6 +94,8 @@ async function run(bucket: Bucket, yaml: string, options: Partial<SyncOptions> =
     await sources.close();
   }
 }
+
+const NATURAL = (a: string, b: string): number => Number(a) - Number(b);
 
 const from = (name: string, more = ''): string => `repositories:\n  - from: docker://${proxy.host}/${name}\n${more}`;
 
@@ -122,6 +124,22 @@ describe.skipIf(missing.length > 0)(titleWith('syncing from a registry', missing
     expect(report.repositories[0]?.tags.unchanged).toHaveLength(4);
     const requests = asked(since).filter((line) => line !== 'GET /v2/');
     expect(requests.sort()).toEqual(['GET /v2/quiet/tags/list', ...['1', '2', '3', '4'].map((tag) => `HEAD /v2/quiet/manifests/${tag}`)]);
+  });
+
+  test('reads what was published under many tags in two requests, and knows what moved', async () => {
+    const tags = Array.from({ length: 12 }, (_, at) => String(at));
+    for (const tag of tags) await push('many', tag, makeImage(`many ${tag}`));
+    const bucket = new Bucket();
+    await run(bucket, from('many'));
+    const seen: string[] = [];
+    bucket.before = (operation, key) => void seen.push(`${operation} ${key}`);
+    expect((await run(bucket, from('many'))).repositories[0]?.tags.unchanged).toHaveLength(12);
+    expect(seen.filter((line) => line.includes('many')).sort()).toEqual(['get repositories/many/_tags.json', 'list repositories/many/_tags/']);
+    await push('many', '7', makeImage('moved'));
+    expect((await run(bucket, from('many'))).repositories[0]?.tags).toMatchObject({
+      moved: ['7'],
+      unchanged: tags.filter((tag) => tag !== '7').sort(NATURAL),
+    });
   });
 
   test('publishes anew what moved, and nothing else', async () => {
@@ -286,6 +304,13 @@ describe.skipIf(missing.length > 0)(titleWith('gantry sync', missing), () => {
     expect(half.code).toBe(1);
     expect(half.stdout).toMatch(/mirror\/cli .*1 tag, 1 unchanged/);
     expect(half.stdout).toMatch(/failed .*absent is not there/);
+
+    await push('cli', '2', makeImage('cli 2'));
+    const keyless = join(folder, 'cli', 'no-key.pem');
+    await writeFile(keyless, 'no key');
+    const unsigned = await gantry(['sync', file, '--state', join(folder, 'cli', 'state')], { env: { ...env, GANTRY_KEY: keyless } });
+    expect(unsigned).toMatchObject({ code: 1, stdout: '' });
+    expect(unsigned.stderr).toMatch(/no-key\.pem is no signing key/);
 
     await writeFile(file, 'repositories:\n  - from: docker://a\n    tag: x');
     const wrong = await cli();

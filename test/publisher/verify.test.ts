@@ -171,6 +171,20 @@ describe('finds each damage, and mends what can be mended from what is there', (
       ['tag-list'],
       'mended',
     ],
+    [
+      'a listed tag with what was not published under it',
+      () => {
+        const { etag } = bucket.objects.get(tagKey(NAME, tagOf('v1'))) ?? {};
+        return overwrite(tagListKey(NAME), (bytes) => {
+          const entries = decodeSortedList(bytes).map(({ name, detail }) =>
+            name === 'v1' ? { name, detail: { ...(detail as TagSummary), etag, digests: [list.digest] } } : { name, detail },
+          );
+          return encodeSortedList(entries).body;
+        });
+      },
+      ['tag-list'],
+      'mended',
+    ],
     ['no catalogue', () => bucket.delete([CATALOG_KEY]), ['catalog'], 'mended'],
     [
       'a catalogue that lacks the repository',

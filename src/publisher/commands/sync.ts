@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { addBucketOptions, type BucketOptions, withBucket } from '../bucket-options.ts';
 import { type Environment, readEdge } from '../environment.ts';
 import { EXIT } from '../errors.ts';
+import type { Publisher, PublisherOptions } from '../publish.ts';
 import type { OpenTarget } from '../stores/target.ts';
 
 interface Options extends BucketOptions {
@@ -68,37 +69,42 @@ async function run(file: string, options: Options, openTarget: OpenTarget, envir
     import('../sync/report.ts'),
   ]);
   const entries = await readSyncConfig(file);
-  const [{ createPublisher, DEFAULT_JOBS }, { loadOrMakeKey }, { createSigner }, { showProgress }, { abortOnInterrupt }, { terminalWidth }] =
-    await Promise.all([
-      import('../publish.ts'),
-      import('../key-file.ts'),
-      import('../../manifest/jws.ts'),
-      import('../progress-bars.ts'),
-      import('../interrupt.ts'),
-      import('../terminal-text.ts'),
-    ]);
-  const signal = abortOnInterrupt();
+  const [{ showProgress }, { abortOnInterrupt }, { terminalWidth }] = await Promise.all([
+    import('../progress-bars.ts'),
+    import('../interrupt.ts'),
+    import('../terminal-text.ts'),
+  ]);
+  const stop = new AbortController();
+  const signal = AbortSignal.any([abortOnInterrupt(), stop.signal]);
   const json = options.json === true;
   const dryRun = options.dryRun === true;
   const sources = openSyncSources({ env: environment.variables, signal });
   try {
-    const { key, made } = await loadOrMakeKey(environment.keyFile);
-    if (made) process.stderr.write(`made a signing key: ${environment.keyFile}\n`);
+    const opening = sources.jobs(entries);
+    // Told when they are needed: the bucket is opened meanwhile.
+    opening.catch(() => undefined);
     await withBucket(options, openTarget, environment, async ({ target, realms }) => {
       const display = showProgress({ json });
       const moved: { name: string; tag: string }[] = [];
       try {
-        const publisher = await createPublisher({
+        let publisher: Promise<Publisher> | undefined;
+        const report = await sync(await opening, {
           store: target.store,
-          realms,
-          signer: createSigner(key),
-          jobs: options.jobs ?? DEFAULT_JOBS,
-          onEvent: display.onEvent,
-          signal,
-        });
-        const report = await sync(await sources.jobs(entries), {
-          store: target.store,
-          publisher,
+          publisher: () => {
+            publisher ??= openPublisher({
+              keyFile: environment.keyFile,
+              store: target.store,
+              realms,
+              onEvent: display.onEvent,
+              signal,
+              ...(options.jobs === undefined ? {} : { jobs: options.jobs }),
+            });
+            // Without one nothing can be written, whichever tag asked first.
+            publisher.catch((error: unknown) => {
+              stop.abort(error);
+            });
+            return publisher;
+          },
           dryRun,
           full: options.full === true,
           onEvent: display.onEvent,
@@ -130,6 +136,21 @@ async function run(file: string, options: Options, openTarget: OpenTarget, envir
   } finally {
     await sources.close();
   }
+}
+
+/** Reads the signing key, or makes it, and opens the publisher: loaded when there is something to write. */
+async function openPublisher({
+  keyFile,
+  ...options
+}: Pick<PublisherOptions, 'store' | 'realms' | 'jobs' | 'onEvent' | 'signal'> & Pick<Environment, 'keyFile'>): Promise<Publisher> {
+  const [{ createPublisher }, { loadOrMakeKey }, { createSigner }] = await Promise.all([
+    import('../publish.ts'),
+    import('../key-file.ts'),
+    import('../../manifest/jws.ts'),
+  ]);
+  const { key, made } = await loadOrMakeKey(keyFile);
+  if (made) process.stderr.write(`made a signing key: ${keyFile}\n`);
+  return createPublisher({ ...options, signer: createSigner(key) });
 }
 
 function readJobs(text: string): number {

@@ -3,19 +3,18 @@
  * end and stops no other.
  */
 import { OriginError } from '../../origin/errors.ts';
-import { type Digest, parseDigest } from '../../registry/digest.ts';
+import { parseDigest } from '../../registry/digest.ts';
 import { manifestKey, parseKey, tagKey, tagsPrefix } from '../../registry/keys.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
-import { decodeTagMetadata, CorruptRecordError, type TagRecord } from '../../registry/records.ts';
 import { StorageError, type WriteStore } from '../../registry/store.ts';
 import { CommandError } from '../errors.ts';
 import type { EventSink } from '../events.ts';
 import { eachOf } from '../gc/pool.ts';
-import { readTag } from '../gc/survey.ts';
 import { createLimit } from '../limit.ts';
 import type { Publisher, PublishResult } from '../publish.ts';
 import type { SourceImage } from '../sources/source.ts';
 import { isCompanionTag } from '../sources/source.ts';
+import { lookAtTags, type PublishedLookup, readTagEntries } from './published.ts';
 import { selectTags } from './select.ts';
 import type { SyncJob } from './sources.ts';
 
@@ -26,7 +25,8 @@ const TAGS_AT_ONCE = 8;
 /** What a sync works with. */
 export interface SyncOptions {
   readonly store: WriteStore;
-  readonly publisher: Publisher;
+  /** Asked for when the first tag is to be written: most syncs write none. What it throws ends all, if it aborts `signal`. */
+  readonly publisher: () => Promise<Publisher>;
   /** Decide everything, write nothing. */
   readonly dryRun: boolean;
   /** Publish every tag, also those that did not move: after other settings, or for signatures that came later. */
@@ -94,7 +94,9 @@ async function syncRepository(job: SyncJob, options: SyncOptions, limit: Limit):
     const selected = selectTags(listed, settings.tags);
     report.listed = listed.length;
     report.selected = selected.length;
-    const run: Run = { job, options, limit, report, stopped: false };
+    // A few are sooner looked at than the list of what may be thousands.
+    const published = selected.length > TAGS_AT_ONCE && !options.full ? await readTagEntries(options.store, to) : lookAtTags(options.store, to);
+    const run: Run = { job, options, limit, report, published, stopped: false };
     await syncTags(run, selected);
     const along = settings.referrers ? await companionsOf(run, listed) : [];
     await syncTags(run, along);
@@ -112,6 +114,7 @@ interface Run {
   readonly options: SyncOptions;
   readonly limit: Limit;
   readonly report: ReturnType<typeof reportOf>;
+  readonly published: PublishedLookup;
   /** The source will say no to whatever else is asked. */
   stopped: boolean;
 }
@@ -143,9 +146,9 @@ async function syncTags(run: Run, tags: readonly Tag[]): Promise<void> {
 
 const STOPPING: ReadonlySet<OriginError['code']> = new Set(['ORIGIN_RATE_LIMITED', 'ORIGIN_UNAUTHORIZED']);
 
-async function syncTag({ job, options, report }: Run, tag: Tag): Promise<TagOutcome> {
+async function syncTag({ job, options, report, published }: Run, tag: Tag): Promise<TagOutcome> {
   const { source, to, settings } = job;
-  const there = options.full ? null : await publishedDigests(options.store, to, tag);
+  const there = options.full ? null : await published(tag);
   const upstream = there === null ? null : await source.digests(tag);
   if (upstream !== null && upstream.length > 0 && upstream.every((digest) => there?.has(digest) === true)) return 'unchanged';
   const opened = await source.open(tag, { schema1: settings.schema1 });
@@ -153,7 +156,8 @@ async function syncTag({ job, options, report }: Run, tag: Tag): Promise<TagOutc
   options.onEvent({ event: 'working', what: `${to}:${tag}` });
   try {
     const { platforms, recompress, referrers, mode } = settings;
-    const result = await options.publisher.publish(withoutCompanions(opened), {
+    const publisher = await options.publisher();
+    const result = await publisher.publish(withoutCompanions(opened), {
       name: to,
       tag,
       platforms,
@@ -180,30 +184,6 @@ function withoutCompanions(image: SourceImage): SourceImage {
     close: () => image.close(),
     ...(image.protected === undefined ? {} : { protected: image.protected }),
   };
-}
-
-/** The digests of what was published under a tag; null if it is not there or cannot be read. */
-async function publishedDigests(store: WriteStore, name: RepositoryName, tag: Tag): Promise<ReadonlySet<Digest> | null> {
-  const key = tagKey(name, tag);
-  const info = await store.head(key);
-  if (info === null) return null;
-  let record: TagRecord | undefined;
-  try {
-    const index = decodeTagMetadata(info.metadata);
-    if (index.kind === 'record') record = index.record;
-    else {
-      const reading = await readTag(store, key);
-      if (reading?.kind === 'read') record = reading.record;
-    }
-  } catch (error) {
-    if (!(error instanceof CorruptRecordError)) throw error;
-  }
-  if (record === undefined) return null;
-  // What serves one platform is a child of the list that was published: a tag that moved from the list to it did move.
-  const roots = record.forms.filter(
-    ({ source, platform, form }) => source.kind === 'published' && (platform === undefined || form === 'docker-schema1'),
-  );
-  return new Set(roots.map(({ digest }) => digest));
 }
 
 /** Tags that belong by their name to a manifest that is in the bucket. */
@@ -236,12 +216,12 @@ async function prune({ job, options, report, stopped }: Run, listed: readonly Ta
     options.signal?.throwIfAborted();
     if (!options.dryRun) {
       await options.store.delete([tagKey(to, tag)]);
-      await options.publisher.lists.update(to, tag, { kind: 'removed' });
+      await (await options.publisher()).lists.update(to, tag, { kind: 'removed' });
     }
     report.tags.pruned.push(tag);
     options.onTag?.({ name: to, tag, what: 'pruned' });
   }
-  if (!options.dryRun && gone.length > 0 && gone.length === there.length) await options.publisher.lists.forget(to);
+  if (!options.dryRun && gone.length > 0 && gone.length === there.length) await (await options.publisher()).lists.forget(to);
 }
 
 /** An error that belongs into the report. Rethrows what ends all work. */

@@ -2,7 +2,7 @@
 import type { Descriptor } from '../../registry/descriptor.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { compareNames } from '../../registry/name.ts';
-import type { TagRecord } from '../../registry/records.ts';
+import { publishedDigests, type TagRecord } from '../../registry/records.ts';
 import { CorruptListError, decodeListHeader, decodeSortedList, encodeSortedList, FIRST_READ, type ListEntry } from '../../registry/sorted-list.ts';
 import type { ObjectInfo } from '../../registry/store.ts';
 import type { ManifestLinks } from '../gc/links.ts';
@@ -42,9 +42,9 @@ export function compareNamesWith(listed: readonly string[], present: readonly st
   return parts.length === 0 ? null : parts.join(' and ');
 }
 
-/** What a tag list says wrongly of a tag; null if nothing is. Only what the tag object itself tells is compared. */
-export function compareDetail(detail: unknown, record: TagRecord): string | null {
-  const { updated, published, derived } = (detail ?? {}) as { updated?: unknown; published?: unknown; derived?: unknown };
+/** What a tag list says wrongly of a tag whose object has that entity tag; null if nothing is. Only what the tag object itself tells is compared. */
+export function compareDetail(detail: unknown, record: TagRecord, etag: string): string | null {
+  const { updated, published, derived, ...made } = (detail ?? {}) as Record<string, unknown>;
   if (updated !== record.updated) return `says that it was moved at ${JSON.stringify(updated)}, it was at ${record.updated}`;
   for (const [kind, told] of [
     ['published', published],
@@ -54,6 +54,11 @@ export function compareDetail(detail: unknown, record: TagRecord): string | null
     if (!Array.isArray(told) || told.some((form) => !forms.has(form)) || new Set(told).size !== forms.size) {
       return `says that ${JSON.stringify(told)} are ${kind}, ${JSON.stringify([...forms])} are`;
     }
+  }
+  // What was made of another object says nothing of this one, and who reads it sees that.
+  const digests = publishedDigests(record);
+  if (made.etag === etag && JSON.stringify(made.digests) !== JSON.stringify(digests)) {
+    return `says that ${JSON.stringify(made.digests)} were published, ${JSON.stringify(digests)} were`;
   }
   return null;
 }

@@ -5,7 +5,8 @@ import { isListForm } from '../../registry/media-type.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { decodeOriginMark } from '../../registry/origin-mark.ts';
 import type { RealmName } from '../../registry/realms.ts';
-import type { TagRecord } from '../../registry/records.ts';
+import { publishedDigests, type TagRecord } from '../../registry/records.ts';
+import type { TagEntry } from '../../registry/summary.ts';
 import { CorruptReferrersError, decodeReferrers, encodeReferrers } from '../../registry/referrers.ts';
 import { encodeSortedList, type ListEntry } from '../../registry/sorted-list.ts';
 import type { ListedObject, WriteStore } from '../../registry/store.ts';
@@ -178,8 +179,9 @@ async function verifyTagList(
   for (const { name: tag, detail } of problem === null ? listed : []) {
     const record = tagRecords.get(tag as Tag);
     // One that moved since it was read is what somebody is publishing.
-    if (record === undefined || tags.get(tag as Tag)?.etag !== context.listing.tags.get(tag as Tag)?.etag) continue;
-    const wrong = compareDetail(detail, record);
+    const etag = tags.get(tag as Tag)?.etag;
+    if (record === undefined || etag === undefined || etag !== context.listing.tags.get(tag as Tag)?.etag) continue;
+    const wrong = compareDetail(detail, record, etag);
     if (wrong !== null) problem = `of ${tag} it ${wrong}`;
   }
   if (problem === null) return;
@@ -214,7 +216,7 @@ async function entriesOf(
     const reading: TagReading | null = await readTag(store, tagKey(name, tag));
     if (reading === null) return;
     const detail = old.get(tag) ?? null;
-    if (reading.kind === 'corrupt' || (detail !== null && compareDetail(detail, reading.record) === null)) {
+    if (reading.kind === 'corrupt' || (detail !== null && compareDetail(detail, reading.record, reading.info.etag) === null)) {
       entries.push({ name: tag, detail });
       return;
     }
@@ -223,7 +225,8 @@ async function entriesOf(
       blob: (digest) => bytesOf(blobKey(realm, digest)),
       blobSize: async (digest) => (await store.head(blobKey(realm, digest)))?.size ?? null,
     });
-    entries.push({ name: tag, detail: summary });
+    const entry: TagEntry = { ...summary, etag: reading.info.etag, digests: publishedDigests(reading.record) };
+    entries.push({ name: tag, detail: entry });
   });
   return entries;
 }

@@ -1,0 +1,83 @@
+/** What was published under a repository's tags, in as few reads as that takes. */
+import { buffer } from 'node:stream/consumers';
+import { type Digest, parseDigest } from '../../registry/digest.ts';
+import { parseKey, tagKey, tagListKey, tagsPrefix } from '../../registry/keys.ts';
+import type { RepositoryName, Tag } from '../../registry/name.ts';
+import { CorruptRecordError, decodeTagMetadata, publishedDigests, type TagRecord } from '../../registry/records.ts';
+import { CorruptListError, decodeSortedList } from '../../registry/sorted-list.ts';
+import type { WriteStore } from '../../registry/store.ts';
+import type { TagEntry } from '../../registry/summary.ts';
+import { readTag } from '../gc/survey.ts';
+
+/** Gives the digests of what was published under a tag; null if it is not there or cannot be read. */
+export type PublishedLookup = (tag: Tag) => Promise<ReadonlySet<Digest> | null>;
+
+/** Looks at each tag object that is asked for: one head a tag. */
+export function lookAtTags(store: WriteStore, name: RepositoryName): PublishedLookup {
+  return async (tag) => {
+    const key = tagKey(name, tag);
+    const info = await store.head(key);
+    if (info === null) return null;
+    let record: TagRecord | undefined;
+    try {
+      const index = decodeTagMetadata(info.metadata);
+      if (index.kind === 'record') record = index.record;
+      else {
+        const reading = await readTag(store, key);
+        if (reading?.kind === 'read') record = reading.record;
+      }
+    } catch (error) {
+      if (!(error instanceof CorruptRecordError)) throw error;
+    }
+    return record === undefined ? null : new Set(publishedDigests(record));
+  };
+}
+
+/**
+ * Reads the repository's tag list and lists its tag objects: two requests for a thousand tags. An entry counts where it was made of the very object that is there; a tag
+ * whose entry was not (it moved, or came before entries told that) is looked at itself.
+ */
+export async function readTagEntries(store: WriteStore, name: RepositoryName): Promise<PublishedLookup> {
+  const [entries, etags] = await Promise.all([entriesOf(store, name), etagsOf(store, name)]);
+  const lookAt = lookAtTags(store, name);
+  return (tag) => {
+    const etag = etags.get(tag);
+    if (etag === undefined) return Promise.resolve(null);
+    const entry = entries.get(tag);
+    return entry?.etag === etag ? Promise.resolve(new Set(entry.digests)) : lookAt(tag);
+  };
+}
+
+async function entriesOf(store: WriteStore, name: RepositoryName): Promise<ReadonlyMap<string, Pick<TagEntry, 'etag' | 'digests'>>> {
+  const object = await store.get(tagListKey(name));
+  if (object === null || object === 'changed') return new Map();
+  try {
+    return new Map(
+      decodeSortedList(await buffer(object.body)).flatMap((entry) => {
+        const made = madeOf(entry.detail);
+        return made === null ? [] : [[entry.name, made] as const];
+      }),
+    );
+  } catch (error) {
+    // Whoever writes the list tells of it; here the tags themselves do.
+    if (error instanceof CorruptListError) return new Map();
+    throw error;
+  }
+}
+
+/** What an entry says of the object that it was made of; null where it says nothing. */
+function madeOf(detail: unknown): Pick<TagEntry, 'etag' | 'digests'> | null {
+  const { etag, digests } = (detail ?? {}) as Record<string, unknown>;
+  if (typeof etag !== 'string' || !Array.isArray(digests)) return null;
+  const parsed = digests.map((digest) => (typeof digest === 'string' ? parseDigest(digest) : null));
+  return parsed.some((digest) => digest === null) ? null : { etag, digests: parsed.filter((digest) => digest !== null) };
+}
+
+async function etagsOf(store: WriteStore, name: RepositoryName): Promise<ReadonlyMap<Tag, string>> {
+  const etags = new Map<Tag, string>();
+  for await (const { key, etag } of store.list(tagsPrefix(name))) {
+    const parsed = parseKey(key);
+    if (parsed?.kind === 'tag') etags.set(parsed.tag, etag);
+  }
+  return etags;
+}
