@@ -55,7 +55,6 @@ await build({
   // Libraries in CommonJS ask for Node's modules by it.
   banner: { js: "import { createRequire as createRequireOf } from 'node:module'; const require = createRequireOf(import.meta.url);" },
   plugins: [ownModules],
-  keepNames: true,
   minifySyntax: true,
   minifyWhitespace: true,
   sourcemap: true,
