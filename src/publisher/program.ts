@@ -30,6 +30,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ readonly register: Regis
 /** All verbs, in the order of the help. */
 export const VERBS: readonly string[] = Object.keys(COMMANDS);
 
+/** What is answered without any command. */
+const TELLS_OF_NONE: ReadonlySet<string> = new Set(['--version', '-V']);
+
 /** Commands that tell of all others, so that all are loaded for them. */
 const TELLS_OF_ALL: ReadonlySet<string> = new Set(['completion']);
 
@@ -64,7 +67,8 @@ Examples:
 Exit code: 0 done, 1 failed or something is wrong, 2 wrong usage, 130 interrupted.`,
     );
   const [verb = ''] = environment.argv;
-  const loaders = Object.hasOwn(COMMANDS, verb) && !TELLS_OF_ALL.has(verb) ? [COMMANDS[verb]] : Object.values(COMMANDS);
+  const needed = Object.hasOwn(COMMANDS, verb) && !TELLS_OF_ALL.has(verb) ? [COMMANDS[verb]] : Object.values(COMMANDS);
+  const loaders = TELLS_OF_NONE.has(verb) ? [] : needed;
   for (const { register } of await Promise.all(loaders.map((load) => load?.() ?? Promise.reject(new Error('no command'))))) {
     register(program, openTarget, environment);
   }
