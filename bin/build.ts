@@ -2,7 +2,7 @@
  * Makes of the command's sources and its libraries the few files that are started (`dist/gantry`), a piece for each command: reading some hundred modules and taking the types
  * off them takes longer than most commands do.
  */
-import { rm } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { isBuiltin } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { build, type Plugin } from 'esbuild';
@@ -39,9 +39,10 @@ function taken(name: string): string {
 }
 
 await rm(outdir, { recursive: true, force: true });
-await build({
+const { metafile } = await build({
   entryPoints: [`${root}src/publisher/main.ts`],
   outdir,
+  absWorkingDir: root,
   bundle: true,
   splitting: true,
   format: 'esm',
@@ -58,7 +59,11 @@ await build({
   minifySyntax: true,
   minifyWhitespace: true,
   sourcemap: true,
+  metafile: true,
   sourcesContent: false,
   legalComments: 'external',
   logLevel: 'warning',
 });
+// What it was made of, for whoever starts it (bin/gantry.js): looking for all sources takes longer than looking at these.
+const sources = Object.keys(metafile.inputs).filter((path) => path.startsWith('src/'));
+await writeFile(`${outdir}/sources.txt`, ['package.json', 'bin/build.ts', ...sources].join('\n'));

@@ -3,7 +3,7 @@
  * Starts the command `gantry`: what was built of it (bin/build.ts), or the sources where these are newer. Plain JavaScript that any Node can read, so that one that is too old
  * is told so instead of failing over syntax.
  */
-import { readdirSync, statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import * as module from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -23,17 +23,22 @@ module.enableCompileCache(`${root}dist/compile-cache`);
 
 await import(isFresh() ? pathToFileURL(built).href : new URL('../src/publisher/main.ts', import.meta.url).href);
 
-/** Whether what is built is to be started: it is there, and no source is newer. */
+/** Whether what is built is to be started: it is there, and nothing that it was made of is newer or gone. */
 function isFresh() {
   const at = changedAt(built);
-  if (at === 0) return false;
+  if (at === undefined) return false;
   // Nobody edits an installed package: its files are as old as their unpacking, in whatever order, and Node takes no types off below node_modules.
   if (/[\\/]node_modules[\\/]/.test(root)) return true;
-  if (changedAt(`${root}package.json`) > at || changedAt(`${root}bin/build.ts`) > at) return false;
-  return readdirSync(`${root}src`, { recursive: true }).every((path) => changedAt(`${root}src/${path}`) <= at);
+  let sources;
+  try {
+    sources = readFileSync(`${root}dist/gantry/sources.txt`, 'utf8');
+  } catch {
+    return false;
+  }
+  return sources.split('\n').every((path) => (changedAt(root + path) ?? Infinity) <= at);
 }
 
-/** When a file was last changed, in milliseconds since the epoch; 0 if there is none. */
+/** When a file was last changed, in milliseconds since the epoch; undefined if there is none. */
 function changedAt(path) {
-  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs;
 }

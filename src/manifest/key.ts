@@ -16,8 +16,8 @@ export const CURVES = {
   'P-521': { algorithm: 'ES512', size: 66, hash: sha512, noble: p521 },
 } as const;
 
-// A command or an isolate signs a few manifests, not thousands: a table of smaller windows costs a third of the usual one, which takes longer than all else a tag needs.
-for (const { noble } of Object.values(CURVES)) noble.Point.BASE.precompute(4);
+// A command or an isolate signs a few manifests, not thousands: a table of smaller windows costs a fourth of the usual one, which takes longer than all else a tag needs.
+for (const { noble } of Object.values(CURVES)) noble.Point.BASE.precompute(3);
 
 /** A curve's JOSE name. */
 export type Curve = keyof typeof CURVES;
@@ -40,13 +40,18 @@ export class KeyError extends Error {
 
 /** Makes a P-256 key from 32 bytes of a good random source; null in the (2⁻³²) case that they are no scalar of the curve: take others. */
 export function keyFromRandom(bytes: Uint8Array): PrivateKey | null {
-  return p256.utils.isValidSecretKey(bytes) ? ecKey('P-256', bytes) : null;
+  return p256.utils.isValidSecretKey(bytes) ? ecKey('P-256', bytes, ownPointOf) : null;
 }
 
-/** Reads a key file: PEM `EC PRIVATE KEY` (SEC 1), PEM `RSA PRIVATE KEY` (PKCS#1) or a JWK. Throws {@link KeyError}. */
-export function readPrivateKey(text: string): PrivateKey {
+/** Gives the public point of a private key, uncompressed (SEC 1, 2.3.3), which is a scalar of the curve. */
+export type PointOf = (crv: Curve, d: Uint8Array) => Uint8Array;
+
+const ownPointOf: PointOf = (crv, d) => CURVES[crv].noble.getPublicKey(d, false);
+
+/** Reads a key file: PEM `EC PRIVATE KEY` (SEC 1), PEM `RSA PRIVATE KEY` (PKCS#1) or a JWK. `pointOf`: the platform's own way, where it has one. Throws {@link KeyError}. */
+export function readPrivateKey(text: string, pointOf = ownPointOf): PrivateKey {
   try {
-    return text.trimStart().startsWith('{') ? fromJwk(text) : fromPem(text);
+    return text.trimStart().startsWith('{') ? fromJwk(text, pointOf) : fromPem(text, pointOf);
   } catch (error) {
     if (error instanceof DerError) throw new KeyError('the key file is damaged: its content is not DER', { cause: error });
     throw error;
@@ -111,7 +116,7 @@ export function readCertificateKey(der: Uint8Array): PublicKey {
   }
 }
 
-function fromPem(text: string): PrivateKey {
+function fromPem(text: string, pointOf: PointOf): PrivateKey {
   const match = /-----BEGIN ([A-Z0-9 ]+)-----([^-]*)-----END \1-----/.exec(
     text.replace(/-----BEGIN EC PARAMETERS-----[^-]*-----END EC PARAMETERS-----/, ''),
   );
@@ -131,7 +136,7 @@ function fromPem(text: string): PrivateKey {
     const crv = curveOfOid(parameters === undefined ? undefined : readDer(parameters.content)[0]);
     const d = fields[1];
     if (d?.tag !== DER.octetString) throw new KeyError('the key file is damaged: no private key in it');
-    return ecKey(crv, padded(d.content, CURVES[crv].size));
+    return ecKey(crv, padded(d.content, CURVES[crv].size), pointOf);
   }
   if (label === 'RSA PRIVATE KEY') {
     return { public: { kty: 'RSA', n: derIntegerBytes(fields[1]), e: derIntegerBytes(fields[2]) }, d: derIntegerBytes(fields[3]) };
@@ -139,7 +144,7 @@ function fromPem(text: string): PrivateKey {
   throw new KeyError(`the key file holds "${label}"; "EC PRIVATE KEY" or "RSA PRIVATE KEY" is expected`);
 }
 
-function fromJwk(text: string): PrivateKey {
+function fromJwk(text: string, pointOf: PointOf): PrivateKey {
   let jwk: unknown;
   try {
     jwk = JSON.parse(text);
@@ -149,15 +154,15 @@ function fromJwk(text: string): PrivateKey {
   const key = readPublicJwk(jwk);
   const d = base64UrlMember((jwk as Record<string, unknown>).d, 'the key file has no private part (d)');
   if (key.kty === 'RSA') return { public: key, d };
-  const made = ecKey(key.crv, padded(d, CURVES[key.crv].size));
+  const made = ecKey(key.crv, padded(d, CURVES[key.crv].size), pointOf);
   if (keyId(made.public) !== keyId(key)) throw new KeyError('the private and the public part of the key do not belong together');
   return made;
 }
 
-function ecKey(crv: Curve, d: Uint8Array): PrivateKey {
+function ecKey(crv: Curve, d: Uint8Array, pointOf: PointOf): PrivateKey {
   const { noble, size } = CURVES[crv];
   if (!noble.utils.isValidSecretKey(d)) throw new KeyError('the private key is no scalar of its curve');
-  const point = noble.getPublicKey(d, false);
+  const point = pointOf(crv, d);
   return { public: { kty: 'EC', crv, x: point.slice(1, 1 + size), y: point.slice(1 + size) }, d };
 }
 

@@ -2,6 +2,7 @@
 import type { Digest } from '../registry/digest.ts';
 import { isListForm, formOfMediaType, MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../registry/media-type.ts';
 import { StorageError, type WriteStore } from '../registry/store.ts';
+import { CommandError } from './errors.ts';
 import type { EventSink } from './events.ts';
 import { eachOf } from './gc/pool.ts';
 import { readObject } from './gc/survey.ts';
@@ -147,11 +148,10 @@ export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions
     onEvent({ event: 'blob-started', digest, role, size });
     // What a store makes of an error inside the body is its own affair: the reason is kept here.
     let flaw: { readonly error: unknown } | undefined;
-    const body = opened;
     const expected = { digest, size, role };
-    async function* watched(): AsyncGenerator<Uint8Array, void, undefined> {
+    async function* watched(body: SourceBlob): AsyncGenerator<Uint8Array, void, undefined> {
       try {
-        for await (const chunk of verifyChunks(body.lent ?? body.chunks, expected)) {
+        for await (const chunk of verifyChunks(body.lent?.chunks ?? body.chunks, expected)) {
           yield chunk;
           onEvent({ event: 'blob-progress', digest, bytes: chunk.length });
         }
@@ -160,8 +160,16 @@ export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions
         throw error;
       }
     }
+    async function* again(why: string): AsyncGenerator<Uint8Array, void, undefined> {
+      onEvent({ event: 'blob-retried', digest, why });
+      const reopened = await open();
+      if (reopened === null) throw new CommandError(`the ${role} ${digest} is not in the source any more`);
+      yield* watched(reopened);
+    }
+    // The verification holds one back.
+    const lent = opened.lent === undefined ? {} : { kept: opened.lent.kept - 1, reread: again };
     try {
-      await store.put(key, { size, chunks: watched(), verified: true }, options);
+      await store.put(key, { size, chunks: watched(opened), verified: true, ...lent }, options);
     } catch (error) {
       either.throwIfAborted();
       if (flaw !== undefined) throw flaw.error;

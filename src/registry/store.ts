@@ -53,6 +53,10 @@ export interface BodyStream {
   readonly size: number;
   /** A chunk is good until the next one is asked for: its buffer may be filled again. Whoever keeps it copies it. */
   readonly chunks: AsyncIterable<Uint8Array>;
+  /** How many of the latest chunks stay good all the same while the next one is asked for: none unless told. */
+  readonly kept?: number;
+  /** Reads it once more, from the beginning. Where it is there, a store may send bytes on instead of keeping them for another try. */
+  readonly reread?: (why: string) => AsyncIterable<Uint8Array>;
   /** Whoever makes the chunks checks them against the sha256 that the store is told, and lets the last one out only if they have it: once is enough. */
   readonly verified?: boolean;
 }

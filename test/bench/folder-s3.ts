@@ -4,12 +4,12 @@
  * publisher makes, checks each body's sha256 as S3 does, and looks at no signature. What it has ends with it.
  */
 import { createHash, randomUUID } from 'node:crypto';
-import { createReadStream, createWriteStream } from 'node:fs';
+import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { Transform } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { finished, pipeline } from 'node:stream/promises';
 import { text } from 'node:stream/consumers';
 
 interface Piece {
@@ -83,19 +83,42 @@ async function handle(question: IncomingMessage, answer: ServerResponse): Promis
   }
 }
 
+/** Chunks of a body that wait for the file, at most. */
+const MOST_WAITING = 16;
+
 /** Writes a body to a file of its own while it is hashed. */
 async function keep(question: IncomingMessage): Promise<Piece> {
   const file = join(folder, randomUUID());
   const hash = createHash('sha256');
   let size = 0;
-  const hashing = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
+  const writing = await open(file, 'wx');
+  try {
+    // What comes while one write is under way goes with the next.
+    let batch: Buffer[] = [];
+    let written = Promise.resolve();
+    let queued = false;
+    question.on('data', (chunk: Buffer) => {
       hash.update(chunk);
       size += chunk.length;
-      done(null, chunk);
-    },
-  });
-  await pipeline(question, hashing, createWriteStream(file));
+      batch.push(chunk);
+      if (batch.length > MOST_WAITING) question.pause();
+      if (queued) return;
+      queued = true;
+      written = written.then(async () => {
+        queued = false;
+        const now = batch;
+        batch = [];
+        question.resume();
+        await writing.writev(now);
+      });
+      // Told where it is waited for.
+      written.catch(() => undefined);
+    });
+    await finished(question);
+    await written;
+  } finally {
+    await writing.close();
+  }
   const sha256 = hash.digest('hex');
   const told = question.headers['x-amz-content-sha256'];
   if (told !== 'UNSIGNED-PAYLOAD' && told !== sha256) throw new Error(`the body has the sha256 ${sha256}, not ${String(told)}`);

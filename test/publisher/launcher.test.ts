@@ -27,7 +27,10 @@ describe('the launcher starts', () => {
     await write('bin/build.ts', '', EARLIER);
     await copyFile(LAUNCHER, join(root, 'bin', 'gantry.js'));
     await write('src/publisher/main.ts', "const said: string = 'source';\nconsole.log(said);\n", times.source);
-    if (times.built !== null) await write('dist/gantry/main.js', "console.log('built');\n", times.built);
+    if (times.built !== null) {
+      await write('dist/gantry/main.js', "console.log('built');\n", times.built);
+      await write('dist/gantry/sources.txt', 'package.json\nbin/build.ts\nsrc/publisher/main.ts', times.built);
+    }
     for (const path of ['src', 'src/publisher']) await utimes(join(root, path), EARLIER, EARLIER);
     return join(root, 'bin', 'gantry.js');
   }
@@ -40,6 +43,12 @@ describe('the launcher starts', () => {
 
   it('the sources where one is newer than what was built', async () => {
     expect(await started(await packageAt('checkout', { built: EARLIER, source: LATER }))).toBe('source');
+  });
+
+  it('the sources where a file is gone of which it was built', async () => {
+    const launcher = await packageAt('checkout', { built: LATER, source: EARLIER });
+    await rm(join(folder, 'checkout/bin/build.ts'));
+    expect(await started(launcher)).toBe('source');
   });
 
   it('the sources where nothing was built', async () => {

@@ -27,7 +27,7 @@ export async function openFileBlob(path: string, signal?: AbortSignal): Promise<
   try {
     const facts = await stat(path);
     if (!facts.isFile()) throw new CommandError(`${path} is no file`);
-    return { size: facts.size, chunks: chunksOf(path, signal), lent: lentChunksOf(path, signal) };
+    return { size: facts.size, chunks: chunksOf(path, signal), lent: { kept: KEPT, chunks: lentChunksOf(path, signal) } };
   } catch (cause) {
     if (isMissing(cause)) return null;
     if (cause instanceof CommandError) throw cause;
@@ -45,9 +45,12 @@ async function* chunksOf(path: string, signal?: AbortSignal): AsyncIterable<Uint
   }
 }
 
-/** Bytes of a lent buffer, and how many there are: two that the reader may still look at, one that is read ahead, and one that is filled next. */
+/** Bytes of a lent buffer. */
 const LENT_SIZE = 256 * 1024;
-const LENT_COUNT = 4;
+/** See {@link import('./source.ts').LentChunks}: a chunk that is held until its blob is verified, and as many as a store sends on at once. */
+const KEPT = 4;
+/** What is kept, the one that is asked for, and one that is read ahead. */
+const LENT_COUNT = KEPT + 2;
 
 /** Reads ahead while what was read is hashed; new buffers for every chunk would cost more than both. */
 async function* lentChunksOf(path: string, signal?: AbortSignal): AsyncIterable<Uint8Array> {

@@ -14,8 +14,15 @@ export interface SourceManifest {
 export interface SourceBlob {
   readonly size: number | undefined;
   readonly chunks: AsyncIterable<Uint8Array>;
-  /** The same bytes in buffers that are filled again: a chunk is good until the one after the next is asked for. For whoever copies or sends them on; one of both is read. */
-  readonly lent?: AsyncIterable<Uint8Array>;
+  /** The same bytes in buffers that are filled again, for whoever copies or sends them on; one of both is read. Where it is there, opening the blob again costs little. */
+  readonly lent?: LentChunks;
+}
+
+/** Chunks whose buffers are filled again. */
+export interface LentChunks {
+  /** How many of the latest chunks stay good while the next one is asked for. */
+  readonly kept: number;
+  readonly chunks: AsyncIterable<Uint8Array>;
 }
 
 /** One image (or list of images, or artifact) in a source. Whoever reads it verifies every digest. */

@@ -26,12 +26,19 @@ import { withPayloadHash } from './payload-hash.ts';
 import { DEFAULT_RETRY, type RetryPolicy, sendRetrying } from './retrying.ts';
 import { bytesOf, infoOf, rangeHeader, unquoted } from './s3-answer.ts';
 import { readFailure } from './s3-failure.ts';
+import { BodyError, canBeStreamed, putStreamed, type RereadableBody } from './streamed-put.ts';
 import type { UnfinishedUploads } from './unfinished-uploads.ts';
 
 const MIB = 2 ** 20;
 
 /** Bodies above it go in parts of that size. Small enough for many at once in little memory, large enough that requests cost little. */
 export const PART_SIZE = 8 * MIB;
+
+/** Longest body that is sent in one request as it is read, where its source can be read again: parts would be kept in memory, to be hashed before they are sent. */
+const STREAMED_MOST = 64 * MIB;
+
+/** Shorter ones are as well kept. */
+const STREAMED_LEAST = 256 * 1024;
 
 /** What all bodies on their way may take together: five parts at once. */
 const POOL_SIZE = 5 * PART_SIZE;
@@ -51,6 +58,8 @@ export interface S3StoreOptions {
   /** See {@link import('./multipart-upload.ts').MultipartOptions.checks}. */
   readonly checks?: 'hash' | 'none';
   readonly retry?: RetryPolicy;
+  /** Bytes of the longest body that is streamed. */
+  readonly streamedMost?: number;
   /** Bytes; at least S3's 5 MiB. */
   readonly partSize?: number;
   /** Bytes that bodies on their way take at most. */
@@ -66,6 +75,7 @@ export class S3Store implements WriteStore {
   readonly #uploads: UnfinishedUploads;
   readonly #checks: 'hash' | 'none';
   readonly #retry: RetryPolicy;
+  readonly #streamedMost: number;
   readonly #partSize: number;
   readonly #pool: BufferPool;
 
@@ -77,6 +87,7 @@ export class S3Store implements WriteStore {
     this.#uploads = options.uploads;
     this.#checks = options.checks ?? 'hash';
     this.#retry = options.retry ?? DEFAULT_RETRY;
+    this.#streamedMost = this.#checks === 'hash' ? (options.streamedMost ?? STREAMED_MOST) : 0;
     this.#partSize = options.partSize ?? PART_SIZE;
     this.#pool = createBufferPool(options.poolSize ?? POOL_SIZE);
   }
@@ -134,6 +145,9 @@ export class S3Store implements WriteStore {
 
   async put(key: string, body: Uint8Array | BodyStream, options: PutOptions): Promise<{ readonly etag: string } | 'precondition-failed'> {
     if (body instanceof Uint8Array) return this.#putWhole(key, body, options);
+    if (this.#isStreamed(body.size) && canBeStreamed(body) && options.sha256 !== undefined && options.onlyIf === undefined) {
+      return this.#putStreamed(key, body, { ...options, sha256: options.sha256 });
+    }
     if (body.size > this.#partSize) return this.#putInParts(key, body, options);
     const lent = await this.#pool.lend(poolSizeFor(body.size, this.#partSize), options.signal);
     try {
@@ -222,6 +236,43 @@ export class S3Store implements WriteStore {
           const there = await this.head(key);
           const ours = createHash('md5').update(bytes).digest('hex');
           return there?.etag === ours && there.size === bytes.length ? { etag: there.etag } : 'precondition-failed';
+        }
+      },
+      signal,
+    );
+  }
+
+  #isStreamed(size: number): boolean {
+    return size >= STREAMED_LEAST && size <= this.#streamedMost;
+  }
+
+  /** Sends what is read, and reads it anew for another try. */
+  async #putStreamed(
+    key: string,
+    { size, chunks, reread }: RereadableBody,
+    { contentType, metadata, sha256, signal }: PutOptions & { readonly sha256: string },
+  ): Promise<{ readonly etag: string }> {
+    let failed: string | undefined;
+    return this.#send(
+      `writing ${key}`,
+      async (client) => {
+        const body = failed === undefined ? chunks : reread(failed);
+        try {
+          return await putStreamed(client, {
+            bucket: this.#bucket,
+            key: this.#prefix + key,
+            size,
+            chunks: body,
+            sha256,
+            contentType,
+            metadata,
+            signal,
+          });
+        } catch (error) {
+          // What is wrong with the body is no failure of the store.
+          if (error instanceof BodyError) throw new StorageError('DIGEST_MISMATCH', `writing ${key}: ${error.message}`, { cause: error.cause });
+          failed = readFailure(error).message;
+          throw error;
         }
       },
       signal,
