@@ -9,9 +9,9 @@ import { join } from 'node:path';
 import { CommandError } from '../errors.ts';
 import { packingOf, unpacked } from '../packing.ts';
 import { PackingError } from '../packing-error.ts';
-import { MANIFEST_MAX_BYTES } from './files.ts';
+import { lendChunks, MANIFEST_MAX_BYTES } from './files.ts';
 import type { SourceOptions } from './open.ts';
-import type { SourceBlob } from './source.ts';
+import type { LentChunks, SourceBlob } from './source.ts';
 import { indexTar } from './tar-index.ts';
 
 /** An open archive. */
@@ -75,7 +75,7 @@ export async function openArchive(path: string, options: Pick<SourceOptions, 'si
             yield await readAt(offset + at, Math.min(READ_AT_ONCE, length - at));
           }
         }
-        return { size: found.size, chunks: chunks(found) };
+        return { size: found.size, chunks: chunks(found), lent: lendArchived(file, title, found, signal) };
       },
       close: () => file.close(),
     };
@@ -83,6 +83,24 @@ export async function openArchive(path: string, options: Pick<SourceOptions, 'si
     await file.close();
     throw error;
   }
+}
+
+function lendArchived(
+  file: FileHandle,
+  title: string,
+  { offset, size }: { readonly offset: number; readonly size: number },
+  signal?: AbortSignal,
+): LentChunks {
+  const { kept, chunks } = lendChunks(file, { offset, length: size }, signal);
+  async function* told(): AsyncGenerator<Uint8Array, void, undefined> {
+    try {
+      yield* chunks;
+    } catch (cause) {
+      signal?.throwIfAborted();
+      throw new CommandError(`${title} cannot be read`, { cause });
+    }
+  }
+  return { kept, chunks: told() };
 }
 
 async function read(file: FileHandle, title: string, offset: number, length: number): Promise<Uint8Array> {

@@ -1,8 +1,8 @@
 /** Files of a source: read whole where they are small, as streams where they are not; a miss is null, all else is told with its path. */
 import { createReadStream } from 'node:fs';
-import { open, readFile, stat } from 'node:fs/promises';
+import { type FileHandle, open, readFile, stat } from 'node:fs/promises';
 import { CommandError } from '../errors.ts';
-import type { SourceBlob } from './source.ts';
+import type { LentChunks, SourceBlob } from './source.ts';
 
 /** Most bytes of a manifest, index or the like that is read into memory. */
 export const MANIFEST_MAX_BYTES = 32 * 1024 * 1024;
@@ -52,40 +52,58 @@ const KEPT = 4;
 /** What is kept, the one that is asked for, and one that is read ahead. */
 const LENT_COUNT = KEPT + 2;
 
-/** Reads ahead while what was read is hashed; new buffers for every chunk would cost more than both. */
-async function* lentChunksOf(path: string, signal?: AbortSignal): AsyncIterable<Uint8Array> {
+async function* lentChunksOf(path: string, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
   try {
     const file = await open(path);
     try {
-      const buffers: Buffer[] = [];
-      let turn = 0;
-      const read = (): Promise<Uint8Array> => {
-        const buffer = (buffers[turn % LENT_COUNT] ??= Buffer.allocUnsafeSlow(LENT_SIZE));
-        turn += 1;
-        const reading = file.read(buffer, 0, LENT_SIZE, null).then(({ bytesRead }) => buffer.subarray(0, bytesRead));
-        // Told when it is asked for, not before.
-        reading.catch(() => undefined);
-        return reading;
-      };
-      let ahead = read();
-      try {
-        for (;;) {
-          const chunk = await ahead;
-          signal?.throwIfAborted();
-          if (chunk.length === 0) return;
-          ahead = read();
-          yield chunk;
-        }
-      } finally {
-        // A file is not closed while it is read.
-        await ahead.catch(() => undefined);
-      }
+      yield* lentChunksIn(file, { offset: 0, length: Infinity }, signal);
     } finally {
       await file.close();
     }
   } catch (cause) {
     signal?.throwIfAborted();
     throw new CommandError(`${path} cannot be read`, { cause });
+  }
+}
+
+/** Lends part of an open file, or what there is of it. Throws what reading throws. */
+export function lendChunks(file: FileHandle, part: FilePart, signal?: AbortSignal): LentChunks {
+  return { kept: KEPT, chunks: lentChunksIn(file, part, signal) };
+}
+
+/** Which bytes of a file; `length` may be infinite. */
+export interface FilePart {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** Reads ahead while what was read is hashed; new buffers for every chunk would cost more than both. */
+async function* lentChunksIn(file: FileHandle, { offset, length }: FilePart, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+  const buffers: Buffer[] = [];
+  let [turn, at] = [0, 0];
+  const read = (): Promise<Uint8Array> => {
+    const buffer = (buffers[turn % LENT_COUNT] ??= Buffer.allocUnsafeSlow(LENT_SIZE));
+    turn += 1;
+    const reading = file.read(buffer, 0, Math.min(LENT_SIZE, length - at), offset + at).then(({ bytesRead }) => {
+      at += bytesRead;
+      return buffer.subarray(0, bytesRead);
+    });
+    // Told when it is asked for, not before.
+    reading.catch(() => undefined);
+    return reading;
+  };
+  let ahead = read();
+  try {
+    for (;;) {
+      const chunk = await ahead;
+      signal?.throwIfAborted();
+      if (chunk.length === 0) return;
+      ahead = read();
+      yield chunk;
+    }
+  } finally {
+    // A file is not closed while it is read.
+    await ahead.catch(() => undefined);
   }
 }
 

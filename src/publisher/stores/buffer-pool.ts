@@ -72,3 +72,10 @@ export function createBufferPool(capacity: number): BufferPool {
     },
   };
 }
+
+/** Bytes to lend for a body of `size` that goes whole: of a few sizes, so that buffers can be used again, and no larger than a part. */
+export function bufferSizeFor(size: number, partSize: number): number {
+  let rounded = 64 * 1024;
+  while (rounded < size) rounded *= 4;
+  return Math.min(rounded, Math.max(partSize, size));
+}

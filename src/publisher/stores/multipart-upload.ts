@@ -1,15 +1,10 @@
 /** One long body, sent in parts: several at once, each sent again by itself, and none that storage has already. */
 import { createHash } from 'node:crypto';
-import {
-  AbortMultipartUploadCommand,
-  CompleteMultipartUploadCommand,
-  CreateMultipartUploadCommand,
-  type S3Client,
-  UploadPartCommand,
-} from '@aws-sdk/client-s3';
+import { AbortMultipartUploadCommand, CompleteMultipartUploadCommand, CreateMultipartUploadCommand, UploadPartCommand } from '@aws-sdk/client-s3';
 import { StorageError } from '../../registry/store.ts';
 import type { BufferPool } from './buffer-pool.ts';
 import { withPayloadHash } from './payload-hash.ts';
+import type { SendRequest } from './retrying.ts';
 import { readFailure } from './s3-failure.ts';
 import type { SentPart, UnfinishedUpload, UnfinishedUploads, UploadNotes } from './unfinished-uploads.ts';
 
@@ -36,8 +31,7 @@ export interface MultipartOptions {
   readonly pool: BufferPool;
   readonly uploads: UnfinishedUploads;
   readonly signal: AbortSignal | undefined;
-  /** Sends one request, again if need be. */
-  readonly request: <T>(what: string, send: (client: S3Client, mayBeDone: boolean) => Promise<T>, signal?: AbortSignal) => Promise<T>;
+  readonly request: SendRequest;
   /** Looks at what stands under the key. */
   readonly head: () => Promise<{ readonly size: number; readonly etag: string } | null>;
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { S3Client } from '@aws-sdk/client-s3';
 import { StorageError } from '../../registry/store.ts';
 import { CommandError } from '../errors.ts';
 import { readFailure, type S3Failure, storageErrorOf } from './s3-failure.ts';
@@ -60,3 +61,6 @@ export async function sendRetrying<T>(send: (attempt: Attempt) => Promise<T>, { 
     }
   }
 }
+
+/** Sends one request, again if need be; `what` for messages. `mayBeDone`: see {@link Attempt}. */
+export type SendRequest = <T>(what: string, send: (client: S3Client, mayBeDone: boolean) => Promise<T>, signal?: AbortSignal) => Promise<T>;

@@ -1,12 +1,10 @@
 /** A bucket behind the S3 API: R2, the local store, or any other. */
-import { createHash } from 'node:crypto';
 import {
   DeleteObjectsCommand,
   GetObjectCommand,
   type GetObjectCommandOutput,
   HeadObjectCommand,
   ListObjectsV2Command,
-  PutObjectCommand,
   type S3Client,
 } from '@aws-sdk/client-s3';
 import {
@@ -19,15 +17,15 @@ import {
   type StoredObject,
   type WriteStore,
 } from '../../registry/store.ts';
-import { type BufferPool, createBufferPool } from './buffer-pool.ts';
+import { bufferSizeFor, type BufferPool, createBufferPool } from './buffer-pool.ts';
 import type { Connection } from './connection.ts';
 import { partSizeFor, uploadInParts } from './multipart-upload.ts';
-import { withPayloadHash } from './payload-hash.ts';
-import { DEFAULT_RETRY, type RetryPolicy, sendRetrying } from './retrying.ts';
+import { DEFAULT_RETRY, type RetryPolicy, type SendRequest, sendRetrying } from './retrying.ts';
 import { bytesOf, infoOf, rangeHeader, unquoted } from './s3-answer.ts';
 import { readFailure } from './s3-failure.ts';
-import { BodyError, canBeStreamed, putStreamed, type RereadableBody } from './streamed-put.ts';
+import { canBeStreamed, putStreamed } from './streamed-put.ts';
 import type { UnfinishedUploads } from './unfinished-uploads.ts';
+import { putWhole } from './whole-put.ts';
 
 const MIB = 2 ** 20;
 
@@ -36,9 +34,6 @@ export const PART_SIZE = 8 * MIB;
 
 /** Longest body that is sent in one request as it is read, where its source can be read again: parts would be kept in memory, to be hashed before they are sent. */
 const STREAMED_MOST = 64 * MIB;
-
-/** Shorter ones are as well kept. */
-const STREAMED_LEAST = 256 * 1024;
 
 /** What all bodies on their way may take together: five parts at once. */
 const POOL_SIZE = 5 * PART_SIZE;
@@ -145,11 +140,12 @@ export class S3Store implements WriteStore {
 
   async put(key: string, body: Uint8Array | BodyStream, options: PutOptions): Promise<{ readonly etag: string } | 'precondition-failed'> {
     if (body instanceof Uint8Array) return this.#putWhole(key, body, options);
-    if (this.#isStreamed(body.size) && canBeStreamed(body) && options.sha256 !== undefined && options.onlyIf === undefined) {
-      return this.#putStreamed(key, body, { ...options, sha256: options.sha256 });
+    const { sha256, onlyIf, signal } = options;
+    if (sha256 !== undefined && onlyIf === undefined && body.size <= this.#streamedMost && canBeStreamed(body)) {
+      return putStreamed(body, { ...options, ...this.#place(key), title: key, sha256, request: this.#requester(signal) });
     }
     if (body.size > this.#partSize) return this.#putInParts(key, body, options);
-    const lent = await this.#pool.lend(poolSizeFor(body.size, this.#partSize), options.signal);
+    const lent = await this.#pool.lend(bufferSizeFor(body.size, this.#partSize), signal);
     try {
       const bytes = lent.buffer.subarray(0, body.size);
       let filled = 0;
@@ -204,79 +200,17 @@ export class S3Store implements WriteStore {
     } while (token !== undefined);
   }
 
-  async #putWhole(
-    key: string,
-    bytes: Uint8Array,
-    { contentType, metadata, sha256, onlyIf, signal }: PutOptions,
-  ): Promise<{ readonly etag: string } | 'precondition-failed'> {
-    const hash = createHash('sha256').update(bytes).digest('hex');
-    if (sha256 !== undefined && hash !== sha256)
-      throw new StorageError('DIGEST_MISMATCH', `writing ${key}: the bytes have the sha256 ${hash} instead of ${sha256}`);
-    return this.#send(
-      `writing ${key}`,
-      async (client, mayBeDone) => {
-        const command = new PutObjectCommand({
-          Bucket: this.#bucket,
-          Key: this.#prefix + key,
-          Body: bytes,
-          ContentLength: bytes.length,
-          ContentType: contentType,
-          ...(metadata === undefined ? {} : { Metadata: { ...metadata } }),
-          ...(onlyIf === undefined ? {} : onlyIf === 'absent' ? { IfNoneMatch: '*' } : { IfMatch: `"${onlyIf.etag}"` }),
-        });
-        try {
-          const { ETag } = await client.send(withPayloadHash(command, hash), signal === undefined ? {} : { abortSignal: signal });
-          return { etag: unquoted(ETag) };
-        } catch (error) {
-          const { status, code } = readFailure(error);
-          const failed = status === 412 || (status === 404 && code === 'NoSuchKey');
-          if (onlyIf === undefined || !failed) throw error;
-          if (!mayBeDone) return 'precondition-failed';
-          // The try before may have been carried out and only its answer lost: then what stands there is ours.
-          const there = await this.head(key);
-          const ours = createHash('md5').update(bytes).digest('hex');
-          return there?.etag === ours && there.size === bytes.length ? { etag: there.etag } : 'precondition-failed';
-        }
-      },
-      signal,
-    );
+  async #putWhole(key: string, bytes: Uint8Array, options: PutOptions): Promise<{ readonly etag: string } | 'precondition-failed'> {
+    return putWhole({ ...options, ...this.#place(key), title: key, bytes, request: this.#requester(options.signal), head: () => this.head(key) });
   }
 
-  #isStreamed(size: number): boolean {
-    return size >= STREAMED_LEAST && size <= this.#streamedMost;
+  /** For what is sent of one key. */
+  #place(key: string): { readonly bucket: string; readonly key: string } {
+    return { bucket: this.#bucket, key: this.#prefix + key };
   }
 
-  /** Sends what is read, and reads it anew for another try. */
-  async #putStreamed(
-    key: string,
-    { size, chunks, reread }: RereadableBody,
-    { contentType, metadata, sha256, signal }: PutOptions & { readonly sha256: string },
-  ): Promise<{ readonly etag: string }> {
-    let failed: string | undefined;
-    return this.#send(
-      `writing ${key}`,
-      async (client) => {
-        const body = failed === undefined ? chunks : reread(failed);
-        try {
-          return await putStreamed(client, {
-            bucket: this.#bucket,
-            key: this.#prefix + key,
-            size,
-            chunks: body,
-            sha256,
-            contentType,
-            metadata,
-            signal,
-          });
-        } catch (error) {
-          // What is wrong with the body is no failure of the store.
-          if (error instanceof BodyError) throw new StorageError('DIGEST_MISMATCH', `writing ${key}: ${error.message}`, { cause: error.cause });
-          failed = readFailure(error).message;
-          throw error;
-        }
-      },
-      signal,
-    );
+  #requester(signal: AbortSignal | undefined): SendRequest {
+    return (what, send, ownSignal) => this.#send(what, send, ownSignal ?? signal);
   }
 
   async #putInParts(
@@ -291,8 +225,7 @@ export class S3Store implements WriteStore {
       if ((await this.head(key)) !== null) return 'precondition-failed';
     }
     return uploadInParts({
-      bucket: this.#bucket,
-      key: this.#prefix + key,
+      ...this.#place(key),
       title: this.#title,
       size,
       chunks,
@@ -305,7 +238,7 @@ export class S3Store implements WriteStore {
       pool: this.#pool,
       uploads: this.#uploads,
       signal,
-      request: (what, send, ownSignal) => this.#send(what, send, ownSignal ?? signal),
+      request: this.#requester(signal),
       head: () => this.head(key),
     });
   }
@@ -324,13 +257,6 @@ export class S3Store implements WriteStore {
       { policy, title: this.#title, what, signal },
     );
   }
-}
-
-/** Small bodies have buffers of a few sizes, so that buffers can be used again. */
-function poolSizeFor(size: number, partSize: number): number {
-  let rounded = 64 * 1024;
-  while (rounded < size) rounded *= 4;
-  return Math.min(rounded, Math.max(partSize, size));
 }
 
 /** A key that is not there gives null. A bucket that is not there does not: HEAD cannot tell them apart, which is why {@link S3Store.check} comes first. */

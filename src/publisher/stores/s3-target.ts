@@ -58,6 +58,9 @@ function set(value: string | undefined): string | undefined {
   return value === undefined || value === '' ? undefined : value;
 }
 
+const nothing = (): void => undefined;
+const SILENT = { trace: nothing, debug: nothing, info: nothing, warn: nothing, error: nothing };
+
 /** Makes a client that sends every request once (stores send again themselves), hashes bodies only where told, and gives up on a silent peer. */
 export function createClient(
   address: Pick<S3Address, 'region' | 'accessKeyId' | 'secretAccessKey'> & Partial<S3Address>,
@@ -71,6 +74,8 @@ export function createClient(
     // Other stores than Amazon's do not know the checksums that newer clients send unasked; the signature covers the body's sha256 anyway.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
+    // Who sends again tells of it; the client would write to the console that it does not.
+    logger: SILENT,
     requestHandler: { connectionTimeout: Math.min(10_000, silentMs), socketTimeout: silentMs },
     ...(endpoint === undefined ? {} : { endpoint, forcePathStyle: true }),
   };

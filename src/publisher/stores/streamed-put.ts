@@ -1,9 +1,14 @@
 /** A body of middle length, sent in one request as it is read: nothing is kept of it, since it can be read again. */
 import { Readable } from 'node:stream';
 import { PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
-import type { BodyStream } from '../../registry/store.ts';
+import { type BodyStream, type PutOptions, StorageError } from '../../registry/store.ts';
 import { withPayloadHash } from './payload-hash.ts';
+import type { SendRequest } from './retrying.ts';
 import { unquoted } from './s3-answer.ts';
+import { readFailure } from './s3-failure.ts';
+
+/** Shorter ones are as well kept. Bytes. */
+const LEAST = 256 * 1024;
 
 /** Chunks that are on their way at most while the next is asked for: one in the socket, one that waits for it, and one that is handed from one to the other. */
 export const STREAMED_CHUNKS = 3;
@@ -11,27 +16,40 @@ export const STREAMED_CHUNKS = 3;
 /** A body that can be streamed: see {@link canBeStreamed}. */
 export type RereadableBody = BodyStream & Required<Pick<BodyStream, 'reread'>>;
 
-/** Whether a body can be sent without being kept: checked by whoever makes it, to be had again, and in buffers that are left alone for long enough. */
+/** Whether a body is worth being sent without being kept, and can be: checked by whoever makes it, to be had again, and in buffers that are left alone for long enough. */
 export function canBeStreamed(body: BodyStream): body is RereadableBody {
-  return body.verified === true && body.reread !== undefined && (body.kept ?? 0) >= STREAMED_CHUNKS;
+  return body.size >= LEAST && body.verified === true && body.reread !== undefined && (body.kept ?? 0) >= STREAMED_CHUNKS;
 }
 
-/** What is sent. */
-export interface StreamedPut {
+/** How it is sent. */
+export interface StreamedPut extends Pick<PutOptions, 'contentType' | 'metadata' | 'signal'> {
   readonly bucket: string;
   readonly key: string;
-  readonly size: number;
-  readonly chunks: AsyncIterable<Uint8Array>;
-  /** Hex, of all chunks: storage keeps the body only if it has it. */
+  /** The key for messages. */
+  readonly title: string;
+  /** Hex, of the whole: what is signed. Storage keeps the body only if it has it. */
   readonly sha256: string;
-  readonly contentType: string;
-  readonly metadata: Readonly<Record<string, string>> | undefined;
-  readonly signal: AbortSignal | undefined;
+  readonly request: SendRequest;
 }
 
-/** Sends one request. Throws what the client throws, or what the chunks do: `fromBody` tells which. */
-export async function putStreamed(client: S3Client, put: StreamedPut): Promise<{ readonly etag: string }> {
-  const { bucket, key, size, chunks, sha256, contentType, metadata, signal } = put;
+/** Sends the body, and reads it anew for another try. Throws {@link StorageError}; DIGEST_MISMATCH where the body could not be read, with the reason as its cause. */
+export function putStreamed({ size, chunks, reread }: RereadableBody, put: StreamedPut): Promise<{ readonly etag: string }> {
+  let failed: string | undefined;
+  return put.request(`writing ${put.title}`, async (client) => {
+    try {
+      return await sendOnce(client, put, size, failed === undefined ? chunks : reread(failed));
+    } catch (error) {
+      // What is wrong with the body is no failure of the store.
+      if (error instanceof BodyError) throw new StorageError('DIGEST_MISMATCH', `writing ${put.title}: ${error.message}`, { cause: error.cause });
+      failed = readFailure(error).message;
+      throw error;
+    }
+  });
+}
+
+/** Sends one request. Throws what the client throws, or {@link BodyError}. */
+async function sendOnce(client: S3Client, put: StreamedPut, size: number, chunks: AsyncIterable<Uint8Array>): Promise<{ readonly etag: string }> {
+  const { bucket, key, sha256, contentType, metadata, signal } = put;
   const body = Readable.from(chunks, { objectMode: false, highWaterMark: 1 });
   // A request does not end by itself when its body breaks off.
   const stop = new AbortController();
@@ -62,7 +80,7 @@ export async function putStreamed(client: S3Client, put: StreamedPut): Promise<{
 }
 
 /** The chunks failed, not the request. */
-export class BodyError extends Error {
+class BodyError extends Error {
   override readonly name = 'BodyError';
 
   constructor(cause: unknown) {

@@ -48,6 +48,28 @@ describe('a tar archive', () => {
     }
   });
 
+  test('gives a file in buffers of its own and in lent ones, and not a byte of the next', async () => {
+    const from = join(folder, 'lent');
+    await mkdir(from);
+    const sizes = [0, 1, 262_144, 262_145, 3_000_000];
+    for (const size of sizes)
+      await writeFile(join(from, `f${String(size)}`), createHash('shake256', { outputLength: size }).update(String(size)).digest());
+    const archive = await openArchive(tar(from, 'lent.tar'));
+    try {
+      for (const size of sizes) {
+        const bytes = createHash('shake256', { outputLength: size }).update(String(size)).digest();
+        for (const way of ['chunks', 'lent'] as const) {
+          const blob = archive.open(`f${String(size)}`);
+          const got: Buffer[] = [];
+          for await (const chunk of (way === 'lent' ? blob?.lent?.chunks : blob?.chunks) ?? []) got.push(Buffer.from(chunk));
+          expect(Buffer.concat(got).equals(bytes), `${way} of ${String(size)}`).toBe(true);
+        }
+      }
+    } finally {
+      await archive.close();
+    }
+  });
+
   test('that is damaged in its midst is refused with the place', async () => {
     const from = join(folder, 'damaged');
     await mkdir(from);

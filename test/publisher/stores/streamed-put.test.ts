@@ -1,0 +1,160 @@
+/** Bodies that are sent as they are read: to a real S3 server behind a proxy that spoils answers. */
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { openFileBlob } from '../../../src/publisher/sources/files.ts';
+import { STREAMED_CHUNKS } from '../../../src/publisher/stores/streamed-put.ts';
+import type { BodyStream, PutOptions } from '../../../src/registry/store.ts';
+import type { Fault } from '../fault-proxy.ts';
+import { PART, type S3Bed, startS3Bed } from './s3-bed.ts';
+
+const CHUNK = 64 * 1024;
+
+let bed: S3Bed;
+let keys = 0;
+const freshKey = (): string => `streamed/${String((keys += 1))}`;
+
+beforeAll(async () => {
+  bed = await startS3Bed();
+});
+
+afterAll(() => bed.close());
+
+beforeEach(() => {
+  bed.proxy.fault = () => undefined;
+});
+
+const optionsFor = (bytes: Uint8Array): PutOptions & { readonly sha256: string } => ({
+  contentType: 'application/octet-stream',
+  sha256: createHash('sha256').update(bytes).digest('hex'),
+});
+
+/** A body that can be read again, in buffers that become something else as soon as they may. */
+function bodyOf(bytes: Uint8Array, failAt = Infinity): BodyStream & { readonly why: readonly string[] } {
+  const why: string[] = [];
+  async function* chunks(): AsyncGenerator<Uint8Array, void, undefined> {
+    const given: Uint8Array[] = [];
+    for (let at = 0; at < bytes.length; at += CHUNK) {
+      if (at >= failAt) throw new Error('the disk is broken');
+      given.at(-1 - STREAMED_CHUNKS)?.fill(0xff);
+      const chunk = Uint8Array.from(bytes.subarray(at, at + CHUNK));
+      given.push(chunk);
+      yield await Promise.resolve(chunk);
+    }
+  }
+  return {
+    size: bytes.length,
+    chunks: chunks(),
+    verified: true,
+    kept: STREAMED_CHUNKS,
+    reread: (reason) => {
+      why.push(reason);
+      return chunks();
+    },
+    why,
+  };
+}
+
+async function bytesIn(key: string): Promise<Buffer | null> {
+  const object = await bed.store('direct').get(key);
+  return object === null || object === 'changed' ? null : Buffer.from(await new Response(object.body).arrayBuffer());
+}
+
+const putsOf = (key: string): number => bed.proxy.seen.filter(({ method, path }) => method === 'PUT' && path.includes(key)).length;
+
+describe('a body that can be read again', () => {
+  const bytes = randomBytes(2 * PART + 4_321);
+
+  test('goes in one request, whatever the size of a part, signed with its digest', async () => {
+    const key = freshKey();
+    const options = optionsFor(bytes);
+    const written = await bed.store('proxy').put(key, bodyOf(bytes), options);
+    expect(written).toEqual({ etag: createHash('md5').update(bytes).digest('hex') });
+    expect((await bytesIn(key))?.equals(bytes)).toBe(true);
+    const requests = bed.proxy.seen.filter(({ path }) => path.includes(key));
+    expect(requests.map(({ method, headers }) => [method, headers['x-amz-content-sha256']])).toEqual([['PUT', options.sha256]]);
+  });
+
+  test.each<[string, Fault]>([
+    ['storage fails', { kind: 'answer', status: 500 }],
+    ['connections break', { kind: 'drop', when: 'before' }],
+    ['answers are lost', { kind: 'drop', when: 'after' }],
+    ['storage finds other bytes than were signed', { kind: 'answer', status: 400, body: '<Error><Code>XAmzContentSHA256Mismatch</Code></Error>' }],
+  ])('is read again where %s, and arrives whole', async (_, fault) => {
+    const key = freshKey();
+    let spoilt = 0;
+    bed.proxy.fault = ({ method }) => (method === 'PUT' && (spoilt += 1) <= 2 ? fault : undefined);
+    const body = bodyOf(bytes);
+    await bed.store('proxy').put(key, body, optionsFor(bytes));
+    expect(body.why).toHaveLength(2);
+    expect((await bytesIn(key))?.equals(bytes)).toBe(true);
+  });
+
+  test('that breaks off leaves nothing, is not tried again, and says why', async () => {
+    const key = freshKey();
+    const cause = expect.objectContaining({ message: 'the disk is broken' }) as unknown;
+    await expect(bed.store('proxy').put(key, bodyOf(bytes, PART), optionsFor(bytes))).rejects.toMatchObject({ code: 'DIGEST_MISMATCH', cause });
+    expect(putsOf(key)).toBe(1);
+    expect(await bytesIn(key)).toBeNull();
+  });
+
+  test('of other content than its sha256 is refused by storage', async () => {
+    const key = freshKey();
+    const store = bed.store('direct', { retry: { tries: 1, firstMs: 1, mostMs: 1, mostRetryAfterMs: 1 } });
+    await expect(store.put(key, bodyOf(bytes), optionsFor(randomBytes(10)))).rejects.toMatchObject({ code: 'STORAGE_UNAVAILABLE' });
+    expect(await bytesIn(key)).toBeNull();
+  });
+
+  test('is let go of when the signal says so', async () => {
+    const key = freshKey();
+    bed.proxy.fault = ({ method }) => (method === 'PUT' ? { kind: 'slow', milliseconds: 60_000 } : undefined);
+    const stop = new AbortController();
+    const putting = bed.store('proxy').put(key, bodyOf(bytes), { ...optionsFor(bytes), signal: stop.signal });
+    stop.abort(new Error('enough'));
+    await expect(putting).rejects.toThrow('enough');
+    expect(await bytesIn(key)).toBeNull();
+  });
+
+  test('goes in parts where it is longer than what is sent at once', async () => {
+    const key = freshKey();
+    await bed.store('proxy', { streamedMost: PART }).put(key, bodyOf(bytes), optionsFor(bytes));
+    expect(putsOf(key)).toBe(3);
+    expect((await bytesIn(key))?.equals(bytes)).toBe(true);
+  });
+
+  test.each<[string, Partial<BodyStream>]>([
+    ['nobody has checked it', { verified: false }],
+    ['its buffers are filled again too soon', { kept: STREAMED_CHUNKS - 1 }],
+  ])('is kept until it is sent where %s', async (_, other) => {
+    const key = freshKey();
+    const body = { ...bodyOf(bytes.subarray(0, PART)), chunks: streamOnce(bytes.subarray(0, PART)), ...other };
+    bed.proxy.fault = ({ method }) => (method === 'PUT' && putsOf(key) === 1 ? { kind: 'answer', status: 500 } : undefined);
+    await bed.store('proxy').put(key, body, optionsFor(bytes.subarray(0, PART)));
+    expect(body.why).toEqual([]);
+    expect((await bytesIn(key))?.length).toBe(PART);
+  });
+});
+
+async function* streamOnce(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
+  yield await Promise.resolve(bytes);
+}
+
+test('a file is sent out of the buffers that it is read into', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'gantry-streamed-'));
+  try {
+    const bytes = randomBytes(9_000_001);
+    const path = join(folder, 'layer');
+    await writeFile(path, bytes);
+    const blob = await openFileBlob(path);
+    if (blob?.lent === undefined) throw new Error('no blob');
+    const { chunks, kept } = blob.lent;
+    const key = freshKey();
+    const body = { size: bytes.length, chunks, kept, verified: true, reread: () => chunks };
+    await bed.store('proxy').put(key, body, optionsFor(bytes));
+    expect((await bytesIn(key))?.equals(bytes)).toBe(true);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
