@@ -3,7 +3,7 @@ export interface ObjectInfo {
   readonly key: string;
   readonly size: number;
   readonly etag: string;
-  readonly contentType?: string;
+  readonly contentType?: string | undefined;
   /** Custom metadata: names in lower case, values printable ASCII. */
   readonly metadata: Readonly<Record<string, string>>;
   readonly uploaded: Date;

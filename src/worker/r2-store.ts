@@ -22,7 +22,7 @@ export function r2Store(bucket: R2Bucket, count: ReadCount): ReadStore {
   async function head(key: string): Promise<ObjectInfo | null> {
     count.head++;
     const object = await attempt(() => bucket.head(key));
-    return object === null ? null : infoOf(object);
+    return object === null ? null : new Info(object);
   }
 
   async function get(key: string, options: GetOptions = {}): Promise<StoredObject | null | 'changed'> {
@@ -64,15 +64,14 @@ export function r2Store(bucket: R2Bucket, count: ReadCount): ReadStore {
       throw failure(cause);
     }
     if (object === null) return null;
-    const info = infoOf(object);
-    return 'body' in object ? { ...info, range: rangeOf(object), body: object.body as ReadableStream<Uint8Array> } : info;
+    return 'body' in object ? new Stored(object) : new Info(object);
   }
 
   async function nothingOf(key: string, range: ByteRange): Promise<StoredObject | null | undefined> {
     const info = await head(key);
     if (info === null) return null;
     const isBeyond = info.size === 0 || ('suffix' in range ? range.suffix === 0 : range.offset >= info.size);
-    return isBeyond ? { ...info, range: { offset: info.size, length: 0 }, body: bodyOf(new Uint8Array()) } : undefined;
+    return isBeyond ? atHand(info, { etag: info.etag, range: { offset: info.size, length: 0 }, bytes: new Uint8Array() }) : undefined;
   }
 
   return { head, get };
@@ -93,10 +92,49 @@ function failure(cause: unknown): StorageError {
   return new StorageError('STORAGE_UNAVAILABLE', cause instanceof Error ? cause.message : String(cause), { cause });
 }
 
-function infoOf(object: R2Object): ObjectInfo {
-  const { key, size, etag, uploaded, httpMetadata, customMetadata } = object;
-  const contentType = httpMetadata?.contentType;
-  return { key, size, etag, uploaded, metadata: customMetadata ?? {}, ...(contentType !== undefined && { contentType }) };
+/** An object's facts, each taken from the platform when it is asked for: that takes longer than most of what is done with it, and of a blob only the size is. */
+class Info implements ObjectInfo {
+  protected readonly object: R2Object;
+
+  constructor(object: R2Object) {
+    this.object = object;
+  }
+
+  get key(): string {
+    return this.object.key;
+  }
+
+  get size(): number {
+    return this.object.size;
+  }
+
+  get etag(): string {
+    return this.object.etag;
+  }
+
+  get contentType(): string | undefined {
+    return this.object.httpMetadata?.contentType;
+  }
+
+  get metadata(): ObjectInfo['metadata'] {
+    return this.object.customMetadata ?? {};
+  }
+
+  get uploaded(): Date {
+    return this.object.uploaded;
+  }
+}
+
+/** The same with its bytes. */
+class Stored extends Info implements StoredObject {
+  readonly range: StoredObject['range'];
+  readonly body: ReadableStream<Uint8Array>;
+
+  constructor(object: R2ObjectBody) {
+    super(object);
+    this.range = rangeOf(object);
+    this.body = object.body as ReadableStream<Uint8Array>;
+  }
 }
 
 function atHand({ key, size, etag, uploaded, metadata, contentType }: ObjectInfo, { range, bytes }: Remembered): StoredObject {

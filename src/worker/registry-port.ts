@@ -24,9 +24,11 @@ const ways = new WeakMap<Env, boolean>();
 
 /** The way to take. Whether there is a cache only the entrypoint knows, which is asked once: a gateway has none of its own to tell it by. */
 export async function registryPort(config: Config, env: Env, ctx: GatewayContext): Promise<RegistryPort> {
+  let isCached = ways.get(env);
+  // Looking at what the context exports takes as long as all else that is decided for a request.
+  if (isCached === false) return directPort(config, ctx);
   const entrypoint = entrypointOf(ctx);
   if (entrypoint === null) return directPort(config, ctx);
-  let isCached = ways.get(env);
   if (isCached === undefined) ways.set(env, (isCached = await entrypoint(NOBODY).isCached()));
   return isCached ? portTo(entrypoint) : directPort(config, ctx);
 }
