@@ -81,13 +81,21 @@ export interface FilePart {
 async function* lentChunksIn(file: FileHandle, { offset, length }: FilePart, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
   const buffers: Buffer[] = [];
   let [turn, at] = [0, 0];
-  const read = (): Promise<Uint8Array> => {
-    const buffer = (buffers[turn % LENT_COUNT] ??= Buffer.allocUnsafeSlow(LENT_SIZE));
-    turn += 1;
-    const reading = file.read(buffer, 0, Math.min(LENT_SIZE, length - at), offset + at).then(({ bytesRead }) => {
+  // Whole, even where the file comes in bits (a network's, FUSE's): whoever sends chunks on counts on few being under way at once.
+  const fill = async (buffer: Buffer): Promise<Uint8Array> => {
+    const most = Math.min(LENT_SIZE, length - at);
+    let filled = 0;
+    while (filled < most) {
+      const { bytesRead } = await file.read(buffer, filled, most - filled, offset + at);
+      if (bytesRead === 0) break;
+      filled += bytesRead;
       at += bytesRead;
-      return buffer.subarray(0, bytesRead);
-    });
+    }
+    return buffer.subarray(0, filled);
+  };
+  const read = (): Promise<Uint8Array> => {
+    const reading = fill((buffers[turn % LENT_COUNT] ??= Buffer.allocUnsafeSlow(LENT_SIZE)));
+    turn += 1;
     // Told when it is asked for, not before.
     reading.catch(() => undefined);
     return reading;
