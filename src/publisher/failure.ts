@@ -22,9 +22,9 @@ const INTERRUPTED = { SIGINT: 130, SIGTERM: 143 } as const;
 
 /** What to do about trouble with storage. */
 const STORAGE_HINTS = {
-  STORAGE_UNAVAILABLE: 'Try again: what was sent already is not sent again.',
+  STORAGE_UNAVAILABLE: 'Try again: what arrived is not sent again.',
   STORAGE_DENIED: 'Check the credentials, and that they may write to this bucket.',
-  STORAGE_FULL: 'Make room and try again: what was sent already is not sent again.',
+  STORAGE_FULL: 'Make room and try again: what arrived is not sent again.',
   STORAGE_CORRUPT: 'Look through the bucket with: gantry verify',
   DIGEST_MISMATCH: 'Something on the way damages data: try again.',
 } as const satisfies Record<StorageError['code'], string>;
@@ -37,7 +37,7 @@ export function describeFailure(error: unknown): Failure {
       code: 'INTERRUPTED',
       message: 'interrupted; every tag is as it was, or as it was to be',
       why: [],
-      hint: 'The same command again goes on: what was sent already is not sent again.',
+      hint: 'The same command again goes on: what arrived is not sent again.',
       exitCode: interrupted.signal === 'SIGTERM' ? INTERRUPTED.SIGTERM : INTERRUPTED.SIGINT,
       stack: undefined,
     };

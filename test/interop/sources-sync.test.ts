@@ -11,8 +11,9 @@ import { openSyncSources } from '../../src/publisher/sync/sources.ts';
 import { hasFailures, sync, type SyncOptions, type SyncReport } from '../../src/publisher/sync/sync.ts';
 import { syncLines } from '../../src/publisher/sync/report.ts';
 import { readTag } from '../../src/publisher/gc/survey.ts';
-import { tagKey } from '../../src/registry/keys.ts';
+import { tagKey, tagListKey } from '../../src/registry/keys.ts';
 import { MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../../src/registry/media-type.ts';
+import { decodeSortedList } from '../../src/registry/sorted-list.ts';
 import { Bucket, digestOf, nameOf, tagOf } from '../publisher/gc-bucket.ts';
 import { type FaultProxy, startFaultProxy } from '../publisher/fault-proxy.ts';
 import { makeImage, publishInPulp, schema1Of, type TestImage } from '../publisher/pulp-tree.ts';
@@ -209,6 +210,17 @@ describe.skipIf(missing.length > 0)(titleWith('syncing from a registry', missing
     expect((await run(bucket, from('pruned', '    to: p\n    tags: ["1"]\n    prune: missing'))).repositories[0]?.tags.pruned).toEqual(['mine']);
     expect((await run(bucket, from('pruned', '    to: p\n    tags: ["1"]\n    prune: unselected'))).repositories[0]?.tags.pruned).toEqual(['2']);
     expect(bucket.objects.has(tagKey(nameOf('p/more'), tagOf('2')))).toBe(true);
+  });
+
+  test('takes what it prunes from the list, too, without the key that signs', async () => {
+    for (const tag of ['1', '2']) await push('keyless', tag, makeImage(`keyless ${tag}`));
+    const bucket = new Bucket();
+    await run(bucket, from('keyless'));
+    const publisher = (): Promise<never> => Promise.reject(new Error('the key cannot be read'));
+    const report = await run(bucket, from('keyless', '    tags: ["1"]\n    prune: unselected'), { publisher });
+    expect(report.repositories[0]).toMatchObject({ tags: { unchanged: ['1'], pruned: ['2'] } });
+    const list = bucket.objects.get(tagListKey(nameOf('keyless')));
+    expect(decodeSortedList(list?.bytes ?? new Uint8Array()).map(({ name }) => name)).toEqual(['1']);
   });
 
   test('prunes nothing where the source lists nothing', async () => {

@@ -49,7 +49,7 @@ export function createHttpFetch({ rejectUnauthorized, connectMs }: { readonly re
   return {
     fetch: async (url, init) => {
       const response = await send(url, init);
-      return { status: response.statusCode ?? 0, headers: headersOf(response), body: await bodyOf(response, init.method) };
+      return { status: response.statusCode ?? 0, headers: headersOf(response), body: await bodyOf(response, init) };
     },
     close: () => {
       plain.destroy();
@@ -67,7 +67,10 @@ function headersOf({ headers }: IncomingMessage): FetchAnswer['headers'] {
   return { get, has: (name) => get(name) !== null };
 }
 
-async function bodyOf(response: IncomingMessage, method: string): Promise<ReadableStream<Uint8Array> | null> {
+async function bodyOf(
+  response: IncomingMessage,
+  { method, signal }: Pick<Parameters<Fetch>[1], 'method' | 'signal'>,
+): Promise<ReadableStream<Uint8Array> | null> {
   // Whoever lets a body go does not want to hear what becomes of it.
   response.on('error', () => undefined);
   if (method === 'HEAD' || response.statusCode === 204 || response.statusCode === 304) {
@@ -84,6 +87,8 @@ async function bodyOf(response: IncomingMessage, method: string): Promise<Readab
         reading = true;
         const next = await chunks.next();
         reading = false;
+        // What was let go of ends as if it were whole.
+        signal.throwIfAborted();
         if (next.done === true) controller.close();
         else controller.enqueue(next.value);
       },
@@ -105,7 +110,8 @@ async function unpack(response: IncomingMessage): Promise<Readable> {
     .toLowerCase()
     .split(',')
     .map((coding) => coding.trim());
-  if (codings.every((coding) => coding === '' || coding === 'identity')) return response;
+  // Nothing is nothing, however it says it is packed.
+  if (codings.every((coding) => coding === '' || coding === 'identity') || response.headers['content-length'] === '0') return response;
   const { createBrotliDecompress, createGunzip, createInflate } = await import('node:zlib');
   const known = new Map<string, () => NodeJS.ReadWriteStream & Readable>([
     ['gzip', createGunzip],

@@ -31,7 +31,7 @@ function hintOf({ code, message, retryAfter }: OriginError, host: string, hasLog
     }
     case 'ORIGIN_UNAVAILABLE':
       if (message.includes('TLS fails')) return { hint: 'If you trust the way there: --src-tls-verify=false.' };
-      return { hint: `Check the name ${host} and the network, then try again: what was sent already is not sent again.` };
+      return { hint: `Check the name ${host} and the network, then try again: what arrived is not sent again.` };
     case 'ORIGIN_PROTOCOL':
       return { hint: `Something between here and ${host}, or the registry itself, is broken; nothing of it was published.` };
     case 'ORIGIN_POLICY':

@@ -142,7 +142,10 @@ export class S3Store implements WriteStore {
     if (body instanceof Uint8Array) return this.#putWhole(key, body, options);
     const { sha256, onlyIf, signal } = options;
     if (sha256 !== undefined && onlyIf === undefined && body.size <= this.#streamedMost && canBeStreamed(body)) {
-      return putStreamed(body, { ...options, ...this.#place(key), title: key, sha256, request: this.#requester(signal) });
+      const inParts = (chunks: AsyncIterable<Uint8Array>): Promise<{ readonly etag: string }> =>
+        this.#uploadInParts(key, { size: body.size, chunks, verified: true }, options);
+      const orElse = body.size > this.#partSize ? inParts : undefined;
+      return putStreamed(body, { ...options, ...this.#place(key), title: key, sha256, request: this.#requester(signal), orElse });
     }
     if (body.size > this.#partSize) return this.#putInParts(key, body, options);
     const lent = await this.#pool.lend(bufferSizeFor(body.size, this.#partSize), signal);
@@ -213,17 +216,22 @@ export class S3Store implements WriteStore {
     return (what, send, ownSignal) => this.#send(what, send, ownSignal ?? signal);
   }
 
-  async #putInParts(
-    key: string,
-    { size, chunks, verified = false }: BodyStream,
-    { contentType, metadata = {}, sha256, onlyIf, signal }: PutOptions,
-  ): Promise<{ readonly etag: string } | 'precondition-failed'> {
+  async #putInParts(key: string, body: BodyStream, options: PutOptions): Promise<{ readonly etag: string } | 'precondition-failed'> {
+    const { sha256, onlyIf } = options;
     if (onlyIf !== undefined) {
       // S3 can make the last step of a multipart upload conditional; R2 does not document it. Where the key tells the content nothing depends on it.
       if (onlyIf !== 'absent' || sha256 === undefined)
         throw new TypeError('a long body can only be written on the condition that the key is absent, and with its sha256');
       if ((await this.head(key)) !== null) return 'precondition-failed';
     }
+    return this.#uploadInParts(key, body, options);
+  }
+
+  #uploadInParts(
+    key: string,
+    { size, chunks, verified = false }: BodyStream,
+    { contentType, metadata = {}, sha256, signal }: PutOptions,
+  ): Promise<{ readonly etag: string }> {
     return uploadInParts({
       ...this.#place(key),
       title: this.#title,

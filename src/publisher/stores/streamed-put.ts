@@ -5,12 +5,15 @@ import { type BodyStream, type PutOptions, StorageError } from '../../registry/s
 import { withPayloadHash } from './payload-hash.ts';
 import type { SendRequest } from './retrying.ts';
 import { unquoted } from './s3-answer.ts';
-import { readFailure } from './s3-failure.ts';
+import { readFailure, type S3Failure } from './s3-failure.ts';
 
 /** Shorter ones are as well kept. Bytes. */
 const LEAST = 256 * 1024;
 
-/** Chunks that are on their way at most while the next is asked for: one in the socket, one that waits for it, and one that is handed from one to the other. */
+/**
+ * Chunks that are on their way at most while the next is asked for: one in the socket, one that waits for it, and one that is handed from one to the other. It holds as long as
+ * each chunk but the last is long enough to stop the flow (64 KiB, a socket's high-water mark).
+ */
 export const STREAMED_CHUNKS = 3;
 
 /** A body that can be streamed: see {@link canBeStreamed}. */
@@ -30,18 +33,22 @@ export interface StreamedPut extends Pick<PutOptions, 'contentType' | 'metadata'
   /** Hex, of the whole: what is signed. Storage keeps the body only if it has it. */
   readonly sha256: string;
   readonly request: SendRequest;
+  /** Sends it in another way once a connection broke in its midst: in parts, where one would have to begin anew each time. */
+  readonly orElse?: ((chunks: AsyncIterable<Uint8Array>) => Promise<{ readonly etag: string }>) | undefined;
 }
 
 /** Sends the body, and reads it anew for another try. Throws {@link StorageError}; DIGEST_MISMATCH where the body could not be read, with the reason as its cause. */
 export function putStreamed({ size, chunks, reread }: RereadableBody, put: StreamedPut): Promise<{ readonly etag: string }> {
-  let failed: string | undefined;
+  let failed: S3Failure | undefined;
   return put.request(`writing ${put.title}`, async (client) => {
+    const body = failed === undefined ? chunks : reread(failed.message);
+    if (failed !== undefined && failed.status === undefined && put.orElse !== undefined) return put.orElse(body);
     try {
-      return await sendOnce(client, put, size, failed === undefined ? chunks : reread(failed));
+      return await sendOnce(client, put, size, body);
     } catch (error) {
       // What is wrong with the body is no failure of the store.
       if (error instanceof BodyError) throw new StorageError('DIGEST_MISMATCH', `writing ${put.title}: ${error.message}`, { cause: error.cause });
-      failed = readFailure(error).message;
+      failed = readFailure(error);
       throw error;
     }
   });
@@ -74,7 +81,8 @@ async function sendOnce(client: S3Client, put: StreamedPut, size: number, chunks
   } catch (error) {
     throw flaw === undefined ? error : new BodyError(flaw.error);
   } finally {
-    // An answer may come before all was sent. What is read by then is of no use.
+    // An answer may come before all was sent: what is read by then is of no use, and the connection would wait for the rest of it.
+    if (!body.readableEnded) stop.abort();
     body.destroy();
   }
 }

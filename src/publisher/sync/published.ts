@@ -35,7 +35,8 @@ export function lookAtTags(store: WriteStore, name: RepositoryName): PublishedLo
 
 /**
  * Reads the repository's tag list and lists its tag objects: two requests for a thousand tags. An entry counts where it was made of the very object that is there; a tag
- * whose entry was not (it moved, or came before entries told that) is looked at itself.
+ * whose entry was not (it moved, or came before entries told that) is looked at itself. (The etag is of the object's manifests. Where the same ones were published in one
+ * case and derived in the other, and a publisher died between tag and list, the entry tells of the former; clients get the same either way, and `gantry verify` tells.)
  */
 export async function readTagEntries(store: WriteStore, name: RepositoryName): Promise<PublishedLookup> {
   const [entries, etags] = await Promise.all([entriesOf(store, name), etagsOf(store, name)]);

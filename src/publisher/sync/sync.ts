@@ -11,6 +11,7 @@ import { CommandError } from '../errors.ts';
 import type { EventSink } from '../events.ts';
 import { eachOf } from '../gc/pool.ts';
 import { createLimit } from '../limit.ts';
+import { keepLists } from '../lists.ts';
 import type { Publisher, PublishResult } from '../publish.ts';
 import type { SourceImage } from '../sources/source.ts';
 import { isCompanionTag } from '../sources/source.ts';
@@ -212,16 +213,18 @@ async function prune({ job, options, report, stopped }: Run, listed: readonly Ta
     if (parsed?.kind === 'tag') there.push(parsed.tag);
   }
   const gone = there.filter((tag) => !keep.has(tag));
+  // Not the publisher's: whatever it needs (a key that signs), a tag that is deleted has to go from the list.
+  const lists = keepLists(options.store, { signal: options.signal });
   for (const tag of gone) {
     options.signal?.throwIfAborted();
     if (!options.dryRun) {
       await options.store.delete([tagKey(to, tag)]);
-      await (await options.publisher()).lists.update(to, tag, { kind: 'removed' });
+      await lists.update(to, tag, { kind: 'removed' });
     }
     report.tags.pruned.push(tag);
     options.onTag?.({ name: to, tag, what: 'pruned' });
   }
-  if (!options.dryRun && gone.length > 0 && gone.length === there.length) await (await options.publisher()).lists.forget(to);
+  if (!options.dryRun && gone.length > 0 && gone.length === there.length) await lists.forget(to);
 }
 
 /** An error that belongs into the report. Rethrows what ends all work. */

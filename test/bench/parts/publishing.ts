@@ -8,11 +8,11 @@ import { startDockerRegistry } from '../../interop/docker-registry.ts';
 import { end, must } from '../../interop/programs.ts';
 import { type Bench, inTurns, type Part } from '../bench.ts';
 import { type Image, type LayerSpec, makeImage } from '../images.ts';
-import { cpuSeconds, memoryOf } from '../process-figures.ts';
 import { atLeast, atMost, digits, type Section, shown } from '../section.ts';
 import { openSlowLine } from '../slow-line.ts';
 import { openStage } from '../stage.ts';
 import { ratioOf, type Spread, spreadOf } from '../statistics.ts';
+import { gantry, type Taken, timed, watched } from '../watched.ts';
 
 const MIB = 2 ** 20;
 const IMAGES = 8;
@@ -45,14 +45,27 @@ export const publishing: Part = async (bench) => {
       env: { AWS_ENDPOINT_URL: `http://127.0.0.1:${port.toString().trim()}`, AWS_ACCESS_KEY_ID: 'bench', AWS_SECRET_ACCESS_KEY: 'bench' },
     };
     const simulator: Bucket = { title: 'R2’s simulator', name: stage.bucket, env: stage.s3 };
-    return [await rates(bench, [folderBucket, simulator]), await memory(bench, folderBucket), await again(bench, folderBucket)];
+    const set = await makeSet(bench);
+    return [
+      await rates(bench, set, [folderBucket, simulator]),
+      await together(bench, set, folderBucket),
+      await memory(bench, folderBucket),
+      await again(bench, folderBucket),
+    ];
   } finally {
     await end(s3);
     await stage.close();
   }
 };
 
-async function rates({ folder, rounds, tell }: Bench, buckets: readonly Bucket[]): Promise<Section> {
+/** Images that share layers. */
+interface ImageSet {
+  readonly images: readonly Image[];
+  /** Bytes of all layers, those in several images once: as they are sent. */
+  readonly size: number;
+}
+
+async function makeSet({ folder, tell }: Bench): Promise<ImageSet> {
   tell('making images');
   const shared: readonly LayerSpec[] = [
     { seed: 'base', size: 40 * MIB },
@@ -63,8 +76,10 @@ async function rates({ folder, rounds, tell }: Bench, buckets: readonly Bucket[]
     const own = [20, 10].map((size, layer) => ({ seed: `own ${String(at)} ${String(layer)}`, size: size * MIB }));
     images.push(await makeImage(join(folder, `set-${String(at)}`), [...shared, ...own]));
   }
-  // What is in several images is sent once.
-  const size = sum([...new Map(images.flatMap(({ layers }) => layers.map((layer) => [layer.digest, layer.size]))).values()]);
+  return { images, size: sum([...new Map(images.flatMap(({ layers }) => layers.map((layer) => [layer.digest, layer.size]))).values()]) };
+}
+
+async function rates({ folder, rounds, tell }: Bench, { images, size }: ImageSet, buckets: readonly Bucket[]): Promise<Section> {
   const publisherOf = (bucket: Bucket) => ({
     title: `gantry publish, ${bucket.title}`,
     publish: async (round: number): Promise<readonly Taken[]> => {
@@ -118,6 +133,62 @@ async function rates({ folder, rounds, tell }: Bench, buckets: readonly Bucket[]
     ]),
     targets: first === undefined ? [] : [atLeast('rate, of skopeo’s', 1, ratioTo(first), digits)],
   };
+}
+
+/** The same images from a registry, all by one command. */
+async function together({ folder, rounds, tell }: Bench, { images, size }: ImageSet, bucket: Bucket): Promise<Section> {
+  const from = await startDockerRegistry(join(folder, 'set-from'));
+  try {
+    const repositories = images.map((_, at) => `set/image-${String(at)}`);
+    for (const [at, image] of images.entries()) {
+      await must('skopeo', ['copy', '-q', '--dest-tls-verify=false', `dir:${image.folder}`, `docker://${from.host}/${repositories[at] ?? ''}:v1`]);
+    }
+    const [ours, theirs] = [join(folder, 'set.yaml'), join(folder, 'set-skopeo.yaml')];
+    const entries = repositories.map((name) => `  - { from: "docker://${from.host}/${name}", to: ${name}, tls-verify: false }\n`);
+    await writeFile(ours, `repositories:\n${entries.join('')}`);
+    await writeFile(theirs, `${from.host}:\n  tls-verify: false\n  images:\n${repositories.map((name) => `    ${name}: [v1]\n`).join('')}`);
+    const gantrySync = {
+      title: `gantry sync, ${bucket.title}`,
+      run: (round: number) => gantry(['sync', ours, '--to', `s3://${bucket.name}/together-${String(round)}`], bucket.env, folder),
+    };
+    const skopeoSync = {
+      title: 'skopeo sync, docker-registry 2.8.2',
+      run: async (round: number) => {
+        const store = join(folder, `together-${String(round)}`);
+        const to = await startDockerRegistry(store);
+        try {
+          return await watched('skopeo', ['sync', '--src=yaml', '--dest=docker', '--dest-tls-verify=false', theirs, `${to.host}/set`]);
+        } finally {
+          await to.close();
+          await rm(store, { recursive: true, force: true });
+        }
+      },
+    };
+    const figures = await inTurns([gantrySync, skopeoSync], rounds, ({ title, run }, round) => {
+      tell(title);
+      return run(round);
+    });
+    const of = (subject: typeof gantrySync): readonly Taken[] => figures.get(subject) ?? [];
+    const faster = ratioOf(
+      of(skopeoSync).map(({ seconds }) => seconds),
+      of(gantrySync).map(({ seconds }) => seconds),
+    );
+    return {
+      title: 'Publishing, all by one command',
+      note: 'The same images out of docker-registry.',
+      columns: ['command and target', 'seconds', 'CPU s', 'MiB/s', '÷ skopeo'],
+      rows: [gantrySync, skopeoSync].map((subject) => [
+        subject.title,
+        shown(spreadOf(of(subject).map(({ seconds }) => seconds)), digits),
+        shown(spreadOf(of(subject).map(({ cpu }) => cpu)), digits),
+        shown(spreadOf(of(subject).map(({ seconds }) => size / MIB / seconds)), digits),
+        subject === gantrySync ? shown(faster, digits) : '1.00',
+      ]),
+      targets: [atLeast('rate of one sync, of skopeo sync’s', 1, faster, digits)],
+    };
+  } finally {
+    await from.close();
+  }
 }
 
 type Sums = Pick<Taken, 'seconds' | 'cpu'>;
@@ -205,46 +276,4 @@ async function again({ folder, rounds, tell }: Bench, bucket: Bucket): Promise<S
     await from.close();
     await to.close();
   }
-}
-
-/** What a program took. */
-interface Taken {
-  /** Until it had ended. */
-  readonly seconds: number;
-  /** Seconds of processor time, to the last look at it, some milliseconds before its end. */
-  readonly cpu: number;
-  /** Bytes of memory at most. */
-  readonly peak: number;
-}
-
-/** Runs the command as it is installed. The key that signs is made in the folder, not at home. */
-function gantry(args: readonly string[], env: Readonly<Record<string, string>>, folder: string): Promise<Taken> {
-  const main = fileURLToPath(new URL('../../../bin/gantry.js', import.meta.url));
-  return watched(process.execPath, [main, ...args], { ...env, GANTRY_KEY: join(folder, 'signing-key.pem') });
-}
-
-/** Runs a program and watches it. Throws if it fails. */
-async function watched(command: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Taken> {
-  const begun = performance.now();
-  const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'ignore', 'pipe'] });
-  let said = '';
-  child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
-  let [cpu, peak] = [0, 0];
-  // The kernel adds both up: the last look tells all.
-  const watch = setInterval(() => {
-    const now = memoryOf(child.pid ?? 0, 'VmHWM');
-    if (now === null) return;
-    peak = now;
-    cpu = cpuSeconds(child.pid ?? 0);
-  }, 10);
-  const [code] = (await once(child, 'close')) as [number | null];
-  clearInterval(watch);
-  if (code !== 0) throw new Error(`${command} ${args.join(' ')}: exit ${String(code)}\n${said}`);
-  return { seconds: (performance.now() - begun) / 1_000, cpu, peak };
-}
-
-async function timed(work: () => Promise<unknown>): Promise<number> {
-  const begun = performance.now();
-  await work();
-  return (performance.now() - begun) / 1_000;
 }

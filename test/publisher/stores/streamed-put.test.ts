@@ -1,16 +1,23 @@
 /** Bodies that are sent as they are read: to a real S3 server behind a proxy that spoils answers. */
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { openFileBlob } from '../../../src/publisher/sources/files.ts';
+import { steadyConnection } from '../../../src/publisher/stores/connection.ts';
+import { S3Store } from '../../../src/publisher/stores/s3-store.ts';
+import { createClient } from '../../../src/publisher/stores/s3-target.ts';
 import { STREAMED_CHUNKS } from '../../../src/publisher/stores/streamed-put.ts';
+import { listedUploads } from '../../../src/publisher/stores/unfinished-uploads.ts';
 import type { BodyStream, PutOptions } from '../../../src/registry/store.ts';
 import type { Fault } from '../fault-proxy.ts';
 import { PART, type S3Bed, startS3Bed } from './s3-bed.ts';
 
-const CHUNK = 64 * 1024;
+const CHUNK = 128 * 1024;
 
 let bed: S3Bed;
 let keys = 0;
@@ -79,8 +86,7 @@ describe('a body that can be read again', () => {
 
   test.each<[string, Fault]>([
     ['storage fails', { kind: 'answer', status: 500 }],
-    ['connections break', { kind: 'drop', when: 'before' }],
-    ['answers are lost', { kind: 'drop', when: 'after' }],
+    ['storage is busy', { kind: 'answer', status: 503, headers: { 'retry-after': '0' } }],
     ['storage finds other bytes than were signed', { kind: 'answer', status: 400, body: '<Error><Code>XAmzContentSHA256Mismatch</Code></Error>' }],
   ])('is read again where %s, and arrives whole', async (_, fault) => {
     const key = freshKey();
@@ -90,6 +96,60 @@ describe('a body that can be read again', () => {
     await bed.store('proxy').put(key, body, optionsFor(bytes));
     expect(body.why).toHaveLength(2);
     expect((await bytesIn(key))?.equals(bytes)).toBe(true);
+  });
+
+  test('goes in parts once a connection broke in its midst, so that not all of it has to come again', async () => {
+    const key = freshKey();
+    let dropped = 0;
+    bed.proxy.fault = ({ method }) => (method === 'PUT' && (dropped += 1) === 1 ? { kind: 'drop', when: 'before' } : undefined);
+    const body = bodyOf(bytes);
+    await bed.store('proxy').put(key, body, optionsFor(bytes));
+    expect(body.why).toHaveLength(1);
+    expect(bed.proxy.seen.filter(({ method, path }) => method === 'PUT' && path.includes(key) && path.includes('partNumber='))).toHaveLength(3);
+    expect((await bytesIn(key))?.equals(bytes)).toBe(true);
+  });
+
+  test('whose refusals come early leaves no connection that nobody can use', async () => {
+    let connections = 0;
+    let refusing = true;
+    const early = createServer((question, answer) => {
+      question.resume();
+      if (refusing) answer.writeHead(503).end();
+      else answer.writeHead(404).end();
+    });
+    early.on('connection', () => (connections += 1));
+    early.listen(0, '127.0.0.1');
+    await once(early, 'listening');
+    const client = createClient({
+      endpoint: `http://127.0.0.1:${String((early.address() as AddressInfo).port)}`,
+      region: 'auto',
+      accessKeyId: 'a',
+      secretAccessKey: 'b',
+    });
+    try {
+      const small = bytes.subarray(0, 1_750_000);
+      const retry = { tries: 6, firstMs: 1, mostMs: 2, mostRetryAfterMs: 5 };
+      const store = new S3Store({ connection: steadyConnection(client), bucket: 'b', title: 'the bucket', uploads: listedUploads('b'), retry });
+      for (let at = 0; at < 10; at += 1) {
+        await expect(store.put(freshKey(), bodyOf(small), optionsFor(small))).rejects.toMatchObject({
+          message: expect.stringContaining('503') as string,
+        });
+      }
+      refusing = false;
+      expect(await store.head('x')).toBeNull();
+      const open = await new Promise<number>((resolve, reject) => {
+        early.getConnections((error, count) => {
+          if (error === null) resolve(count);
+          else reject(error);
+        });
+      });
+      expect(open).toBeLessThan(10);
+      expect(connections).toBeGreaterThan(0);
+    } finally {
+      client.destroy();
+      early.closeAllConnections();
+      early.close();
+    }
   });
 
   test('that breaks off leaves nothing, is not tried again, and says why', async () => {
