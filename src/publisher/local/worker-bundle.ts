@@ -184,10 +184,10 @@ async function readConfig(config: string): Promise<Config> {
     });
     output = ran.stdout;
   } catch (cause) {
-    const said = (cause as { stderr?: string }).stderr
-      ?.trim()
-      .split('\n')
-      .find((line) => /error/i.test(line));
+    const lines = ((cause as { stderr?: string }).stderr ?? '').split('\n').map((line) => line.trim());
+    // `UserError: Processing FILE configuration:`, and on the lines after it what is wrong.
+    const at = lines.findIndex((line) => /^\w*Error: /.test(line));
+    const said = at < 0 ? undefined : [lines[at], ...lines.slice(at + 1).filter((line) => line.startsWith('- '))].join(' ');
     throw fail(said ?? (cause instanceof Error ? cause.message : String(cause)), cause);
   }
   // Wrangler may have warned on the lines before.

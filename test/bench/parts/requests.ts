@@ -152,7 +152,7 @@ function casesOf(app: Image, large: Image, fewTagsLength: number): readonly Case
 const MANIFEST_NEW = 'manifest by tag, new client';
 const MANIFEST_OLD = 'manifest by tag, old client';
 
-async function measureCase({ rounds, seconds }: Bench, stage: Stage, one: Case): Promise<ReadonlyMap<Subject, readonly Figures[]>> {
+async function measureCase({ rounds, seconds, tell }: Bench, stage: Stage, one: Case): Promise<ReadonlyMap<Subject, readonly Figures[]>> {
   const paths = new Map<Subject, string>([
     [stage.gantry, one.path],
     [stage.quietGantry, one.path],
@@ -163,12 +163,12 @@ async function measureCase({ rounds, seconds }: Bench, stage: Stage, one: Case):
   ]);
   for (const [subject, path] of paths) {
     const answer = await exchange(subject.url + path, one);
-    const isRegistry = path === one.path;
-    if (answer.status !== 200) {
-      // Another registry may not have what is asked for (a tag list that is not made of images, a schema 1).
-      if (!stage.peers.some((peer) => peer === subject)) throw new Error(`${subject.title} answers ${path} with ${String(answer.status)}`);
-      paths.delete(subject);
-    } else if (isRegistry) one.check(answer);
+    const wrong = whatIsWrong(answer, path === one.path ? one : null);
+    if (wrong === null) continue;
+    // Another registry may not have what is asked for (a tag list that is not made of images, a schema 1).
+    if (!stage.peers.some((peer) => peer === subject)) throw new Error(`${subject.title}, asked for ${path}: ${wrong}`);
+    tell(`${subject.title} is left out: ${wrong}`);
+    paths.delete(subject);
   }
   const run = async (subject: Subject, length: number): Promise<Figures> => {
     const { method, headers, connections, keepAlive } = one;
@@ -187,6 +187,17 @@ async function measureCase({ rounds, seconds }: Bench, stage: Stage, one: Case):
   const subjects = [...paths.keys()];
   for (const subject of subjects) await run(subject, 1);
   return inTurns(subjects, rounds, (subject) => run(subject, one.isBulk ? 2 * seconds : seconds));
+}
+
+/** What makes an answer unfit to be measured; null if nothing does. */
+function whatIsWrong(answer: Exchange, registry: Pick<Case, 'check'> | null): string | null {
+  if (answer.status !== 200) return `it answers with ${String(answer.status)}`;
+  try {
+    registry?.check(answer);
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
 }
 
 function sections(stage: Stage, measured: readonly { of: Case; figures: ReadonlyMap<Subject, readonly Figures[]> }[]): readonly Section[] {
