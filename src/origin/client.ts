@@ -10,22 +10,13 @@ import { type Digest, hexOf, algorithmOf, parseDigest } from '../registry/digest
 import { MEDIA_TYPE_OF_FORM } from '../registry/media-type.ts';
 import { parseTag, type RepositoryName, type Tag } from '../registry/name.ts';
 import type { Reference } from '../registry/reference.ts';
-import { createAuthenticator, type CredentialsProvider } from './auth.ts';
+import type { CredentialsProvider } from './auth.ts';
+import { type Call, createCaller } from './caller.ts';
 import { type NotFound, OriginError } from './errors.ts';
+import { readDescriptors, readTags } from './list-documents.ts';
 import { ACCEPT_ANY, bareType, type VerifiedManifest, verifyManifest } from './manifest.ts';
 import { DEFAULT_POLICY, DEFAULT_TIMEOUTS, nextPage, type OriginPolicy, type OriginTimeouts } from './policy.ts';
-import {
-  type Answer,
-  type Clock,
-  createTransport,
-  explain,
-  type Fetch,
-  nameOf,
-  type Question,
-  statusError,
-  SYSTEM_CLOCK,
-  type Transport,
-} from './transport.ts';
+import { type Answer, type Clock, createTransport, type Fetch, nameOf, statusError, SYSTEM_CLOCK } from './transport.ts';
 
 /** How to talk to a registry. */
 export interface RegistryClientOptions {
@@ -113,14 +104,6 @@ export interface RegistryClient {
   tags(name: RepositoryName, options?: CallOptions): Promise<RemoteTags | NotFound>;
   /** What refers to a manifest: by the referrers API, or where the registry has none by the fallback tag. */
   referrers(name: RepositoryName, subject: Digest, options?: CallOptions): Promise<readonly Descriptor[]>;
-}
-
-interface Call {
-  readonly method: 'GET' | 'HEAD';
-  readonly url: URL;
-  readonly scope: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly signal?: AbortSignal | undefined;
 }
 
 /** Makes a client. It keeps tokens and connections' worth of nothing else: make one a registry, and share it. */
@@ -290,35 +273,6 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
   };
 }
 
-/** Asks with credentials where they are wanted, again where that may help, and tells "not there" from everything else. */
-function createCaller(
-  transport: Transport,
-  { baseUrl, credentials = null, userAgent }: RegistryClientOptions,
-): <T extends object>(question: Call, use: (answer: Answer) => Promise<T>) => Promise<T | NotFound> {
-  const authenticator = createAuthenticator({ registry: baseUrl, credentials, transport, userAgent });
-  return ({ method, url, scope, headers, signal }, use) =>
-    transport.retrying(async () => {
-      const question: Question = {
-        method,
-        url,
-        // Blobs must arrive as they are: what a proxy compresses on the way has another length, and `fetch` unpacks it.
-        headers: { 'user-agent': userAgent, 'accept-encoding': 'identity', ...headers },
-        signal,
-      };
-      const sent = await authenticator.authorization(scope, signal);
-      let answer = await transport.ask({ ...question, authorization: sent });
-      if (answer.status === 401 && !answer.elsewhere) {
-        const better = await authenticator.answer(answer.headers.get('www-authenticate'), scope, sent, signal);
-        if (better !== null) {
-          await answer.discard();
-          answer = await transport.ask({ ...question, authorization: better });
-        }
-      }
-      if (answer.status !== 404) return use(answer);
-      return { kind: 'not-found' as const, ...(await explain(answer)) };
-    }, signal);
-}
-
 function textOf(reference: Reference): string {
   return reference.kind === 'tag' ? reference.tag : reference.digest;
 }
@@ -326,39 +280,4 @@ function textOf(reference: Reference): string {
 function lengthOf(headers: Answer['headers']): number | undefined {
   const text = headers.get('content-length');
   return text === null || headers.has('content-encoding') || !/^\d{1,15}$/.test(text) ? undefined : Number(text);
-}
-
-function readTags(bytes: Uint8Array, url: URL): readonly Tag[] {
-  const { tags } = readJson(bytes, url) as { tags?: unknown };
-  // docker-registry writes null for a repository whose tags were all deleted.
-  if (tags === null) return [];
-  if (!Array.isArray(tags)) throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(url)} sent no list of tags`);
-  return tags.flatMap((tag: unknown) => (typeof tag === 'string' ? (parseTag(tag) ?? []) : []));
-}
-
-function readDescriptors(bytes: Uint8Array): readonly Descriptor[] {
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder().decode(bytes));
-  } catch (cause) {
-    throw new OriginError('ORIGIN_PROTOCOL', 'the list of referrers is not JSON', { cause });
-  }
-  const { manifests } = (typeof value === 'object' && value !== null ? value : {}) as { manifests?: unknown };
-  if (!Array.isArray(manifests)) throw new OriginError('ORIGIN_PROTOCOL', 'the list of referrers has no manifests');
-  return manifests.flatMap((item: unknown) => {
-    const { mediaType, digest: text, size } = (typeof item === 'object' && item !== null ? item : {}) as Record<string, unknown>;
-    const digest = typeof text === 'string' ? parseDigest(text) : null;
-    if (digest === null || typeof mediaType !== 'string' || typeof size !== 'number') return [];
-    return [{ ...(item as Descriptor), digest }];
-  });
-}
-
-function readJson(bytes: Uint8Array, url: URL): object {
-  try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
-    if (typeof value === 'object' && value !== null) return value;
-  } catch (cause) {
-    throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(url)} sent something else than JSON`, { cause });
-  }
-  throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(url)} sent something else than a JSON object`);
 }

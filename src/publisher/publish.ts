@@ -6,12 +6,11 @@
  */
 import { derive } from '../manifest/derive.ts';
 import type { Derivation, ImageContent, Signer } from '../manifest/image.ts';
-import type { Descriptor } from '../registry/descriptor.ts';
 import type { Digest } from '../registry/digest.ts';
 import { blobKey, tagKey } from '../registry/keys.ts';
-import { FORM_TITLE, type Form, MEDIA_TYPES } from '../registry/media-type.ts';
+import { type Form, MEDIA_TYPES } from '../registry/media-type.ts';
 import type { RepositoryName, Tag } from '../registry/name.ts';
-import { formatPlatform, type Platform } from '../registry/platform.ts';
+import type { Platform } from '../registry/platform.ts';
 import { PUBLIC_REALM, type RealmName, realmOf, type RealmTable } from '../registry/realms.ts';
 import { ORIGIN_METADATA } from '../registry/origin-mark.ts';
 import { type MissingForm, publishedDigests, type TagForm } from '../registry/records.ts';
@@ -23,14 +22,13 @@ import type { EventSink } from './events.ts';
 import { createTransfer, type Sent, type Transfer } from './execute.ts';
 import { type GcGuard, guardAgainstGc } from './gc/guard.ts';
 import { readTag, type TagReading } from './gc/survey.ts';
-import { identitiesOf } from './image-identity.ts';
-import { decideJoin, type Join, type JoinRoot } from './join.ts';
+import type { Join, JoinRoot } from './join.ts';
+import { joinExisting } from './join-existing.ts';
 import { type LayerWork, prepareLayers, type Recompress } from './layers.ts';
 import { keepLists, type Lists } from './lists.ts';
 import { planTag, type PlannedBlob, type TagPlan } from './plan.ts';
-import { readImage, type ReadImage } from './read-image.ts';
+import { readImage, type ReadImage, titleOf } from './read-image.ts';
 import { type RetryOptions, untilWritten } from './retry.ts';
-import { openBucketTag, publishedRoots } from './sources/bucket.ts';
 import type { SourceImage } from './sources/source.ts';
 import { summarizeTag } from './verify/tag-summary.ts';
 
@@ -172,7 +170,12 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
   const key = tagKey(name, tag);
   const existing = await readTag(store, key);
   const readable = existing?.kind === 'read' ? existing : null;
-  const { content: joined, join, source, warnings } = await joinExisting(job, readable);
+  const {
+    content: joined,
+    join,
+    source,
+    warnings,
+  } = await joinExisting({ store, name, realm, replace: request.replace === true, image, source: job.source, signal: run.options.signal }, readable);
   const { content, open } = await job.layers.complete(joined, source);
   const derivation = derive(content, { name, tag, signer: run.options.signer, mode: request.mode ?? 'strict' });
   const plan = planTag({
@@ -240,75 +243,14 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
   return tellAll(sent);
 }
 
-/** Adds the forms that stay of what was published before. */
-async function joinExisting(
-  { run, request, realm, image, source }: Job,
-  existing: Extract<TagReading, { kind: 'read' }> | null,
-): Promise<{ content: Pick<ImageContent, 'roots' | 'children' | 'configs'>; join: Join; source: SourceImage; warnings: readonly string[] }> {
-  const fresh = image.content;
-  if (existing === null) return { content: fresh, join: { kept: [], dropped: [] }, source, warnings: [] };
-  const place = { store: run.options.store, name: request.name, realm };
-  const olds: { root: JoinRoot; content: ReadImage['content'] }[] = [];
-  const warnings: string[] = [];
-  const rootsOf = (content: ReadImage['content']): JoinRoot[] =>
-    content.roots.map((root) => ({ form: root.form, digest: root.digest, identities: identitiesOf(root, content) }));
-  for (const form of publishedRoots(existing.record, existing.manifests)) {
-    if (request.replace === true || fresh.roots.some((root) => root.form === form.form)) {
-      // It goes whatever it is of: it need not be read.
-      olds.push({ root: { form: form.form, digest: form.digest, identities: [] }, content: NOTHING });
-      continue;
-    }
-    try {
-      const { content } = await readImage(openBucketTag(place, existing, [form]), { signal: run.options.signal });
-      olds.push(...rootsOf(content).map((root) => ({ root, content })));
-    } catch (error) {
-      if (!(error instanceof CommandError)) throw error;
-      warnings.push(`the ${FORM_TITLE[form.form]} that was published before cannot be read any more and goes: ${error.message}`);
-    }
-  }
-  const join = decideJoin(
-    olds.map(({ root }) => root),
-    rootsOf(fresh),
-    request.replace === true,
-  );
-  const kept = olds.filter(({ root }) => join.kept.includes(root)).map(({ content }) => content);
-  return {
-    join,
-    warnings,
-    content: {
-      roots: [...fresh.roots, ...kept.flatMap(({ roots }) => roots)],
-      children: new Map([...kept.flatMap(({ children }) => [...children]), ...fresh.children]),
-      configs: new Map([...kept.flatMap(({ configs }) => [...configs]), ...fresh.configs]),
-    },
-    source: kept.length === 0 ? source : withFallback(source, openBucketTag(place, existing)),
-  };
-}
-
-const NOTHING: ReadImage['content'] = { roots: [], children: new Map(), configs: new Map() };
-
-/** Layers of what stays need not be in the source: they are in the bucket. */
-function withFallback(source: SourceImage, bucket: SourceImage): SourceImage {
-  return {
-    roots: source.roots,
-    manifest: (digest) => source.manifest(digest),
-    blob: async (digest, options) => (await source.blob(digest, options)) ?? bucket.blob(digest, options),
-    referrers: (subject) => source.referrers(subject),
-    close: () => source.close(),
-  };
-}
-
 function warningsOf({ leftOut }: ReadImage, existing: TagReading | null, derivation: Derivation): readonly string[] {
   return [
-    ...(leftOut.length > 0 ? [`the list names ${String(leftOut.length)} that were left out: ${leftOut.map(describe).join(', ')}`] : []),
+    ...(leftOut.length > 0 ? [`the list names ${String(leftOut.length)} that were left out: ${leftOut.map(titleOf).join(', ')}`] : []),
     ...(existing?.kind === 'corrupt'
       ? [`the tag object that was there could not be read (${existing.message}); what else was published under the tag is lost`]
       : []),
     ...derivation.warnings,
   ];
-}
-
-function describe({ platform, digest }: Descriptor): string {
-  return platform === undefined || platform.os === 'unknown' ? digest : formatPlatform(platform);
 }
 
 async function summary({ run, realm }: Job, plan: TagPlan, content: ImageContent): Promise<TagSummary> {

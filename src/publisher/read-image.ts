@@ -120,3 +120,8 @@ function isWanted(descriptor: Descriptor, siblings: readonly Descriptor[], platf
   const { os, architecture, variant } = descriptor.platform;
   return platforms.some((one) => one.os === os && one.architecture === architecture && (one.variant === undefined || one.variant === variant));
 }
+
+/** What a person calls an image of a list: its platform, or its digest where it has none. */
+export function titleOf({ platform, digest }: Descriptor): string {
+  return platform === undefined || platform.os === 'unknown' ? digest : formatPlatform(platform);
+}

@@ -1,0 +1,43 @@
+/** The lists that a registry sends, as documents: what is in them and readable is taken, what is no list is an {@link OriginError}. */
+import type { Descriptor } from '../registry/descriptor.ts';
+import { parseDigest } from '../registry/digest.ts';
+import { parseTag, type Tag } from '../registry/name.ts';
+import { OriginError } from './errors.ts';
+import { nameOf } from './transport.ts';
+
+/** Reads a tag list (OCI distribution spec 1.1, "Listing Tags"); what is no tag by the grammar is left out. `url`: who sent it. */
+export function readTags(bytes: Uint8Array, url: URL): readonly Tag[] {
+  const { tags } = readJson(bytes, url) as { tags?: unknown };
+  // docker-registry writes null for a repository whose tags were all deleted.
+  if (tags === null) return [];
+  if (!Array.isArray(tags)) throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(url)} sent no list of tags`);
+  return tags.flatMap((tag: unknown) => (typeof tag === 'string' ? (parseTag(tag) ?? []) : []));
+}
+
+/** Reads a list of referrers: an OCI index of descriptors, of which the readable ones are taken. */
+export function readDescriptors(bytes: Uint8Array): readonly Descriptor[] {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder().decode(bytes));
+  } catch (cause) {
+    throw new OriginError('ORIGIN_PROTOCOL', 'the list of referrers is not JSON', { cause });
+  }
+  const { manifests } = (typeof value === 'object' && value !== null ? value : {}) as { manifests?: unknown };
+  if (!Array.isArray(manifests)) throw new OriginError('ORIGIN_PROTOCOL', 'the list of referrers has no manifests');
+  return manifests.flatMap((item: unknown) => {
+    const { mediaType, digest: text, size } = (typeof item === 'object' && item !== null ? item : {}) as Record<string, unknown>;
+    const digest = typeof text === 'string' ? parseDigest(text) : null;
+    if (digest === null || typeof mediaType !== 'string' || typeof size !== 'number') return [];
+    return [{ ...(item as Descriptor), digest }];
+  });
+}
+
+function readJson(bytes: Uint8Array, url: URL): object {
+  try {
+    const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    if (typeof value === 'object' && value !== null) return value;
+  } catch (cause) {
+    throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(url)} sent something else than JSON`, { cause });
+  }
+  throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(url)} sent something else than a JSON object`);
+}
