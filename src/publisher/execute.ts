@@ -166,10 +166,11 @@ export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions
       if (reopened === null) throw new CommandError(`the ${role} ${digest} is not in the source any more`);
       yield* watched(reopened);
     }
-    // The verification holds one back.
-    const lent = opened.lent === undefined ? {} : { kept: opened.lent.kept - 1, reread: again };
+    // The verification holds one back. What is not lent is left alone.
+    const kept = opened.lent === undefined ? Infinity : opened.lent.kept - 1;
+    const body = { size, chunks: watched(opened), verified: true, kept, reread: again, isDear: opened.lent === undefined };
     try {
-      await store.put(key, { size, chunks: watched(opened), verified: true, ...lent }, options);
+      await store.put(key, body, options);
     } catch (error) {
       either.throwIfAborted();
       if (flaw !== undefined) throw flaw.error;

@@ -57,6 +57,8 @@ export interface BodyStream {
   readonly kept?: number;
   /** Reads it once more, from the beginning. Where it is there, a store may send bytes on instead of keeping them for another try. */
   readonly reread?: (why: string) => AsyncIterable<Uint8Array>;
+  /** Reading it costs more than a look at a disk: once more at most, and what comes then is kept. */
+  readonly isDear?: boolean;
   /** Whoever makes the chunks checks them against the sha256 that the store is told, and lets the last one out only if they have it: once is enough. */
   readonly verified?: boolean;
 }

@@ -41,6 +41,9 @@ const POOL_SIZE = 5 * PART_SIZE;
 /** DeleteObjects takes no more keys. */
 const DELETE_AT_ONCE = 1000;
 
+/** What comes of a write. */
+type Put = { readonly etag: string } | 'precondition-failed';
+
 /** How a bucket is reached and what it can do. */
 export interface S3StoreOptions {
   readonly connection: Connection;
@@ -138,17 +141,21 @@ export class S3Store implements WriteStore {
     return { ...info, range: { offset, length }, body };
   }
 
-  async put(key: string, body: Uint8Array | BodyStream, options: PutOptions): Promise<{ readonly etag: string } | 'precondition-failed'> {
+  async put(key: string, body: Uint8Array | BodyStream, options: PutOptions): Promise<Put> {
     if (body instanceof Uint8Array) return this.#putWhole(key, body, options);
     const { sha256, onlyIf, signal } = options;
-    if (sha256 !== undefined && onlyIf === undefined && body.size <= this.#streamedMost && canBeStreamed(body)) {
-      const inParts = (chunks: AsyncIterable<Uint8Array>): Promise<{ readonly etag: string }> =>
-        this.#uploadInParts(key, { size: body.size, chunks, verified: true }, options);
-      const orElse = body.size > this.#partSize ? inParts : undefined;
-      return putStreamed(body, { ...options, ...this.#place(key), title: key, sha256, request: this.#requester(signal), orElse });
+    if (sha256 === undefined || onlyIf !== undefined || body.size > this.#streamedMost || !canBeStreamed(body)) {
+      return this.#putKept(key, body, options);
     }
+    const keep = (chunks: AsyncIterable<Uint8Array>): Promise<Put> => this.#putKept(key, { size: body.size, chunks, verified: true }, options);
+    const orElse = body.isDear === true || body.size > this.#partSize ? keep : undefined;
+    return putStreamed(body, { ...options, ...this.#place(key), title: key, sha256, request: this.#requester(signal), orElse });
+  }
+
+  /** Keeps what is being sent, whole or in parts, until it has arrived. */
+  async #putKept(key: string, body: BodyStream, options: PutOptions): Promise<Put> {
     if (body.size > this.#partSize) return this.#putInParts(key, body, options);
-    const lent = await this.#pool.lend(bufferSizeFor(body.size, this.#partSize), signal);
+    const lent = await this.#pool.lend(bufferSizeFor(body.size, this.#partSize), options.signal);
     try {
       const bytes = lent.buffer.subarray(0, body.size);
       let filled = 0;
@@ -203,7 +210,7 @@ export class S3Store implements WriteStore {
     } while (token !== undefined);
   }
 
-  async #putWhole(key: string, bytes: Uint8Array, options: PutOptions): Promise<{ readonly etag: string } | 'precondition-failed'> {
+  async #putWhole(key: string, bytes: Uint8Array, options: PutOptions): Promise<Put> {
     return putWhole({ ...options, ...this.#place(key), title: key, bytes, request: this.#requester(options.signal), head: () => this.head(key) });
   }
 
@@ -216,22 +223,17 @@ export class S3Store implements WriteStore {
     return (what, send, ownSignal) => this.#send(what, send, ownSignal ?? signal);
   }
 
-  async #putInParts(key: string, body: BodyStream, options: PutOptions): Promise<{ readonly etag: string } | 'precondition-failed'> {
-    const { sha256, onlyIf } = options;
+  async #putInParts(
+    key: string,
+    { size, chunks, verified = false }: BodyStream,
+    { contentType, metadata = {}, sha256, onlyIf, signal }: PutOptions,
+  ): Promise<Put> {
     if (onlyIf !== undefined) {
       // S3 can make the last step of a multipart upload conditional; R2 does not document it. Where the key tells the content nothing depends on it.
       if (onlyIf !== 'absent' || sha256 === undefined)
         throw new TypeError('a long body can only be written on the condition that the key is absent, and with its sha256');
       if ((await this.head(key)) !== null) return 'precondition-failed';
     }
-    return this.#uploadInParts(key, body, options);
-  }
-
-  #uploadInParts(
-    key: string,
-    { size, chunks, verified = false }: BodyStream,
-    { contentType, metadata = {}, sha256, signal }: PutOptions,
-  ): Promise<{ readonly etag: string }> {
     return uploadInParts({
       ...this.#place(key),
       title: this.#title,

@@ -33,16 +33,19 @@ export interface StreamedPut extends Pick<PutOptions, 'contentType' | 'metadata'
   /** Hex, of the whole: what is signed. Storage keeps the body only if it has it. */
   readonly sha256: string;
   readonly request: SendRequest;
-  /** Sends it in another way once a connection broke in its midst: in parts, where one would have to begin anew each time. */
-  readonly orElse?: ((chunks: AsyncIterable<Uint8Array>) => Promise<{ readonly etag: string }>) | undefined;
+  /** Sends it in another way, which keeps what it sends: once a connection broke in its midst, or where the body is dear. */
+  readonly orElse?: ((chunks: AsyncIterable<Uint8Array>) => Promise<{ readonly etag: string } | 'precondition-failed'>) | undefined;
 }
 
 /** Sends the body, and reads it anew for another try. Throws {@link StorageError}; DIGEST_MISMATCH where the body could not be read, with the reason as its cause. */
-export function putStreamed({ size, chunks, reread }: RereadableBody, put: StreamedPut): Promise<{ readonly etag: string }> {
+export function putStreamed(
+  { size, chunks, reread, isDear = false }: RereadableBody,
+  put: StreamedPut,
+): Promise<{ readonly etag: string } | 'precondition-failed'> {
   let failed: S3Failure | undefined;
   return put.request(`writing ${put.title}`, async (client) => {
     const body = failed === undefined ? chunks : reread(failed.message);
-    if (failed !== undefined && failed.status === undefined && put.orElse !== undefined) return put.orElse(body);
+    if (failed !== undefined && (isDear || failed.status === undefined) && put.orElse !== undefined) return put.orElse(body);
     try {
       return await sendOnce(client, put, size, body);
     } catch (error) {

@@ -109,6 +109,21 @@ describe('a body that can be read again', () => {
     expect((await bytesIn(key))?.equals(bytes)).toBe(true);
   });
 
+  test.each([
+    ['in parts', 2 * PART + 4_321, 3],
+    ['whole', PART, 1],
+  ])('that is dear is read again once at most, and then kept, %s, however often storage fails', async (_, size, puts) => {
+    const dear = bytes.subarray(0, size);
+    const key = freshKey();
+    let spoilt = 0;
+    bed.proxy.fault = ({ method }) => (method === 'PUT' && (spoilt += 1) <= 3 ? { kind: 'answer', status: 500 } : undefined);
+    const body = { ...bodyOf(dear), isDear: true };
+    await bed.store('proxy').put(key, body, optionsFor(dear));
+    expect(body.why).toHaveLength(1);
+    expect(putsOf(key)).toBe(3 + puts);
+    expect((await bytesIn(key))?.equals(dear)).toBe(true);
+  });
+
   test('whose refusals come early leaves no connection that nobody can use', async () => {
     let connections = 0;
     let refusing = true;
