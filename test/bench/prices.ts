@@ -1,6 +1,9 @@
-/** Cloudflare's prices in US dollars, Workers Paid plan and R2 standard storage, assumed in November 2026 and not looked up: check them before a bill is built on them. What is included in a plan is not taken off. */
+/**
+ * Cloudflare's prices in US dollars, Workers Paid plan and R2 standard storage, compared in November 2026 with copies of its pages developers.cloudflare.com/r2/pricing and
+ * …/workers/platform/pricing: look there before a bill is built on them. What is included in a plan is not taken off.
+ */
 export const PRICES = {
-  /** When they were assumed. */
+  /** When they were compared. */
   date: '2026-11',
   /** A million R2 reads (class B: get, head). */
   classB: 0.36,
