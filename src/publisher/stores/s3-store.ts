@@ -85,7 +85,7 @@ export class S3Store implements WriteStore {
     this.#uploads = options.uploads;
     this.#checks = options.checks ?? 'hash';
     this.#retry = options.retry ?? DEFAULT_RETRY;
-    this.#streamedMost = this.#checks === 'hash' ? (options.streamedMost ?? STREAMED_MOST) : 0;
+    this.#streamedMost = options.streamedMost ?? STREAMED_MOST;
     this.#partSize = options.partSize ?? PART_SIZE;
     this.#pool = createBufferPool(options.poolSize ?? POOL_SIZE);
   }
@@ -149,7 +149,7 @@ export class S3Store implements WriteStore {
     }
     const keep = (chunks: AsyncIterable<Uint8Array>): Promise<Put> => this.#putKept(key, { size: body.size, chunks, verified: true }, options);
     const orElse = body.isDear === true || body.size > this.#partSize ? keep : undefined;
-    return putStreamed(body, { ...options, ...this.#place(key), title: key, sha256, request: this.#requester(signal), orElse });
+    return putStreamed(body, { ...options, ...this.#place(key), title: key, sha256, checks: this.#checks, request: this.#requester(signal), orElse });
   }
 
   /** Keeps what is being sent, whole or in parts, until it has arrived. */

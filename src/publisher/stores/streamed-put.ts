@@ -1,4 +1,5 @@
 /** A body of middle length, sent in one request as it is read: nothing is kept of it, since it can be read again. */
+import { createHash, type Hash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { type BodyStream, type PutOptions, StorageError } from '../../registry/store.ts';
@@ -32,6 +33,8 @@ export interface StreamedPut extends Pick<PutOptions, 'contentType' | 'metadata'
   readonly title: string;
   /** Hex, of the whole: what is signed. Storage keeps the body only if it has it. */
   readonly sha256: string;
+  /** See {@link import('./multipart-upload.ts').MultipartOptions.checks}. */
+  readonly checks: 'hash' | 'none';
   readonly request: SendRequest;
   /** Sends it in another way, which keeps what it sends: once a connection broke in its midst, or where the body is dear. */
   readonly orElse?: ((chunks: AsyncIterable<Uint8Array>) => Promise<{ readonly etag: string } | 'precondition-failed'>) | undefined;
@@ -60,7 +63,9 @@ export function putStreamed(
 /** Sends one request. Throws what the client throws, or {@link BodyError}. */
 async function sendOnce(client: S3Client, put: StreamedPut, size: number, chunks: AsyncIterable<Uint8Array>): Promise<{ readonly etag: string }> {
   const { bucket, key, sha256, contentType, metadata, signal } = put;
-  const body = Readable.from(chunks, { objectMode: false, highWaterMark: 1 });
+  // The etag of what goes in one request is its MD5.
+  const md5 = put.checks === 'none' ? createHash('md5') : null;
+  const body = Readable.from(md5 === null ? chunks : hashed(chunks, md5), { objectMode: false, highWaterMark: 1 });
   // A request does not end by itself when its body breaks off.
   const stop = new AbortController();
   let flaw: { readonly error: unknown } | undefined;
@@ -77,16 +82,28 @@ async function sendOnce(client: S3Client, put: StreamedPut, size: number, chunks
     ...(metadata === undefined ? {} : { Metadata: { ...metadata } }),
   });
   try {
-    const { ETag } = await client.send(withPayloadHash(command, sha256), {
+    const { ETag } = await client.send(withPayloadHash(command, md5 === null ? sha256 : 'UNSIGNED-PAYLOAD'), {
       abortSignal: signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]),
     });
-    return { etag: unquoted(ETag) };
+    const etag = unquoted(ETag);
+    const expected = md5?.digest('hex') ?? etag;
+    if (etag !== expected) {
+      throw new StorageError('STORAGE_CORRUPT', `writing ${put.title}: what was stored is not what was sent (etag ${etag} instead of ${expected})`);
+    }
+    return { etag };
   } catch (error) {
     throw flaw === undefined ? error : new BodyError(flaw.error);
   } finally {
     // An answer may come before all was sent: what is read by then is of no use, and the connection would wait for the rest of it.
     if (!body.readableEnded) stop.abort();
     body.destroy();
+  }
+}
+
+async function* hashed(chunks: AsyncIterable<Uint8Array>, hash: Hash): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of chunks) {
+    hash.update(chunk);
+    yield chunk;
   }
 }
 
