@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Environment } from '../environment.ts';
 import { CommandError } from '../errors.ts';
+import type { LocalServer } from '../local/server.ts';
 import { DEFAULT_STATE, type OpenTarget } from '../stores/target.ts';
 
 interface Options {
@@ -49,14 +50,17 @@ async function run(options: Options, environment: Environment): Promise<void> {
   const tell = (message: string): void => void process.stderr.write(`${message}\n`);
   // Whoever asked for JSON gets the Worker's lines as they are.
   const onLog = options.json === true ? tell : (text: string): void => tell(requestLine(text) ?? text);
-  const server = await startServer({ port, host, state, tell, onLog, ...(config === undefined ? {} : { config }) });
-  try {
-    // Whoever waits for the address finds the image there.
-    await seedDemo(server, environment.keyFile, { signal, tell, ...(config === undefined ? {} : { config }) }).catch((error: unknown) => {
+  const own = config === undefined ? {} : { config };
+  // Whoever waits for the address finds the image there.
+  const prepare = (store: Parameters<typeof seedDemo>[0]): Promise<void> =>
+    seedDemo(store, environment.keyFile, { signal, tell, ...own }).catch((error: unknown) => {
       // Where no key can be kept, all else can be served.
       if (!(error instanceof CommandError)) throw error;
       tell(`warning: there is no demo image: ${error.message}`);
     });
+  let server: LocalServer | undefined;
+  try {
+    server = await startServer({ port, host, state, tell, onLog, prepare, ...own });
     process.stdout.write(
       options.json === true
         ? `${JSON.stringify({ url: server.url, state: server.folder.root, pid: process.pid })}\n`
@@ -70,7 +74,7 @@ async function run(options: Options, environment: Environment): Promise<void> {
     // To end it is not to interrupt it: it has no other end.
     if (!signal.aborted) throw error;
   } finally {
-    await server.close();
+    await server?.close();
   }
 }
 

@@ -27,6 +27,8 @@ export interface ServerOptions {
   readonly onLog?: (line: string) => void;
   /** Takes what a person should know meanwhile. */
   readonly tell?: (message: string) => void;
+  /** Done before the first request is answered; who asks meanwhile waits. */
+  readonly prepare?: (store: Pick<LocalServer, 'folder' | 'target'>) => Promise<void>;
 }
 
 /** A running local registry. */
@@ -60,7 +62,6 @@ export async function startServer(options: ServerOptions): Promise<LocalServer> 
     const worker = { ...bundle, options: { ...bundle.options, bindings: { ...bundle.options.bindings, ...options.vars } } };
     const simulator = await startSimulator({ persist: folder.persist, bucket, worker, ...(onLog === undefined ? {} : { onLog }) });
     undo.push(() => simulator.stop());
-    front.open(addressOf(simulator));
     keepHeapSmall();
     const url = urlOf(front);
     const reach = { endpoint: simulator.endpoint, accessKeyId: simulator.accessKeyId, secretAccessKey: simulator.secretAccessKey };
@@ -68,6 +69,8 @@ export async function startServer(options: ServerOptions): Promise<LocalServer> 
     await announce(folder.announcement, { pid: process.pid, kind: 'server', url, bucket, ...reach });
     const target = localTarget(folder, { ...steadyConnection(clientOf(reach)), bucket: () => bucket });
     undo.push(() => target.close());
+    await options.prepare?.({ folder, target });
+    front.open(addressOf(simulator));
     return { url, folder, target, close };
   } catch (error) {
     await close();
