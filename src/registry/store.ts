@@ -53,7 +53,7 @@ export interface BodyStream {
   readonly size: number;
   /** A chunk is good until the next one is asked for: its buffer may be filled again. Whoever keeps it copies it. */
   readonly chunks: AsyncIterable<Uint8Array>;
-  /** How many of the latest chunks stay good all the same while the next one is asked for: none unless told. Where it is told, all chunks but the last have 64 KiB or more. */
+  /** How many of the latest chunks stay good all the same while the next one is asked for: none unless told, `Infinity` for buffers that are never filled again. A finite number also says that all chunks but the last have 64 KiB or more. */
   readonly kept?: number;
   /** Reads it once more, from the beginning. Where it is there, a store may send bytes on instead of keeping them for another try. */
   readonly reread?: (why: string) => AsyncIterable<Uint8Array>;

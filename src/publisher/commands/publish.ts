@@ -46,8 +46,8 @@ ${Object.values(SOURCES)
   .map(({ syntax, title }) => `  ${syntax.padEnd(30)} ${title}`)
   .join('\n')}
 
-What is in the bucket is not sent again; a run that was cut off goes on where it was. GANTRY_EDGE_URL and PURGE_TOKEN name an edge whose cache
-is told that the tag moved.
+What is in the bucket is not sent again; a run that was cut off goes on with what is missing: whole layers, and parts of those above 64 MiB.
+GANTRY_EDGE_URL and PURGE_TOKEN name an edge whose cache is told that the tag moved.
 
 Examples:
   $ skopeo copy --format v2s2 docker://docker.io/library/busybox:latest dir:busybox

@@ -5,6 +5,7 @@ import { StorageError } from '../../registry/store.ts';
 import type { BufferPool } from './buffer-pool.ts';
 import { withPayloadHash } from './payload-hash.ts';
 import type { SendRequest } from './retrying.ts';
+import { unquoted } from './s3-answer.ts';
 import { readFailure } from './s3-failure.ts';
 import type { SentPart, UnfinishedUpload, UnfinishedUploads, UploadNotes } from './unfinished-uploads.ts';
 
@@ -170,7 +171,7 @@ async function sendPart(
     signal,
   );
   if (ETag === undefined) throw new StorageError('STORAGE_UNAVAILABLE', `writing ${key}: the answer to part ${String(number)} has no etag`);
-  return { number, size: bytes.length, md5, etag: ETag.replaceAll('"', '') };
+  return { number, size: bytes.length, md5, etag: unquoted(ETag) };
 }
 
 async function complete(options: MultipartOptions, uploadId: string, parts: readonly SentPart[], expected: string): Promise<{ etag: string }> {
@@ -181,7 +182,7 @@ async function complete(options: MultipartOptions, uploadId: string, parts: read
       const { ETag } = await client.send(
         new CompleteMultipartUploadCommand({ Bucket: bucket, Key: key, UploadId: uploadId, MultipartUpload: { Parts: list } }),
       );
-      return ETag?.replaceAll('"', '') ?? '';
+      return unquoted(ETag);
     } catch (error) {
       // The try before was carried out, and only its answer was lost.
       const there = mayBeDone && isGone(error) ? await options.head() : null;

@@ -1,5 +1,6 @@
 /** Multipart uploads that ended half way: who remembers them, so that what was sent is not sent again. */
 import { ListMultipartUploadsCommand, ListPartsCommand, type S3Client } from '@aws-sdk/client-s3';
+import { unquoted } from './s3-answer.ts';
 import { readFailure } from './s3-failure.ts';
 
 /** A part that storage has. `md5` in hex; undefined where nobody compares it. */
@@ -63,7 +64,7 @@ export function listedUploads(bucket: string): UnfinishedUploads {
         );
         for (const { PartNumber, Size, ETag } of page.Parts ?? []) {
           if (PartNumber === undefined || Size === undefined || ETag === undefined) continue;
-          const etag = ETag.replaceAll('"', '');
+          const etag = unquoted(ETag);
           parts.push({ number: PartNumber, size: Size, md5: etag, etag });
         }
         marker = page.IsTruncated === true ? page.NextPartNumberMarker : undefined;
