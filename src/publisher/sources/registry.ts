@@ -12,6 +12,7 @@ import { formOfContent } from '../gc/links.ts';
 import { originFailure } from './origin-failure.ts';
 import { openRegistryAccess, type RegistryAccess, type RemoteAccess } from './registry-access.ts';
 import { parseRemoteImage, type RemoteRepository } from './registry-name.ts';
+import { tellReceived } from '../small-heap.ts';
 import type { SourceOptions } from './open.ts';
 import { type Companion, COSIGN_SUFFIXES, type SourceBlob, type SourceImage, type SourceManifest, type SourceRepository } from './source.ts';
 
@@ -103,7 +104,10 @@ function createReader(way: RemoteAccess, name: RepositoryName, signal: AbortSign
     if (found.kind === 'not-found') return null;
     async function* chunks(blobChunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
       try {
-        yield* blobChunks;
+        for await (const chunk of blobChunks) {
+          tellReceived(chunk.length);
+          yield chunk;
+        }
       } catch (error) {
         own?.throwIfAborted();
         throw originFailure(error, way);
