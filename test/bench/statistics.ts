@@ -26,3 +26,8 @@ export function percentileOf(sorted: readonly number[], percent: number): number
   const [below, above] = [sorted[Math.floor(at)] ?? NaN, sorted[Math.ceil(at)] ?? NaN];
   return below + (above - below) * (at - Math.floor(at));
 }
+
+/** All of them together. */
+export function sum(values: readonly number[]): number {
+  return values.reduce((total, one) => total + one, 0);
+}

@@ -9,7 +9,7 @@ test('what came off the network is collected every few mebibytes, by the young g
     told = resolve;
   });
   const observer = new PerformanceObserver((list) => {
-    for (const { detail } of list.getEntries()) kinds.push((detail as { kind: number }).kind);
+    for (const entry of list.getEntries()) kinds.push((entry as unknown as { detail: { kind: number } }).detail.kind);
     if (kinds.filter((kind) => kind === constants.NODE_PERFORMANCE_GC_MINOR).length >= 8) told();
   });
   observer.observe({ entryTypes: ['gc'] });

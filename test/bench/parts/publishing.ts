@@ -7,17 +7,19 @@ import { fileURLToPath } from 'node:url';
 import { startDockerRegistry } from '../../interop/docker-registry.ts';
 import { end, must } from '../../interop/programs.ts';
 import { type Bench, inTurns, type Part } from '../bench.ts';
-import { type Image, type LayerSpec, makeImage } from '../images.ts';
+import { makeImage } from '../images.ts';
+import { type ImageSet, makeOfficial, makeServices } from '../image-sets.ts';
 import { atLeast, atMost, digits, type Section, shown } from '../section.ts';
 import { openSlowLine } from '../slow-line.ts';
 import { openStage } from '../stage.ts';
-import { ratioOf, type Spread, spreadOf } from '../statistics.ts';
+import { ratioOf, type Spread, spreadOf, sum } from '../statistics.ts';
 import { gantry, type Taken, timed, watched } from '../watched.ts';
 
 const MIB = 2 ** 20;
-const IMAGES = 8;
 const LARGE = 1_024 * MIB;
 const TAGS = 50;
+/** Layers of each of them: what images have that were built on top of a language's official one. */
+const TAGGED_LAYERS = 8;
 /** Milliseconds to a registry in the same part of the world. */
 const ROUND_TRIP = 30;
 
@@ -45,10 +47,12 @@ export const publishing: Part = async (bench) => {
       env: { AWS_ENDPOINT_URL: `http://127.0.0.1:${port.toString().trim()}`, AWS_ACCESS_KEY_ID: 'bench', AWS_SECRET_ACCESS_KEY: 'bench' },
     };
     const simulator: Bucket = { title: 'R2’s simulator', name: stage.bucket, env: stage.s3 };
-    const set = await makeSet(bench);
+    const services = await makeServices(bench);
+    const official = await makeOfficial(bench);
     return [
-      await rates(bench, set, [folderBucket, simulator]),
-      await together(bench, set, folderBucket),
+      await rates(bench, services, [folderBucket, simulator]),
+      await rates(bench, official, [folderBucket]),
+      await together(bench, services, folderBucket),
       await memory(bench, folderBucket),
       await again(bench, folderBucket),
     ];
@@ -58,35 +62,18 @@ export const publishing: Part = async (bench) => {
   }
 };
 
-/** Images that share layers. */
-interface ImageSet {
-  readonly images: readonly Image[];
-  /** Bytes of all layers, those in several images once: as they are sent. */
-  readonly size: number;
-}
-
-async function makeSet({ folder, tell }: Bench): Promise<ImageSet> {
-  tell('making images');
-  const shared: readonly LayerSpec[] = [
-    { seed: 'base', size: 40 * MIB },
-    { seed: 'runtime', size: 20 * MIB },
-  ];
-  const images: Image[] = [];
-  for (let at = 0; at < IMAGES; at++) {
-    const own = [20, 10].map((size, layer) => ({ seed: `own ${String(at)} ${String(layer)}`, size: size * MIB }));
-    images.push(await makeImage(join(folder, `set-${String(at)}`), [...shared, ...own]));
-  }
-  return { images, size: sum([...new Map(images.flatMap(({ layers }) => layers.map((layer) => [layer.digest, layer.size]))).values()]) };
-}
-
-async function rates({ folder, rounds, tell }: Bench, { images, size }: ImageSet, buckets: readonly Bucket[]): Promise<Section> {
+async function rates(
+  { folder, rounds, tell }: Bench,
+  { title: setTitle, about, images, size }: ImageSet,
+  buckets: readonly Bucket[],
+): Promise<Section> {
   const publisherOf = (bucket: Bucket) => ({
     title: `gantry publish, ${bucket.title}`,
     publish: async (round: number): Promise<readonly Taken[]> => {
       const taken = [];
       for (const [at, image] of images.entries()) {
         // A prefix of its own is a bucket of its own.
-        const to = `s3://${bucket.name}/round-${String(round)}`;
+        const to = `s3://${bucket.name}/${setTitle.replaceAll(' ', '-')}-${String(round)}`;
         taken.push(await gantry(['publish', `dir:${image.folder}`, `set/image-${String(at)}:v1`, '--to', to], bucket.env, folder));
       }
       return taken;
@@ -112,7 +99,7 @@ async function rates({ folder, rounds, tell }: Bench, { images, size }: ImageSet
   };
   const subjects = [...buckets.map(publisherOf), skopeo];
   const figures = await inTurns(subjects, rounds, async ({ title, publish }, round) => {
-    tell(title);
+    tell(`${setTitle}: ${title}`);
     const taken = await publish(round);
     return { seconds: sum(taken.map((one) => one.seconds)), cpu: sum(taken.map((one) => one.cpu)) };
   });
@@ -120,9 +107,9 @@ async function rates({ folder, rounds, tell }: Bench, { images, size }: ImageSet
   const ratioTo = (subject: (typeof subjects)[number]): Spread => ratioOf(rateOf(subject), rateOf(skopeo));
   const [first] = subjects;
   return {
-    title: 'Publishing',
+    title: `Publishing ${setTitle}`,
     note:
-      `${String(IMAGES)} images of four layers, two of them shared, ${digits(size / MIB)} MiB together: one command an image, its start included, into an empty registry each time. ` +
+      `${about}; ${digits(size / MIB)} MiB together: one command an image, its start included, into an empty registry each time. ` +
       'CPU is that of the commands alone.',
     columns: ['command and target', 'seconds', 'CPU s', 'MiB/s', '÷ skopeo'],
     rows: subjects.map((subject) => [
@@ -131,7 +118,7 @@ async function rates({ folder, rounds, tell }: Bench, { images, size }: ImageSet
       shown(spreadOf(rateOf(subject)), digits),
       shown(ratioTo(subject), digits),
     ]),
-    targets: first === undefined ? [] : [atLeast('rate, of skopeo’s', 1, ratioTo(first), digits)],
+    targets: first === undefined ? [] : [atLeast(`rate of ${setTitle}, of skopeo’s`, 1, ratioTo(first), digits)],
   };
 }
 
@@ -174,8 +161,8 @@ async function together({ folder, rounds, tell }: Bench, { images, size }: Image
       of(gantrySync).map(({ seconds }) => seconds),
     );
     return {
-      title: 'Publishing, all by one command',
-      note: 'The same images out of docker-registry.',
+      title: 'Publishing services by one command',
+      note: 'The same services, out of docker-registry.',
       columns: ['command and target', 'seconds', 'CPU s', 'MiB/s', '÷ skopeo'],
       rows: [gantrySync, skopeoSync].map((subject) => [
         subject.title,
@@ -192,10 +179,6 @@ async function together({ folder, rounds, tell }: Bench, { images, size }: Image
 }
 
 type Sums = Pick<Taken, 'seconds' | 'cpu'>;
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, one) => total + one, 0);
-}
 
 async function memory({ folder, tell }: Bench, bucket: Bucket): Promise<Section> {
   const rows = [];
@@ -226,7 +209,7 @@ async function again({ folder, rounds, tell }: Bench, bucket: Bucket): Promise<S
   tell(`a repository of ${String(TAGS)} tags`);
   const [from, to] = [await startDockerRegistry(join(folder, 'from')), await startDockerRegistry(join(folder, 'to'))];
   try {
-    const layers = Array.from({ length: 4 }, (_, at) => ({ seed: `synced ${String(at)}`, size: 256 * 1024 }));
+    const layers = Array.from({ length: TAGGED_LAYERS }, (_, at) => ({ seed: `synced ${String(at)}`, size: 128 * 1024 }));
     for (let at = 0; at < TAGS; at++) {
       const image = await makeImage(join(folder, 'synced'), layers, `number ${String(at)}`);
       await must('skopeo', ['copy', '-q', '--dest-tls-verify=false', `dir:${image.folder}`, `docker://${from.host}/bench/synced:v${String(at)}`]);
@@ -266,7 +249,7 @@ async function again({ folder, rounds, tell }: Bench, bucket: Bucket): Promise<S
     return {
       title: `A repository of ${String(TAGS)} tags, again`,
       note:
-        `From docker-registry, into a bucket and into another docker-registry; nothing has moved since the first time (which took ${first.map(digits).join(' and ')} s). ` +
+        `Images of ${String(TAGGED_LAYERS)} layers from docker-registry, into a bucket and into another docker-registry; nothing has moved since the first time (which took ${first.map(digits).join(' and ')} s). ` +
         'The start of the command counts. “Away”: every byte to and from registry and bucket takes half of a round trip longer, the same for both.',
       columns: ['registry and bucket', 'gantry sync, s', 'skopeo sync, s', 'skopeo ÷ gantry'],
       rows,
