@@ -1,5 +1,5 @@
 /** What the annex does: pages for people, and filling from other registries. */
-import { Hono } from 'hono/tiny';
+import { HonoBase } from 'hono/hono-base';
 import { tagKey } from '../registry/keys.ts';
 import type { FillProps, PageProps } from './annex-port.ts';
 import { type Config, type Env, readConfig } from './config.ts';
@@ -8,6 +8,7 @@ import { browse } from './endpoints/browse.tsx';
 import { failure, fallback } from './endpoints/fallback.ts';
 import { help, helpIndex } from './endpoints/help.tsx';
 import { home } from './endpoints/home.tsx';
+import { FirstMatchRouter } from './first-match-router.ts';
 import type { AnswerFronted } from './fronted.ts';
 import { answerThrough } from './ingest/pull-through.ts';
 import { signerOf } from './ingest/signer.ts';
@@ -50,7 +51,7 @@ function checkedOf({ origins }: Config, question: Question): number | undefined 
   return rule === null ? undefined : upstreamOf(rule).checked.get(tagKey(question.name, question.reference.tag), Date.now());
 }
 
-const pages = new Hono<{ Bindings: Edge }>()
+const pages = new HonoBase<{ Bindings: Edge }>({ router: new FirstMatchRouter() })
   .get('/help', helpIndex)
   .get('/help/:reason', help)
   .get('/r/:path{.+}', browse)

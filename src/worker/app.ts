@@ -1,5 +1,5 @@
 /** The endpoint table. */
-import { Hono } from 'hono/tiny';
+import { HonoBase } from 'hono/hono-base';
 import type { Edge } from './edge.ts';
 import { failure, fallback } from './endpoints/fallback.ts';
 import { health } from './endpoints/health.ts';
@@ -9,13 +9,13 @@ import { purge, purgeByOtherMethods } from './endpoints/purge.ts';
 import { crane, search } from './endpoints/repository-names.ts';
 import { token } from './endpoints/token.ts';
 import { ask } from './gateway.ts';
+import { FirstMatchRouter } from './first-match-router.ts';
 import { blobQuestion, catalogQuestion, manifestQuestion, referrersQuestion, tagListQuestion, v1ImagesQuestion } from './read-question.ts';
 
-// Names contain slashes, which only the router of this preset (of those that compile their patterns once) takes for a parameter. A slash at the end of a path does not
-// matter to it. The preset leaves the other routers out, too.
-export const app = new Hono<{ Bindings: Edge }>()
-  .get('/v2/:name{.+}/manifests/:reference', ask(manifestQuestion))
+// The first line that fits answers; what is asked most stands first.
+export const app = new HonoBase<{ Bindings: Edge }>({ router: new FirstMatchRouter() })
   .get('/v2/:name{.+}/blobs/:digest', ask(blobQuestion))
+  .get('/v2/:name{.+}/manifests/:reference', ask(manifestQuestion))
   .get('/v2', ping)
   .get('/v2/:name{.+}/tags/list', ask(tagListQuestion))
   .get('/v2/:name{.+}/referrers/:digest', ask(referrersQuestion))

@@ -163,7 +163,7 @@ function visibleTo({ realms, listed, repositories }: Caller): VisibleTo {
 
 function askingOf({ req }: EdgeContext): Asking {
   return {
-    parameters: req.param(),
+    parameter: (name) => req.param(name) ?? '',
     get query() {
       return new URL(req.url).searchParams;
     },

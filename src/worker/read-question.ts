@@ -6,9 +6,10 @@ import { refused, type Refused } from './answer.ts';
 import type { ListPage } from './list-page.ts';
 import type { Question } from './question.ts';
 
-/** The parameters of a path, percent-decoded once, and the query. */
+/** What a path and its query say, read as it is asked for. */
 export interface Asking {
-  readonly parameters: Readonly<Record<string, string>>;
+  /** A parameter of the path, percent-decoded once; empty where the path has none of this name. */
+  readonly parameter: (name: string) => string;
   readonly query: URLSearchParams;
 }
 
@@ -16,14 +17,15 @@ export interface Asking {
 const PARAMETER_MAX_LENGTH = 255;
 
 /** `/v2/<name>/manifests/<reference>` */
-export function manifestQuestion({ parameters }: Asking): Question | Refused {
-  return named(parameters, (name) => {
-    const reference = parseReference(parameters.reference ?? '');
+export function manifestQuestion({ parameter }: Asking): Question | Refused {
+  return named(parameter, (name) => {
+    const text = parameter('reference');
+    const reference = parseReference(text);
     switch (reference.kind) {
       case 'bad-digest':
-        return refused('digest-invalid', { detail: { digest: parameters.reference } });
+        return refused('digest-invalid', { detail: { digest: text } });
       case 'bad-tag':
-        return refused('tag-invalid', { detail: { tag: parameters.reference } });
+        return refused('tag-invalid', { detail: { tag: text } });
       default:
         return { kind: 'manifest', name, reference };
     }
@@ -31,23 +33,25 @@ export function manifestQuestion({ parameters }: Asking): Question | Refused {
 }
 
 /** `/v2/<name>/blobs/<digest>` */
-export function blobQuestion({ parameters }: Asking): Question | Refused {
-  return named(parameters, (name) => {
-    const digest = parseDigest(parameters.digest ?? '');
-    return digest === null ? refused('digest-invalid', { detail: { digest: parameters.digest } }) : { kind: 'blob', name, digest };
+export function blobQuestion({ parameter }: Asking): Question | Refused {
+  return named(parameter, (name) => {
+    const text = parameter('digest');
+    const digest = parseDigest(text);
+    return digest === null ? refused('digest-invalid', { detail: { digest: text } }) : { kind: 'blob', name, digest };
   });
 }
 
 /** `/v2/<name>/tags/list?n=&last=` */
-export function tagListQuestion({ parameters, query }: Asking): Question | Refused {
-  return named(parameters, (name) => paged(query, (page) => ({ kind: 'tag-list', name, page })));
+export function tagListQuestion({ parameter, query }: Asking): Question | Refused {
+  return named(parameter, (name) => paged(query, (page) => ({ kind: 'tag-list', name, page })));
 }
 
 /** `/v2/<name>/referrers/<digest>?artifactType=`; `last` is ours, in the `Link` of a page. */
-export function referrersQuestion({ parameters, query }: Asking): Question | Refused {
-  return named(parameters, (name) => {
-    const subject = parseDigest(parameters.digest ?? '');
-    if (subject === null) return refused('digest-invalid', { detail: { digest: parameters.digest } });
+export function referrersQuestion({ parameter, query }: Asking): Question | Refused {
+  return named(parameter, (name) => {
+    const text = parameter('digest');
+    const subject = parseDigest(text);
+    if (subject === null) return refused('digest-invalid', { detail: { digest: text } });
     const artifactType = single(query, 'artifactType');
     const last = single(query, 'last');
     if (artifactType === undefined || last === undefined) return refused('query-invalid');
@@ -63,13 +67,14 @@ export function catalogQuestion({ query }: Asking): Question | Refused {
 }
 
 /** `/v1/repositories/<name>/images` */
-export function v1ImagesQuestion({ parameters }: Asking): Question | Refused {
-  return named(parameters, (name) => ({ kind: 'v1-images', name }));
+export function v1ImagesQuestion({ parameter }: Asking): Question | Refused {
+  return named(parameter, (name) => ({ kind: 'v1-images', name }));
 }
 
-function named(parameters: Readonly<Record<string, string>>, next: (name: RepositoryName) => Question | Refused): Question | Refused {
-  const name = parseRepositoryName(parameters.name ?? '');
-  return name === null ? refused('name-invalid', { detail: { name: parameters.name } }) : next(name);
+function named(parameter: Asking['parameter'], next: (name: RepositoryName) => Question | Refused): Question | Refused {
+  const text = parameter('name');
+  const name = parseRepositoryName(text);
+  return name === null ? refused('name-invalid', { detail: { name: text } }) : next(name);
 }
 
 function paged(query: URLSearchParams, next: (page: ListPage) => Question): Question | Refused {
