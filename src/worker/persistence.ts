@@ -35,24 +35,23 @@ export async function persist<T>(
   }
 }
 
-async function within<T>(time: number, work: Promise<T>, discard: (late: T) => void): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | null = null;
-  let isLate = false;
-  const lateness = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
+function within<T>(time: number, work: Promise<T>, discard: (late: T) => void): Promise<T> {
+  return new Promise((resolve, reject) => {
+    let isLate = false;
+    const timer = setTimeout(() => {
       isLate = true;
       reject(new StorageError('STORAGE_UNAVAILABLE', `storage gave no answer within ${String(time)} ms`));
     }, time);
+    work.then(
+      (found) => {
+        clearTimeout(timer);
+        if (isLate) discard(found);
+        else resolve(found);
+      },
+      (error: unknown) => {
+        clearTimeout(timer);
+        reject(error instanceof Error ? error : new Error(String(error)));
+      },
+    );
   });
-  work.then(
-    (late) => {
-      if (isLate) discard(late);
-    },
-    () => undefined,
-  );
-  try {
-    return await Promise.race([work, lateness]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -25,9 +25,14 @@ export function r2Store(bucket: R2Bucket, count: ReadCount): ReadStore {
     return object === null ? null : new Info(object);
   }
 
-  async function get(key: string, options: GetOptions = {}): Promise<StoredObject | null | 'changed'> {
-    if (options.atOnce === true && options.ifMatch === undefined) return getAtOnce(key, options.range);
-    const object = await readIf(key, options.range, options.ifMatch === undefined ? undefined : { etagMatches: options.ifMatch });
+  function get(key: string, { range, ifMatch, atOnce }: GetOptions = {}): Promise<StoredObject | null | 'changed'> {
+    if (ifMatch !== undefined) return getUnchanged(key, range, ifMatch);
+    // What is asked for without a condition comes with its bytes.
+    return atOnce === true ? getAtOnce(key, range) : (readIf(key, range, undefined) as Promise<StoredObject | null>);
+  }
+
+  async function getUnchanged(key: string, range: ByteRange | undefined, etag: string): Promise<StoredObject | null | 'changed'> {
+    const object = await readIf(key, range, { etagMatches: etag });
     return object === null || 'range' in object ? object : 'changed';
   }
 
@@ -56,7 +61,9 @@ export function r2Store(bucket: R2Bucket, count: ReadCount): ReadStore {
     count.get++;
     let object: R2ObjectBody | R2Object | null;
     try {
-      object = await bucket.get(key, { ...(range && { range }), ...(onlyIf && { onlyIf }) });
+      object = await (range === undefined && onlyIf === undefined
+        ? bucket.get(key)
+        : bucket.get(key, { ...(range && { range }), ...(onlyIf && { onlyIf }) }));
     } catch (cause) {
       // R2 refuses a range that begins beyond the end (and its simulator fails); here that is a range of no bytes, and whose size is worth knowing.
       const nothing = range === undefined ? undefined : await nothingOf(key, range);
@@ -64,7 +71,7 @@ export function r2Store(bucket: R2Bucket, count: ReadCount): ReadStore {
       throw failure(cause);
     }
     if (object === null) return null;
-    return 'body' in object ? new Stored(object) : new Info(object);
+    return onlyIf === undefined || 'body' in object ? new Stored(object) : new Info(object);
   }
 
   async function nothingOf(key: string, range: ByteRange): Promise<StoredObject | null | undefined> {
@@ -127,13 +134,12 @@ class Info implements ObjectInfo {
 
 /** The same with its bytes. */
 class Stored extends Info implements StoredObject {
-  readonly range: StoredObject['range'];
-  readonly body: ReadableStream<Uint8Array>;
+  get range(): StoredObject['range'] {
+    return rangeOf(this.object);
+  }
 
-  constructor(object: R2ObjectBody) {
-    super(object);
-    this.range = rangeOf(object);
-    this.body = object.body as ReadableStream<Uint8Array>;
+  get body(): ReadableStream<Uint8Array> {
+    return (this.object as R2ObjectBody).body as ReadableStream<Uint8Array>;
   }
 }
 

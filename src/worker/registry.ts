@@ -7,7 +7,7 @@ import { CorruptRecordError } from '../registry/records.ts';
 import { CorruptReferrersError } from '../registry/referrers.ts';
 import { CorruptListError } from '../registry/sorted-list.ts';
 import { type ReadStore, StorageError } from '../registry/store.ts';
-import { type Answer, discard, type Elsewhere, refused } from './answer.ts';
+import { type Answer, discard, type Elsewhere, refused, type Refused } from './answer.ts';
 import type { Asked } from './asked.ts';
 import { answerBlob, answerBlobPresence } from './endpoints/blob.ts';
 import { answerCatalog } from './endpoints/catalog.ts';
@@ -93,9 +93,12 @@ export async function answerFor(
   const answerStored: AnswerStored = (wrap = (own) => own) =>
     persist(() => answerQuestion(question, asked, { ...sources, store: wrap(store) }), persistence, discard);
   const rule = props.hidden || question.kind === 'catalog' ? null : originOf(origins, question.name);
-  const answer = await answerSafely(question, async () =>
-    rule === null || question.kind === 'catalog' ? answerStored() : answerFronted(question, asked, { rule, store, answerStored }),
-  );
+  let answer: Answer | Elsewhere | Response;
+  try {
+    answer = await (rule === null || question.kind === 'catalog' ? answerStored() : answerFronted(question, asked, { rule, store, answerStored }));
+  } catch (error) {
+    answer = refusalOf(error, question);
+  }
   return {
     answer,
     facts: {
@@ -116,7 +119,7 @@ export interface Sources {
 }
 
 /** One endpoint a line. Throws {@link StorageError} and what says that a record is damaged. */
-export async function answerQuestion(question: Question, asked: Asked, { store, realm, keep, wholeUpTo }: Sources): Promise<Answer> {
+export function answerQuestion(question: Question, asked: Asked, { store, realm, keep, wholeUpTo }: Sources): Promise<Answer> {
   switch (question.kind) {
     case 'manifest':
       return answerManifest(question, asked, store);
@@ -137,15 +140,12 @@ export async function answerQuestion(question: Question, asked: Asked, { store, 
   }
 }
 
-async function answerSafely(question: Question, work: () => Promise<Answer | Elsewhere | Response>): Promise<Answer | Elsewhere | Response> {
-  try {
-    return await work();
-  } catch (error) {
-    const reason = reasonOf(error);
-    const cause = error instanceof Error ? { name: error.name, message: error.message, cause: String(error.cause) } : { message: String(error) };
-    console.error(JSON.stringify({ event: reason, question: pathOf(question), ...cause }));
-    return refused(reason);
-  }
+/** What has gone wrong, told to the log, as an answer. */
+function refusalOf(error: unknown, question: Question): Refused {
+  const reason = reasonOf(error);
+  const cause = error instanceof Error ? { name: error.name, message: error.message, cause: String(error.cause) } : { message: String(error) };
+  console.error(JSON.stringify({ event: reason, question: pathOf(question), ...cause }));
+  return refused(reason);
 }
 
 function reasonOf(error: unknown): 'storage-unavailable' | 'record-corrupt' | 'internal' {

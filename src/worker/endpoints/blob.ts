@@ -2,7 +2,7 @@
 import { blobKey } from '../../registry/keys.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import type { RealmName } from '../../registry/realms.ts';
-import type { ByteRange, ReadStore, StoredObject } from '../../registry/store.ts';
+import type { ReadStore } from '../../registry/store.ts';
 import { type Answer, refused } from '../answer.ts';
 import type { Asked } from '../asked.ts';
 import type { Question } from '../question.ts';
@@ -16,7 +16,8 @@ export async function answerBlob(
 ): Promise<Answer> {
   const key = blobKey(realm, digest);
   const cut = range !== null && !head && (wholeUpTo === 0 || ((await store.head(key))?.size ?? 0) > wholeUpTo);
-  const stored = head ? null : await found(store, key, cut ? range : null);
+  const got = head ? null : await store.get(key, cut ? { range } : undefined);
+  const stored = got === 'changed' ? null : got;
   const object = head ? await store.head(key) : stored;
   if (object === null) {
     const message = `The repository ${name} has no blob ${digest}.`;
@@ -40,11 +41,6 @@ export async function answerBlob(
     body: stored?.body ?? null,
     vary: [],
   };
-}
-
-async function found(store: ReadStore, key: string, range: ByteRange | null): Promise<StoredObject | null> {
-  const object = await store.get(key, range === null ? {} : { range });
-  return object === 'changed' ? null : object;
 }
 
 /** Answers whether the blob is there: its length as text, so that a cache keeps a few bytes instead of the blob. */
