@@ -16,6 +16,7 @@ import type { Asked } from './asked.ts';
 import { canonicalClient } from './canonical-client.ts';
 import type { Config } from './config.ts';
 import type { Edge } from './edge.ts';
+import type { HeaderFields } from './header-fields.ts';
 import { sendElsewhere } from './endpoints/blob-redirect.ts';
 import { foundIn, v1Explanation } from './endpoints/v1-images.ts';
 import { isSentElsewhere } from './blob-location.ts';
@@ -23,6 +24,7 @@ import { inNamespace } from './namespace.ts';
 import type { Question } from './question.ts';
 import type { Asking } from './read-question.ts';
 import type { RegistryProps, VisibleTo } from './registry.ts';
+import { closingFields } from './report.ts';
 import { refuse, type Reply } from './respond.ts';
 import { note } from './trace.ts';
 
@@ -63,7 +65,7 @@ export async function askRegistry(c: EdgeContext, question: Question, asked: Ask
 }
 
 /** A refusal, as the client gets it. `base`: headers to keep. */
-export function refuseTo(c: EdgeContext, reason: Refused, base?: Headers): Response {
+export function refuseTo(c: EdgeContext, reason: Refused, base?: HeaderFields): Response {
   c.env.trace.reason = reason.reason;
   return refuse(reason, originOf(c), base);
 }
@@ -94,10 +96,13 @@ async function answer(c: EdgeContext, question: Question, grant: Grant): Promise
       : null;
   const client = question.kind === 'manifest' ? canonicalClient(raw.headers) : WHOLE;
   const reply = await askRegistry(c, question, { head, accept: client.accept, userAgent: client.userAgent, range }, grant);
-  if (reply.refusal !== null) return refusal(c, question, reply.refusal, reply.headers);
-  const etag = reply.headers.get('etag');
-  if (etag !== null && isNamed(condition, etag)) return notModified(reply);
-  return new Response(head ? null : await bodyOf(question, reply), { status: reply.status, headers: reply.headers });
+  const { status, headers } = reply;
+  if (reply.refusal !== null) return refusal(c, question, reply.refusal, headers);
+  if (headers.etag !== undefined && isNamed(condition, headers.etag)) return notModified(reply);
+  const body = head ? null : question.kind === 'manifest' && reply.body instanceof ReadableStream ? await wholeOf(reply.body, headers) : reply.body;
+  const { trace } = c.env;
+  trace.bytes = body === null ? 0 : Number(headers['content-length'] ?? 0);
+  return new Response(body, { status, headers: Object.assign(headers, closingFields(trace)) });
 }
 
 /** What a digest names has that for its entity tag: known before it is asked for. */
@@ -106,7 +111,7 @@ function entityTagOf(question: Question): string | null {
   return question.kind === 'manifest' && question.reference.kind === 'digest' ? `"${question.reference.digest}"` : null;
 }
 
-function refusal(c: EdgeContext, question: Question, reason: Refused, headers: Headers): Response {
+function refusal(c: EdgeContext, question: Question, reason: Refused, headers: HeaderFields): Response {
   if (question.kind === 'v1-images') {
     const found = foundIn(reason.detail);
     if (found !== null) return v1Explanation(question.name, found, originOf(c), headers);
@@ -124,13 +129,13 @@ function refusal(c: EdgeContext, question: Question, reason: Refused, headers: H
 }
 
 /** Headers that speak of a body, which a 304 does not have (RFC 9110, section 15.4.5). */
-const OF_THE_BODY = ['content-type', 'content-length', 'content-range', 'accept-ranges'] as const;
+const OF_THE_BODY: ReadonlySet<string> = new Set(['content-type', 'content-length', 'content-range', 'accept-ranges']);
 
 /** Says that the client has it already. */
 export function notModified({ headers, body }: Reply): Response {
   if (body instanceof ReadableStream) void body.cancel().catch(() => undefined);
-  for (const name of OF_THE_BODY) headers.delete(name);
-  return new Response(null, { status: 304, headers });
+  const kept = Object.entries(headers).filter(([name]) => !OF_THE_BODY.has(name));
+  return new Response(null, { status: 304, headers: Object.fromEntries(kept) });
 }
 
 /**
@@ -138,12 +143,11 @@ export function notModified({ headers, body }: Reply): Response {
  * would stop one that has been through one before: workerd does not pass bytes from one to the next.) A manifest is small and no client takes one without its length, so
  * it is read whole where it came as a stream. Throws {@link StorageError} where it comes short.
  */
-async function bodyOf(question: Question, { body, headers }: Reply): Promise<Reply['body']> {
-  if (question.kind !== 'manifest' || !(body instanceof ReadableStream)) return body;
+async function wholeOf(body: ReadableStream<Uint8Array>, headers: HeaderFields): Promise<Uint8Array> {
   const bytes = new Uint8Array(await new Response(body).arrayBuffer());
-  const length = headers.get('content-length');
-  if (length !== null && bytes.length !== Number(length)) throw new StorageError('STORAGE_UNAVAILABLE', 'the manifest came short');
-  headers.set('content-length', String(bytes.length));
+  const length = headers['content-length'];
+  if (length !== undefined && bytes.length !== Number(length)) throw new StorageError('STORAGE_UNAVAILABLE', 'the manifest came short');
+  headers['content-length'] = String(bytes.length);
   return bytes;
 }
 

@@ -23,14 +23,20 @@ export interface GatewayContext {
 const ways = new WeakMap<Env, boolean>();
 
 /** The way to take. Whether there is a cache only the entrypoint knows, which is asked once: a gateway has none of its own to tell it by. */
-export async function registryPort(config: Config, env: Env, ctx: GatewayContext): Promise<RegistryPort> {
-  let isCached = ways.get(env);
+export function registryPort(config: Config, env: Env, ctx: GatewayContext): RegistryPort | Promise<RegistryPort> {
+  const isCached = ways.get(env);
   // Looking at what the context exports takes as long as all else that is decided for a request.
   if (isCached === false) return directPort(config, ctx);
   const entrypoint = entrypointOf(ctx);
   if (entrypoint === null) return directPort(config, ctx);
-  if (isCached === undefined) ways.set(env, (isCached = await entrypoint(NOBODY).isCached()));
-  return isCached ? portTo(entrypoint) : directPort(config, ctx);
+  const port = (cached: boolean): RegistryPort => (cached ? portTo(entrypoint) : directPort(config, ctx));
+  if (isCached !== undefined) return port(isCached);
+  return entrypoint(NOBODY)
+    .isCached()
+    .then((cached) => {
+      ways.set(env, cached);
+      return port(cached);
+    });
 }
 
 /** Through the entrypoint. */

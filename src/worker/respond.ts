@@ -6,6 +6,7 @@ import { type ErrorDetail, errorBody, isReason, type Reason, reasonRow } from '.
 import { MEDIA_TYPES } from '../registry/media-type.ts';
 import type { Answer, AnswerBody, Elsewhere, Refused, Representation } from './answer.ts';
 import { type CacheKind, CACHING, cacheTags, cachingOfFound, cachingOfReason } from './cache-policy.ts';
+import type { HeaderFields } from './header-fields.ts';
 import type { Question } from './question.ts';
 import type { ReadCount } from './r2-store.ts';
 
@@ -35,7 +36,7 @@ export const API_VERSION = { 'docker-distribution-api-version': 'registry/2.0' }
 /** What the gateway gets for a question. `headers` are its own, to change and to send on. */
 export interface Reply {
   readonly status: number;
-  readonly headers: Headers;
+  readonly headers: HeaderFields;
   readonly body: AnswerBody;
   /** Set where there is no representation: then the headers say how long that holds, and the gateway writes the text. */
   readonly refusal: Refused | null;
@@ -47,34 +48,33 @@ export interface Reply {
 
 /** The registry's answer to a question, for a gateway in the same isolate. */
 export function replyOf(answer: Answer | Elsewhere, question: Question, facts: InnerFacts): Reply {
-  const headers = new Headers();
-  headers.set('cache-control', CACHING[cachingOf(answer, question)].cacheControl);
+  const headers: HeaderFields = { 'cache-control': CACHING[cachingOf(answer, question)].cacheControl };
   if (answer.kind === 'elsewhere') {
-    headers.set('location', answer.location);
-    headers.set('content-type', MEDIA_TYPES.octetStream);
-    headers.set('content-length', '0');
+    headers.location = answer.location;
+    headers['content-type'] = MEDIA_TYPES.octetStream;
+    headers['content-length'] = '0';
     // 307, which every client follows on GET and HEAD (308 is not known to engines from before 1.10).
     return { status: 307, headers, body: null, refusal: null, facts, cache: null };
   }
-  if (answer.vary !== undefined && answer.vary.length > 0) headers.set('vary', answer.vary.join(', '));
+  if (answer.vary !== undefined && answer.vary.length > 0) headers.vary = answer.vary.join(', ');
   if (answer.kind === 'refused') {
-    for (const [name, value] of Object.entries(answer.headers ?? {})) headers.set(name, value);
+    Object.assign(headers, answer.headers);
     return { status: reasonRow(answer.reason).status, headers, body: null, refusal: answer, facts, cache: null };
   }
   setRepresentation(headers, answer.representation);
-  if (answer.warning !== undefined) headers.set('warning', answer.warning);
+  if (answer.warning !== undefined) headers.warning = answer.warning;
   return { status: answer.representation.ranges?.part === undefined ? 200 : 206, headers, body: answer.body, refusal: null, facts, cache: null };
 }
 
 /** The same as a response, for the cache and the gateway behind it. */
 export function respond(answer: Answer | Elsewhere, question: Question, facts: InnerFacts): Response {
   const { status, headers, body, refusal } = replyOf(answer, question, facts);
-  headers.set('cloudflare-cdn-cache-control', CACHING[cachingOf(answer, question)].edgeCacheControl);
-  headers.set('cache-tag', cacheTags(question));
-  headers.set(INNER_HEADERS.facts, ascii(JSON.stringify(facts)));
+  headers['cloudflare-cdn-cache-control'] = CACHING[cachingOf(answer, question)].edgeCacheControl;
+  headers['cache-tag'] = cacheTags(question);
+  headers[INNER_HEADERS.facts] = ascii(JSON.stringify(facts));
   if (refusal !== null) {
     const { reason, message, detail } = refusal;
-    headers.set(INNER_HEADERS.refusal, ascii(JSON.stringify({ reason, message, detail })));
+    headers[INNER_HEADERS.refusal] = ascii(JSON.stringify({ reason, message, detail }));
   }
   return new Response(body, { status, headers });
 }
@@ -95,22 +95,25 @@ export function passOn(response: Response, { head, get, ms }: InnerFacts): Respo
 
 /** Reads the response of the registry entrypoint, or of the cache in front of it. */
 export function readReply(response: Response): Reply {
-  const headers = new Headers(response.headers);
-  const facts = factsOf(response);
-  const cache = headers.get('cf-cache-status');
-  const refusal = refusalOf(headers.get(INNER_HEADERS.refusal), response.status);
-  for (const name of NOT_FOR_CLIENTS) headers.delete(name);
+  const headers: HeaderFields = {};
+  for (const [name, value] of response.headers) if (!NOT_FOR_CLIENTS.has(name)) headers[name] = value;
   return {
     status: response.status,
     headers,
     body: response.body as ReadableStream<Uint8Array> | null,
-    refusal,
-    facts,
-    cache,
+    refusal: refusalOf(response.headers.get(INNER_HEADERS.refusal), response.status),
+    facts: factsOf(response),
+    cache: response.headers.get('cf-cache-status'),
   };
 }
 
-const NOT_FOR_CLIENTS = [INNER_HEADERS.facts, INNER_HEADERS.refusal, 'cloudflare-cdn-cache-control', 'cache-tag', 'cf-cache-status'];
+const NOT_FOR_CLIENTS: ReadonlySet<string> = new Set([
+  INNER_HEADERS.facts,
+  INNER_HEADERS.refusal,
+  'cloudflare-cdn-cache-control',
+  'cache-tag',
+  'cf-cache-status',
+]);
 
 function refusalOf(text: string | null, status: number): Refused | null {
   if (text === null) {
@@ -128,34 +131,36 @@ function cachingOf(answer: Answer | Elsewhere, question: Question): CacheKind {
   return answer.kind === 'found' ? cachingOfFound(question) : cachingOfReason(answer.reason);
 }
 
-function setRepresentation(headers: Headers, { contentType, length, etag, digest, ranges, link, filtersApplied }: Representation): void {
-  headers.set('content-type', contentType);
-  headers.set('content-length', String(length));
-  headers.set('etag', etag);
-  if (digest !== undefined) headers.set('docker-content-digest', digest);
-  if (ranges !== undefined) headers.set('accept-ranges', 'bytes');
+function setRepresentation(headers: HeaderFields, { contentType, length, etag, digest, ranges, link, filtersApplied }: Representation): void {
+  headers['content-type'] = contentType;
+  headers['content-length'] = String(length);
+  headers.etag = etag;
+  if (digest !== undefined) headers['docker-content-digest'] = digest;
+  if (ranges !== undefined) headers['accept-ranges'] = 'bytes';
   if (ranges?.part !== undefined) {
     const { offset } = ranges.part;
-    headers.set('content-range', `bytes ${String(offset)}-${String(offset + ranges.part.length - 1)}/${String(ranges.size)}`);
+    headers['content-range'] = `bytes ${String(offset)}-${String(offset + ranges.part.length - 1)}/${String(ranges.size)}`;
   }
-  if (link !== undefined) headers.set('link', link);
-  if (filtersApplied !== undefined) headers.set('oci-filters-applied', filtersApplied);
+  if (link !== undefined) headers.link = link;
+  if (filtersApplied !== undefined) headers['oci-filters-applied'] = filtersApplied;
 }
 
 /** A refusal as the client gets it: the OCI error envelope, with a link to the help page on `origin`. `base`: headers to keep. */
-export function refuse({ reason, message, detail, vary, headers: more = {} }: Refused, origin: string, base?: Headers): Response {
+export function refuse({ reason, message, detail, vary, headers: more }: Refused, origin: string, base?: HeaderFields): Response {
   const row = reasonRow(reason);
   const body = new TextEncoder().encode(
     errorBody(reason, { origin, ...(message !== undefined && { message }), ...(detail !== undefined && { detail }) }),
   );
-  const headers = new Headers(base);
-  if (!headers.has('cache-control')) headers.set('cache-control', CACHING[row.caching].cacheControl);
-  if (vary !== undefined && vary.length > 0) headers.set('vary', vary.join(', '));
-  if (row.status === 405) headers.set('allow', 'GET, HEAD');
-  if (row.status === 503 && !headers.has('retry-after')) headers.set('retry-after', RETRY_AFTER);
-  for (const [name, value] of Object.entries(more)) headers.set(name, value);
-  headers.set('content-type', MEDIA_TYPES.json);
-  headers.set('content-length', String(body.length));
+  const headers: HeaderFields = {
+    ...(row.status === 503 && { 'retry-after': RETRY_AFTER }),
+    'cache-control': CACHING[row.caching].cacheControl,
+    ...base,
+    ...(vary !== undefined && vary.length > 0 && { vary: vary.join(', ') }),
+    ...(row.status === 405 && { allow: 'GET, HEAD' }),
+    ...more,
+    'content-type': MEDIA_TYPES.json,
+    'content-length': String(body.length),
+  };
   return new Response(body, { status: row.status, headers });
 }
 

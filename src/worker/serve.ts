@@ -3,9 +3,9 @@ import { app } from './app.ts';
 import { refused } from './answer.ts';
 import { type Config, type Env, readConfig } from './config.ts';
 import type { RegistryPort } from './edge.ts';
-import { report } from './report.ts';
+import { closingFields, report } from './report.ts';
 import { API_VERSION, refuse } from './respond.ts';
-import { beginTrace } from './trace.ts';
+import { beginTrace, type Trace } from './trace.ts';
 
 /** Answers a client's request. `registry` makes the way to the registry, once the configuration has been read. */
 export async function serve(
@@ -21,13 +21,12 @@ export async function serve(
   } catch (error) {
     // Nothing is served by rules that were not understood.
     console.error(JSON.stringify({ event: 'configuration', id: trace.id, message: error instanceof Error ? error.message : String(error) }));
-    const response = refuse(refused('internal', { detail: { id: trace.id } }), new URL(request.url).origin);
-    setApiVersion(response);
-    return response;
+    return refuse(refused('internal', { detail: { id: trace.id } }), new URL(request.url).origin, { ...API_VERSION });
   }
-  const response = await app.fetch(request, { config, registry: await registry(config), trace }, ctx);
-  setApiVersion(response);
-  report(request, response, trace, config);
+  const way = registry(config);
+  const response = await app.fetch(request, { config, registry: way instanceof Promise ? await way : way, trace }, ctx);
+  if (trace.bytes === undefined) complete(request, response, trace);
+  report(request, response.status, trace, config);
   return response;
 }
 
@@ -42,6 +41,7 @@ export function configOf(env: Env): Config {
   return config;
 }
 
-function setApiVersion({ headers }: Response): void {
-  for (const [name, value] of Object.entries(API_VERSION)) headers.set(name, value);
+function complete({ method }: Request, { headers, body }: Response, trace: Trace): void {
+  trace.bytes = method === 'HEAD' || body === null ? 0 : Number(headers.get('content-length') ?? 0);
+  for (const [name, value] of Object.entries(closingFields(trace))) headers.set(name, value);
 }

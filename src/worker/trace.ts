@@ -15,6 +15,8 @@ export interface Trace {
   heads: number;
   gets: number;
   storageTime: number;
+  /** Bytes of the body that was promised; not yet known while the answer has not got its last headers. */
+  bytes?: number;
 }
 
 /** The trace of a request that begins now. */

@@ -1,4 +1,4 @@
-import type { RealmName } from '../../registry/realms.ts';
+import { PUBLIC_REALM, type RealmName } from '../../registry/realms.ts';
 import { type AccessFacts, authorize, type Outcome } from './authorize.ts';
 import { type Caller, callerWithout } from './caller.ts';
 import type { Resource } from './decision.ts';
@@ -27,7 +27,14 @@ export interface GuardOptions {
 }
 
 /** Stands before everything that is answered: asks who may have what, and sees to it that caches on the way keep nothing that is not everybody's. */
-export async function guard(facts: AccessFacts, resource: Resource, { policy, limiter, answer, refuse, now }: GuardOptions): Promise<Response> {
+export function guard(facts: AccessFacts, resource: Resource, options: GuardOptions): Promise<Response> {
+  // Where nothing is protected, there is nothing to ask.
+  return options.policy.protectedRealms.size === 0 ? options.answer(EVERYBODYS) : ask(facts, resource, options);
+}
+
+const EVERYBODYS: Grant = { realm: PUBLIC_REALM, hidden: false, caller: callerWithout('nobody') };
+
+async function ask(facts: AccessFacts, resource: Resource, { policy, limiter, answer, refuse, now }: GuardOptions): Promise<Response> {
   const outcome = await authorize(policy, limiter, facts, resource, now);
   if (outcome.kind === 'refuse') return refuse(outcome.reason, outcome.headers);
   const grant = outcome.kind === 'hide' ? hiddenGrant(outcome.realm) : { realm: outcome.realm, hidden: false, caller: outcome.caller };

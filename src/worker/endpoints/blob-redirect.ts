@@ -16,8 +16,8 @@ export async function sendElsewhere(c: EdgeContext, { name, digest }: Extract<Qu
   const reply = await askRegistry(c, { kind: 'blob-presence', name, digest }, WHOLE, grant);
   if (reply.refusal !== null) return refuseTo(c, reply.refusal, reply.headers);
   const { raw } = c.req;
-  const etag = reply.headers.get('etag');
-  if (etag !== null && isNamed(raw.headers.get('if-none-match'), etag)) return notModified(reply);
+  const { etag } = reply.headers;
+  if (etag !== undefined && isNamed(raw.headers.get('if-none-match'), etag)) return notModified(reply);
   if (reply.body instanceof ReadableStream) await reply.body.cancel();
   const method = raw.method === 'HEAD' ? 'HEAD' : 'GET';
   const { url, signed } = await locationOf(delivery, { method, realm: grant.realm, key: blobKey(grant.realm, digest), now: new Date() });

@@ -57,10 +57,8 @@ async function withNames(
   const names = repositories.map(parseRepositoryName).filter((name) => name !== null);
   const { type, text } = await write(names);
   const body = new TextEncoder().encode(text);
-  const { headers } = reply;
+  const headers = new Headers({ ...reply.headers, 'content-type': type, 'content-length': String(body.length) });
   headers.delete('etag');
-  headers.set('content-type', type);
-  headers.set('content-length', String(body.length));
   for (const name of vary) headers.append('vary', name);
   return new Response(body, { headers });
 }

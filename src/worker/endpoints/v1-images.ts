@@ -8,6 +8,7 @@ import { compareNames, type RepositoryName } from '../../registry/name.ts';
 import { decodeSpan, type Leaf } from '../../registry/sorted-list.ts';
 import type { ReadStore } from '../../registry/store.ts';
 import { type Answer, refused } from '../answer.ts';
+import type { HeaderFields } from '../header-fields.ts';
 import { type OpenList, openList } from '../list-page.ts';
 import type { Question } from '../question.ts';
 
@@ -72,10 +73,8 @@ function reasonWithoutSchema1(detail: unknown): Reason | null {
 }
 
 /** The 400 that tells an engine's user why there is no image for it: plain text, since the engine prints the body as it comes. `base`: headers to keep. */
-export function v1Explanation(name: RepositoryName, found: TagWithoutSchema1, origin: string, base: Headers): Response {
+export function v1Explanation(name: RepositoryName, found: TagWithoutSchema1, origin: string, base: HeaderFields): Response {
   const body = new TextEncoder().encode(textFor(name, found, origin));
-  const headers = new Headers(base);
-  headers.set('content-type', 'text/plain; charset=utf-8');
-  headers.set('content-length', String(body.length));
+  const headers = { ...base, 'content-type': 'text/plain; charset=utf-8', 'content-length': String(body.length) };
   return new Response(body, { status: 400, headers });
 }
