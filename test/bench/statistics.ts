@@ -1,6 +1,6 @@
 /** What repeated measurements say: the middle, and how far they lie apart. */
 
-/** Of several runs: the middle one, the lowest and the highest. */
+/** Of several runs: the middle one, and how far they lie apart: the lowest and the highest, or between what half of them lie. */
 export interface Spread {
   readonly median: number;
   readonly low: number;
@@ -15,9 +15,21 @@ export function spreadOf(values: readonly number[]): Spread {
   return { median: percentileOf(sorted, 50), low, high };
 }
 
-/** The spread of the ratios of values that were measured side by side: what slows a whole round down slows both, and falls out. */
+/** The middle one of many values, and between what half of them lie: of many short runs one or two always tell of something else on the machine. Throws a RangeError for none. */
+export function middleHalfOf(values: readonly number[]): Spread {
+  if (values.length === 0) throw new RangeError('no values');
+  const sorted = values.toSorted((a, b) => a - b);
+  return { median: percentileOf(sorted, 50), low: percentileOf(sorted, 25), high: percentileOf(sorted, 75) };
+}
+
+/** The ratios of values that were measured side by side: what slows a whole round down slows both, and falls out. */
+export function ratiosOf(values: readonly number[], others: readonly number[]): readonly number[] {
+  return values.map((value, round) => value / (others[round] ?? NaN));
+}
+
+/** The spread of {@link ratiosOf}. */
 export function ratioOf(values: readonly number[], others: readonly number[]): Spread {
-  return spreadOf(values.map((value, round) => value / (others[round] ?? NaN)));
+  return spreadOf(ratiosOf(values, others));
 }
 
 /** A percentile (0 to 100) of values in ascending order, between neighbours where it falls there; NaN for none. */

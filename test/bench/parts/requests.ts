@@ -17,7 +17,7 @@ import { load, type LoadFigures } from '../load.ts';
 import { cpuSeconds } from '../process-figures.ts';
 import { atLeast, digits, percent, type Section, shown } from '../section.ts';
 import { openStage, type Stage, type Subject } from '../stage.ts';
-import { ratioOf, type Spread, spreadOf } from '../statistics.ts';
+import { middleHalfOf, ratiosOf, type Spread } from '../statistics.ts';
 
 const MIB = 2 ** 20;
 
@@ -180,13 +180,21 @@ async function measureCase({ rounds, seconds, tell }: Bench, stage: Stage, one: 
       connections,
       seconds: length,
       keepAlive,
-      isLong: (one.length ?? 0) > 10 * MIB,
+      isLong: isLong(one),
     });
     return { ...figures, cpu: before === null || subject.pid === null ? null : cpuSeconds(subject.pid) - before };
   };
   const subjects = [...paths.keys()];
   for (const subject of subjects) await run(subject, 1);
-  return inTurns(subjects, rounds, (subject) => run(subject, one.isBulk ? 2 * seconds : seconds));
+  const length = one.isBulk ? 2 * seconds : seconds;
+  // What is short is measured a second at a time: the machine's mood changes within minutes, and only what was measured next to each other can be compared.
+  return isLong(one)
+    ? inTurns(subjects, rounds, (subject) => run(subject, length))
+    : inTurns(subjects, rounds * length, (subject) => run(subject, 1));
+}
+
+function isLong({ length }: Case): boolean {
+  return (length ?? 0) > 10 * MIB;
 }
 
 /** What makes an answer unfit to be measured; null if nothing does. */
@@ -205,11 +213,11 @@ function sections(stage: Stage, measured: readonly { of: Case; figures: Readonly
     (figures.get(subject) ?? []).map(({ requests: count, bytes, seconds }) => (of.isBulk ? bytes / MIB : count) / seconds);
   const ratio = (one: (typeof measured)[number], subject: Subject, other: Subject): Spread | null => {
     const [a, b] = [rateOf(one, subject), rateOf(one, other)];
-    return a.length === 0 || b.length === 0 ? null : ratioOf(a, b);
+    return a.length === 0 || b.length === 0 ? null : middleHalfOf(ratiosOf(a, b));
   };
   const rows = measured.flatMap((one) =>
     [...one.figures].map(([subject, figures], at) => {
-      const rate = spreadOf(rateOf(one, subject));
+      const rate = middleHalfOf(rateOf(one, subject));
       const perRequest = figures.map(({ cpu, requests: count, bytes }) =>
         cpu === null ? NaN : (cpu * 1_000) / (one.of.isBulk ? bytes / MIB : count),
       );
@@ -219,9 +227,9 @@ function sections(stage: Stage, measured: readonly { of: Case; figures: Readonly
         at === 0 ? one.of.title : '',
         subject.title,
         `${shown(rate, digits)} ${one.of.isBulk ? 'MiB/s' : '/s'}`,
-        digits(spreadOf(figures.map(({ p50 }) => p50)).median),
-        digits(spreadOf(figures.map(({ p99 }) => p99)).median),
-        perRequest.some(Number.isNaN) ? '–' : `${digits(spreadOf(perRequest).median)}${one.of.isBulk ? '/MiB' : ''}`,
+        digits(middleHalfOf(figures.map(({ p50 }) => p50)).median),
+        digits(middleHalfOf(figures.map(({ p99 }) => p99)).median),
+        perRequest.some(Number.isNaN) ? '–' : `${digits(middleHalfOf(perRequest).median)}${one.of.isBulk ? '/MiB' : ''}`,
         floor === null ? '–' : shown(floor, digits),
         peer === null ? '–' : shown(peer, digits),
       ];
@@ -238,7 +246,8 @@ function sections(stage: Stage, measured: readonly { of: Case; figures: Readonly
     {
       title: 'Requests',
       note:
-        'Each line: the median of all rounds, and the lowest and highest. Ratios are of neighbouring runs of one round. “Bare read”: a Worker that answers with one `env.BUCKET.get` ' +
+        'Each line: the median of all runs, and between what half of them lie. A run takes a second, and those of 100 MiB as long as a round; ratios are of runs next to each other. ' +
+        '“Bare read”: a Worker that answers with one `env.BUCKET.get` ' +
         '(or `head`) of the least object that would do; it reads the bytes each time, while Gantry asks only whether what it remembers of manifests and lists ' +
         'is still the same. Processor time is that of the whole server process, the bucket’s simulator included.',
       columns: ['request', 'server', 'rate', 'p50 ms', 'p99 ms', 'CPU ms', '÷ bare read', '÷ docker-registry'],
@@ -256,7 +265,7 @@ function sections(stage: Stage, measured: readonly { of: Case; figures: Readonly
               atLeast(
                 'old client’s manifest, of a new client’s rate',
                 0.9,
-                ratioOf(rateOf(older, stage.gantry), rateOf(newer, stage.gantry)),
+                middleHalfOf(ratiosOf(rateOf(older, stage.gantry), rateOf(newer, stage.gantry))),
                 percent,
               ),
             ]),
