@@ -5,7 +5,7 @@
 import type { Context } from 'hono';
 import { allowsRange, isNamed } from '../http/conditions.ts';
 import { parseRange } from '../http/range.ts';
-import { StorageError } from '../registry/store.ts';
+import { type ByteRange, StorageError } from '../registry/store.ts';
 import type { Caller } from './access/caller.ts';
 import { type AccessFacts, accessFactsOf } from './access/authorize.ts';
 import type { Resource } from './access/decision.ts';
@@ -24,7 +24,7 @@ import { inNamespace } from './namespace.ts';
 import type { Question } from './question.ts';
 import type { Asking } from './read-question.ts';
 import type { RegistryProps, VisibleTo } from './registry.ts';
-import { closingFields } from './report.ts';
+import { addClosingFields } from './report.ts';
 import { refuse, type Reply } from './respond.ts';
 import { note } from './trace.ts';
 
@@ -90,19 +90,22 @@ async function answer(c: EdgeContext, question: Question, grant: Grant): Promise
   const known = entityTagOf(question);
   const hasIt = known !== null && isNamed(condition, known);
   const head = raw.method === 'HEAD' || hasIt;
-  const range =
-    question.kind === 'blob' && !head && known !== null && allowsRange(raw.headers.get('if-range'), known)
-      ? parseRange(raw.headers.get('range'))
-      : null;
+  const range = question.kind === 'blob' && !head && known !== null ? rangeOf(raw.headers, known) : null;
   const client = question.kind === 'manifest' ? canonicalClient(raw.headers) : WHOLE;
-  const reply = await askRegistry(c, question, { head, accept: client.accept, userAgent: client.userAgent, range }, grant);
+  const { config, registry, trace } = c.env;
+  const reply = await registry.ask(question, { head, accept: client.accept, userAgent: client.userAgent, range }, propsFor(config, question, grant));
+  note(trace, reply);
   const { status, headers } = reply;
   if (reply.refusal !== null) return refusal(c, question, reply.refusal, headers);
   if (headers.etag !== undefined && isNamed(condition, headers.etag)) return notModified(reply);
   const body = head ? null : question.kind === 'manifest' && reply.body instanceof ReadableStream ? await wholeOf(reply.body, headers) : reply.body;
-  const { trace } = c.env;
   trace.bytes = body === null ? 0 : Number(headers['content-length'] ?? 0);
-  return new Response(body, { status, headers: Object.assign(headers, closingFields(trace)) });
+  return new Response(body, { status, headers: addClosingFields(headers, trace) });
+}
+
+function rangeOf(headers: Headers, etag: string): ByteRange | null {
+  const range = parseRange(headers.get('range'));
+  return range !== null && allowsRange(headers.get('if-range'), etag) ? range : null;
 }
 
 /** What a digest names has that for its entity tag: known before it is asked for. */
@@ -166,10 +169,5 @@ function visibleTo({ realms, listed, repositories }: Caller): VisibleTo {
 }
 
 function askingOf({ req }: EdgeContext): Asking {
-  return {
-    parameter: (name) => req.param(name) ?? '',
-    get query() {
-      return new URL(req.url).searchParams;
-    },
-  };
+  return { parameter: (name) => req.param(name) ?? '', query: () => new URL(req.url).searchParams };
 }

@@ -7,7 +7,7 @@ import type { Asking } from './read-question.ts';
 /** The question as it is put to the repository of ours that stands for the one that the client means. */
 export function inNamespace(question: Question | Refused, asking: Asking, origins: OriginRules): Question | Refused {
   if (origins.length === 0 || question.kind === 'refused' || question.kind === 'catalog') return question;
-  const ns = asking.query.get('ns');
+  const ns = asking.query().get('ns');
   if (ns === null || ns === '') return question;
   const name = localNameOf(origins, ns, question.name);
   if (name === null) {

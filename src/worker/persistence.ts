@@ -16,42 +16,34 @@ export const PERSISTENCE: Persistence = { attempts: 3, attemptTime: 5_000, budge
 
 /**
  * Does `work`, again if storage failed in a way that may pass. `discard` is given what comes of an attempt after its time.
- * Throws the last {@link StorageError}, and at once whatever else goes wrong.
+ * Rejects with the last {@link StorageError}, and at once with whatever else goes wrong.
  */
-export async function persist<T>(
-  work: () => Promise<T>,
-  { attempts, attemptTime, budget, pause }: Persistence,
-  discard: (late: T) => void,
-): Promise<T> {
+export function persist<T>(work: () => Promise<T>, { attempts, attemptTime, budget, pause }: Persistence, discard: (late: T) => void): Promise<T> {
   const begun = Date.now();
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await within(attemptTime, work(), discard);
-    } catch (error) {
-      const again = error instanceof StorageError && error.retryable && attempt < attempts && Date.now() - begun < budget;
-      if (!again) throw error;
-      await new Promise((resolve) => setTimeout(resolve, Math.random() * pause * 2 ** (attempt - 1)));
-    }
-  }
-}
-
-function within<T>(time: number, work: Promise<T>, discard: (late: T) => void): Promise<T> {
   return new Promise((resolve, reject) => {
-    let isLate = false;
-    const timer = setTimeout(() => {
-      isLate = true;
-      reject(new StorageError('STORAGE_UNAVAILABLE', `storage gave no answer within ${String(time)} ms`));
-    }, time);
-    work.then(
-      (found) => {
-        clearTimeout(timer);
-        if (isLate) discard(found);
-        else resolve(found);
-      },
-      (error: unknown) => {
-        clearTimeout(timer);
-        reject(error instanceof Error ? error : new Error(String(error)));
-      },
-    );
+    const attempt = (number: number): void => {
+      const fail = (error: unknown): void => {
+        const again = error instanceof StorageError && error.retryable && number < attempts && Date.now() - begun < budget;
+        if (again) setTimeout(() => attempt(number + 1), Math.random() * pause * 2 ** (number - 1));
+        else reject(error instanceof Error ? error : new Error(String(error)));
+      };
+      let isLate = false;
+      const timer = setTimeout(() => {
+        isLate = true;
+        fail(new StorageError('STORAGE_UNAVAILABLE', `storage gave no answer within ${String(attemptTime)} ms`));
+      }, attemptTime);
+      work().then(
+        (found) => {
+          clearTimeout(timer);
+          if (isLate) discard(found);
+          else resolve(found);
+        },
+        (error: unknown) => {
+          clearTimeout(timer);
+          if (!isLate) fail(error);
+        },
+      );
+    };
+    attempt(1);
   });
 }

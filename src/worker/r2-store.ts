@@ -19,54 +19,73 @@ function memoryOf(bucket: R2Bucket): ObjectMemory {
 
 /** A bucket as a {@link ReadStore}; every read is counted in `count`. Reads are not repeated here: whoever asks knows what a whole attempt is. */
 export function r2Store(bucket: R2Bucket, count: ReadCount): ReadStore {
-  async function head(key: string): Promise<ObjectInfo | null> {
-    count.head++;
-    const object = await attempt(() => bucket.head(key));
+  return new R2Store(bucket, count);
+}
+
+// There is one a request: a class makes no functions anew.
+class R2Store implements ReadStore {
+  readonly #bucket: R2Bucket;
+  readonly #count: ReadCount;
+
+  constructor(bucket: R2Bucket, count: ReadCount) {
+    this.#bucket = bucket;
+    this.#count = count;
+  }
+
+  async head(key: string): Promise<Info | null> {
+    this.#count.head++;
+    let object: R2Object | null;
+    try {
+      object = await this.#bucket.head(key);
+    } catch (cause) {
+      throw failure(cause);
+    }
     return object === null ? null : new Info(object);
   }
 
-  function get(key: string, { range, ifMatch, atOnce }: GetOptions = {}): Promise<StoredObject | null | 'changed'> {
-    if (ifMatch !== undefined) return getUnchanged(key, range, ifMatch);
+  get(key: string, { range, ifMatch, atOnce }: GetOptions = {}): Promise<StoredObject | null | 'changed'> {
+    if (ifMatch !== undefined) return this.#getUnchanged(key, range, ifMatch);
     // What is asked for without a condition comes with its bytes.
-    return atOnce === true ? getAtOnce(key, range) : (readIf(key, range, undefined) as Promise<StoredObject | null>);
+    return atOnce === true ? this.#getAtOnce(key, range) : (this.#read(key, range, undefined) as Promise<StoredObject | null>);
   }
 
-  async function getUnchanged(key: string, range: ByteRange | undefined, etag: string): Promise<StoredObject | null | 'changed'> {
-    const object = await readIf(key, range, { etagMatches: etag });
+  async #getUnchanged(key: string, range: ByteRange | undefined, etag: string): Promise<StoredObject | null | 'changed'> {
+    const object = await this.#read(key, range, { etagMatches: etag });
     return object === null || 'range' in object ? object : 'changed';
   }
 
   /** One read either way: R2 sends the object, or says that it is still the one that is remembered. */
-  async function getAtOnce(key: string, range: ByteRange | undefined): Promise<StoredObject | null> {
-    const memory = memoryOf(bucket);
+  async #getAtOnce(key: string, range: ByteRange | undefined): Promise<StoredObject | null> {
+    const memory = memoryOf(this.#bucket);
     const name = range === undefined ? key : `${key} ${JSON.stringify(range)}`;
     const known = memory.recall(name);
-    const object = await readIf(key, range, known && { etagDoesNotMatch: known.etag });
+    const object = await this.#read(key, range, known && { etagDoesNotMatch: known.etag });
     if (object === null) {
       memory.forget(name);
       return null;
     }
     if (!('range' in object)) {
       if (known === undefined) throw new StorageError('STORAGE_UNAVAILABLE', 'storage sent an object without its bytes');
-      return atHand(object, known);
+      return new AtHand(object, known);
     }
-    if (object.range.length > REMEMBERED_MAX) return object;
-    const whole: Remembered = { etag: object.etag, range: object.range, bytes: await readAll(object.body, object.range.length) };
+    const { range: found } = object;
+    if (found.length > REMEMBERED_MAX) return object;
+    const whole: Remembered = { etag: object.etag, range: found, bytes: await readAll(object.body, found.length) };
     memory.keep(name, whole);
-    return atHand(object, whole);
+    return new AtHand(object, whole);
   }
 
   /** Facts alone where `onlyIf` does not hold. */
-  async function readIf(key: string, range: ByteRange | undefined, onlyIf: R2Conditional | undefined): Promise<StoredObject | ObjectInfo | null> {
-    count.get++;
+  async #read(key: string, range: ByteRange | undefined, onlyIf: R2Conditional | undefined): Promise<Stored | AtHand | Info | null> {
+    this.#count.get++;
     let object: R2ObjectBody | R2Object | null;
     try {
       object = await (range === undefined && onlyIf === undefined
-        ? bucket.get(key)
-        : bucket.get(key, { ...(range && { range }), ...(onlyIf && { onlyIf }) }));
+        ? this.#bucket.get(key)
+        : this.#bucket.get(key, { ...(range && { range }), ...(onlyIf && { onlyIf }) }));
     } catch (cause) {
       // R2 refuses a range that begins beyond the end (and its simulator fails); here that is a range of no bytes, and whose size is worth knowing.
-      const nothing = range === undefined ? undefined : await nothingOf(key, range);
+      const nothing = range === undefined ? undefined : await this.#nothingOf(key, range);
       if (nothing !== undefined) return nothing;
       throw failure(cause);
     }
@@ -74,26 +93,17 @@ export function r2Store(bucket: R2Bucket, count: ReadCount): ReadStore {
     return onlyIf === undefined || 'body' in object ? new Stored(object) : new Info(object);
   }
 
-  async function nothingOf(key: string, range: ByteRange): Promise<StoredObject | null | undefined> {
-    const info = await head(key);
+  async #nothingOf(key: string, range: ByteRange): Promise<AtHand | null | undefined> {
+    const info = await this.head(key);
     if (info === null) return null;
-    const isBeyond = info.size === 0 || ('suffix' in range ? range.suffix === 0 : range.offset >= info.size);
-    return isBeyond ? atHand(info, { etag: info.etag, range: { offset: info.size, length: 0 }, bytes: new Uint8Array() }) : undefined;
+    const { size, etag } = info;
+    const isBeyond = size === 0 || ('suffix' in range ? range.suffix === 0 : range.offset >= size);
+    return isBeyond ? new AtHand(info, { etag, range: { offset: size, length: 0 }, bytes: new Uint8Array() }) : undefined;
   }
-
-  return { head, get };
 }
 
 /** A store in which nothing is: for callers who may not learn what is. */
 export const EMPTY_STORE: ReadStore = { head: () => Promise.resolve(null), get: () => Promise.resolve(null) };
-
-async function attempt<T>(read: () => Promise<T>): Promise<T> {
-  try {
-    return await read();
-  } catch (cause) {
-    throw failure(cause);
-  }
-}
 
 function failure(cause: unknown): StorageError {
   return new StorageError('STORAGE_UNAVAILABLE', cause instanceof Error ? cause.message : String(cause), { cause });
@@ -101,7 +111,7 @@ function failure(cause: unknown): StorageError {
 
 /** An object's facts, each taken from the platform when it is asked for: that takes longer than most of what is done with it, and of a blob only the size is. */
 class Info implements ObjectInfo {
-  protected readonly object: R2Object;
+  readonly object: R2Object;
 
   constructor(object: R2Object) {
     this.object = object;
@@ -143,20 +153,20 @@ class Stored extends Info implements StoredObject {
   }
 }
 
-function atHand({ key, size, etag, uploaded, metadata, contentType }: ObjectInfo, { range, bytes }: Remembered): StoredObject {
-  return {
-    key,
-    size,
-    etag,
-    uploaded,
-    metadata,
-    ...(contentType !== undefined && { contentType }),
-    range,
-    bytes,
-    get body() {
-      return bodyOf(bytes);
-    },
-  };
+/** The same with bytes that need not be read any more. */
+class AtHand extends Info implements StoredObject {
+  readonly range: StoredObject['range'];
+  readonly bytes: Uint8Array;
+
+  constructor({ object }: Info, { range, bytes }: Remembered) {
+    super(object);
+    this.range = range;
+    this.bytes = bytes;
+  }
+
+  get body(): ReadableStream<Uint8Array> {
+    return bodyOf(this.bytes);
+  }
 }
 
 function rangeOf({ size, range }: R2Object): { offset: number; length: number } {

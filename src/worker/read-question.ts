@@ -10,7 +10,7 @@ import type { Question } from './question.ts';
 export interface Asking {
   /** A parameter of the path, percent-decoded once; empty where the path has none of this name. */
   readonly parameter: (name: string) => string;
-  readonly query: URLSearchParams;
+  readonly query: () => URLSearchParams;
 }
 
 /** Longest `last` or `artifactType` that is looked at, in characters: names have at most 255, media types 127 + 1 + 127. */
@@ -43,7 +43,7 @@ export function blobQuestion({ parameter }: Asking): Question | Refused {
 
 /** `/v2/<name>/tags/list?n=&last=` */
 export function tagListQuestion({ parameter, query }: Asking): Question | Refused {
-  return named(parameter, (name) => paged(query, (page) => ({ kind: 'tag-list', name, page })));
+  return named(parameter, (name) => paged(query(), (page) => ({ kind: 'tag-list', name, page })));
 }
 
 /** `/v2/<name>/referrers/<digest>?artifactType=`; `last` is ours, in the `Link` of a page. */
@@ -52,8 +52,9 @@ export function referrersQuestion({ parameter, query }: Asking): Question | Refu
     const text = parameter('digest');
     const subject = parseDigest(text);
     if (subject === null) return refused('digest-invalid', { detail: { digest: text } });
-    const artifactType = single(query, 'artifactType');
-    const last = single(query, 'last');
+    const given = query();
+    const artifactType = single(given, 'artifactType');
+    const last = single(given, 'last');
     if (artifactType === undefined || last === undefined) return refused('query-invalid');
     const after = last === null ? null : parseDigest(last);
     if (last !== null && after === null) return refused('digest-invalid', { detail: { digest: last } });
@@ -63,7 +64,7 @@ export function referrersQuestion({ parameter, query }: Asking): Question | Refu
 
 /** `/v2/_catalog?n=&last=` */
 export function catalogQuestion({ query }: Asking): Question | Refused {
-  return paged(query, (page) => ({ kind: 'catalog', page }));
+  return paged(query(), (page) => ({ kind: 'catalog', page }));
 }
 
 /** `/v1/repositories/<name>/images` */

@@ -99,14 +99,9 @@ export async function answerFor(
   } catch (error) {
     answer = refusalOf(error, question);
   }
-  return {
-    answer,
-    facts: {
-      ...count,
-      ms: Date.now() - begun,
-      ...('kind' in answer && answer.kind === 'found' && answer.form !== undefined && { form: answer.form }),
-    },
-  };
+  const form = 'kind' in answer && answer.kind === 'found' ? answer.form : undefined;
+  const { head, get } = count;
+  return { answer, facts: { head, get, ms: Date.now() - begun, ...(form !== undefined && { form }) } };
 }
 
 /** What a question is answered from. */

@@ -8,17 +8,23 @@ import type { Trace } from './trace.ts';
 /** Longest path of an unknown endpoint that is logged, in characters. */
 const PATH_MAX_LENGTH = 256;
 
-/** The headers that every answer gets last, once it is known what it took. */
-export function closingFields(trace: Trace): Readonly<HeaderFields> {
-  return { ...API_VERSION, 'x-request-id': trace.id, 'server-timing': serverTiming(trace, Date.now() - trace.begun) };
+/** Adds the headers that every answer gets last, once it is known what it took. */
+export function addClosingFields(headers: HeaderFields, trace: Trace): HeaderFields {
+  headers['docker-distribution-api-version'] = API_VERSION;
+  headers['x-request-id'] = trace.id;
+  headers['server-timing'] = serverTiming(trace, Date.now() - trace.begun);
+  return headers;
 }
 
 /** Tells of an answer. */
 export function report(request: Request, status: number, trace: Trace, { log, pulls }: Pick<Config, 'log' | 'pulls'>): void {
-  const ms = Date.now() - trace.begun;
-  if (log === 'all' || status >= 500) console.log(JSON.stringify(logLine(request, status, trace, ms)));
+  const told = log === 'all' || status >= 500;
   const { question } = trace;
-  if (pulls === null || question?.kind !== 'manifest' || status >= 500) return;
+  const counted = pulls !== null && question?.kind === 'manifest' && status < 500;
+  if (!told && !counted) return;
+  const ms = Date.now() - trace.begun;
+  if (told) console.log(JSON.stringify(logLine(request, status, trace, ms)));
+  if (!counted) return;
   const { name, reference } = question;
   const asked = reference.kind === 'tag' ? reference.tag : reference.digest;
   pulls.writeDataPoint({

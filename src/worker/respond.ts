@@ -31,7 +31,7 @@ export interface PageFacts extends Omit<InnerFacts, 'form' | 'checked'> {
 const RETRY_AFTER = '5';
 
 /** Every answer of a v2 registry carries it; without it old engines take the host for a v1 registry. */
-export const API_VERSION = { 'docker-distribution-api-version': 'registry/2.0' } as const;
+export const API_VERSION = 'registry/2.0';
 
 /** What the gateway gets for a question. `headers` are its own, to change and to send on. */
 export interface Reply {

@@ -3,7 +3,7 @@ import { app } from './app.ts';
 import { refused } from './answer.ts';
 import { type Config, type Env, readConfig } from './config.ts';
 import type { RegistryPort } from './edge.ts';
-import { closingFields, report } from './report.ts';
+import { addClosingFields, report } from './report.ts';
 import { API_VERSION, refuse } from './respond.ts';
 import { beginTrace, type Trace } from './trace.ts';
 
@@ -21,7 +21,7 @@ export async function serve(
   } catch (error) {
     // Nothing is served by rules that were not understood.
     console.error(JSON.stringify({ event: 'configuration', id: trace.id, message: error instanceof Error ? error.message : String(error) }));
-    return refuse(refused('internal', { detail: { id: trace.id } }), new URL(request.url).origin, { ...API_VERSION });
+    return refuse(refused('internal', { detail: { id: trace.id } }), new URL(request.url).origin, { 'docker-distribution-api-version': API_VERSION });
   }
   const way = registry(config);
   const response = await app.fetch(request, { config, registry: way instanceof Promise ? await way : way, trace }, ctx);
@@ -43,5 +43,5 @@ export function configOf(env: Env): Config {
 
 function complete({ method }: Request, { headers, body }: Response, trace: Trace): void {
   trace.bytes = method === 'HEAD' || body === null ? 0 : Number(headers.get('content-length') ?? 0);
-  for (const [name, value] of Object.entries(closingFields(trace))) headers.set(name, value);
+  for (const [name, value] of Object.entries(addClosingFields({}, trace))) headers.set(name, value);
 }

@@ -41,22 +41,36 @@ export type Outcome =
 
 /** Reads what matters here of a request, as it is asked for: most requests are for what is everybody's, and neither their address nor their certificate matters. `origin`: scheme and host that the client asked, if not those of the request. */
 export function accessFactsOf(request: Request, page = false, origin?: string): AccessFacts {
-  return {
-    page,
-    get origin() {
-      return origin ?? new URL(request.url).origin;
-    },
-    get authorization() {
-      return request.headers.get('authorization');
-    },
-    get certificate() {
-      const cf = request.cf as { tlsClientAuth?: ClientCertificate } | undefined;
-      return cf?.tlsClientAuth ?? null;
-    },
-    get address() {
-      return request.headers.get('cf-connecting-ip');
-    },
-  };
+  return new RequestFacts(request, page, origin);
+}
+
+class RequestFacts implements AccessFacts {
+  readonly #request: Request;
+  readonly #origin: string | undefined;
+  readonly page: boolean;
+
+  constructor(request: Request, page: boolean, origin: string | undefined) {
+    this.#request = request;
+    this.#origin = origin;
+    this.page = page;
+  }
+
+  get origin(): string {
+    return this.#origin ?? new URL(this.#request.url).origin;
+  }
+
+  get authorization(): string | null {
+    return this.#request.headers.get('authorization');
+  }
+
+  get certificate(): ClientCertificate | null {
+    const cf = this.#request.cf as { tlsClientAuth?: ClientCertificate } | undefined;
+    return cf?.tlsClientAuth ?? null;
+  }
+
+  get address(): string | null {
+    return this.#request.headers.get('cf-connecting-ip');
+  }
 }
 
 /** Who may have what: the one question that the gateway asks before anything is read. */

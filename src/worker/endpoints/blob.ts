@@ -36,7 +36,7 @@ export async function answerBlob(
       length: part?.length ?? size,
       digest,
       etag: `"${digest}"`,
-      ranges: { size, ...(part && { part }) },
+      ranges: part === undefined ? { size } : { size, part },
     },
     body: stored?.body ?? null,
     vary: [],
