@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'smol-toml';
+import { annexFlagsOf } from '../local/annex-flags.ts';
 import type { SplitWorker, SplitWorkers } from '../local/worker-bundle.ts';
 
 /** Paths of configurations that Wrangler deploys by. */
@@ -33,11 +34,19 @@ export async function withDeployment<Result>(
 }
 
 /** What holds for the annex, too. */
-const SHARED = ['compatibility_date', 'compatibility_flags', 'account_id', 'r2_buckets', 'observability', 'send_metrics'] as const;
+const SHARED = ['compatibility_date', 'account_id', 'r2_buckets', 'observability', 'send_metrics'] as const;
 
 /** The annex's configuration: nobody but the Worker reaches it, which tells it all settings. */
 export function annexConfigOf(toml: Readonly<Record<string, unknown>>, name: string): Readonly<Record<string, unknown>> {
-  return { ...Object.fromEntries(SHARED.filter((key) => key in toml).map((key) => [key, toml[key]])), name, workers_dev: false, preview_urls: false };
+  const { compatibility_flags: flags } = toml;
+  return {
+    ...Object.fromEntries(SHARED.filter((key) => key in toml).map((key) => [key, toml[key]])),
+    // What is no list Wrangler refuses.
+    ...(flags !== undefined && { compatibility_flags: Array.isArray(flags) ? annexFlagsOf(flags.map(String)) : flags }),
+    name,
+    workers_dev: false,
+    preview_urls: false,
+  };
 }
 
 async function write(folder: string, { modules }: SplitWorker, config: Readonly<Record<string, unknown>>): Promise<string> {

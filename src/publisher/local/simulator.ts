@@ -4,6 +4,7 @@ import type * as MiniflareModule from 'miniflare';
 import type { V4WorkerOptions } from 'miniflare';
 import { CommandError } from '../errors.ts';
 import { endWithThisProcess } from './watchdog.ts';
+import { annexFlagsOf } from './annex-flags.ts';
 import type { WorkerBundle } from './worker-bundle.ts';
 
 /** A running simulator. */
@@ -89,7 +90,7 @@ export function annexOf(worker: WorkerBundle | undefined, bucket: string): reado
   return [
     {
       compatibilityDate: options.compatibilityDate ?? '2026-10-01',
-      compatibilityFlags: options.compatibilityFlags ?? [],
+      compatibilityFlags: annexFlagsOf(options.compatibilityFlags ?? []),
       name: annex.name,
       modules: [{ type: 'ESModule', path: 'annex.js', contents: annex.code }],
       r2Buckets: { BUCKET: { id: bucket } },

@@ -97,6 +97,11 @@ describe('the configuration of the annex', () => {
     });
   });
 
+  it('has the flags of the Worker, and Node in any case', () => {
+    const flags = ['no_nodejs_compat', 'global_fetch_strictly_public', 'no_nodejs_compat_v2'];
+    expect(annexConfigOf({ compatibility_flags: flags }, 'mine-annex')).toMatchObject({ compatibility_flags: ['global_fetch_strictly_public'] });
+  });
+
   it('agrees with the file for `wrangler dev`', async () => {
     const [own, annex] = await Promise.all(
       [OWN_CONFIG, OWN_CONFIG.replace(/toml$/, 'annex.toml')].map(async (path) => parse(await readFile(path, 'utf8'))),
