@@ -102,6 +102,8 @@ export async function openStage(folder: string, options: { peers?: readonly Peer
       ...(buckets === undefined ? {} : { r2Buckets: buckets }),
       unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
     });
+    // A floor has no disadvantage of its own: what Gantry does without, it does without.
+    const flags = { compatibilityFlags: own.options.compatibilityFlags ?? [] };
     const foreign = await Promise.all(peers.flatMap((peer) => (peer.kind === 'worker' ? [readPeer(peer.title, peer.config)] : [])));
     const miniflare = new Miniflare(
       convertV4MiniflareOptions({
@@ -128,8 +130,8 @@ export async function openStage(folder: string, options: { peers?: readonly Peer
           workerOf('behind-cache', cached, { BUCKET: { id: bucket } }),
           workerOf('faulty', faulty, { BUCKET: { id: bucket } }),
           ...annexOf(own, bucket),
-          workerOf('constant', { code: CONSTANT, options: {} }, undefined),
-          workerOf('bare-read', { code: BARE_READ, options: {} }, { BUCKET: { id: bucket } }),
+          workerOf('constant', { code: CONSTANT, options: flags }, undefined),
+          workerOf('bare-read', { code: BARE_READ, options: flags }, { BUCKET: { id: bucket } }),
           ...foreign.map(({ title, bundle }) => workerOf(title, bundle, bundle.options.r2Buckets)),
         ],
       }),
