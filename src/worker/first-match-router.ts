@@ -10,9 +10,9 @@ interface Route<T> {
 const NONE: never[] = [];
 
 /**
- * A router for tables in which one line answers: the first that fits, and no other is looked at. Hono's own try them all, since lines may be middleware, and of its routers
- * only the one that tries every pattern knows parameters with slashes, as names of repositories are. `:x` is a segment, `:x{.+}` may be several; a slash at the end of a path
- * does not matter. No wildcards.
+ * A router for tables in which one line answers: the first that fits, and no other is looked at. Hono's own look for all, since lines may be middleware; of those that
+ * compile their patterns once only PatternRouter knows parameters with slashes, as names of repositories have, and it tries every line. `:x` is a segment, `:x{.+}` may be
+ * several; a slash at the end of a path does not matter. No wildcards.
  */
 export class FirstMatchRouter<T> implements Router<T> {
   readonly name = 'FirstMatchRouter';

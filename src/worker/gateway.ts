@@ -59,6 +59,7 @@ export function guarded(c: EdgeContext, resource: Resource, work: (grant: Grant)
 /** Puts a question to the registry with what the grant allows, and notes what came of it. */
 export async function askRegistry(c: EdgeContext, question: Question, asked: Asked, grant: Grant): Promise<Reply> {
   const { config, registry, trace } = c.env;
+  // As askRegistry does, without another promise: this is the way of every pull.
   const reply = await registry.ask(question, asked, propsFor(config, question, grant));
   note(trace, reply);
   return reply;
@@ -99,8 +100,9 @@ async function answer(c: EdgeContext, question: Question, grant: Grant): Promise
   if (reply.refusal !== null) return refusal(c, question, reply.refusal, headers);
   if (headers.etag !== undefined && isNamed(condition, headers.etag)) return notModified(reply);
   const body = head ? null : question.kind === 'manifest' && reply.body instanceof ReadableStream ? await wholeOf(reply.body, headers) : reply.body;
+  const response = new Response(body, { status, headers: addClosingFields(headers, trace) });
   trace.bytes = body === null ? 0 : Number(headers['content-length'] ?? 0);
-  return new Response(body, { status, headers: addClosingFields(headers, trace) });
+  return response;
 }
 
 function rangeOf(headers: Headers, etag: string): ByteRange | null {

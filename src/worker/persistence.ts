@@ -32,17 +32,19 @@ export function persist<T>(work: () => Promise<T>, { attempts, attemptTime, budg
         isLate = true;
         fail(new StorageError('STORAGE_UNAVAILABLE', `storage gave no answer within ${String(attemptTime)} ms`));
       }, attemptTime);
-      work().then(
-        (found) => {
+      const failed = (error: unknown): void => {
+        clearTimeout(timer);
+        if (!isLate) fail(error);
+      };
+      try {
+        work().then((found) => {
           clearTimeout(timer);
           if (isLate) discard(found);
           else resolve(found);
-        },
-        (error: unknown) => {
-          clearTimeout(timer);
-          if (!isLate) fail(error);
-        },
-      );
+        }, failed);
+      } catch (error) {
+        failed(error);
+      }
     };
     attempt(1);
   });

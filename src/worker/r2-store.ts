@@ -45,8 +45,7 @@ class R2Store implements ReadStore {
 
   get(key: string, { range, ifMatch, atOnce }: GetOptions = {}): Promise<StoredObject | null | 'changed'> {
     if (ifMatch !== undefined) return this.#getUnchanged(key, range, ifMatch);
-    // What is asked for without a condition comes with its bytes.
-    return atOnce === true ? this.#getAtOnce(key, range) : (this.#read(key, range, undefined) as Promise<StoredObject | null>);
+    return atOnce === true ? this.#getAtOnce(key, range) : this.#read(key, range, undefined);
   }
 
   async #getUnchanged(key: string, range: ByteRange | undefined, etag: string): Promise<StoredObject | null | 'changed'> {
@@ -65,6 +64,7 @@ class R2Store implements ReadStore {
       return null;
     }
     if (!('range' in object)) {
+      // Which R2 does only where there was a condition.
       if (known === undefined) throw new StorageError('STORAGE_UNAVAILABLE', 'storage sent an object without its bytes');
       return new AtHand(object, known);
     }
@@ -76,6 +76,8 @@ class R2Store implements ReadStore {
   }
 
   /** Facts alone where `onlyIf` does not hold. */
+  #read(key: string, range: ByteRange | undefined, onlyIf: undefined): Promise<Stored | AtHand | null>;
+  #read(key: string, range: ByteRange | undefined, onlyIf: R2Conditional | undefined): Promise<Stored | AtHand | Info | null>;
   async #read(key: string, range: ByteRange | undefined, onlyIf: R2Conditional | undefined): Promise<Stored | AtHand | Info | null> {
     this.#count.get++;
     let object: R2ObjectBody | R2Object | null;

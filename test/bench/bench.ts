@@ -6,7 +6,7 @@ import type { Peer } from './stage.ts';
 export interface Bench {
   /** A temporary folder of this part's own. */
   readonly folder: string;
-  /** How often each measurement is made; the subjects take turns. */
+  /** How often each measurement is made; the subjects take turns. Requests that take little time are measured a second at a time instead, `rounds` × `seconds` times. */
   readonly rounds: number;
   /** How long one of them takes. */
   readonly seconds: number;

@@ -29,9 +29,14 @@ const path = (name: string): string => fileURLToPath(new URL(name, import.meta.u
 
 /** Makes load and measures. Throws if anything failed: what is wrong is not fast. */
 export async function load(what: ClientLoad): Promise<LoadFigures> {
-  const figures = what.method === 'GET' && what.keepAlive && what.isLong !== true ? await wrk(what) : await client(what);
+  const figures = isByWrk(what) ? await wrk(what) : await client(what);
   if (figures.failed > 0) throw new Error(`${what.method} ${what.url}: ${String(figures.failed)} of ${String(figures.requests)} failed`);
   return figures;
+}
+
+/** Whether wrk makes this load. */
+export function isByWrk({ method, keepAlive, isLong }: Pick<ClientLoad, 'method' | 'keepAlive' | 'isLong'>): boolean {
+  return method === 'GET' && keepAlive && isLong !== true;
 }
 
 async function wrk({ url, headers, connections, seconds }: ClientLoad): Promise<LoadFigures> {

@@ -46,6 +46,11 @@ describe('the modules of the Worker', () => {
     expect(inputs.filter((input) => NOT_HERE.test(input))).toEqual([]);
   });
 
+  it('use nothing of Node, without which they run', () => {
+    const text = workers.worker.modules.map(({ contents }) => new TextDecoder().decode(contents)).join('\n');
+    expect(text.match(/["']node:|\bBuffer\b|\bprocess\.(?!env)/g) ?? []).toEqual([]);
+  });
+
   it('leave tokens and signed addresses until somebody asks for them', () => {
     const { modules } = workers.worker;
     const waiting = modules.filter(({ atStart, source }) => !atStart && source !== null).map(({ source }) => source);
@@ -97,7 +102,7 @@ describe('the configuration of the annex', () => {
     });
   });
 
-  it('has the flags of the Worker, and Node in any case', () => {
+  it('has the flags of the Worker, but does not refuse Node', () => {
     const flags = ['no_nodejs_compat', 'global_fetch_strictly_public', 'no_nodejs_compat_v2'];
     expect(annexConfigOf({ compatibility_flags: flags }, 'mine-annex')).toMatchObject({ compatibility_flags: ['global_fetch_strictly_public'] });
   });
