@@ -49,7 +49,7 @@ describe('what is done again', () => {
     const first = watched(wrong);
     await expect(persist(first.work, WAITS, first.discard)).rejects.toThrow(RangeError);
     expect(first.attempts()).toBe(1);
-    const second = watched((attempt) => (attempt === 1 ? Promise.reject(lost()) : (wrong())));
+    const second = watched((attempt) => (attempt === 1 ? Promise.reject(lost()) : wrong()));
     await expect(persist(second.work, WAITS, second.discard)).rejects.toThrow(RangeError);
     expect(second.attempts()).toBe(2);
   });
