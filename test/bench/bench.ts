@@ -11,6 +11,8 @@ export interface Bench {
   /** How long one of them takes. */
   readonly seconds: number;
   readonly peers: readonly Peer[];
+  /** Of the requests only those with this in their title; absent: all. */
+  readonly request?: string;
   /** Tells whoever waits what is going on. */
   readonly tell: (message: string) => void;
 }

@@ -24,6 +24,7 @@ interface Options {
   readonly only?: readonly PartName[];
   readonly quick?: true;
   readonly json?: true;
+  readonly request?: string;
   readonly rounds?: number;
   readonly seconds?: number;
   readonly workerUrl: readonly Peer[];
@@ -35,6 +36,7 @@ const options = new Command('bench')
   .addOption(new Option('--only <part...>', 'only these parts').choices(Object.keys(PARTS)))
   .option('--quick', 'fewer and shorter runs: to see that it works, not what it gives')
   .option('--json', 'print data instead of tables')
+  .option('--request <text>', 'of the requests only those whose title contains this, such as "1 MiB"')
   .option('--rounds <n>', 'how many rounds: how often each thing is measured, short requests once a second of it (default: 5)', readCount)
   .option('--seconds <n>', 'how long a round (default: 3)', readCount)
   .option('--worker-url <name=url>', 'another registry to measure, which runs already and takes pushes', addPeer('url'), [])
@@ -46,6 +48,7 @@ const bench = {
   rounds: options.rounds ?? (options.quick === true ? 2 : 5),
   seconds: options.seconds ?? (options.quick === true ? 1 : 3),
   peers: [...options.workerUrl, ...options.workerConfig],
+  ...(options.request !== undefined && { request: options.request }),
 };
 const sections: Section[] = [];
 for (const name of options.only ?? (Object.keys(PARTS) as PartName[])) {

@@ -24,7 +24,7 @@ import { readRealmTable } from '../../src/publisher/gc/realm-table.ts';
 import type { WriteStore } from '../../src/registry/store.ts';
 import { type DockerRegistry, startDockerRegistry } from '../interop/docker-registry.ts';
 import { must } from '../interop/programs.ts';
-import { CONSTANT, BARE_READ } from './floors.ts';
+import { BARE_READ, CONSTANT, LOGGED_READ } from './floors.ts';
 import { descendants } from './process-figures.ts';
 
 /** A server under measurement. */
@@ -50,6 +50,8 @@ export interface Stage {
   readonly constant: Subject;
   /** A Worker that answers `/<key>` with the object of that key, by one bare `env.BUCKET.get` (or `.head`). */
   readonly bareRead: Subject;
+  /** The same, with a line of the log for each. */
+  readonly loggedRead: Subject;
   readonly dockerRegistry: Subject & { readonly host: string; readonly folder: string };
   /** Other registries that were asked for; they have the images too. */
   readonly peers: readonly (Subject & { readonly host: string })[];
@@ -132,6 +134,7 @@ export async function openStage(folder: string, options: { peers?: readonly Peer
           ...annexOf(own, bucket),
           workerOf('constant', { code: CONSTANT, options: flags }, undefined),
           workerOf('bare-read', { code: BARE_READ, options: flags }, { BUCKET: { id: bucket } }),
+          workerOf('logged-read', { code: LOGGED_READ, options: flags }, { BUCKET: { id: bucket } }),
           ...foreign.map(({ title, bundle }) => workerOf(title, bundle, bundle.options.r2Buckets)),
         ],
       }),
@@ -177,6 +180,7 @@ export async function openStage(folder: string, options: { peers?: readonly Peer
       faultyGantry: await subject('Gantry over faults', 'faulty'),
       constant: await subject('constant Worker', 'constant'),
       bareRead: await subject('bare read Worker', 'bare-read'),
+      loggedRead: await subject('bare read, a line each', 'logged-read'),
       dockerRegistry: subjectOf(dockerRegistry, registryFolder),
       peers: others,
       store: target.store,

@@ -52,9 +52,12 @@ export const requests: Part = async (bench) => {
     const cases = await prepare(bench, stage);
     const measured: { of: Case; figures: ReadonlyMap<Subject, readonly Figures[]> }[] = [];
     for (const one of cases) {
+      if (bench.request !== undefined && !one.title.includes(bench.request)) continue;
       bench.tell(one.title);
       measured.push({ of: one, figures: await measureCase(bench, stage, one) });
     }
+    if (measured.length === 0)
+      throw new Error(`no request has ${JSON.stringify(bench.request)} in its title; there are ${cases.map(({ title }) => title).join(', ')}`);
     return sections(stage, measured);
   } finally {
     await stage.close();
@@ -157,6 +160,7 @@ async function measureCase({ rounds, seconds, tell }: Bench, stage: Stage, one: 
     [stage.gantry, one.path],
     [stage.quietGantry, one.path],
     ...(one.key === null ? [] : [[stage.bareRead, `/${one.key}`] as const]),
+    ...(one.key === null || !one.isBulk || isLong(one) ? [] : [[stage.loggedRead, `/${one.key}`] as const]),
     ...(one.length === null || one.length > 10 * MIB ? [] : [[stage.constant, `/${String(one.length)}`] as const]),
     [stage.dockerRegistry, one.path],
     ...stage.peers.map((peer) => [peer, one.path] as const),
