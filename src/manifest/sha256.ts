@@ -9,8 +9,8 @@ interface MaybeNode {
 }
 
 /**
- * Node's own hash, ten times as fast: most of the time of signing goes into it. Asked for and not imported, because workerd has `node:crypto` only where Node compatibility is on (by default since 2026-08-04)
- * and its WebCrypto is asynchronous; there it is that of noble.
+ * Node's own hash, ten times as fast: most of the time of signing goes into it. Asked for and not imported, because workerd has `node:crypto` only where Node
+ * compatibility is on (by default since 2026-08-04) and its WebCrypto is asynchronous; elsewhere it is that of noble.
  */
 const native = (globalThis as MaybeNode).process?.getBuiltinModule?.('node:crypto')?.hash;
 

@@ -17,6 +17,11 @@ export interface Bench {
   readonly tell: (message: string) => void;
 }
 
+/** Something was asked for that there is not; the message says what there is. */
+export class UnknownRequestError extends Error {
+  override readonly name = 'UnknownRequestError';
+}
+
 /** A part: measures, and says what it found. */
 export type Part = (bench: Bench) => Promise<readonly Section[]>;
 

@@ -6,7 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { cpus, release, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import type { Part } from './bench.ts';
+import { type Part, UnknownRequestError } from './bench.ts';
 import { bundle } from './parts/bundle.ts';
 import { derivation } from './parts/derivation.ts';
 import { growth } from './parts/growth.ts';
@@ -58,6 +58,11 @@ for (const name of options.only ?? (Object.keys(PARTS) as PartName[])) {
     const found = await PARTS[name]({ ...bench, folder, tell });
     sections.push(...found);
     if (options.json !== true) process.stdout.write(`${found.map(printSection).join('\n\n')}\n\n`);
+  } catch (error) {
+    if (!(error instanceof UnknownRequestError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = 2;
+    break;
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

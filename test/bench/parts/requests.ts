@@ -9,7 +9,7 @@ import { blobKey, manifestKey, tagListKey } from '../../../src/registry/keys.ts'
 import { PUBLIC_REALM } from '../../../src/registry/realms.ts';
 import { decodeSortedList, encodeSortedList } from '../../../src/registry/sorted-list.ts';
 import type { WriteStore } from '../../../src/registry/store.ts';
-import { type Bench, inTurns, type Part } from '../bench.ts';
+import { type Bench, inTurns, type Part, UnknownRequestError } from '../bench.ts';
 import { NEW_CLIENT, OLD_CLIENT } from '../clients.ts';
 import { type Exchange, exchange, headerOf } from '../exchange.ts';
 import { type Image, makeImage } from '../images.ts';
@@ -57,7 +57,9 @@ export const requests: Part = async (bench) => {
       measured.push({ of: one, figures: await measureCase(bench, stage, one) });
     }
     if (measured.length === 0)
-      throw new Error(`no request has ${JSON.stringify(bench.request)} in its title; there are ${cases.map(({ title }) => title).join(', ')}`);
+      throw new UnknownRequestError(
+        `no request has ${JSON.stringify(bench.request)} in its title; there are: ${cases.map(({ title }) => title).join('; ')}`,
+      );
     return sections(stage, measured);
   } finally {
     await stage.close();
