@@ -10,13 +10,13 @@ import { DEFAULT_PLATFORM, formatPlatform, type Platform } from '../registry/pla
 import { Collector, type Refusal } from './collector.ts';
 import { membersOfConfig } from './config-members.ts';
 import { fromSchema1, platformOfSchema1 } from './from-schema1.ts';
-import { readGoTime } from './go-time.ts';
+import { readGoTime } from './json/go-time.ts';
 import type { Derivation, DeriveOptions, ImageContent, Manifest } from './image.ts';
 import { type Child, type Children, childrenOf } from './list-children.ts';
 import { type ImageManifest, readImageManifest } from './read.ts';
 import { buildSchema1 } from './schema1.ts';
 import { buildDockerList, buildSchema2, isForeign, isImage, isZstd } from './schema2.ts';
-import { sha256Of } from './sha256.ts';
+import { sha256Of } from './signing/sha256.ts';
 
 /** Graph layers that engines up to 1.9 can stack, less a few for what is built on top. */
 const MANY_ENTRIES = 125;

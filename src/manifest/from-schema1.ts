@@ -7,14 +7,14 @@ import { type Digest, parseDigest } from '../registry/digest.ts';
 import type { Reason } from '../registry/errors.ts';
 import { MEDIA_TYPES } from '../registry/media-type.ts';
 import type { Platform } from '../registry/platform.ts';
-import { ByteWriter } from './byte-writer.ts';
-import { writeGoObject } from './go-object.ts';
-import { readGoTime, ZERO_TIME } from './go-time.ts';
+import { ByteWriter } from './json/byte-writer.ts';
+import { writeGoObject } from './json/go-object.ts';
+import { readGoTime, ZERO_TIME } from './json/go-time.ts';
 import type { Manifest, UnpackedLayer } from './image.ts';
-import { checkJson, decodeString, elementsOf, JsonSyntaxError, kindOf, type Member, membersOf, type Span } from './json-bytes.ts';
-import { payloadOf, SignatureError } from './jws.ts';
+import { checkJson, decodeString, elementsOf, JsonSyntaxError, kindOf, type Member, membersOf, type Span } from './json/json-bytes.ts';
+import { payloadOf, SignatureError } from './signing/jws.ts';
 import { buildSchema2 } from './schema2.ts';
-import { sha256Of } from './sha256.ts';
+import { sha256Of } from './signing/sha256.ts';
 
 /** A schema 2 and its config, or why there is none. */
 export type FromSchema1Result =

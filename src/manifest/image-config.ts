@@ -2,9 +2,9 @@
  * An image config as docker/distribution reads it (Go's `encoding/json`): names match without regard to case, repeated members are applied in document order, `null`
  * changes nothing but lists and objects. Config bytes are never parsed and printed again; values that are copied stay spans.
  */
-import { checkJson, decodeString, elementsOf, JsonSyntaxError, kindOf, type Member, membersOf, type Span } from './json-bytes.ts';
-import { readGoTime, ZERO_TIME } from './go-time.ts';
-import { shortText } from './short-text.ts';
+import { checkJson, decodeString, elementsOf, JsonSyntaxError, kindOf, type Member, membersOf, type Span } from './json/json-bytes.ts';
+import { readGoTime, ZERO_TIME } from './json/go-time.ts';
+import { shortText } from './json/short-text.ts';
 
 /** One entry of the history, base first. */
 export interface HistoryEntry {

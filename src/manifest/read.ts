@@ -4,9 +4,9 @@ import { parseDigest } from '../registry/digest.ts';
 import { type Form, formOfMediaType, isListForm, MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../registry/media-type.ts';
 import type { Platform } from '../registry/platform.ts';
 import type { Manifest } from './image.ts';
-import { checkJson, JsonSyntaxError } from './json-bytes.ts';
-import { SignatureError, verifyDocument } from './jws.ts';
-import { sha256Of } from './sha256.ts';
+import { checkJson, JsonSyntaxError } from './json/json-bytes.ts';
+import { SignatureError, verifyDocument } from './signing/jws.ts';
+import { sha256Of } from './signing/sha256.ts';
 
 /** Bytes that are no manifest of any form, and why. */
 export class ManifestError extends Error {

@@ -6,10 +6,10 @@
  */
 import type { Reason } from '../registry/errors.ts';
 import type { RepositoryName, Tag } from '../registry/name.ts';
-import { ByteWriter } from './byte-writer.ts';
-import { writeGoObject } from './go-object.ts';
+import { ByteWriter } from './json/byte-writer.ts';
+import { writeGoObject } from './json/go-object.ts';
 import { type HistoryEntry, type ImageConfig, ImageConfigError, readImageConfig } from './image-config.ts';
-import { sha256Hex } from './sha256.ts';
+import { sha256Hex } from './signing/sha256.ts';
 import { sha384 } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
 

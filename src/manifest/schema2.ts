@@ -8,7 +8,7 @@ import type { Reason } from '../registry/errors.ts';
 import type { Platform } from '../registry/platform.ts';
 import type { Manifest } from './image.ts';
 import type { ImageManifest } from './read.ts';
-import { sha256Of } from './sha256.ts';
+import { sha256Of } from './signing/sha256.ts';
 
 /** A manifest, or why there is none. */
 export type Schema2Result =

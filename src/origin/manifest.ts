@@ -1,6 +1,6 @@
 /** Manifests as an upstream sends them: what to ask for, and whether the answer is what it says it is. */
-import { payloadOf, SignatureError } from '../manifest/jws.ts';
-import { matchesDigest, sha256Of } from '../manifest/sha256.ts';
+import { payloadOf, SignatureError } from '../manifest/signing/jws.ts';
+import { matchesDigest, sha256Of } from '../manifest/signing/sha256.ts';
 import { algorithmOf, type Digest, parseDigest } from '../registry/digest.ts';
 import { formOfMediaType, MEDIA_TYPE_OF_FORM, SCHEMA1_PLAIN } from '../registry/media-type.ts';
 import { OriginError } from './errors.ts';

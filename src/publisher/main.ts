@@ -1,8 +1,8 @@
 /** The command `gantry` (started by bin/gantry.js): runs, tells failures, and is the only one to end the process. */
 import { CommanderError } from 'commander';
-import { readEnvironment } from './environment.ts';
-import { EXIT } from './errors.ts';
-import { describeFailure, failureJson, failureLines } from './failure.ts';
+import { readEnvironment } from './cli/environment.ts';
+import { EXIT } from './cli/errors.ts';
+import { describeFailure, failureJson, failureLines } from './cli/failure.ts';
 import { createProgram } from './program.ts';
 
 // `gantry ls | head` closes our standard output early: that is nobody's fault.

@@ -1,7 +1,7 @@
 /** The command line as a whole: which commands there are, and what is said where none fits. */
 import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
-import type { Environment } from './environment.ts';
+import type { Environment } from './cli/environment.ts';
 import { PROJECT } from './project.ts';
 import type { OpenTarget } from './stores/target.ts';
 

@@ -9,16 +9,16 @@ import { failure, fallback } from './endpoints/fallback.ts';
 import { help, helpIndex } from './endpoints/help.tsx';
 import { home } from './endpoints/home.tsx';
 import { FirstMatchRouter } from './first-match-router.ts';
-import type { AnswerFronted } from './fronted.ts';
+import type { AnswerFronted } from './ingest/fronted.ts';
 import { answerThrough } from './ingest/pull-through.ts';
 import { signerOf } from './ingest/signer.ts';
 import { upstreamOf } from './ingest/upstream.ts';
-import { originOf } from './origins.ts';
-import type { Question } from './question.ts';
-import { answerFor, askedOf, canonicalQuestionOf } from './registry.ts';
-import { directPort } from './registry-port.ts';
-import { INNER_HEADERS, type PageFacts, respond } from './respond.ts';
-import { beginTrace } from './trace.ts';
+import { originOf } from './ingest/origins.ts';
+import type { Question } from './gateway/question.ts';
+import { answerFor, askedOf, canonicalQuestionOf } from './gateway/registry.ts';
+import { directPort } from './gateway/registry-port.ts';
+import { INNER_HEADERS, type PageFacts, respond } from './gateway/respond.ts';
+import { beginTrace } from './log/trace.ts';
 
 type WaitUntil = (work: Promise<unknown>) => void;
 

@@ -3,7 +3,7 @@
  * registries). It has no settings of its own: they come along with each call, over RPC, since headers may end up in logs.
  */
 import type { RateLimiter } from './access/login-limit.ts';
-import type { RegistryProps } from './registry.ts';
+import type { RegistryProps } from './gateway/registry.ts';
 
 /** What goes with a question of a filled repository. */
 export interface FillProps {

@@ -3,9 +3,9 @@ import type { RealmTable } from '../registry/realms.ts';
 import type { RateLimiter } from './access/login-limit.ts';
 import { type AccessPolicy, parseAccess } from './access/policy.ts';
 import { type AnnexEntrypoint, type AnnexPort, annexPort } from './annex-port.ts';
-import { type BlobDelivery, parseBlobDelivery } from './blob-delivery.ts';
-import { type OriginRules, parseOrigins } from './origins.ts';
-import { PERSISTENCE, type Persistence } from './persistence.ts';
+import { type BlobDelivery, parseBlobDelivery } from './storage/blob-delivery.ts';
+import { type OriginRules, parseOrigins } from './ingest/origins.ts';
+import { PERSISTENCE, type Persistence } from './storage/retry.ts';
 
 /** Bindings, variables and secrets as the platform gives them. */
 export interface Env {

@@ -1,9 +1,9 @@
-import type { Asked } from './asked.ts';
+import type { Asked } from './gateway/asked.ts';
 import type { Config } from './config.ts';
-import type { Question } from './question.ts';
-import type { RegistryProps } from './registry.ts';
-import type { Reply } from './respond.ts';
-import type { Trace } from './trace.ts';
+import type { Question } from './gateway/question.ts';
+import type { RegistryProps } from './gateway/registry.ts';
+import type { Reply } from './gateway/respond.ts';
+import type { Trace } from './log/trace.ts';
 
 /** What a purge came to. `absent`: there is no cache here, as in local development. */
 export type PurgeOutcome = { readonly kind: 'purged' } | { readonly kind: 'absent' } | { readonly kind: 'failed'; readonly message: string };

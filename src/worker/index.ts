@@ -2,10 +2,10 @@
 import { WorkerEntrypoint } from 'cloudflare:workers';
 import type { Env } from './config.ts';
 import type { PurgeOutcome } from './edge.ts';
-import { throughAnnex } from './fronted.ts';
-import { purgeCache } from './purge-cache.ts';
-import { type RegistryProps, serveRegistry } from './registry.ts';
-import { registryPort } from './registry-port.ts';
+import { throughAnnex } from './ingest/fronted.ts';
+import { purgeCache } from './endpoints/purge-cache.ts';
+import { type RegistryProps, serveRegistry } from './gateway/registry.ts';
+import { registryPort } from './gateway/registry-port.ts';
 import { configOf, serve } from './serve.ts';
 
 /** The gateway: what clients reach. No cache stands in front of it. */

@@ -1,11 +1,11 @@
 /** One request from beginning to end. */
 import { app } from './app.ts';
-import { refused } from './answer.ts';
+import { refused } from './gateway/answer.ts';
 import { type Config, type Env, readConfig } from './config.ts';
 import type { RegistryPort } from './edge.ts';
-import { addClosingFields, report } from './report.ts';
-import { API_VERSION, refuse } from './respond.ts';
-import { beginTrace, type Trace } from './trace.ts';
+import { addClosingFields, report } from './log/report.ts';
+import { API_VERSION, refuse } from './gateway/respond.ts';
+import { beginTrace, type Trace } from './log/trace.ts';
 
 /** Answers a client's request. `registry` makes the way to the registry, once the configuration has been read. */
 export async function serve(

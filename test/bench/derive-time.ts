@@ -4,9 +4,9 @@
  * programs on the machine do not lengthen, in the order in which they were measured.
  */
 import { readFile } from 'node:fs/promises';
-import { createSigner } from '../../src/manifest/jws.ts';
+import { createSigner } from '../../src/manifest/signing/jws.ts';
 import { buildSchema1, type Schema1Input } from '../../src/manifest/schema1.ts';
-import { newKey } from '../../src/publisher/key-file.ts';
+import { newKey } from '../../src/publisher/publish/key-file.ts';
 
 /** What the program prints. */
 export interface DeriveTimes {

@@ -11,7 +11,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { finished, pipeline } from 'node:stream/promises';
 import { text } from 'node:stream/consumers';
-import { tellReceived } from '../../src/publisher/small-heap.ts';
+import { tellReceived } from '../../src/publisher/streams/small-heap.ts';
 
 interface Piece {
   readonly file: string;

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
-import { payloadOf } from '../../src/manifest/jws.ts';
+import { payloadOf } from '../../src/manifest/signing/jws.ts';
 import { run } from '../interop/programs.ts';
 import { NEW_CLIENT, OLD_CLIENT } from './clients.ts';
 import { type Image, makeImage } from './images.ts';

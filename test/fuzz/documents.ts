@@ -1,8 +1,8 @@
 /** Signed schema 1 documents, then damaged: what verification must tell apart. */
 import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
-import { createSigner } from '../../src/manifest/jws.ts';
-import type { PrivateKey } from '../../src/manifest/key.ts';
+import { createSigner } from '../../src/manifest/signing/jws.ts';
+import type { PrivateKey } from '../../src/manifest/signing/key.ts';
 import { byteChange, changeBytes, changeTree, treeChange } from './configs.ts';
 import { copyTree, parseTree, printTree } from './json-tree.ts';
 

@@ -8,7 +8,7 @@ import { readFileSync } from 'node:fs';
 import { generateKeyPairSync } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import fc from 'fast-check';
-import { keyFromRandom, type PrivateKey, readPrivateKey } from '../../src/manifest/key.ts';
+import { keyFromRandom, type PrivateKey, readPrivateKey } from '../../src/manifest/signing/key.ts';
 import { buildSchema1, type Schema1Input } from '../../src/manifest/schema1.ts';
 import { schema1Input } from './configs.ts';
 import { damagedDocument } from './documents.ts';

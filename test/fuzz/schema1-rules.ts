@@ -1,8 +1,8 @@
 /** What must hold of every conversion and every signature, whatever the config. */
 import { createHash } from 'node:crypto';
 import { buildSchema1, EMPTY_LAYER, type Schema1Input } from '../../src/manifest/schema1.ts';
-import { createSigner, SignatureError, verifyDocument } from '../../src/manifest/jws.ts';
-import type { PrivateKey } from '../../src/manifest/key.ts';
+import { createSigner, SignatureError, verifyDocument } from '../../src/manifest/signing/jws.ts';
+import type { PrivateKey } from '../../src/manifest/signing/key.ts';
 import type { Oracle } from './oracle.ts';
 
 /** A rule that was broken. */

@@ -1,7 +1,7 @@
 /** A short run of the fuzzer (`npm run fuzz` is the long one): always by our own rules, and against docker/distribution and libtrust where Go is installed. */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { keyFromRandom } from '../../src/manifest/key.ts';
+import { keyFromRandom } from '../../src/manifest/signing/key.ts';
 import { schema1Input } from './configs.ts';
 import { damagedDocument } from './documents.ts';
 import { missingForOracle, type Oracle, startOracle } from './oracle.ts';

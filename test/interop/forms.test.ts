@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { payloadOf } from '../../src/manifest/jws.ts';
+import { payloadOf } from '../../src/manifest/signing/jws.ts';
 import { unpacksZstd } from '../../src/manifest/negotiate.ts';
 import { MEDIA_TYPE_OF_FORM } from '../../src/registry/media-type.ts';
 import { type DockerDaemon, startDockerDaemon } from './docker-daemon.ts';

@@ -4,8 +4,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { writePrivateKey } from '../../src/manifest/key.ts';
-import { newKey } from '../../src/publisher/key-file.ts';
+import { writePrivateKey } from '../../src/manifest/signing/key.ts';
+import { newKey } from '../../src/publisher/publish/key-file.ts';
 import { type LocalServer, startServer } from '../../src/publisher/local/server.ts';
 
 /** A rule of `ORIGINS`. */

@@ -6,9 +6,9 @@ import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, truncate, writeF
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createSigner } from '../../src/manifest/jws.ts';
-import { newKey } from '../../src/publisher/key-file.ts';
-import { createPublisher, type Publisher, type PublishRequest, type PublishResult } from '../../src/publisher/publish.ts';
+import { createSigner } from '../../src/manifest/signing/jws.ts';
+import { newKey } from '../../src/publisher/publish/key-file.ts';
+import { createPublisher, type Publisher, type PublishRequest, type PublishResult } from '../../src/publisher/publish/publish.ts';
 import { openSource, type SourceOptions } from '../../src/publisher/sources/open.ts';
 import type { Digest } from '../../src/registry/digest.ts';
 import { blobKey, manifestKey, tagKey } from '../../src/registry/keys.ts';

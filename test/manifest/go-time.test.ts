@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readGoTime } from '../../src/manifest/go-time.ts';
+import { readGoTime } from '../../src/manifest/json/go-time.ts';
 
 describe('a time of a history entry, as Go 1.19 reads and writes it', () => {
   it.each([

@@ -1,9 +1,9 @@
 /** Small images of every form, whole enough to be derived from: configs, manifests and lists that name each other by right digests. */
-import { createSigner } from '../../src/manifest/jws.ts';
-import { keyFromRandom } from '../../src/manifest/key.ts';
+import { createSigner } from '../../src/manifest/signing/jws.ts';
+import { keyFromRandom } from '../../src/manifest/signing/key.ts';
 import type { DeriveOptions, ImageContent, Manifest, UnpackedLayer } from '../../src/manifest/image.ts';
 import { readManifest } from '../../src/manifest/read.ts';
-import { sha256Of } from '../../src/manifest/sha256.ts';
+import { sha256Of } from '../../src/manifest/signing/sha256.ts';
 import type { Descriptor } from '../../src/registry/descriptor.ts';
 import type { Digest } from '../../src/registry/digest.ts';
 import { type Form, MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../../src/registry/media-type.ts';

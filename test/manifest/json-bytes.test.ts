@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ByteWriter } from '../../src/manifest/byte-writer.ts';
-import { checkJson, decodeString, elementsOf, JsonSyntaxError, kindOf, MAX_DEPTH, membersOf } from '../../src/manifest/json-bytes.ts';
+import { ByteWriter } from '../../src/manifest/json/byte-writer.ts';
+import { checkJson, decodeString, elementsOf, JsonSyntaxError, kindOf, MAX_DEPTH, membersOf } from '../../src/manifest/json/json-bytes.ts';
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 const latin1 = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'latin1'));

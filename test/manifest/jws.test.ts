@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { createECDH, createHash, createHmac, createPrivateKey, createPublicKey, generateKeyPairSync, type JsonWebKey, verify } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { createSigner, SignatureError, verifyDocument } from '../../src/manifest/jws.ts';
-import { keyFromRandom, keyId, type PrivateKey, readPrivateKey, writePrivateKey } from '../../src/manifest/key.ts';
-import { sha256Of } from '../../src/manifest/sha256.ts';
+import { createSigner, SignatureError, verifyDocument } from '../../src/manifest/signing/jws.ts';
+import { keyFromRandom, keyId, type PrivateKey, readPrivateKey, writePrivateKey } from '../../src/manifest/signing/key.ts';
+import { sha256Of } from '../../src/manifest/signing/sha256.ts';
 
 const verifyFolder = new URL('../fixtures/schema1-verify/', import.meta.url);
 const signedFolder = new URL('../fixtures/schema1-signed/', import.meta.url);

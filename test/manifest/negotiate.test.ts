@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseAccept } from '../../src/http/accept.ts';
 import { canRead, type Choice, foldAccept, foldUserAgent, negotiate, RULES, unpacksZstd, unreadableReason } from '../../src/manifest/negotiate.ts';
-import { sha256Of } from '../../src/manifest/sha256.ts';
+import { sha256Of } from '../../src/manifest/signing/sha256.ts';
 import type { Reason } from '../../src/registry/errors.ts';
 import { type Form, FORMS, MEDIA_TYPE_OF_FORM, SCHEMA1_PLAIN } from '../../src/registry/media-type.ts';
 import { formatPlatform, parsePlatform, type Platform } from '../../src/registry/platform.ts';

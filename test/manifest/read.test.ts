@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { ManifestError, readImageManifest, readListManifest, readManifest } from '../../src/manifest/read.ts';
-import { sha256Of } from '../../src/manifest/sha256.ts';
+import { sha256Of } from '../../src/manifest/signing/sha256.ts';
 import { MEDIA_TYPE_OF_FORM, MEDIA_TYPES, SCHEMA1_PLAIN } from '../../src/registry/media-type.ts';
 import { image, layer, list, on } from './images.ts';
 

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { buildSchema1, type Schema1Result } from '../../src/manifest/schema1.ts';
-import { sha256Of } from '../../src/manifest/sha256.ts';
+import { sha256Of } from '../../src/manifest/signing/sha256.ts';
 
 const folder = new URL('../fixtures/schema1/', import.meta.url);
 const cases = readdirSync(folder).sort();

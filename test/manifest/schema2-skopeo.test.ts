@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
 import { derive } from '../../src/manifest/derive.ts';
-import { sha256Of } from '../../src/manifest/sha256.ts';
+import { sha256Of } from '../../src/manifest/signing/sha256.ts';
 import type { Descriptor } from '../../src/registry/descriptor.ts';
 import { hexOf } from '../../src/registry/digest.ts';
 import { MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../../src/registry/media-type.ts';

@@ -4,8 +4,8 @@ import { createServer, type IncomingMessage, type RequestListener, type Server, 
 import { createServer as createTlsServer, type ServerOptions } from 'node:https';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { createHash } from 'node:crypto';
-import { signPayload } from '../../src/manifest/jws.ts';
-import { keyFromRandom } from '../../src/manifest/key.ts';
+import { signPayload } from '../../src/manifest/signing/jws.ts';
+import { keyFromRandom } from '../../src/manifest/signing/key.ts';
 import { buildSchema1, EMPTY_LAYER } from '../../src/manifest/schema1.ts';
 import { MEDIA_TYPE_OF_FORM, MEDIA_TYPES, SCHEMA1_PLAIN } from '../../src/registry/media-type.ts';
 

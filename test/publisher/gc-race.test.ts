@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { collect } from '../../src/publisher/gc/collect.ts';
 import { guardAgainstGc } from '../../src/publisher/gc/guard.ts';
-import { CommandError } from '../../src/publisher/errors.ts';
+import { CommandError } from '../../src/publisher/cli/errors.ts';
 import { blobKey, manifestKey } from '../../src/registry/keys.ts';
 import { Bucket, digestOf, HOUR, Writer, type Made } from './gc-bucket.ts';
 

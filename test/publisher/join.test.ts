@@ -3,9 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { identitiesOf } from '../../src/publisher/image-identity.ts';
-import { decideJoin, type JoinRoot } from '../../src/publisher/join.ts';
-import { readImage } from '../../src/publisher/read-image.ts';
+import { identitiesOf } from '../../src/publisher/publish/image-identity.ts';
+import { decideJoin, type JoinRoot } from '../../src/publisher/publish/merge-forms.ts';
+import { readImage } from '../../src/publisher/publish/read-image.ts';
 import { openDir } from '../../src/publisher/sources/dir.ts';
 import { writeDirImage } from './dir-image.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { PublishEvent } from '../../src/publisher/events.ts';
-import { advance, formatSeconds, NO_PROGRESS, type Progress, progressLines, rateOf, sentBytes } from '../../src/publisher/progress.ts';
+import type { PublishEvent } from '../../src/publisher/publish/events.ts';
+import { advance, formatSeconds, NO_PROGRESS, type Progress, progressLines, rateOf, sentBytes } from '../../src/publisher/cli/progress.ts';
 import { digestOf, nameOf, tagOf } from './gc-bucket.ts';
 
 const A = digestOf(new Uint8Array([1]));

@@ -2,11 +2,11 @@
 import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { createSigner } from '../../src/manifest/jws.ts';
+import { createSigner } from '../../src/manifest/signing/jws.ts';
 import { buildSchema1 } from '../../src/manifest/schema1.ts';
-import { newKey } from '../../src/publisher/key-file.ts';
+import { newKey } from '../../src/publisher/publish/key-file.ts';
 import { type Form, MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../../src/registry/media-type.ts';
-import { payloadOf } from '../../src/manifest/jws.ts';
+import { payloadOf } from '../../src/manifest/signing/jws.ts';
 import { digestOf } from './gc-bucket.ts';
 
 /** A manifest with all that it needs. */

@@ -1,6 +1,6 @@
 import { constants, PerformanceObserver } from 'node:perf_hooks';
 import { expect, test } from 'vitest';
-import { tellReceived } from '../../src/publisher/small-heap.ts';
+import { tellReceived } from '../../src/publisher/streams/small-heap.ts';
 
 test('what came off the network is collected every few mebibytes, by the young generation alone', async () => {
   const kinds: number[] = [];

@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { signPayload } from '../../src/manifest/jws.ts';
-import { keyFromRandom } from '../../src/manifest/key.ts';
+import { signPayload } from '../../src/manifest/signing/jws.ts';
+import { keyFromRandom } from '../../src/manifest/signing/key.ts';
 import { readTag } from '../../src/publisher/gc/survey.ts';
 import { sampleOf } from '../../src/publisher/verify/check-blobs.ts';
 import { FAULTS, type FaultKind } from '../../src/publisher/verify/faults.ts';
-import { summarizeTag } from '../../src/publisher/verify/tag-summary.ts';
+import { summarizeTag } from '../../src/manifest/tag-summary.ts';
 import { verify, type VerifyReport } from '../../src/publisher/verify/verify.ts';
 import { encodeOriginMark } from '../../src/registry/origin-mark.ts';
 import { encodeTag } from '../../src/registry/records.ts';

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { tagKey } from '../../src/registry/keys.ts';
 import { encodeOriginMark } from '../../src/registry/origin-mark.ts';
 import type { AnnexEntrypoint } from '../../src/worker/annex-port.ts';
-import { PERSISTENCE } from '../../src/worker/persistence.ts';
+import { PERSISTENCE } from '../../src/worker/storage/retry.ts';
 import { annexOver } from './annex.ts';
 import { watched } from './buckets.ts';
 import { type Ask, certificateOf, comparable, deployedEdge, directEdge, errorOf } from './edge.ts';

@@ -3,7 +3,7 @@ import { createExecutionContext } from 'cloudflare:test';
 import { fill, page } from '../../src/worker/annex-app.ts';
 import type { AnnexEntrypoint } from '../../src/worker/annex-port.ts';
 import { type Config, readConfig } from '../../src/worker/config.ts';
-import type { Persistence } from '../../src/worker/persistence.ts';
+import type { Persistence } from '../../src/worker/storage/retry.ts';
 
 /** The annex over a bucket. What it knows beside that comes with the calls, as it does where it is deployed. */
 export function annexOver(bucket: R2Bucket, persistence: Persistence): AnnexEntrypoint {

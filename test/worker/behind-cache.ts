@@ -3,9 +3,9 @@
  * been filled. It keeps what Workers Cache would, by the same key (entrypoint's URL and props, `Vary` compared verbatim) and for GET and HEAD alike, until `POST /-/forget`.
  */
 import type { Env } from '../../src/worker/config.ts';
-import { throughAnnex } from '../../src/worker/fronted.ts';
-import { serveRegistry } from '../../src/worker/registry.ts';
-import { portTo, type RegistryEntrypoint } from '../../src/worker/registry-port.ts';
+import { throughAnnex } from '../../src/worker/ingest/fronted.ts';
+import { serveRegistry } from '../../src/worker/gateway/registry.ts';
+import { portTo, type RegistryEntrypoint } from '../../src/worker/gateway/registry-port.ts';
 import { configOf, serve } from '../../src/worker/serve.ts';
 
 /** Bytes of the longest body that is kept: the limit of the Free plan. */

@@ -2,12 +2,12 @@
 import { env, exports } from 'cloudflare:workers';
 import { createExecutionContext } from 'cloudflare:test';
 import type { AnnexEntrypoint } from '../../src/worker/annex-port.ts';
-import { throughAnnex } from '../../src/worker/fronted.ts';
+import { throughAnnex } from '../../src/worker/ingest/fronted.ts';
 import { configOf, serve } from '../../src/worker/serve.ts';
 import type { Env } from '../../src/worker/config.ts';
-import { directPort, portTo, type RegistryEntrypoint } from '../../src/worker/registry-port.ts';
-import { type RegistryProps, serveRegistry } from '../../src/worker/registry.ts';
-import { PERSISTENCE, type Persistence } from '../../src/worker/persistence.ts';
+import { directPort, portTo, type RegistryEntrypoint } from '../../src/worker/gateway/registry-port.ts';
+import { type RegistryProps, serveRegistry } from '../../src/worker/gateway/registry.ts';
+import { PERSISTENCE, type Persistence } from '../../src/worker/storage/retry.ts';
 import { annexOver } from './annex.ts';
 
 export const ORIGIN = 'https://registry.example';

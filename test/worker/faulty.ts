@@ -3,7 +3,7 @@
  * break off.
  */
 import type { Env } from '../../src/worker/config.ts';
-import { directPort } from '../../src/worker/registry-port.ts';
+import { directPort } from '../../src/worker/gateway/registry-port.ts';
 import { serve } from '../../src/worker/serve.ts';
 import { brokenOff, watched } from './buckets.ts';
 

@@ -1,6 +1,6 @@
 /** What the memory of an isolate keeps, and what it lets go. */
 import { expect, it } from 'vitest';
-import { MEMORY_SIZE, objectMemory, type Remembered, REMEMBERED_MAX } from '../../src/worker/object-memory.ts';
+import { MEMORY_SIZE, objectMemory, type Remembered, REMEMBERED_MAX } from '../../src/worker/storage/object-cache.ts';
 
 const remembered = (length: number, etag = 'x'): Remembered => ({ etag, range: { offset: 0, length }, bytes: new Uint8Array(length) });
 const kept = (memory: ReturnType<typeof objectMemory>, names: readonly string[]): readonly string[] =>

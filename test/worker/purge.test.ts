@@ -2,7 +2,7 @@
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import type { PurgeOutcome } from '../../src/worker/edge.ts';
-import { purgeCache } from '../../src/worker/purge-cache.ts';
+import { purgeCache } from '../../src/worker/endpoints/purge-cache.ts';
 import { type Ask, cachedEdge, directEdge, errorOf } from './edge.ts';
 
 const bucket = (env as unknown as { BUCKET: R2Bucket }).BUCKET;

@@ -2,7 +2,7 @@
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { MEDIA_TYPE_OF_FORM } from '../../src/registry/media-type.ts';
-import { clientFamily } from '../../src/worker/client-family.ts';
+import { clientFamily } from '../../src/worker/log/client-family.ts';
 import { watched } from './buckets.ts';
 import { type EdgeOptions, directEdge } from './edge.ts';
 import { bytesOf, manifest, seedBlob, seedTag, seedTagList, type SeededForm } from './seed.ts';

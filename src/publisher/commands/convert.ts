@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { parseRepositoryName, parseTag } from '../../registry/name.ts';
-import { CommandError } from '../errors.ts';
+import { CommandError } from '../cli/errors.ts';
 
 interface Options {
   readonly manifest: string;
@@ -49,7 +49,7 @@ async function run(options: Options): Promise<void> {
     throw new CommandError(`no schema 1: ${built.explanation}`, { hint: `The reason is ${built.reason}; docs/errors.md says more about it.` });
   }
   if (options.json === true) {
-    const { sha256Hex } = await import('../../manifest/sha256.ts');
+    const { sha256Hex } = await import('../../manifest/signing/sha256.ts');
     process.stdout.write(`${JSON.stringify({ digest: `sha256:${sha256Hex(built.payload)}`, payload: new TextDecoder().decode(built.payload) })}\n`);
   } else {
     process.stdout.write(built.payload);

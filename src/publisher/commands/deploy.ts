@@ -2,8 +2,8 @@ import type { Command } from 'commander';
 import type { Point } from '../deploy/preflight.ts';
 import type { WorkerSize } from '../deploy/worker-size.ts';
 import type { Wrangler } from '../deploy/wrangler.ts';
-import type { Environment } from '../environment.ts';
-import { CommandError, EXIT } from '../errors.ts';
+import type { Environment } from '../cli/environment.ts';
+import { CommandError, EXIT } from '../cli/errors.ts';
 import type { OpenTarget } from '../stores/target.ts';
 
 interface Options {

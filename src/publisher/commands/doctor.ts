@@ -2,8 +2,8 @@ import type { Command } from 'commander';
 import { examine } from '../doctor/examine.ts';
 import { diagnosisLines, groupFindings } from '../doctor/report.ts';
 import { splitImage } from '../doctor/examine.ts';
-import { CommandError, EXIT } from '../errors.ts';
-import { progressLine, terminalWidth } from '../terminal-text.ts';
+import { CommandError, EXIT } from '../cli/errors.ts';
+import { progressLine, terminalWidth } from '../cli/terminal-text.ts';
 
 interface Options {
   readonly image?: string;

@@ -6,14 +6,14 @@ import { helpOf } from '../../registry/help.ts';
 import { FORM_TITLE } from '../../registry/media-type.ts';
 import { formatPlatform } from '../../registry/platform.ts';
 import type { TagRecord } from '../../registry/records.ts';
-import { addBucketOptions, type BucketOptions, withBucket } from '../bucket-options.ts';
+import { addBucketOptions, type BucketOptions, withBucket } from '../cli/bucket-options.ts';
 import { CLIENTS, type KnownClient as Client } from '../../manifest/known-clients.ts';
-import type { Environment } from '../environment.ts';
-import { parseTagged } from '../image-name.ts';
-import { shortDigest } from '../publish-report.ts';
-import { readStoredTag } from '../stored.ts';
+import type { Environment } from '../cli/environment.ts';
+import { parseTagged } from '../cli/image-name.ts';
+import { shortDigest } from '../publish/report.ts';
+import { readStoredTag } from './stored.ts';
 import type { OpenTarget } from '../stores/target.ts';
-import { paint, tableLines, terminalWidth, wrap } from '../terminal-text.ts';
+import { paint, tableLines, terminalWidth, wrap } from '../cli/terminal-text.ts';
 
 interface Options extends BucketOptions {
   readonly accept?: readonly string[];

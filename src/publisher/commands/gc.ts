@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
-import { CommandError, EXIT } from '../errors.ts';
+import { CommandError, EXIT } from '../cli/errors.ts';
 import { collect } from '../gc/collect.ts';
-import { readDuration } from '../gc/duration.ts';
+import { readDuration } from '../cli/duration.ts';
 import { collectLines } from '../gc/report.ts';
 import { DEFAULT_STATE, type OpenTarget } from '../stores/target.ts';
-import { progressLine, terminalWidth } from '../terminal-text.ts';
-import { readRealmTable } from '../gc/realm-table.ts';
+import { progressLine, terminalWidth } from '../cli/terminal-text.ts';
+import { readRealmTable } from '../cli/realm-table.ts';
 
 interface Options {
   readonly to: string;

@@ -8,15 +8,15 @@ import { formatPlatform } from '../../registry/platform.ts';
 import { realmOf } from '../../registry/realms.ts';
 import type { Descriptor } from '../../registry/descriptor.ts';
 import { decodeReferrers } from '../../registry/referrers.ts';
-import { addBucketOptions, type BucketOptions, type OpenBucket, withBucket } from '../bucket-options.ts';
-import type { Environment } from '../environment.ts';
+import { addBucketOptions, type BucketOptions, type OpenBucket, withBucket } from '../cli/bucket-options.ts';
+import type { Environment } from '../cli/environment.ts';
 import { formOfContent, type ManifestLinks, readLinks } from '../../manifest/links.ts';
 import { readObject } from '../gc/survey.ts';
-import { parseImageName } from '../image-name.ts';
-import { shortDigest } from '../publish-report.ts';
-import { readStoredManifest, readStoredTag, readTagList } from '../stored.ts';
+import { parseImageName } from '../cli/image-name.ts';
+import { shortDigest } from '../publish/report.ts';
+import { readStoredManifest, readStoredTag, readTagList } from './stored.ts';
 import type { OpenTarget } from '../stores/target.ts';
-import { formatBytes, formatCount, paint, tableLines, terminalWidth } from '../terminal-text.ts';
+import { formatBytes, formatCount, paint, tableLines, terminalWidth } from '../cli/terminal-text.ts';
 
 /** Adds `gantry inspect`. */
 export function register(program: Command, openTarget: OpenTarget, environment: Environment): void {

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { text as readText } from 'node:stream/consumers';
 import type { Command } from 'commander';
-import type { PrivateKey } from '../../manifest/key.ts';
-import type { Environment } from '../environment.ts';
-import { CommandError } from '../errors.ts';
+import type { PrivateKey } from '../../manifest/signing/key.ts';
+import type { Environment } from '../cli/environment.ts';
+import { CommandError } from '../cli/errors.ts';
 import type { OpenTarget } from '../stores/target.ts';
 
 interface Options {
@@ -49,7 +49,7 @@ Examples:
 }
 
 async function show(path: string, options: Options): Promise<void> {
-  const { isReadableByOthers, loadKey } = await import('../key-file.ts');
+  const { isReadableByOthers, loadKey } = await import('../publish/key-file.ts');
   const key = await loadKey(path);
   if (key === null) {
     throw new CommandError(`there is no signing key at ${path}`, { hint: 'The first `gantry publish` makes one, and so does `gantry key create`.' });
@@ -59,14 +59,14 @@ async function show(path: string, options: Options): Promise<void> {
 }
 
 async function create(path: string, options: Options): Promise<void> {
-  const [{ newKey }, { writePrivateKey }] = await Promise.all([import('../key-file.ts'), import('../../manifest/key.ts')]);
+  const [{ newKey }, { writePrivateKey }] = await Promise.all([import('../publish/key-file.ts'), import('../../manifest/signing/key.ts')]);
   const key = newKey();
   await write(path, writePrivateKey(key), options);
   await print(path, key, options);
 }
 
 async function importKey(path: string, file: string | undefined, options: Options): Promise<void> {
-  const { parseKey } = await import('../key-file.ts');
+  const { parseKey } = await import('../publish/key-file.ts');
   const text = file === undefined ? await readText(process.stdin) : await read(file);
   const key = parseKey(text, file ?? 'standard input');
   // As it came: RSA keys and JWKs are read as they are.
@@ -83,14 +83,14 @@ async function read(file: string): Promise<string> {
 }
 
 async function write(path: string, text: string, { force }: Options): Promise<void> {
-  const { writeKeyFile } = await import('../key-file.ts');
+  const { writeKeyFile } = await import('../publish/key-file.ts');
   if (!(await writeKeyFile(path, text, force === true ? 'replace' : 'absent'))) {
     throw new CommandError(`there is a signing key at ${path} already`, { hint: 'Replace it with --force; keep a copy if others know its id.' });
   }
 }
 
 async function print(path: string, key: PrivateKey, { json }: Options): Promise<void> {
-  const { CURVES, keyId, publicJwk } = await import('../../manifest/key.ts');
+  const { CURVES, keyId, publicJwk } = await import('../../manifest/signing/key.ts');
   const kid = keyId(key.public);
   const algorithm = key.public.kty === 'EC' ? CURVES[key.public.crv].algorithm : 'RS256';
   const text =

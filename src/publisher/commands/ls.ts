@@ -1,13 +1,13 @@
 import type { Command } from 'commander';
-import { addBucketOptions, type BucketOptions, type OpenBucket, withBucket } from '../bucket-options.ts';
-import type { Environment } from '../environment.ts';
-import { CommandError } from '../errors.ts';
+import { addBucketOptions, type BucketOptions, type OpenBucket, withBucket } from '../cli/bucket-options.ts';
+import type { Environment } from '../cli/environment.ts';
+import { CommandError } from '../cli/errors.ts';
 import { eachOf } from '../gc/pool.ts';
 import { READS_AT_ONCE } from '../gc/survey.ts';
-import { parseImageName } from '../image-name.ts';
-import { countTags, readCatalog, readTagList } from '../stored.ts';
+import { parseImageName } from '../cli/image-name.ts';
+import { countTags, readCatalog, readTagList } from './stored.ts';
 import type { OpenTarget } from '../stores/target.ts';
-import { formatBytes, formatCount, paint, tableLines, terminalWidth } from '../terminal-text.ts';
+import { formatBytes, formatCount, paint, tableLines, terminalWidth } from '../cli/terminal-text.ts';
 import { FORM_TITLE } from '../../registry/media-type.ts';
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
 

@@ -1,9 +1,9 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { type Platform, formatPlatform, parsePlatform } from '../../registry/platform.ts';
-import { addBucketOptions, type BucketOptions, withBucket } from '../bucket-options.ts';
-import { type Environment, readEdge } from '../environment.ts';
-import { parseTagged } from '../image-name.ts';
-import type { Recompress } from '../layers.ts';
+import { addBucketOptions, type BucketOptions, withBucket } from '../cli/bucket-options.ts';
+import { type Environment, readEdge } from '../cli/environment.ts';
+import { parseTagged } from '../cli/image-name.ts';
+import type { Recompress } from '../publish/layers.ts';
 import { SOURCES } from '../sources/open.ts';
 import type { OpenTarget } from '../stores/target.ts';
 
@@ -73,12 +73,12 @@ async function run(sourceText: string, imageText: string, options: Options, open
     { publishLines },
   ] = await Promise.all([
     import('../sources/open.ts'),
-    import('../publish.ts'),
-    import('../key-file.ts'),
-    import('../../manifest/jws.ts'),
-    import('../progress-bars.ts'),
-    import('../interrupt.ts'),
-    import('../publish-report.ts'),
+    import('../publish/publish.ts'),
+    import('../publish/key-file.ts'),
+    import('../../manifest/signing/jws.ts'),
+    import('../cli/progress-bars.ts'),
+    import('../cli/interrupt.ts'),
+    import('../publish/report.ts'),
   ]);
   const signal = abortOnInterrupt();
   const { platform: platforms = [], creds, srcTlsVerify } = options;
@@ -118,7 +118,7 @@ async function run(sourceText: string, imageText: string, options: Options, open
         display.clear();
         for (const message of result.warnings) display.onEvent({ event: 'warning', message });
         if (edge !== undefined && !result.dryRun) {
-          const { purgeEdge } = await import('../purge.ts');
+          const { purgeEdge } = await import('../publish/purge.ts');
           const trouble = await purgeEdge(edge, [{ name, tag }], signal);
           if (trouble !== undefined) display.onEvent({ event: 'warning', message: trouble });
         }

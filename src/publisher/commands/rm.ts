@@ -1,15 +1,15 @@
 import type { Command } from 'commander';
 import { tagKey, tagsPrefix, parseKey } from '../../registry/keys.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
-import { addBucketOptions, type BucketOptions, type OpenBucket, withBucket } from '../bucket-options.ts';
-import { type Environment, readEdge } from '../environment.ts';
-import { CommandError } from '../errors.ts';
-import { parseImageName } from '../image-name.ts';
-import { abortOnInterrupt } from '../interrupt.ts';
-import { keepLists, type Lists } from '../lists.ts';
-import { purgeEdge } from '../purge.ts';
+import { addBucketOptions, type BucketOptions, type OpenBucket, withBucket } from '../cli/bucket-options.ts';
+import { type Environment, readEdge } from '../cli/environment.ts';
+import { CommandError } from '../cli/errors.ts';
+import { parseImageName } from '../cli/image-name.ts';
+import { abortOnInterrupt } from '../cli/interrupt.ts';
+import { keepLists, type Lists } from '../publish/lists.ts';
+import { purgeEdge } from '../publish/purge.ts';
 import type { OpenTarget } from '../stores/target.ts';
-import { formatCount } from '../terminal-text.ts';
+import { formatCount } from '../cli/terminal-text.ts';
 
 interface Options extends BucketOptions {
   readonly dryRun?: true;

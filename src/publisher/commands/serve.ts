@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import type { Environment } from '../environment.ts';
-import { CommandError } from '../errors.ts';
+import type { Environment } from '../cli/environment.ts';
+import { CommandError } from '../cli/errors.ts';
 import type { LocalServer } from '../local/server.ts';
 import { DEFAULT_STATE, type OpenTarget } from '../stores/target.ts';
 
@@ -43,7 +43,7 @@ async function run(options: Options, environment: Environment): Promise<void> {
   const [{ startServer }, { seedDemo }, { abortOnInterrupt }] = await Promise.all([
     import('../local/server.ts'),
     import('../local/demo.ts'),
-    import('../interrupt.ts'),
+    import('../cli/interrupt.ts'),
   ]);
   const signal = abortOnInterrupt();
   const { port, host, state, config } = options;

@@ -1,8 +1,8 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import { addBucketOptions, type BucketOptions, withBucket } from '../bucket-options.ts';
-import { type Environment, readEdge } from '../environment.ts';
-import { EXIT } from '../errors.ts';
-import type { Publisher, PublisherOptions } from '../publish.ts';
+import { addBucketOptions, type BucketOptions, withBucket } from '../cli/bucket-options.ts';
+import { type Environment, readEdge } from '../cli/environment.ts';
+import { EXIT } from '../cli/errors.ts';
+import type { Publisher, PublisherOptions } from '../publish/publish.ts';
 import type { OpenTarget } from '../stores/target.ts';
 
 interface Options extends BucketOptions {
@@ -70,9 +70,9 @@ async function run(file: string, options: Options, openTarget: OpenTarget, envir
   ]);
   const entries = await readSyncConfig(file);
   const [{ showProgress }, { abortOnInterrupt }, { terminalWidth }] = await Promise.all([
-    import('../progress-bars.ts'),
-    import('../interrupt.ts'),
-    import('../terminal-text.ts'),
+    import('../cli/progress-bars.ts'),
+    import('../cli/interrupt.ts'),
+    import('../cli/terminal-text.ts'),
   ]);
   const stop = new AbortController();
   const signal = AbortSignal.any([abortOnInterrupt(), stop.signal]);
@@ -125,7 +125,7 @@ async function run(file: string, options: Options, openTarget: OpenTarget, envir
         display.clear();
         // Also where the rest was cut off: what was written is to be seen.
         if (edge !== undefined && !dryRun) {
-          const { purgeEdge } = await import('../purge.ts');
+          const { purgeEdge } = await import('../publish/purge.ts');
           for (let at = 0; at < moved.length; at += PURGED_AT_ONCE) {
             const trouble = await purgeEdge(edge, moved.slice(at, at + PURGED_AT_ONCE));
             if (trouble !== undefined) display.onEvent({ event: 'warning', message: trouble });
@@ -144,9 +144,9 @@ async function openPublisher({
   ...options
 }: Pick<PublisherOptions, 'store' | 'realms' | 'jobs' | 'onEvent' | 'signal'> & Pick<Environment, 'keyFile'>): Promise<Publisher> {
   const [{ createPublisher }, { loadOrMakeKey }, { createSigner }] = await Promise.all([
-    import('../publish.ts'),
-    import('../key-file.ts'),
-    import('../../manifest/jws.ts'),
+    import('../publish/publish.ts'),
+    import('../publish/key-file.ts'),
+    import('../../manifest/signing/jws.ts'),
   ]);
   const { key, made } = await loadOrMakeKey(keyFile);
   if (made) process.stderr.write(`made a signing key: ${keyFile}\n`);

@@ -13,7 +13,7 @@ import {
   robotTokenText,
 } from '../../registry/robot-token.ts';
 import { parseRealmTable, RealmTableError } from '../../registry/realms.ts';
-import { CommandError } from '../errors.ts';
+import { CommandError } from '../cli/errors.ts';
 
 const DAY = 86_400_000;
 

@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { parseRepositoryName } from '../../registry/name.ts';
-import { CommandError, EXIT } from '../errors.ts';
-import { readRealmTable } from '../gc/realm-table.ts';
+import { CommandError, EXIT } from '../cli/errors.ts';
+import { readRealmTable } from '../cli/realm-table.ts';
 import { DEFAULT_STATE, type OpenTarget } from '../stores/target.ts';
-import { formatBytes, progressLine, terminalWidth } from '../terminal-text.ts';
+import { formatBytes, progressLine, terminalWidth } from '../cli/terminal-text.ts';
 import { faultsRemain, verifyLines } from '../verify/report.ts';
 import { verify } from '../verify/verify.ts';
 

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { parse } from 'smol-toml';
 import { parseRealmTable, RealmTableError } from '../../registry/realms.ts';
-import { CommandError } from '../errors.ts';
+import { CommandError } from '../cli/errors.ts';
 import type { DeployConfig } from './preflight.ts';
 
 /** Reads of a wrangler.toml what the preflight looks at. Throws {@link CommandError}. */

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { CommandError } from '../errors.ts';
+import { CommandError } from '../cli/errors.ts';
 import type { AccountFacts, DeployConfig } from './preflight.ts';
 
 /** How Wrangler is run. */

@@ -1,6 +1,6 @@
 /** Pulls the config and a layer as old and new clients do: lengths, digests, ranges, conditions, redirects. */
 import type { Digest } from '../../registry/digest.ts';
-import { blobsOf, readLinks } from '../gc/links.ts';
+import { blobsOf, readLinks } from '../../manifest/links.ts';
 import type { KnownClient as Client } from '../../manifest/known-clients.ts';
 import { short, statusOf } from './examine-clients.ts';
 import { differencesOf } from './examine-manifests.ts';

@@ -1,7 +1,7 @@
 /** The whole examination of an edge, from the handshake to the last header. */
 import { parseRepositoryName, parseTag } from '../../registry/name.ts';
 import { isListForm } from '../../registry/media-type.ts';
-import { formOfContent, readLinks } from '../gc/links.ts';
+import { formOfContent, readLinks } from '../../manifest/links.ts';
 import { CLIENTS, type KnownClient as Client } from '../../manifest/known-clients.ts';
 import { blobsToAsk, examineBlobs } from './examine-blobs.ts';
 import { type ClientResult, examineClients } from './examine-clients.ts';

@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto';
 import { brotliDecompressSync, gunzipSync, inflateSync, zstdDecompressSync } from 'node:zlib';
 import { parseDigest, type Digest } from '../../registry/digest.ts';
 import { type Form, formOfMediaType } from '../../registry/media-type.ts';
-import { SignatureError, verifyDocument } from '../../manifest/jws.ts';
-import { formOfContent } from '../gc/links.ts';
+import { SignatureError, verifyDocument } from '../../manifest/signing/jws.ts';
+import { formOfContent } from '../../manifest/links.ts';
 import type { Answer } from './exchange.ts';
 import type { Finding, FindingId } from './findings.ts';
 

@@ -2,7 +2,7 @@
 import { findingRow, type Finding, type FindingId } from './findings.ts';
 import type { Diagnosis } from './examine.ts';
 import { short } from './examine-clients.ts';
-import { formatCount, paint, tableLines, wrap } from '../terminal-text.ts';
+import { formatCount, paint, tableLines, wrap } from '../cli/terminal-text.ts';
 
 const SEVERITIES = ['error', 'warning', 'note'] as const;
 const STYLE_OF = { error: 'bad', warning: 'doubtful', note: 'quiet' } as const;

@@ -8,7 +8,7 @@ import type { RepositoryName } from '../../registry/name.ts';
 import type { RealmTable } from '../../registry/realms.ts';
 import { CorruptReferrersError, decodeReferrers, encodeReferrers } from '../../registry/referrers.ts';
 import type { ReadStore, WriteStore } from '../../registry/store.ts';
-import { CommandError } from '../errors.ts';
+import { CommandError } from '../cli/errors.ts';
 import { type Journal, type JournalVersion, LEASE_MS, readJournal, takeOver, waitForSweep, writeJournal } from './journal.ts';
 import { type Amount, amountOf, type Blocked, type Garbage, mark, type MarkedRepository, type Marking } from './mark.ts';
 import { eachOf } from './pool.ts';

@@ -9,7 +9,7 @@ import type { Digest } from '../../registry/digest.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import { PUBLIC_REALM, realmOf, type RealmTable } from '../../registry/realms.ts';
 import type { ListedObject } from '../../registry/store.ts';
-import { blobsOf, type ManifestLinks } from './links.ts';
+import { blobsOf, type ManifestLinks } from '../../manifest/links.ts';
 import type { RepositoryListing, RepositoryRecords } from './survey.ts';
 
 /** One repository, surveyed. `referrers`: what each referrers record lists; null for one that cannot be read. */

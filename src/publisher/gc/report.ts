@@ -1,5 +1,5 @@
 /** What garbage collection saw and did, as text. */
-import { formatBytes, formatCount, paint, tableLines } from '../terminal-text.ts';
+import { formatBytes, formatCount, paint, tableLines } from '../cli/terminal-text.ts';
 import type { CollectReport } from './collect.ts';
 import type { Amount } from './mark.ts';
 

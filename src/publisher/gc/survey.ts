@@ -8,7 +8,7 @@ import { BLOBS_PREFIX, parseKey, type ParsedKey, REPOSITORIES_PREFIX, repository
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { CorruptRecordError, decodeTagIndex, decodeTagMetadata, type TagRecord } from '../../registry/records.ts';
 import type { ListedObject, ObjectInfo, ReadStore, StoredObject, WriteStore } from '../../registry/store.ts';
-import { type ManifestLinks, readLinks } from './links.ts';
+import { type ManifestLinks, readLinks } from '../../manifest/links.ts';
 import { eachOf } from './pool.ts';
 
 /** How many reads go on at once. */

@@ -1,10 +1,10 @@
 /** The demo image of a new local registry: put there once, by the ordinary publish, and never again, so that whoever removes it has removed it. */
 import { stat, writeFile } from 'node:fs/promises';
-import { createSigner } from '../../manifest/jws.ts';
-import { DEMO_IMAGE, openDemoImage } from '../demo-image.ts';
-import { loadOrMakeKey } from '../key-file.ts';
-import { createPublisher } from '../publish.ts';
-import { readRealmTable } from '../gc/realm-table.ts';
+import { createSigner } from '../../manifest/signing/jws.ts';
+import { DEMO_IMAGE, openDemoImage } from './demo-image.ts';
+import { loadOrMakeKey } from '../publish/key-file.ts';
+import { createPublisher } from '../publish/publish.ts';
+import { readRealmTable } from '../cli/realm-table.ts';
 import type { LocalServer } from './server.ts';
 import { OWN_CONFIG } from './wrangler-config.ts';
 

@@ -11,7 +11,7 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
-import { CommandError } from '../errors.ts';
+import { CommandError } from '../cli/errors.ts';
 
 /** The paths of a state folder, all absolute. */
 export interface StateFolder {

@@ -1,5 +1,5 @@
 import { DatabaseSync } from 'node:sqlite';
-import { CommandError } from '../errors.ts';
+import { CommandError } from '../cli/errors.ts';
 
 /** A lock that is held. */
 export interface Lock {

@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { S3Client } from '@aws-sdk/client-s3';
-import { CommandError } from '../errors.ts';
+import { CommandError } from '../cli/errors.ts';
 import type { Connection } from '../stores/connection.ts';
 import { DEFAULT_RETRY, type RetryPolicy } from '../stores/retrying.ts';
 import { PART_SIZE, S3Store } from '../stores/s3-store.ts';

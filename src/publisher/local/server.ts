@@ -1,7 +1,7 @@
 /** The local registry: the Worker over the local store, on a port of this machine. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CommandError } from '../errors.ts';
-import { keepHeapSmall } from '../small-heap.ts';
+import { CommandError } from '../cli/errors.ts';
+import { keepHeapSmall } from '../streams/small-heap.ts';
 import { steadyConnection } from '../stores/connection.ts';
 import { DEFAULT_STATE, type Target } from '../stores/target.ts';
 import { announce, readAnnouncement, withdraw } from './announcement.ts';

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type * as MiniflareModule from 'miniflare';
 import type { V4WorkerOptions } from 'miniflare';
-import { CommandError } from '../errors.ts';
+import { CommandError } from '../cli/errors.ts';
 import { endWithThisProcess } from './watchdog.ts';
 import { annexFlagsOf } from './annex-flags.ts';
 import type { WorkerBundle } from './worker-bundle.ts';

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import type * as EsbuildModule from 'esbuild';
 import type { BuildOptions, Metafile } from 'esbuild';
 import type { V4WorkerOptions } from 'miniflare';
-import { CommandError } from '../errors.ts';
+import { CommandError } from '../cli/errors.ts';
 
 /** Bindings and flags as Miniflare takes them. */
 export type WorkerOptions = Readonly<

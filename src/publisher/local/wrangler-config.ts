@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { parse } from 'smol-toml';
-import { CommandError } from '../errors.ts';
+import { CommandError } from '../cli/errors.ts';
 import { PROJECT } from '../project.ts';
 
 /** The wrangler.toml of this package. */

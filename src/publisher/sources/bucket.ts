@@ -5,7 +5,7 @@ import type { RepositoryName } from '../../registry/name.ts';
 import type { RealmName } from '../../registry/realms.ts';
 import type { TagForm, TagRecord } from '../../registry/records.ts';
 import type { ReadStore } from '../../registry/store.ts';
-import { readLinks } from '../gc/links.ts';
+import { readLinks } from '../../manifest/links.ts';
 import { readObject, type TagReading } from '../gc/survey.ts';
 import type { SourceImage, SourceManifest } from './source.ts';
 

@@ -5,7 +5,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { algorithmOf, type Digest, hexOf } from '../../registry/digest.ts';
-import { CommandError } from '../errors.ts';
+import { CommandError } from '../cli/errors.ts';
 import { openFileBlob, readSmallFile } from './files.ts';
 import type { SourceOptions } from './open.ts';
 import type { SourceImage } from './source.ts';

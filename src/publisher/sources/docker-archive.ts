@@ -6,9 +6,9 @@
 import { createHash } from 'node:crypto';
 import { type Digest, hexOf, parseDigest } from '../../registry/digest.ts';
 import { MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../../registry/media-type.ts';
-import { CommandError } from '../errors.ts';
-import { readLinks } from '../gc/links.ts';
-import { packingOf } from '../packing.ts';
+import { CommandError } from '../cli/errors.ts';
+import { readLinks } from '../../manifest/links.ts';
+import { packingOf } from '../streams/packing.ts';
 import { type Archive, openArchive, splitArchiveRef } from './archive.ts';
 import { layoutIn } from './oci-archive.ts';
 import { openLayout } from './oci-layout.ts';

@@ -1,7 +1,7 @@
 /** Files of a source: read whole where they are small, as streams where they are not; a miss is null, all else is told with its path. */
 import { createReadStream } from 'node:fs';
 import { type FileHandle, open, readFile, stat } from 'node:fs/promises';
-import { CommandError } from '../errors.ts';
+import { CommandError } from '../cli/errors.ts';
 import type { LentChunks, SourceBlob } from './source.ts';
 
 /** Most bytes of a manifest, index or the like that is read into memory. */

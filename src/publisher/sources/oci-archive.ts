@@ -1,5 +1,5 @@
 /** `oci-archive:FILE[:REF]`: an OCI image layout in a tar file, as `skopeo copy … oci-archive:FILE`, `podman save --format oci-archive` and BuildKit write it. */
-import { CommandError } from '../errors.ts';
+import { CommandError } from '../cli/errors.ts';
 import { type Archive, openArchive, splitArchiveRef } from './archive.ts';
 import { type LayoutFiles, openLayout } from './oci-layout.ts';
 import type { SourceOptions } from './open.ts';

@@ -1,6 +1,6 @@
 /** The table of sources: which transport is read by what. Each is loaded when it is used. */
 import type { Platform } from '../../registry/platform.ts';
-import { CommandError } from '../errors.ts';
+import { CommandError } from '../cli/errors.ts';
 import type { SourceImage } from './source.ts';
 
 /** How a source is read. */

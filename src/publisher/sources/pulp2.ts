@@ -14,7 +14,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { ManifestError, readManifest } from '../../manifest/read.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { parseRepositoryName, parseTag, type RepositoryName, type Tag } from '../../registry/name.ts';
-import { CommandError } from '../errors.ts';
+import { CommandError } from '../cli/errors.ts';
 import { openFileBlob, readSmallFile } from './files.ts';
 import type { SourceOptions } from './open.ts';
 import type { SourceImage, SourceManifest, SourceRepository } from './source.ts';

@@ -22,7 +22,7 @@ export interface RemoteAccess extends Asking {
 
 /** Makes ways to registries; connections are shared. */
 export interface RegistryAccess {
-  /** Throws {@link import('../errors.ts').CommandError} where nobody answers. */
+  /** Throws {@link import('../cli/errors.ts').CommandError} where nobody answers. */
   to(remote: RemoteRepository): Promise<RemoteAccess>;
   close(): Promise<void>;
 }

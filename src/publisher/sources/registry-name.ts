@@ -2,7 +2,7 @@
 import { parseDigest } from '../../registry/digest.ts';
 import { parseRepositoryName, parseTag, type RepositoryName } from '../../registry/name.ts';
 import type { Reference } from '../../registry/reference.ts';
-import { CommandError } from '../errors.ts';
+import { CommandError } from '../cli/errors.ts';
 
 /** A repository of a registry. */
 export interface RemoteRepository {

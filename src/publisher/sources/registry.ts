@@ -7,12 +7,12 @@ import { algorithmOf, type Digest, hexOf } from '../../registry/digest.ts';
 import { formOfMediaType } from '../../registry/media-type.ts';
 import { parseTag, type RepositoryName, type Tag } from '../../registry/name.ts';
 import type { Reference } from '../../registry/reference.ts';
-import { CommandError } from '../errors.ts';
-import { formOfContent } from '../gc/links.ts';
+import { CommandError } from '../cli/errors.ts';
+import { formOfContent } from '../../manifest/links.ts';
 import { originFailure } from './origin-failure.ts';
 import { openRegistryAccess, type RegistryAccess, type RemoteAccess } from './registry-access.ts';
 import { parseRemoteImage, type RemoteRepository } from './registry-name.ts';
-import { tellReceived } from '../small-heap.ts';
+import { tellReceived } from '../streams/small-heap.ts';
 import type { SourceOptions } from './open.ts';
 import { type Companion, COSIGN_SUFFIXES, type SourceBlob, type SourceImage, type SourceManifest, type SourceRepository } from './source.ts';
 

@@ -3,7 +3,7 @@
  * a moment. `tar-stream` reads everything in order; what is in an image archive is named at its end.
  */
 import { posix } from 'node:path';
-import { CommandError } from '../errors.ts';
+import { CommandError } from '../cli/errors.ts';
 
 /** Reads bytes of the archive; fewer than asked for only at its end. */
 export type ReadAt = (offset: number, length: number) => Promise<Uint8Array>;

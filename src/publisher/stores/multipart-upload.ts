@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { AbortMultipartUploadCommand, CompleteMultipartUploadCommand, CreateMultipartUploadCommand, UploadPartCommand } from '@aws-sdk/client-s3';
 import { StorageError } from '../../registry/store.ts';
-import type { BufferPool } from './buffer-pool.ts';
+import type { BufferPool } from '../streams/buffer-pool.ts';
 import { withPayloadHash } from './payload-hash.ts';
 import type { SendRequest } from './retrying.ts';
 import { unquoted } from './s3-answer.ts';

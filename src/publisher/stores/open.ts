@@ -1,4 +1,4 @@
-import { CommandError } from '../errors.ts';
+import { CommandError } from '../cli/errors.ts';
 import { DEFAULT_STATE, type OpenTarget } from './target.ts';
 
 /** Opens the bucket that `--to` names. */

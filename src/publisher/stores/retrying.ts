@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { S3Client } from '@aws-sdk/client-s3';
 import { StorageError } from '../../registry/store.ts';
-import { CommandError } from '../errors.ts';
+import { CommandError } from '../cli/errors.ts';
 import { readFailure, type S3Failure, storageErrorOf } from './s3-failure.ts';
 
 /** How often a request is sent, and how long is waited in between. Milliseconds. */

@@ -2,7 +2,7 @@
 import type { Readable } from 'node:stream';
 import type { GetObjectCommandOutput, HeadObjectCommandOutput } from '@aws-sdk/client-s3';
 import { type ByteRange, type ObjectInfo, StorageError } from '../../registry/store.ts';
-import { tellReceived } from '../small-heap.ts';
+import { tellReceived } from '../streams/small-heap.ts';
 
 /** An entity tag without quotes and weakness; empty for none. */
 export function unquoted(etag: string | undefined): string {

@@ -17,7 +17,7 @@ import {
   type StoredObject,
   type WriteStore,
 } from '../../registry/store.ts';
-import { bufferSizeFor, type BufferPool, createBufferPool } from './buffer-pool.ts';
+import { bufferSizeFor, type BufferPool, createBufferPool } from '../streams/buffer-pool.ts';
 import type { Connection } from './connection.ts';
 import { partSizeFor, uploadInParts } from './multipart-upload.ts';
 import { DEFAULT_RETRY, type RetryPolicy, type SendRequest, sendRetrying } from './retrying.ts';

@@ -1,6 +1,6 @@
 /** `s3://bucket[/prefix]`: a bucket elsewhere, reached with the variables that all S3 tools read. */
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
-import { CommandError } from '../errors.ts';
+import { CommandError } from '../cli/errors.ts';
 import { StorageError } from '../../registry/store.ts';
 import { steadyConnection } from './connection.ts';
 import { S3Store, type S3StoreOptions } from './s3-store.ts';

@@ -6,8 +6,8 @@ import semver from 'semver';
 import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
 import { formatPlatform, parsePlatform, type Platform } from '../../registry/platform.ts';
-import { CommandError } from '../errors.ts';
-import type { Recompress } from '../layers.ts';
+import { CommandError } from '../cli/errors.ts';
+import type { Recompress } from '../publish/layers.ts';
 import { parseRemoteRepository, type RemoteRepository } from '../sources/registry-name.ts';
 import { ALL_TAGS, type TagFilter } from './select.ts';
 

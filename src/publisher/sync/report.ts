@@ -1,5 +1,5 @@
 /** What a sync did, as text. */
-import { formatBytes, formatCount, paint, tableLines } from '../terminal-text.ts';
+import { formatBytes, formatCount, paint, tableLines } from '../cli/terminal-text.ts';
 import { hasFailures, type RepositoryReport, type SyncReport, type TagOutcome } from './sync.ts';
 
 const TITLES = {

@@ -1,6 +1,6 @@
 /** The repositories that a configuration's entries stand for. */
 import type { RepositoryName } from '../../registry/name.ts';
-import { CommandError } from '../errors.ts';
+import { CommandError } from '../cli/errors.ts';
 import { isPulpTree, listPulpTree, openPulpRepository } from '../sources/pulp2.ts';
 import { openRegistryAccess, type RegistryAccess } from '../sources/registry-access.ts';
 import { openRegistryRepository } from '../sources/registry.ts';

@@ -5,7 +5,7 @@ import { compareNames } from '../../registry/name.ts';
 import { publishedDigests, type TagRecord } from '../../registry/records.ts';
 import { CorruptListError, decodeListHeader, decodeSortedList, encodeSortedList, FIRST_READ, type ListEntry } from '../../registry/sorted-list.ts';
 import type { ObjectInfo } from '../../registry/store.ts';
-import type { ManifestLinks } from '../gc/links.ts';
+import type { ManifestLinks } from '../../manifest/links.ts';
 
 // More names than this tell nothing that these do not.
 const NAMES_SHOWN = 5;

@@ -2,9 +2,9 @@
 import { createHash } from 'node:crypto';
 import { algorithmOf, type Digest, hexOf } from '../../registry/digest.ts';
 import { type Form, FORM_TITLE, MEDIA_TYPE_OF_FORM } from '../../registry/media-type.ts';
-import { SignatureError, verifyDocument } from '../../manifest/jws.ts';
+import { SignatureError, verifyDocument } from '../../manifest/signing/jws.ts';
 import { decodeOriginMark } from '../../registry/origin-mark.ts';
-import { formOfLinks, readLinks } from '../gc/links.ts';
+import { formOfLinks, readLinks } from '../../manifest/links.ts';
 import type { TagReading } from '../gc/survey.ts';
 import type { FaultKind } from './faults.ts';
 

@@ -1,5 +1,5 @@
 /** What `verify` found, as text. */
-import { formatBytes, formatCount, paint, tableLines } from '../terminal-text.ts';
+import { formatBytes, formatCount, paint, tableLines } from '../cli/terminal-text.ts';
 import { type Fault, type FaultKind, FAULTS, faultRow } from './faults.ts';
 import type { VerifyReport } from './verify.ts';
 

@@ -10,12 +10,12 @@ import type { TagEntry } from '../../registry/summary.ts';
 import { CorruptReferrersError, decodeReferrers, encodeReferrers } from '../../registry/referrers.ts';
 import { encodeSortedList, type ListEntry } from '../../registry/sorted-list.ts';
 import type { ListedObject, WriteStore } from '../../registry/store.ts';
-import { readLinks } from '../gc/links.ts';
+import { readLinks } from '../../manifest/links.ts';
 import { eachOf } from '../gc/pool.ts';
 import { readObject, READS_AT_ONCE, readTag, type RepositoryListing, type RepositoryRecords, type TagReading } from '../gc/survey.ts';
 import { compareDetail, compareNamesWith, compareReferrers, descriptorOf, readList, type StoredManifest } from './check-lists.ts';
 import { checkManifest, checkTag, contentTypeOf, hasDigest, isTombstone } from './check-manifests.ts';
-import { summarizeTag } from './tag-summary.ts';
+import { summarizeTag } from '../../manifest/tag-summary.ts';
 import type { Report } from './verify.ts';
 
 /** A repository that was looked through: what marking needs of it. */

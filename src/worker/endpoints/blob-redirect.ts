@@ -2,9 +2,9 @@
 import { isNamed } from '../../http/conditions.ts';
 import { blobKey } from '../../registry/keys.ts';
 import type { Grant } from '../access/guard.ts';
-import { locationOf } from '../blob-location.ts';
-import { askRegistry, type EdgeContext, notModified, refuseTo, WHOLE } from '../gateway.ts';
-import type { Question } from '../question.ts';
+import { locationOf } from '../storage/blob-location.ts';
+import { askRegistry, type EdgeContext, notModified, refuseTo, WHOLE } from '../gateway/gateway.ts';
+import type { Question } from '../gateway/question.ts';
 
 /** Seconds that a redirect without a signature may be kept: what it says changes only with the configuration. */
 const UNSIGNED_MAX_AGE = 3_600;

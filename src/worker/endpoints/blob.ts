@@ -3,9 +3,9 @@ import { blobKey } from '../../registry/keys.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import type { RealmName } from '../../registry/realms.ts';
 import type { ReadStore } from '../../registry/store.ts';
-import { type Answer, refused } from '../answer.ts';
-import type { Asked } from '../asked.ts';
-import type { Question } from '../question.ts';
+import { type Answer, refused } from '../gateway/answer.ts';
+import type { Asked } from '../gateway/asked.ts';
+import type { Question } from '../gateway/question.ts';
 import { unlessKnown } from './known-repository.ts';
 
 /** Answers with a blob of the repository's realm, or part of it. The bytes are handed from storage to client without a detour through this program. */

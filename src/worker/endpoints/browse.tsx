@@ -1,9 +1,9 @@
 /** `/r/<name>` and `/r/<name>:<tag>`: a repository and a tag for people. Two reads at most. */
 import type { Child } from 'hono/jsx';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
-import { refused, type Refused } from '../answer.ts';
+import { refused, type Refused } from '../gateway/answer.ts';
 import { askedBy } from '../pages/clients.ts';
-import type { EdgeContext } from '../gateway.ts';
+import type { EdgeContext } from '../gateway/gateway.ts';
 import { answerPage, noSuchPage, type PageRequest } from '../pages/page-endpoint.tsx';
 import { parsePagePath } from '../pages/paths.ts';
 import { readTags } from '../pages/read-lists.ts';

@@ -3,10 +3,10 @@ import { CATALOG_KEY } from '../../registry/keys.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import type { ReadStore } from '../../registry/store.ts';
 import { visibleNames } from '../access/visible-names.ts';
-import type { Answer } from '../answer.ts';
-import type { Asked } from '../asked.ts';
-import { openList } from '../list-page.ts';
-import { pathOf, type Question } from '../question.ts';
+import type { Answer } from '../gateway/answer.ts';
+import type { Asked } from '../gateway/asked.ts';
+import { openList } from '../storage/list-page.ts';
+import { pathOf, type Question } from '../gateway/question.ts';
 import { answerList, answerNames } from './list-answer.ts';
 
 /** Answers with the repositories in ASCII order: all, or those that `keep` keeps. */

@@ -1,11 +1,11 @@
 /** `/healthz`: whether this Worker reads its bucket, for whoever watches it. */
 import { CATALOG_KEY } from '../../registry/keys.ts';
 import { StorageError } from '../../registry/store.ts';
-import { refused } from '../answer.ts';
-import { CACHING } from '../cache-policy.ts';
-import { type EdgeHandler, refuseTo } from '../gateway.ts';
-import { persist } from '../persistence.ts';
-import { r2Store } from '../r2-store.ts';
+import { refused } from '../gateway/answer.ts';
+import { CACHING } from '../gateway/cache-policy.ts';
+import { type EdgeHandler, refuseTo } from '../gateway/gateway.ts';
+import { persist } from '../storage/retry.ts';
+import { r2Store } from '../storage/r2-store.ts';
 
 /** 200 if storage answers, whatever it has; 503 if it does not. No cache is asked: it would answer for a bucket that is gone. */
 export const health: EdgeHandler = async (c) => {

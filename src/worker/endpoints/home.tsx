@@ -1,7 +1,7 @@
 /** `/?q=&after=`: the repositories that the caller may see, with a search. Two reads at most. */
-import { isMeant } from '../search.ts';
+import { isMeant } from './name-search.ts';
 import { HomePage } from '../pages/home-page.tsx';
-import type { EdgeContext } from '../gateway.ts';
+import type { EdgeContext } from '../gateway/gateway.ts';
 import { answerPage } from '../pages/page-endpoint.tsx';
 import { readRepositories } from '../pages/read-lists.ts';
 import { searchText } from '../pages/visible-text.ts';

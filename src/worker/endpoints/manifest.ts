@@ -15,10 +15,10 @@ import {
 import type { ReadStore } from '../../registry/store.ts';
 import { canRead, type Client, negotiate, unreadableReason } from '../../manifest/negotiate.ts';
 import { type Accept, parseAccept } from '../../http/accept.ts';
-import { type Answer, type AnswerBody, refused, type Representation } from '../answer.ts';
-import type { Asked } from '../asked.ts';
-import { openBytes, readAll } from '../byte-reader.ts';
-import type { Question } from '../question.ts';
+import { type Answer, type AnswerBody, refused, type Representation } from '../gateway/answer.ts';
+import type { Asked } from '../gateway/asked.ts';
+import { openBytes, readAll } from '../storage/byte-reader.ts';
+import type { Question } from '../gateway/question.ts';
 import { unlessKnown } from './known-repository.ts';
 
 /** Answers by tag (the form that fits the client) or by digest (those very bytes). */

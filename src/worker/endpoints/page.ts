@@ -1,7 +1,7 @@
 /** Pages for people: the annex makes them. */
-import { refused } from '../answer.ts';
-import { type EdgeHandler, refuseTo } from '../gateway.ts';
-import { INNER_HEADERS, type PageFacts } from '../respond.ts';
+import { refused } from '../gateway/answer.ts';
+import { type EdgeHandler, refuseTo } from '../gateway/gateway.ts';
+import { INNER_HEADERS, type PageFacts } from '../gateway/respond.ts';
 
 /** Answers as the annex does; 503 without it. */
 export const page: EdgeHandler = async (c) => {

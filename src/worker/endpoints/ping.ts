@@ -1,8 +1,8 @@
 /** `/v2/`: OCI distribution spec 1.1, "Determining Support". Most clients learn here, and nowhere else, how to log in. */
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
-import { refused } from '../answer.ts';
-import { CACHING } from '../cache-policy.ts';
-import { type EdgeHandler, guarded, refuseTo } from '../gateway.ts';
+import { refused } from '../gateway/answer.ts';
+import { CACHING } from '../gateway/cache-policy.ts';
+import { type EdgeHandler, guarded, refuseTo } from '../gateway/gateway.ts';
 
 /** Says that this is a v2 registry, or who must log in. */
 export const ping: EdgeHandler = (c) => guarded(c, { kind: 'ping' }, () => Promise.resolve(pong()));

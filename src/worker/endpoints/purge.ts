@@ -2,9 +2,9 @@
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { parseRepositoryName, parseTag, type RepositoryName } from '../../registry/name.ts';
 import { LOGIN_RETRY_AFTER, tooManyFailures } from '../access/login-limit.ts';
-import { refused } from '../answer.ts';
-import { CACHING, CATALOG_CACHE_TAG, repositoryCacheTag, tagCacheTag } from '../cache-policy.ts';
-import { type EdgeContext, type EdgeHandler, refuseTo } from '../gateway.ts';
+import { refused } from '../gateway/answer.ts';
+import { CACHING, CATALOG_CACHE_TAG, repositoryCacheTag, tagCacheTag } from '../gateway/cache-policy.ts';
+import { type EdgeContext, type EdgeHandler, refuseTo } from '../gateway/gateway.ts';
 import { accessFactsOf } from '../access/authorize.ts';
 
 /** Bytes of the longest body that is read: some ten thousand tags. */

@@ -4,11 +4,11 @@ import { referrersKey, tagListKey } from '../../registry/keys.ts';
 import { MEDIA_TYPE_OF_FORM } from '../../registry/media-type.ts';
 import { decodeReferrers, encodeReferrers } from '../../registry/referrers.ts';
 import type { ReadStore } from '../../registry/store.ts';
-import type { Answer } from '../answer.ts';
-import type { Asked } from '../asked.ts';
-import { readAll } from '../byte-reader.ts';
-import { entityTagOf } from '../entity-tag.ts';
-import { pathOf, type Question } from '../question.ts';
+import type { Answer } from '../gateway/answer.ts';
+import type { Asked } from '../gateway/asked.ts';
+import { readAll } from '../storage/byte-reader.ts';
+import { entityTagOf } from '../gateway/entity-tag.ts';
+import { pathOf, type Question } from '../gateway/question.ts';
 import { unknownName } from './known-repository.ts';
 
 /** Bytes of one answer; more descriptors follow by `Link`. Clients stop reading an index at 4 MiB. */

@@ -2,9 +2,9 @@
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
 import type { Grant } from '../access/guard.ts';
-import { cranePage, craneRepositories, wantsJson } from '../crane-repositories.ts';
-import { askRegistry, type EdgeContext, type EdgeHandler, guarded, refuseTo, WHOLE } from '../gateway.ts';
-import { isMeant, searchAnswer } from '../search.ts';
+import { cranePage, craneRepositories, wantsJson } from './crane-repositories.ts';
+import { askRegistry, type EdgeContext, type EdgeHandler, guarded, refuseTo, WHOLE } from '../gateway/gateway.ts';
+import { isMeant, searchAnswer } from './name-search.ts';
 
 /** `/v1/search?q=&n=&page=` (Docker's v1 index API). */
 export const search: EdgeHandler = (c) =>

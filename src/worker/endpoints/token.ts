@@ -2,8 +2,8 @@
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { authorizeToken } from '../access/authorize.ts';
 import { issueToken } from '../access/token-endpoint.ts';
-import { refused } from '../answer.ts';
-import { type EdgeHandler, factsOf, refuseTo } from '../gateway.ts';
+import { refused } from '../gateway/answer.ts';
+import { type EdgeHandler, factsOf, refuseTo } from '../gateway/gateway.ts';
 
 /** Gives a token for what was presented; never to be kept by anybody else. */
 export const token: EdgeHandler = async (c) => {

@@ -7,10 +7,10 @@ import { tagListKey } from '../../registry/keys.ts';
 import { compareNames, type RepositoryName } from '../../registry/name.ts';
 import { decodeSpan, type Leaf } from '../../registry/sorted-list.ts';
 import type { ReadStore } from '../../registry/store.ts';
-import { type Answer, refused } from '../answer.ts';
-import type { HeaderFields } from '../header-fields.ts';
-import { type OpenList, openList } from '../list-page.ts';
-import type { Question } from '../question.ts';
+import { type Answer, refused } from '../gateway/answer.ts';
+import type { HeaderFields } from '../gateway/header-fields.ts';
+import { type OpenList, openList } from '../storage/list-page.ts';
+import type { Question } from '../gateway/question.ts';
 
 /** A tag without a schema 1 manifest (null: which one is not known), and why it has none. */
 export interface TagWithoutSchema1 {

@@ -9,7 +9,7 @@ import { OriginError } from '../../origin/errors.ts';
 import { algorithmOf, type Digest, hexOf } from '../../registry/digest.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { StorageError } from '../../registry/store.ts';
-import { within } from './flights.ts';
+import { within } from './single-flight.ts';
 
 /** What became of a fill. Plain data: requests that waited share it. `passed-on`: right, but storage did not take it. */
 export type BlobOutcome = 'stored' | 'passed-on' | 'unknown';

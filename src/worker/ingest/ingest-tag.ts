@@ -14,7 +14,7 @@ import { encodeOriginMark, type OriginMark } from '../../registry/origin-mark.ts
 import type { RealmName } from '../../registry/realms.ts';
 import { encodeTag, type TagRecord } from '../../registry/records.ts';
 import { type ObjectInfo, type ReadStore, StorageError } from '../../registry/store.ts';
-import type { OriginRule } from '../origins.ts';
+import type { OriginRule } from './origins.ts';
 import type { BucketWriter } from './bucket-writer.ts';
 import type { UpstreamImage } from './fetch-image.ts';
 import { listTag } from './lists.ts';

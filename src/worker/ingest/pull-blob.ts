@@ -4,12 +4,12 @@ import { OriginError } from '../../origin/errors.ts';
 import { blobKey } from '../../registry/keys.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { StorageError } from '../../registry/store.ts';
-import type { Answer, Elsewhere } from '../answer.ts';
-import type { Asked } from '../asked.ts';
-import { isUnknown } from '../fronted.ts';
-import type { Question } from '../question.ts';
+import type { Answer, Elsewhere } from '../gateway/answer.ts';
+import type { Asked } from '../gateway/asked.ts';
+import { isUnknown } from './fronted.ts';
+import type { Question } from '../gateway/question.ts';
 import { type BlobOutcome, clientSink, fillBlob } from './fill-blob.ts';
-import { within } from './flights.ts';
+import { within } from './single-flight.ts';
 import { isKnownUnknown, noteUnknown, type Pull, unlessLimited } from './pull.ts';
 import type { Upstream } from './upstream.ts';
 

@@ -4,12 +4,12 @@ import { referrersKey, tagListKey } from '../../registry/keys.ts';
 import { compareNames } from '../../registry/name.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { encodeReferrers } from '../../registry/referrers.ts';
-import type { Answer } from '../answer.ts';
+import type { Answer } from '../gateway/answer.ts';
 import { answerNames } from '../endpoints/list-answer.ts';
-import { namesOfPage, openList } from '../list-page.ts';
-import { persist } from '../persistence.ts';
-import { isUnknown, look, withWarning } from '../fronted.ts';
-import { pathOf, type Question } from '../question.ts';
+import { namesOfPage, openList } from '../storage/list-page.ts';
+import { persist } from '../storage/retry.ts';
+import { isUnknown, look, withWarning } from './fronted.ts';
+import { pathOf, type Question } from '../gateway/question.ts';
 import { overlay } from './overlay.ts';
 import { noteOutage, type Pull, unlessLimited, waitFor } from './pull.ts';
 

@@ -2,8 +2,8 @@
 import type { Digest } from '../../registry/digest.ts';
 import { manifestKey } from '../../registry/keys.ts';
 import type { RepositoryName } from '../../registry/name.ts';
-import type { Answer } from '../answer.ts';
-import { isUnknown } from '../fronted.ts';
+import type { Answer } from '../gateway/answer.ts';
+import { isUnknown } from './fronted.ts';
 import { bucketWriter } from './bucket-writer.ts';
 import { ingestManifest } from './ingest-manifest.ts';
 import { overlay } from './overlay.ts';

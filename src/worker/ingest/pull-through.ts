@@ -5,9 +5,9 @@
  */
 import { OriginError } from '../../origin/errors.ts';
 import { assertNever } from '../../registry/errors.ts';
-import { type Answer, type Elsewhere, refused } from '../answer.ts';
-import type { Asked } from '../asked.ts';
-import { pathOf, type Question } from '../question.ts';
+import { type Answer, type Elsewhere, refused } from '../gateway/answer.ts';
+import type { Asked } from '../gateway/asked.ts';
+import { pathOf, type Question } from '../gateway/question.ts';
 import { type FillContext, noteOutage, type Pull, waitOf } from './pull.ts';
 import { pullBlob } from './pull-blob.ts';
 import { pullManifest } from './pull-manifest.ts';

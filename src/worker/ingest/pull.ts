@@ -4,10 +4,10 @@ import type { Signer } from '../../manifest/image.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import type { RealmName } from '../../registry/realms.ts';
 import type { ReadStore } from '../../registry/store.ts';
-import type { AnswerStored } from '../fronted.ts';
-import type { OriginRule } from '../origins.ts';
-import type { Persistence } from '../persistence.ts';
-import { type Flights, within } from './flights.ts';
+import type { AnswerStored } from './fronted.ts';
+import type { OriginRule } from './origins.ts';
+import type { Persistence } from '../storage/retry.ts';
+import { type Flights, within } from './single-flight.ts';
 import { forgetUpstream, type Outage, type Upstream } from './upstream.ts';
 
 /** What is needed to fill a repository. */

@@ -1,6 +1,6 @@
 import type { Signer } from '../../manifest/image.ts';
-import { createSigner } from '../../manifest/jws.ts';
-import { KeyError, readPrivateKey } from '../../manifest/key.ts';
+import { createSigner } from '../../manifest/signing/jws.ts';
+import { KeyError, readPrivateKey } from '../../manifest/signing/key.ts';
 import { ConfigError } from '../config.ts';
 
 let last: { readonly text: string; readonly signer: Signer } | null = null;

@@ -3,10 +3,10 @@ import type { OriginErrorCode } from '../../origin/errors.ts';
 import { createRegistryClient, type RegistryClient } from '../../origin/client.ts';
 import { OriginError } from '../../origin/errors.ts';
 import type { RepositoryName } from '../../registry/name.ts';
-import { type OriginRule, remoteNameOf } from '../origins.ts';
-import { ExpiringMap } from '../expiring-map.ts';
+import { type OriginRule, remoteNameOf } from './origins.ts';
+import { ExpiringMap } from '../storage/expiring-map.ts';
 import type { BlobOutcome } from './fill-blob.ts';
-import { Flights } from './flights.ts';
+import { Flights } from './single-flight.ts';
 import type { FetchedTag } from './ingest-tag.ts';
 import type { StoredManifest } from './ingest-manifest.ts';
 

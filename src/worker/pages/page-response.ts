@@ -1,5 +1,5 @@
 import type { Child } from 'hono/jsx';
-import { CACHING, type CacheKind } from '../cache-policy.ts';
+import { CACHING, type CacheKind } from '../gateway/cache-policy.ts';
 import { contentSecurityPolicy } from './style.ts';
 
 /** A page as a response; HEAD gets the same headers, since whoever dispatches drops the body. */

@@ -4,7 +4,7 @@ import type { RepositoryName, Tag } from '../../registry/name.ts';
 import type { RealmName } from '../../registry/realms.ts';
 import { CorruptRecordError, decodeTagIndex, decodeTagMetadata, type TagForm, type TagRecord } from '../../registry/records.ts';
 import type { ReadStore } from '../../registry/store.ts';
-import { type ByteReader, readAll, readBytes } from '../byte-reader.ts';
+import { type ByteReader, readAll, readBytes } from '../storage/byte-reader.ts';
 import {
   type ChildView,
   type ConfigView,

@@ -1,5 +1,5 @@
 /** Whether a page costs the same however long the list is that it is from. */
-import { parseTagged } from '../../../src/publisher/image-name.ts';
+import { parseTagged } from '../../../src/publisher/cli/image-name.ts';
 import { CATALOG_KEY, tagListKey } from '../../../src/registry/keys.ts';
 import { encodeSortedList } from '../../../src/registry/sorted-list.ts';
 import type { TagSummary } from '../../../src/registry/summary.ts';

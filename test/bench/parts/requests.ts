@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { payloadOf } from '../../../src/manifest/jws.ts';
-import { parseTagged } from '../../../src/publisher/image-name.ts';
+import { payloadOf } from '../../../src/manifest/signing/jws.ts';
+import { parseTagged } from '../../../src/publisher/cli/image-name.ts';
 import { parseDigest } from '../../../src/registry/digest.ts';
 import { blobKey, manifestKey, tagListKey } from '../../../src/registry/keys.ts';
 import { PUBLIC_REALM } from '../../../src/registry/realms.ts';

@@ -2,7 +2,7 @@
 import { mkdir, open, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MEDIA_TYPE_OF_FORM } from '../../../src/registry/media-type.ts';
-import { payloadOf } from '../../../src/manifest/jws.ts';
+import { payloadOf } from '../../../src/manifest/signing/jws.ts';
 import { unpacksZstd } from '../../../src/manifest/negotiate.ts';
 import type { Verify } from '../libtrust.ts';
 import { end, until } from '../programs.ts';

@@ -1,7 +1,7 @@
 /** The images of the matrix, made, published, and remembered byte for byte. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { payloadOf } from '../../../src/manifest/jws.ts';
+import { payloadOf } from '../../../src/manifest/signing/jws.ts';
 import { FORMS, type Form, MEDIA_TYPE_OF_FORM } from '../../../src/registry/media-type.ts';
 import { startDockerRegistry } from '../docker-registry.ts';
 import { gantry, must } from '../programs.ts';

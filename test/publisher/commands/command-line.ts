@@ -1,8 +1,8 @@
 /** Runs command lines over a bucket in memory, without a process each. */
 import { CommanderError } from 'commander';
 import { vi } from 'vitest';
-import { readEnvironment } from '../../../src/publisher/environment.ts';
-import { describeFailure, failureJson, failureLines } from '../../../src/publisher/failure.ts';
+import { readEnvironment } from '../../../src/publisher/cli/environment.ts';
+import { describeFailure, failureJson, failureLines } from '../../../src/publisher/cli/failure.ts';
 import { createProgram } from '../../../src/publisher/program.ts';
 import type { WriteStore } from '../../../src/registry/store.ts';
 

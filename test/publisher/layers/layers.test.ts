@@ -3,7 +3,7 @@ import { gunzipSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import type { Manifest } from '../../../src/manifest/image.ts';
 import { EMPTY_LAYER } from '../../../src/manifest/schema1.ts';
-import { prepareLayers, type Recompress } from '../../../src/publisher/layers.ts';
+import { prepareLayers, type Recompress } from '../../../src/publisher/publish/layers.ts';
 import type { SourceImage } from '../../../src/publisher/sources/source.ts';
 import { type Digest, parseDigest } from '../../../src/registry/digest.ts';
 import { type Form, MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../../../src/registry/media-type.ts';

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { requestLine } from '../../../src/publisher/commands/serve.ts';
 import { seedDemo } from '../../../src/publisher/local/demo.ts';
 import { makeStateFolder, type StateFolder } from '../../../src/publisher/local/folder.ts';
-import { readStoredTag } from '../../../src/publisher/stored.ts';
+import { readStoredTag } from '../../../src/publisher/commands/stored.ts';
 import { verify } from '../../../src/publisher/verify/verify.ts';
 import { runGantry } from '../commands/command-line.ts';
 import { Bucket, nameOf, tagOf } from '../gc-bucket.ts';

@@ -1,9 +1,9 @@
 /** A publisher process for tests: `publish-many.ts STATE FOLDER NAME PREFIX COUNT` publishes the image in FOLDER under COUNT tags of NAME, eight at once. */
-import { newKey } from '../../../src/publisher/key-file.ts';
-import { createSigner } from '../../../src/manifest/jws.ts';
+import { newKey } from '../../../src/publisher/publish/key-file.ts';
+import { createSigner } from '../../../src/manifest/signing/jws.ts';
 import { eachOf } from '../../../src/publisher/gc/pool.ts';
 import { openLocal } from '../../../src/publisher/local/open-local.ts';
-import { createPublisher } from '../../../src/publisher/publish.ts';
+import { createPublisher } from '../../../src/publisher/publish/publish.ts';
 import { openDir } from '../../../src/publisher/sources/dir.ts';
 import { nameOf, tagOf } from '../gc-bucket.ts';
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { listRepositories } from '../../../src/publisher/gc/survey.ts';
 import { openLocal } from '../../../src/publisher/local/open-local.ts';
-import { readTagList } from '../../../src/publisher/stored.ts';
+import { readTagList } from '../../../src/publisher/commands/stored.ts';
 import { verify } from '../../../src/publisher/verify/verify.ts';
 import { run } from '../../interop/programs.ts';
 import { writeDirImage } from '../dir-image.ts';

@@ -2,9 +2,9 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { createSigner } from '../../../src/manifest/jws.ts';
-import { newKey } from '../../../src/publisher/key-file.ts';
-import { createPublisher } from '../../../src/publisher/publish.ts';
+import { createSigner } from '../../../src/manifest/signing/jws.ts';
+import { newKey } from '../../../src/publisher/publish/key-file.ts';
+import { createPublisher } from '../../../src/publisher/publish/publish.ts';
 import type { SourceImage } from '../../../src/publisher/sources/source.ts';
 import { openS3 } from '../../../src/publisher/stores/s3-target.ts';
 import { verify } from '../../../src/publisher/verify/verify.ts';

@@ -4,8 +4,8 @@ import { parseRealmTable } from '../../../src/registry/realms.ts';
 import { encodeSortedList } from '../../../src/registry/sorted-list.ts';
 import { type ByteRange, type GetOptions, type ReadStore, StorageError, type StoredObject } from '../../../src/registry/store.ts';
 import { visibleNames } from '../../../src/worker/access/visible-names.ts';
-import { cranePage, craneRepositories, wantsJson } from '../../../src/worker/crane-repositories.ts';
-import { isMeant, SEARCH_PAGE, searchAnswer } from '../../../src/worker/search.ts';
+import { cranePage, craneRepositories, wantsJson } from '../../../src/worker/endpoints/crane-repositories.ts';
+import { isMeant, SEARCH_PAGE, searchAnswer } from '../../../src/worker/endpoints/name-search.ts';
 
 const name = (text: string): RepositoryName => parseRepositoryName(text) ?? expect.fail(text);
 

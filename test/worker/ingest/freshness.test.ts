@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { decodeOriginMark, encodeOriginMark, ORIGIN_METADATA } from '../../../src/registry/origin-mark.ts';
-import { ExpiringMap } from '../../../src/worker/expiring-map.ts';
-import { freshnessOf } from '../../../src/worker/freshness.ts';
+import { ExpiringMap } from '../../../src/worker/storage/expiring-map.ts';
+import { freshnessOf } from '../../../src/worker/ingest/freshness.ts';
 import { digestOf } from '../seed.ts';
 
 const digest = digestOf(`sha256:${'a'.repeat(64)}`);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { localNameOf, originOf, OriginRulesError, parseOrigins, remoteNameOf } from '../../../src/worker/origins.ts';
+import { localNameOf, originOf, OriginRulesError, parseOrigins, remoteNameOf } from '../../../src/worker/ingest/origins.ts';
 import { nameOf } from '../seed.ts';
 
 const RULE = { name: 'a', pattern: '*', upstream: 'https://upstream.example' };

@@ -1,0 +1,108 @@
+/** How a failure is told: what, why and what to do; and with which exit code. */
+import { styleText } from 'node:util';
+import { CommandError, EXIT } from './errors.ts';
+import { InterruptedError } from './interrupt.ts';
+import { StorageError } from '../../registry/store.ts';
+
+/** A failure as data: `--json` prints it as `{"error": …}`. */
+export interface Failure {
+  /** `USAGE`, `FAILED`, `INTERRUPTED`, a storage code, or `INTERNAL` for a fault of ours. */
+  readonly code: string;
+  readonly message: string;
+  /** Causes, outermost first. */
+  readonly why: readonly string[];
+  readonly hint: string | undefined;
+  readonly exitCode: number;
+  /** Only of a fault of ours. */
+  readonly stack: string | undefined;
+}
+
+/** What shells report of a program ended by a signal is 128 and its number. */
+const INTERRUPTED = { SIGINT: 130, SIGTERM: 143 } as const;
+
+/** What to do about trouble with storage. */
+const STORAGE_HINTS = {
+  STORAGE_UNAVAILABLE: 'Try again: what arrived is not sent again.',
+  STORAGE_DENIED: 'Check the credentials, and that they may write to this bucket.',
+  STORAGE_FULL: 'Make room and try again: what arrived is not sent again.',
+  STORAGE_CORRUPT: 'Look through the bucket with: gantry verify',
+  DIGEST_MISMATCH: 'Something on the way damages data: try again.',
+} as const satisfies Record<StorageError['code'], string>;
+
+/** Reads any thrown value. */
+export function describeFailure(error: unknown): Failure {
+  const interrupted = findInterrupt(error);
+  if (interrupted !== undefined) {
+    return {
+      code: 'INTERRUPTED',
+      message: 'interrupted; every tag is as it was, or as it was to be',
+      why: [],
+      hint: 'The same command again goes on: what arrived is not sent again.',
+      exitCode: interrupted.signal === 'SIGTERM' ? INTERRUPTED.SIGTERM : INTERRUPTED.SIGINT,
+      stack: undefined,
+    };
+  }
+  if (error instanceof CommandError) {
+    const usage = error.kind === 'usage';
+    return {
+      code: usage ? 'USAGE' : 'FAILED',
+      message: error.message,
+      why: causesOf(error),
+      hint: error.hint,
+      exitCode: usage ? EXIT.usage : EXIT.failed,
+      stack: undefined,
+    };
+  }
+  if (error instanceof StorageError) {
+    return {
+      code: error.code,
+      message: error.message,
+      why: causesOf(error),
+      hint: STORAGE_HINTS[error.code],
+      exitCode: EXIT.failed,
+      stack: undefined,
+    };
+  }
+  return {
+    code: 'INTERNAL',
+    message: error instanceof Error ? error.message : String(error),
+    why: causesOf(error),
+    hint: 'This is a fault in gantry itself. Please report it, with the lines below.',
+    exitCode: EXIT.failed,
+    stack: error instanceof Error ? error.stack : undefined,
+  };
+}
+
+/** A failure for people, in lines for standard error. */
+export function failureLines({ message, why, hint, stack }: Failure): string[] {
+  const label = (style: 'red' | 'dim', text: string): string => styleText(style, text, { stream: process.stderr });
+  return [
+    `${label('red', 'error:')} ${message}`,
+    ...why.map((cause) => `${label('dim', '  why:')} ${cause}`),
+    ...(hint === undefined ? [] : [`${label('dim', '   do:')} ${hint}`]),
+    ...(stack === undefined ? [] : [stack]),
+  ];
+}
+
+/** A failure as one line of JSON. */
+export function failureJson({ code, message, why, hint }: Failure): string {
+  return JSON.stringify({ error: { code, message, ...(why.length === 0 ? {} : { why }), ...(hint === undefined ? {} : { hint }) } });
+}
+
+function causesOf(error: unknown): string[] {
+  const causes: string[] = [];
+  let cause = error instanceof Error ? error.cause : undefined;
+  const told = error instanceof Error ? error.message : '';
+  while (cause !== undefined && causes.length < 4) {
+    const text = cause instanceof Error ? cause.message : typeof cause === 'string' ? cause : '';
+    // Many messages quote their cause already.
+    if (text !== '' && !told.includes(text) && !causes.includes(text)) causes.push(text);
+    cause = cause instanceof Error ? cause.cause : undefined;
+  }
+  return causes;
+}
+
+function findInterrupt(error: unknown): InterruptedError | undefined {
+  for (let one: unknown = error; one instanceof Error; one = one.cause) if (one instanceof InterruptedError) return one;
+  return undefined;
+}

@@ -1,0 +1,90 @@
+/** Shows how a publish goes on: bars on a terminal, lines of JSON with `--json`, only warnings elsewhere. */
+import type { Digest } from '../../registry/digest.ts';
+import type { EventSink } from '../publish/events.ts';
+import { advance, NO_PROGRESS, progressLines } from './progress.ts';
+import { formatBytes } from './terminal-text.ts';
+
+/** Whoever shows events. */
+export interface ProgressDisplay {
+  readonly onEvent: EventSink;
+  /** Takes the bars away; call it before anything else is written, and at the end. */
+  clear(): void;
+}
+
+/** More often than eyes can follow only costs time. */
+const DRAW_EVERY_MS = 100;
+
+/** Every chunk would be thousands of lines; one a second and blob tells as much. */
+const JSON_PROGRESS_EVERY_MS = 1_000;
+
+/** Makes a display. With `json`, events go to standard output, one a line; without, to standard error. */
+export function showProgress({ json }: { readonly json: boolean }): ProgressDisplay {
+  if (json) return jsonLines();
+  return process.stderr.isTTY ? bars() : plainLines();
+}
+
+function jsonLines(): ProgressDisplay {
+  const underway = new Map<Digest, { told: number; done: number }>();
+  const write = (value: object): void => void process.stdout.write(`${JSON.stringify(value)}\n`);
+  return {
+    onEvent: (event) => {
+      if (event.event !== 'blob-progress') {
+        if (event.event === 'blob-started') underway.set(event.digest, { told: performance.now(), done: 0 });
+        write(event);
+        return;
+      }
+      const blob = underway.get(event.digest);
+      if (blob === undefined) return;
+      blob.done += event.bytes;
+      const now = performance.now();
+      if (now - blob.told < JSON_PROGRESS_EVERY_MS) return;
+      blob.told = now;
+      // `bytes` so far, not of a chunk: whoever reads lines need not add up.
+      write({ event: 'blob-progress', digest: event.digest, bytes: blob.done });
+    },
+    clear: () => undefined,
+  };
+}
+
+function plainLines(): ProgressDisplay {
+  return {
+    onEvent: (event) => {
+      if (event.event === 'warning') process.stderr.write(`warning: ${event.message}\n`);
+      else if (event.event === 'blob-retried') process.stderr.write(`${event.digest} is sent again: ${event.why}\n`);
+      else if (event.event === 'plan' && event.toSend > 0) {
+        process.stderr.write(`sending ${formatBytes(event.bytesToSend)} of ${event.name}:${event.tag}\n`);
+      }
+    },
+    clear: () => undefined,
+  };
+}
+
+function bars(): ProgressDisplay {
+  const { stderr } = process;
+  let progress = NO_PROGRESS;
+  let drawn = 0;
+  let last = -Infinity;
+  const clear = (): void => {
+    if (drawn > 0) stderr.write(`\u001b[${String(drawn)}A\u001b[0J`);
+    drawn = 0;
+  };
+  return {
+    clear,
+    onEvent: (event) => {
+      const now = performance.now();
+      progress = advance(progress, event, now);
+      if (event.event === 'warning' || event.event === 'blob-retried') {
+        clear();
+        stderr.write(event.event === 'warning' ? `warning: ${event.message}\n` : `${event.digest} is sent again: ${event.why}\n`);
+      } else if (now - last < DRAW_EVERY_MS) {
+        return;
+      }
+      last = now;
+      // One column is left free: some terminals break a line that fills them.
+      const lines = progressLines(progress, now, stderr.columns - 1).slice(0, Math.max(1, stderr.rows - 2));
+      clear();
+      if (lines.length > 0) stderr.write(`${lines.join('\n')}\n`);
+      drawn = lines.length;
+    },
+  };
+}

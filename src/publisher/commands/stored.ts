@@ -1,0 +1,78 @@
+/** What is in the bucket, for commands that show it: a miss or a damaged object becomes a failure that says what to do. */
+import { buffer } from 'node:stream/consumers';
+import type { Digest } from '../../registry/digest.ts';
+import { CATALOG_KEY, manifestKey, tagKey, tagListKey } from '../../registry/keys.ts';
+import type { RepositoryName, Tag } from '../../registry/name.ts';
+import { CorruptListError, decodeListHeader, decodeSortedList, FIRST_READ } from '../../registry/sorted-list.ts';
+import type { ReadStore } from '../../registry/store.ts';
+import type { TagSummary } from '../../registry/summary.ts';
+import { CommandError } from '../cli/errors.ts';
+import { readObject, readTag, type TagReading } from '../gc/survey.ts';
+
+/** A tag object that could be read. */
+export type StoredTag = Extract<TagReading, { kind: 'read' }>;
+
+/** Reads a tag. Throws {@link CommandError} if it is not there or cannot be read. */
+export async function readStoredTag(store: ReadStore, name: RepositoryName, tag: Tag): Promise<StoredTag> {
+  const reading = await readTag(store, tagKey(name, tag));
+  if (reading === null) {
+    const known = (await store.head(tagListKey(name))) !== null;
+    throw new CommandError(known ? `${name} has no tag ${tag}` : `nothing is published under ${name}`, {
+      hint: known ? `\`gantry ls ${name}\` shows the tags there are.` : '`gantry ls` shows what there is.',
+    });
+  }
+  if (reading.kind === 'corrupt') {
+    throw new CommandError(`the tag object of ${name}:${tag} cannot be read: ${reading.message}`, { hint: 'Publish the tag again.' });
+  }
+  return reading;
+}
+
+/** Reads a manifest by digest. Throws {@link CommandError} if it is not there. */
+export async function readStoredManifest(
+  store: ReadStore,
+  name: RepositoryName,
+  digest: Digest,
+): Promise<{ readonly bytes: Uint8Array; readonly mediaType: string | undefined }> {
+  const object = await readObject(store, manifestKey(name, digest));
+  if (object === null) throw new CommandError(`${name} has no manifest ${digest}`, { hint: `\`gantry ls ${name}\` shows the tags there are.` });
+  return { bytes: object.bytes, mediaType: object.info.contentType };
+}
+
+/** The names of all repositories, sorted. Throws {@link CommandError} if the catalogue cannot be read. */
+export async function readCatalog(store: ReadStore): Promise<readonly string[]> {
+  const object = await readObject(store, CATALOG_KEY);
+  return object === null ? [] : readable(CATALOG_KEY, () => decodeSortedList(object.bytes).map(({ name }) => name));
+}
+
+/** How many tags a repository has: one short read. */
+export async function countTags(store: ReadStore, name: RepositoryName): Promise<number> {
+  const object = await store.get(tagListKey(name), { range: { offset: 0, length: FIRST_READ } });
+  if (object === null || object === 'changed') return 0;
+  const first = await buffer(object.body);
+  return readable(tagListKey(name), () => decodeListHeader(first, object.metadata).count);
+}
+
+/** A tag as its repository's list has it; null where the list knows no more than its name. */
+export interface ListedTag {
+  readonly tag: string;
+  readonly summary: TagSummary | null;
+}
+
+/** The tags of a repository, sorted. Throws {@link CommandError} if nothing is published under the name, or the list cannot be read. */
+export async function readTagList(store: ReadStore, name: RepositoryName): Promise<readonly ListedTag[]> {
+  const object = await readObject(store, tagListKey(name));
+  if (object === null) throw new CommandError(`nothing is published under ${name}`, { hint: '`gantry ls` shows what there is.' });
+  // The list is ours: what stands in it is what `summarizeTag` made, or null.
+  return readable(tagListKey(name), () =>
+    decodeSortedList(object.bytes).map((entry) => ({ tag: entry.name, summary: entry.detail as TagSummary | null })),
+  );
+}
+
+function readable<T>(key: string, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    if (!(cause instanceof CorruptListError)) throw cause;
+    throw new CommandError(`the list ${key} cannot be read: ${cause.message}`, { cause, hint: 'Mend it with: gantry verify --repair' });
+  }
+}

@@ -1,0 +1,25 @@
+/** What happens during a publish, for whoever shows it. */
+import type { Digest } from '../../registry/digest.ts';
+import type { RepositoryName, Tag } from '../../registry/name.ts';
+
+/** One thing that happened. Sizes in bytes; `size` undefined where nobody knows it yet. */
+export type PublishEvent =
+  | {
+      readonly event: 'plan';
+      readonly name: RepositoryName;
+      readonly tag: Tag;
+      readonly blobs: number;
+      readonly present: number;
+      readonly toSend: number;
+      /** Of those to be sent whose size is known. */
+      readonly bytesToSend: number;
+    }
+  | { readonly event: 'blob-started'; readonly digest: Digest; readonly role: string; readonly size: number | undefined }
+  | { readonly event: 'blob-progress'; readonly digest: Digest; readonly bytes: number }
+  | { readonly event: 'blob-sent'; readonly digest: Digest; readonly size: number }
+  | { readonly event: 'blob-retried'; readonly digest: Digest; readonly why: string }
+  | { readonly event: 'working'; readonly what: string }
+  | { readonly event: 'warning'; readonly message: string };
+
+/** Takes events. `blob-progress` comes with every chunk. */
+export type EventSink = (event: PublishEvent) => void;

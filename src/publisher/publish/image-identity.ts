@@ -1,0 +1,104 @@
+/**
+ * Whether two manifests are forms of one image, although their bytes differ: the same layers, made at the same time, run in the same way.
+ * Conversions between schema 1, schema 2 and OCI keep all of that; a rebuilt image differs in one of them.
+ */
+import type { ImageContent, Manifest } from '../../manifest/image.ts';
+import { EMPTY_LAYER } from '../../manifest/schema1.ts';
+import { isListForm } from '../../registry/media-type.ts';
+import { readLinks } from '../../manifest/links.ts';
+
+/** What stays the same whatever form an image has. */
+export interface ImageIdentity {
+  /** Digests of the layer blobs, base first, without the empty layer of schema 1. */
+  readonly layers: readonly string[];
+  /** Digests of the unpacked layers; null where the form does not say. */
+  readonly diffIds: readonly string[] | null;
+  /** When the image was made, in milliseconds since 1970; null where it does not say. */
+  readonly created: number | null;
+  /** How it runs (entry point, environment …), in canonical text. */
+  readonly settings: string;
+}
+
+/** The images of a manifest: one, or those of a list (attestations left out). Empty where nothing can be read. */
+export function identitiesOf(manifest: Manifest, content: Pick<ImageContent, 'children' | 'configs'>): readonly ImageIdentity[] {
+  const links = readLinks(manifest.bytes);
+  if (links === null) return [];
+  if (isListForm(manifest.form)) {
+    return links.children.flatMap(({ digest, platform }) => {
+      const child = platform?.os === 'unknown' ? undefined : content.children.get(digest);
+      return child === undefined ? [] : identitiesOf(child, content);
+    });
+  }
+  const layers = links.layers.map(({ digest }) => digest).filter((digest) => digest !== EMPTY_LAYER.digest);
+  if (manifest.form === 'docker-schema1') {
+    const { created, config } = topOfSchema1(manifest.bytes);
+    return [{ layers: layers.reverse(), diffIds: null, created: timeOf(created), settings: settingsOf(config) }];
+  }
+  const bytes = links.config === undefined ? undefined : content.configs.get(links.config.digest);
+  const { created, config, rootfs } = bytes === undefined ? {} : objectOf(bytes);
+  const diffIds = isObject(rootfs) && Array.isArray(rootfs.diff_ids) ? rootfs.diff_ids.map(String) : null;
+  // An artifact's config says nothing that we know: only the same one is the same.
+  if (diffIds === null) return [{ layers, diffIds, created: null, settings: links.config?.digest ?? '' }];
+  return [{ layers, diffIds, created: timeOf(created), settings: settingsOf(config) }];
+}
+
+/** Whether two roots are forms of one image, or one a list that has the other's image in it, or both lists of the same images. */
+export function areFormsOfOneImage(a: readonly ImageIdentity[], b: readonly ImageIdentity[]): boolean {
+  if (a.length === 0 || b.length === 0) return false;
+  const inside = (few: readonly ImageIdentity[], many: readonly ImageIdentity[]): boolean =>
+    few.every((one) => many.some((other) => isSame(one, other)));
+  if (a.length === 1) return inside(a, b);
+  if (b.length === 1) return inside(b, a);
+  return inside(a, b) && inside(b, a);
+}
+
+function isSame(a: ImageIdentity, b: ImageIdentity): boolean {
+  const sameLayers = isEqual(a.layers, b.layers) || (a.diffIds !== null && b.diffIds !== null && isEqual(a.diffIds, b.diffIds));
+  return sameLayers && (a.created === null || b.created === null || a.created === b.created) && a.settings === b.settings;
+}
+
+function isEqual(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((item, index) => item === b[index]);
+}
+
+// What OCI and Docker configs share; converters drop the rest (Healthcheck, OnBuild …) on the way to OCI.
+const SETTINGS = ['User', 'ExposedPorts', 'Env', 'Entrypoint', 'Cmd', 'Volumes', 'WorkingDir', 'Labels', 'StopSignal'] as const;
+
+function settingsOf(config: unknown): string {
+  if (!isObject(config)) return '[]';
+  const told = SETTINGS.flatMap((key) => (isEmpty(config[key]) ? [] : [[key, sorted(config[key])]]));
+  return JSON.stringify(told);
+}
+
+function isEmpty(value: unknown): boolean {
+  return value === undefined || value === null || value === '' || (typeof value === 'object' && Object.keys(value).length === 0);
+}
+
+function sorted(value: unknown): unknown {
+  return isObject(value) ? Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)) : value;
+}
+
+function topOfSchema1(bytes: Uint8Array): Record<string, unknown> {
+  const { history } = objectOf(bytes);
+  const top: unknown = Array.isArray(history) ? history[0] : undefined;
+  const text = isObject(top) ? top.v1Compatibility : undefined;
+  return typeof text === 'string' ? objectOf(new TextEncoder().encode(text)) : {};
+}
+
+function timeOf(created: unknown): number | null {
+  const time = typeof created === 'string' ? Date.parse(created) : NaN;
+  return Number.isNaN(time) ? null : time;
+}
+
+function objectOf(bytes: Uint8Array): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    return isObject(value) ? value : {};
+  } catch {
+    return {};
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

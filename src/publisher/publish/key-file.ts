@@ -1,0 +1,93 @@
+/** The file with the key that signs schema 1 manifests: found, made on first use, replaced on request. Only its owner can read it. */
+import { createECDH, randomBytes } from 'node:crypto';
+import { chmod, link, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { KeyError, keyFromRandom, type PointOf, type PrivateKey, readPrivateKey, writePrivateKey } from '../../manifest/signing/key.ts';
+import { CommandError } from '../cli/errors.ts';
+
+/** Reads the key; makes an ES256 one if there is none. `made` says which. Throws {@link CommandError}. */
+export async function loadOrMakeKey(path: string): Promise<{ readonly key: PrivateKey; readonly made: boolean }> {
+  const there = await loadKey(path);
+  if (there !== null) return { key: there, made: false };
+  const key = newKey();
+  if (await writeKeyFile(path, writePrivateKey(key), 'absent')) return { key, made: true };
+  // Another process was quicker: there is only one key.
+  const theirs = await loadKey(path);
+  if (theirs === null) throw new CommandError(`the signing key ${path} was there and is gone`);
+  return { key: theirs, made: false };
+}
+
+/** Reads the key; null if there is no file. Throws {@link CommandError} if it cannot be read or is no key. */
+export async function loadKey(path: string): Promise<PrivateKey | null> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw new CommandError(`the signing key ${path} cannot be read`, { cause, hint: 'Mend its rights, or name another file in GANTRY_KEY.' });
+  }
+  return parseKey(text, path);
+}
+
+/** Reads a key file's text. Throws {@link CommandError}. */
+export function parseKey(text: string, path: string): PrivateKey {
+  try {
+    return readPrivateKey(text, nativePointOf);
+  } catch (cause) {
+    if (!(cause instanceof KeyError)) throw cause;
+    throw new CommandError(`${path} is no signing key: ${cause.message}`, {
+      cause,
+      hint: 'A key is PEM ("EC PRIVATE KEY" or "RSA PRIVATE KEY") or a JWK; `gantry key create` makes one.',
+    });
+  }
+}
+
+/** How OpenSSL calls the curves. */
+const OPENSSL_CURVES = { 'P-256': 'prime256v1', 'P-384': 'secp384r1', 'P-521': 'secp521r1' } as const;
+
+/** OpenSSL's way: a hundredth of the time of the other, in a command that has just begun. */
+const nativePointOf: PointOf = (crv, d) => {
+  const own = createECDH(OPENSSL_CURVES[crv]);
+  own.setPrivateKey(d);
+  return own.getPublicKey();
+};
+
+/** A new P-256 key. */
+export function newKey(): PrivateKey {
+  for (;;) {
+    const key = keyFromRandom(randomBytes(32));
+    if (key !== null) return key;
+  }
+}
+
+/** Writes a key file with mode 0600, whole or not at all; false if `absent` was asked for and one is there. Throws {@link CommandError}. */
+export async function writeKeyFile(path: string, text: string, over: 'absent' | 'replace'): Promise<boolean> {
+  const draft = join(dirname(path), `.${randomBytes(6).toString('hex')}.pem`);
+  try {
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    const file = await open(draft, 'wx', 0o600);
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await chmod(draft, 0o600);
+    if (over === 'replace') {
+      await rename(draft, path);
+      return true;
+    }
+    await link(draft, path);
+    return true;
+  } catch (cause) {
+    if (over === 'absent' && (cause as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw new CommandError(`the signing key cannot be written to ${path}`, { cause, hint: 'Name a file that can be written in GANTRY_KEY.' });
+  } finally {
+    await rm(draft, { force: true });
+  }
+}
+
+/** Whether others than the owner may read the file. */
+export async function isReadableByOthers(path: string): Promise<boolean> {
+  return ((await stat(path)).mode & 0o077) !== 0;
+}

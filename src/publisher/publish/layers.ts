@@ -1,0 +1,192 @@
+/** What derivation needs to know of layers' content: unpacked digests where a schema 1 stands alone, gzip copies where they are asked for. */
+import { createHash } from 'node:crypto';
+import type { ImageContent, Manifest, UnpackedLayer } from '../../manifest/image.ts';
+import { EMPTY_LAYER } from '../../manifest/schema1.ts';
+import type { Descriptor } from '../../registry/descriptor.ts';
+import { type Digest, parseDigest } from '../../registry/digest.ts';
+import { MEDIA_TYPES } from '../../registry/media-type.ts';
+import { CommandError } from '../cli/errors.ts';
+import type { EventSink } from './events.ts';
+import { eachOf } from '../gc/pool.ts';
+import { readLinks } from '../../manifest/links.ts';
+import { gzipped, type Packing, unpacked } from '../streams/packing.ts';
+import { PackingError } from '../streams/packing-error.ts';
+import type { SourceBlob, SourceImage } from '../sources/source.ts';
+import { openBlob, verifyChunks } from '../streams/verified-stream.ts';
+
+/** Which layers get a gzip copy: zstd ones, or all that are not gzip. */
+export type Recompress = 'zstd' | 'all';
+
+/** Work on layers, done once an image however often it is tried to be written. */
+export interface LayerWork {
+  /** Adds what was learnt to the content; `open` gives the bytes of the copies. Throws {@link CommandError} for a layer that is not what its digest says. */
+  complete(
+    content: Pick<ImageContent, 'roots' | 'children' | 'configs'>,
+    source: SourceImage,
+  ): Promise<{ readonly content: ImageContent; readonly open: (from: Digest) => Promise<SourceBlob> }>;
+}
+
+/** How to work. */
+export interface LayerOptions {
+  readonly recompress: Recompress | undefined;
+  readonly signal: AbortSignal | undefined;
+  readonly onEvent: EventSink;
+}
+
+/** Layers worked on at once: packing is done by as many threads, and each reads the source. */
+const AT_ONCE = 4;
+
+/** Prepares for one image. Nothing is read before {@link LayerWork.complete}, and no layer twice for the same question. */
+export function prepareLayers({ recompress, signal, onEvent }: LayerOptions): LayerWork {
+  // Null: was looked at, and there is nothing to say.
+  const unpackedLayers = new Map<Digest, UnpackedLayer | null>();
+  const copies = new Map<Digest, Descriptor | null>();
+
+  async function look(digest: Digest, source: SourceImage): Promise<void> {
+    onEvent({ event: 'working', what: `unpacking ${digest} to learn its diff ID` });
+    unpackedLayers.set(digest, await unpackLayer(digest, source, signal));
+  }
+
+  async function copy(digest: Digest, source: SourceImage): Promise<void> {
+    onEvent({ event: 'working', what: `compressing ${digest} anew` });
+    copies.set(digest, await measureCopy(digest, source, recompress, signal));
+  }
+
+  return {
+    async complete(content, source) {
+      const toUnpack = standsAlone(content.roots) ? layersOf(content.roots) : [];
+      await eachOf(
+        toUnpack.filter((digest) => !unpackedLayers.has(digest)),
+        AT_ONCE,
+        (digest) => look(digest, source),
+      );
+      const toCopy =
+        recompress === undefined ? [] : [...content.roots, ...content.children.values()].flatMap((manifest) => layersToCopy(manifest, recompress));
+      await eachOf(
+        [...new Set(toCopy)].filter((digest) => !copies.has(digest)),
+        AT_ONCE,
+        (digest) => copy(digest, source),
+      );
+      return {
+        content: { ...content, unpacked: found(unpackedLayers, toUnpack), recompressed: found(copies, toCopy) },
+        open: async (from) => {
+          const size = copies.get(from)?.size;
+          const blob = await openBlob(source, { digest: from, size: undefined, role: 'layer' }, signal);
+          return { size, chunks: copyOf(blob.chunks, from) };
+        },
+      };
+    },
+  };
+}
+
+function found<T>(known: ReadonlyMap<Digest, T | null>, wanted: readonly Digest[]): ReadonlyMap<Digest, T> {
+  return new Map(
+    wanted.flatMap((digest): [Digest, T][] => {
+      const value = known.get(digest);
+      return value === undefined || value === null ? [] : [[digest, value]];
+    }),
+  );
+}
+
+/** Whether there is nothing but schema 1, which says nothing of what is in its layers. */
+function standsAlone(roots: readonly Manifest[]): boolean {
+  return roots.length > 0 && roots.every(({ form }) => form === 'docker-schema1');
+}
+
+function layersOf(manifests: readonly Manifest[]): readonly Digest[] {
+  return [...new Set(manifests.flatMap(({ bytes }) => readLinks(bytes)?.layers.map(({ digest }) => digest) ?? []))];
+}
+
+const EMPTY = parseDigest(EMPTY_LAYER.digest);
+
+async function unpackLayer(digest: Digest, source: SourceImage, signal: AbortSignal | undefined): Promise<UnpackedLayer | null> {
+  // Registries know it without having it, and so do some sources.
+  const blob = digest === EMPTY ? emptyLayer() : await source.blob(digest, signal === undefined ? {} : { signal });
+  if (blob === null) return null;
+  let size = 0;
+  async function* counted(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+    for await (const chunk of chunks) {
+      size += chunk.length;
+      yield chunk;
+    }
+  }
+  const told: { packing?: Packing } = {};
+  const hash = createHash('sha256');
+  try {
+    for await (const chunk of unpacked(counted(verifyChunks(blob.chunks, { digest, size: blob.size, role: 'layer' })), told)) {
+      signal?.throwIfAborted();
+      hash.update(chunk);
+    }
+  } catch (error) {
+    if (error instanceof PackingError) return null;
+    throw error;
+  }
+  return { diffId: digestOf(hash.digest('hex')), size, compression: told.packing ?? 'none' };
+}
+
+function emptyLayer(): SourceBlob {
+  return {
+    size: EMPTY_LAYER.bytes.length,
+    chunks: (async function* () {
+      yield await Promise.resolve(EMPTY_LAYER.bytes);
+    })(),
+  };
+}
+
+/** Makes the copy once, only to learn what it is; null where there is none to make. */
+async function measureCopy(
+  digest: Digest,
+  source: SourceImage,
+  recompress: Recompress | undefined,
+  signal: AbortSignal | undefined,
+): Promise<Descriptor | null> {
+  const blob = await source.blob(digest, signal === undefined ? {} : { signal });
+  // Publishing tells about a layer that is missing.
+  if (blob === null) return null;
+  const hash = createHash('sha256');
+  let size = 0;
+  const told: { packing?: Packing } = {};
+  // A layer that calls itself something else and is gzip already (or plain, where only zstd is asked for) stays as it is.
+  const isRight = (packing: Packing): boolean => packing === 'gzip' || (packing === 'none' && recompress === 'zstd');
+  try {
+    for await (const chunk of copyOf(blob.chunks, digest, told, isRight)) {
+      signal?.throwIfAborted();
+      hash.update(chunk);
+      size += chunk.length;
+    }
+  } catch (error) {
+    if (error instanceof PackingError) return null;
+    throw error;
+  }
+  if (told.packing === undefined || isRight(told.packing)) return null;
+  return { mediaType: MEDIA_TYPES.dockerLayerGzip, digest: digestOf(hash.digest('hex')), size };
+}
+
+function copyOf(
+  chunks: AsyncIterable<Uint8Array>,
+  digest: Digest,
+  told: { packing?: Packing } = {},
+  stopAt: (packing: Packing) => boolean = () => false,
+): AsyncIterable<Uint8Array> {
+  return gzipped(unpacked(verifyChunks(chunks, { digest, size: undefined, role: 'layer' }), told, stopAt));
+}
+
+function digestOf(hex: string): Digest {
+  const digest = parseDigest(`sha256:${hex}`);
+  if (digest === null) throw new CommandError(`${hex} is no sha256`);
+  return digest;
+}
+
+/** Layers of an image that call themselves zstd, or plain tar too; foreign ones stay where they are, and what is in an artifact is nobody's file system. */
+function layersToCopy({ form, bytes }: Manifest, recompress: Recompress): readonly Digest[] {
+  if (form !== 'oci-manifest' && form !== 'docker-schema2') return [];
+  const { config, layers } = JSON.parse(new TextDecoder().decode(bytes)) as { config?: { mediaType?: unknown }; layers?: unknown };
+  if (config?.mediaType !== MEDIA_TYPES.ociConfig && config?.mediaType !== MEDIA_TYPES.dockerConfig) return [];
+  return (Array.isArray(layers) ? (layers as Partial<Record<'mediaType' | 'digest', unknown>>[]) : []).flatMap(({ mediaType, digest }) => {
+    const wanted = ZSTD_LAYERS.has(mediaType) || (recompress === 'all' && PLAIN_LAYERS.has(mediaType));
+    return wanted && typeof digest === 'string' ? (parseDigest(digest) ?? []) : [];
+  });
+}
+
+const ZSTD_LAYERS: ReadonlySet<unknown> = new Set([MEDIA_TYPES.ociLayerZstd, MEDIA_TYPES.dockerLayerZstd]);
+const PLAIN_LAYERS: ReadonlySet<unknown> = new Set([MEDIA_TYPES.ociLayerTar, MEDIA_TYPES.dockerLayerTar]);

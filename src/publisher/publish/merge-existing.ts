@@ -1,0 +1,90 @@
+/** What was published under a tag before, read as an image again, and joined with what comes now. */
+import type { ImageContent } from '../../manifest/image.ts';
+import { FORM_TITLE } from '../../registry/media-type.ts';
+import type { RepositoryName } from '../../registry/name.ts';
+import type { RealmName } from '../../registry/realms.ts';
+import type { WriteStore } from '../../registry/store.ts';
+import { CommandError } from '../cli/errors.ts';
+import type { TagReading } from '../gc/survey.ts';
+import { identitiesOf } from './image-identity.ts';
+import { decideJoin, type Join, type JoinRoot } from './merge-forms.ts';
+import { readImage, type ReadImage } from './read-image.ts';
+import { openBucketTag, publishedRoots } from '../sources/bucket.ts';
+import type { SourceImage } from '../sources/source.ts';
+
+type ReadTag = Extract<TagReading, { kind: 'read' }>;
+
+/** What comes now, and where to. */
+export interface Joining {
+  readonly store: WriteStore;
+  readonly name: RepositoryName;
+  readonly realm: RealmName;
+  /** No form that was published before stays. */
+  readonly replace: boolean;
+  readonly image: ReadImage;
+  readonly source: SourceImage;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Both together. */
+export interface Joined {
+  readonly content: Pick<ImageContent, 'roots' | 'children' | 'configs'>;
+  readonly join: Join;
+  /** Gives the blobs of both. */
+  readonly source: SourceImage;
+  readonly warnings: readonly string[];
+}
+
+/** Adds the forms that stay of what was published before. */
+export async function joinExisting({ store, name, realm, replace, image, source, signal }: Joining, existing: ReadTag | null): Promise<Joined> {
+  const fresh = image.content;
+  if (existing === null) return { content: fresh, join: { kept: [], dropped: [] }, source, warnings: [] };
+  const place = { store, name, realm };
+  const olds: { root: JoinRoot; content: ReadImage['content'] }[] = [];
+  const warnings: string[] = [];
+  const rootsOf = (content: ReadImage['content']): JoinRoot[] =>
+    content.roots.map((root) => ({ form: root.form, digest: root.digest, identities: identitiesOf(root, content) }));
+  for (const form of publishedRoots(existing.record, existing.manifests)) {
+    if (replace || fresh.roots.some((root) => root.form === form.form)) {
+      // It goes whatever it is of: it need not be read.
+      olds.push({ root: { form: form.form, digest: form.digest, identities: [] }, content: NOTHING });
+      continue;
+    }
+    try {
+      const { content } = await readImage(openBucketTag(place, existing, [form]), { signal });
+      olds.push(...rootsOf(content).map((root) => ({ root, content })));
+    } catch (error) {
+      if (!(error instanceof CommandError)) throw error;
+      warnings.push(`the ${FORM_TITLE[form.form]} that was published before cannot be read any more and goes: ${error.message}`);
+    }
+  }
+  const join = decideJoin(
+    olds.map(({ root }) => root),
+    rootsOf(fresh),
+    replace,
+  );
+  const kept = olds.filter(({ root }) => join.kept.includes(root)).map(({ content }) => content);
+  return {
+    join,
+    warnings,
+    content: {
+      roots: [...fresh.roots, ...kept.flatMap(({ roots }) => roots)],
+      children: new Map([...kept.flatMap(({ children }) => [...children]), ...fresh.children]),
+      configs: new Map([...kept.flatMap(({ configs }) => [...configs]), ...fresh.configs]),
+    },
+    source: kept.length === 0 ? source : withFallback(source, openBucketTag(place, existing)),
+  };
+}
+
+const NOTHING: ReadImage['content'] = { roots: [], children: new Map(), configs: new Map() };
+
+/** Layers of what stays need not be in the source: they are in the bucket. */
+function withFallback(source: SourceImage, bucket: SourceImage): SourceImage {
+  return {
+    roots: source.roots,
+    manifest: (digest) => source.manifest(digest),
+    blob: async (digest, options) => (await source.blob(digest, options)) ?? bucket.blob(digest, options),
+    referrers: (subject) => source.referrers(subject),
+    close: () => source.close(),
+  };
+}

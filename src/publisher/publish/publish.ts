@@ -1,0 +1,299 @@
+/**
+ * Publishing: a tag is read from a source, verified, derived in all its forms, and written so that every reader sees the old tag or the new one, whole.
+ *
+ * Order of writes: blobs, manifests, referrers records, the tag object, lists. The tag object is written on the condition that it is what was read before: somebody
+ * else's publish in between makes this one look again, join anew and write over it.
+ */
+import { derive } from '../../manifest/derive.ts';
+import type { Derivation, ImageContent, Signer } from '../../manifest/image.ts';
+import type { Digest } from '../../registry/digest.ts';
+import { blobKey, tagKey } from '../../registry/keys.ts';
+import { type Form, MEDIA_TYPES } from '../../registry/media-type.ts';
+import type { RepositoryName, Tag } from '../../registry/name.ts';
+import type { Platform } from '../../registry/platform.ts';
+import { PUBLIC_REALM, type RealmName, realmOf, type RealmTable } from '../../registry/realms.ts';
+import { ORIGIN_METADATA } from '../../registry/origin-mark.ts';
+import { type MissingForm, publishedDigests, type TagForm } from '../../registry/records.ts';
+import type { WriteStore } from '../../registry/store.ts';
+import type { TagSummary } from '../../registry/summary.ts';
+import { type Accompanying, readAccompanying, writeReferrers } from './referrers.ts';
+import { CommandError } from '../cli/errors.ts';
+import type { EventSink } from './events.ts';
+import { createTransfer, type Sent, type Transfer } from './transfer.ts';
+import { type GcGuard, guardAgainstGc } from '../gc/guard.ts';
+import { readTag, type TagReading } from '../gc/survey.ts';
+import type { Join, JoinRoot } from './merge-forms.ts';
+import { joinExisting } from './merge-existing.ts';
+import { type LayerWork, prepareLayers, type Recompress } from './layers.ts';
+import { keepLists, type Lists } from './lists.ts';
+import { planTag, type PlannedBlob, type TagPlan } from './plan.ts';
+import { readImage, type ReadImage, titleOf } from './read-image.ts';
+import { type RetryOptions, untilWritten } from './retry.ts';
+import type { SourceImage } from '../sources/source.ts';
+import { summarizeTag } from '../../manifest/tag-summary.ts';
+
+/** Blobs that are sent at once unless told otherwise. */
+export const DEFAULT_JOBS = 6;
+
+/** What a publisher works with. */
+export interface PublisherOptions {
+  readonly store: WriteStore;
+  readonly realms: RealmTable;
+  /** Signs derived schema 1 manifests. */
+  readonly signer: Signer;
+  /** How many blobs go at once, of all images together. */
+  readonly jobs?: number;
+  readonly onEvent?: EventSink;
+  readonly signal?: AbortSignal | undefined;
+  readonly now?: () => Date;
+  /** Sleeps; for tests. */
+  readonly wait?: (milliseconds: number) => Promise<void>;
+}
+
+/** What is published, and how. */
+export interface PublishRequest {
+  readonly name: RepositoryName;
+  readonly tag: Tag;
+  /** Start the tag anew: no form that was published before stays. */
+  readonly replace?: boolean;
+  /** Of a list, only these. */
+  readonly platforms?: readonly Platform[];
+  /** Which layers get a gzip copy for the derived forms. */
+  readonly recompress?: Recompress | undefined;
+  /** Take along what refers to the image. True unless told otherwise. */
+  readonly referrers?: boolean;
+  /** Decide everything, write nothing. */
+  readonly dryRun?: boolean;
+  /** As {@link import('../../manifest/image.ts').DeriveOptions}. */
+  readonly mode?: 'strict' | 'compat';
+}
+
+/** What was done, or would be. Sizes in bytes. */
+export interface PublishResult {
+  readonly name: RepositoryName;
+  readonly tag: Tag;
+  readonly change: TagPlan['change'];
+  readonly dryRun: boolean;
+  readonly forms: readonly TagForm[];
+  /** With what a person needs to understand it beyond its reason. */
+  readonly missing: readonly (MissingForm & { readonly explanation: string })[];
+  /** Forms that were published before and stay beside what came now. */
+  readonly kept: readonly Pick<JoinRoot, 'form' | 'digest'>[];
+  readonly dropped: readonly { readonly form: Form; readonly digest: Digest; readonly why: Join['dropped'][number]['why'] }[];
+  readonly blobs: { readonly total: number; readonly present: number; readonly sent: number; readonly sentBytes: number };
+  readonly manifests: { readonly total: number; readonly present: number };
+  /** How many manifests came along that refer to the image. */
+  readonly referrers: number;
+  /** Tags that came along since they belong to the image by its digest (cosign's); absent where there is none. */
+  readonly companions?: readonly Tag[];
+  readonly warnings: readonly string[];
+}
+
+/** Publishes images into one bucket. */
+export interface Publisher {
+  /** Publishes what the source has; does not close it. Throws {@link CommandError} and StorageError; the tag is then what it was. */
+  publish(source: SourceImage, request: PublishRequest): Promise<PublishResult>;
+  /** The lists, for whoever removes tags in the same run. */
+  readonly lists: Lists;
+}
+
+/** Makes a publisher; one a run. May publish several images at once. */
+export async function createPublisher(options: PublisherOptions): Promise<Publisher> {
+  const { store, signal, wait } = options;
+  const onEvent = options.onEvent ?? ((): void => undefined);
+  const retry: RetryOptions = { signal, ...(wait === undefined ? {} : { wait }) };
+  const guard = await guardAgainstGc(store, {
+    ...(wait === undefined ? {} : { wait }),
+    onWait: () => onEvent({ event: 'working', what: 'waiting for garbage collection' }),
+  });
+  const lists = keepLists(store, retry);
+  const transfer = createTransfer({ store, jobs: options.jobs ?? DEFAULT_JOBS, onEvent, signal });
+  const run: Run = { options, onEvent, retry, guard, lists, transfer };
+  return { lists, publish: (source, request) => publish(run, source, request) };
+}
+
+interface Run {
+  readonly options: PublisherOptions;
+  readonly onEvent: EventSink;
+  readonly retry: RetryOptions;
+  readonly guard: GcGuard;
+  readonly lists: Lists;
+  readonly transfer: Transfer;
+}
+
+/** One image on its way. */
+interface Job {
+  readonly run: Run;
+  readonly source: SourceImage;
+  readonly request: PublishRequest;
+  readonly realm: RealmName;
+  readonly image: ReadImage;
+  readonly accompanying: Accompanying;
+  readonly layers: LayerWork;
+}
+
+async function publish(run: Run, source: SourceImage, request: PublishRequest): Promise<PublishResult> {
+  const { signal, realms } = run.options;
+  const realm = realmOf(realms, request.name);
+  if (source.protected === true && realm === PUBLIC_REALM) {
+    throw new CommandError(`the source protects this image, and everybody could read ${request.name}`, {
+      hint: 'Give the name a realm of its own under REALMS in wrangler.toml, or choose a name that has one.',
+    });
+  }
+  const image = await readImage(source, { platforms: request.platforms ?? [], signal });
+  const { roots, children } = image.content;
+  const accompanying = await readAccompanying(source, [...roots, ...children.values()], request.referrers !== false);
+  const layers = prepareLayers({ recompress: request.recompress, signal, onEvent: run.onEvent });
+  const job: Job = { run, source, request, realm, image, accompanying, layers };
+  const result = await untilWritten(`the tag ${request.name}:${request.tag}`, () => attempt(job), run.retry);
+  const companions = request.referrers === false ? [] : await publishCompanions(run, source, request, image);
+  return companions.length === 0 ? result : { ...result, companions };
+}
+
+/** Publishes the tags that belong to the image by its digest (cosign's), after the image: who looks for them finds what they are of. */
+async function publishCompanions(run: Run, source: SourceImage, request: PublishRequest, { content }: ReadImage): Promise<readonly Tag[]> {
+  const published: Tag[] = [];
+  for (const { digest } of [...content.roots, ...content.children.values()]) {
+    for (const { tag, image } of (await source.companions?.(digest)) ?? []) {
+      const { name, dryRun = false } = request;
+      await publish(run, { ...image, companions: () => Promise.resolve([]) }, { name, tag, dryRun });
+      published.push(tag);
+    }
+  }
+  return published;
+}
+
+async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'> {
+  const { run, request, realm, image, accompanying } = job;
+  const { name, tag } = request;
+  const { store, now = () => new Date() } = run.options;
+  const key = tagKey(name, tag);
+  const existing = await readTag(store, key);
+  const readable = existing?.kind === 'read' ? existing : null;
+  const {
+    content: joined,
+    join,
+    source,
+    warnings,
+  } = await joinExisting({ store, name, realm, replace: request.replace === true, image, source: job.source, signal: run.options.signal }, readable);
+  const { content, open } = await job.layers.complete(joined, source);
+  const derivation = derive(content, { name, tag, signer: run.options.signer, mode: request.mode ?? 'strict' });
+  const plan = planTag({
+    name,
+    tag,
+    realm,
+    content,
+    derivation,
+    accompanying: accompanying.manifests,
+    existing: readable,
+    now: now()
+      .toISOString()
+      .replace(/\.\d+Z$/, 'Z'),
+  });
+  const present = await run.transfer.present(plan.blobs, plan.manifests);
+  const toSend = plan.blobs.filter((blob) => !present.has(blob.key));
+  run.onEvent({
+    event: 'plan',
+    name,
+    tag,
+    blobs: plan.blobs.length,
+    present: plan.blobs.length - toSend.length,
+    toSend: toSend.length,
+    bytesToSend: toSend.reduce((sum, { size }) => sum + (size ?? 0), 0),
+  });
+  const tellAll = (sent: Sent): PublishResult =>
+    result(job, { plan, derivation, join, present, sent, warnings: [...warnings, ...warningsOf(image, existing, derivation)] });
+  if (request.dryRun === true) return tellAll({ blobs: toSend.length, bytes: toSend.reduce((sum, { size }) => sum + (size ?? 0), 0) });
+
+  const send = async (blobs: readonly PlannedBlob[]): ReturnType<Transfer['sendBlobs']> => run.transfer.sendBlobs(blobs, source, open);
+  const { sent, absent } = await send(toSend);
+  await run.transfer.sendManifests(plan.manifests.filter((manifest) => !present.has(manifest.key)));
+  const referrers = await writeReferrers(store, name, accompanying.records, run.retry);
+  let etag = existing?.kind === 'read' ? existing.info.etag : undefined;
+  // What the Worker fetched from an upstream becomes ours by being published, even where it is the same: from then on the upstream has no say.
+  const isFetched = existing?.kind === 'read' && existing.info.metadata[ORIGIN_METADATA] !== undefined;
+  if (plan.change !== 'unchanged' || isFetched) {
+    const needed = [
+      ...plan.blobs.map((blob) => blob.key).filter((one) => !absent.has(one)),
+      ...plan.manifests.map((manifest) => manifest.key),
+      ...referrers,
+    ];
+    for (let lost = await run.guard.secure(needed); lost.length > 0; lost = await run.guard.secure(needed)) {
+      run.transfer.lost(lost);
+      const gone = new Set(lost);
+      await send(plan.blobs.filter((blob) => gone.has(blob.key)));
+      await run.transfer.sendManifests(plan.manifests.filter((manifest) => gone.has(manifest.key)));
+      await writeReferrers(store, name, accompanying.records, run.retry);
+    }
+    run.options.signal?.throwIfAborted();
+    const over = etag ?? (existing === null ? undefined : (await store.head(key))?.etag);
+    const written = await store.put(key, plan.body, {
+      contentType: MEDIA_TYPES.octetStream,
+      metadata: plan.metadata,
+      onlyIf: over === undefined ? 'absent' : { etag: over },
+    });
+    if (written === 'precondition-failed') return written;
+    etag = written.etag;
+  }
+  if (etag !== undefined)
+    await run.lists.update(name, tag, {
+      kind: 'written',
+      entry: { ...(await summary(job, plan, content)), etag, digests: publishedDigests(plan.record) },
+    });
+  return tellAll(sent);
+}
+
+function warningsOf({ leftOut }: ReadImage, existing: TagReading | null, derivation: Derivation): readonly string[] {
+  return [
+    ...(leftOut.length > 0 ? [`the list names ${String(leftOut.length)} that were left out: ${leftOut.map(titleOf).join(', ')}`] : []),
+    ...(existing?.kind === 'corrupt'
+      ? [`the tag object that was there could not be read (${existing.message}); what else was published under the tag is lost`]
+      : []),
+    ...derivation.warnings,
+  ];
+}
+
+async function summary({ run, realm }: Job, plan: TagPlan, content: ImageContent): Promise<TagSummary> {
+  const manifests = new Map(plan.manifests.map(({ digest, bytes }) => [digest, bytes]));
+  const blobs = new Map(plan.blobs.map((blob) => [blob.digest, blob]));
+  return summarizeTag(
+    { record: plan.record, manifests: plan.record.forms.map(({ digest }) => manifests.get(digest) ?? new Uint8Array()) },
+    {
+      manifest: (digest) => Promise.resolve(manifests.get(digest) ?? null),
+      blob: (digest) => {
+        const origin = blobs.get(digest)?.origin;
+        return Promise.resolve(content.configs.get(digest) ?? (origin?.kind === 'bytes' ? origin.bytes : null));
+      },
+      blobSize: async (digest) => blobs.get(digest)?.size ?? (await run.options.store.head(blobKey(realm, digest)))?.size ?? null,
+    },
+  );
+}
+
+function result(
+  { request, accompanying }: Job,
+  done: {
+    plan: TagPlan;
+    derivation: Derivation;
+    join: Join;
+    present: ReadonlySet<string>;
+    sent: Sent;
+    warnings: readonly string[];
+  },
+): PublishResult {
+  const { plan, derivation, join, present, sent, warnings } = done;
+  const there = (planned: readonly { key: string }[]): number => planned.filter(({ key }) => present.has(key)).length;
+  return {
+    name: request.name,
+    tag: request.tag,
+    change: plan.change,
+    dryRun: request.dryRun === true,
+    forms: plan.record.forms,
+    missing: derivation.missing.map((missing, index) => ({ ...missing, explanation: derivation.explanations[index] ?? '' })),
+    kept: join.kept.map(({ form, digest }) => ({ form, digest })),
+    dropped: join.dropped.map(({ root: { form, digest }, why }) => ({ form, digest, why })),
+    blobs: { total: plan.blobs.length, present: there(plan.blobs), sent: sent.blobs, sentBytes: sent.bytes },
+    manifests: { total: plan.manifests.length, present: there(plan.manifests) },
+    referrers: accompanying.manifests.length,
+    warnings,
+  };
+}

@@ -1,0 +1,231 @@
+/** Carries out a plan: sends blobs and manifests that are not there, several at once, each verified on its way. Writes no tag. */
+import type { Digest } from '../../registry/digest.ts';
+import { isListForm, formOfMediaType, MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../../registry/media-type.ts';
+import { StorageError, type WriteStore } from '../../registry/store.ts';
+import { CommandError } from '../cli/errors.ts';
+import type { EventSink } from './events.ts';
+import { eachOf } from '../gc/pool.ts';
+import { readObject } from '../gc/survey.ts';
+import { createLimit } from './limit.ts';
+import type { PlannedBlob, PlannedManifest } from './plan.ts';
+import { whileUnavailable } from './retry.ts';
+import { keepHeapSmall } from '../streams/small-heap.ts';
+import type { SourceBlob, SourceImage } from '../sources/source.ts';
+import { openBlob, verifyChunks } from '../streams/verified-stream.ts';
+
+/** Looks at a bucket at once; more only wait for each other. */
+const HEADS_AT_ONCE = 32;
+
+/** What {@link Transfer} needs. */
+export interface TransferOptions {
+  readonly store: WriteStore;
+  /** How many blobs go at once, of all images of the run together. */
+  readonly jobs: number;
+  readonly onEvent: EventSink;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Gives the bytes of blobs that are made from others. */
+export type OpenRecompressed = (from: Digest) => Promise<SourceBlob>;
+
+/** How many blobs and bytes were sent. */
+export interface Sent {
+  readonly blobs: number;
+  readonly bytes: number;
+}
+
+/** Sends what is missing. One a run: what one image has sent or found, the next need not look for. */
+export interface Transfer {
+  /** Which of the objects are there already, rightly: keys. */
+  present(blobs: readonly PlannedBlob[], manifests: readonly PlannedManifest[]): Promise<ReadonlySet<string>>;
+  /** Sends the blobs. Gives what was sent, and which optional ones the source does not have. */
+  sendBlobs(
+    blobs: readonly PlannedBlob[],
+    source: SourceImage,
+    recompressed: OpenRecompressed,
+  ): Promise<{ readonly sent: Sent; readonly absent: ReadonlySet<string> }>;
+  /** Writes the manifests: what a list names before the list. */
+  sendManifests(manifests: readonly PlannedManifest[]): Promise<void>;
+  /** Forgets that these are there. */
+  lost(keys: readonly string[]): void;
+}
+
+/** Makes a transfer. */
+export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions): Transfer {
+  const limit = createLimit(jobs);
+  const there = new Set<string>();
+  const underway = new Map<string, Promise<number | null>>();
+
+  async function present(blobs: readonly PlannedBlob[], manifests: readonly PlannedManifest[]): Promise<ReadonlySet<string>> {
+    const found = new Set<string>();
+    const look = async (key: string, isRight: () => Promise<boolean>): Promise<void> => {
+      signal?.throwIfAborted();
+      if (!there.has(key) && !(await isRight())) return;
+      there.add(key);
+      found.add(key);
+    };
+    await eachOf([...blobs, ...manifests], HEADS_AT_ONCE, (planned) =>
+      look(planned.key, () => ('origin' in planned ? isBlobThere(store, planned) : isManifestThere(store, planned))),
+    );
+    return found;
+  }
+
+  async function sendBlobs(
+    blobs: readonly PlannedBlob[],
+    source: SourceImage,
+    recompressed: OpenRecompressed,
+  ): Promise<{ sent: Sent; absent: ReadonlySet<string> }> {
+    if (blobs.length > 0) keepHeapSmall();
+    let [count, bytes] = [0, 0];
+    const absent = new Set<string>();
+    // Where one fails, the others need not go on for minutes before that is told.
+    const stop = new AbortController();
+    const either = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
+    await eachOf(blobs, jobs, async (blob) => {
+      try {
+        const send = (): Promise<number | null> => whileUnavailable(() => sendBlob(blob, source, recompressed, either), { signal: either });
+        const size = await once(blob.key, () => limit(send));
+        if (size === null) absent.add(blob.key);
+        else {
+          count += 1;
+          bytes += size;
+        }
+      } catch (error) {
+        stop.abort();
+        throw error;
+      }
+    });
+    return { sent: { blobs: count, bytes }, absent };
+  }
+
+  /** Two images of one run that need the same blob send it once. */
+  async function once(key: string, send: () => Promise<number | null>): Promise<number | null> {
+    const other = underway.get(key);
+    if (other !== undefined) {
+      const size = await other.catch(() => undefined);
+      if (size !== undefined && size !== null) return size;
+    }
+    const own = send();
+    underway.set(key, own);
+    try {
+      const size = await own;
+      if (size !== null) there.add(key);
+      return size;
+    } finally {
+      if (underway.get(key) === own) underway.delete(key);
+    }
+  }
+
+  /** Sends one; gives its size, or null for an optional one that the source does not have. */
+  async function sendBlob(blob: PlannedBlob, source: SourceImage, recompressed: OpenRecompressed, either: AbortSignal): Promise<number | null> {
+    either.throwIfAborted();
+    const { digest, key, origin, role } = blob;
+    const options = {
+      contentType: MEDIA_TYPES.octetStream,
+      signal: either,
+      ...(digest.startsWith('sha256:') ? { sha256: digest.slice('sha256:'.length) } : {}),
+    };
+    if (origin.kind === 'bytes') {
+      onEvent({ event: 'blob-started', digest, role, size: origin.bytes.length });
+      await store.put(key, origin.bytes, options);
+      onEvent({ event: 'blob-sent', digest, size: origin.bytes.length });
+      return origin.bytes.length;
+    }
+    const open = async (): Promise<SourceBlob | null> => {
+      if (origin.kind === 'recompressed') return recompressed(origin.from);
+      return blob.optional ? source.blob(digest, { signal: either }) : openBlob(source, blob, either);
+    };
+    let opened = await open();
+    if (opened === null) return null;
+    let size = blob.size ?? opened.size;
+    if (size === undefined) {
+      // Storage wants to know beforehand how much comes: count once.
+      size = 0;
+      for await (const chunk of verifyChunks(opened.chunks, blob)) size += chunk.length;
+      opened = await open();
+      if (opened === null) return null;
+    }
+    onEvent({ event: 'blob-started', digest, role, size });
+    // What a store makes of an error inside the body is its own affair: the reason is kept here.
+    let flaw: { readonly error: unknown } | undefined;
+    const expected = { digest, size, role };
+    async function* watched(body: SourceBlob): AsyncGenerator<Uint8Array, void, undefined> {
+      try {
+        for await (const chunk of verifyChunks(body.lent?.chunks ?? body.chunks, expected)) {
+          yield chunk;
+          onEvent({ event: 'blob-progress', digest, bytes: chunk.length });
+        }
+      } catch (error) {
+        flaw = { error };
+        throw error;
+      }
+    }
+    async function* again(why: string): AsyncGenerator<Uint8Array, void, undefined> {
+      onEvent({ event: 'blob-retried', digest, why });
+      const reopened = await open();
+      if (reopened === null) throw new CommandError(`the ${role} ${digest} is not in the source any more`);
+      yield* watched(reopened);
+    }
+    // The verification holds one back. What is not lent is left alone.
+    const kept = opened.lent === undefined ? Infinity : opened.lent.kept - 1;
+    const body = { size, chunks: watched(opened), verified: true, kept, reread: again, isDear: opened.lent === undefined };
+    try {
+      await store.put(key, body, options);
+    } catch (error) {
+      either.throwIfAborted();
+      if (flaw !== undefined) throw flaw.error;
+      if (error instanceof StorageError && error.retryable) onEvent({ event: 'blob-retried', digest, why: error.message });
+      throw error;
+    }
+    onEvent({ event: 'blob-sent', digest, size });
+    return size;
+  }
+
+  async function sendManifests(manifests: readonly PlannedManifest[]): Promise<void> {
+    const send = async ({ key, bytes, contentType, sha256 }: PlannedManifest): Promise<void> => {
+      signal?.throwIfAborted();
+      await store.put(key, bytes, { contentType, ...(sha256 === undefined ? {} : { sha256 }), ...(signal === undefined ? {} : { signal }) });
+      there.add(key);
+    };
+    const isList = ({ contentType }: PlannedManifest): boolean => {
+      const form = formOfMediaType(contentType);
+      return form !== null && isListForm(form);
+    };
+    await eachOf(
+      manifests.filter((manifest) => !isList(manifest)),
+      jobs,
+      send,
+    );
+    // Lists after what they name, inner ones first.
+    for (const list of manifests.filter(isList)) await send(list);
+  }
+
+  return {
+    present,
+    sendBlobs,
+    sendManifests,
+    lost: (keys) => {
+      for (const key of keys) there.delete(key);
+    },
+  };
+}
+
+/** A blob of another size than a manifest says is damaged, or the manifest lies: sending it again tells which. */
+async function isBlobThere(store: WriteStore, { key, size }: PlannedBlob): Promise<boolean> {
+  const info = await store.head(key);
+  return info !== null && (size === undefined || info.size === size);
+}
+
+async function isManifestThere(store: WriteStore, { key, bytes, contentType, exact }: PlannedManifest): Promise<boolean> {
+  if (!exact) {
+    const info = await store.head(key);
+    return info?.contentType === contentType && (hasFreeBytes(contentType) || info.size === bytes.length);
+  }
+  const object = await readObject(store, key);
+  return object !== null && object.info.contentType === contentType && Buffer.from(object.bytes).equals(bytes);
+}
+
+/** Schema 1 may be there with another signature: its digest is of the payload alone. */
+function hasFreeBytes(contentType: string): boolean {
+  return contentType === MEDIA_TYPE_OF_FORM['docker-schema1'];
+}

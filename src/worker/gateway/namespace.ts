@@ -1,0 +1,20 @@
+/** Repositories of other registries: clients that were told to use this one as a mirror say by `ns` whose repository they mean (containerd; OCI distribution spec, "Registry Proxying"). */
+import { refused, type Refused } from './answer.ts';
+import { localNameOf, type OriginRules } from '../ingest/origins.ts';
+import type { Question } from './question.ts';
+import type { Asking } from './read-question.ts';
+
+/** The question as it is put to the repository of ours that stands for the one that the client means. */
+export function inNamespace(question: Question | Refused, asking: Asking, origins: OriginRules): Question | Refused {
+  if (origins.length === 0 || question.kind === 'refused' || question.kind === 'catalog') return question;
+  const ns = asking.query().get('ns');
+  if (ns === null || ns === '') return question;
+  const name = localNameOf(origins, ns, question.name);
+  if (name === null) {
+    return refused('name-unknown', {
+      message: `This registry is no mirror of ${JSON.stringify(ns.slice(0, 255))}.`,
+      detail: { name: question.name },
+    });
+  }
+  return { ...question, name };
+}

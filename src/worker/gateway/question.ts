@@ -1,0 +1,100 @@
+/**
+ * What the gateway asks the registry, in canonical form: everything that an answer depends on and nothing else, so that all clients share few cache entries.
+ * The URL is a path of the OCI distribution spec (or of ours) under a host that does not matter; who may ask is in the entrypoint's props, what a client
+ * can read in the headers.
+ */
+import { type Digest, parseDigest } from '../../registry/digest.ts';
+import { assertNever } from '../../registry/errors.ts';
+import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
+import { parseReference, type Reference } from '../../registry/reference.ts';
+import type { ListPage } from '../storage/list-page.ts';
+
+/** One question about what is stored. */
+export type Question =
+  | { readonly kind: 'manifest'; readonly name: RepositoryName; readonly reference: Reference }
+  | { readonly kind: 'blob'; readonly name: RepositoryName; readonly digest: Digest }
+  /** Whether the blob is there, and how long it is: for answers that send the client elsewhere for the bytes. */
+  | { readonly kind: 'blob-presence'; readonly name: RepositoryName; readonly digest: Digest }
+  | { readonly kind: 'tag-list'; readonly name: RepositoryName; readonly page: ListPage }
+  | {
+      readonly kind: 'referrers';
+      readonly name: RepositoryName;
+      readonly subject: Digest;
+      readonly artifactType: string | null;
+      readonly last: Digest | null;
+    }
+  | { readonly kind: 'catalog'; readonly page: ListPage }
+  /** Whether engines that fall back to the v1 API can be told why. */
+  | { readonly kind: 'v1-images'; readonly name: RepositoryName };
+
+const ORIGIN = 'https://registry.gantry';
+const OF_REPOSITORY = /^\/v2\/(.+)\/(manifests|blobs|blob-presence|referrers|tags|v1)\/([^/]+)$/;
+
+/** The canonical path and query of a question. */
+export function pathOf(question: Question): string {
+  switch (question.kind) {
+    case 'manifest':
+      return `/v2/${question.name}/manifests/${question.reference.kind === 'tag' ? question.reference.tag : question.reference.digest}`;
+    case 'blob':
+      return `/v2/${question.name}/blobs/${question.digest}`;
+    case 'blob-presence':
+      return `/v2/${question.name}/blob-presence/${question.digest}`;
+    case 'tag-list':
+      return `/v2/${question.name}/tags/list${queryOf({ n: question.page.n, last: question.page.last })}`;
+    case 'referrers':
+      return `/v2/${question.name}/referrers/${question.subject}${queryOf({ artifactType: question.artifactType, last: question.last })}`;
+    case 'catalog':
+      return `/v2/_catalog${queryOf({ n: question.page.n, last: question.page.last })}`;
+    case 'v1-images':
+      return `/v2/${question.name}/v1/images`;
+    default:
+      return assertNever(question);
+  }
+}
+
+/** The canonical URL of a question. */
+export function urlOf(question: Question): string {
+  return ORIGIN + pathOf(question);
+}
+
+/** Reads a canonical URL; null if no question gives it. */
+export function questionOf(url: string): Question | null {
+  const { pathname, searchParams } = new URL(url);
+  if (pathname === '/v2/_catalog') return { kind: 'catalog', page: pageOf(searchParams) };
+  const [, nameText = '', what, last = ''] = OF_REPOSITORY.exec(pathname) ?? [];
+  const name = parseRepositoryName(nameText);
+  if (name === null) return null;
+  switch (what) {
+    case 'manifests': {
+      const reference = parseReference(last);
+      return reference.kind === 'tag' || reference.kind === 'digest' ? { kind: 'manifest', name, reference } : null;
+    }
+    case 'blobs':
+    case 'blob-presence': {
+      const digest = parseDigest(last);
+      return digest === null ? null : { kind: what === 'blobs' ? 'blob' : what, name, digest };
+    }
+    case 'referrers': {
+      const subject = parseDigest(last);
+      if (subject === null) return null;
+      return { kind: 'referrers', name, subject, artifactType: searchParams.get('artifactType'), last: parseDigest(searchParams.get('last') ?? '') };
+    }
+    case 'tags':
+      return { kind: 'tag-list', name, page: pageOf(searchParams) };
+    case 'v1':
+      return { kind: 'v1-images', name };
+    default:
+      return null;
+  }
+}
+
+function pageOf(parameters: URLSearchParams): ListPage {
+  const n = parameters.get('n');
+  return { n: n === null ? null : Number(n), last: parameters.get('last') };
+}
+
+function queryOf(parameters: Readonly<Record<string, string | number | null>>): string {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) if (value !== null) query.set(name, String(value));
+  return query.size === 0 ? '' : `?${query.toString()}`;
+}

@@ -1,0 +1,77 @@
+/** The two ways from gateway to registry: through the entrypoint, where a cache stands in front of it; and straight, where none does and the detour would only cost time. */
+import { PUBLIC_REALM } from '../../registry/realms.ts';
+import { canonicalRequest } from './canonical-request.ts';
+import type { Config, Env } from '../config.ts';
+import type { PurgeOutcome, RegistryPort } from '../edge.ts';
+import { throughAnnex } from '../ingest/fronted.ts';
+import { answerFor, type RegistryProps } from './registry.ts';
+import { passOn, readReply, replyOf } from './respond.ts';
+
+/** The registry entrypoint as the gateway calls it. */
+export interface RegistryEntrypoint {
+  fetch(request: Request): Promise<Response>;
+  isCached(): Promise<boolean>;
+  purge(cacheTags: readonly string[]): Promise<PurgeOutcome>;
+}
+
+/** What the platform hands to the gateway: the entrypoints of this Worker, where it has them (`enable_ctx_exports`). */
+export interface GatewayContext {
+  readonly exports?: unknown;
+  waitUntil(work: Promise<unknown>): void;
+}
+
+const ways = new WeakMap<Env, boolean>();
+
+/** The way to take. Whether there is a cache only the entrypoint knows, which is asked once: a gateway has none of its own to tell it by. */
+export function registryPort(config: Config, env: Env, ctx: GatewayContext): RegistryPort | Promise<RegistryPort> {
+  const isCached = ways.get(env);
+  // Looking at what the context exports takes as long as all else that is decided for a request.
+  if (isCached === false) return directPort(config, ctx);
+  const entrypoint = entrypointOf(ctx);
+  if (entrypoint === null) return directPort(config, ctx);
+  const port = (cached: boolean): RegistryPort => (cached ? portTo(entrypoint) : directPort(config, ctx));
+  if (isCached !== undefined) return port(isCached);
+  return entrypoint(NOBODY)
+    .isCached()
+    .then((cached) => {
+      ways.set(env, cached);
+      return port(cached);
+    });
+}
+
+/** Through the entrypoint. */
+export function portTo(entrypoint: (props: RegistryProps) => RegistryEntrypoint): RegistryPort {
+  return {
+    ask: async (question, asked, props) => readReply(await entrypoint(props).fetch(canonicalRequest(question, asked))),
+    purge: (cacheTags) => entrypoint(NOBODY).purge(cacheTags),
+  };
+}
+
+/** Straight. The answers are those of the entrypoint: the same code makes them. */
+export function directPort({ bucket, persistence, realms, origins, annex }: Config, ctx: Pick<GatewayContext, 'waitUntil'>): RegistryPort {
+  const waitUntil = (work: Promise<unknown>): void => {
+    ctx.waitUntil(work);
+  };
+  return {
+    ask: async (question, asked, props) => {
+      const { answer, facts } = await answerFor(question, asked, {
+        bucket,
+        persistence,
+        props,
+        realms,
+        origins,
+        answerFronted: throughAnnex(annex, { props, cached: false }, waitUntil),
+        cached: false,
+      });
+      return answer instanceof Response ? readReply(passOn(answer, facts)) : replyOf(answer, question, facts);
+    },
+    purge: () => Promise.resolve({ kind: 'absent' }),
+  };
+}
+
+const NOBODY: RegistryProps = { realm: PUBLIC_REALM, hidden: true, lists: null };
+
+function entrypointOf({ exports }: GatewayContext): ((props: RegistryProps) => RegistryEntrypoint) | null {
+  const registry = (exports as { Registry?: (options: { props: RegistryProps }) => RegistryEntrypoint } | undefined)?.Registry;
+  return registry === undefined ? null : (props) => registry({ props });
+}

@@ -1,0 +1,155 @@
+/** The registry: answers questions from storage. It stands behind the cache and knows nothing of who asks but what its props say. */
+import { parseRange } from '../../http/range.ts';
+import { assertNever } from '../../registry/errors.ts';
+import type { RepositoryName } from '../../registry/name.ts';
+import { PUBLIC_REALM, realmOf, type RealmName, type RealmTable } from '../../registry/realms.ts';
+import { CorruptRecordError } from '../../registry/records.ts';
+import { CorruptReferrersError } from '../../registry/referrers.ts';
+import { CorruptListError } from '../../registry/sorted-list.ts';
+import { type ReadStore, StorageError } from '../../registry/store.ts';
+import { type Answer, discard, type Elsewhere, refused, type Refused } from './answer.ts';
+import type { Asked } from './asked.ts';
+import { answerBlob, answerBlobPresence } from '../endpoints/blob.ts';
+import { answerCatalog } from '../endpoints/catalog.ts';
+import { answerManifest } from '../endpoints/manifest.ts';
+import { answerReferrers } from '../endpoints/referrers.ts';
+import { answerTagList } from '../endpoints/tag-list.ts';
+import { answerV1Images } from '../endpoints/v1-images.ts';
+import type { AnswerFronted, AnswerStored } from '../ingest/fronted.ts';
+import { originOf, type OriginRules } from '../ingest/origins.ts';
+import { type Persistence, persist } from '../storage/retry.ts';
+import { pathOf, type Question, questionOf } from './question.ts';
+import { EMPTY_STORE, r2Store, type ReadCount } from '../storage/r2-store.ts';
+import { type InnerFacts, passOn, respond } from './respond.ts';
+
+/** What the gateway vouches for; a client cannot forge it, and the cache keeps what was asked with other props apart. */
+export interface RegistryProps {
+  /** Whose blobs are looked at. */
+  readonly realm: RealmName;
+  /** Answer as if nothing were stored. */
+  readonly hidden: boolean;
+  /** Which repositories a list may name: null for all. */
+  readonly lists: VisibleTo | null;
+}
+
+/** Everything that decides which repositories a caller may see. */
+export interface VisibleTo {
+  readonly realms: readonly string[];
+  readonly repositories: readonly string[];
+}
+
+/** What the registry works with. */
+export interface RegistryContext {
+  readonly bucket: R2Bucket;
+  readonly persistence: Persistence;
+  readonly props: RegistryProps;
+  readonly realms: RealmTable;
+  /** Whether a cache stands in front: it cuts ranges itself, and cannot keep what is cut. */
+  readonly cached: boolean;
+  /** Which repositories are filled from another registry, and what answers for them. */
+  readonly origins: OriginRules;
+  readonly answerFronted: AnswerFronted;
+}
+
+/** Bytes of the longest body that the cache in front keeps; longer ones pass through it. */
+const CACHED_UP_TO = 512_000_000;
+
+/** Answers one canonical request: what a gateway behind a cache sends (see {@link canonicalRequest}). */
+export async function serveRegistry(request: Request, context: RegistryContext): Promise<Response> {
+  const question = canonicalQuestionOf(request);
+  const { answer, facts } = await answerFor(question, askedOf(request), context);
+  return answer instanceof Response ? passOn(answer, facts) : respond(answer, question, facts);
+}
+
+/** What a canonical request asks. */
+export function canonicalQuestionOf({ url }: Request): Question {
+  const question = questionOf(url);
+  if (question === null) throw new Error(`the gateway asked what is no question: ${url}`);
+  return question;
+}
+
+/** How it asks. */
+export function askedOf({ method, headers }: Request): Asked {
+  return {
+    head: method === 'HEAD',
+    accept: headers.get('accept'),
+    userAgent: headers.get('user-agent'),
+    range: parseRange(headers.get('range')),
+  };
+}
+
+/** Answers one question, storage faults included. A Response is the annex's: an answer in the form that it has between registry and gateway. */
+export async function answerFor(
+  question: Question,
+  asked: Asked,
+  { bucket, persistence, props, realms, cached, origins, answerFronted }: RegistryContext,
+): Promise<{ readonly answer: Answer | Elsewhere | Response; readonly facts: InnerFacts }> {
+  const begun = Date.now();
+  const count: ReadCount = { head: 0, get: 0 };
+  const store = props.hidden ? EMPTY_STORE : r2Store(bucket, count);
+  const { lists } = props;
+  const keep = lists === null ? null : (name: RepositoryName) => isVisible(realms, name, lists);
+  const sources: Sources = { store, realm: props.realm, keep, wholeUpTo: cached ? CACHED_UP_TO : 0 };
+  const answerStored: AnswerStored = (wrap = (own) => own) =>
+    persist(() => answerQuestion(question, asked, { ...sources, store: wrap(store) }), persistence, discard);
+  const rule = props.hidden || question.kind === 'catalog' ? null : originOf(origins, question.name);
+  let answer: Answer | Elsewhere | Response;
+  try {
+    answer = await (rule === null || question.kind === 'catalog' ? answerStored() : answerFronted(question, asked, { rule, store, answerStored }));
+  } catch (error) {
+    answer = refusalOf(error, question);
+  }
+  const form = 'kind' in answer && answer.kind === 'found' ? answer.form : undefined;
+  const { head, get } = count;
+  return { answer, facts: { head, get, ms: Date.now() - begun, ...(form !== undefined && { form }) } };
+}
+
+/** What a question is answered from. */
+export interface Sources {
+  readonly store: ReadStore;
+  readonly realm: RealmName;
+  readonly keep: ((name: RepositoryName) => boolean) | null;
+  /** Blobs of at most so many bytes are answered whole even if part was asked for: a cache in front keeps them and cuts ranges itself. */
+  readonly wholeUpTo: number;
+}
+
+/** One endpoint a line. Throws {@link StorageError} and what says that a record is damaged. */
+export function answerQuestion(question: Question, asked: Asked, { store, realm, keep, wholeUpTo }: Sources): Promise<Answer> {
+  switch (question.kind) {
+    case 'manifest':
+      return answerManifest(question, asked, store);
+    case 'blob':
+      return answerBlob(question, asked, { realm, store, wholeUpTo });
+    case 'blob-presence':
+      return answerBlobPresence(question, { realm, store });
+    case 'tag-list':
+      return answerTagList(question, asked, store);
+    case 'referrers':
+      return answerReferrers(question, asked, store);
+    case 'catalog':
+      return answerCatalog(question, asked, store, keep);
+    case 'v1-images':
+      return answerV1Images(question, store);
+    default:
+      return assertNever(question);
+  }
+}
+
+/** What has gone wrong, told to the log, as an answer. */
+function refusalOf(error: unknown, question: Question): Refused {
+  const reason = reasonOf(error);
+  const cause = error instanceof Error ? { name: error.name, message: error.message, cause: String(error.cause) } : { message: String(error) };
+  console.error(JSON.stringify({ event: reason, question: pathOf(question), ...cause }));
+  return refused(reason);
+}
+
+function reasonOf(error: unknown): 'storage-unavailable' | 'record-corrupt' | 'internal' {
+  if (error instanceof StorageError) return 'storage-unavailable';
+  const corrupt = error instanceof CorruptRecordError || error instanceof CorruptListError || error instanceof CorruptReferrersError;
+  return corrupt ? 'record-corrupt' : 'internal';
+}
+
+function isVisible(table: RealmTable, name: RepositoryName, { realms, repositories }: VisibleTo): boolean {
+  const realm = realmOf(table, name);
+  return realm === PUBLIC_REALM || realms.includes(realm) || repositories.includes(name);
+}

@@ -1,0 +1,170 @@
+/**
+ * Answers as responses. Between registry and gateway a refusal travels without a body, as a header, since its text names the host that the client asked and a cached
+ * answer must not; the gateway writes the text. One builder makes the headers of GET and HEAD.
+ */
+import { type ErrorDetail, errorBody, isReason, type Reason, reasonRow } from '../../registry/errors.ts';
+import { MEDIA_TYPES } from '../../registry/media-type.ts';
+import type { Answer, AnswerBody, Elsewhere, Refused, Representation } from './answer.ts';
+import { type CacheKind, CACHING, cacheTags, cachingOfFound, cachingOfReason } from './cache-policy.ts';
+import type { HeaderFields } from './header-fields.ts';
+import type { Question } from './question.ts';
+import type { ReadCount } from '../storage/r2-store.ts';
+
+/** Headers between registry and gateway; clients never see them. */
+export const INNER_HEADERS = { refusal: 'gantry-refusal', facts: 'gantry-facts' } as const;
+
+/** What the registry tells the gateway's log. */
+export interface InnerFacts extends ReadCount {
+  readonly form?: string;
+  /** Milliseconds from question to answer. */
+  readonly ms: number;
+  /** When the annex last compared the tag with the upstream's, in milliseconds; for the first Worker to remember. */
+  readonly checked?: number;
+}
+
+/** What the annex tells of a page. */
+export interface PageFacts extends Omit<InnerFacts, 'form' | 'checked'> {
+  readonly reason?: Reason | undefined;
+}
+
+/** Seconds after which a client may ask again where storage did not answer. */
+const RETRY_AFTER = '5';
+
+/** Every answer of a v2 registry carries it; without it old engines take the host for a v1 registry. */
+export const API_VERSION = 'registry/2.0';
+
+/** What the gateway gets for a question. `headers` are its own, to change and to send on. */
+export interface Reply {
+  readonly status: number;
+  readonly headers: HeaderFields;
+  readonly body: AnswerBody;
+  /** Set where there is no representation: then the headers say how long that holds, and the gateway writes the text. */
+  readonly refusal: Refused | null;
+  /** null for an answer that the cache made up by itself. */
+  readonly facts: InnerFacts | null;
+  /** What the cache did; null where there is none. */
+  readonly cache: string | null;
+}
+
+/** The registry's answer to a question, for a gateway in the same isolate. */
+export function replyOf(answer: Answer | Elsewhere, question: Question, facts: InnerFacts): Reply {
+  const headers: HeaderFields = { 'cache-control': CACHING[cachingOf(answer, question)].cacheControl };
+  if (answer.kind === 'elsewhere') {
+    headers.location = answer.location;
+    headers['content-type'] = MEDIA_TYPES.octetStream;
+    headers['content-length'] = '0';
+    // 307, which every client follows on GET and HEAD (308 is not known to engines from before 1.10).
+    return { status: 307, headers, body: null, refusal: null, facts, cache: null };
+  }
+  if (answer.vary !== undefined && answer.vary.length > 0) headers.vary = answer.vary.join(', ');
+  if (answer.kind === 'refused') {
+    Object.assign(headers, answer.headers);
+    return { status: reasonRow(answer.reason).status, headers, body: null, refusal: answer, facts, cache: null };
+  }
+  setRepresentation(headers, answer.representation);
+  if (answer.warning !== undefined) headers.warning = answer.warning;
+  return { status: answer.representation.ranges?.part === undefined ? 200 : 206, headers, body: answer.body, refusal: null, facts, cache: null };
+}
+
+/** The same as a response, for the cache and the gateway behind it. */
+export function respond(answer: Answer | Elsewhere, question: Question, facts: InnerFacts): Response {
+  const { status, headers, body, refusal } = replyOf(answer, question, facts);
+  headers['cloudflare-cdn-cache-control'] = CACHING[cachingOf(answer, question)].edgeCacheControl;
+  headers['cache-tag'] = cacheTags(question);
+  headers[INNER_HEADERS.facts] = ascii(JSON.stringify(facts));
+  if (refusal !== null) {
+    const { reason, message, detail } = refusal;
+    headers[INNER_HEADERS.refusal] = ascii(JSON.stringify({ reason, message, detail }));
+  }
+  return new Response(body, { status, headers });
+}
+
+/** What a response between registry and gateway tells the log; null if it tells nothing. */
+export function factsOf({ headers }: Response): InnerFacts | null {
+  const facts = headers.get(INNER_HEADERS.facts);
+  return facts === null ? null : (JSON.parse(facts) as InnerFacts);
+}
+
+/** The annex's response as that of the registry: what was read before the annex was asked counts, too. */
+export function passOn(response: Response, { head, get, ms }: InnerFacts): Response {
+  const passed = new Response(response.body, response);
+  const facts = factsOf(response) ?? { head: 0, get: 0 };
+  passed.headers.set(INNER_HEADERS.facts, ascii(JSON.stringify({ ...facts, checked: undefined, head: facts.head + head, get: facts.get + get, ms })));
+  return passed;
+}
+
+/** Reads the response of the registry entrypoint, or of the cache in front of it. */
+export function readReply(response: Response): Reply {
+  const headers: HeaderFields = {};
+  for (const [name, value] of response.headers) if (!NOT_FOR_CLIENTS.has(name)) headers[name] = value;
+  return {
+    status: response.status,
+    headers,
+    body: response.body as ReadableStream<Uint8Array> | null,
+    refusal: refusalOf(response.headers.get(INNER_HEADERS.refusal), response.status),
+    facts: factsOf(response),
+    cache: response.headers.get('cf-cache-status'),
+  };
+}
+
+const NOT_FOR_CLIENTS: ReadonlySet<string> = new Set([
+  INNER_HEADERS.facts,
+  INNER_HEADERS.refusal,
+  'cloudflare-cdn-cache-control',
+  'cache-tag',
+  'cf-cache-status',
+]);
+
+function refusalOf(text: string | null, status: number): Refused | null {
+  if (text === null) {
+    // The cache cuts ranges by itself, so this is its own; of everything else that is no answer nobody knows what it means.
+    if (status === 416) return { kind: 'refused', reason: 'range-not-satisfiable' };
+    return status === 200 || status === 206 || status === 307 ? null : { kind: 'refused', reason: 'internal' };
+  }
+  const { reason, message, detail } = JSON.parse(text) as { reason: string; message?: string; detail?: ErrorDetail };
+  const known: Reason = isReason(reason) ? reason : 'internal';
+  return { kind: 'refused', reason: known, ...(message !== undefined && { message }), ...(detail !== undefined && { detail }) };
+}
+
+function cachingOf(answer: Answer | Elsewhere, question: Question): CacheKind {
+  if (answer.kind === 'elsewhere') return 'never';
+  return answer.kind === 'found' ? cachingOfFound(question) : cachingOfReason(answer.reason);
+}
+
+function setRepresentation(headers: HeaderFields, { contentType, length, etag, digest, ranges, link, filtersApplied }: Representation): void {
+  headers['content-type'] = contentType;
+  headers['content-length'] = String(length);
+  headers.etag = etag;
+  if (digest !== undefined) headers['docker-content-digest'] = digest;
+  if (ranges !== undefined) headers['accept-ranges'] = 'bytes';
+  if (ranges?.part !== undefined) {
+    const { offset } = ranges.part;
+    headers['content-range'] = `bytes ${String(offset)}-${String(offset + ranges.part.length - 1)}/${String(ranges.size)}`;
+  }
+  if (link !== undefined) headers.link = link;
+  if (filtersApplied !== undefined) headers['oci-filters-applied'] = filtersApplied;
+}
+
+/** A refusal as the client gets it: the OCI error envelope, with a link to the help page on `origin`. `base`: headers to keep. */
+export function refuse({ reason, message, detail, vary, headers: more }: Refused, origin: string, base?: HeaderFields): Response {
+  const row = reasonRow(reason);
+  const body = new TextEncoder().encode(
+    errorBody(reason, { origin, ...(message !== undefined && { message }), ...(detail !== undefined && { detail }) }),
+  );
+  const headers: HeaderFields = {
+    ...(row.status === 503 && { 'retry-after': RETRY_AFTER }),
+    'cache-control': CACHING[row.caching].cacheControl,
+    ...base,
+    ...(vary !== undefined && vary.length > 0 && { vary: vary.join(', ') }),
+    ...(row.status === 405 && { allow: 'GET, HEAD' }),
+    ...more,
+    'content-type': MEDIA_TYPES.json,
+    'content-length': String(body.length),
+  };
+  return new Response(body, { status: row.status, headers });
+}
+
+// A header's value is Latin-1 at best; what a client sent may be anything.
+function ascii(json: string): string {
+  return json.replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}

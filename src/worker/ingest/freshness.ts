@@ -1,0 +1,22 @@
+import type { OriginMark } from '../../registry/origin-mark.ts';
+import type { OriginRule } from './origins.ts';
+
+/**
+ * What may be done with a stored tag. `published`: somebody published it, the upstream has no say. `fresh`: answered. `stale`: answered, and compared with the upstream's
+ * in the background. `expired`: compared first. `gone`: the upstream has not had it for longer than the grace.
+ */
+export type Freshness = 'published' | 'fresh' | 'stale' | 'expired' | 'gone';
+
+/** Decides. `mark`: the tag object's, null if there is none; `checked`: when this isolate last compared it, if later. Times in milliseconds. */
+export function freshnessOf(
+  mark: OriginMark | null,
+  checked: number | undefined,
+  { lifetime, stale, grace }: Pick<OriginRule, 'lifetime' | 'stale' | 'grace'>,
+  now: number,
+): Freshness {
+  if (mark === null) return 'published';
+  const age = now - Math.max(mark.checked, checked ?? 0);
+  if (mark.gone !== null && now - mark.gone >= grace) return age < lifetime ? 'gone' : 'expired';
+  if (age < lifetime) return 'fresh';
+  return age < lifetime + stale ? 'stale' : 'expired';
+}

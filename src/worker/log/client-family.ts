@@ -1,0 +1,28 @@
+import { remembering } from '../storage/memoize.ts';
+
+/** Beginnings of `User-Agent` by which clients are told apart in logs and counts, the first that fits. */
+const FAMILIES = [
+  [/^docker\/(?:0\.\d+|1\.\d)(?:[.\s-]|$)/, 'docker before 1.10'],
+  [/^docker\//i, 'docker'],
+  [/^containerd\//, 'containerd'],
+  [/^(?:libpod|podman)\//i, 'podman'],
+  [/^skopeo\//i, 'skopeo'],
+  [/^buildah\//i, 'buildah'],
+  [/^containers\//, 'containers/image'],
+  [/^cri-o\//i, 'cri-o'],
+  [/^(?:crane|go-containerregistry)/, 'go-containerregistry'],
+  [/^oras/, 'oras'],
+  [/^cosign/, 'cosign'],
+  [/^helm/i, 'helm'],
+  [/^regclient|^regctl|^regsync/, 'regclient'],
+  [/^pulpcore|^pulp/i, 'pulp'],
+  [/^curl\//, 'curl'],
+  [/^Mozilla\//, 'browser'],
+  [/^Go-http-client/, 'go'],
+] as const satisfies readonly (readonly [RegExp, string])[];
+
+/** Which family of clients a `User-Agent` names; `other` for all that are not known, `none` without one. */
+export const clientFamily = remembering((userAgent: string | null): string => {
+  if (userAgent === null || userAgent === '') return 'none';
+  return FAMILIES.find(([pattern]) => pattern.test(userAgent))?.[1] ?? 'other';
+});

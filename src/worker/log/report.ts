@@ -1,0 +1,90 @@
+/** What is told of a request once it is answered: to the log, to the client (`Server-Timing`), and to Analytics Engine. Credentials are in none of it, nor are queries. */
+import { clientFamily } from './client-family.ts';
+import type { Config } from '../config.ts';
+import type { HeaderFields } from '../gateway/header-fields.ts';
+import { API_VERSION } from '../gateway/respond.ts';
+import type { Trace } from './trace.ts';
+
+/** Longest path of an unknown endpoint that is logged, in characters. */
+const PATH_MAX_LENGTH = 256;
+
+/** Adds the headers that every answer gets last, once it is known what it took. */
+export function addClosingFields(headers: HeaderFields, trace: Trace): HeaderFields {
+  headers['docker-distribution-api-version'] = API_VERSION;
+  headers['x-request-id'] = trace.id;
+  headers['server-timing'] = serverTiming(trace, Date.now() - trace.begun);
+  return headers;
+}
+
+/** Tells of an answer. */
+export function report(request: Request, status: number, trace: Trace, { log, pulls }: Pick<Config, 'log' | 'pulls'>): void {
+  const told = log === 'all' || status >= 500;
+  const { question } = trace;
+  const counted = pulls !== null && question?.kind === 'manifest' && status < 500;
+  if (!told && !counted) return;
+  const ms = Date.now() - trace.begun;
+  if (told) console.log(JSON.stringify(logLine(request, status, trace, ms)));
+  if (!counted) return;
+  const { name, reference } = question;
+  const asked = reference.kind === 'tag' ? reference.tag : reference.digest;
+  pulls.writeDataPoint({
+    indexes: [name.slice(0, 96)],
+    blobs: [
+      name,
+      asked,
+      trace.form ?? '',
+      clientFamily(request.headers.get('user-agent')),
+      request.method,
+      String(status),
+      trace.reason ?? '',
+      trace.cache ?? '',
+    ],
+    doubles: [trace.bytes ?? 0, ms, trace.heads + trace.gets],
+  });
+}
+
+/** A log line: one request. Bytes are those that were promised; whether they arrived only the platform knows. */
+export function logLine(request: Request, status: number, trace: Trace, ms: number): Readonly<Record<string, unknown>> {
+  const { id, question, reason, form, cache, heads, gets, bytes } = trace;
+  return {
+    event: 'request',
+    id,
+    method: request.method,
+    ...(question === undefined ? { path: new URL(request.url).pathname.slice(0, PATH_MAX_LENGTH) } : subjectOf(question)),
+    status,
+    reason,
+    form,
+    client: clientFamily(request.headers.get('user-agent')),
+    cache,
+    r2: { head: heads, get: gets },
+    bytes,
+    ms,
+  };
+}
+
+function subjectOf(question: NonNullable<Trace['question']>): Readonly<Record<string, unknown>> {
+  const { kind } = question;
+  switch (question.kind) {
+    case 'catalog':
+      return { kind };
+    case 'manifest':
+      return {
+        kind,
+        name: question.name,
+        ...(question.reference.kind === 'tag' ? { tag: question.reference.tag } : { digest: question.reference.digest }),
+      };
+    case 'blob':
+    case 'blob-presence':
+      return { kind, name: question.name, digest: question.digest };
+    case 'referrers':
+      return { kind, name: question.name, digest: question.subject };
+    default:
+      return { kind, name: question.name };
+  }
+}
+
+function serverTiming({ cache, heads, gets, storageTime }: Trace, ms: number): string {
+  const ofCache = cache === undefined ? '' : `cache;desc="${cache}", `;
+  const ofStorage = heads + gets === 0 ? '' : `r2;desc="${String(heads)} head, ${String(gets)} get";dur=${String(storageTime)}, `;
+  return `${ofCache}${ofStorage}total;dur=${String(ms)}`;
+}

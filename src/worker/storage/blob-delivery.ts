@@ -1,0 +1,138 @@
+/** How blobs reach the client: streamed through the Worker, or fetched by the client from where a redirect sends it. */
+import { fields, optionalText, text } from '../access/config-reading.ts';
+
+/** The algorithms of crane's `_auth_` token. */
+export type AuthAlgorithm = 'SHA-256' | 'SHA-1' | 'MD5';
+
+/** How a redirect to another host is signed: a token in the query that the host verifies (Akamai's Auth Token 2.0, as crane made it). */
+export interface UrlSigning {
+  readonly secret: Uint8Array;
+  readonly parameter: string;
+  /** Seconds that a redirect can be followed. */
+  readonly ttl: number;
+  readonly algorithm: AuthAlgorithm;
+}
+
+/** Where a client gets a blob's bytes. */
+export type BlobDelivery =
+  | { readonly mode: 'stream' }
+  /** From the bucket's S3 endpoint, by a signed URL. */
+  | {
+      readonly mode: 'presigned';
+      readonly endpoint: string;
+      readonly bucket: string;
+      readonly ttl: number;
+      readonly accessKeyId: string;
+      readonly secretAccessKey: string;
+    }
+  /** From a host that serves the bucket under its own name. */
+  | {
+      readonly mode: 'redirect';
+      /** Address that a blob's key is appended to; ends with `/`. */
+      readonly base: string;
+      /** What in the address is replaced, and by what: crane's `url_match` and `url_replace`. */
+      readonly rewrite: { readonly match: string; readonly replace: string } | null;
+      readonly signing: UrlSigning | null;
+    };
+
+/** The secrets that delivery may need. */
+export interface DeliverySecrets {
+  readonly accessKeyId: string | undefined;
+  readonly secretAccessKey: string | undefined;
+  /** Key of the `_auth_` token, in hex. */
+  readonly authSecret: string | undefined;
+}
+
+/** `BLOB_DELIVERY` that cannot be used, and what to do about it. */
+export class BlobDeliveryError extends Error {
+  override readonly name = 'BlobDeliveryError';
+}
+
+/** Seconds that a redirect holds where nothing else is set: crane's. */
+const TTL = 300;
+
+const ALGORITHMS = { sha256: 'SHA-256', sha1: 'SHA-1', md5: 'MD5' } as const satisfies Record<string, AuthAlgorithm>;
+
+/** Reads `BLOB_DELIVERY`: nothing or `"stream"`, or an object (or its JSON) with a `mode`. Throws {@link BlobDeliveryError} or `AccessConfigError`. */
+export function parseBlobDelivery(value: unknown, secrets: DeliverySecrets): BlobDelivery {
+  if (value === undefined || value === '' || value === 'stream') return { mode: 'stream' };
+  const where = 'BLOB_DELIVERY';
+  const given = fields(typeof value === 'string' ? json(value) : value, where);
+  switch (given.mode) {
+    case 'stream':
+      fields(given, where, ['mode']);
+      return { mode: 'stream' };
+    case 'presigned': {
+      const { endpoint, bucket, ttl } = fields(given, where, ['mode', 'endpoint', 'bucket', 'ttl']);
+      const { accessKeyId, secretAccessKey } = secrets;
+      if (accessKeyId === undefined || secretAccessKey === undefined) {
+        throw new BlobDeliveryError(
+          'BLOB_DELIVERY presigned needs the secrets R2_ACCESS_KEY_ID and R2_SECRET_ACCESS_KEY (an R2 API token that may read the bucket).',
+        );
+      }
+      return {
+        mode: 'presigned',
+        endpoint: address(endpoint, `${where}.endpoint`),
+        bucket: text(bucket, `${where}.bucket`),
+        ttl: seconds(ttl, `${where}.ttl`),
+        accessKeyId,
+        secretAccessKey,
+      };
+    }
+    case 'redirect': {
+      const { base, rewrite, auth } = fields(given, where, ['mode', 'base', 'rewrite', 'auth']);
+      const pair = rewrite === undefined ? null : fields(rewrite, `${where}.rewrite`, ['match', 'replace']);
+      return {
+        mode: 'redirect',
+        base: address(base, `${where}.base`),
+        rewrite:
+          pair === null ? null : { match: text(pair.match, `${where}.rewrite.match`), replace: text(pair.replace, `${where}.rewrite.replace`) },
+        signing: auth === undefined ? null : signing(auth, `${where}.auth`, secrets.authSecret),
+      };
+    }
+    default:
+      throw new BlobDeliveryError('BLOB_DELIVERY.mode must be "stream", "presigned" or "redirect".');
+  }
+}
+
+function signing(value: unknown, where: string, secret: string | undefined): UrlSigning {
+  const { parameter, ttl, algorithm } = fields(value, where, ['parameter', 'ttl', 'algorithm']);
+  if (secret === undefined || !/^(?:[0-9a-f]{2})+$/i.test(secret)) {
+    throw new BlobDeliveryError('BLOB_DELIVERY.auth needs the secret BLOB_AUTH_SECRET: the key in hexadecimal digits.');
+  }
+  const name = optionalText(algorithm, `${where}.algorithm`) ?? 'sha256';
+  if (!Object.hasOwn(ALGORITHMS, name)) throw new BlobDeliveryError(`${where}.algorithm must be "sha256", "sha1" or "md5".`);
+  const parameterName = optionalText(parameter, `${where}.parameter`) ?? '_auth_';
+  if (!/^[\w.-]+$/.test(parameterName)) throw new BlobDeliveryError(`${where}.parameter must be letters, digits, "_", "-" and ".".`);
+  return {
+    secret: Uint8Array.from(secret.match(/../g) ?? [], (pair) => parseInt(pair, 16)),
+    parameter: parameterName,
+    ttl: seconds(ttl, `${where}.ttl`),
+    algorithm: ALGORITHMS[name as keyof typeof ALGORITHMS],
+  };
+}
+
+function seconds(value: unknown, where: string): number {
+  if (value === undefined) return TTL;
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1 || value > 604_800) {
+    throw new BlobDeliveryError(`${where} must be a number of seconds between 1 and 604800.`);
+  }
+  return value;
+}
+
+function address(value: unknown, where: string): string {
+  const given = text(value, where);
+  const url = URL.canParse(given) ? new URL(given) : null;
+  if (url === null || !/^https?:$/.test(url.protocol) || url.search !== '' || url.hash !== '') {
+    throw new BlobDeliveryError(`${where} must be an address such as "https://blobs.example.com".`);
+  }
+  return url.href.endsWith('/') ? url.href : `${url.href}/`;
+}
+
+function json(value: string): unknown {
+  try {
+    return JSON.parse(value);
+  } catch (cause) {
+    throw new BlobDeliveryError('BLOB_DELIVERY is not JSON.', { cause });
+  }
+}

@@ -1,0 +1,189 @@
+import { type ByteRange, type GetOptions, type ObjectInfo, type ReadStore, StorageError, type StoredObject } from '../../registry/store.ts';
+import { readAll } from './byte-reader.ts';
+import { type ObjectMemory, objectMemory, type Remembered, REMEMBERED_MAX } from './object-cache.ts';
+
+/** Reads that were made of the bucket, each a class B operation. */
+export interface ReadCount {
+  head: number;
+  get: number;
+}
+
+/** What was read of each bucket at once: by bucket, since their keys are alike. */
+const memories = new WeakMap<R2Bucket, ObjectMemory>();
+
+function memoryOf(bucket: R2Bucket): ObjectMemory {
+  let memory = memories.get(bucket);
+  if (memory === undefined) memories.set(bucket, (memory = objectMemory()));
+  return memory;
+}
+
+/** A bucket as a {@link ReadStore}; every read is counted in `count`. Reads are not repeated here: whoever asks knows what a whole attempt is. */
+export function r2Store(bucket: R2Bucket, count: ReadCount): ReadStore {
+  return new R2Store(bucket, count);
+}
+
+// There is one a request: a class makes no functions anew.
+class R2Store implements ReadStore {
+  readonly #bucket: R2Bucket;
+  readonly #count: ReadCount;
+
+  constructor(bucket: R2Bucket, count: ReadCount) {
+    this.#bucket = bucket;
+    this.#count = count;
+  }
+
+  async head(key: string): Promise<Info | null> {
+    this.#count.head++;
+    let object: R2Object | null;
+    try {
+      object = await this.#bucket.head(key);
+    } catch (cause) {
+      throw failure(cause);
+    }
+    return object === null ? null : new Info(object);
+  }
+
+  get(key: string, { range, ifMatch, atOnce }: GetOptions = {}): Promise<StoredObject | null | 'changed'> {
+    if (ifMatch !== undefined) return this.#getUnchanged(key, range, ifMatch);
+    return atOnce === true ? this.#getAtOnce(key, range) : this.#read(key, range, undefined);
+  }
+
+  async #getUnchanged(key: string, range: ByteRange | undefined, etag: string): Promise<StoredObject | null | 'changed'> {
+    const object = await this.#read(key, range, { etagMatches: etag });
+    return object === null || 'range' in object ? object : 'changed';
+  }
+
+  /** One read either way: R2 sends the object, or says that it is still the one that is remembered. */
+  async #getAtOnce(key: string, range: ByteRange | undefined): Promise<StoredObject | null> {
+    const memory = memoryOf(this.#bucket);
+    const name = range === undefined ? key : `${key} ${JSON.stringify(range)}`;
+    const known = memory.recall(name);
+    const object = await this.#read(key, range, known && { etagDoesNotMatch: known.etag });
+    if (object === null) {
+      memory.forget(name);
+      return null;
+    }
+    if (!('range' in object)) {
+      // Which R2 does only where there was a condition.
+      if (known === undefined) throw new StorageError('STORAGE_UNAVAILABLE', 'storage sent an object without its bytes');
+      return new AtHand(object, known);
+    }
+    const { range: found } = object;
+    if (found.length > REMEMBERED_MAX) return object;
+    const whole: Remembered = { etag: object.etag, range: found, bytes: await readAll(object.body, found.length) };
+    memory.keep(name, whole);
+    return new AtHand(object, whole);
+  }
+
+  /** Facts alone where `onlyIf` does not hold. */
+  #read(key: string, range: ByteRange | undefined, onlyIf: undefined): Promise<Stored | AtHand | null>;
+  #read(key: string, range: ByteRange | undefined, onlyIf: R2Conditional | undefined): Promise<Stored | AtHand | Info | null>;
+  async #read(key: string, range: ByteRange | undefined, onlyIf: R2Conditional | undefined): Promise<Stored | AtHand | Info | null> {
+    this.#count.get++;
+    let object: R2ObjectBody | R2Object | null;
+    try {
+      object = await (range === undefined && onlyIf === undefined
+        ? this.#bucket.get(key)
+        : this.#bucket.get(key, { ...(range && { range }), ...(onlyIf && { onlyIf }) }));
+    } catch (cause) {
+      // R2 refuses a range that begins beyond the end (and its simulator fails); here that is a range of no bytes, and whose size is worth knowing.
+      const nothing = range === undefined ? undefined : await this.#nothingOf(key, range);
+      if (nothing !== undefined) return nothing;
+      throw failure(cause);
+    }
+    if (object === null) return null;
+    return onlyIf === undefined || 'body' in object ? new Stored(object) : new Info(object);
+  }
+
+  async #nothingOf(key: string, range: ByteRange): Promise<AtHand | null | undefined> {
+    const info = await this.head(key);
+    if (info === null) return null;
+    const { size, etag } = info;
+    const isBeyond = size === 0 || ('suffix' in range ? range.suffix === 0 : range.offset >= size);
+    return isBeyond ? new AtHand(info, { etag, range: { offset: size, length: 0 }, bytes: new Uint8Array() }) : undefined;
+  }
+}
+
+/** A store in which nothing is: for callers who may not learn what is. */
+export const EMPTY_STORE: ReadStore = { head: () => Promise.resolve(null), get: () => Promise.resolve(null) };
+
+function failure(cause: unknown): StorageError {
+  return new StorageError('STORAGE_UNAVAILABLE', cause instanceof Error ? cause.message : String(cause), { cause });
+}
+
+/** An object's facts, each taken from the platform when it is asked for: that takes longer than most of what is done with it, and of a blob only the size is. */
+class Info implements ObjectInfo {
+  readonly object: R2Object;
+
+  constructor(object: R2Object) {
+    this.object = object;
+  }
+
+  get key(): string {
+    return this.object.key;
+  }
+
+  get size(): number {
+    return this.object.size;
+  }
+
+  get etag(): string {
+    return this.object.etag;
+  }
+
+  get contentType(): string | undefined {
+    return this.object.httpMetadata?.contentType;
+  }
+
+  get metadata(): ObjectInfo['metadata'] {
+    return this.object.customMetadata ?? {};
+  }
+
+  get uploaded(): Date {
+    return this.object.uploaded;
+  }
+}
+
+/** The same with its bytes. */
+class Stored extends Info implements StoredObject {
+  get range(): StoredObject['range'] {
+    return rangeOf(this.object);
+  }
+
+  get body(): ReadableStream<Uint8Array> {
+    return (this.object as R2ObjectBody).body as ReadableStream<Uint8Array>;
+  }
+}
+
+/** The same with bytes that need not be read any more. */
+class AtHand extends Info implements StoredObject {
+  readonly range: StoredObject['range'];
+  readonly bytes: Uint8Array;
+
+  constructor({ object }: Info, { range, bytes }: Remembered) {
+    super(object);
+    this.range = range;
+    this.bytes = bytes;
+  }
+
+  get body(): ReadableStream<Uint8Array> {
+    return bodyOf(this.bytes);
+  }
+}
+
+function rangeOf({ size, range }: R2Object): { offset: number; length: number } {
+  if (range === undefined) return { offset: 0, length: size };
+  // The runtime names all three, whichever are set.
+  const { offset = 0, length, suffix } = range as { offset?: number; length?: number; suffix?: number };
+  if (suffix !== undefined) return { offset: Math.max(0, size - suffix), length: Math.min(size, suffix) };
+  return { offset, length: Math.min(size - offset, length ?? size) };
+}
+
+function bodyOf(bytes: Uint8Array): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    start: (controller) => {
+      if (bytes.length > 0) controller.enqueue(bytes);
+      controller.close();
+    },
+  });
+}
