@@ -22,13 +22,17 @@ const ownModules: Plugin = {
         ? { path: path.replace(/^(node:)?/, 'node:'), namespace: kind, sideEffects: false }
         : undefined,
     );
-    builder.onLoad({ filter: /.*/, namespace: 'import-statement' }, ({ path }) => ({ contents: `module.exports = ${taken(path)};` }));
+    builder.onLoad({ filter: /.*/, namespace: 'import-statement' }, ({ path }) => ({
+      contents: `module.exports = ${taken(path)};`,
+    }));
     builder.onLoad({ filter: /.*/, namespace: 'dynamic-import' }, ({ path }) => {
       // What has to be asked for (`http.WebSocket`) is what loads more.
       const members = Object.entries(Object.getOwnPropertyDescriptors(process.getBuiltinModule(path) ?? {})).filter(
         ([, descriptor]) => 'value' in descriptor,
       );
-      return { contents: `const own = ${taken(path)};\nexport default own;\nexport const { ${members.map(([name]) => name).join(', ')} } = own;` };
+      return {
+        contents: `const own = ${taken(path)};\nexport default own;\nexport const { ${members.map(([name]) => name).join(', ')} } = own;`,
+      };
     });
   },
 };
@@ -54,7 +58,9 @@ const { metafile } = await build({
   // Programs rather than libraries: they have files of their own, and are not there where the package is installed without them.
   external: ['miniflare', 'wrangler', 'workerd', 'esbuild'],
   // Libraries in CommonJS ask for Node's modules by it.
-  banner: { js: "import { createRequire as createRequireOf } from 'node:module'; const require = createRequireOf(import.meta.url);" },
+  banner: {
+    js: "import { createRequire as createRequireOf } from 'node:module'; const require = createRequireOf(import.meta.url);",
+  },
   plugins: [ownModules],
   minifySyntax: true,
   minifyWhitespace: true,

@@ -5,7 +5,9 @@ import { helpPath, REASONS, type Reason, reasonRow } from '../src/registry/error
 import { helpOf } from '../src/registry/help.ts';
 
 /** File → its text, as it has to be. */
-export const GENERATED: ReadonlyMap<URL, () => string> = new Map([[new URL('errors.md', import.meta.url), errorsDocument]]);
+export const GENERATED: ReadonlyMap<URL, () => string> = new Map([
+  [new URL('errors.md', import.meta.url), errorsDocument],
+]);
 
 /** `docs/errors.md`: the reason table for reading. */
 export function errorsDocument(): string {
@@ -42,7 +44,8 @@ ${sections.join('\n')}`;
 /** The files that do not say what they should. */
 export async function staleDocuments(): Promise<readonly string[]> {
   const stale: string[] = [];
-  for (const [file, make] of GENERATED) if ((await readFile(file, 'utf8').catch(() => '')) !== make()) stale.push(file.pathname);
+  for (const [file, make] of GENERATED)
+    if ((await readFile(file, 'utf8').catch(() => '')) !== make()) stale.push(file.pathname);
   return stale;
 }
 

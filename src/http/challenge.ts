@@ -7,7 +7,10 @@ export interface Challenge {
 }
 
 const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
-const NEXT = new RegExp(`\\s*(?:,\\s*)*(${TOKEN})(?:\\s*=\\s*(?:"((?:\\\\.|[^"\\\\])*)"|(${TOKEN}))(?=\\s*(?:,|$)))?`, 'y');
+const NEXT = new RegExp(
+  `\\s*(?:,\\s*)*(${TOKEN})(?:\\s*=\\s*(?:"((?:\\\\.|[^"\\\\])*)"|(${TOKEN}))(?=\\s*(?:,|$)))?`,
+  'y',
+);
 const TOKEN68 = /[ \t]+[A-Za-z0-9\-._~+/]+=*(?=\s*(?:,|$))/y;
 
 /** Reads the challenges of a `WWW-Authenticate`, several of them in one header or several headers joined by commas. Reading ends at what cannot be read. */
@@ -29,7 +32,8 @@ export function parseChallenges(header: string): Challenge[] {
     }
     const last = challenges.at(-1);
     const name = token.toLowerCase();
-    if (last !== undefined && !last.params.has(name)) last.params.set(name, quoted?.replace(/\\(.)/g, '$1') ?? bare ?? '');
+    if (last !== undefined && !last.params.has(name))
+      last.params.set(name, quoted?.replace(/\\(.)/g, '$1') ?? bare ?? '');
   }
   return challenges;
 }

@@ -38,12 +38,19 @@ export class Collector {
 
   form(manifest: Manifest, source: DerivedManifest['source'], platform?: Platform): void {
     if (this.has(manifest.form, platform)) return;
-    this.#forms.push({ ...manifest, source, ...(platform && { platform }), ...(hasZstdLayers(this.content, manifest) && { zstd: true }) });
+    this.#forms.push({
+      ...manifest,
+      source,
+      ...(platform && { platform }),
+      ...(hasZstdLayers(this.content, manifest) && { zstd: true }),
+    });
   }
 
   has(form: Form, platform: Platform | undefined): boolean {
     const place = platform === undefined ? '' : formatPlatform(platform);
-    return this.#forms.some((one) => one.form === form && (one.platform === undefined ? '' : formatPlatform(one.platform)) === place);
+    return this.#forms.some(
+      (one) => one.form === form && (one.platform === undefined ? '' : formatPlatform(one.platform)) === place,
+    );
   }
 
   other(manifest: Manifest, source: DerivedManifest['source']): void {

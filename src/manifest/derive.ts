@@ -34,9 +34,11 @@ export function derive(content: ImageContent, options: DeriveOptions): Derivatio
   const lists = roots.filter(({ form }) => isListForm(form));
   const published = roots.find(({ form }) => form === 'docker-schema1');
   // Beside a list, a published schema 1 stands for one of its platforms.
-  const own = published === undefined || lists.length === 0 ? undefined : (platformOfSchema1(published.bytes) ?? undefined);
+  const own =
+    published === undefined || lists.length === 0 ? undefined : (platformOfSchema1(published.bytes) ?? undefined);
   for (const root of roots) into.form(root, PUBLISHED, root === published ? own : undefined);
-  const image = roots.find(({ form }) => form === 'docker-schema2') ?? roots.find(({ form }) => form === 'oci-manifest');
+  const image =
+    roots.find(({ form }) => form === 'docker-schema2') ?? roots.find(({ form }) => form === 'oci-manifest');
   if (image !== undefined) deriveImage(into, roots, image, published);
   else if (published !== undefined && lists.length === 0) deriveFromSchema1(into, published);
   if (lists.length > 0) deriveLists(into, lists, image === undefined, own);
@@ -95,22 +97,37 @@ function deriveLists(into: Collector, lists: readonly Manifest[], alone: boolean
     (a, b) => Number(a.manifest.form !== 'docker-schema2') - Number(b.manifest.form !== 'docker-schema2'),
   );
   const byPlatform = new Map<string, Child>();
-  for (const image of images) if (!byPlatform.has(formatPlatform(image.platform))) byPlatform.set(formatPlatform(image.platform), image);
+  for (const image of images)
+    if (!byPlatform.has(formatPlatform(image.platform))) byPlatform.set(formatPlatform(image.platform), image);
   const distinct = [...byPlatform.values()];
-  const preferred = distinct.find(({ platform }) => isDefault(platform)) ?? (distinct.length === 1 ? distinct[0] : undefined);
+  const preferred =
+    distinct.find(({ platform }) => isDefault(platform)) ?? (distinct.length === 1 ? distinct[0] : undefined);
   if (alone && preferred !== undefined) {
-    for (const { manifest, platform } of images.filter(({ platform }) => formatPlatform(platform) === formatPlatform(preferred.platform))) {
+    for (const { manifest, platform } of images.filter(
+      ({ platform }) => formatPlatform(platform) === formatPlatform(preferred.platform),
+    )) {
       into.form(manifest, PUBLISHED, platform);
       const schema2 = schema2s.get(manifest.digest);
-      if (schema2 !== undefined && !into.has('docker-schema2', platform)) into.form(schema2, { kind: 'derived', from: manifest.digest }, platform);
+      if (schema2 !== undefined && !into.has('docker-schema2', platform))
+        into.form(schema2, { kind: 'derived', from: manifest.digest }, platform);
     }
   }
-  deriveSchema1s(into, { images: preferred === undefined ? distinct : [preferred, ...distinct.filter((one) => one !== preferred)], found, own });
+  deriveSchema1s(into, {
+    images: preferred === undefined ? distinct : [preferred, ...distinct.filter((one) => one !== preferred)],
+    found,
+    own,
+  });
   for (const { all } of found) for (const manifest of all) into.other(manifest, PUBLISHED);
-  for (const [from, schema2] of schema2s) into.other(schema2, schema2.digest === from ? PUBLISHED : { kind: 'derived', from });
+  for (const [from, schema2] of schema2s)
+    into.other(schema2, schema2.digest === from ? PUBLISHED : { kind: 'derived', from });
 }
 
-function deriveDockerList(into: Collector, index: Manifest, { images }: Children, schema2s: ReadonlyMap<Digest, Manifest>): void {
+function deriveDockerList(
+  into: Collector,
+  index: Manifest,
+  { images }: Children,
+  schema2s: ReadonlyMap<Digest, Manifest>,
+): void {
   const children = images.flatMap(({ platform, manifest }) => {
     const schema2 = schema2s.get(manifest.digest);
     if (schema2 !== undefined) return [{ platform, manifest: schema2 }];
@@ -141,12 +158,20 @@ function deriveSchema1s(
     if (images.some((one) => formatPlatform(one.platform) === formatPlatform(platform))) continue;
     into.lacks(
       'docker-schema1',
-      { kind: 'refused', reason: 'schema1-not-published', explanation: `the image for ${formatPlatform(platform)} was not published with the list` },
+      {
+        kind: 'refused',
+        reason: 'schema1-not-published',
+        explanation: `the image for ${formatPlatform(platform)} was not published with the list`,
+      },
       platform,
     );
   }
-  if (images.length === 0 && found.every(({ absent }) => absent.length === 0)) into.lacks('docker-schema1', NOT_AN_IMAGE.schema1);
-  else if (own === undefined && ![...images.map(({ platform }) => platform), ...found.flatMap(({ absent }) => absent)].some(isDefault)) {
+  if (images.length === 0 && found.every(({ absent }) => absent.length === 0))
+    into.lacks('docker-schema1', NOT_AN_IMAGE.schema1);
+  else if (
+    own === undefined &&
+    ![...images.map(({ platform }) => platform), ...found.flatMap(({ absent }) => absent)].some(isDefault)
+  ) {
     into.lacks('docker-schema1', {
       kind: 'refused',
       reason: 'schema1-no-platform',
@@ -156,11 +181,22 @@ function deriveSchema1s(
 }
 
 const NOT_AN_IMAGE = {
-  schema2: { kind: 'refused', reason: 'schema2-not-an-image', explanation: 'none of its manifests is that of a container image' },
-  schema1: { kind: 'refused', reason: 'schema1-not-an-image', explanation: 'none of its manifests is that of a container image' },
+  schema2: {
+    kind: 'refused',
+    reason: 'schema2-not-an-image',
+    explanation: 'none of its manifests is that of a container image',
+  },
+  schema1: {
+    kind: 'refused',
+    reason: 'schema1-not-an-image',
+    explanation: 'none of its manifests is that of a container image',
+  },
 } as const satisfies Record<string, Refusal>;
 
-function schema2Of(into: Collector, image: ImageManifest): { readonly kind: 'made'; readonly manifest: Manifest } | Refusal {
+function schema2Of(
+  into: Collector,
+  image: ImageManifest,
+): { readonly kind: 'made'; readonly manifest: Manifest } | Refusal {
   if (!isImage(image)) return { kind: 'refused', reason: 'schema2-not-an-image', explanation: notAnImage(image) };
   const made = buildSchema2(image.config, into.layersFor(image));
   return made.kind === 'refused' ? made : { kind: 'made', manifest: made.manifest };
@@ -173,25 +209,45 @@ function schema1Of(into: Collector, image: ImageManifest): Schema1 {
   if (options.mode === 'strict') {
     const foreign = layers.find(isForeign);
     if (foreign !== undefined)
-      return { kind: 'refused', reason: 'schema1-foreign-layers', explanation: `the layer ${foreign.digest} is fetched from an address of its own` };
+      return {
+        kind: 'refused',
+        reason: 'schema1-foreign-layers',
+        explanation: `the layer ${foreign.digest} is fetched from an address of its own`,
+      };
     const packed = layers.find(isZstd);
     if (packed !== undefined)
-      return { kind: 'refused', reason: 'schema1-zstd-layers', explanation: `the layer ${packed.digest} is packed with zstd` };
+      return {
+        kind: 'refused',
+        reason: 'schema1-zstd-layers',
+        explanation: `the layer ${packed.digest} is packed with zstd`,
+      };
   }
   const config = content.configs.get(image.config.digest);
   if (config === undefined)
-    return { kind: 'refused', reason: 'schema1-config-invalid', explanation: `the config ${image.config.digest} is not there` };
+    return {
+      kind: 'refused',
+      reason: 'schema1-config-invalid',
+      explanation: `the config ${image.config.digest} is not there`,
+    };
   const { name, tag } = options;
   const built = buildSchema1({ config, layers: layers.map(({ digest }) => digest), name, tag }, options.mode);
   if (built.kind === 'refused') return built;
   const bytes = options.signer.sign(built.payload, timeOf(config));
   if (built.needsEmptyLayer) into.emptyLayer();
-  if (built.entries > MANY_ENTRIES) into.warn(`the schema 1 has ${String(built.entries)} entries: engines before 1.10 stack at most 127 layers`);
+  if (built.entries > MANY_ENTRIES)
+    into.warn(`the schema 1 has ${String(built.entries)} entries: engines before 1.10 stack at most 127 layers`);
   if (bytes.length > LARGE_DOCUMENT)
-    into.warn(`the schema 1 has ${String(bytes.length)} bytes: many clients read no manifest beyond ${String(LARGE_DOCUMENT)}`);
+    into.warn(
+      `the schema 1 has ${String(bytes.length)} bytes: many clients read no manifest beyond ${String(LARGE_DOCUMENT)}`,
+    );
   return {
     kind: 'made',
-    manifest: { form: 'docker-schema1', mediaType: MEDIA_TYPE_OF_FORM['docker-schema1'], digest: sha256Of(built.payload), bytes },
+    manifest: {
+      form: 'docker-schema1',
+      mediaType: MEDIA_TYPE_OF_FORM['docker-schema1'],
+      digest: sha256Of(built.payload),
+      bytes,
+    },
   };
 }
 
@@ -205,7 +261,8 @@ function timeOf(config: Uint8Array): string {
   const { created } = membersOfConfig(config);
   // `Date` reads other forms too, and some of them in the machine's own time zone.
   const time = typeof created === 'string' && readGoTime(created) !== null ? new Date(created) : null;
-  if (time === null || Number.isNaN(time.getTime()) || time.getUTCFullYear() < 1 || time.getUTCFullYear() > 9999) return NO_TIME;
+  if (time === null || Number.isNaN(time.getTime()) || time.getUTCFullYear() < 1 || time.getUTCFullYear() > 9999)
+    return NO_TIME;
   return `${time.toISOString().slice(0, 19)}Z`;
 }
 

@@ -11,14 +11,28 @@ import { ByteWriter } from './json/byte-writer.ts';
 import { writeGoObject } from './json/go-object.ts';
 import { readGoTime, ZERO_TIME } from './json/go-time.ts';
 import type { Manifest, UnpackedLayer } from './image.ts';
-import { checkJson, decodeString, elementsOf, JsonSyntaxError, kindOf, type Member, membersOf, type Span } from './json/json-bytes.ts';
+import {
+  checkJson,
+  decodeString,
+  elementsOf,
+  JsonSyntaxError,
+  kindOf,
+  type Member,
+  membersOf,
+  type Span,
+} from './json/json-bytes.ts';
 import { payloadOf, SignatureError } from './signing/jws.ts';
 import { buildSchema2 } from './schema2.ts';
 import { sha256Of } from './signing/sha256.ts';
 
 /** A schema 2 and its config, or why there is none. */
 export type FromSchema1Result =
-  | { readonly kind: 'manifest'; readonly manifest: Manifest; readonly config: Uint8Array; readonly configDigest: Digest }
+  | {
+      readonly kind: 'manifest';
+      readonly manifest: Manifest;
+      readonly config: Uint8Array;
+      readonly configDigest: Digest;
+    }
   | { readonly kind: 'refused'; readonly reason: Reason; readonly explanation: string };
 
 /** One entry of a schema 1, base first. */
@@ -32,15 +46,23 @@ interface Entry {
 /** Members of a v1Compatibility that belong to the v1 API and not to the image (docker/docker, `image/v1`). */
 const V1_ONLY: ReadonlySet<string> = new Set(['id', 'parent', 'Size', 'parent_id', 'layer_id', 'throwaway']);
 
-const LAYER_TYPE = { gzip: MEDIA_TYPES.dockerLayerGzip, none: MEDIA_TYPES.dockerLayerTar, zstd: MEDIA_TYPES.dockerLayerZstd } as const;
+const LAYER_TYPE = {
+  gzip: MEDIA_TYPES.dockerLayerGzip,
+  none: MEDIA_TYPES.dockerLayerTar,
+  zstd: MEDIA_TYPES.dockerLayerZstd,
+} as const;
 
 /** Makes a schema 2. `unpacked` must tell of every layer that is not throwaway. */
-export function fromSchema1(schema1: Pick<Manifest, 'bytes'>, unpacked: ReadonlyMap<Digest, UnpackedLayer>): FromSchema1Result {
+export function fromSchema1(
+  schema1: Pick<Manifest, 'bytes'>,
+  unpacked: ReadonlyMap<Digest, UnpackedLayer>,
+): FromSchema1Result {
   let entries: readonly Entry[];
   try {
     entries = readEntries(payloadOf(schema1.bytes));
   } catch (error) {
-    if (!(error instanceof HistoryError || error instanceof JsonSyntaxError || error instanceof SignatureError)) throw error;
+    if (!(error instanceof HistoryError || error instanceof JsonSyntaxError || error instanceof SignatureError))
+      throw error;
     return { kind: 'refused', reason: 'schema2-history-mismatch', explanation: error.message };
   }
   const layers: Descriptor[] = [];
@@ -59,7 +81,10 @@ export function fromSchema1(schema1: Pick<Manifest, 'bytes'>, unpacked: Readonly
   }
   const config = configOf(entries, diffIds);
   const configDigest = sha256Of(config);
-  const built = buildSchema2({ mediaType: MEDIA_TYPES.dockerConfig, digest: configDigest, size: config.length }, layers);
+  const built = buildSchema2(
+    { mediaType: MEDIA_TYPES.dockerConfig, digest: configDigest, size: config.length },
+    layers,
+  );
   return built.kind === 'refused' ? built : { kind: 'manifest', manifest: built.manifest, config, configDigest };
 }
 
@@ -81,7 +106,8 @@ export function platformOfSchema1(bytes: Uint8Array): Platform | null {
     const [os, architecture] = [text('os'), text('architecture')];
     return os === null || os === '' || architecture === null || architecture === '' ? null : { os, architecture };
   } catch (error) {
-    if (error instanceof HistoryError || error instanceof JsonSyntaxError || error instanceof SignatureError) return null;
+    if (error instanceof HistoryError || error instanceof JsonSyntaxError || error instanceof SignatureError)
+      return null;
     throw error;
   }
 }
@@ -94,9 +120,13 @@ function readEntries(payload: Uint8Array): readonly Entry[] {
   if (kindOf(payload, root) !== 'object') throw new HistoryError('the schema 1 is not an object');
   const members = membersOf(payload, root);
   const blobs = listAt(payload, members, 'fsLayers').map((layer) => parseDigest(stringAt(payload, layer, 'blobSum')));
-  const texts = listAt(payload, members, 'history').map((entry) => new TextEncoder().encode(stringAt(payload, entry, 'v1Compatibility')));
+  const texts = listAt(payload, members, 'history').map((entry) =>
+    new TextEncoder().encode(stringAt(payload, entry, 'v1Compatibility')),
+  );
   if (blobs.length === 0 || blobs.length !== texts.length) {
-    throw new HistoryError(`the schema 1 has ${String(blobs.length)} layers and ${String(texts.length)} history entries`);
+    throw new HistoryError(
+      `the schema 1 has ${String(blobs.length)} layers and ${String(texts.length)} history entries`,
+    );
   }
   const entries = blobs.map((blob, index): Entry => {
     const text = texts[index] ?? new Uint8Array();
@@ -114,7 +144,8 @@ function configOf(entries: readonly Entry[], diffIds: readonly string[]): Uint8A
   const top = entries.at(-1);
   const values = new Map<string, Uint8Array>();
   if (top !== undefined) {
-    for (const { key, value } of top.members) if (!V1_ONLY.has(key)) values.set(key, top.text.subarray(value.start, value.end));
+    for (const { key, value } of top.members)
+      if (!V1_ONLY.has(key)) values.set(key, top.text.subarray(value.start, value.end));
   }
   values.set('rootfs', new TextEncoder().encode(JSON.stringify({ type: 'layers', diff_ids: diffIds })));
   values.set('history', historyOf(entries));
@@ -159,12 +190,15 @@ function textOf({ text, members }: Entry, key: string): string | null {
 
 function listAt(bytes: Uint8Array, members: readonly Member[], key: string): Span[] {
   const member = members.findLast((one) => one.key === key);
-  if (member === undefined || kindOf(bytes, member.value) !== 'array') throw new HistoryError(`the schema 1 has no list ${key}`);
+  if (member === undefined || kindOf(bytes, member.value) !== 'array')
+    throw new HistoryError(`the schema 1 has no list ${key}`);
   return elementsOf(bytes, member.value);
 }
 
 function stringAt(bytes: Uint8Array, object: Span, key: string): string {
-  const member = kindOf(bytes, object) === 'object' ? membersOf(bytes, object).findLast((one) => one.key === key) : undefined;
-  if (member === undefined || kindOf(bytes, member.value) !== 'string') throw new HistoryError(`an entry of the schema 1 has no ${key}`);
+  const member =
+    kindOf(bytes, object) === 'object' ? membersOf(bytes, object).findLast((one) => one.key === key) : undefined;
+  if (member === undefined || kindOf(bytes, member.value) !== 'string')
+    throw new HistoryError(`an entry of the schema 1 has no ${key}`);
   return decodeString(bytes, member.value);
 }

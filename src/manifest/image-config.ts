@@ -2,7 +2,16 @@
  * An image config as docker/distribution reads it (Go's `encoding/json`): names match without regard to case, repeated members are applied in document order, `null`
  * changes nothing but lists and objects. Config bytes are never parsed and printed again; values that are copied stay spans.
  */
-import { checkJson, decodeString, elementsOf, JsonSyntaxError, kindOf, type Member, membersOf, type Span } from './json/json-bytes.ts';
+import {
+  checkJson,
+  decodeString,
+  elementsOf,
+  JsonSyntaxError,
+  kindOf,
+  type Member,
+  membersOf,
+  type Span,
+} from './json/json-bytes.ts';
 import { readGoTime, ZERO_TIME } from './json/go-time.ts';
 import { shortText } from './json/short-text.ts';
 
@@ -58,11 +67,13 @@ export function readImageConfig(bytes: Uint8Array): ImageConfig {
   try {
     document = checkJson(bytes);
   } catch (error) {
-    if (error instanceof JsonSyntaxError) throw new ImageConfigError('SYNTAX', `the image config is not JSON: ${error.message}`, error);
+    if (error instanceof JsonSyntaxError)
+      throw new ImageConfigError('SYNTAX', `the image config is not JSON: ${error.message}`, error);
     throw error;
   }
   const kind = kindOf(bytes, document);
-  if (kind !== 'object' && kind !== 'null') throw new ImageConfigError('TYPE', `the image config is not an object but ${kind}`);
+  if (kind !== 'object' && kind !== 'null')
+    throw new ImageConfigError('TYPE', `the image config is not an object but ${kind}`);
   return kind === 'null' ? new Reader(bytes).config([]) : new Reader(bytes).config(membersOf(bytes, document));
 }
 
@@ -99,7 +110,8 @@ class Reader {
           break;
       }
     }
-    if (new Set(members.map(({ key }) => key)).size !== members.length) this.#ambiguities.push('the config repeats a member');
+    if (new Set(members.map(({ key }) => key)).size !== members.length)
+      this.#ambiguities.push('the config repeats a member');
     return {
       bytes: this.#bytes,
       architecture: this.#architecture,
@@ -150,7 +162,13 @@ class Reader {
         this.#entries.length = Math.min(this.#entries.length, length);
       }
       length = Math.max(length, index + 1);
-      const entry = (this.#entries[index] ??= { created: ZERO_TIME, author: '', createdBy: '', comment: '', emptyLayer: false });
+      const entry = (this.#entries[index] ??= {
+        created: ZERO_TIME,
+        author: '',
+        createdBy: '',
+        comment: '',
+        emptyLayer: false,
+      });
       this.#entry = index;
       if (!this.#isNull(element)) this.#readEntry(element, entry);
     });
@@ -193,7 +211,11 @@ class Reader {
     const [start, end] = [value.start + 1, value.end - 1];
     const text = shortText(this.#bytes, start, end) ?? RAW.decode(this.#bytes.subarray(start, end));
     const time = readGoTime(text);
-    if (time === null) throw new ImageConfigError('TYPE', `${this.#place(where)} is not an RFC 3339 time: ${JSON.stringify(text.slice(0, 80))}`);
+    if (time === null)
+      throw new ImageConfigError(
+        'TYPE',
+        `${this.#place(where)} is not an RFC 3339 time: ${JSON.stringify(text.slice(0, 80))}`,
+      );
     if (time.lax) this.#ambiguities.push(`${this.#place(where)} is a time that only some programs read: ${text}`);
     return time.text;
   }
@@ -228,7 +250,8 @@ class Reader {
   #noteRepeats(members: readonly Member[], known: readonly string[], where: string): void {
     const names = members.map(({ key }) => foldName(key));
     for (const name of known) {
-      if (names.indexOf(name) !== names.lastIndexOf(name)) this.#ambiguities.push(`${this.#place(where)} has ${name} more than once`);
+      if (names.indexOf(name) !== names.lastIndexOf(name))
+        this.#ambiguities.push(`${this.#place(where)} has ${name} more than once`);
     }
   }
 

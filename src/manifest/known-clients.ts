@@ -71,7 +71,8 @@ export const CLIENTS = [
   {
     id: 'docker-28',
     title: 'Docker 26–28',
-    userAgent: 'docker/28.5.2 go/go1.24.9 git-commit/89c5e8f kernel/6.1.0 os/linux arch/amd64 UpstreamClient(Docker-Client/28.5.2 \\(linux\\))',
+    userAgent:
+      'docker/28.5.2 go/go1.24.9 git-commit/89c5e8f kernel/6.1.0 os/linux arch/amd64 UpstreamClient(Docker-Client/28.5.2 \\(linux\\))',
     first: 'HEAD',
     accept: [DL, OI, OM, S1P, JSON_TYPE, D2],
     reads: NO_SCHEMA1,

@@ -57,7 +57,8 @@ export function readLinks(bytes: Uint8Array): ManifestLinks | null {
     annotations: isObject(annotations) ? (annotations as Record<string, string>) : undefined,
     children: children.filter((child) => child !== null),
     config: config ?? undefined,
-    configMediaType: isObject(value.config) && typeof value.config.mediaType === 'string' ? value.config.mediaType : undefined,
+    configMediaType:
+      isObject(value.config) && typeof value.config.mediaType === 'string' ? value.config.mediaType : undefined,
     layers: [...layers, ...old].filter((layer) => layer !== null),
     subject: subject?.digest,
     schemaVersion: typeof schemaVersion === 'number' ? schemaVersion : undefined,
@@ -99,7 +100,12 @@ function toDescriptor(value: unknown): Descriptor | null {
   const { digest: text, mediaType, size } = value;
   const digest = typeof text === 'string' ? parseDigest(text) : null;
   if (digest === null) return null;
-  return { ...value, digest, mediaType: typeof mediaType === 'string' ? mediaType : '', size: typeof size === 'number' ? size : 0 };
+  return {
+    ...value,
+    digest,
+    mediaType: typeof mediaType === 'string' ? mediaType : '',
+    size: typeof size === 'number' ? size : 0,
+  };
 }
 
 function toBlob(value: unknown): BlobLink | null {

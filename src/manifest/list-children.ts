@@ -58,7 +58,9 @@ export function childrenOf(content: ImageContent, list: Manifest): Children {
 /** Whether an image, or one that a list names, has a layer packed with zstd. Not for artifacts: what is in them is nobody's file system. */
 export function hasZstdLayers(content: ImageContent, manifest: Manifest): boolean {
   if (manifest.form === 'docker-schema1') return false;
-  const images = isListForm(manifest.form) ? childrenOf(content, manifest).images.map(({ image }) => image) : [readImageManifest(manifest)];
+  const images = isListForm(manifest.form)
+    ? childrenOf(content, manifest).images.map(({ image }) => image)
+    : [readImageManifest(manifest)];
   return images.some((image) => isImage(image) && image.layers.some(isZstd));
 }
 

@@ -18,12 +18,14 @@ export interface Client {
 
 /** Why a choice was made, in words: `gantry explain` and pages print them. */
 export const RULES = {
-  'no-accept': 'The client sends no Accept header, so it is taken for a Docker engine from before 1.10, which reads nothing but schema 1.',
+  'no-accept':
+    'The client sends no Accept header, so it is taken for a Docker engine from before 1.10, which reads nothing but schema 1.',
   'schema1-only': 'The client accepts schema 1 and nothing else.',
   'any-form': 'The client takes whatever there is, so it gets the form that was published.',
   'best-fit':
     'The client gets the form that it wants most; among equally wanted ones a published form, then the first of index, list, OCI manifest, schema 2, schema 1.',
-  'no-zstd': 'The client cannot unpack zstd (Docker before 23.0, containerd before 1.5), so forms with such layers are passed over.',
+  'no-zstd':
+    'The client cannot unpack zstd (Docker before 23.0, containerd before 1.5), so forms with such layers are passed over.',
 } as const;
 
 /** A key of {@link RULES}. */
@@ -31,7 +33,12 @@ export type Rule = keyof typeof RULES;
 
 /** A form, or why there is none. `varies.userAgent`: the `User-Agent` played a part, beside `Accept`, which always does. */
 export type Choice =
-  | { readonly kind: 'form'; readonly form: TagForm; readonly rule: Rule; readonly varies: { readonly userAgent: boolean } }
+  | {
+      readonly kind: 'form';
+      readonly form: TagForm;
+      readonly rule: Rule;
+      readonly varies: { readonly userAgent: boolean };
+    }
   | {
       readonly kind: 'missing';
       readonly reason: Reason;
@@ -44,7 +51,8 @@ export type Choice =
 /** Chooses by tag. */
 export function negotiate({ accept, userAgent }: Client, record: TagRecord): Choice {
   const wants = accept === null ? null : wantsOf(accept);
-  if (wants === null || wants.kind === 'schema1-only') return forOldEngine(userAgent, record, wants === null ? 'no-accept' : 'schema1-only');
+  if (wants === null || wants.kind === 'schema1-only')
+    return forOldEngine(userAgent, record, wants === null ? 'no-accept' : 'schema1-only');
   const accepted = record.forms.filter(({ form }) => wants.weights[form] > 0);
   // Only where it can make a difference: caches keep an entry for each kind of client then.
   const varies = { userAgent: accepted.some(({ zstd }) => zstd === true) };
@@ -62,11 +70,20 @@ export function negotiate({ accept, userAgent }: Client, record: TagRecord): Cho
   ];
   const best = usable.toSorted((a, b) => compare(rank(a), rank(b)))[0];
   if (best !== undefined) return { kind: 'form', form: best, rule, varies };
-  return { kind: 'missing', reason: rule === 'no-zstd' ? 'zstd-layers' : reasonFor(wants, record), available: mediaTypesOf(record), rule, varies };
+  return {
+    kind: 'missing',
+    reason: rule === 'no-zstd' ? 'zstd-layers' : reasonFor(wants, record),
+    available: mediaTypesOf(record),
+    rule,
+    varies,
+  };
 }
 
 /** Whether a client can read a manifest that it asks for by digest. Unless it clearly cannot, it gets the bytes: nothing else has that digest. */
-export function canRead({ accept, userAgent }: Client, form: Form): { readonly readable: boolean; readonly varies: { readonly userAgent: boolean } } {
+export function canRead(
+  { accept, userAgent }: Client,
+  form: Form,
+): { readonly readable: boolean; readonly varies: { readonly userAgent: boolean } } {
   if (accept === null) {
     if (form === 'docker-schema1') return { readable: true, varies: { userAgent: false } };
     return { readable: !isOldEngine(userAgent), varies: { userAgent: true } };
@@ -118,7 +135,8 @@ export function isOldEngine(userAgent: string | null): boolean {
  * moby/moby#41759, which the beta releases of 22.06 have), containerd since 1.5 (its release notes). Both accept OCI manifests from long before.
  */
 export function unpacksZstd(userAgent: string | null): boolean {
-  const [, program, major, minor] = /^(docker|containerd)\/v?(\d{1,3})(?:\.(\d{1,3}))?(?![\d])/.exec(userAgent ?? '') ?? [];
+  const [, program, major, minor] =
+    /^(docker|containerd)\/v?(\d{1,3})(?:\.(\d{1,3}))?(?![\d])/.exec(userAgent ?? '') ?? [];
   if (program === 'docker') return Number(major) >= 22;
   return program !== 'containerd' || Number(major) > 1 || Number(minor ?? 0) >= 5;
 }
@@ -136,7 +154,13 @@ interface Wants {
   readonly weights: Readonly<Record<Form, number>>;
 }
 
-const NONE: Readonly<Record<Form, number>> = { 'oci-index': 0, 'docker-list': 0, 'oci-manifest': 0, 'docker-schema2': 0, 'docker-schema1': 0 };
+const NONE: Readonly<Record<Form, number>> = {
+  'oci-index': 0,
+  'docker-list': 0,
+  'oci-manifest': 0,
+  'docker-schema2': 0,
+  'docker-schema1': 0,
+};
 
 const known = new WeakMap<readonly MediaRange[], Wants>();
 
@@ -162,7 +186,10 @@ function readWants(accept: readonly MediaRange[]): Wants {
   if (!names && wanted.length > 0) return { kind: 'anything', weights };
   // Beside the names of manifests it says nothing; alone it is what tools send that know of JSON only.
   if (wanted.length === 0 && !names && accept.some(({ type, q }) => type === 'application/json' && q > 0)) {
-    return { kind: 'anything', weights: { 'oci-index': 1, 'docker-list': 1, 'oci-manifest': 1, 'docker-schema2': 1, 'docker-schema1': 1 } };
+    return {
+      kind: 'anything',
+      weights: { 'oci-index': 1, 'docker-list': 1, 'oci-manifest': 1, 'docker-schema2': 1, 'docker-schema1': 1 },
+    };
   }
   return { kind: wanted.length === 1 && wanted[0] === 'docker-schema1' ? 'schema1-only' : 'named', weights };
 }
@@ -177,7 +204,8 @@ function forOldEngine(userAgent: string | null, record: TagRecord, rule: Rule): 
   const form = fitting.find(({ platform }) => platform !== undefined) ?? fitting[0];
   if (form !== undefined) return { kind: 'form', form, rule, varies };
   const why =
-    missing.find(({ platform }) => platform !== undefined && isFor(platform, told)) ?? missing.find(({ platform }) => platform === undefined);
+    missing.find(({ platform }) => platform !== undefined && isFor(platform, told)) ??
+    missing.find(({ platform }) => platform === undefined);
   if (schema1.length > 0 && (why === undefined || why.reason === 'schema1-no-platform')) {
     const platforms = schema1.flatMap(({ platform }) => (platform === undefined ? [] : [formatPlatform(platform)]));
     return { kind: 'missing', reason: 'schema1-no-platform', available: platforms, rule, varies };
@@ -199,7 +227,9 @@ function isFor(platform: Platform | undefined, { os, architecture }: Platform): 
 /** Of the forms that would do, the most wanted one whose lack has a reason. */
 function reasonFor({ weights }: Wants, { missing }: TagRecord): Reason {
   const lacking = missing.filter(({ form, platform }) => weights[form] > 0 && platform === undefined);
-  const [first] = lacking.sort((a, b) => weights[b.form] - weights[a.form] || FORMS.indexOf(a.form) - FORMS.indexOf(b.form));
+  const [first] = lacking.sort(
+    (a, b) => weights[b.form] - weights[a.form] || FORMS.indexOf(a.form) - FORMS.indexOf(b.form),
+  );
   return first?.reason ?? 'form-not-published';
 }
 

@@ -20,7 +20,13 @@ export interface ImageManifest {
 }
 
 /** Types that say nothing about what they are put on: where they stand, the content decides. */
-const GENERIC: ReadonlySet<string> = new Set(['', MEDIA_TYPES.json, MEDIA_TYPES.octetStream, 'text/plain', 'application/x-gzip']);
+const GENERIC: ReadonlySet<string> = new Set([
+  '',
+  MEDIA_TYPES.json,
+  MEDIA_TYPES.octetStream,
+  'text/plain',
+  'application/x-gzip',
+]);
 
 /**
  * Reads a manifest: its form (by its own `mediaType`, else by `mediaType`, else by its members), the type it is served with, and its digest. A schema 1 must carry
@@ -55,30 +61,41 @@ export function readListManifest({ bytes }: Pick<Manifest, 'bytes'>): readonly D
 
 function readSchema1(bytes: Uint8Array, told: string): Manifest {
   const form = 'docker-schema1';
-  if (!GENERIC.has(told) && formOfMediaType(told) !== form) throw new ManifestError(`the manifest is a schema 1, yet it came as ${told}`);
+  if (!GENERIC.has(told) && formOfMediaType(told) !== form)
+    throw new ManifestError(`the manifest is a schema 1, yet it came as ${told}`);
   try {
     const { payload } = verifyDocument(bytes);
     return { form, mediaType: MEDIA_TYPE_OF_FORM[form], digest: sha256Of(payload), bytes };
   } catch (error) {
     if (error instanceof SignatureError)
-      throw new ManifestError(`the schema 1 manifest is not signed as it should be: ${error.message}`, { cause: error });
+      throw new ManifestError(`the schema 1 manifest is not signed as it should be: ${error.message}`, {
+        cause: error,
+      });
     throw error;
   }
 }
 
 function formOf(value: Readonly<Record<string, unknown>>, told: string): Form {
   const own = value.mediaType;
-  if (own !== undefined && typeof own !== 'string') throw new ManifestError('the mediaType of the manifest is not a string');
+  if (own !== undefined && typeof own !== 'string')
+    throw new ManifestError('the mediaType of the manifest is not a string');
   const inside = own === undefined || own === '' ? null : formOfMediaType(own);
   if (own !== undefined && own !== '' && (inside === null || inside === 'docker-schema1')) {
-    throw new ManifestError(`the manifest says it is ${JSON.stringify(own)}, which is none of the forms that are known`);
+    throw new ManifestError(
+      `the manifest says it is ${JSON.stringify(own)}, which is none of the forms that are known`,
+    );
   }
   const outside = GENERIC.has(told) ? null : formOfMediaType(told);
-  if (!GENERIC.has(told) && outside === null) throw new ManifestError(`the manifest came as ${told}, which is none of the forms that are known`);
+  if (!GENERIC.has(told) && outside === null)
+    throw new ManifestError(`the manifest came as ${told}, which is none of the forms that are known`);
   if (inside !== null && outside !== null && inside !== outside)
     throw new ManifestError(`the manifest says it is ${String(own)}, yet it came as ${told}`);
-  const form = inside ?? outside ?? (value.manifests !== undefined ? 'oci-index' : value.config !== undefined ? 'oci-manifest' : null);
-  if (form === null || form === 'docker-schema1') throw new ManifestError('the manifest names neither a config nor other manifests');
+  const form =
+    inside ??
+    outside ??
+    (value.manifests !== undefined ? 'oci-index' : value.config !== undefined ? 'oci-manifest' : null);
+  if (form === null || form === 'docker-schema1')
+    throw new ManifestError('the manifest names neither a config nor other manifests');
   return form;
 }
 
@@ -98,12 +115,15 @@ function listOf(value: Readonly<Record<string, unknown>>): readonly Descriptor[]
 }
 
 function descriptorOf(value: unknown, what: string): Descriptor {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new ManifestError(`${what} has no descriptor`);
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new ManifestError(`${what} has no descriptor`);
   const { mediaType, digest: text, size, urls, annotations, artifactType, platform } = value as Record<string, unknown>;
   const digest = typeof text === 'string' ? parseDigest(text) : null;
   if (digest === null) throw new ManifestError(`${what} has no sha256 or sha512 digest but ${String(text)}`);
-  if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) throw new ManifestError(`${what} has no size in bytes`);
-  if (mediaType !== undefined && typeof mediaType !== 'string') throw new ManifestError(`the mediaType of ${what} is not a string`);
+  if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0)
+    throw new ManifestError(`${what} has no size in bytes`);
+  if (mediaType !== undefined && typeof mediaType !== 'string')
+    throw new ManifestError(`the mediaType of ${what} is not a string`);
   return {
     mediaType: mediaType ?? '',
     digest,

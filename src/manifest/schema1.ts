@@ -33,7 +33,12 @@ export interface Schema1Input {
 
 /** A payload, or why there is none. */
 export type Schema1Result =
-  | { readonly kind: 'payload'; readonly payload: Uint8Array; readonly entries: number; readonly needsEmptyLayer: boolean }
+  | {
+      readonly kind: 'payload';
+      readonly payload: Uint8Array;
+      readonly entries: number;
+      readonly needsEmptyLayer: boolean;
+    }
   | { readonly kind: 'refused'; readonly reason: Reason; readonly explanation: string };
 
 /**
@@ -43,7 +48,10 @@ export type Schema1Result =
 export function buildSchema1(input: Schema1Input, mode: 'strict' | 'compat'): Schema1Result {
   const badLayer = input.layers.find((layer) => !LAYER_DIGEST.test(layer));
   if (badLayer !== undefined)
-    return refused('schema1-layer-digest', `layer digest ${JSON.stringify(badLayer)} is not sha256, sha384 or sha512 in lower case`);
+    return refused(
+      'schema1-layer-digest',
+      `layer digest ${JSON.stringify(badLayer)} is not sha256, sha384 or sha512 in lower case`,
+    );
   let config: ImageConfig;
   try {
     config = readImageConfig(input.config);
@@ -55,7 +63,10 @@ export function buildSchema1(input: Schema1Input, mode: 'strict' | 'compat'): Sc
   if (history.length === 0) return refused('schema1-no-history', 'the image config has no history');
   if (rootfs === null) return refused('schema1-config-invalid', 'the image config has no rootfs');
   if (rootfs.layers !== input.layers.length) {
-    return refused('schema1-history-mismatch', `rootfs names ${String(rootfs.layers)} layers, the manifest ${String(input.layers.length)}`);
+    return refused(
+      'schema1-history-mismatch',
+      `rootfs names ${String(rootfs.layers)} layers, the manifest ${String(input.layers.length)}`,
+    );
   }
   const real = history.filter(({ emptyLayer }) => !emptyLayer).length;
   if (real > input.layers.length) {
@@ -76,7 +87,12 @@ export function buildSchema1(input: Schema1Input, mode: 'strict' | 'compat'): Sc
     if (history.length === 1 && config.members.has('parent'))
       return refused('schema1-base-has-parent', 'the config of a one-entry image brings a parent of its own');
   }
-  return { kind: 'payload', payload: payloadOf(input, config), entries: history.length, needsEmptyLayer: real < history.length };
+  return {
+    kind: 'payload',
+    payload: payloadOf(input, config),
+    entries: history.length,
+    needsEmptyLayer: real < history.length,
+  };
 }
 
 const LAYER_DIGEST = /^(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})$/;
@@ -147,13 +163,23 @@ function lowerText(writer: ByteWriter, entry: HistoryEntry, { id, parent }: Pick
   writer.text('{"id":').string(id);
   if (parent !== '') writer.text(',"parent":').string(parent);
   if (entry.comment !== '') writer.text(',"comment":').string(entry.comment);
-  writer.text(',"created":').string(entry.created).text(',"container_config":{"Cmd":[').string(entry.createdBy).text(']}');
+  writer
+    .text(',"created":')
+    .string(entry.created)
+    .text(',"container_config":{"Cmd":[')
+    .string(entry.createdBy)
+    .text(']}');
   if (entry.author !== '') writer.text(',"author":').string(entry.author);
   if (entry.emptyLayer) writer.text(',"throwaway":true');
   writer.text('}');
 }
 
-function topText(writer: ByteWriter, config: ImageConfig, entry: HistoryEntry, { id, parent }: Pick<Schema1Entry, 'id' | 'parent'>): void {
+function topText(
+  writer: ByteWriter,
+  config: ImageConfig,
+  entry: HistoryEntry,
+  { id, parent }: Pick<Schema1Entry, 'id' | 'parent'>,
+): void {
   const values = new Map<string, Uint8Array>();
   for (const [key, { start, end }] of config.members) values.set(key, config.bytes.subarray(start, end));
   values.delete('rootfs');

@@ -12,7 +12,8 @@ import { sha256Of } from './signing/sha256.ts';
 
 /** A manifest, or why there is none. */
 export type Schema2Result =
-  { readonly kind: 'manifest'; readonly manifest: Manifest } | { readonly kind: 'refused'; readonly reason: Reason; readonly explanation: string };
+  | { readonly kind: 'manifest'; readonly manifest: Manifest }
+  | { readonly kind: 'refused'; readonly reason: Reason; readonly explanation: string };
 
 /** OCI layer type → Docker's. */
 const LAYER_TYPES: Readonly<Record<string, string>> = {
@@ -26,7 +27,11 @@ const LAYER_TYPES: Readonly<Record<string, string>> = {
   [MEDIA_TYPES.dockerLayerForeign]: MEDIA_TYPES.dockerLayerForeign,
 };
 
-const ZSTD: ReadonlySet<string> = new Set([MEDIA_TYPES.ociLayerZstd, MEDIA_TYPES.ociLayerNondistributableZstd, MEDIA_TYPES.dockerLayerZstd]);
+const ZSTD: ReadonlySet<string> = new Set([
+  MEDIA_TYPES.ociLayerZstd,
+  MEDIA_TYPES.ociLayerNondistributableZstd,
+  MEDIA_TYPES.dockerLayerZstd,
+]);
 
 const FOREIGN: ReadonlySet<string> = new Set([
   MEDIA_TYPES.ociLayerNondistributableGzip,
@@ -50,7 +55,10 @@ export function isForeign({ mediaType, urls }: Descriptor): boolean {
 
 /** Whether a manifest is that of a container image: its config is one, and so is every layer. An attestation has such a config too, but other layers. */
 export function isImage({ config, layers }: ImageManifest): boolean {
-  return CONFIG_TYPES.has(config.mediaType) && layers.every(({ mediaType }) => Object.hasOwn(LAYER_TYPES, mediaType) || ZSTD.has(mediaType));
+  return (
+    CONFIG_TYPES.has(config.mediaType) &&
+    layers.every(({ mediaType }) => Object.hasOwn(LAYER_TYPES, mediaType) || ZSTD.has(mediaType))
+  );
 }
 
 /** Makes a schema 2 of an image; `layers` may be other packings of the manifest's own. */
@@ -88,23 +96,27 @@ export function buildSchema2(config: Descriptor, layers: readonly Descriptor[]):
 }
 
 /** Makes a manifest list of schema 2 manifests, in that order. */
-export function buildDockerList(children: readonly { readonly manifest: Manifest; readonly platform: Platform }[]): Manifest {
+export function buildDockerList(
+  children: readonly { readonly manifest: Manifest; readonly platform: Platform }[],
+): Manifest {
   return manifestOf('docker-list', {
     schemaVersion: 2,
     mediaType: MEDIA_TYPE_OF_FORM['docker-list'],
-    manifests: children.map(({ manifest: { mediaType, bytes, digest }, platform: { architecture, os, variant, ...more } }) => ({
-      mediaType,
-      size: bytes.length,
-      digest,
-      platform: {
-        architecture,
-        os,
-        ...(more['os.version'] === undefined ? {} : { 'os.version': more['os.version'] }),
-        ...(more['os.features'] === undefined ? {} : { 'os.features': more['os.features'] }),
-        ...(variant === undefined ? {} : { variant }),
-        ...featuresOf(more),
-      },
-    })),
+    manifests: children.map(
+      ({ manifest: { mediaType, bytes, digest }, platform: { architecture, os, variant, ...more } }) => ({
+        mediaType,
+        size: bytes.length,
+        digest,
+        platform: {
+          architecture,
+          os,
+          ...(more['os.version'] === undefined ? {} : { 'os.version': more['os.version'] }),
+          ...(more['os.features'] === undefined ? {} : { 'os.features': more['os.features'] }),
+          ...(variant === undefined ? {} : { variant }),
+          ...featuresOf(more),
+        },
+      }),
+    ),
   });
 }
 
@@ -116,7 +128,10 @@ function featuresOf(more: object): { features?: readonly string[] } {
 
 /** Go's `json.Marshal`, which skopeo uses: compact, with `<`, `>`, `&`, U+2028 and U+2029 escaped. */
 function manifestOf(form: 'docker-schema2' | 'docker-list', value: object): Manifest {
-  const text = JSON.stringify(value).replace(/[<>&\u2028\u2029]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  const text = JSON.stringify(value).replace(
+    /[<>&\u2028\u2029]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
   const bytes = new TextEncoder().encode(text);
   return { form, mediaType: MEDIA_TYPE_OF_FORM[form], digest: sha256Of(bytes), bytes };
 }

@@ -3,10 +3,22 @@ import type { TagForm, TagRecord } from '../registry/records.ts';
 import type { Derivation } from './image.ts';
 
 /** The record and the manifests' bytes in its order, as `encodeTag` takes both. `updated`: RFC 3339. */
-export function tagRecordOf({ forms, missing }: Derivation, updated: string): { readonly record: TagRecord; readonly bytes: readonly Uint8Array[] } {
+export function tagRecordOf(
+  { forms, missing }: Derivation,
+  updated: string,
+): { readonly record: TagRecord; readonly bytes: readonly Uint8Array[] } {
   let offset = 0;
   const rows = forms.map(({ form, mediaType, digest, bytes, source, platform, zstd }): TagForm => {
-    const row = { form, mediaType, digest, offset, length: bytes.length, source, ...(platform && { platform }), ...(zstd && { zstd }) };
+    const row = {
+      form,
+      mediaType,
+      digest,
+      offset,
+      length: bytes.length,
+      source,
+      ...(platform && { platform }),
+      ...(zstd && { zstd }),
+    };
     offset += bytes.length;
     return row;
   });

@@ -30,7 +30,9 @@ export async function summarizeTag(
     forms[0];
   const links = root?.links ?? null;
   const { platforms, image } =
-    links === null ? { platforms: [], image: null } : await look(links, root !== undefined && isListForm(root.form.form), sources);
+    links === null
+      ? { platforms: [], image: null }
+      : await look(links, root !== undefined && isListForm(root.form.form), sources);
   const formsOf = (kind: 'published' | 'derived'): Form[] => [
     ...new Set(record.forms.filter(({ source }) => source.kind === kind).map(({ form }) => form)),
   ];
@@ -40,16 +42,24 @@ export async function summarizeTag(
     platforms,
     published: formsOf('published'),
     derived: formsOf('derived'),
-    missing: record.missing.filter(({ platform }) => platform === undefined).map(({ form, reason }) => ({ form, reason })),
+    missing: record.missing
+      .filter(({ platform }) => platform === undefined)
+      .map(({ form, reason }) => ({ form, reason })),
   };
 }
 
-async function look(links: ManifestLinks, isList: boolean, sources: SummarySources): Promise<{ platforms: string[]; image: ManifestLinks | null }> {
+async function look(
+  links: ManifestLinks,
+  isList: boolean,
+  sources: SummarySources,
+): Promise<{ platforms: string[]; image: ManifestLinks | null }> {
   if (!isList) return { platforms: await platformOfImage(links, sources), image: links };
   // Attestations stand in a list as images of an unknown platform.
   const images = links.children.filter(({ platform }) => platform !== undefined && platform.os !== 'unknown');
   const chosen =
-    images.find(({ platform }) => platform?.os === DEFAULT_PLATFORM.os && platform.architecture === DEFAULT_PLATFORM.architecture) ?? images[0];
+    images.find(
+      ({ platform }) => platform?.os === DEFAULT_PLATFORM.os && platform.architecture === DEFAULT_PLATFORM.architecture,
+    ) ?? images[0];
   const bytes = chosen === undefined ? null : await sources.manifest(chosen.digest);
   const platforms = images.flatMap(({ platform }) => (platform === undefined ? [] : [formatPlatform(platform)]));
   return { platforms: [...new Set(platforms)], image: bytes === null ? null : readLinks(bytes) };

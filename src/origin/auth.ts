@@ -29,7 +29,12 @@ export interface Authenticator {
    * What to send after a 401: the `Authorization` for the next try, or null if there is nothing better than what was `sent`.
    * Throws {@link OriginError} if a token cannot be had.
    */
-  answer(challenge: string | null, scope: string, sent: string | undefined, signal?: AbortSignal): Promise<string | null>;
+  answer(
+    challenge: string | null,
+    scope: string,
+    sent: string | undefined,
+    signal?: AbortSignal,
+  ): Promise<string | null>;
 }
 
 /** How long a token holds that does not say, in seconds (distribution's token specification). */
@@ -45,7 +50,9 @@ interface Token {
 }
 
 type Scheme =
-  { readonly kind: 'none' } | { readonly kind: 'basic' } | { readonly kind: 'bearer'; readonly realm: URL; readonly service: string | undefined };
+  | { readonly kind: 'none' }
+  | { readonly kind: 'basic' }
+  | { readonly kind: 'bearer'; readonly realm: URL; readonly service: string | undefined };
 
 /** Makes an authenticator for one registry. */
 export function createAuthenticator(options: {
@@ -61,7 +68,8 @@ export function createAuthenticator(options: {
 
   const credentials = (): Promise<Credentials | null> => {
     if (known === undefined) {
-      const asked = typeof options.credentials === 'function' ? options.credentials() : Promise.resolve(options.credentials);
+      const asked =
+        typeof options.credentials === 'function' ? options.credentials() : Promise.resolve(options.credentials);
       known = asked;
       // A helper that failed is asked again next time.
       asked.catch(() => {
@@ -71,7 +79,12 @@ export function createAuthenticator(options: {
     return known;
   };
 
-  async function fetchToken(realm: URL, service: string | undefined, scope: string, signal?: AbortSignal): Promise<Token> {
+  async function fetchToken(
+    realm: URL,
+    service: string | undefined,
+    scope: string,
+    signal?: AbortSignal,
+  ): Promise<Token> {
     const own = await credentials();
     const scopes = scope === '' ? [] : scope.split(' ');
     const headers: Record<string, string> = { 'user-agent': userAgent, accept: 'application/json' };
@@ -99,7 +112,9 @@ export function createAuthenticator(options: {
     if (answer.status === 401 || answer.status === 403 || answer.status === 400) {
       const { message } = await statusError(answer, transport.clock.now());
       const who = own === null ? 'gives no token without credentials' : 'refuses the credentials';
-      throw new OriginError('ORIGIN_UNAUTHORIZED', `the token service of ${registry.host} ${who} (${message})`, { status: answer.status });
+      throw new OriginError('ORIGIN_UNAUTHORIZED', `the token service of ${registry.host} ${who} (${message})`, {
+        status: answer.status,
+      });
     }
     if (answer.status !== 200) throw await statusError(answer, transport.clock.now());
     return readToken(await answer.read(), realm, transport.clock.now());
@@ -149,7 +164,8 @@ export function createAuthenticator(options: {
         // Another request may have fetched a new token while this one was on its way with the old.
         const kept = tokens.get(scope);
         const value = kept === undefined ? undefined : await abortable(kept, signal).catch(() => undefined);
-        if (value !== undefined && `Bearer ${value.value}` !== sent && transport.clock.now() < value.until) return `Bearer ${value.value}`;
+        if (value !== undefined && `Bearer ${value.value}` !== sent && transport.clock.now() < value.until)
+          return `Bearer ${value.value}`;
         const asked = bearer.params.get('scope') ?? '';
         const fresh = await tokenFor(next, scope, asked, signal);
         return `Bearer ${fresh.value}`;
@@ -164,7 +180,12 @@ export function createAuthenticator(options: {
   };
 
   // The registry knows best which scope it wants; ours is only what the token is kept under.
-  async function tokenFor(bearer: Extract<Scheme, { kind: 'bearer' }>, scope: string, asked: string, signal?: AbortSignal): Promise<Token> {
+  async function tokenFor(
+    bearer: Extract<Scheme, { kind: 'bearer' }>,
+    scope: string,
+    asked: string,
+    signal?: AbortSignal,
+  ): Promise<Token> {
     if (asked === '' || asked === scope) return token(bearer.realm, bearer.service, scope, signal);
     const fresh = await token(bearer.realm, bearer.service, asked, signal);
     tokens.set(scope, Promise.resolve(fresh));
@@ -193,12 +214,21 @@ function readToken(body: Uint8Array, realm: URL, now: number): Token {
   try {
     value = JSON.parse(new TextDecoder().decode(body));
   } catch (cause) {
-    throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(realm)} answered something else than JSON where a token was expected`, { cause });
+    throw new OriginError(
+      'ORIGIN_PROTOCOL',
+      `${nameOf(realm)} answered something else than JSON where a token was expected`,
+      { cause },
+    );
   }
-  const { token, access_token: access, expires_in: expires } = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>;
+  const {
+    token,
+    access_token: access,
+    expires_in: expires,
+  } = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>;
   const text = typeof token === 'string' && token !== '' ? token : access;
   // What is no token68 or b64token could carry a header of its own.
-  if (typeof text !== 'string' || !/^[\x21-\x7e]+$/.test(text)) throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(realm)} answered without a token`);
+  if (typeof text !== 'string' || !/^[\x21-\x7e]+$/.test(text))
+    throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(realm)} answered without a token`);
   const seconds = typeof expires === 'number' && expires > 0 ? expires : DEFAULT_EXPIRY;
   // A token that ends on its way is a 401; a tenth of its life, ten seconds at most, is kept back.
   return { value: text, until: now + 1000 * (seconds - Math.min(10, seconds / 10)) };

@@ -53,7 +53,10 @@ async function* resuming(
         if (fresh.length === 0) continue;
         received += fresh.length;
         if (size !== undefined && received > size)
-          throw new OriginError('ORIGIN_PROTOCOL', `${client.baseUrl.host} sent more of ${digest} than it had announced`);
+          throw new OriginError(
+            'ORIGIN_PROTOCOL',
+            `${client.baseUrl.host} sent more of ${digest} than it had announced`,
+          );
         yield fresh;
       }
     } catch (error) {
@@ -62,17 +65,28 @@ async function* resuming(
     }
     // A body without a length that breaks off looks like one that ends; the digest tells.
     if (failure === undefined && (size === undefined || received === size)) return;
-    failure ??= new OriginError('ORIGIN_UNAVAILABLE', `${client.baseUrl.host} cut ${digest} off after ${String(received)} of ${String(size)} bytes`);
+    failure ??= new OriginError(
+      'ORIGIN_UNAVAILABLE',
+      `${client.baseUrl.host} cut ${digest} off after ${String(received)} of ${String(size)} bytes`,
+    );
     failures = received > before ? 1 : failures + 1;
     const delay = retryDelay(failures, undefined, client.clock.random(), client.policy);
     if (delay === null) throw failure;
     await client.clock.sleep(delay, signal);
-    const next = await client.blob(name, digest, { signal, ...(received === 0 ? {} : { range: { offset: received } }) });
+    const next = await client.blob(name, digest, {
+      signal,
+      ...(received === 0 ? {} : { range: { offset: received } }),
+    });
     if (next.kind === 'not-found')
-      throw new OriginError('ORIGIN_UNAVAILABLE', `${client.baseUrl.host} lost ${digest} while it was being read`, { retryable: false });
+      throw new OriginError('ORIGIN_UNAVAILABLE', `${client.baseUrl.host} lost ${digest} while it was being read`, {
+        retryable: false,
+      });
     if (size !== undefined && next.size !== undefined && next.size !== size) {
       await next.body.cancel().catch(() => undefined);
-      throw new OriginError('ORIGIN_PROTOCOL', `${client.baseUrl.host} says that ${digest} has ${String(size)}, and then ${String(next.size)} bytes`);
+      throw new OriginError(
+        'ORIGIN_PROTOCOL',
+        `${client.baseUrl.host} says that ${digest} has ${String(size)}, and then ${String(next.size)} bytes`,
+      );
     }
     blob = next;
   }
@@ -189,18 +203,24 @@ export function createHasher(digest: Digest): Hasher {
  */
 export async function* verified(
   chunks: AsyncIterable<Uint8Array>,
-  { digest, size, hasher = createHasher(digest) }: { readonly digest: Digest; readonly size?: number | undefined; readonly hasher?: Hasher },
+  {
+    digest,
+    size,
+    hasher = createHasher(digest),
+  }: { readonly digest: Digest; readonly size?: number | undefined; readonly hasher?: Hasher },
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let held: Uint8Array | undefined;
   let length = 0;
   for await (const chunk of chunks) {
     length += chunk.length;
-    if (size !== undefined && length > size) throw new OriginError('ORIGIN_PROTOCOL', `${digest} has more than ${String(size)} bytes`);
+    if (size !== undefined && length > size)
+      throw new OriginError('ORIGIN_PROTOCOL', `${digest} has more than ${String(size)} bytes`);
     hasher.update(chunk);
     if (held !== undefined) yield held;
     held = chunk;
   }
-  if (size !== undefined && length !== size) throw new OriginError('ORIGIN_PROTOCOL', `${digest} has ${String(length)} bytes, not ${String(size)}`);
+  if (size !== undefined && length !== size)
+    throw new OriginError('ORIGIN_PROTOCOL', `${digest} has ${String(length)} bytes, not ${String(size)}`);
   const found = `${algorithmOf(digest)}:${hasher.hex()}`;
   if (found !== digest) throw new OriginError('ORIGIN_PROTOCOL', `what came as ${digest} is ${found}`);
   if (held !== undefined) yield held;

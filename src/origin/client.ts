@@ -16,7 +16,15 @@ import { type NotFound, OriginError } from './errors.ts';
 import { readDescriptors, readTags } from './list-documents.ts';
 import { ACCEPT_ANY, bareType, type VerifiedManifest, verifyManifest } from './manifest.ts';
 import { DEFAULT_POLICY, DEFAULT_TIMEOUTS, nextPage, type OriginPolicy, type OriginTimeouts } from './policy.ts';
-import { type Answer, type Clock, createTransport, type Fetch, nameOf, statusError, SYSTEM_CLOCK } from './transport.ts';
+import {
+  type Answer,
+  type Clock,
+  createTransport,
+  type Fetch,
+  nameOf,
+  statusError,
+  SYSTEM_CLOCK,
+} from './transport.ts';
 
 /** How to talk to a registry. */
 export interface RegistryClientOptions {
@@ -126,7 +134,10 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
   };
   const scopeOf = (name: RepositoryName): string => `repository:${name}:pull`;
 
-  async function document<T extends object>(question: Call, read: (answer: Answer, bytes: Uint8Array) => T): Promise<T | NotFound> {
+  async function document<T extends object>(
+    question: Call,
+    read: (answer: Answer, bytes: Uint8Array) => T,
+  ): Promise<T | NotFound> {
     return call(question, async (answer) => {
       if (answer.status !== 200) throw await statusError(answer, clock.now());
       return read(answer, await answer.read());
@@ -135,15 +146,18 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
 
   const manifest: RegistryClient['manifest'] = (name, reference, { accept = ACCEPT_ANY, signal } = {}) => {
     const url = urlOf(name, `manifests/${textOf(reference)}`);
-    return document({ method: 'GET', url, scope: scopeOf(name), headers: { accept: accept.join(', ') }, signal }, (answer, bytes) => ({
-      kind: 'manifest',
-      ...verifyManifest(bytes, {
-        where: nameOf(answer.url),
-        asked: reference.kind === 'digest' ? reference.digest : undefined,
-        told: answer.headers.get('docker-content-digest'),
-        contentType: answer.headers.get('content-type'),
+    return document(
+      { method: 'GET', url, scope: scopeOf(name), headers: { accept: accept.join(', ') }, signal },
+      (answer, bytes) => ({
+        kind: 'manifest',
+        ...verifyManifest(bytes, {
+          where: nameOf(answer.url),
+          asked: reference.kind === 'digest' ? reference.digest : undefined,
+          told: answer.headers.get('docker-content-digest'),
+          contentType: answer.headers.get('content-type'),
+        }),
       }),
-    }));
+    );
   };
 
   async function pages<T>(
@@ -171,7 +185,8 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
       if (next === null) throw new OriginError('ORIGIN_POLICY', `${nameOf(here)} continues its list on another host`);
       // Pulp 3 links on from a full last page, to an empty one: that ends. What comes back to a page does not.
       if (seen.has(next.href)) throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(here)} lists in circles`);
-      if (seen.size >= policy.maxPages) throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(here)} lists more than ${String(policy.maxPages)} pages`);
+      if (seen.size >= policy.maxPages)
+        throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(here)} lists more than ${String(policy.maxPages)} pages`);
       here = next;
     }
     return found;
@@ -193,7 +208,9 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
         return { kind: 'pong' as const };
       });
       if (answer.kind === 'not-found')
-        throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(url)} is not there: ${baseUrl.host} is no registry`, { status: 404 });
+        throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(url)} is not there: ${baseUrl.host} is no registry`, {
+          status: 404,
+        });
     },
 
     async manifestHead(name, reference, { accept = ACCEPT_ANY, signal } = {}) {
@@ -213,7 +230,12 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
           ) {
             throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(answer.url)} says that it is ${digest}`);
           }
-          return { kind: 'manifest-head', digest, mediaType: bareType(answer.headers.get('content-type')), size: lengthOf(answer.headers) };
+          return {
+            kind: 'manifest-head',
+            digest,
+            mediaType: bareType(answer.headers.get('content-type')),
+            size: lengthOf(answer.headers),
+          };
         },
       );
     },
@@ -222,26 +244,44 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
       const headers =
         range === undefined
           ? {}
-          : { range: `bytes=${String(range.offset)}-${range.length === undefined ? '' : String(range.offset + range.length - 1)}` };
-      return call<RemoteBlob>({ method: 'GET', url: urlOf(name, `blobs/${digest}`), scope: scopeOf(name), headers, signal }, async (answer) => {
-        const { status, body, url, elsewhere } = answer;
-        if (status === 200 && body !== null) return { kind: 'blob', size: lengthOf(answer.headers), offset: 0, url, elsewhere, body };
-        if (status !== 206 || range === undefined || body === null) throw await statusError(answer, clock.now());
-        const part = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(answer.headers.get('content-range') ?? '');
-        if (part === null || Number(part[1]) !== range.offset) {
-          await answer.discard();
-          throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(answer.url)} sent another part than it was asked for`, { status });
-        }
-        return { kind: 'blob', size: part[2] === '*' ? undefined : Number(part[2]), offset: range.offset, url, elsewhere, body };
-      });
+          : {
+              range: `bytes=${String(range.offset)}-${range.length === undefined ? '' : String(range.offset + range.length - 1)}`,
+            };
+      return call<RemoteBlob>(
+        { method: 'GET', url: urlOf(name, `blobs/${digest}`), scope: scopeOf(name), headers, signal },
+        async (answer) => {
+          const { status, body, url, elsewhere } = answer;
+          if (status === 200 && body !== null)
+            return { kind: 'blob', size: lengthOf(answer.headers), offset: 0, url, elsewhere, body };
+          if (status !== 206 || range === undefined || body === null) throw await statusError(answer, clock.now());
+          const part = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(answer.headers.get('content-range') ?? '');
+          if (part === null || Number(part[1]) !== range.offset) {
+            await answer.discard();
+            throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(answer.url)} sent another part than it was asked for`, {
+              status,
+            });
+          }
+          return {
+            kind: 'blob',
+            size: part[2] === '*' ? undefined : Number(part[2]),
+            offset: range.offset,
+            url,
+            elsewhere,
+            body,
+          };
+        },
+      );
     },
 
     async blobHead(name, digest, { signal } = {}) {
-      return call<RemoteBlobHead>({ method: 'HEAD', url: urlOf(name, `blobs/${digest}`), scope: scopeOf(name), signal }, async (answer) => {
-        if (answer.status !== 200) throw await statusError(answer, clock.now());
-        await answer.discard();
-        return { kind: 'blob-head', size: lengthOf(answer.headers) };
-      });
+      return call<RemoteBlobHead>(
+        { method: 'HEAD', url: urlOf(name, `blobs/${digest}`), scope: scopeOf(name), signal },
+        async (answer) => {
+          if (answer.status !== 200) throw await statusError(answer, clock.now());
+          await answer.discard();
+          return { kind: 'blob-head', size: lengthOf(answer.headers) };
+        },
+      );
     },
 
     async tags(name, { signal } = {}) {
@@ -252,12 +292,22 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
     async referrers(name, subject, { signal } = {}) {
       const accept = { accept: MEDIA_TYPE_OF_FORM['oci-index'] };
       if (knowsReferrers !== false) {
-        const found = await pages(urlOf(name, `referrers/${subject}`), name, accept, (bytes) => readDescriptors(bytes), signal).catch(
-          (error: unknown) => {
-            if (error instanceof OriginError && error.code === 'ORIGIN_PROTOCOL' && error.status !== undefined && error.status >= 400) return null;
-            throw error;
-          },
-        );
+        const found = await pages(
+          urlOf(name, `referrers/${subject}`),
+          name,
+          accept,
+          (bytes) => readDescriptors(bytes),
+          signal,
+        ).catch((error: unknown) => {
+          if (
+            error instanceof OriginError &&
+            error.code === 'ORIGIN_PROTOCOL' &&
+            error.status !== undefined &&
+            error.status >= 400
+          )
+            return null;
+          throw error;
+        });
         if (found !== null && !('kind' in found)) {
           knowsReferrers = true;
           return found;
@@ -267,8 +317,13 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
         knowsReferrers = false;
       }
       const tag = parseTag(`${algorithmOf(subject)}-${hexOf(subject)}`.slice(0, 128));
-      const fallback = tag === null ? null : await manifest(name, { kind: 'tag', tag }, { accept: [MEDIA_TYPE_OF_FORM['oci-index']], signal });
-      return fallback?.kind === 'manifest' && fallback.mediaType === MEDIA_TYPE_OF_FORM['oci-index'] ? readDescriptors(fallback.bytes) : [];
+      const fallback =
+        tag === null
+          ? null
+          : await manifest(name, { kind: 'tag', tag }, { accept: [MEDIA_TYPE_OF_FORM['oci-index']], signal });
+      return fallback?.kind === 'manifest' && fallback.mediaType === MEDIA_TYPE_OF_FORM['oci-index']
+        ? readDescriptors(fallback.bytes)
+        : [];
     },
   };
 }

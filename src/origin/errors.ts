@@ -27,7 +27,12 @@ export class OriginError extends Error {
   constructor(
     code: OriginErrorCode,
     message: string,
-    options: { status?: number | undefined; retryAfter?: number | undefined; retryable?: boolean; cause?: unknown } = {},
+    options: {
+      status?: number | undefined;
+      retryAfter?: number | undefined;
+      retryable?: boolean;
+      cause?: unknown;
+    } = {},
   ) {
     super(message, { cause: options.cause });
     this.code = code;
@@ -63,9 +68,15 @@ export function readErrorBody(text: string): ErrorBody {
   } catch {
     return {};
   }
-  const { errors, details } = (typeof value === 'object' && value !== null ? value : {}) as { errors?: unknown; details?: unknown };
+  const { errors, details } = (typeof value === 'object' && value !== null ? value : {}) as {
+    errors?: unknown;
+    details?: unknown;
+  };
   const first: unknown = Array.isArray(errors) ? errors[0] : { message: details };
-  const { code, message } = (typeof first === 'object' && first !== null ? first : {}) as { code?: unknown; message?: unknown };
+  const { code, message } = (typeof first === 'object' && first !== null ? first : {}) as {
+    code?: unknown;
+    message?: unknown;
+  };
   return {
     ...(typeof code === 'string' && code !== '' ? { code: oneLine(code) } : {}),
     ...(typeof message === 'string' && message !== '' ? { message: oneLine(message) } : {}),

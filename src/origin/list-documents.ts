@@ -25,7 +25,11 @@ export function readDescriptors(bytes: Uint8Array): readonly Descriptor[] {
   const { manifests } = (typeof value === 'object' && value !== null ? value : {}) as { manifests?: unknown };
   if (!Array.isArray(manifests)) throw new OriginError('ORIGIN_PROTOCOL', 'the list of referrers has no manifests');
   return manifests.flatMap((item: unknown) => {
-    const { mediaType, digest: text, size } = (typeof item === 'object' && item !== null ? item : {}) as Record<string, unknown>;
+    const {
+      mediaType,
+      digest: text,
+      size,
+    } = (typeof item === 'object' && item !== null ? item : {}) as Record<string, unknown>;
     const digest = typeof text === 'string' ? parseDigest(text) : null;
     if (digest === null || typeof mediaType !== 'string' || typeof size !== 'number') return [];
     return [{ ...(item as Descriptor), digest }];

@@ -26,13 +26,27 @@ export interface VerifiedManifest {
  */
 export function verifyManifest(
   bytes: Uint8Array,
-  { where, asked, told, contentType }: { where: string; asked: Digest | undefined; told: string | null; contentType: string | null },
+  {
+    where,
+    asked,
+    told,
+    contentType,
+  }: { where: string; asked: Digest | undefined; told: string | null; contentType: string | null },
 ): VerifiedManifest {
   const content = readObject(bytes, where);
   const payload = content.signatures === undefined ? bytes : signedPayload(bytes, where);
   for (const digest of [asked, told === null ? null : parseDigest(told)]) {
-    if (digest === undefined || digest === null || matchesDigest(digest, payload) || (payload !== bytes && matchesDigest(digest, bytes))) continue;
-    throw new OriginError('ORIGIN_PROTOCOL', `${where} sent a manifest whose digest is ${sha256Of(payload)}, not ${digest}`);
+    if (
+      digest === undefined ||
+      digest === null ||
+      matchesDigest(digest, payload) ||
+      (payload !== bytes && matchesDigest(digest, bytes))
+    )
+      continue;
+    throw new OriginError(
+      'ORIGIN_PROTOCOL',
+      `${where} sent a manifest whose digest is ${sha256Of(payload)}, not ${digest}`,
+    );
   }
   const bare = bareType(contentType);
   const own = typeof content.mediaType === 'string' ? content.mediaType : undefined;
@@ -40,7 +54,8 @@ export function verifyManifest(
     bytes,
     // Whoever asked by sha512 goes on knowing it by that.
     digest: asked !== undefined && algorithmOf(asked) === 'sha512' ? asked : sha256Of(payload),
-    mediaType: bare !== undefined && (formOfMediaType(bare) !== null || own === undefined) && isManifestType(bare) ? bare : own,
+    mediaType:
+      bare !== undefined && (formOfMediaType(bare) !== null || own === undefined) && isManifestType(bare) ? bare : own,
   };
 }
 
@@ -60,7 +75,9 @@ function readObject(bytes: Uint8Array, where: string): { readonly signatures?: u
   try {
     value = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
   } catch (cause) {
-    throw new OriginError('ORIGIN_PROTOCOL', `${where} sent something else than JSON where a manifest was expected`, { cause });
+    throw new OriginError('ORIGIN_PROTOCOL', `${where} sent something else than JSON where a manifest was expected`, {
+      cause,
+    });
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new OriginError('ORIGIN_PROTOCOL', `${where} sent no JSON object where a manifest was expected`);
@@ -73,6 +90,10 @@ function signedPayload(bytes: Uint8Array, where: string): Uint8Array {
     return payloadOf(bytes);
   } catch (cause) {
     if (!(cause instanceof SignatureError)) throw cause;
-    throw new OriginError('ORIGIN_PROTOCOL', `${where} sent a schema 1 manifest with damaged signatures: ${cause.message}`, { cause });
+    throw new OriginError(
+      'ORIGIN_PROTOCOL',
+      `${where} sent a schema 1 manifest with damaged signatures: ${cause.message}`,
+      { cause },
+    );
   }
 }

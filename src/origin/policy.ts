@@ -46,12 +46,17 @@ export const DEFAULT_TIMEOUTS: OriginTimeouts = { answer: 30_000, idle: 60_000 }
 
 /** What to do with a redirect. */
 export type RedirectDecision =
-  | { readonly kind: 'follow'; readonly url: URL; /** Whether our credentials may go along. */ readonly keepCredentials: boolean }
+  | {
+      readonly kind: 'follow';
+      readonly url: URL;
+      /** Whether our credentials may go along. */ readonly keepCredentials: boolean;
+    }
   | { readonly kind: 'refuse'; readonly why: string };
 
 /** Decides on a redirect from `from` to what `Location` says. Credentials stay with the origin (scheme, host and port) that they were meant for. */
 export function decideRedirect(from: URL, location: string | null, policy: OriginPolicy): RedirectDecision {
-  if (location === null || !URL.canParse(location, from)) return { kind: 'refuse', why: 'the redirect has no readable Location' };
+  if (location === null || !URL.canParse(location, from))
+    return { kind: 'refuse', why: 'the redirect has no readable Location' };
   const url = new URL(location, from);
   url.hash = '';
   const problem = problemOf(from, url);
@@ -106,7 +111,12 @@ export function parseRetryAfter(value: string | null, now: number): number | und
 }
 
 /** How long to wait before attempt `attempt` + 1 (the first is 1), in milliseconds; null to give up. `random` in [0, 1). */
-export function retryDelay(attempt: number, retryAfter: number | undefined, random: number, policy: OriginPolicy): number | null {
+export function retryDelay(
+  attempt: number,
+  retryAfter: number | undefined,
+  random: number,
+  policy: OriginPolicy,
+): number | null {
   if (attempt >= policy.attempts) return null;
   if (retryAfter !== undefined && retryAfter > policy.maxRetryAfter) return null;
   const ceiling = Math.min(policy.maxBackoff, policy.backoff * 2 ** (attempt - 1));

@@ -1,6 +1,13 @@
 /** One question over `fetch`: redirects by policy, time limits, failures with names; and asking again. No endpoint and no credentials are known here. */
 import { OriginError, readErrorBody } from './errors.ts';
-import { decideRedirect, isTransientStatus, type OriginPolicy, type OriginTimeouts, parseRetryAfter, retryDelay } from './policy.ts';
+import {
+  decideRedirect,
+  isTransientStatus,
+  type OriginPolicy,
+  type OriginTimeouts,
+  parseRetryAfter,
+  retryDelay,
+} from './policy.ts';
 
 /** What is needed of a `Response`: of the platform's own, or of what stands in for it. */
 export interface FetchAnswer {
@@ -100,7 +107,11 @@ export function createTransport(options: {
     const timer = setTimeout(() => limit.abort(new TimedOut()), timeouts.answer);
     const failed = (error: unknown, cut = false): unknown => {
       if (question.signal?.aborted === true) return reasonOf(question.signal);
-      return limit.signal.aborted ? tooSlow(url, timeouts.answer) : error instanceof OriginError ? error : unreachable(url, error, cut);
+      return limit.signal.aborted
+        ? tooSlow(url, timeouts.answer)
+        : error instanceof OriginError
+          ? error
+          : unreachable(url, error, cut);
     };
     try {
       const response = await fetch(url.href, {
@@ -142,11 +153,16 @@ export function createTransport(options: {
       const answer = await askOnce(question, url, authorization);
       if (!REDIRECTS.has(answer.status)) return answer;
       await answer.discard();
-      if (question.method === 'POST') throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(url)} redirects a POST`, { status: answer.status });
+      if (question.method === 'POST')
+        throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(url)} redirects a POST`, { status: answer.status });
       if (hops >= policy.maxRedirects)
-        throw new OriginError('ORIGIN_POLICY', `${nameOf(question.url)} redirects more than ${String(policy.maxRedirects)} times`);
+        throw new OriginError(
+          'ORIGIN_POLICY',
+          `${nameOf(question.url)} redirects more than ${String(policy.maxRedirects)} times`,
+        );
       const decision = decideRedirect(url, answer.headers.get('location'), policy);
-      if (decision.kind === 'refuse') throw new OriginError('ORIGIN_POLICY', `${nameOf(url)}: ${decision.why}`, { status: answer.status });
+      if (decision.kind === 'refuse')
+        throw new OriginError('ORIGIN_POLICY', `${nameOf(url)}: ${decision.why}`, { status: answer.status });
       url = decision.url;
       if (!decision.keepCredentials) authorization = undefined;
     }
@@ -218,9 +234,13 @@ async function readBody(response: FetchAnswer, url: URL, max: number): Promise<U
       chunks.push(value);
     }
     if (declared !== null && Number(declared) !== length) {
-      throw new OriginError('ORIGIN_UNAVAILABLE', `${nameOf(url)} sent ${String(length)} bytes and had announced ${declared}`, {
-        status: response.status,
-      });
+      throw new OriginError(
+        'ORIGIN_UNAVAILABLE',
+        `${nameOf(url)} sent ${String(length)} bytes and had announced ${declared}`,
+        {
+          status: response.status,
+        },
+      );
     }
   }
   const whole = new Uint8Array(length);
@@ -238,7 +258,10 @@ async function discard(response: FetchAnswer): Promise<void> {
 }
 
 function tooLarge(url: URL, max: number): OriginError {
-  return new OriginError('ORIGIN_PROTOCOL', `${nameOf(url)} sent more than ${String(max)} bytes where a document was expected`);
+  return new OriginError(
+    'ORIGIN_PROTOCOL',
+    `${nameOf(url)} sent more than ${String(max)} bytes where a document was expected`,
+  );
 }
 
 function tooSlow(url: URL, milliseconds: number): OriginError {
@@ -270,16 +293,26 @@ export function unreachable(url: URL, error: unknown, cut = false): OriginError 
   const last = causesOf(error).at(-1);
   const certificate = codes.find((code) => /CERT|SELF_SIGNED|UNABLE_TO_VERIFY|ERR_TLS|ERR_SSL|EPROTO/.test(code));
   if (certificate !== undefined) {
-    return new OriginError('ORIGIN_UNAVAILABLE', `${url.origin}: TLS fails: ${last?.message ?? certificate}`, { cause: error, retryable: false });
+    return new OriginError('ORIGIN_UNAVAILABLE', `${url.origin}: TLS fails: ${last?.message ?? certificate}`, {
+      cause: error,
+      retryable: false,
+    });
   }
   const failure = codes.map((code) => FAILURES[code]).find((known) => known !== undefined);
   const text = cut ? 'cut its answer off' : (failure?.text ?? `cannot be reached: ${last?.message ?? String(error)}`);
-  return new OriginError('ORIGIN_UNAVAILABLE', `${cut ? nameOf(url) : url.origin} ${text}`, { cause: error, retryable: failure?.retryable ?? true });
+  return new OriginError('ORIGIN_UNAVAILABLE', `${cut ? nameOf(url) : url.origin} ${text}`, {
+    cause: error,
+    retryable: failure?.retryable ?? true,
+  });
 }
 
 function causesOf(error: unknown): readonly (Error & { code?: unknown })[] {
   const causes: Error[] = [];
-  for (let cause = error; cause instanceof Error && causes.length < 8; cause = cause instanceof AggregateError ? cause.errors[0] : cause.cause) {
+  for (
+    let cause = error;
+    cause instanceof Error && causes.length < 8;
+    cause = cause instanceof AggregateError ? cause.errors[0] : cause.cause
+  ) {
     causes.push(cause);
   }
   return causes;

@@ -24,7 +24,9 @@ function tell(error: unknown): number {
     // Commander has told it on standard error; help and version are no failures.
     if (error.exitCode === 0) return EXIT.done;
     if (environment.json) {
-      process.stdout.write(`${JSON.stringify({ error: { code: 'USAGE', message: error.message.replace(/^error: /, '') } })}\n`);
+      process.stdout.write(
+        `${JSON.stringify({ error: { code: 'USAGE', message: error.message.replace(/^error: /, '') } })}\n`,
+      );
     }
     return EXIT.usage;
   }

@@ -69,7 +69,9 @@ Exit code: 0 done, 1 failed or something is wrong, 2 wrong usage, 130 interrupte
   const [verb = ''] = environment.argv;
   const needed = Object.hasOwn(COMMANDS, verb) && !TELLS_OF_ALL.has(verb) ? [COMMANDS[verb]] : Object.values(COMMANDS);
   const loaders = TELLS_OF_NONE.has(verb) ? [] : needed;
-  for (const { register } of await Promise.all(loaders.map((load) => load?.() ?? Promise.reject(new Error('no command'))))) {
+  for (const { register } of await Promise.all(
+    loaders.map((load) => load?.() ?? Promise.reject(new Error('no command'))),
+  )) {
     register(program, openTarget, environment);
   }
   program.action(() => {

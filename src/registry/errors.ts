@@ -115,7 +115,8 @@ export const REASONS = {
   'schema2-zstd-layers': {
     status: 404,
     codes: ['MANIFEST_UNKNOWN'],
-    message: 'No Docker schema 2 could be derived: the image has zstd layers, which Docker schema 2 does not provide for.',
+    message:
+      'No Docker schema 2 could be derived: the image has zstd layers, which Docker schema 2 does not provide for.',
     caching: 'miss',
   },
   'schema2-not-an-image': {
@@ -139,7 +140,8 @@ export const REASONS = {
   'zstd-layers': {
     status: 404,
     codes: NO_SCHEMA1,
-    message: 'The image has zstd layers, which this client cannot unpack. It can be published with gzip copies of them: gantry publish --recompress.',
+    message:
+      'The image has zstd layers, which this client cannot unpack. It can be published with gzip copies of them: gantry publish --recompress.',
     caching: 'miss',
   },
   'form-not-published': {
@@ -151,7 +153,8 @@ export const REASONS = {
   'manifest-too-new': {
     status: 404,
     codes: NO_SCHEMA1,
-    message: 'The manifest with this digest is of a kind that this client cannot read, and a digest is never answered with another manifest.',
+    message:
+      'The manifest with this digest is of a kind that this client cannot read, and a digest is never answered with another manifest.',
     caching: 'miss',
   },
   'blob-unknown': {
@@ -241,7 +244,8 @@ export const REASONS = {
   'upstream-unavailable': {
     status: 503,
     codes: ['UNAVAILABLE'],
-    message: 'The upstream registry did not answer and nothing is stored yet; this says nothing about whether the image exists.',
+    message:
+      'The upstream registry did not answer and nothing is stored yet; this says nothing about whether the image exists.',
     caching: 'never',
   },
   'annex-unavailable': {
@@ -254,7 +258,8 @@ export const REASONS = {
   'authority-unavailable': {
     status: 503,
     codes: ['UNAVAILABLE'],
-    message: 'The keys that login tokens are checked with could not be had; this says nothing about whether the token holds.',
+    message:
+      'The keys that login tokens are checked with could not be had; this says nothing about whether the token holds.',
     caching: 'never',
   },
   internal: {
@@ -291,7 +296,10 @@ export interface ErrorDetail {
 }
 
 /** The OCI error envelope, `{"errors":[{code, message, detail: {reason, …, help}}…]}`, one entry a code. `help` is absolute if `origin` (scheme and host) is given. */
-export function errorBody(reason: Reason, options: { message?: string; detail?: ErrorDetail; origin?: string } = {}): string {
+export function errorBody(
+  reason: Reason,
+  options: { message?: string; detail?: ErrorDetail; origin?: string } = {},
+): string {
   const row = reasonRow(reason);
   const message = options.message ?? row.message;
   const detail = { reason, ...options.detail, help: `${options.origin ?? ''}${helpPath(reason)}` };

@@ -22,11 +22,15 @@ const HELP = {
   },
   'tag-unknown': {
     title: 'Tag unknown',
-    paragraphs: ['The repository is there, the tag is not. `gantry ls NAME`, or `GET /v2/<name>/tags/list`, shows the tags there are.'],
+    paragraphs: [
+      'The repository is there, the tag is not. `gantry ls NAME`, or `GET /v2/<name>/tags/list`, shows the tags there are.',
+    ],
   },
   'tag-invalid': {
     title: 'Not a tag',
-    paragraphs: ['A tag has at most 128 letters, digits, `_`, `.` and `-`, and begins with a letter, digit or `_` (OCI distribution spec).'],
+    paragraphs: [
+      'A tag has at most 128 letters, digits, `_`, `.` and `-`, and begins with a letter, digit or `_` (OCI distribution spec).',
+    ],
   },
   'manifest-unknown': {
     title: 'Manifest unknown',
@@ -169,9 +173,18 @@ const HELP = {
       'A name has lower-case letters and digits, single `.`, one or two `_` or any number of `-` between them, `/` between components, and at most 255 characters (OCI distribution spec).',
     ],
   },
-  'digest-invalid': { title: 'Digest invalid', paragraphs: ['A digest is `sha256:` and 64, or `sha512:` and 128 lower-case hexadecimal digits.'] },
-  'page-size-invalid': { title: 'Page size invalid', paragraphs: ['`n` says how many entries a page has. Leave it out to get the whole list.'] },
-  'query-invalid': { title: 'Query invalid', paragraphs: ['A parameter of the query is repeated, too long or not decodable.'] },
+  'digest-invalid': {
+    title: 'Digest invalid',
+    paragraphs: ['A digest is `sha256:` and 64, or `sha512:` and 128 lower-case hexadecimal digits.'],
+  },
+  'page-size-invalid': {
+    title: 'Page size invalid',
+    paragraphs: ['`n` says how many entries a page has. Leave it out to get the whole list.'],
+  },
+  'query-invalid': {
+    title: 'Query invalid',
+    paragraphs: ['A parameter of the query is repeated, too long or not decodable.'],
+  },
   'method-not-allowed': {
     title: 'Read-only registry',
     paragraphs: [
@@ -194,12 +207,16 @@ const HELP = {
   },
   unauthorized: {
     title: 'Authentication required',
-    paragraphs: ['Log in with `docker login HOST`, or ask who runs this registry for a token. Public repositories need none.'],
+    paragraphs: [
+      'Log in with `docker login HOST`, or ask who runs this registry for a token. Public repositories need none.',
+    ],
   },
   denied: { title: 'Denied', paragraphs: ['You are known, but may not do this. Ask who runs this registry.'] },
   'too-many-requests': {
     title: 'Too many requests',
-    paragraphs: ['Wait as long as `Retry-After` says. After several failed logins from one address the registry waits before it looks at the next.'],
+    paragraphs: [
+      'Wait as long as `Retry-After` says. After several failed logins from one address the registry waits before it looks at the next.',
+    ],
   },
   'record-corrupt': {
     title: 'Record damaged',
@@ -232,7 +249,10 @@ const HELP = {
       'The token was made by another server, whose public keys (JWKS) did not come. Try again after the seconds in `Retry-After`. Public repositories and robot tokens are not touched by it.',
     ],
   },
-  internal: { title: 'Internal error', paragraphs: ['A fault in Gantry itself. The log line with the request id from the answer says more.'] },
+  internal: {
+    title: 'Internal error',
+    paragraphs: ['A fault in Gantry itself. The log line with the request id from the answer says more.'],
+  },
 } as const satisfies Record<Reason, Help>;
 
 /** The help page of a reason. */

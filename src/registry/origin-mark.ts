@@ -24,7 +24,14 @@ export interface OriginMark {
 /** Makes the metadata of a mark. */
 export function encodeOriginMark({ origin, digest, checked, gone }: OriginMark): Record<string, string> {
   const seconds = (milliseconds: number): number => Math.floor(milliseconds / 1000);
-  return { [ORIGIN_METADATA]: JSON.stringify({ o: origin, d: digest, c: seconds(checked), ...(gone === null ? {} : { g: seconds(gone) }) }) };
+  return {
+    [ORIGIN_METADATA]: JSON.stringify({
+      o: origin,
+      d: digest,
+      c: seconds(checked),
+      ...(gone === null ? {} : { g: seconds(gone) }),
+    }),
+  };
 }
 
 /** Reads the mark from a tag object's metadata; null if there is none. One that cannot be read counts as none: then nothing overwrites the tag. */
@@ -39,6 +46,7 @@ export function decodeOriginMark(metadata: Readonly<Record<string, string>>): Or
   }
   const { o, d, c, g } = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>;
   const digest = typeof d === 'string' ? parseDigest(d) : null;
-  if (typeof o !== 'string' || digest === null || typeof c !== 'number' || (g !== undefined && typeof g !== 'number')) return null;
+  if (typeof o !== 'string' || digest === null || typeof c !== 'number' || (g !== undefined && typeof g !== 'number'))
+    return null;
   return { origin: o, digest, checked: c * 1000, gone: g === undefined ? null : g * 1000 };
 }

@@ -43,15 +43,19 @@ export function parseRealmTable(value: unknown): RealmTable {
   if (!Array.isArray(rules)) throw new RealmTableError('REALMS must be an array of { pattern, realm }.');
   return rules.map((rule: unknown, index): RealmRule => {
     const where = `REALMS[${String(index)}]`;
-    if (typeof rule !== 'object' || rule === null) throw new RealmTableError(`${where} must be an object { pattern, realm }.`);
+    if (typeof rule !== 'object' || rule === null)
+      throw new RealmTableError(`${where} must be an object { pattern, realm }.`);
     const { pattern, realm, ...rest } = rule as Record<string, unknown>;
     const extra = Object.keys(rest)[0];
-    if (extra !== undefined) throw new RealmTableError(`${where} has a member "${extra}" that is not known. Allowed: pattern, realm.`);
+    if (extra !== undefined)
+      throw new RealmTableError(`${where} has a member "${extra}" that is not known. Allowed: pattern, realm.`);
     if (typeof pattern !== 'string' || !PATTERN.test(pattern)) {
       throw new RealmTableError(`${where}.pattern must be a repository name, a prefix ending in "/*", or "*".`);
     }
     if (typeof realm !== 'string' || realm.length > 64 || !REALM.test(realm)) {
-      throw new RealmTableError(`${where}.realm must be lower-case letters, digits and inner "-", "_" or ".", at most 64 characters.`);
+      throw new RealmTableError(
+        `${where}.realm must be lower-case letters, digits and inner "-", "_" or ".", at most 64 characters.`,
+      );
     }
     return { pattern, realm: realm as RealmName };
   });

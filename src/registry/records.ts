@@ -58,7 +58,10 @@ export interface TagRecord {
 
 /** The digests of what was published under a tag. What serves one platform is a child of the list that was published: a tag that moved from the list to it did move. */
 export function publishedDigests({ forms }: TagRecord): readonly Digest[] {
-  const roots = forms.filter(({ source, platform, form }) => source.kind === 'published' && (platform === undefined || form === 'docker-schema1'));
+  const roots = forms.filter(
+    ({ source, platform, form }) =>
+      source.kind === 'published' && (platform === undefined || form === 'docker-schema1'),
+  );
   return roots.map(({ digest }) => digest);
 }
 
@@ -75,10 +78,16 @@ const FORM_CODES = {
   s1: 'docker-schema1',
 } as const satisfies Record<string, Form>;
 
-const CODE_OF_FORM = Object.fromEntries(Object.entries(FORM_CODES).map(([code, form]) => [form, code])) as Record<Form, string>;
+const CODE_OF_FORM = Object.fromEntries(Object.entries(FORM_CODES).map(([code, form]) => [form, code])) as Record<
+  Form,
+  string
+>;
 
 /** Makes a tag object from a record and the bytes of its manifests, given in the record's order and without gaps. */
-export function encodeTag(record: TagRecord, manifests: readonly Uint8Array[]): { body: Uint8Array; metadata: Record<string, string> } {
+export function encodeTag(
+  record: TagRecord,
+  manifests: readonly Uint8Array[],
+): { body: Uint8Array; metadata: Record<string, string> } {
   const packed = record.forms.flatMap(({ zstd }, at) => (zstd === true ? [at] : []));
   const index = JSON.stringify({
     v: RECORD_VERSION,
@@ -108,7 +117,8 @@ export function encodeTag(record: TagRecord, manifests: readonly Uint8Array[]): 
 
 /** What a tag object's metadata says: the record itself, or how many bytes at the head of the body hold it. */
 export type TagIndex =
-  { readonly kind: 'record'; readonly record: TagRecord; readonly bodyOffset: 0 } | { readonly kind: 'in-body'; readonly length: number };
+  | { readonly kind: 'record'; readonly record: TagRecord; readonly bodyOffset: 0 }
+  | { readonly kind: 'in-body'; readonly length: number };
 
 /** Reads a tag object's metadata. Throws {@link CorruptRecordError}. */
 export function decodeTagMetadata(metadata: Readonly<Record<string, string>>): TagIndex {
@@ -116,7 +126,8 @@ export function decodeTagMetadata(metadata: Readonly<Record<string, string>>): T
   if (text === undefined) throw new CorruptRecordError('the tag object has no index');
   const value = parseIndex(text);
   if (typeof value.h === 'number') {
-    if (!Number.isSafeInteger(value.h) || value.h <= 0) throw new CorruptRecordError('the length of the index in the body is not a number of bytes');
+    if (!Number.isSafeInteger(value.h) || value.h <= 0)
+      throw new CorruptRecordError('the length of the index in the body is not a number of bytes');
     return { kind: 'in-body', length: value.h };
   }
   return { kind: 'record', record: toRecord(value), bodyOffset: 0 };
@@ -144,12 +155,16 @@ function parseIndex(text: string): RawIndex {
   }
   if (typeof value !== 'object' || value === null) throw new CorruptRecordError('the tag index is not an object');
   const { v } = value as { v?: unknown };
-  if (v !== RECORD_VERSION) throw new CorruptRecordError(`the tag index has version ${String(v)}; this program reads ${String(RECORD_VERSION)}`);
+  if (v !== RECORD_VERSION)
+    throw new CorruptRecordError(
+      `the tag index has version ${String(v)}; this program reads ${String(RECORD_VERSION)}`,
+    );
   return value;
 }
 
 function toRecord({ t, f, m, z }: RawIndex): TagRecord {
-  if (typeof t !== 'string' || !Array.isArray(f) || !Array.isArray(m)) throw new CorruptRecordError('the tag index lacks a member');
+  if (typeof t !== 'string' || !Array.isArray(f) || !Array.isArray(m))
+    throw new CorruptRecordError('the tag index lacks a member');
   const packed: ReadonlySet<unknown> = new Set(Array.isArray(z) ? z : []);
   const forms = f.map((row, at): TagForm => (packed.has(at) ? { ...toForm(row), zstd: true } : toForm(row)));
   return { updated: t, forms, missing: m.map(toMissing) };
@@ -200,7 +215,8 @@ function isCount(value: unknown): value is number {
 function encodePlatform(platform: Platform): string | Platform {
   const text = formatPlatform(platform);
   const back = parsePlatform(text);
-  const plain = platform['os.features'] === undefined && back?.os === platform.os && back.architecture === platform.architecture;
+  const plain =
+    platform['os.features'] === undefined && back?.os === platform.os && back.architecture === platform.architecture;
   return plain && back.variant === platform.variant && back['os.version'] === platform['os.version'] ? text : platform;
 }
 

@@ -2,7 +2,8 @@ import { type Digest, parseDigest } from './digest.ts';
 import { parseTag, type Tag } from './name.ts';
 
 /** What stands behind `/manifests/`: a tag or a digest. */
-export type Reference = { readonly kind: 'tag'; readonly tag: Tag } | { readonly kind: 'digest'; readonly digest: Digest };
+export type Reference =
+  { readonly kind: 'tag'; readonly tag: Tag } | { readonly kind: 'digest'; readonly digest: Digest };
 
 /** A reference that could not be read: a digest with a bad form or an algorithm that is not served, or a tag outside the grammar. */
 export interface BadReference {

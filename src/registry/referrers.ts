@@ -15,7 +15,9 @@ export class CorruptReferrersError extends Error {
 export function encodeReferrers(manifests: readonly Descriptor[]): Uint8Array {
   const byDigest = new Map(manifests.map((descriptor) => [descriptor.digest, descriptor]));
   const sorted = [...byDigest.values()].sort((a, b) => (a.digest < b.digest ? -1 : 1));
-  return new TextEncoder().encode(JSON.stringify({ schemaVersion: 2, mediaType: MEDIA_TYPE_OF_FORM['oci-index'], manifests: sorted }));
+  return new TextEncoder().encode(
+    JSON.stringify({ schemaVersion: 2, mediaType: MEDIA_TYPE_OF_FORM['oci-index'], manifests: sorted }),
+  );
 }
 
 /** Reads the record. Throws {@link CorruptReferrersError}. */
@@ -30,7 +32,12 @@ export function decodeReferrers(body: Uint8Array): Descriptor[] {
   if (!Array.isArray(manifests)) throw new CorruptReferrersError('the referrers record has no manifests');
   return manifests.map((item: unknown) => {
     const { mediaType, digest, size } = (item ?? {}) as Record<string, unknown>;
-    if (typeof mediaType !== 'string' || typeof digest !== 'string' || parseDigest(digest) === null || typeof size !== 'number') {
+    if (
+      typeof mediaType !== 'string' ||
+      typeof digest !== 'string' ||
+      parseDigest(digest) === null ||
+      typeof size !== 'number'
+    ) {
       throw new CorruptReferrersError('a descriptor of the referrers record has a bad value');
     }
     return item as Descriptor;

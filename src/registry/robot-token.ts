@@ -64,7 +64,8 @@ export function toBase64Url(bytes: Uint8Array): string {
 
 /** The token made of {@link ROBOT_TOKEN_BYTES} random bytes. */
 export function robotTokenText(random: Uint8Array): string {
-  if (random.length !== ROBOT_TOKEN_BYTES) throw new RobotTokenError(`a token is made of ${String(ROBOT_TOKEN_BYTES)} random bytes`);
+  if (random.length !== ROBOT_TOKEN_BYTES)
+    throw new RobotTokenError(`a token is made of ${String(ROBOT_TOKEN_BYTES)} random bytes`);
   return ROBOT_TOKEN_PREFIX + toBase64Url(random);
 }
 
@@ -84,14 +85,17 @@ export function parseRobotTokenLines(text: string, where = 'TOKENS'): RobotToken
 function parseLine(line: string, where: string): RobotTokenLine {
   const [name = '', realmList = '', expiry = '', hashText = '', ...rest] = line.split(/\s+/);
   const fail = (what: string): never => {
-    throw new RobotTokenError(`${where}: ${what}. A line is "name realm[,realm…] expiry sha256:hash", as \`gantry token create\` prints it.`);
+    throw new RobotTokenError(
+      `${where}: ${what}. A line is "name realm[,realm…] expiry sha256:hash", as \`gantry token create\` prints it.`,
+    );
   };
   if (rest.length > 0) fail('there are more than four parts');
   if (!NAME.test(name)) fail('the name is not letters, digits and ". _ @ -"');
   const realms = realmList.split(',');
   if (!realms.every((realm) => REALM.test(realm))) fail('the realms are not names of realms with "," between them');
   const expires = expiry === 'never' ? null : new Date(TIME.test(expiry) ? expiry : NaN);
-  if (expires !== null && Number.isNaN(expires.getTime())) fail('the expiry is neither "never" nor a time such as 2027-02-22T00:00:00Z');
+  if (expires !== null && Number.isNaN(expires.getTime()))
+    fail('the expiry is neither "never" nor a time such as 2027-02-22T00:00:00Z');
   const hash = HASH.exec(hashText)?.[1] ?? fail('the hash is not "sha256:" and 43 characters of base64url');
   return { name, realms, expires, hash };
 }

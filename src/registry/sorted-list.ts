@@ -54,7 +54,10 @@ export class CorruptListError extends Error {
 }
 
 /** Makes a list object. Entries may come in any order; names must differ. */
-export function encodeSortedList<T>(entries: readonly ListEntry<T>[]): { body: Uint8Array; metadata: Record<string, string> } {
+export function encodeSortedList<T>(entries: readonly ListEntry<T>[]): {
+  body: Uint8Array;
+  metadata: Record<string, string>;
+} {
   const sorted = [...entries].sort((a, b) => compareNames(a.name, b.name));
   const encoder = new TextEncoder();
   for (let size = LEAF_SIZE; ; size *= 2) {
@@ -69,8 +72,14 @@ export function encodeSortedList<T>(entries: readonly ListEntry<T>[]): { body: U
     const nameSpans = names.map((bytes, index) => span(bytes, index));
     offset += detailsHead.length;
     const detailSpans = details.map((bytes, index) => span(bytes, index));
-    const leaves = groups.map((group, index) => [group[0]?.name, ...(nameSpans[index] ?? []), ...(detailSpans[index] ?? [])]);
-    const header = encoder.encode(`${JSON.stringify({ version: VERSION, count: sorted.length, leaves }).slice(0, -1)},\n`);
+    const leaves = groups.map((group, index) => [
+      group[0]?.name,
+      ...(nameSpans[index] ?? []),
+      ...(detailSpans[index] ?? []),
+    ]);
+    const header = encoder.encode(
+      `${JSON.stringify({ version: VERSION, count: sorted.length, leaves }).slice(0, -1)},\n`,
+    );
     if (header.length > FIRST_READ && size < sorted.length) continue;
     const parts: Uint8Array[] = [
       header,
@@ -102,9 +111,20 @@ export function encodeSortedList<T>(entries: readonly ListEntry<T>[]): { body: U
 
 /** Reads a whole list object. Throws {@link CorruptListError}. */
 export function decodeSortedList(body: Uint8Array): ListEntry<unknown>[] {
-  const value = parse(new TextDecoder().decode(body)) as { version?: unknown; names?: unknown; details?: unknown } | null;
-  if (value?.version !== VERSION || !Array.isArray(value.names) || !Array.isArray(value.details) || value.names.length !== value.details.length) {
-    throw new CorruptListError('the list is not of a version that this program reads, or its names and details differ in number');
+  const value = parse(new TextDecoder().decode(body)) as {
+    version?: unknown;
+    names?: unknown;
+    details?: unknown;
+  } | null;
+  if (
+    value?.version !== VERSION ||
+    !Array.isArray(value.names) ||
+    !Array.isArray(value.details) ||
+    value.names.length !== value.details.length
+  ) {
+    throw new CorruptListError(
+      'the list is not of a version that this program reads, or its names and details differ in number',
+    );
   }
   const details = value.details as unknown[];
   return value.names.map((name: unknown, index) => {
@@ -116,7 +136,8 @@ export function decodeSortedList(body: Uint8Array): ListEntry<unknown>[] {
 /** Reads the first line, from the first {@link FIRST_READ} bytes of the object and its metadata. Throws {@link CorruptListError}. */
 export function decodeListHeader(first: Uint8Array, metadata: Readonly<Record<string, string>>): ListHeader {
   const base = Number(metadata[HEADER_METADATA]);
-  if (!Number.isSafeInteger(base) || base <= 0 || base > first.length) throw new CorruptListError('the length of the first line is missing or wrong');
+  if (!Number.isSafeInteger(base) || base <= 0 || base > first.length)
+    throw new CorruptListError('the length of the first line is missing or wrong');
   const line = new TextDecoder().decode(first.subarray(0, base)).trimEnd();
   const value = parse(`${line.slice(0, -1)}}`) as { version?: unknown; count?: unknown; leaves?: unknown } | null;
   if (value?.version !== VERSION || typeof value.count !== 'number' || !Array.isArray(value.leaves)) {
@@ -178,7 +199,11 @@ function toLeaf(row: unknown): Leaf {
   ) {
     throw new CorruptListError('a leaf has a bad value');
   }
-  return { first, names: { offset: namesOffset, length: namesLength }, details: { offset: detailsOffset, length: detailsLength } };
+  return {
+    first,
+    names: { offset: namesOffset, length: namesLength },
+    details: { offset: detailsOffset, length: detailsLength },
+  };
 }
 
 function parse(text: string): unknown {

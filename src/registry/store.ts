@@ -68,11 +68,18 @@ export type ListedObject = Pick<ObjectInfo, 'key' | 'size' | 'etag' | 'uploaded'
 
 /** Reading and writing a bucket. Every write is atomic: readers see the whole old object or the whole new one. */
 export interface WriteStore extends ReadStore {
-  put(key: string, body: Uint8Array | BodyStream, options: PutOptions): Promise<{ readonly etag: string } | 'precondition-failed'>;
+  put(
+    key: string,
+    body: Uint8Array | BodyStream,
+    options: PutOptions,
+  ): Promise<{ readonly etag: string } | 'precondition-failed'>;
   /** Deletes; a key that is not there is no error. */
   delete(keys: readonly string[]): Promise<void>;
   /** All objects whose key starts with `prefix`, in key order. */
-  list(prefix: string, options?: { readonly startAfter?: string; readonly signal?: AbortSignal }): AsyncIterable<ListedObject>;
+  list(
+    prefix: string,
+    options?: { readonly startAfter?: string; readonly signal?: AbortSignal },
+  ): AsyncIterable<ListedObject>;
 }
 
 /** Why storage did not do what it was asked. `retryable`: the same call may work later. */

@@ -27,18 +27,42 @@ let last: { readonly bucket: R2Bucket; readonly settings: string; readonly confi
 /** The configuration that the first Worker's settings make, read once for as long as they stay the same: what is known of upstreams hangs on it. */
 export function annexConfigOf(bucket: R2Bucket, settings: string): Config {
   if (last?.bucket !== bucket || last.settings !== settings) {
-    last = { bucket, settings, config: readConfig({ ...(JSON.parse(settings) as Omit<Env, 'BUCKET'>), BUCKET: bucket }) };
+    last = {
+      bucket,
+      settings,
+      config: readConfig({ ...(JSON.parse(settings) as Omit<Env, 'BUCKET'>), BUCKET: bucket }),
+    };
   }
   return last.config;
 }
 
 /** Answers a question of the first Worker, from storage or from the upstream, in the form that answers have between registry and gateway. */
-export async function fill(request: Request, config: Config, { props, cached }: FillProps, waitUntil: WaitUntil): Promise<Response> {
+export async function fill(
+  request: Request,
+  config: Config,
+  { props, cached }: FillProps,
+  waitUntil: WaitUntil,
+): Promise<Response> {
   const { bucket, persistence, realms, origins, signingKey } = config;
   const answerFronted: AnswerFronted = (question, asked, sources) =>
-    answerThrough(question, asked, { ...sources, realm: props.realm, bucket, persistence, signer: signerOf(signingKey), waitUntil });
+    answerThrough(question, asked, {
+      ...sources,
+      realm: props.realm,
+      bucket,
+      persistence,
+      signer: signerOf(signingKey),
+      waitUntil,
+    });
   const question = canonicalQuestionOf(request);
-  const { answer, facts } = await answerFor(question, askedOf(request), { bucket, persistence, props, realms, cached, origins, answerFronted });
+  const { answer, facts } = await answerFor(question, askedOf(request), {
+    bucket,
+    persistence,
+    props,
+    realms,
+    cached,
+    origins,
+    answerFronted,
+  });
   if (answer instanceof Response) throw new Error('the annex asked itself');
   const checked = checkedOf(config, question);
   return respond(answer, question, checked === undefined ? facts : { ...facts, checked });
@@ -48,7 +72,9 @@ export async function fill(request: Request, config: Config, { props, cached }: 
 function checkedOf({ origins }: Config, question: Question): number | undefined {
   if (question.kind !== 'manifest' || question.reference.kind !== 'tag') return undefined;
   const rule = originOf(origins, question.name);
-  return rule === null ? undefined : upstreamOf(rule).checked.get(tagKey(question.name, question.reference.tag), Date.now());
+  return rule === null
+    ? undefined
+    : upstreamOf(rule).checked.get(tagKey(question.name, question.reference.tag), Date.now());
 }
 
 const pages = new HonoBase<{ Bindings: Edge }>({ router: new FirstMatchRouter() })
@@ -60,13 +86,21 @@ const pages = new HonoBase<{ Bindings: Edge }>({ router: new FirstMatchRouter() 
   .onError(failure);
 
 /** Answers a client's request for a page: who may see what is decided here, by the same rules. What is for the log of the first Worker stands in a header. */
-export async function page(request: Request, config: Config, { id, limit }: PageProps, ctx: ExecutionContext): Promise<Response> {
+export async function page(
+  request: Request,
+  config: Config,
+  { id, limit }: PageProps,
+  ctx: ExecutionContext,
+): Promise<Response> {
   const trace = { ...beginTrace(), id };
   const limiter = limit === null ? null : { limit };
   const registry = directPort(config, ctx);
   const response = await pages.fetch(request, { config: { ...config, limiter }, registry, trace }, ctx);
   const { heads, gets, storageTime, reason } = trace;
   const answer = new Response(response.body, response);
-  answer.headers.set(INNER_HEADERS.facts, JSON.stringify({ head: heads, get: gets, ms: storageTime, reason } satisfies PageFacts));
+  answer.headers.set(
+    INNER_HEADERS.facts,
+    JSON.stringify({ head: heads, get: gets, ms: storageTime, reason } satisfies PageFacts),
+  );
   return answer;
 }

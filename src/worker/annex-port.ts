@@ -35,8 +35,15 @@ export interface AnnexPort {
 }
 
 /** The way to the annex. `annex`: its binding, if there is one. */
-export function annexPort(annex: AnnexEntrypoint | undefined, settings: string, limiter: RateLimiter | null): AnnexPort {
-  const ask = async (call: (annex: AnnexEntrypoint) => Promise<Response>, waitUntil: (work: Promise<unknown>) => void): Promise<Response | null> => {
+export function annexPort(
+  annex: AnnexEntrypoint | undefined,
+  settings: string,
+  limiter: RateLimiter | null,
+): AnnexPort {
+  const ask = async (
+    call: (annex: AnnexEntrypoint) => Promise<Response>,
+    waitUntil: (work: Promise<unknown>) => void,
+  ): Promise<Response | null> => {
     try {
       if (annex === undefined) throw new Error('there is no service binding ANNEX');
       const response = call(annex);
@@ -44,7 +51,9 @@ export function annexPort(annex: AnnexEntrypoint | undefined, settings: string, 
       waitUntil(Promise.resolve(response).catch(() => undefined));
       return framed(await response, waitUntil);
     } catch (error) {
-      console.error(JSON.stringify({ event: 'annex-unavailable', message: error instanceof Error ? error.message : String(error) }));
+      console.error(
+        JSON.stringify({ event: 'annex-unavailable', message: error instanceof Error ? error.message : String(error) }),
+      );
       return null;
     }
   };
@@ -52,7 +61,11 @@ export function annexPort(annex: AnnexEntrypoint | undefined, settings: string, 
     fill: (request, props, waitUntil) => ask((entrypoint) => entrypoint.fill(request, settings, props), waitUntil),
     page: (request, id, waitUntil) =>
       ask(
-        (entrypoint) => entrypoint.page(request, settings, { id, limit: limiter === null ? null : (options) => limiter.limit(options) }),
+        (entrypoint) =>
+          entrypoint.page(request, settings, {
+            id,
+            limit: limiter === null ? null : (options) => limiter.limit(options),
+          }),
         waitUntil,
       ),
   };

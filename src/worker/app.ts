@@ -10,7 +10,14 @@ import { crane, search } from './endpoints/repository-names.ts';
 import { token } from './endpoints/token.ts';
 import { ask } from './gateway/gateway.ts';
 import { FirstMatchRouter } from './first-match-router.ts';
-import { blobQuestion, catalogQuestion, manifestQuestion, referrersQuestion, tagListQuestion, v1ImagesQuestion } from './gateway/read-question.ts';
+import {
+  blobQuestion,
+  catalogQuestion,
+  manifestQuestion,
+  referrersQuestion,
+  tagListQuestion,
+  v1ImagesQuestion,
+} from './gateway/read-question.ts';
 
 // The first line that fits answers; what is asked most stands first.
 export const app = new HonoBase<{ Bindings: Edge }>({ router: new FirstMatchRouter() })

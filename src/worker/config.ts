@@ -109,7 +109,9 @@ const ANNEX_SETTINGS = [
 /** Variables and secrets for the annex, as JSON: an environment of its own but for the bindings. */
 export function settingsOf(env: Env): string {
   const values = env as unknown as Record<string, unknown>;
-  return JSON.stringify(Object.fromEntries([...ANNEX_SETTINGS, ...tokenNames(env)].map((name) => [name, values[name]])));
+  return JSON.stringify(
+    Object.fromEntries([...ANNEX_SETTINGS, ...tokenNames(env)].map((name) => [name, values[name]])),
+  );
 }
 
 function tokenNames(env: Env): readonly string[] {
@@ -137,7 +139,9 @@ function publicUrlOf(value: unknown): string | null {
   if (text === undefined) return null;
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url === null || !/^https?:$/.test(url.protocol) || url.pathname !== '/' || url.search !== '') {
-    throw new ConfigError('PUBLIC_URL must be scheme and host as clients know them, such as "https://registry.example.com".');
+    throw new ConfigError(
+      'PUBLIC_URL must be scheme and host as clients know them, such as "https://registry.example.com".',
+    );
   }
   return url.origin;
 }

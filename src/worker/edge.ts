@@ -6,7 +6,8 @@ import type { Reply } from './gateway/respond.ts';
 import type { Trace } from './log/trace.ts';
 
 /** What a purge came to. `absent`: there is no cache here, as in local development. */
-export type PurgeOutcome = { readonly kind: 'purged' } | { readonly kind: 'absent' } | { readonly kind: 'failed'; readonly message: string };
+export type PurgeOutcome =
+  { readonly kind: 'purged' } | { readonly kind: 'absent' } | { readonly kind: 'failed'; readonly message: string };
 
 /** The registry as the gateway sees it, with or without a cache between them. */
 export interface RegistryPort {

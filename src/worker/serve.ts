@@ -20,8 +20,16 @@ export async function serve(
     config = configOf(env);
   } catch (error) {
     // Nothing is served by rules that were not understood.
-    console.error(JSON.stringify({ event: 'configuration', id: trace.id, message: error instanceof Error ? error.message : String(error) }));
-    return refuse(refused('internal', { detail: { id: trace.id } }), new URL(request.url).origin, { 'docker-distribution-api-version': API_VERSION });
+    console.error(
+      JSON.stringify({
+        event: 'configuration',
+        id: trace.id,
+        message: error instanceof Error ? error.message : String(error),
+      }),
+    );
+    return refuse(refused('internal', { detail: { id: trace.id } }), new URL(request.url).origin, {
+      'docker-distribution-api-version': API_VERSION,
+    });
   }
   const way = registry(config);
   const response = await app.fetch(request, { config, registry: way instanceof Promise ? await way : way, trace }, ctx);

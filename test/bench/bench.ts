@@ -33,7 +33,8 @@ export async function inTurns<S, F>(
 ): Promise<ReadonlyMap<S, readonly F[]>> {
   const figures = new Map<S, F[]>(subjects.map((subject) => [subject, []]));
   for (let round = 0; round < rounds; round++) {
-    for (const subject of round % 2 === 0 ? subjects : subjects.toReversed()) figures.get(subject)?.push(await measure(subject, round));
+    for (const subject of round % 2 === 0 ? subjects : subjects.toReversed())
+      figures.get(subject)?.push(await measure(subject, round));
   }
   return figures;
 }

@@ -3,7 +3,8 @@ import { MEDIA_TYPE_OF_FORM } from '../../src/registry/media-type.ts';
 
 /** Docker 28: all forms, in the order of Go's map on that day. */
 export const NEW_CLIENT: Readonly<Record<string, string>> = {
-  'User-Agent': 'docker/28.5.2 go/go1.24.8 git-commit/89c5e8f kernel/6.1.0 os/linux arch/amd64 UpstreamClient(Docker-Client/28.5.2 \\(linux\\))',
+  'User-Agent':
+    'docker/28.5.2 go/go1.24.8 git-commit/89c5e8f kernel/6.1.0 os/linux arch/amd64 UpstreamClient(Docker-Client/28.5.2 \\(linux\\))',
   Accept: [
     'application/json',
     MEDIA_TYPE_OF_FORM['oci-manifest'],

@@ -35,13 +35,21 @@ for (let at = 0; at < Number(times); at++) {
   sign.push(millisecondsSince(built));
   payloadBytes = result.payload.length;
 }
-const printed: DeriveTimes = { layers: image.layers.length, configBytes: image.config.length, payloadBytes, build, sign };
+const printed: DeriveTimes = {
+  layers: image.layers.length,
+  configBytes: image.config.length,
+  payloadBytes,
+  build,
+  sign,
+};
 process.stdout.write(JSON.stringify(printed));
 
 async function readHuge(): Promise<Image> {
   const vector = new URL('../fixtures/schema1/44-huge/', import.meta.url);
   const config = new Uint8Array(await readFile(new URL('config.json', vector)));
-  const { layers } = JSON.parse(await readFile(new URL('manifest.json', vector), 'utf8')) as { layers: { digest: string }[] };
+  const { layers } = JSON.parse(await readFile(new URL('manifest.json', vector), 'utf8')) as {
+    layers: { digest: string }[];
+  };
   return { config, layers: layers.map(({ digest }) => digest) };
 }
 
@@ -52,7 +60,10 @@ function imageOf(count: number): Image {
     architecture: 'amd64',
     config: { Env: ['PATH=/bin'] },
     created: '2026-01-01T00:00:00Z',
-    history: digests.map((digest) => ({ created: '2026-01-01T00:00:00Z', created_by: `/bin/sh -c #(nop) ADD file:${digest} in / ` })),
+    history: digests.map((digest) => ({
+      created: '2026-01-01T00:00:00Z',
+      created_by: `/bin/sh -c #(nop) ADD file:${digest} in / `,
+    })),
     os: 'linux',
     rootfs: { type: 'layers', diff_ids: digests },
   };

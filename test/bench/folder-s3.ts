@@ -66,7 +66,10 @@ async function handle(question: IncomingMessage, answer: ServerResponse): Promis
         const id = randomUUID();
         uploads.set(id, { key, headers: headersOf(question), parts: new Map() });
         question.resume();
-        xml(answer, `<InitiateMultipartUploadResult><Key>${key}</Key><UploadId>${id}</UploadId></InitiateMultipartUploadResult>`);
+        xml(
+          answer,
+          `<InitiateMultipartUploadResult><Key>${key}</Key><UploadId>${id}</UploadId></InitiateMultipartUploadResult>`,
+        );
       } else await complete(url.searchParams.get('uploadId') ?? '', await text(question), answer);
       return;
     case 'DELETE':
@@ -123,7 +126,8 @@ async function keep(question: IncomingMessage): Promise<Piece> {
   }
   const sha256 = hash.digest('hex');
   const told = question.headers['x-amz-content-sha256'];
-  if (told !== 'UNSIGNED-PAYLOAD' && told !== sha256) throw new Error(`the body has the sha256 ${sha256}, not ${String(told)}`);
+  if (told !== 'UNSIGNED-PAYLOAD' && told !== sha256)
+    throw new Error(`the body has the sha256 ${sha256}, not ${String(told)}`);
   return { file, size, etag: sha256.slice(0, 32) };
 }
 
@@ -135,7 +139,13 @@ async function put(key: string, question: IncomingMessage, answer: ServerRespons
     refuse(answer, 412, 'PreconditionFailed');
     return;
   }
-  objects.set(key, { pieces: [piece], size: piece.size, etag: piece.etag, headers: headersOf(question), modified: new Date() });
+  objects.set(key, {
+    pieces: [piece],
+    size: piece.size,
+    etag: piece.etag,
+    headers: headersOf(question),
+    modified: new Date(),
+  });
   answer.writeHead(200, { etag: `"${piece.etag}"` }).end();
 }
 
@@ -145,14 +155,19 @@ function complete(id: string, body: string, answer: ServerResponse): Promise<voi
     refuse(answer, 404, 'NoSuchUpload');
     return Promise.resolve();
   }
-  const pieces = [...body.matchAll(/<PartNumber>(\d+)<\/PartNumber>/g)].flatMap(([, number]) => upload.parts.get(Number(number)) ?? []);
+  const pieces = [...body.matchAll(/<PartNumber>(\d+)<\/PartNumber>/g)].flatMap(
+    ([, number]) => upload.parts.get(Number(number)) ?? [],
+  );
   const etag = `${createHash('md5')
     .update(pieces.map((piece) => piece.etag).join(''))
     .digest('hex')}-${String(pieces.length)}`;
   const size = pieces.reduce((sum, piece) => sum + piece.size, 0);
   objects.set(upload.key, { pieces, size, etag, headers: upload.headers, modified: new Date() });
   uploads.delete(id);
-  xml(answer, `<CompleteMultipartUploadResult><Key>${upload.key}</Key><ETag>"${etag}"</ETag></CompleteMultipartUploadResult>`);
+  xml(
+    answer,
+    `<CompleteMultipartUploadResult><Key>${upload.key}</Key><ETag>"${etag}"</ETag></CompleteMultipartUploadResult>`,
+  );
   return Promise.resolve();
 }
 
@@ -181,7 +196,8 @@ async function get(key: string, question: IncomingMessage, answer: ServerRespons
   let at = 0;
   for (const piece of question.method === 'HEAD' ? [] : pieces) {
     const [first, last] = [Math.max(start - at, 0), Math.min(end - at, piece.size) - 1];
-    if (first <= last) await pipeline(createReadStream(piece.file, { start: first, end: last }), answer, { end: false });
+    if (first <= last)
+      await pipeline(createReadStream(piece.file, { start: first, end: last }), answer, { end: false });
     at += piece.size;
   }
   answer.end();
@@ -190,7 +206,9 @@ async function get(key: string, question: IncomingMessage, answer: ServerRespons
 function list(parameters: URLSearchParams, answer: ServerResponse): void {
   const most = Number(parameters.get('max-keys') ?? 1_000);
   const after = parameters.get('continuation-token') ?? parameters.get('start-after') ?? '';
-  const keys = [...objects.keys()].filter((key) => key.startsWith(parameters.get('prefix') ?? '') && key > after).sort();
+  const keys = [...objects.keys()]
+    .filter((key) => key.startsWith(parameters.get('prefix') ?? '') && key > after)
+    .sort();
   const page = keys.slice(0, most);
   const rows = page.map((key) => {
     const stored = objects.get(key);
@@ -213,5 +231,7 @@ function xml(answer: ServerResponse, body: string): void {
 }
 
 function refuse(answer: ServerResponse, status: number, code: string, message = code): void {
-  answer.writeHead(status, { 'content-type': 'application/xml' }).end(`<Error><Code>${code}</Code><Message>${message}</Message></Error>`);
+  answer
+    .writeHead(status, { 'content-type': 'application/xml' })
+    .end(`<Error><Code>${code}</Code><Message>${message}</Message></Error>`);
 }

@@ -66,11 +66,14 @@ async function makeSet(
 ): Promise<ImageSet> {
   tell(`making images: ${title}`);
   const images: Image[] = [];
-  for (const [at, specs] of layers.entries()) images.push(await makeImage(join(folder, `${title} ${String(at)}`), specs));
+  for (const [at, specs] of layers.entries())
+    images.push(await makeImage(join(folder, `${title} ${String(at)}`), specs));
   return {
     title,
     about,
     images,
-    size: sum([...new Map(images.flatMap((image) => image.layers.map((layer) => [layer.digest, layer.size]))).values()]),
+    size: sum([
+      ...new Map(images.flatMap((image) => image.layers.map((layer) => [layer.digest, layer.size]))).values(),
+    ]),
   };
 }

@@ -42,10 +42,17 @@ export async function makeImage(folder: string, layers: readonly LayerSpec[], no
   const config = Buffer.from(
     JSON.stringify({
       architecture: 'amd64',
-      config: { Env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'], Cmd: ['/bin/sh'], Labels: { note } },
+      config: {
+        Env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'],
+        Cmd: ['/bin/sh'],
+        Labels: { note },
+      },
       created: CREATED,
       history: [
-        ...layers.map(({ seed }) => ({ created: CREATED, created_by: `/bin/sh -c #(nop) ADD file:${hashOf(seed)} in / ` })),
+        ...layers.map(({ seed }) => ({
+          created: CREATED,
+          created_by: `/bin/sh -c #(nop) ADD file:${hashOf(seed)} in / `,
+        })),
         ...['ENV LANG=C.UTF-8', 'EXPOSE 8080', 'WORKDIR /srv', 'CMD ["/bin/sh"]'].map((step) => ({
           created: CREATED,
           created_by: `/bin/sh -c #(nop)  ${step}`,
@@ -95,7 +102,11 @@ async function makeLayer(folder: string, { seed, size }: LayerSpec): Promise<Par
 
 /** The key stream of AES in counter mode: random enough, the same everywhere, and faster than anything it is fed to. */
 function* randomBytes(seed: string, size: number): Iterable<Buffer> {
-  const stream = createCipheriv('aes-128-ctr', createHash('sha256').update(seed).digest().subarray(0, 16), Buffer.alloc(16));
+  const stream = createCipheriv(
+    'aes-128-ctr',
+    createHash('sha256').update(seed).digest().subarray(0, 16),
+    Buffer.alloc(16),
+  );
   const zeros = Buffer.alloc(256 * 1024);
   for (let left = size; left > 0; left -= zeros.length) yield stream.update(zeros.subarray(0, left));
 }

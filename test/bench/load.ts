@@ -30,7 +30,8 @@ const path = (name: string): string => fileURLToPath(new URL(name, import.meta.u
 /** Makes load and measures. Throws if anything failed: what is wrong is not fast. */
 export async function load(what: ClientLoad): Promise<LoadFigures> {
   const figures = isByWrk(what) ? await wrk(what) : await client(what);
-  if (figures.failed > 0) throw new Error(`${what.method} ${what.url}: ${String(figures.failed)} of ${String(figures.requests)} failed`);
+  if (figures.failed > 0)
+    throw new Error(`${what.method} ${what.url}: ${String(figures.failed)} of ${String(figures.requests)} failed`);
   return figures;
 }
 
@@ -51,7 +52,9 @@ async function wrk({ url, headers, connections, seconds }: ClientLoad): Promise<
   ]);
   const line = output.split('\n').find((text) => text.startsWith('{'));
   if (line === undefined) throw new Error(`wrk said nothing that can be read:\n${output}`);
-  const { requests, duration, bytes, p50, p99, failed } = JSON.parse(line) as Omit<LoadFigures, 'seconds'> & { readonly duration: number };
+  const { requests, duration, bytes, p50, p99, failed } = JSON.parse(line) as Omit<LoadFigures, 'seconds'> & {
+    readonly duration: number;
+  };
   return { requests, seconds: duration / 1e6, bytes, p50: p50 / 1e3, p99: p99 / 1e3, failed };
 }
 

@@ -37,10 +37,24 @@ const options = new Command('bench')
   .option('--quick', 'fewer and shorter runs: to see that it works, not what it gives')
   .option('--json', 'print data instead of tables')
   .option('--request <text>', 'of the requests only those whose title contains this, such as "1 MiB"')
-  .option('--rounds <n>', 'how many rounds: how often each thing is measured, short requests once a second of it (default: 5)', readCount)
+  .option(
+    '--rounds <n>',
+    'how many rounds: how often each thing is measured, short requests once a second of it (default: 5)',
+    readCount,
+  )
   .option('--seconds <n>', 'how long a round (default: 3)', readCount)
-  .option('--worker-url <name=url>', 'another registry to measure, which runs already and takes pushes', addPeer('url'), [])
-  .option('--worker-config <name=wrangler.toml>', 'another Worker to measure, which is run beside Gantry', addPeer('worker'), [])
+  .option(
+    '--worker-url <name=url>',
+    'another registry to measure, which runs already and takes pushes',
+    addPeer('url'),
+    [],
+  )
+  .option(
+    '--worker-config <name=wrangler.toml>',
+    'another Worker to measure, which is run beside Gantry',
+    addPeer('worker'),
+    [],
+  )
   .parse()
   .opts<Options>();
 
@@ -83,6 +97,9 @@ function addPeer(kind: Peer['kind']): (text: string, before: readonly Peer[]) =>
     const [, title, where] = /^([a-z0-9-]+)=(.+)$/.exec(text) ?? [];
     if (title === undefined || where === undefined)
       throw new InvalidArgumentError('Write a name, "=" and where it is; names have small letters, digits and "-".');
-    return [...before, kind === 'url' ? { kind, title, url: where.replace(/\/+$/, '') } : { kind, title, config: where }];
+    return [
+      ...before,
+      kind === 'url' ? { kind, title, url: where.replace(/\/+$/, '') } : { kind, title, config: where },
+    ];
   };
 }

@@ -39,7 +39,9 @@ const INTERFACES = [
 ];
 
 const folder = process.argv[2] ?? '.';
-const context = createContext(Object.fromEntries(INTERFACES.map((name) => [name, Reflect.get(globalThis, name) as unknown])));
+const context = createContext(
+  Object.fromEntries(INTERFACES.map((name) => [name, Reflect.get(globalThis, name) as unknown])),
+);
 const modules = new Map<string, SourceTextModule | SyntheticModule>();
 let compile = 0;
 
@@ -59,7 +61,11 @@ function compiled(code: string): SourceTextModule {
 }
 
 function runtime(): SyntheticModule {
-  const module: SyntheticModule = new SyntheticModule(['WorkerEntrypoint'], () => module.setExport('WorkerEntrypoint', Object), { context });
+  const module: SyntheticModule = new SyntheticModule(
+    ['WorkerEntrypoint'],
+    () => module.setExport('WorkerEntrypoint', Object),
+    { context },
+  );
   return module;
 }
 

@@ -29,7 +29,12 @@ const GRACE = '10s';
 const { minutes, faults } = new Command('soak')
   .description('load Gantry for minutes, with everything going on that may, and check every answer')
   .option('--minutes <n>', 'how long', readNumber, 10)
-  .option('--faults <n>', 'of a thousand reads of the bucket, how many fail; as many are slow, and as many bodies break off', readNumber, 5)
+  .option(
+    '--faults <n>',
+    'of a thousand reads of the bucket, how many fail; as many are slow, and as many bodies break off',
+    readNumber,
+    5,
+  )
   .parse()
   .opts<{ readonly minutes: number; readonly faults: number }>();
 
@@ -56,7 +61,12 @@ interface Tally {
 
 /** One answer, or that it broke off. */
 type Outcome =
-  | { readonly kind: 'answer'; readonly status: number; readonly headers: Readonly<Record<string, unknown>>; readonly body: Buffer }
+  | {
+      readonly kind: 'answer';
+      readonly status: number;
+      readonly headers: Readonly<Record<string, unknown>>;
+      readonly body: Buffer;
+    }
   | { readonly kind: 'broken' };
 
 async function soak(stage: Stage, folder: string): Promise<number> {
@@ -123,9 +133,13 @@ async function soak(stage: Stage, folder: string): Promise<number> {
   async function collector(): Promise<void> {
     const main = fileURLToPath(new URL('../../bin/gantry.js', import.meta.url));
     while (!isOver()) {
-      const { code, stderr } = await run(process.execPath, [main, 'gc', '--delete', '--grace', GRACE, '--to', `s3://${stage.bucket}`], {
-        env: { ...process.env, ...stage.s3 },
-      });
+      const { code, stderr } = await run(
+        process.execPath,
+        [main, 'gc', '--delete', '--grace', GRACE, '--to', `s3://${stage.bucket}`],
+        {
+          env: { ...process.env, ...stage.s3 },
+        },
+      );
       counts.collections++;
       if (code !== 0) counts.failedCollections.push(stderr.slice(0, 500));
       await Promise.race([sleep(2_000), ...(isOver() ? [Promise.resolve()] : [])]);
@@ -157,7 +171,10 @@ interface Kind {
   readonly title: string;
   readonly method?: 'GET' | 'HEAD';
   readonly old?: true;
-  readonly ask: (tag: string, image: Image) => { readonly path: string; readonly headers?: Readonly<Record<string, string>> };
+  readonly ask: (
+    tag: string,
+    image: Image,
+  ) => { readonly path: string; readonly headers?: Readonly<Record<string, string>> };
   readonly check: (outcome: Outcome, right: Right) => void;
 }
 
@@ -181,7 +198,8 @@ const KINDS: readonly Kind[] = [
       const digest = digestOf(body);
       if (digest !== headers['docker-content-digest'])
         throw new Error(`the body has ${digest}, the header says ${String(headers['docker-content-digest'])}`);
-      if (![...candidates].some((image) => image.digest === digest)) throw new Error(`${digest} is not what was published`);
+      if (![...candidates].some((image) => image.digest === digest))
+        throw new Error(`${digest} is not what was published`);
     },
   },
   {
@@ -192,9 +210,9 @@ const KINDS: readonly Kind[] = [
       const { body, headers } = found(outcome);
       const payload = payloadOf(body);
       if (digestOf(payload) !== headers['docker-content-digest']) throw new Error('the payload has another digest');
-      const layers = (JSON.parse(Buffer.from(payload).toString()) as { fsLayers: readonly { blobSum: string }[] }).fsLayers.map(
-        ({ blobSum }) => blobSum,
-      );
+      const layers = (
+        JSON.parse(Buffer.from(payload).toString()) as { fsLayers: readonly { blobSum: string }[] }
+      ).fsLayers.map(({ blobSum }) => blobSum);
       if (![...candidates].some((image) => image.layers.every(({ digest }) => layers.includes(digest))))
         throw new Error('these are not the layers that were published');
     },
@@ -242,14 +260,21 @@ const KINDS: readonly Kind[] = [
       if (isGone(outcome, isSteady)) return;
       const { status, body, headers } = found(outcome);
       const { size } = layerOf(image);
-      if (status !== 206 || headers['content-range'] !== `bytes 1000-${String(size - 1)}/${String(size)}` || body.length !== size - 1_000) {
+      if (
+        status !== 206 ||
+        headers['content-range'] !== `bytes 1000-${String(size - 1)}/${String(size)}` ||
+        body.length !== size - 1_000
+      ) {
         throw new Error(`${String(status)} ${String(headers['content-range'])}, ${String(body.length)} bytes`);
       }
     },
   },
   {
     title: 'If-None-Match',
-    ask: (_, { digest }) => ({ path: `${REPOSITORY}/manifests/${digest}`, headers: { 'if-none-match': `"${digest}"` } }),
+    ask: (_, { digest }) => ({
+      path: `${REPOSITORY}/manifests/${digest}`,
+      headers: { 'if-none-match': `"${digest}"` },
+    }),
     check: (outcome, { isSteady }) => {
       if (isGone(outcome, isSteady)) return;
       if (outcome.kind !== 'answer' || outcome.status !== 304) throw new Error('not 304');
@@ -303,7 +328,11 @@ function judge(tally: Tally, outcome: Outcome, check: () => void): void {
 function tell(
   tallies: ReadonlyMap<string, Tally>,
   memory: readonly number[],
-  { moves, collections, failedCollections }: { readonly moves: number; readonly collections: number; readonly failedCollections: readonly string[] },
+  {
+    moves,
+    collections,
+    failedCollections,
+  }: { readonly moves: number; readonly collections: number; readonly failedCollections: readonly string[] },
 ): number {
   const rows = [...tallies].map(([title, { times, right, unavailable, brokenOff, wrong }]) => {
     const sorted = times.toSorted((a, b) => a - b);
@@ -334,7 +363,12 @@ function tell(
       rows,
       targets: [
         { what: 'wrong answers', wanted: '0', found: String(wrong.length), met: wrong.length === 0 },
-        { what: 'garbage collections that failed', wanted: '0', found: String(failedCollections.length), met: failedCollections.length === 0 },
+        {
+          what: 'garbage collections that failed',
+          wanted: '0',
+          found: String(failedCollections.length),
+          met: failedCollections.length === 0,
+        },
         {
           what: 'memory of workerd, last third over the middle one',
           wanted: '≤ 5 %',
@@ -360,7 +394,13 @@ function ask(agent: Agent, url: string, method: string, headers: Readonly<Record
       answer.on('error', broken);
       answer.on('end', () => {
         // A body that ends before its length is one that broke off, and is known to have.
-        if (answer.complete) resolve({ kind: 'answer', status: answer.statusCode ?? 0, headers: answer.headers, body: Buffer.concat(chunks) });
+        if (answer.complete)
+          resolve({
+            kind: 'answer',
+            status: answer.statusCode ?? 0,
+            headers: answer.headers,
+            body: Buffer.concat(chunks),
+          });
         else broken();
       });
     });

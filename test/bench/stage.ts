@@ -75,7 +75,10 @@ export type Peer =
   | { readonly kind: 'worker'; readonly title: string; readonly config: string };
 
 /** Starts everything below `folder`. `vars`: variables for Gantry's Worker. */
-export async function openStage(folder: string, options: { peers?: readonly Peer[]; vars?: Readonly<Record<string, string>> } = {}): Promise<Stage> {
+export async function openStage(
+  folder: string,
+  options: { peers?: readonly Peer[]; vars?: Readonly<Record<string, string>> } = {},
+): Promise<Stage> {
   const peers = options.peers ?? [];
   const undo: (() => Promise<unknown>)[] = [];
   const close = async (): Promise<void> => {
@@ -106,7 +109,9 @@ export async function openStage(folder: string, options: { peers?: readonly Peer
     });
     // A floor has no disadvantage of its own: what Gantry does without, it does without.
     const flags = { compatibilityFlags: own.options.compatibilityFlags ?? [] };
-    const foreign = await Promise.all(peers.flatMap((peer) => (peer.kind === 'worker' ? [readPeer(peer.title, peer.config)] : [])));
+    const foreign = await Promise.all(
+      peers.flatMap((peer) => (peer.kind === 'worker' ? [readPeer(peer.title, peer.config)] : [])),
+    );
     const miniflare = new Miniflare(
       convertV4MiniflareOptions({
         host: '127.0.0.1',
@@ -126,7 +131,10 @@ export async function openStage(folder: string, options: { peers?: readonly Peer
           ),
           workerOf(
             'quiet',
-            { ...own, options: { ...own.options, bindings: { ...own.options.bindings, ...options.vars, LOG: 'failures' } } },
+            {
+              ...own,
+              options: { ...own.options, bindings: { ...own.options.bindings, ...options.vars, LOG: 'failures' } },
+            },
             { BUCKET: { id: bucket } },
           ),
           workerOf('behind-cache', cached, { BUCKET: { id: bucket } }),
@@ -164,7 +172,11 @@ export async function openStage(folder: string, options: { peers?: readonly Peer
         return { ...worker, host: `127.0.0.1:${String(front.port)}` };
       }),
     );
-    const publisher = await createPublisher({ store: target.store, realms: await readRealmTable(OWN_CONFIG), signer: createSigner(newKey()) });
+    const publisher = await createPublisher({
+      store: target.store,
+      realms: await readRealmTable(OWN_CONFIG),
+      signer: createSigner(newKey()),
+    });
     const publishHere: Stage['publishHere'] = async (from, image) => {
       const source = await openSource(`dir:${from}`, { env: {}, platforms: [], tell: () => undefined });
       try {
@@ -184,7 +196,11 @@ export async function openStage(folder: string, options: { peers?: readonly Peer
       dockerRegistry: subjectOf(dockerRegistry, registryFolder),
       peers: others,
       store: target.store,
-      s3: { AWS_ENDPOINT_URL: endpoint, AWS_ACCESS_KEY_ID: reach.accessKeyId, AWS_SECRET_ACCESS_KEY: reach.secretAccessKey },
+      s3: {
+        AWS_ENDPOINT_URL: endpoint,
+        AWS_ACCESS_KEY_ID: reach.accessKeyId,
+        AWS_SECRET_ACCESS_KEY: reach.secretAccessKey,
+      },
       bucket,
       publishHere,
       publish: async (from, image) => {
@@ -213,10 +229,19 @@ async function bundleModule(path: string): Promise<string> {
 }
 
 function subjectOf({ host, pid }: DockerRegistry, folder: string): Stage['dockerRegistry'] {
-  return { title: 'docker-registry 2.8.2', url: `http://${host}`, pid, host, folder: join(folder, 'data/docker/registry/v2/repositories') };
+  return {
+    title: 'docker-registry 2.8.2',
+    url: `http://${host}`,
+    pid,
+    host,
+    folder: join(folder, 'data/docker/registry/v2/repositories'),
+  };
 }
 
-async function readPeer(title: string, config: string): Promise<{ readonly title: string; readonly bundle: WorkerBundle }> {
+async function readPeer(
+  title: string,
+  config: string,
+): Promise<{ readonly title: string; readonly bundle: WorkerBundle }> {
   return { title, bundle: await bundleWorker(config) };
 }
 

@@ -22,7 +22,11 @@ export function gantry(args: readonly string[], env: Readonly<Record<string, str
 }
 
 /** Runs a program and watches it. Throws if it fails. */
-export async function watched(command: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Taken> {
+export async function watched(
+  command: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Taken> {
   const begun = performance.now();
   const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';

@@ -14,7 +14,10 @@ import { missingPrograms, run, titleWith } from '../interop/programs.ts';
 import { blocksOf } from './blocks.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const DOCUMENTS = ['README.md', ...(await readdir(join(ROOT, 'docs'))).filter((file) => file.endsWith('.md')).map((file) => join('docs', file))];
+const DOCUMENTS = [
+  'README.md',
+  ...(await readdir(join(ROOT, 'docs'))).filter((file) => file.endsWith('.md')).map((file) => join('docs', file)),
+];
 const RUNNABLE = await Promise.all(
   DOCUMENTS.map(async (file) => ({
     file,
@@ -43,7 +46,12 @@ describe.skipIf(missing.length > 0).each(RUNNABLE.filter(({ blocks }) => blocks.
       folder = await mkdtemp(join(tmpdir(), 'gantry-docs-'));
       const bin = join(folder, 'bin');
       await Promise.all([mkdir(bin), mkdir(join(folder, 'work')), mkdir(join(folder, 'image'))]);
-      env = { ...process.env, PATH: `${bin}:${process.env.PATH ?? ''}`, GANTRY_KEY: join(folder, 'key.pem'), NO_COLOR: '1' };
+      env = {
+        ...process.env,
+        PATH: `${bin}:${process.env.PATH ?? ''}`,
+        GANTRY_KEY: join(folder, 'key.pem'),
+        NO_COLOR: '1',
+      };
       layout = await makeBusybox(join(folder, 'image'));
       server = await startGantry(join(folder, 'state'), { env });
       const main = join(ROOT, 'bin', 'gantry.js');
@@ -55,7 +63,11 @@ describe.skipIf(missing.length > 0).each(RUNNABLE.filter(({ blocks }) => blocks.
       );
       if (noDocker.length === 0 && blocks.some(({ needs }) => needs[0] === 'docker')) {
         docker = await startDockerDaemon(join(folder, 'docker'));
-        await program(bin, 'docker', `exec /usr/bin/docker --host 'unix://${join(folder, 'docker', 'docker.sock')}' "$@"`);
+        await program(
+          bin,
+          'docker',
+          `exec /usr/bin/docker --host 'unix://${join(folder, 'docker', 'docker.sock')}' "$@"`,
+        );
       }
     }, 120_000);
 

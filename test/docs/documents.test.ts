@@ -7,8 +7,13 @@ import { gantry, run } from '../interop/programs.ts';
 import { blocksOf, commandsOf } from './blocks.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const DOCUMENTS = ['README.md', ...(await readdir(join(ROOT, 'docs'))).filter((file) => file.endsWith('.md')).map((file) => join('docs', file))];
-const TEXTS = new Map(await Promise.all(DOCUMENTS.map(async (file) => [file, await readFile(join(ROOT, file), 'utf8')] as const)));
+const DOCUMENTS = [
+  'README.md',
+  ...(await readdir(join(ROOT, 'docs'))).filter((file) => file.endsWith('.md')).map((file) => join('docs', file)),
+];
+const TEXTS = new Map(
+  await Promise.all(DOCUMENTS.map(async (file) => [file, await readFile(join(ROOT, file), 'utf8')] as const)),
+);
 
 /** What commands may need that a test does not have; the test of the commands runs all that need nothing, and `docker` where there is an engine. */
 const NEEDS = ['cloudflare', 'network', 'docker', 'start', 'checks'];
@@ -51,17 +56,24 @@ describe('the documents', () => {
   });
 
   it.each(DOCUMENTS)('%s: says of each shell block whether it needs more than this machine', (file) => {
-    const unknown = blocksOf(TEXTS.get(file) ?? '').filter(({ language, needs }) => language === 'sh' && needs.some((need) => !NEEDS.includes(need)));
+    const unknown = blocksOf(TEXTS.get(file) ?? '').filter(
+      ({ language, needs }) => language === 'sh' && needs.some((need) => !NEEDS.includes(need)),
+    );
     expect(unknown.map(({ line, needs }) => `${String(line)}: ${needs.join(' ')}`)).toEqual([]);
     // Whoever forgets the language would escape the test.
     const unmarked = blocksOf(TEXTS.get(file) ?? '').filter(
-      ({ language, text }) => language !== 'sh' && /^(?:\$ )?(?:gantry [a-z]+ [^ ]|npm |npx |skopeo |docker )/m.test(text) && !text.includes('──►'),
+      ({ language, text }) =>
+        language !== 'sh' &&
+        /^(?:\$ )?(?:gantry [a-z]+ [^ ]|npm |npx |skopeo |docker )/m.test(text) &&
+        !text.includes('──►'),
     );
     expect(unmarked.map(({ line }) => line)).toEqual([]);
   });
 
   it('call scripts that package.json has', async () => {
-    const { scripts } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as { scripts: Readonly<Record<string, string>> };
+    const { scripts } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as {
+      scripts: Readonly<Record<string, string>>;
+    };
     const called = COMMANDS.flatMap(({ where, words: [program, verb, name] }) => {
       if (program !== 'npm' || verb === undefined || verb === 'ci') return [];
       return [{ where, script: verb === 'run' ? (name === '-s' ? 'gantry' : name) : verb }];
@@ -73,7 +85,9 @@ describe('the documents', () => {
   it('call gantry with commands and options that it has', async () => {
     const verbs = [
       ...new Set(
-        OF_GANTRY.map(({ words: [verb = '', next = ''] }) => (['key', 'token'].includes(verb) && /^[a-z]+$/.test(next) ? `${verb} ${next}` : verb)),
+        OF_GANTRY.map(({ words: [verb = '', next = ''] }) =>
+          ['key', 'token'].includes(verb) && /^[a-z]+$/.test(next) ? `${verb} ${next}` : verb,
+        ),
       ),
     ];
     const helps = new Map<string, string>();
@@ -93,9 +107,14 @@ describe('the documents', () => {
   }, 120_000);
 
   it('call wrangler with commands that it has', async () => {
-    const { stdout } = await run('npm', ['exec', '--', 'wrangler', '--help'], { cwd: ROOT, env: { ...process.env, WRANGLER_SEND_METRICS: 'false' } });
+    const { stdout } = await run('npm', ['exec', '--', 'wrangler', '--help'], {
+      cwd: ROOT,
+      env: { ...process.env, WRANGLER_SEND_METRICS: 'false' },
+    });
     const verbs = new Set(
-      COMMANDS.flatMap(({ words: [program, name, verb] }) => (program === 'npx' && name === 'wrangler' && verb !== undefined ? [verb] : [])),
+      COMMANDS.flatMap(({ words: [program, name, verb] }) =>
+        program === 'npx' && name === 'wrangler' && verb !== undefined ? [verb] : [],
+      ),
     );
     expect([...verbs].filter((verb) => !new RegExp(`^\\s*wrangler ${verb}\\b`, 'm').test(stdout))).toEqual([]);
   }, 120_000);

@@ -24,7 +24,20 @@ const piece = often(
   3,
   fc.constantFrom('<', '>', '&', '&&', '\x7f', "'", '`'),
   fc.constantFrom('\\"', '\\\\', '\\/', '\\b', '\\f', '\\n', '\\r', '\\t'),
-  fc.constantFrom('\\u003c', '\\u003C', '\\u0026', '\\u00e9', '\\u00E9', '\\u0000', '\\u001f', '\\u2028', '\\u2029', '\\ufffd', '\\ufeff', '\\u0008'),
+  fc.constantFrom(
+    '\\u003c',
+    '\\u003C',
+    '\\u0026',
+    '\\u00e9',
+    '\\u00E9',
+    '\\u0000',
+    '\\u001f',
+    '\\u2028',
+    '\\u2029',
+    '\\ufffd',
+    '\\ufeff',
+    '\\u0008',
+  ),
   fc.constantFrom(
     '\\ud83d\\ude00',
     '\\ud800',
@@ -57,21 +70,42 @@ const stringText = fc.array(piece, { maxLength: 6 }).map((pieces) => `"${pieces.
 const goodNumber = often(
   fc.integer().map(String),
   1,
-  fc.constantFrom('0', '-0', '1.0', '1E5', '1e+5', '1e400', '-1e-400', '9007199254740993', '123456789012345678901234567890', '0.1', '1.10'),
+  fc.constantFrom(
+    '0',
+    '-0',
+    '1.0',
+    '1E5',
+    '1e+5',
+    '1e400',
+    '-1e-400',
+    '9007199254740993',
+    '123456789012345678901234567890',
+    '0.1',
+    '1.10',
+  ),
 );
-const numberText = often(goodNumber, 150, fc.constantFrom('1.', '.5', '01', '+1', '-', '1e', '0x10', 'NaN', 'Infinity'));
+const numberText = often(
+  goodNumber,
+  150,
+  fc.constantFrom('1.', '.5', '01', '+1', '-', '1e', '0x10', 'NaN', 'Infinity'),
+);
 
 const scalarText = fc.oneof(stringText, numberText, fc.constantFrom('true', 'false', 'null'));
 
 const deepText = fc
-  .tuple(fc.constantFrom(50, 9_990, 9_997, 9_998, 9_999, 10_000, 10_001), fc.constantFrom(['[', ']'] as const, ['{"a":', '}'] as const))
+  .tuple(
+    fc.constantFrom(50, 9_990, 9_997, 9_998, 9_999, 10_000, 10_001),
+    fc.constantFrom(['[', ']'] as const, ['{"a":', '}'] as const),
+  )
   .map(([depth, [open, close]]) => `${open.repeat(depth)}${open === '[' ? '' : '1'}${close.repeat(depth)}`);
 
 const valueText: fc.Arbitrary<string> = fc.letrec<{ value: string }>((tie) => ({
   value: fc.oneof(
     { depthSize: 'small', withCrossShrink: true },
     scalarText,
-    fc.array(fc.tuple(space, tie('value')), { maxLength: 3 }).map((items) => `[${items.map(([gap, item]) => `${gap}${item}`).join(',')}]`),
+    fc
+      .array(fc.tuple(space, tie('value')), { maxLength: 3 })
+      .map((items) => `[${items.map(([gap, item]) => `${gap}${item}`).join(',')}]`),
     fc
       .array(fc.tuple(stringText, space, tie('value')), { maxLength: 3 })
       .map((members) => `{${members.map(([key, gap, item]) => `${key}${gap}:${item}`).join(',')}}`),
@@ -81,14 +115,26 @@ const valueText: fc.Arbitrary<string> = fc.letrec<{ value: string }>((tie) => ({
 const anyValue = fc.oneof({ arbitrary: valueText, weight: 200 }, { arbitrary: deepText, weight: 1 });
 
 const two = (value: number): string => String(value).padStart(2, '0');
-const year = often(fc.integer({ min: 1970, max: 2030 }), 4, fc.constantFrom(0, 1, 4, 100, 1900, 2000, 9999)).map((value) =>
-  String(value).padStart(4, '0'),
+const year = often(fc.integer({ min: 1970, max: 2030 }), 4, fc.constantFrom(0, 1, 4, 100, 1900, 2000, 9999)).map(
+  (value) => String(value).padStart(4, '0'),
 );
 const fraction = often(
   fc.constant(''),
   2,
   fc.bigInt({ min: 0n, max: 999_999_999_999n }).map((digits) => `.${String(digits)}`),
-  fc.constantFrom('.0', '.5', '.500000000', '.123456789', '.1234567891', '.000000000', '.0000000001', ',5', '.', '.5a', '.1 '),
+  fc.constantFrom(
+    '.0',
+    '.5',
+    '.500000000',
+    '.123456789',
+    '.1234567891',
+    '.000000000',
+    '.0000000001',
+    ',5',
+    '.',
+    '.5a',
+    '.1 ',
+  ),
 );
 const zone = often(
   fc.constant('Z'),
@@ -96,14 +142,40 @@ const zone = often(
   fc
     .tuple(fc.constantFrom('+', '-'), fc.integer({ min: 0, max: 25 }), fc.integer({ min: 0, max: 61 }))
     .map(([sign, hour, minute]) => `${sign}${two(hour)}:${two(minute)}`),
-  fc.constantFrom('+00:00', '-00:00', '+99:99', '+24:00', '-23:60', '+0100', '+01', 'z', ' Z', 'UTC', '', 'Z0', '+1:00'),
+  fc.constantFrom(
+    '+00:00',
+    '-00:00',
+    '+99:99',
+    '+24:00',
+    '-23:60',
+    '+0100',
+    '+01',
+    'z',
+    ' Z',
+    'UTC',
+    '',
+    'Z0',
+    '+1:00',
+  ),
 );
 const timeOfDay = often(
   fc
     .tuple(fc.integer({ min: 0, max: 23 }), fc.integer({ min: 0, max: 59 }), fc.integer({ min: 0, max: 59 }))
     .map((parts) => parts.map(two).join(':')),
   6,
-  fc.constantFrom('24:00:00', '23:60:00', '23:59:60', '1:02:03', '01:2:03', '01:02:3', '01:02:', '01:02', '001:02:03', '+1:02:03', ''),
+  fc.constantFrom(
+    '24:00:00',
+    '23:60:00',
+    '23:59:60',
+    '1:02:03',
+    '01:2:03',
+    '01:02:3',
+    '01:02:',
+    '01:02',
+    '001:02:03',
+    '+1:02:03',
+    '',
+  ),
 );
 const dayOfYear = often(
   fc.tuple(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 1, max: 28 })),
@@ -114,7 +186,15 @@ const separator = often(fc.constant('T'), 30, fc.constantFrom('t', ' ', '\\u0054
 
 /** A time's text between its quotes: mostly one, else nearly. */
 const timeInside = fc
-  .tuple(often(fc.constant(''), 30, fc.constantFrom('\xef\xbb\xbf', ' ', '+')), year, dayOfYear, separator, timeOfDay, fraction, zone)
+  .tuple(
+    often(fc.constant(''), 30, fc.constantFrom('\xef\xbb\xbf', ' ', '+')),
+    year,
+    dayOfYear,
+    separator,
+    timeOfDay,
+    fraction,
+    zone,
+  )
   .map((parts) => `${parts[0]}${parts[1]}-${parts.slice(2).join('')}`);
 const plainTime = fc.tuple(
   year,
@@ -135,14 +215,27 @@ const nameText = (name: string): fc.Arbitrary<string> =>
     { arbitrary: fc.mixedCase(fc.constant(name)).map((text) => `"${text}"`), weight: 3 },
     { arbitrary: fc.constant(`"${utf8(name.replaceAll('s', 'ſ'))}"`), weight: 1 },
     { arbitrary: fc.constant(`"\\u00${name.charCodeAt(0).toString(16)}${name.slice(1)}"`), weight: 1 },
-    { arbitrary: fc.constantFrom(`"${name} "`, `"${name}s"`, `"${name.replaceAll('_', '')}"`, `"${utf8(name.replaceAll('e', 'é'))}"`), weight: 1 },
+    {
+      arbitrary: fc.constantFrom(
+        `"${name} "`,
+        `"${name}s"`,
+        `"${name.replaceAll('_', '')}"`,
+        `"${utf8(name.replaceAll('e', 'é'))}"`,
+      ),
+      weight: 1,
+    },
   );
 
 const member = (name: string, value: fc.Arbitrary<string>): fc.Arbitrary<string> =>
-  fc.tuple(nameText(name), space, often(value, 100, fc.constant('null'), anyValue)).map(([key, gap, text]) => `${key}${gap}:${gap}${text}`);
+  fc
+    .tuple(nameText(name), space, often(value, 100, fc.constant('null'), anyValue))
+    .map(([key, gap, text]) => `${key}${gap}:${gap}${text}`);
 
 /** Some of the members, in any order, now and then one of them again. */
-const objectOf = (choices: readonly fc.Arbitrary<string>[], needed: readonly fc.Arbitrary<string>[] = []): fc.Arbitrary<string> =>
+const objectOf = (
+  choices: readonly fc.Arbitrary<string>[],
+  needed: readonly fc.Arbitrary<string>[] = [],
+): fc.Arbitrary<string> =>
   fc
     .tuple(
       fc.tuple(...needed),
@@ -152,7 +245,9 @@ const objectOf = (choices: readonly fc.Arbitrary<string>[], needed: readonly fc.
     )
     .chain(([all, some, repeats, gap]) => {
       const members = [...all, ...some.filter((text) => text !== null), ...repeats];
-      return fc.shuffledSubarray(members, { minLength: members.length }).map((shuffled) => `{${gap}${shuffled.join(`${gap},`)}${gap}}`);
+      return fc
+        .shuffledSubarray(members, { minLength: members.length })
+        .map((shuffled) => `{${gap}${shuffled.join(`${gap},`)}${gap}}`);
     });
 
 const entryText = (empty: boolean): fc.Arbitrary<string> =>
@@ -213,7 +308,9 @@ const otherTop = [
     '__proto__',
     'constructor',
     'toString',
-  ].map((name) => fc.tuple(nameText(name === '' ? 'x' : name), anyValue).map(([key, text]) => `${name === '' ? '""' : key}:${text}`)),
+  ].map((name) =>
+    fc.tuple(nameText(name === '' ? 'x' : name), anyValue).map(([key, text]) => `${name === '' ? '""' : key}:${text}`),
+  ),
   ...['config', 'container_config', 'moby.buildkit.buildinfo.v1'].map((name) =>
     fc.tuple(space, anyValue).map(([gap, text]) => `"${name}":{${gap}"Env":[${text}],"Labels":null}`),
   ),
@@ -242,7 +339,10 @@ const madeText: fc.Arbitrary<{ config: string; layers: number }> = fc
       [member('architecture', often(fc.constantFrom('"amd64"', '"arm64"'), 2, stringText)), ...otherTop],
       [member('rootfs', rootfs), member('history', history)],
     );
-    return fc.record({ config: fc.tuple(space, top, space).map((parts) => parts.join('')), layers: fc.constant(layers) });
+    return fc.record({
+      config: fc.tuple(space, top, space).map((parts) => parts.join('')),
+      layers: fc.constant(layers),
+    });
   });
 
 const fixtures = new URL('../fixtures/schema1/', import.meta.url);
@@ -252,9 +352,11 @@ const VECTORS: readonly { readonly config: string; readonly layers: readonly str
   .sort()
   .map((name) => ({
     config: readFileSync(new URL(`${name}/config.json`, fixtures)).toString('latin1'),
-    layers: (JSON.parse(readFileSync(new URL(`${name}/manifest.json`, fixtures)).toString()) as { layers: { digest: string }[] }).layers.map(
-      ({ digest }) => digest,
-    ),
+    layers: (
+      JSON.parse(readFileSync(new URL(`${name}/manifest.json`, fixtures)).toString()) as {
+        layers: { digest: string }[];
+      }
+    ).layers.map(({ digest }) => digest),
   }))
   .filter(({ config }) => config.length < 10_000);
 
@@ -333,7 +435,22 @@ export const byteChange = fc.record({
   length: fc.integer({ min: 1, max: 24 }),
   text: fc.oneof(
     piece,
-    fc.constantFrom('{', '}', '[', ']', ',', ':', '"', '\\', 'null', '\x00', '\x1f', '\xef\xbb\xbf', '"history":', '"created":"'),
+    fc.constantFrom(
+      '{',
+      '}',
+      '[',
+      ']',
+      ',',
+      ':',
+      '"',
+      '\\',
+      'null',
+      '\x00',
+      '\x1f',
+      '\xef\xbb\xbf',
+      '"history":',
+      '"created":"',
+    ),
     fc.nat({ max: 255 }).map((byte) => String.fromCharCode(byte)),
   ),
 });

@@ -15,7 +15,9 @@ const readAll = (folder: string): string[] => {
 
 /** Documents that are whole, or changed a little: in their bytes, or in the JSON of their signatures. */
 export function damagedDocument(keys: readonly PrivateKey[]): fc.Arbitrary<Uint8Array> {
-  const payload = new Uint8Array(readFileSync(new URL('../fixtures/schema1/02-busybox-classic/payload.json', import.meta.url)));
+  const payload = new Uint8Array(
+    readFileSync(new URL('../fixtures/schema1/02-busybox-classic/payload.json', import.meta.url)),
+  );
   const signed = keys.map((key) => Buffer.from(createSigner(key).sign(payload, TIME)).toString('latin1'));
   const documents = fc.constantFrom(...signed, ...readAll('schema1-verify'), ...readAll('schema1-signed'));
   return documents

@@ -27,7 +27,13 @@ const { values } = parseArgs({
 const runs = Number(values.runs ?? (values.oracle === true ? 100_000 : 20_000));
 const documents = Number(values.documents ?? Math.ceil(runs / 10));
 const seed = Number(values.seed ?? Date.now() % 2 ** 31);
-if (!Number.isSafeInteger(runs) || runs < 1 || !Number.isSafeInteger(documents) || documents < 1 || !Number.isSafeInteger(seed)) {
+if (
+  !Number.isSafeInteger(runs) ||
+  runs < 1 ||
+  !Number.isSafeInteger(documents) ||
+  documents < 1 ||
+  !Number.isSafeInteger(seed)
+) {
   console.error('--runs, --documents and --seed take whole numbers.');
   process.exit(2);
 }
@@ -54,7 +60,14 @@ const otherKeys = [
 ];
 
 const oracle = values.oracle === true ? startOracle() : null;
-const tally = { converted: 0, payloads: 0, signatures: 0, documents: 0, accepted: 0, onlyLibtrust: new Map<string, number>() };
+const tally = {
+  converted: 0,
+  payloads: 0,
+  signatures: 0,
+  documents: 0,
+  accepted: 0,
+  onlyLibtrust: new Map<string, number>(),
+};
 const started = performance.now();
 
 const conversion = await fc.check(
@@ -62,7 +75,9 @@ const conversion = await fc.check(
     const payload = await checkConversion(input, oracle);
     tally.converted += 1;
     if (tally.converted % 10_000 === 0)
-      console.error(`${String(tally.converted)} configs, ${String(Math.round((performance.now() - started) / 1000))} s`);
+      console.error(
+        `${String(tally.converted)} configs, ${String(Math.round((performance.now() - started) / 1000))} s`,
+      );
     if (payload === null) return;
     tally.payloads += 1;
     // Every payload is signed where libtrust can look at it; ourselves, and with other kinds of keys, less often: that is slower.
@@ -95,12 +110,17 @@ await oracle?.close();
 /** The quickest of some conversions of the vector with 300 kB of labels, its labels repeated `factor` times. Milliseconds. */
 function timeHuge(factor: number): number {
   const folder = new URL('../fixtures/schema1/44-huge/', import.meta.url);
-  const manifest = JSON.parse(readFileSync(new URL('manifest.json', folder)).toString()) as { layers: { digest: string }[] };
+  const manifest = JSON.parse(readFileSync(new URL('manifest.json', folder)).toString()) as {
+    layers: { digest: string }[];
+  };
   const once = readFileSync(new URL('config.json', folder)).toString();
   const label = /"Labels":\s*\{/.exec(once);
   if (label === null) throw new Error('the vector has no labels');
   const at = label.index + label[0].length;
-  const padding = Array.from({ length: factor - 1 }, (_, index) => `"more.${String(index)}":"${'<x>&\\"é'.repeat(33_000)}",`).join('');
+  const padding = Array.from(
+    { length: factor - 1 },
+    (_, index) => `"more.${String(index)}":"${'<x>&\\"é'.repeat(33_000)}",`,
+  ).join('');
   const input: Schema1Input = {
     config: new TextEncoder().encode(once.slice(0, at) + padding + once.slice(at)),
     layers: manifest.layers.map(({ digest }) => digest),
@@ -113,7 +133,9 @@ function timeHuge(factor: number): number {
     if (result.kind === 'refused') throw new Error(result.explanation);
     return performance.now() - before;
   }).sort((a, b) => a - b);
-  console.log(`  ${String(Math.round(input.config.length / 1024)).padStart(5)} KiB config: ${(times[0] ?? 0).toFixed(1)} ms`);
+  console.log(
+    `  ${String(Math.round(input.config.length / 1024)).padStart(5)} KiB config: ${(times[0] ?? 0).toFixed(1)} ms`,
+  );
   return times[0] ?? 0;
 }
 
@@ -132,8 +154,12 @@ for (const factor of [1, 2, 4]) timeHuge(factor);
 
 if (conversion.failed) {
   const [input] = conversion.counterexample ?? [];
-  console.log(`\nFAILED: ${conversion.errorInstance instanceof Error ? conversion.errorInstance.message : String(conversion.errorInstance)}`);
-  console.log(`again: --seed ${String(conversion.seed)} --path ${conversion.counterexamplePath ?? ''}${oracle === null ? '' : ' --oracle'}`);
+  console.log(
+    `\nFAILED: ${conversion.errorInstance instanceof Error ? conversion.errorInstance.message : String(conversion.errorInstance)}`,
+  );
+  console.log(
+    `again: --seed ${String(conversion.seed)} --path ${conversion.counterexamplePath ?? ''}${oracle === null ? '' : ' --oracle'}`,
+  );
   if (input !== undefined)
     console.log(
       `config (base64): ${Buffer.from(input.config).toString('base64')}\nas text: ${Buffer.from(input.config).toString('latin1')}\nlayers: ${input.layers.join(' ')}`,
@@ -141,7 +167,9 @@ if (conversion.failed) {
 }
 if (verification?.failed === true) {
   const [document] = verification.counterexample ?? [];
-  console.log(`\nFAILED: ${verification.errorInstance instanceof Error ? verification.errorInstance.message : String(verification.errorInstance)}`);
+  console.log(
+    `\nFAILED: ${verification.errorInstance instanceof Error ? verification.errorInstance.message : String(verification.errorInstance)}`,
+  );
   if (document !== undefined) console.log(`document (base64): ${Buffer.from(document).toString('base64')}`);
 }
 process.exitCode = conversion.failed || verification?.failed === true ? 1 : 0;

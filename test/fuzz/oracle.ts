@@ -7,7 +7,9 @@ import { join } from 'node:path';
 import type { Schema1Input } from '../../src/manifest/schema1.ts';
 
 /** A payload, or why there is none. */
-export type Verdict = { readonly kind: 'payload'; readonly payload: Uint8Array } | { readonly kind: 'refused'; readonly explanation: string };
+export type Verdict =
+  | { readonly kind: 'payload'; readonly payload: Uint8Array }
+  | { readonly kind: 'refused'; readonly explanation: string };
 
 /** The judge. Questions may be asked before earlier ones are answered. */
 export interface Oracle {
@@ -23,9 +25,13 @@ const GO_ENVIRONMENT = { ...process.env, GO111MODULE: 'off', GOPATH: '/usr/share
 
 /** What is missing for the oracle; null if it can be built. Needs `go`, golang-github-docker-distribution-dev and golang-github-docker-libtrust-dev. */
 export function missingForOracle(): string | null {
-  const { status, error } = spawnSync('go', ['list', 'github.com/docker/distribution/manifest/schema1', 'github.com/docker/libtrust'], {
-    env: GO_ENVIRONMENT,
-  });
+  const { status, error } = spawnSync(
+    'go',
+    ['list', 'github.com/docker/distribution/manifest/schema1', 'github.com/docker/libtrust'],
+    {
+      env: GO_ENVIRONMENT,
+    },
+  );
   if (error !== undefined) return 'go';
   return status === 0 ? null : 'golang-github-docker-distribution-dev';
 }
@@ -34,7 +40,9 @@ export function missingForOracle(): string | null {
 export function startOracle(): Oracle {
   const folder = mkdtempSync(join(tmpdir(), 'gantry-oracle-'));
   const program = join(folder, 'oracle');
-  const built = spawnSync('go', ['build', '-o', program, new URL('./oracle/main.go', import.meta.url).pathname], { env: GO_ENVIRONMENT });
+  const built = spawnSync('go', ['build', '-o', program, new URL('./oracle/main.go', import.meta.url).pathname], {
+    env: GO_ENVIRONMENT,
+  });
   if (built.status !== 0) {
     rmSync(folder, { recursive: true });
     throw new Error(`the oracle does not build: ${built.error?.message ?? built.stderr.toString()}`);
@@ -57,7 +65,11 @@ export function startOracle(): Oracle {
       const content = received.subarray(5, end);
       waiting
         .shift()
-        ?.resolve(received[0] === 0 ? { kind: 'payload', payload: new Uint8Array(content) } : { kind: 'refused', explanation: content.toString() });
+        ?.resolve(
+          received[0] === 0
+            ? { kind: 'payload', payload: new Uint8Array(content) }
+            : { kind: 'refused', explanation: content.toString() },
+        );
       received = received.subarray(end);
     }
   });

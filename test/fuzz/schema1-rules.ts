@@ -56,7 +56,9 @@ function checkPayload(input: Schema1Input, bytes: Uint8Array, entries: number): 
   expectSame('tag', payload.tag, input.tag);
   expectSame('number of fsLayers', payload.fsLayers.length, entries);
   expectSame('number of history', payload.history.length, entries);
-  const texts = payload.history.map(({ v1Compatibility }) => JSON.parse(v1Compatibility) as { id: string; throwaway?: boolean }).reverse();
+  const texts = payload.history
+    .map(({ v1Compatibility }) => JSON.parse(v1Compatibility) as { id: string; throwaway?: boolean })
+    .reverse();
   const sums = payload.fsLayers.map(({ blobSum }) => blobSum).reverse();
   let parent = '';
   let layer = 0;
@@ -74,11 +76,17 @@ function checkPayload(input: Schema1Input, bytes: Uint8Array, entries: number): 
 }
 
 /** Signs a payload twice, and verifies: by ourselves where `ourselves`, and by the oracle if there is one. Gives the document. Throws {@link RuleError}. */
-export async function checkSignature(key: PrivateKey, payload: Uint8Array, oracle: Oracle | null, ourselves: boolean): Promise<Uint8Array> {
+export async function checkSignature(
+  key: PrivateKey,
+  payload: Uint8Array,
+  oracle: Oracle | null,
+  ourselves: boolean,
+): Promise<Uint8Array> {
   const document = createSigner(key).sign(payload, TIME);
   if (ourselves) {
     if (!same(createSigner(key).sign(payload, TIME), document)) throw new RuleError('signing again gives other bytes');
-    if (!same(verifyDocument(document).payload, payload)) throw new RuleError('our own document yields another payload');
+    if (!same(verifyDocument(document).payload, payload))
+      throw new RuleError('our own document yields another payload');
   }
   const theirs = await oracle?.verify(document);
   if (theirs?.kind === 'refused') throw new RuleError(`libtrust refuses our signature: ${theirs.explanation}`);
@@ -112,9 +120,12 @@ export async function checkVerification(
     reason = error.message;
   }
   const theirs = await oracle.verify(document);
-  if (ours !== null && theirs.kind === 'refused') throw new RuleError(`only we accept the document; libtrust: ${theirs.explanation}`);
-  if (ours !== null && theirs.kind === 'payload' && !same(ours, theirs.payload)) throw new RuleError('libtrust reads another payload');
-  if (reason !== null && theirs.kind === 'payload' && !STRICTER.includes(reason)) throw new RuleError(`only we refuse the document: ${reason}`);
+  if (ours !== null && theirs.kind === 'refused')
+    throw new RuleError(`only we accept the document; libtrust: ${theirs.explanation}`);
+  if (ours !== null && theirs.kind === 'payload' && !same(ours, theirs.payload))
+    throw new RuleError('libtrust reads another payload');
+  if (reason !== null && theirs.kind === 'payload' && !STRICTER.includes(reason))
+    throw new RuleError(`only we refuse the document: ${reason}`);
   return { ours: reason, theirs: theirs.kind === 'refused' ? theirs.explanation : null };
 }
 

@@ -20,7 +20,11 @@ describe('Accept (RFC 9110, 12.5.1)', () => {
       ],
     ],
     ['a weight', 'a/b;q=0.25', [{ type: 'a/b', q: 0.25 }]],
-    ['a weight among other parameters, its name in any case', 'a/b; charset="x,y;q=0" ;Q=0.5;ext=1', [{ type: 'a/b', q: 0.5 }]],
+    [
+      'a weight among other parameters, its name in any case',
+      'a/b; charset="x,y;q=0" ;Q=0.5;ext=1',
+      [{ type: 'a/b', q: 0.5 }],
+    ],
     ['a weight of nothing', 'a/b;q=0', [{ type: 'a/b', q: 0 }]],
     ['weights as Java writes them', '*/*; q=.2', [{ type: '*/*', q: 0.2 }]],
     ['more digits than there should be', 'a/b;q=0.12345', [{ type: 'a/b', q: 0.12345 }]],
@@ -48,7 +52,10 @@ describe('Accept (RFC 9110, 12.5.1)', () => {
   it('reads any text, with weights from 0 to 1', () => {
     fc.assert(
       fc.property(
-        fc.oneof(fc.string(), fc.string({ unit: fc.constantFrom('a', '/', '*', ',', ';', 'q', '=', '0', '.', '1', '"', '\\', ' ') })),
+        fc.oneof(
+          fc.string(),
+          fc.string({ unit: fc.constantFrom('a', '/', '*', ',', ';', 'q', '=', '0', '.', '1', '"', '\\', ' ') }),
+        ),
         (header) => {
           for (const { type, q } of parseAccept(header) ?? []) {
             expect(type).toMatch(/^[^\s/]+\/[^\s/]+$/);
@@ -60,7 +67,9 @@ describe('Accept (RFC 9110, 12.5.1)', () => {
   });
 
   it('of several header lines, joined, reads the same as of each', () => {
-    const line = fc.array(fc.constantFrom('a/b', 'c/d;q=0.5', '*/*;q=0', 'x'), { minLength: 1, maxLength: 4 }).map((parts) => parts.join(', '));
+    const line = fc
+      .array(fc.constantFrom('a/b', 'c/d;q=0.5', '*/*;q=0', 'x'), { minLength: 1, maxLength: 4 })
+      .map((parts) => parts.join(', '));
     fc.assert(
       fc.property(fc.array(line, { minLength: 1, maxLength: 4 }), (lines) => {
         expect(parseAccept(lines.join(', '))).toEqual(lines.flatMap((one) => parseAccept(one) ?? []));

@@ -2,16 +2,30 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseChallenges } from '../../src/http/challenge.ts';
 
-const read = (header: string) => parseChallenges(header).map(({ scheme, params }) => [scheme, Object.fromEntries(params)]);
+const read = (header: string) =>
+  parseChallenges(header).map(({ scheme, params }) => [scheme, Object.fromEntries(params)]);
 
 describe('WWW-Authenticate (RFC 9110, 11.6.1)', () => {
   it.each([
     [
       'Docker Hub',
       'Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:library/busybox:pull,push"',
-      [['Bearer', { realm: 'https://auth.docker.io/token', service: 'registry.docker.io', scope: 'repository:library/busybox:pull,push' }]],
+      [
+        [
+          'Bearer',
+          {
+            realm: 'https://auth.docker.io/token',
+            service: 'registry.docker.io',
+            scope: 'repository:library/busybox:pull,push',
+          },
+        ],
+      ],
     ],
-    ['spaces between parameters', 'Bearer realm="a", service="b" , scope=c', [['Bearer', { realm: 'a', service: 'b', scope: 'c' }]]],
+    [
+      'spaces between parameters',
+      'Bearer realm="a", service="b" , scope=c',
+      [['Bearer', { realm: 'a', service: 'b', scope: 'c' }]],
+    ],
     ['Basic', 'Basic realm="Registry Realm"', [['Basic', { realm: 'Registry Realm' }]]],
     ['a scheme alone', 'Negotiate', [['Negotiate', {}]]],
     ['a scheme with a token', 'Negotiate YWJj==', [['Negotiate', {}]]],
@@ -53,9 +67,15 @@ describe('WWW-Authenticate (RFC 9110, 11.6.1)', () => {
 
   it('reads any text without fail', () => {
     fc.assert(
-      fc.property(fc.string({ unit: fc.constantFrom('Bearer', 'realm', '=', '"', ',', ' ', '\\', 'x', '/', '.'), maxLength: 200 }), (header) => {
-        for (const { scheme } of parseChallenges(header)) expect(scheme.length).toBeGreaterThan(0);
-      }),
+      fc.property(
+        fc.string({
+          unit: fc.constantFrom('Bearer', 'realm', '=', '"', ',', ' ', '\\', 'x', '/', '.'),
+          maxLength: 200,
+        }),
+        (header) => {
+          for (const { scheme } of parseChallenges(header)) expect(scheme.length).toBeGreaterThan(0);
+        },
+      ),
     );
   });
 });

@@ -4,13 +4,19 @@ import { allowsRange, isNamed } from '../../src/http/conditions.ts';
 const TAG = '"sha256:abc"';
 
 describe('If-None-Match (RFC 9110, section 13.1.2)', () => {
-  it.each([TAG, `W/${TAG}`, `"x", ${TAG}`, `"x",W/${TAG},"y"`, '*', ' * ', `"a,b", ${TAG}`, `${TAG},`])('%s names it', (header) => {
-    expect(isNamed(header, TAG)).toBe(true);
-  });
+  it.each([TAG, `W/${TAG}`, `"x", ${TAG}`, `"x",W/${TAG},"y"`, '*', ' * ', `"a,b", ${TAG}`, `${TAG},`])(
+    '%s names it',
+    (header) => {
+      expect(isNamed(header, TAG)).toBe(true);
+    },
+  );
 
-  it.each([null, '', '"x"', 'sha256:abc', '"sha256:ab"', '"SHA256:ABC"', 'w/"sha256:abcd"', '"*"', '**'])('%s does not', (header) => {
-    expect(isNamed(header, TAG)).toBe(false);
-  });
+  it.each([null, '', '"x"', 'sha256:abc', '"sha256:ab"', '"SHA256:ABC"', 'w/"sha256:abcd"', '"*"', '**'])(
+    '%s does not',
+    (header) => {
+      expect(isNamed(header, TAG)).toBe(false);
+    },
+  );
 
   it('compares weakly', () => {
     expect(isNamed('"x"', 'W/"x"')).toBe(true);

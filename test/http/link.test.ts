@@ -4,7 +4,11 @@ import { parseLinks } from '../../src/http/link.ts';
 
 describe('Link (RFC 8288)', () => {
   it.each([
-    ['as registries send it', '</v2/a/tags/list?n=2&last=b>; rel="next"', [{ target: '/v2/a/tags/list?n=2&last=b', rel: 'next' }]],
+    [
+      'as registries send it',
+      '</v2/a/tags/list?n=2&last=b>; rel="next"',
+      [{ target: '/v2/a/tags/list?n=2&last=b', rel: 'next' }],
+    ],
     [
       'as Pulp 3 sends it: absolute',
       '<https://pulp.example/v2/a/tags/list?last=b>; rel="next"',
@@ -21,7 +25,11 @@ describe('Link (RFC 8288)', () => {
         { target: 'b', rel: 'next' },
       ],
     ],
-    ['a comma and a semicolon inside the target and a parameter', '<a,b;c>; title="x, <y>; rel=no"; rel="next"', [{ target: 'a,b;c', rel: 'next' }]],
+    [
+      'a comma and a semicolon inside the target and a parameter',
+      '<a,b;c>; title="x, <y>; rel=no"; rel="next"',
+      [{ target: 'a,b;c', rel: 'next' }],
+    ],
     ['several relations: the first', '<x>; rel="next last"', [{ target: 'x', rel: 'next' }]],
     ['a repeated relation: only the first counts', '<x>; rel="a"; rel="b"', [{ target: 'x', rel: 'a' }]],
     ['white space about everything', '  < x > ;\trel = "next" ', [{ target: ' x ', rel: 'next' }]],
@@ -36,9 +44,15 @@ describe('Link (RFC 8288)', () => {
 
   it('reads any text without fail', () => {
     fc.assert(
-      fc.property(fc.string({ unit: fc.constantFrom('<', '>', ';', ',', '"', '\\', '=', ' ', 'rel', 'next', 'x'), maxLength: 200 }), (header) => {
-        expect(Array.isArray(parseLinks(header))).toBe(true);
-      }),
+      fc.property(
+        fc.string({
+          unit: fc.constantFrom('<', '>', ';', ',', '"', '\\', '=', ' ', 'rel', 'next', 'x'),
+          maxLength: 200,
+        }),
+        (header) => {
+          expect(Array.isArray(parseLinks(header))).toBe(true);
+        },
+      ),
     );
   });
 });

@@ -11,10 +11,26 @@ export async function makeBusybox(folder: string, text = 'made for a test'): Pro
   const image = `${layout}:latest`;
   await must('umoci', ['init', '--layout', layout]);
   await must('umoci', ['new', '--image', image]);
-  await must('umoci', ['insert', '--image', image, '--history.created_by', 'COPY busybox /bin/busybox', '/bin/busybox', '/bin/busybox']);
+  await must('umoci', [
+    'insert',
+    '--image',
+    image,
+    '--history.created_by',
+    'COPY busybox /bin/busybox',
+    '/bin/busybox',
+    '/bin/busybox',
+  ]);
   const note = join(folder, 'note.txt');
   await must('sh', ['-c', `printf '%s\\n' "$1" > "$2"`, 'sh', text, note]);
-  await must('umoci', ['insert', '--image', image, '--history.created_by', 'COPY note.txt /note.txt', note, '/note.txt']);
+  await must('umoci', [
+    'insert',
+    '--image',
+    image,
+    '--history.created_by',
+    'COPY note.txt /note.txt',
+    note,
+    '/note.txt',
+  ]);
   await must('umoci', [
     'config',
     '--image',

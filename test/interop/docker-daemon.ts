@@ -10,7 +10,10 @@ export interface DockerDaemon {
   /** Runs `docker` against this engine; rejects with its output if it fails. */
   docker(...args: readonly string[]): Promise<string>;
   /** The same with credentials and settings of a client's own. */
-  dockerAs(config: string, ...args: readonly string[]): Promise<{ code: number | null; stdout: string; stderr: string }>;
+  dockerAs(
+    config: string,
+    ...args: readonly string[]
+  ): Promise<{ code: number | null; stdout: string; stderr: string }>;
   close(): Promise<void>;
 }
 

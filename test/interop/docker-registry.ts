@@ -12,7 +12,10 @@ export interface DockerRegistry {
 }
 
 /** Starts a registry that keeps its content below `folder`; `htpasswd`: path of a password file to ask for Basic credentials. */
-export async function startDockerRegistry(folder: string, options: { htpasswd?: string } = {}): Promise<DockerRegistry> {
+export async function startDockerRegistry(
+  folder: string,
+  options: { htpasswd?: string } = {},
+): Promise<DockerRegistry> {
   const port = await freePort();
   const host = `127.0.0.1:${String(port)}`;
   await mkdir(folder, { recursive: true });
@@ -25,7 +28,9 @@ export async function startDockerRegistry(folder: string, options: { htpasswd?: 
       `storage: { filesystem: { rootdirectory: ${JSON.stringify(join(folder, 'data'))} }, delete: { enabled: true } }`,
       `http: { addr: ${JSON.stringify(host)} }`,
       'compatibility: { schema1: { enabled: true } }',
-      ...(options.htpasswd === undefined ? [] : [`auth: { htpasswd: { realm: test, path: ${JSON.stringify(options.htpasswd)} } }`]),
+      ...(options.htpasswd === undefined
+        ? []
+        : [`auth: { htpasswd: { realm: test, path: ${JSON.stringify(options.htpasswd)} } }`]),
       '',
     ].join('\n'),
   );

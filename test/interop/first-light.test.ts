@@ -39,7 +39,18 @@ const publish = async (source: string, name: string): Promise<void> => {
 /** A GET as engines before 1.10 send it: no Accept at all (fetch would add one). */
 const getAsOldEngine = async (url: string): Promise<{ headers: string; body: Buffer }> => {
   const out = join(folder, `old-${createHash('sha256').update(url).digest('hex')}`);
-  const headers = await must('curl', ['-sS', '-D', '-', '-o', out, '-H', 'Accept:', '-A', 'docker/1.6.2 go/go1.4.2 os/linux arch/amd64', url]);
+  const headers = await must('curl', [
+    '-sS',
+    '-D',
+    '-',
+    '-o',
+    out,
+    '-H',
+    'Accept:',
+    '-A',
+    'docker/1.6.2 go/go1.4.2 os/linux arch/amd64',
+    url,
+  ]);
   return { headers, body: await readFile(out) };
 };
 
@@ -55,19 +66,27 @@ describe('the demo image', () => {
     expect((await readdir(out)).length).toBeGreaterThanOrEqual(5);
   });
 
-  it.skipIf(noSkopeo.length > 0)(titleWith('is copied by skopeo from wrangler dev over the same state', noSkopeo), async () => {
-    const state = join(folder, 'wrangler-state');
-    const first = await startGantry(state, { env: { ...process.env, GANTRY_KEY: join(folder, 'key.pem') } });
-    await first.close();
-    const wrangler = await startWranglerDev({ state });
-    try {
-      const out = join(folder, 'hello-wrangler');
-      await must('skopeo', ['copy', '--src-tls-verify=false', `docker://${new URL(wrangler.url).host}/demo/hello:latest`, `dir:${out}`]);
-      expect((await readdir(out)).length).toBeGreaterThanOrEqual(5);
-    } finally {
-      await wrangler.close();
-    }
-  });
+  it.skipIf(noSkopeo.length > 0)(
+    titleWith('is copied by skopeo from wrangler dev over the same state', noSkopeo),
+    async () => {
+      const state = join(folder, 'wrangler-state');
+      const first = await startGantry(state, { env: { ...process.env, GANTRY_KEY: join(folder, 'key.pem') } });
+      await first.close();
+      const wrangler = await startWranglerDev({ state });
+      try {
+        const out = join(folder, 'hello-wrangler');
+        await must('skopeo', [
+          'copy',
+          '--src-tls-verify=false',
+          `docker://${new URL(wrangler.url).host}/demo/hello:latest`,
+          `dir:${out}`,
+        ]);
+        expect((await readdir(out)).length).toBeGreaterThanOrEqual(5);
+      } finally {
+        await wrangler.close();
+      }
+    },
+  );
 
   it.skipIf(noDocker.length > 0)(titleWith('is pulled and run by a Docker engine, and greets', noDocker), async () => {
     const daemon = await startDockerDaemon(join(folder, 'docker'));
@@ -89,39 +108,55 @@ describe('an image of Debian’s busybox', () => {
     await publish(`oci:${layout}:latest`, 'test/busybox-oci:1.0');
   });
 
-  it.skipIf(noBusybox.length > 0).each(['busybox', 'busybox-oci'])(titleWith('comes back byte for byte: %s', noBusybox), async (name) => {
-    const out = join(folder, `back-${name}`);
-    await must('skopeo', ['copy', '--src-tls-verify=false', `docker://${server.host}/test/${name}:1.0`, `dir:${out}`]);
-    const blobs = (await readdir(out)).filter((file) => /^[0-9a-f]{64}$/.test(file));
-    expect(blobs).toHaveLength(3);
-    for (const blob of blobs) {
-      expect(
-        createHash('sha256')
-          .update(await readFile(join(out, blob)))
-          .digest('hex'),
-      ).toBe(blob);
-      if (name === 'busybox') expect(await readFile(join(out, blob))).toEqual(await readFile(join(folder, 'busybox', blob)));
-    }
-    const given = name === 'busybox' ? join(folder, 'busybox', 'manifest.json') : null;
-    if (given !== null) expect(await readFile(join(out, 'manifest.json'))).toEqual(await readFile(given));
-  });
+  it.skipIf(noBusybox.length > 0).each(['busybox', 'busybox-oci'])(
+    titleWith('comes back byte for byte: %s', noBusybox),
+    async (name) => {
+      const out = join(folder, `back-${name}`);
+      await must('skopeo', [
+        'copy',
+        '--src-tls-verify=false',
+        `docker://${server.host}/test/${name}:1.0`,
+        `dir:${out}`,
+      ]);
+      const blobs = (await readdir(out)).filter((file) => /^[0-9a-f]{64}$/.test(file));
+      expect(blobs).toHaveLength(3);
+      for (const blob of blobs) {
+        expect(
+          createHash('sha256')
+            .update(await readFile(join(out, blob)))
+            .digest('hex'),
+        ).toBe(blob);
+        if (name === 'busybox')
+          expect(await readFile(join(out, blob))).toEqual(await readFile(join(folder, 'busybox', blob)));
+      }
+      const given = name === 'busybox' ? join(folder, 'busybox', 'manifest.json') : null;
+      if (given !== null) expect(await readFile(join(out, 'manifest.json'))).toEqual(await readFile(given));
+    },
+  );
 
   it.skipIf(noJudges.length + noBusybox.length > 0)(
-    titleWith('reaches an engine from before 1.10 as a schema 1 that libtrust verifies, with docker-registry’s payload and digest', [
-      ...noJudges,
-      ...noBusybox,
-    ]),
+    titleWith(
+      'reaches an engine from before 1.10 as a schema 1 that libtrust verifies, with docker-registry’s payload and digest',
+      [...noJudges, ...noBusybox],
+    ),
     async () => {
       const verify = await buildLibtrust();
       const ours = await getAsOldEngine(`${server.url}/v2/test/busybox/manifests/1.0`);
-      expect(ours.headers).toMatch(new RegExp(`content-type: ${PRETTYJWS.replaceAll('.', '\\.').replace('+', '\\+')}`, 'i'));
+      expect(ours.headers).toMatch(
+        new RegExp(`content-type: ${PRETTYJWS.replaceAll('.', '\\.').replace('+', '\\+')}`, 'i'),
+      );
       const payload = Buffer.from(await verify(ours.body));
       const digest = `sha256:${createHash('sha256').update(payload).digest('hex')}`;
       expect(ours.headers.toLowerCase()).toContain(`docker-content-digest: ${digest}`);
 
       const peer = await startDockerRegistry(join(folder, 'peer'));
       try {
-        await must('skopeo', ['copy', '--dest-tls-verify=false', `dir:${join(folder, 'busybox')}`, `docker://${peer.host}/test/busybox:1.0`]);
+        await must('skopeo', [
+          'copy',
+          '--dest-tls-verify=false',
+          `dir:${join(folder, 'busybox')}`,
+          `docker://${peer.host}/test/busybox:1.0`,
+        ]);
         const theirs = await getAsOldEngine(`http://${peer.host}/v2/test/busybox/manifests/1.0`);
         expect(theirs.headers.toLowerCase()).toContain(`docker-content-digest: ${digest}`);
         expect(Buffer.from(await verify(theirs.body)).toString()).toBe(payload.toString());
@@ -139,7 +174,10 @@ describe('an image of Debian’s busybox', () => {
     ['v2s1', 'v2s2'],
     ['v2s2', 'v2s1'],
   ] as const)(
-    titleWith('has both forms that were published, each with its own bytes: %s first, then %s', [...noSkopeo, ...noBusybox]),
+    titleWith('has both forms that were published, each with its own bytes: %s first, then %s', [
+      ...noSkopeo,
+      ...noBusybox,
+    ]),
     async (first, second) => {
       const folders = { v2s1: join(folder, 'both-v2s1'), v2s2: join(folder, 'busybox') };
       await must('skopeo', ['copy', '--format', 'v2s1', `dir:${folders.v2s2}`, `dir:${folders.v2s1}`]);
@@ -151,19 +189,27 @@ describe('an image of Debian’s busybox', () => {
       const answer = await fetch(`${server.url}/v2/${name}/manifests/1.0`, {
         headers: { accept: 'application/vnd.docker.distribution.manifest.v2+json' },
       });
-      expect(Buffer.from(await answer.arrayBuffer()).equals(await readFile(join(folders.v2s2, 'manifest.json')))).toBe(true);
+      expect(Buffer.from(await answer.arrayBuffer()).equals(await readFile(join(folders.v2s2, 'manifest.json')))).toBe(
+        true,
+      );
     },
   );
 
   it.skipIf(noDocker.length + noBusybox.length > 0)(
-    titleWith('published as schema 1 alone reaches skopeo and a Docker engine as schema 2, and runs', [...noDocker, ...noBusybox]),
+    titleWith('published as schema 1 alone reaches skopeo and a Docker engine as schema 2, and runs', [
+      ...noDocker,
+      ...noBusybox,
+    ]),
     async () => {
       const old = join(folder, 'lone-v2s1');
       await must('skopeo', ['copy', '--format', 'v2s1', `dir:${join(folder, 'busybox')}`, `dir:${old}`]);
       await publish(`dir:${old}`, 'test/lone:1.0');
       const image = `${server.host}/test/lone:1.0`;
       const raw = await must('skopeo', ['inspect', '--tls-verify=false', '--raw', `docker://${image}`]);
-      expect(JSON.parse(raw)).toMatchObject({ schemaVersion: 2, mediaType: 'application/vnd.docker.distribution.manifest.v2+json' });
+      expect(JSON.parse(raw)).toMatchObject({
+        schemaVersion: 2,
+        mediaType: 'application/vnd.docker.distribution.manifest.v2+json',
+      });
       const daemon = await startDockerDaemon(join(folder, 'docker-lone'));
       try {
         await daemon.docker('pull', image);
@@ -183,7 +229,13 @@ describe('the local registry', () => {
   });
 
   it('is refused a port that is in use, with what to do', async () => {
-    const { code, stderr } = await gantry(['serve', '--port', server.host.split(':')[1] ?? '', '--state', join(folder, 'other-state')]);
+    const { code, stderr } = await gantry([
+      'serve',
+      '--port',
+      server.host.split(':')[1] ?? '',
+      '--state',
+      join(folder, 'other-state'),
+    ]);
     expect(code).toBe(1);
     expect(stderr).toMatch(/in use/);
     expect(stderr).toMatch(/--port/);

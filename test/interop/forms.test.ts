@@ -36,7 +36,10 @@ beforeAll(async () => {
   server = await startGantry(join(folder, 'state'), { env });
   workshop = { folder: join(folder, 'sources'), state: server.state, env };
   await mkdir(workshop.folder);
-  const kinds: ImageKind[] = [...(noBusybox.length > 0 ? [] : (['index', 'zstd'] as const)), ...(noSkopeo.length > 0 ? [] : (['schema1'] as const))];
+  const kinds: ImageKind[] = [
+    ...(noBusybox.length > 0 ? [] : (['index', 'zstd'] as const)),
+    ...(noSkopeo.length > 0 ? [] : (['schema1'] as const)),
+  ];
   for (const kind of kinds) images.set(kind, await publishImage(workshop, kind));
 });
 
@@ -53,7 +56,10 @@ function imageOf(kind: ImageKind): PublishedImage {
 
 /** A GET that says no more than Docker 1.10 did. */
 function get(path: string, accept?: string, userAgent = 'docker/1.10.3'): Promise<Answer> {
-  return exchange(server.host, 'GET', path, { 'User-Agent': userAgent, ...(accept !== undefined && { Accept: accept }) });
+  return exchange(server.host, 'GET', path, {
+    'User-Agent': userAgent,
+    ...(accept !== undefined && { Accept: accept }),
+  });
 }
 
 interface Manifest {
@@ -91,27 +97,30 @@ async function exported(daemon: DockerDaemon, reference: string): Promise<Tree> 
 }
 
 describe('an OCI index with attestations, by tag', () => {
-  it.skipIf(noBusybox.length > 0)(titleWith('reaches a client that reads only Docker types as a list, and through it whole', noBusybox), async () => {
-    const { name, tree, forms } = imageOf('index');
-    const list = await get(`/v2/${name}/manifests/1.0`, `${SCHEMA2}, ${LIST}`);
-    expect(list.headers.get('content-type')).toBe(LIST);
-    expect(digestOf(list.body)).toBe(forms.find(({ form }) => form === 'docker-list')?.digest);
-    const { manifests } = JSON.parse(list.body.toString()) as {
-      manifests: { digest: string; mediaType: string; platform: { os: string; architecture: string } }[];
-    };
-    // The attestations are no images.
-    expect(manifests.map(({ mediaType, platform }) => [mediaType, platform.os, platform.architecture])).toEqual([
-      [SCHEMA2, 'linux', 'amd64'],
-      [SCHEMA2, 'linux', 'arm64'],
-    ]);
-    for (const { digest } of manifests) {
-      const child = await get(`/v2/${name}/manifests/${digest}`, `${SCHEMA2}, ${LIST}`);
-      expect([child.headers.get('content-type'), digestOf(child.body)]).toEqual([SCHEMA2, digest]);
-      const unpacked = await unpackSchema2(name, child.body);
-      if (digest === manifests[0]?.digest) expect(hashOfTree(unpacked)).toBe(hashOfTree(tree));
-      else expect(unpacked.get('data/greeting')).toBeDefined();
-    }
-  });
+  it.skipIf(noBusybox.length > 0)(
+    titleWith('reaches a client that reads only Docker types as a list, and through it whole', noBusybox),
+    async () => {
+      const { name, tree, forms } = imageOf('index');
+      const list = await get(`/v2/${name}/manifests/1.0`, `${SCHEMA2}, ${LIST}`);
+      expect(list.headers.get('content-type')).toBe(LIST);
+      expect(digestOf(list.body)).toBe(forms.find(({ form }) => form === 'docker-list')?.digest);
+      const { manifests } = JSON.parse(list.body.toString()) as {
+        manifests: { digest: string; mediaType: string; platform: { os: string; architecture: string } }[];
+      };
+      // The attestations are no images.
+      expect(manifests.map(({ mediaType, platform }) => [mediaType, platform.os, platform.architecture])).toEqual([
+        [SCHEMA2, 'linux', 'amd64'],
+        [SCHEMA2, 'linux', 'arm64'],
+      ]);
+      for (const { digest } of manifests) {
+        const child = await get(`/v2/${name}/manifests/${digest}`, `${SCHEMA2}, ${LIST}`);
+        expect([child.headers.get('content-type'), digestOf(child.body)]).toEqual([SCHEMA2, digest]);
+        const unpacked = await unpackSchema2(name, child.body);
+        if (digest === manifests[0]?.digest) expect(hashOfTree(unpacked)).toBe(hashOfTree(tree));
+        else expect(unpacked.get('data/greeting')).toBeDefined();
+      }
+    },
+  );
 
   it.skipIf(noBusybox.length > 0)(
     titleWith('reaches a client that reads schema 2 but no lists as the image for linux/amd64', noBusybox),
@@ -125,15 +134,18 @@ describe('an OCI index with attestations, by tag', () => {
 });
 
 describe('an image published as schema 1 alone', () => {
-  it.skipIf(noSkopeo.length > 0)(titleWith('is copied by skopeo as schema 2, with the same layers', noSkopeo), async () => {
-    const { name, layers, manifest, tree } = imageOf('schema1');
-    const out = join(folder, 'as-schema2');
-    await must('skopeo', ['copy', '--src-tls-verify=false', `docker://${server.host}/${name}:1.0`, `dir:${out}`]);
-    const bytes = await readFile(join(out, 'manifest.json'));
-    expect(digestOf(bytes)).toBe(manifest.digest);
-    expect((JSON.parse(bytes.toString()) as Manifest).layers.map(({ digest }) => digest)).toEqual(layers);
-    expect(hashOfTree(await unpackSchema2(name, bytes))).toBe(hashOfTree(tree));
-  });
+  it.skipIf(noSkopeo.length > 0)(
+    titleWith('is copied by skopeo as schema 2, with the same layers', noSkopeo),
+    async () => {
+      const { name, layers, manifest, tree } = imageOf('schema1');
+      const out = join(folder, 'as-schema2');
+      await must('skopeo', ['copy', '--src-tls-verify=false', `docker://${server.host}/${name}:1.0`, `dir:${out}`]);
+      const bytes = await readFile(join(out, 'manifest.json'));
+      expect(digestOf(bytes)).toBe(manifest.digest);
+      expect((JSON.parse(bytes.toString()) as Manifest).layers.map(({ digest }) => digest)).toEqual(layers);
+      expect(hashOfTree(await unpackSchema2(name, bytes))).toBe(hashOfTree(tree));
+    },
+  );
 
   it.skipIf(noDocker.length > 0)(
     titleWith(
@@ -158,7 +170,9 @@ describe('an image published as schema 1 alone', () => {
           [`${zstd.name}@${derived}`, derived],
         ] as const) {
           expect(await daemon.docker('pull', `${server.host}/${where}`)).toContain(`Digest: ${digest}`);
-          expect(await daemon.docker('run', '--rm', '--network', 'none', `${server.host}/${where}`)).toBe(`${zstd.greeting}\n`);
+          expect(await daemon.docker('run', '--rm', '--network', 'none', `${server.host}/${where}`)).toBe(
+            `${zstd.greeting}\n`,
+          );
           expect(hashOfTree(await exported(daemon, `${server.host}/${where}`))).toBe(hashOfTree(zstd.tree));
         }
       } finally {
@@ -202,7 +216,14 @@ describe('schema 1 and schema 2 of one image, published one after the other', ()
       // An old registry, from which somebody takes both forms.
       const there = `docker://${peer.host}/joined/image:1`;
       await must('skopeo', ['copy', '--format', 'v2s2', '--dest-tls-verify=false', made, there]);
-      await must('skopeo', ['copy', '--format', 'v2s2', '--src-tls-verify=false', there, `dir:${join(folder, 'v2s2')}`]);
+      await must('skopeo', [
+        'copy',
+        '--format',
+        'v2s2',
+        '--src-tls-verify=false',
+        there,
+        `dir:${join(folder, 'v2s2')}`,
+      ]);
       await must('skopeo', ['copy', '--format', 'v2s1', '--dest-tls-verify=false', made, there]);
       await must('skopeo', ['copy', '--src-tls-verify=false', there, `dir:${join(folder, 'v2s1')}`]);
     } finally {
@@ -220,39 +241,51 @@ describe('schema 1 and schema 2 of one image, published one after the other', ()
   it.skipIf(noSkopeo.length > 0).each([
     ['joined/one', ['v2s1', 'v2s2']],
     ['joined/two', ['v2s2', 'v2s1']],
-  ] as const)(titleWith('both stand, each with its own bytes, in either order: %s %j', noSkopeo), async (name, order) => {
-    for (const which of order) await publishForms(workshop, sources[which], `${name}:1`);
-    const old = await get(`/v2/${name}/manifests/1`);
-    expect([old.headers.get('content-type'), old.headers.get('docker-content-digest')]).toEqual([SCHEMA1, digestOf(payloadOf(signed))]);
-    expect(old.body.equals(signed)).toBe(true);
-    const newer = await get(`/v2/${name}/manifests/1`, `${SCHEMA2}, ${SCHEMA1}`);
-    expect(newer.body.equals(plain)).toBe(true);
-    for (const [digest, bytes] of [
-      [digestOf(payloadOf(signed)), signed],
-      [digestOf(plain), plain],
-    ] as const) {
-      expect((await get(`/v2/${name}/manifests/${digest}`, '*/*')).body.equals(bytes)).toBe(true);
-    }
-  });
+  ] as const)(
+    titleWith('both stand, each with its own bytes, in either order: %s %j', noSkopeo),
+    async (name, order) => {
+      for (const which of order) await publishForms(workshop, sources[which], `${name}:1`);
+      const old = await get(`/v2/${name}/manifests/1`);
+      expect([old.headers.get('content-type'), old.headers.get('docker-content-digest')]).toEqual([
+        SCHEMA1,
+        digestOf(payloadOf(signed)),
+      ]);
+      expect(old.body.equals(signed)).toBe(true);
+      const newer = await get(`/v2/${name}/manifests/1`, `${SCHEMA2}, ${SCHEMA1}`);
+      expect(newer.body.equals(plain)).toBe(true);
+      for (const [digest, bytes] of [
+        [digestOf(payloadOf(signed)), signed],
+        [digestOf(plain), plain],
+      ] as const) {
+        expect((await get(`/v2/${name}/manifests/${digest}`, '*/*')).body.equals(bytes)).toBe(true);
+      }
+    },
+  );
 
-  it.skipIf(noSkopeo.length > 0)(titleWith('--replace starts the tag anew: the schema 1 is then derived from what came last', noSkopeo), async () => {
-    await publishForms(workshop, sources.v2s1, 'joined/three:1');
-    const forms = await publishForms(workshop, sources.v2s2, 'joined/three:1', ['--replace']);
-    expect(forms.map(({ form, isPublished }) => [form, isPublished])).toEqual([
-      ['docker-schema2', true],
-      ['docker-schema1', false],
-    ]);
-    const old = await get('/v2/joined/three/manifests/1');
-    expect(old.body.equals(signed)).toBe(false);
-    expect(old.headers.get('docker-content-digest')).toBe(forms[1]?.digest);
-  });
+  it.skipIf(noSkopeo.length > 0)(
+    titleWith('--replace starts the tag anew: the schema 1 is then derived from what came last', noSkopeo),
+    async () => {
+      await publishForms(workshop, sources.v2s1, 'joined/three:1');
+      const forms = await publishForms(workshop, sources.v2s2, 'joined/three:1', ['--replace']);
+      expect(forms.map(({ form, isPublished }) => [form, isPublished])).toEqual([
+        ['docker-schema2', true],
+        ['docker-schema1', false],
+      ]);
+      const old = await get('/v2/joined/three/manifests/1');
+      expect(old.body.equals(signed)).toBe(false);
+      expect(old.headers.get('docker-content-digest')).toBe(forms[1]?.digest);
+    },
+  );
 
-  it.skipIf(noSkopeo.length > 0)(titleWith('a tag never has forms of two images: another image takes it over', noSkopeo), async () => {
-    await publishForms(workshop, sources.v2s1, 'joined/four:1');
-    await publishForms(workshop, sources.other, 'joined/four:1');
-    const old = await pullAsOldEngine({ version: '1.9.1', host: server.host, name: 'joined/four', reference: '1' });
-    const { body } = await get('/v2/joined/four/manifests/1', SCHEMA2);
-    expect(hashOfTree(old.tree)).toBe(hashOfTree(await unpackSchema2('joined/four', body)));
-    expect(digestOf(old.payload)).not.toBe(digestOf(payloadOf(signed)));
-  });
+  it.skipIf(noSkopeo.length > 0)(
+    titleWith('a tag never has forms of two images: another image takes it over', noSkopeo),
+    async () => {
+      await publishForms(workshop, sources.v2s1, 'joined/four:1');
+      await publishForms(workshop, sources.other, 'joined/four:1');
+      const old = await pullAsOldEngine({ version: '1.9.1', host: server.host, name: 'joined/four', reference: '1' });
+      const { body } = await get('/v2/joined/four/manifests/1', SCHEMA2);
+      expect(hashOfTree(old.tree)).toBe(hashOfTree(await unpackSchema2('joined/four', body)));
+      expect(digestOf(old.payload)).not.toBe(digestOf(payloadOf(signed)));
+    },
+  );
 });

@@ -12,7 +12,10 @@ export interface GantryServer {
 }
 
 /** Starts `gantry serve` on a free port over `state` and waits until it says where it listens. */
-export async function startGantry(state: string, options: { env?: NodeJS.ProcessEnv; args?: readonly string[] } = {}): Promise<GantryServer> {
+export async function startGantry(
+  state: string,
+  options: { env?: NodeJS.ProcessEnv; args?: readonly string[] } = {},
+): Promise<GantryServer> {
   const main = new URL('../../bin/gantry.js', import.meta.url).pathname;
   const child = spawn(process.execPath, [main, 'serve', '--port', '0', '--state', state, ...(options.args ?? [])], {
     env: options.env ?? process.env,

@@ -14,7 +14,9 @@ export async function buildLibtrust(): Promise<Verify> {
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   const program = join(folder, 'verify');
   const source = new URL('./libtrust/main.go', import.meta.url).pathname;
-  await must('go', ['build', '-o', program, source], { env: { ...process.env, GO111MODULE: 'off', GOPATH: '/usr/share/gocode', GOFLAGS: '' } });
+  await must('go', ['build', '-o', program, source], {
+    env: { ...process.env, GO111MODULE: 'off', GOPATH: '/usr/share/gocode', GOFLAGS: '' },
+  });
   return async (document) => {
     const { code, stdout, stderr } = await run(program, [], { input: document });
     if (code !== 0) throw new Error(`libtrust refuses: ${stderr.trim()}`);

@@ -72,51 +72,71 @@ describe.skipIf(noBusybox.length > 0).each(['bearer', 'basic', 'bearer with a si
         },
       });
       host = new URL(server.url).host;
-      for (const name of [OPEN, SECRET]) await publishForms({ state: join(own, 'state'), env }, source, `${name}:1`, ['--config', config]);
+      for (const name of [OPEN, SECRET])
+        await publishForms({ state: join(own, 'state'), env }, source, `${name}:1`, ['--config', config]);
     });
 
     afterAll(async () => {
       await server.close();
     });
 
-    it.skipIf(noDocker.length > 0)(titleWith('docker pulls a protected image after docker login, and not before', noDocker), async () => {
-      if (daemon === undefined) throw new Error('no engine');
-      const config = join(folder, `docker-config-${way.replaceAll(' ', '-')}`);
-      const before = await daemon.dockerAs(config, 'pull', `${host}/${SECRET}:1`);
-      expect(before.code).not.toBe(0);
-      const open = await daemon.dockerAs(config, 'pull', `${host}/${OPEN}:1`);
-      // With Basic an engine that has no password stops, whatever it wants.
-      expect(open.code === 0).toBe(way !== 'basic');
-      const wrong = await daemon.dockerAs(
-        config,
-        'login',
-        '--username',
-        'ci',
-        '--password',
-        `${token.slice(0, -1)}${token.endsWith('0') ? '1' : '0'}`,
-        host,
-      );
-      expect(wrong.code).not.toBe(0);
-      const right = await daemon.dockerAs(config, 'login', '--username', 'ci', '--password', token, host);
-      expect(right.stdout + right.stderr).toContain('Login Succeeded');
-      for (const name of [SECRET, OPEN]) {
-        const pulled = await daemon.dockerAs(config, 'pull', `${host}/${name}:1`);
-        expect(pulled.stdout + pulled.stderr).toContain(`Digest: ${image.manifest.digest}`);
-        await daemon.docker('rmi', '--force', image.config.digest);
-      }
-    });
+    it.skipIf(noDocker.length > 0)(
+      titleWith('docker pulls a protected image after docker login, and not before', noDocker),
+      async () => {
+        if (daemon === undefined) throw new Error('no engine');
+        const config = join(folder, `docker-config-${way.replaceAll(' ', '-')}`);
+        const before = await daemon.dockerAs(config, 'pull', `${host}/${SECRET}:1`);
+        expect(before.code).not.toBe(0);
+        const open = await daemon.dockerAs(config, 'pull', `${host}/${OPEN}:1`);
+        // With Basic an engine that has no password stops, whatever it wants.
+        expect(open.code === 0).toBe(way !== 'basic');
+        const wrong = await daemon.dockerAs(
+          config,
+          'login',
+          '--username',
+          'ci',
+          '--password',
+          `${token.slice(0, -1)}${token.endsWith('0') ? '1' : '0'}`,
+          host,
+        );
+        expect(wrong.code).not.toBe(0);
+        const right = await daemon.dockerAs(config, 'login', '--username', 'ci', '--password', token, host);
+        expect(right.stdout + right.stderr).toContain('Login Succeeded');
+        for (const name of [SECRET, OPEN]) {
+          const pulled = await daemon.dockerAs(config, 'pull', `${host}/${name}:1`);
+          expect(pulled.stdout + pulled.stderr).toContain(`Digest: ${image.manifest.digest}`);
+          await daemon.docker('rmi', '--force', image.config.digest);
+        }
+      },
+    );
 
-    it.skipIf(noSkopeo.length > 0)(titleWith('skopeo copies a protected image with --src-creds, and not without', noSkopeo), async () => {
-      const copy = (name: string, ...options: readonly string[]): ReturnType<typeof run> =>
-        run('skopeo', ['copy', '--src-tls-verify=false', ...options, `docker://${host}/${name}:1`, `dir:${join(folder, 'copied')}`], {
-          env: { ...process.env, REGISTRY_AUTH_FILE: join(folder, 'no-auth.json') },
-        });
-      expect((await copy(SECRET, '--src-creds', `ci:${token}`)).stderr).toBe('');
-      expect((await copy(OPEN)).code).toBe(0);
-      const refused = await copy(SECRET);
-      expect([refused.code === 0, /unauthorized|authentication required|denied/i.test(refused.stderr)]).toEqual([false, true]);
-      expect((await copy(SECRET, '--src-creds', 'ci:wrong')).code).not.toBe(0);
-    });
+    it.skipIf(noSkopeo.length > 0)(
+      titleWith('skopeo copies a protected image with --src-creds, and not without', noSkopeo),
+      async () => {
+        const copy = (name: string, ...options: readonly string[]): ReturnType<typeof run> =>
+          run(
+            'skopeo',
+            [
+              'copy',
+              '--src-tls-verify=false',
+              ...options,
+              `docker://${host}/${name}:1`,
+              `dir:${join(folder, 'copied')}`,
+            ],
+            {
+              env: { ...process.env, REGISTRY_AUTH_FILE: join(folder, 'no-auth.json') },
+            },
+          );
+        expect((await copy(SECRET, '--src-creds', `ci:${token}`)).stderr).toBe('');
+        expect((await copy(OPEN)).code).toBe(0);
+        const refused = await copy(SECRET);
+        expect([refused.code === 0, /unauthorized|authentication required|denied/i.test(refused.stderr)]).toEqual([
+          false,
+          true,
+        ]);
+        expect((await copy(SECRET, '--src-creds', 'ci:wrong')).code).not.toBe(0);
+      },
+    );
 
     it.each(Object.keys(OLD_ENGINES) as OldEngine[])(
       titleWith('Docker %s pulls a protected image with its login, and not without', noGo),

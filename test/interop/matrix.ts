@@ -24,14 +24,19 @@ const tell = (message: string): void => void process.stderr.write(`${message}\n`
 
 const { values } = parseArgs({
   args: process.argv.slice(2).map((argument) => (argument === '--newer' ? '--newer=' : argument)),
-  options: { newer: { type: 'string' }, client: { type: 'string', multiple: true }, image: { type: 'string', multiple: true } },
+  options: {
+    newer: { type: 'string' },
+    client: { type: 'string', multiple: true },
+    image: { type: 'string', multiple: true },
+  },
 });
 
 const folder = await mkdtemp(join(tmpdir(), 'gantry-interop-'));
 const undo: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })];
 const pulling = new Set<Client>();
 // Mounts and daemons are not left behind, whatever happens.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void cleanUp().finally(() => process.exit(130)));
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => void cleanUp().finally(() => process.exit(130)));
 try {
   process.exitCode = await main();
 } finally {
@@ -69,11 +74,17 @@ async function main(): Promise<number> {
     tell(`publishing ${kind}: ${IMAGES[kind]}`);
     images.push(await publishImage({ folder: join(folder, 'sources'), state: server.state, env }, kind));
   }
-  const results = (await Promise.all(machines.map((machine, at) => pullFrom(machine, join(folder, String(at)), server.host, verify, images)))).flat();
+  const results = (
+    await Promise.all(
+      machines.map((machine, at) => pullFrom(machine, join(folder, String(at)), server.host, verify, images)),
+    )
+  ).flat();
   process.stdout.write(`${matrixTable(results)}\n`);
   const troubles = results.filter(({ trouble }) => trouble !== null);
   if (values.client === undefined && values.image === undefined) await writeFile(PAGE, matrixPage(results));
-  tell(`${String(results.filter(({ excuse }) => excuse === null).length)} pulls, ${String(troubles.length)} not as published`);
+  tell(
+    `${String(results.filter(({ excuse }) => excuse === null).length)} pulls, ${String(troubles.length)} not as published`,
+  );
   return troubles.length === 0 ? 0 : 1;
 }
 
@@ -118,8 +129,18 @@ async function pullAll(machine: Machine, client: Client, images: readonly Publis
       const began = performance.now();
       const trouble = excuse === null ? await troubleOf(pull(image)) : null;
       const milliseconds = Math.round(performance.now() - began);
-      results.push({ machine: machine.title, client: client.title, version: client.version, image: image.kind, way, trouble, excuse, milliseconds });
-      const outcome = excuse === null ? (trouble === null ? `${String(milliseconds)} ms` : oneLine(trouble)) : `not tried: ${excuse}`;
+      results.push({
+        machine: machine.title,
+        client: client.title,
+        version: client.version,
+        image: image.kind,
+        way,
+        trouble,
+        excuse,
+        milliseconds,
+      });
+      const outcome =
+        excuse === null ? (trouble === null ? `${String(milliseconds)} ms` : oneLine(trouble)) : `not tried: ${excuse}`;
       tell(`${machine.title} ${client.title} ${client.version}: ${image.kind} ${WAYS[way]}: ${outcome}`);
     }
   }

@@ -21,12 +21,16 @@ export interface LayoutImage {
 /** Writes a layout with one tag `latest`: an image, or an index of several. Gives its path. */
 export async function makeLayout(folder: string, images: readonly LayoutImage[]): Promise<string> {
   await mkdir(join(folder, 'blobs', 'sha256'), { recursive: true });
-  const put = async (bytes: Uint8Array, mediaType: string): Promise<{ mediaType: string; digest: string; size: number }> => {
+  const put = async (
+    bytes: Uint8Array,
+    mediaType: string,
+  ): Promise<{ mediaType: string; digest: string; size: number }> => {
     const hex = createHash('sha256').update(bytes).digest('hex');
     await writeFile(join(folder, 'blobs', 'sha256', hex), bytes);
     return { mediaType, digest: `sha256:${hex}`, size: bytes.length };
   };
-  const putJson = (value: unknown, mediaType: string): ReturnType<typeof put> => put(Buffer.from(JSON.stringify(value)), mediaType);
+  const putJson = (value: unknown, mediaType: string): ReturnType<typeof put> =>
+    put(Buffer.from(JSON.stringify(value)), mediaType);
 
   const manifests = [];
   for (const { os = 'linux', architecture, variant, history, config = {}, annotations } of images) {
@@ -62,10 +66,14 @@ export async function makeLayout(folder: string, images: readonly LayoutImage[])
       layers,
       ...(annotations && { annotations }),
     };
-    manifests.push({ ...(await putJson(manifest, manifest.mediaType)), platform: { os, architecture, ...(variant !== undefined && { variant }) } });
+    manifests.push({
+      ...(await putJson(manifest, manifest.mediaType)),
+      platform: { os, architecture, ...(variant !== undefined && { variant }) },
+    });
   }
   const mediaType = 'application/vnd.oci.image.index.v1+json';
-  const index = images.length === 1 ? manifests : [await putJson({ schemaVersion: 2, mediaType, manifests }, mediaType)];
+  const index =
+    images.length === 1 ? manifests : [await putJson({ schemaVersion: 2, mediaType, manifests }, mediaType)];
   const named = index.map((one) => ({ ...one, annotations: { 'org.opencontainers.image.ref.name': 'latest' } }));
   await writeFile(join(folder, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests: named }));
   await writeFile(join(folder, 'oci-layout'), JSON.stringify({ imageLayoutVersion: '1.0.0' }));

@@ -7,7 +7,14 @@ import { type GantryServer, startGantry } from './gantry-server.ts';
 import { buildLibtrust, type Verify } from './libtrust.ts';
 import { type PublishedImage, publishForms, publishImage } from './matrix/images.ts';
 import { type Blobs, greetingLayer, makeImage, programLayer, writeLayout } from './matrix/layout.ts';
-import { exchange, listTagsAsOldEngine, OLD_ENGINES, type OldEngine, OldEngineError, pullAsOldEngine } from './matrix/old-engine.ts';
+import {
+  exchange,
+  listTagsAsOldEngine,
+  OLD_ENGINES,
+  type OldEngine,
+  OldEngineError,
+  pullAsOldEngine,
+} from './matrix/old-engine.ts';
 import { hashOfTree } from './matrix/tree.ts';
 import { missingPrograms, titleWith } from './programs.ts';
 
@@ -52,20 +59,26 @@ function imageOf(kind: string): PublishedImage {
 
 /** What the user of that engine reads. */
 async function printed(version: OldEngine, name: string, reference: string): Promise<string> {
-  const error: unknown = await pullAsOldEngine({ version, host: server.host, name, reference }).catch((caught: unknown) => caught);
-  if (!(error instanceof OldEngineError)) throw new Error('the pull did not end as one of that engine does', { cause: error });
+  const error: unknown = await pullAsOldEngine({ version, host: server.host, name, reference }).catch(
+    (caught: unknown) => caught,
+  );
+  if (!(error instanceof OldEngineError))
+    throw new Error('the pull did not end as one of that engine does', { cause: error });
   return error.message;
 }
 
 describe.skipIf(noBusybox.length > 0).each(VERSIONS)(titleWith('Docker %s', noBusybox), (version) => {
-  it.each(MIRRORS)(titleWith('pulls %s by tag and by the digest it saw, verified by libtrust, with every file', noGo), async (kind) => {
-    const { name, tree } = imageOf(kind);
-    const pull = { version, host: server.host, name, ...(verify && { verify }) };
-    const byTag = await pullAsOldEngine({ ...pull, reference: '1.0' });
-    expect(hashOfTree(byTag.tree)).toBe(hashOfTree(tree));
-    const byDigest = await pullAsOldEngine({ ...pull, reference: byTag.digest });
-    expect(byDigest.document.equals(byTag.document)).toBe(true);
-  });
+  it.each(MIRRORS)(
+    titleWith('pulls %s by tag and by the digest it saw, verified by libtrust, with every file', noGo),
+    async (kind) => {
+      const { name, tree } = imageOf(kind);
+      const pull = { version, host: server.host, name, ...(verify && { verify }) };
+      const byTag = await pullAsOldEngine({ ...pull, reference: '1.0' });
+      expect(hashOfTree(byTag.tree)).toBe(hashOfTree(tree));
+      const byDigest = await pullAsOldEngine({ ...pull, reference: byTag.digest });
+      expect(byDigest.document.equals(byTag.document)).toBe(true);
+    },
+  );
 
   it('sends what that version sent, and no more', async () => {
     const { name } = imageOf('schema2');
@@ -79,12 +92,23 @@ describe.skipIf(noBusybox.length > 0).each(VERSIONS)(titleWith('Docker %s', noBu
 
   it('gets the image for the platform that its User-Agent tells', async () => {
     const { name, forms } = imageOf('index');
-    const { digest } = await pullAsOldEngine({ version, host: server.host, name, reference: '1.0', architecture: 'arm64' });
-    expect(digest).toBe(forms.find(({ form, platform }) => form === 'docker-schema1' && platform?.startsWith('linux/arm64'))?.digest);
+    const { digest } = await pullAsOldEngine({
+      version,
+      host: server.host,
+      name,
+      reference: '1.0',
+      architecture: 'arm64',
+    });
+    expect(digest).toBe(
+      forms.find(({ form, platform }) => form === 'docker-schema1' && platform?.startsWith('linux/arm64'))?.digest,
+    );
   });
 
   it('lists all tags', async () => {
-    expect(await listTagsAsOldEngine({ version, host: server.host, name: imageOf('schema2').name })).toEqual(['1.0', 'latest']);
+    expect(await listTagsAsOldEngine({ version, host: server.host, name: imageOf('schema2').name })).toEqual([
+      '1.0',
+      'latest',
+    ]);
   });
 
   it('tells its user why there is no schema 1, and where to read on', async () => {
@@ -94,11 +118,18 @@ describe.skipIf(noBusybox.length > 0).each(VERSIONS)(titleWith('Docker %s', noBu
       // The body of the v1 fallback is all that reaches a person.
       expect(message).toMatch(/^Error: Status 400 trying to pull repository /);
       expect(message).toContain('/help/schema1-zstd-layers');
-    } else expect(message).toMatch(/^Error response from daemon: errors:\nunsupported: No schema 1 could be derived: .*\nmanifest unknown: /);
+    } else
+      expect(message).toMatch(
+        /^Error response from daemon: errors:\nunsupported: No schema 1 could be derived: .*\nmanifest unknown: /,
+      );
   });
 
   it.each([
-    ['of a tag that does not exist', (): [string, string] => [imageOf('schema2').name, 'none'], /^Error: image matrix\/schema2:none not found$/],
+    [
+      'of a tag that does not exist',
+      (): [string, string] => [imageOf('schema2').name, 'none'],
+      /^Error: image matrix\/schema2:none not found$/,
+    ],
     ['of a repository that does not exist', (): [string, string] => ['old/none', 'latest'], /not (?:found|known)/],
   ])('is told %s', async (_, pulled, expected) => {
     expect(await printed(version, ...pulled())).toMatch(expected);

@@ -9,7 +9,11 @@ import { newKey } from '../../src/publisher/publish/key-file.ts';
 import { type LocalServer, startServer } from '../../src/publisher/local/server.ts';
 
 /** A rule of `ORIGINS`. */
-export type Rule = Readonly<Record<string, unknown>> & { readonly name: string; readonly pattern: string; readonly upstream: string };
+export type Rule = Readonly<Record<string, unknown>> & {
+  readonly name: string;
+  readonly pattern: string;
+  readonly upstream: string;
+};
 
 /** A running edge. */
 export interface OriginEdge {
@@ -70,7 +74,12 @@ const agent = new Agent({ keepAlive: false });
 /** A GET (or HEAD) that sends these headers and no others; rejects if the connection breaks or the body is shorter than announced. */
 export function get(
   url: string,
-  options: { method?: 'GET' | 'HEAD'; headers?: Readonly<Record<string, string>>; keep?: boolean; leaveAfter?: number } = {},
+  options: {
+    method?: 'GET' | 'HEAD';
+    headers?: Readonly<Record<string, string>>;
+    keep?: boolean;
+    leaveAfter?: number;
+  } = {},
 ): Promise<Got> {
   const { method = 'GET', headers = {}, keep = true, leaveAfter } = options;
   return new Promise((resolve, reject) => {
@@ -115,14 +124,20 @@ export const MODERN = {
 } as const;
 
 /** What an engine from before 1.10 sends: no Accept. */
-export const OLD = { 'user-agent': 'docker/1.6.2 go/go1.4.2 git-commit/7c8fca2 kernel/3.19.0 os/linux arch/amd64' } as const;
+export const OLD = {
+  'user-agent': 'docker/1.6.2 go/go1.4.2 git-commit/7c8fca2 kernel/3.19.0 os/linux arch/amd64',
+} as const;
 
 /** Pulls an image as an engine does: the manifest by tag, then everything it names; gives how many blobs there were. Rejects where anything is not what its digest says. */
 export async function pull(base: string, name: string, tag: string): Promise<number> {
   const root = await get(`${base}/v2/${name}/manifests/${tag}`, { headers: MODERN });
   if (root.status !== 200) throw new Error(`${name}:${tag}: ${String(root.status)} ${root.body.toString()}`);
   if (root.headers['docker-content-digest'] !== root.digest) throw new Error(`${name}:${tag}: wrong bytes`);
-  const value = JSON.parse(root.body.toString()) as { manifests?: { digest: string }[]; config?: { digest: string }; layers?: { digest: string }[] };
+  const value = JSON.parse(root.body.toString()) as {
+    manifests?: { digest: string }[];
+    config?: { digest: string };
+    layers?: { digest: string }[];
+  };
   if (value.manifests !== undefined) {
     let sum = 0;
     for (const { digest } of value.manifests) sum += await pull(base, name, digest);

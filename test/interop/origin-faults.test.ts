@@ -1,7 +1,15 @@
 /** An upstream that is down, slow, lying or rate-limiting: no wrong byte, no false 404, and what is stored can always be pulled. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { get, MODERN, OLD, type OriginEdge, pull, reasonOf, startOriginEdge } from './origin-edge.ts';
-import { addImage, type Content, emptyContent, type Fault, type Seen, startUpstream, type Upstream } from './origin-upstream.ts';
+import {
+  addImage,
+  type Content,
+  emptyContent,
+  type Fault,
+  type Seen,
+  startUpstream,
+  type Upstream,
+} from './origin-upstream.ts';
 
 let upstream: Upstream;
 let edge: OriginEdge;
@@ -10,11 +18,17 @@ let content: Content;
 const faults = new Map<string, (seen: Seen) => Fault | null>();
 
 const isBlob = ({ path }: Seen): boolean => path.includes('/blobs/');
-const isLayer = (seen: Seen): boolean => isBlob(seen) && seen.method === 'GET' && !configs.has(seen.path.split('/').at(-1) ?? '');
+const isLayer = (seen: Seen): boolean =>
+  isBlob(seen) && seen.method === 'GET' && !configs.has(seen.path.split('/').at(-1) ?? '');
 const isManifest = ({ path }: Seen): boolean => path.includes('/manifests/');
 const configs = new Set<string>();
 
-function image(name: string, layers: readonly number[] = [50_000, 200_000], tag = 'latest', seed = `${name}:${tag}`): ReturnType<typeof addImage> {
+function image(
+  name: string,
+  layers: readonly number[] = [50_000, 200_000],
+  tag = 'latest',
+  seed = `${name}:${tag}`,
+): ReturnType<typeof addImage> {
   const added = addImage(content, `${name}:${tag}`, { layers, seed });
   configs.add(added.config);
   return added;
@@ -126,7 +140,9 @@ describe('a blob that is not stored', () => {
       expect(await edge.server.target.store.head(`blobs/public/sha256/${layer.slice(7)}`)).toBeNull();
       faults.delete(name);
       expect(await pull(edge.url, name, 'latest')).toBe(2);
-      expect((await edge.server.target.store.head(`blobs/public/sha256/${layer.slice(7)}`))?.size).toBe(content.blobs.get(layer)?.length);
+      expect((await edge.server.target.store.head(`blobs/public/sha256/${layer.slice(7)}`))?.size).toBe(
+        content.blobs.get(layer)?.length,
+      );
     },
   );
 
@@ -176,14 +192,22 @@ describe('a stored tag', () => {
       await later();
       const got = await get(`${edge.url}/v2/${name}/manifests/latest`, { headers: MODERN });
       expect(got.status).toBe(200);
-      expect(got.headers.warning).toMatch(/^110 gantry "Response is Stale", 299 gantry "The upstream short cannot be asked: ORIGIN_/);
+      expect(got.headers.warning).toMatch(
+        /^110 gantry "Response is Stale", 299 gantry "The upstream short cannot be asked: ORIGIN_/,
+      );
       expect(await pull(edge.url, name, 'latest')).toBe(3);
-      expect((await get(`${edge.url}/v2/${name}/manifests/latest`, { headers: OLD })).body.equals(before.body)).toBe(true);
-      expect(edge.log.some(({ event, about }) => event === 'upstream-unavailable' && about === `${name}:latest`)).toBe(true);
+      expect((await get(`${edge.url}/v2/${name}/manifests/latest`, { headers: OLD })).body.equals(before.body)).toBe(
+        true,
+      );
+      expect(edge.log.some(({ event, about }) => event === 'upstream-unavailable' && about === `${name}:latest`)).toBe(
+        true,
+      );
       faults.delete(name);
       await later();
       expect(await pull(edge.url, name, 'latest')).toBe(2);
-      expect((await get(`${edge.url}/v2/${name}/manifests/latest`, { headers: MODERN })).headers.warning).toBeUndefined();
+      expect(
+        (await get(`${edge.url}/v2/${name}/manifests/latest`, { headers: MODERN })).headers.warning,
+      ).toBeUndefined();
     },
   );
 
@@ -199,7 +223,9 @@ describe('a stored tag', () => {
     expect(kept.headers.warning).toMatch(/ORIGIN_UNAVAILABLE/);
     faults.delete(name);
     await later();
-    expect((await get(`${edge.url}/v2/${name}/manifests/latest`, { headers: MODERN })).digest).toBe(next.manifest.digest);
+    expect((await get(`${edge.url}/v2/${name}/manifests/latest`, { headers: MODERN })).digest).toBe(
+      next.manifest.digest,
+    );
   });
 
   it('costs the upstream one HEAD where it has not moved', async () => {
@@ -208,7 +234,8 @@ describe('a stored tag', () => {
     await pull(edge.url, name, 'latest');
     await later();
     const before = asked(name).length;
-    for (let times = 0; times < 3; times++) expect((await get(`${edge.url}/v2/${name}/manifests/latest`, { headers: MODERN })).status).toBe(200);
+    for (let times = 0; times < 3; times++)
+      expect((await get(`${edge.url}/v2/${name}/manifests/latest`, { headers: MODERN })).status).toBe(200);
     expect(
       asked(name)
         .slice(before)
@@ -237,7 +264,9 @@ describe('a stored tag', () => {
     await pull(edge.url, name, 'latest');
     faults.set(name, () => ({ status: 429, headers: { 'retry-after': '60' } }));
     await later();
-    expect((await get(`${edge.url}/v2/${name}/manifests/latest`, { headers: MODERN })).headers.warning).toMatch(/ORIGIN_RATE_LIMITED/);
+    expect((await get(`${edge.url}/v2/${name}/manifests/latest`, { headers: MODERN })).headers.warning).toMatch(
+      /ORIGIN_RATE_LIMITED/,
+    );
     const before = asked(name).length;
     const unknown = await get(`${edge.url}/v2/${name}/manifests/other`, { headers: MODERN });
     expect([unknown.status, reasonOf(unknown)]).toEqual([503, 'upstream-unavailable']);
@@ -251,11 +280,23 @@ describe('many faults at once', () => {
   it('give no wrong byte and no false 404, and leave everything to be pulled once they end', async () => {
     const names = ['faulty/chaos-a', 'faulty/chaos-b', 'faulty/chaos-c'];
     for (const name of names) image(name, [40_000, 90_000, 10]);
-    const kinds: readonly Fault[] = ['refused', 'cut', 'garbage', 'wrong-bytes', 'too-short', 'too-long', { status: 500 }, { status: 401 }];
+    const kinds: readonly Fault[] = [
+      'refused',
+      'cut',
+      'garbage',
+      'wrong-bytes',
+      'too-short',
+      'too-long',
+      { status: 500 },
+      { status: 401 },
+    ];
     let turn = 0;
     // The same sequence in every run: a third of the answers goes wrong, each in its own way.
-    for (const name of names) faults.set(name, () => (turn++ % 3 === 0 ? (kinds[(turn * 7) % kinds.length] ?? null) : null));
-    const known = new Map(names.flatMap((name) => (content.tags.get(`${name}:latest`) ?? []).map((document) => [name, document] as const)));
+    for (const name of names)
+      faults.set(name, () => (turn++ % 3 === 0 ? (kinds[(turn * 7) % kinds.length] ?? null) : null));
+    const known = new Map(
+      names.flatMap((name) => (content.tags.get(`${name}:latest`) ?? []).map((document) => [name, document] as const)),
+    );
     const outcomes = new Map<number | 'cut', number>();
     const look = async (path: string, digest: string): Promise<void> => {
       const got = await get(edge.url + path, { headers: MODERN }).catch(() => null);
@@ -267,7 +308,10 @@ describe('many faults at once', () => {
     for (let round = 0; round < 12; round++) {
       await Promise.all(
         [...known].flatMap(([name, { bytes, digest }]) => {
-          const { config, layers } = JSON.parse(bytes.toString()) as { config: { digest: string }; layers: { digest: string }[] };
+          const { config, layers } = JSON.parse(bytes.toString()) as {
+            config: { digest: string };
+            layers: { digest: string }[];
+          };
           return [
             look(`/v2/${name}/manifests/latest`, digest),
             look(`/v2/${name}/manifests/${digest}`, digest),

@@ -38,7 +38,8 @@ export interface Pulp2Repository {
 /** Writes the web directory below `folder` and serves it by nginx, which knows nothing of manifests. */
 export async function startPulp2Web(folder: string, repository: Pulp2Repository): Promise<Peer> {
   const web = join(folder, 'web', repository.name);
-  for (const directory of ['manifests/1', 'manifests/2', 'manifests/list', 'blobs', 'tags']) await mkdir(join(web, directory), { recursive: true });
+  for (const directory of ['manifests/1', 'manifests/2', 'manifests/list', 'blobs', 'tags'])
+    await mkdir(join(web, directory), { recursive: true });
   const write = async (directory: string, files: ReadonlyMap<string, Document>): Promise<void> => {
     for (const [file, { bytes }] of files) await writeFile(join(web, directory, file), bytes);
   };
@@ -46,13 +47,15 @@ export async function startPulp2Web(folder: string, repository: Pulp2Repository)
   await write('manifests/2', repository.schema2);
   await write('manifests/list', repository.lists);
   for (const [digest, blob] of repository.blobs) await writeFile(join(web, 'blobs', digest), blob);
-  const tags = [...new Set([...repository.schema1.keys(), ...repository.schema2.keys(), ...repository.lists.keys()])].filter(
-    (key) => !key.includes(':'),
-  );
+  const tags = [
+    ...new Set([...repository.schema1.keys(), ...repository.schema2.keys(), ...repository.lists.keys()]),
+  ].filter((key) => !key.includes(':'));
   await writeFile(join(web, 'tags', 'list'), JSON.stringify({ name: repository.name, tags }));
   const port = await freePort();
   const config = join(folder, 'nginx.conf');
-  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `${kind}_temp_path ${join(folder, kind)};`).join(' ');
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
+    .map((kind) => `${kind}_temp_path ${join(folder, kind)};`)
+    .join(' ');
   await writeFile(
     config,
     `daemon off; user root; worker_processes 1; pid ${join(folder, 'nginx.pid')}; error_log ${join(folder, 'error.log')};
@@ -67,7 +70,10 @@ export async function startPulp2Web(folder: string, repository: Pulp2Repository)
 }
 
 /** crane in front of that: its decision table, answered with redirects. */
-export async function startCrane(web: string, { name, schema2, lists, amd64 }: Pulp2Repository): Promise<Peer & { readonly seen: Seen[] }> {
+export async function startCrane(
+  web: string,
+  { name, schema2, lists, amd64 }: Pulp2Repository,
+): Promise<Peer & { readonly seen: Seen[] }> {
   const seen: Seen[] = [];
   const fileFor = (what: string, reference: string, accept: string): string => {
     if (what === 'tags') return 'tags/list';
@@ -117,11 +123,16 @@ export interface Pulp3 {
 }
 
 /** Starts Pulp 3 with one user. Lists have two tags a page. */
-export async function startPulp3(content: Content, user: { readonly username: string; readonly password: string }): Promise<Pulp3> {
+export async function startPulp3(
+  content: Content,
+  user: { readonly username: string; readonly password: string },
+): Promise<Pulp3> {
   const basic = `Basic ${Buffer.from(`${user.username}:${user.password}`).toString('base64')}`;
   const app = await startUpstream(content, ({ path }, { blobs }) => {
     const blob = blobs.get(path.slice('/pulp/content/'.length));
-    return blob === undefined ? NOT_FOUND : { status: 200, headers: { 'content-type': 'application/octet-stream' }, body: blob };
+    return blob === undefined
+      ? NOT_FOUND
+      : { status: 200, headers: { 'content-type': 'application/octet-stream' }, body: blob };
   });
   const json = (status: number, value: unknown, headers: Readonly<Record<string, string>> = {}): Reply => ({
     status,
@@ -132,9 +143,9 @@ export async function startPulp3(content: Content, user: { readonly username: st
     const url = new URL(seen.path, `http://${host}`);
     if (url.pathname === '/token/') {
       if (seen.authorization !== basic) return json(401, { detail: 'Invalid username/password.' });
-      const token = Buffer.from(JSON.stringify({ aud: url.searchParams.get('service'), scope: url.searchParams.get('scope') ?? '' })).toString(
-        'base64url',
-      );
+      const token = Buffer.from(
+        JSON.stringify({ aud: url.searchParams.get('service'), scope: url.searchParams.get('scope') ?? '' }),
+      ).toString('base64url');
       return json(200, { token, access_token: token, expires_in: 300, issued_at: '2026-01-01T00:00:00Z' });
     }
     const read = readPath(seen.path);
@@ -142,31 +153,44 @@ export async function startPulp3(content: Content, user: { readonly username: st
     const expected = `Bearer ${Buffer.from(JSON.stringify({ aud: host, scope })).toString('base64url')}`;
     if (seen.authorization !== expected) {
       const challenge = `Bearer realm="http://${host}/token/",service="${host}"${scope === '' ? '' : `,scope="${scope}"`}`;
-      return json(401, { errors: [{ code: 'UNAUTHORIZED', message: 'Authentication required' }] }, { 'www-authenticate': challenge });
+      return json(
+        401,
+        { errors: [{ code: 'UNAUTHORIZED', message: 'Authentication required' }] },
+        { 'www-authenticate': challenge },
+      );
     }
     if (read === null) return url.pathname === '/v2/' ? json(200, {}) : NOT_FOUND;
     const { name, what, reference, query } = read;
     if (what === 'blobs') {
-      return own.blobs.has(reference) ? { status: 302, headers: { location: `${app.url}/pulp/content/${reference}` } } : NOT_FOUND;
+      return own.blobs.has(reference)
+        ? { status: 302, headers: { location: `${app.url}/pulp/content/${reference}` } }
+        : NOT_FOUND;
     }
     if (what === 'tags') {
-      const tags = [...own.tags.keys()].flatMap((tag) => (tag.startsWith(`${name}:`) ? [tag.slice(name.length + 1)] : [])).sort();
+      const tags = [...own.tags.keys()]
+        .flatMap((tag) => (tag.startsWith(`${name}:`) ? [tag.slice(name.length + 1)] : []))
+        .sort();
       const rest = tags.filter((tag) => tag > (query.get('last') ?? ''));
       const page = rest.slice(0, 2);
       const last = page.at(-1);
       // A full last page still has a link, and it is absolute.
       const link: Readonly<Record<string, string>> =
-        page.length === 2 && last !== undefined ? { link: `<http://${host}/v2/${name}/tags/list?n=2&last=${last}>; rel="next"` } : {};
+        page.length === 2 && last !== undefined
+          ? { link: `<http://${host}/v2/${name}/tags/list?n=2&last=${last}>; rel="next"` }
+          : {};
       return json(200, { name, tags: page }, link);
     }
     if (what !== 'manifests') return NOT_FOUND;
     if (reference.includes(':')) {
       const found = own.manifests.get(reference);
       // Schema 1 comes under its old name by digest, and `Accept` is not looked at.
-      return found === undefined ? NOT_FOUND : manifestReply(found.mediaType === TYPES.schema1 ? { ...found, mediaType: TYPES.schema1Plain } : found);
+      return found === undefined
+        ? NOT_FOUND
+        : manifestReply(found.mediaType === TYPES.schema1 ? { ...found, mediaType: TYPES.schema1Plain } : found);
     }
     const [found] = own.tags.get(`${name}:${reference}`) ?? [];
-    const fits = found !== undefined && (found.mediaType === TYPES.schema1 || (seen.accept ?? '').includes(found.mediaType));
+    const fits =
+      found !== undefined && (found.mediaType === TYPES.schema1 || (seen.accept ?? '').includes(found.mediaType));
     return fits ? manifestReply(found) : NOT_FOUND;
   });
   return {

@@ -61,7 +61,9 @@ export function addImage(
   }: { layers: readonly number[]; seed?: string; type?: 'schema2' | 'oci'; architecture?: string },
 ): { readonly manifest: Document; readonly layers: readonly string[]; readonly config: string } {
   const blobs = layers.map((length, index) =>
-    length > 1_000_000 ? noise(`${seed} ${String(index)}`, length) : gzipSync(noise(`${seed} ${String(index)}`, length)),
+    length > 1_000_000
+      ? noise(`${seed} ${String(index)}`, length)
+      : gzipSync(noise(`${seed} ${String(index)}`, length)),
   );
   const config = Buffer.from(
     JSON.stringify({
@@ -84,7 +86,9 @@ export function addImage(
       digest: sha256(config),
     },
     layers: blobs.map((blob) => ({
-      mediaType: isOci ? 'application/vnd.oci.image.layer.v1.tar+gzip' : 'application/vnd.docker.image.rootfs.diff.tar.gzip',
+      mediaType: isOci
+        ? 'application/vnd.oci.image.layer.v1.tar+gzip'
+        : 'application/vnd.docker.image.rootfs.diff.tar.gzip',
       size: blob.length,
       digest: sha256(blob),
     })),
@@ -226,10 +230,17 @@ function send(
 /** A path, read; null if it is none of a registry's. */
 export function readPath(
   path: string,
-): { readonly name: string; readonly what: string; readonly reference: string; readonly query: URLSearchParams } | null {
+): {
+  readonly name: string;
+  readonly what: string;
+  readonly reference: string;
+  readonly query: URLSearchParams;
+} | null {
   const url = new URL(path, 'http://upstream');
   const [, name, what, reference] = /^\/v2\/(.+)\/(manifests|blobs|tags|referrers)\/([^/]+)$/.exec(url.pathname) ?? [];
-  return name === undefined || what === undefined || reference === undefined ? null : { name, what, reference, query: url.searchParams };
+  return name === undefined || what === undefined || reference === undefined
+    ? null
+    : { name, what, reference, query: url.searchParams };
 }
 
 export const NOT_FOUND: Reply = {
@@ -246,13 +257,21 @@ export function plainRegistry({ path, accept = '' }: Seen, content: Content): Re
   switch (what) {
     case 'blobs': {
       const blob = content.blobs.get(reference);
-      return blob === undefined ? NOT_FOUND : { status: 200, headers: { 'content-type': 'application/octet-stream' }, body: blob };
+      return blob === undefined
+        ? NOT_FOUND
+        : { status: 200, headers: { 'content-type': 'application/octet-stream' }, body: blob };
     }
     case 'tags': {
-      const tags = [...content.tags.keys()].flatMap((tag) => (tag.startsWith(`${name}:`) ? [tag.slice(name.length + 1)] : []));
+      const tags = [...content.tags.keys()].flatMap((tag) =>
+        tag.startsWith(`${name}:`) ? [tag.slice(name.length + 1)] : [],
+      );
       return tags.length === 0
         ? NOT_FOUND
-        : { status: 200, headers: { 'content-type': 'application/json' }, body: Buffer.from(JSON.stringify({ name, tags })) };
+        : {
+            status: 200,
+            headers: { 'content-type': 'application/json' },
+            body: Buffer.from(JSON.stringify({ name, tags })),
+          };
     }
     case 'manifests': {
       const found = reference.includes(':')

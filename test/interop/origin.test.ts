@@ -16,7 +16,17 @@ import { startDockerRegistry } from './docker-registry.ts';
 import { buildLibtrust } from './libtrust.ts';
 import { get, MODERN, OLD, type OriginEdge, pull, reasonOf, startOriginEdge } from './origin-edge.ts';
 import { type Peer, type Pulp2Repository, type Pulp3, startCrane, startPulp2Web, startPulp3 } from './origin-pulp.ts';
-import { addImage, addManifest, type Content, type Document, emptyContent, sha256, startUpstream, TYPES, type Upstream } from './origin-upstream.ts';
+import {
+  addImage,
+  addManifest,
+  type Content,
+  type Document,
+  emptyContent,
+  sha256,
+  startUpstream,
+  TYPES,
+  type Upstream,
+} from './origin-upstream.ts';
 import { end, freePort, gantry, missingPrograms, must, titleWith, until } from './programs.ts';
 
 const USER = { username: 'edge', password: 'a secret of the edge' } as const;
@@ -40,7 +50,9 @@ const noDocker = missingPrograms('dockerd');
 const noNginx = missingPrograms('nginx');
 
 /** docker-registry behind a token service of ours, as its specification describes it. */
-async function startTokenRegistry(below: string): Promise<{ readonly host: string; readonly asked: string[]; readonly close: () => Promise<void> }> {
+async function startTokenRegistry(
+  below: string,
+): Promise<{ readonly host: string; readonly asked: string[]; readonly close: () => Promise<void> }> {
   await mkdir(below, { recursive: true });
   const [key, certificate] = [join(below, 'key.pem'), join(below, 'cert.pem')];
   await must('openssl', [
@@ -145,7 +157,14 @@ describe.skipIf(noRegistry.length > 0)(titleWith('docker-registry as upstream', 
     state = join(folder, 'state');
     edge = await startOriginEdge(
       [
-        { name: 'basic', pattern: 'basic/*', upstream: `http://${basic.host}`, remote: 'mirror/*', ns: 'docker.io', lifetime: 1 },
+        {
+          name: 'basic',
+          pattern: 'basic/*',
+          upstream: `http://${basic.host}`,
+          remote: 'mirror/*',
+          ns: 'docker.io',
+          lifetime: 1,
+        },
         { name: 'token', pattern: 'token/*', upstream: `http://${token.host}`, remote: 'mirror/*' },
         { name: 'denied', pattern: 'denied/*', upstream: `http://${basic.host}`, remote: 'mirror/*' },
         { name: 'docker', pattern: 'library/*', upstream: `http://${token.host}`, remote: 'mirror/*' },
@@ -161,8 +180,12 @@ describe.skipIf(noRegistry.length > 0)(titleWith('docker-registry as upstream', 
       const out = join(folder, image.replaceAll(/[/:]/g, '-'));
       await must('skopeo', ['copy', '--src-tls-verify=false', `docker://${edge.host}/${image}`, `dir:${out}`]);
       const manifest = await readFile(join(out, 'manifest.json'));
-      const { config, layers } = JSON.parse(manifest.toString()) as { config: { digest: string }; layers: { digest: string }[] };
-      for (const { digest } of [config, ...layers]) expect(sha256(await readFile(join(out, digest.slice(7))))).toBe(digest);
+      const { config, layers } = JSON.parse(manifest.toString()) as {
+        config: { digest: string };
+        layers: { digest: string }[];
+      };
+      for (const { digest } of [config, ...layers])
+        expect(sha256(await readFile(join(out, digest.slice(7))))).toBe(digest);
       const [name = '', tag = ''] = image.split(':');
       expect((await get(`${edge.url}/v2/${name}/manifests/${tag}`, { headers: MODERN })).digest).toBe(sha256(manifest));
     },
@@ -199,7 +222,9 @@ describe.skipIf(noRegistry.length > 0)(titleWith('docker-registry as upstream', 
         expect(head.headers['content-length']).toBe(String(blob.length));
       }
       // What the engine prints as the digest can be pulled again.
-      expect((await get(`${edge.url}/v2/${name}/manifests/${sha256(payload)}`, { headers: OLD })).body.equals(got.body)).toBe(true);
+      expect(
+        (await get(`${edge.url}/v2/${name}/manifests/${sha256(payload)}`, { headers: OLD })).body.equals(got.body),
+      ).toBe(true);
     },
   );
 
@@ -215,7 +240,10 @@ describe.skipIf(noRegistry.length > 0)(titleWith('docker-registry as upstream', 
     const got = await get(`${edge.url}/v2/busybox/manifests/v2s2?ns=docker.io`, { headers: MODERN });
     expect(got.status).toBe(404);
     const named = await get(`${edge.url}/v2/mirror/busybox/manifests/v2s2?ns=docker.io`, { headers: MODERN });
-    expect([named.status, named.digest]).toEqual([200, (await get(`${edge.url}/v2/basic/busybox/manifests/v2s2`, { headers: MODERN })).digest]);
+    expect([named.status, named.digest]).toEqual([
+      200,
+      (await get(`${edge.url}/v2/basic/busybox/manifests/v2s2`, { headers: MODERN })).digest,
+    ]);
     const other = await get(`${edge.url}/v2/basic/busybox/manifests/v2s2?ns=quay.io`, { headers: MODERN });
     expect([other.status, reasonOf(other)]).toEqual([404, 'name-unknown']);
   });
@@ -230,16 +258,19 @@ describe.skipIf(noRegistry.length > 0)(titleWith('docker-registry as upstream', 
     ]);
   });
 
-  it.skipIf(noDocker.length > 0)(titleWith('is pulled by a Docker engine that has the edge for a registry mirror', noDocker), async () => {
-    const daemon = await startDockerDaemon(join(folder, 'docker'), { args: [`--registry-mirror=${edge.url}`] });
-    try {
-      await daemon.docker('pull', 'busybox:v2s2');
-      expect(await daemon.docker('run', '--rm', 'busybox:v2s2')).toMatch(/made for a test/);
-      await daemon.docker('pull', `${edge.host}/token/busybox:oci`);
-    } finally {
-      await daemon.close();
-    }
-  });
+  it.skipIf(noDocker.length > 0)(
+    titleWith('is pulled by a Docker engine that has the edge for a registry mirror', noDocker),
+    async () => {
+      const daemon = await startDockerDaemon(join(folder, 'docker'), { args: [`--registry-mirror=${edge.url}`] });
+      try {
+        await daemon.docker('pull', 'busybox:v2s2');
+        expect(await daemon.docker('run', '--rm', 'busybox:v2s2')).toMatch(/made for a test/);
+        await daemon.docker('pull', `${edge.host}/token/busybox:oci`);
+      } finally {
+        await daemon.close();
+      }
+    },
+  );
 
   it('loses to what is published here: the upstream has no say in such a tag any more', async () => {
     await pull(edge.url, 'basic/busybox', 'v2s2');
@@ -279,7 +310,11 @@ function addSchema1(content: Content, config: Buffer, layers: readonly string[],
   return document;
 }
 
-function listOf(content: Content, images: readonly { readonly manifest: Document; readonly architecture: string }[], mediaType: string): Document {
+function listOf(
+  content: Content,
+  images: readonly { readonly manifest: Document; readonly architecture: string }[],
+  mediaType: string,
+): Document {
   return addManifest(content, mediaType, {
     schemaVersion: 2,
     mediaType,
@@ -313,7 +348,13 @@ describe.skipIf(noNginx.length > 0)(titleWith('Pulp 2 behind crane as upstream',
       ],
       TYPES.list,
     );
-    for (const [what, document] of Object.entries({ both: both.manifest, both1: old, only1: only, lone: lone.manifest, multi: list }))
+    for (const [what, document] of Object.entries({
+      both: both.manifest,
+      both1: old,
+      only1: only,
+      lone: lone.manifest,
+      multi: list,
+    }))
       documents.set(what, document);
     const repository: Pulp2Repository = {
       name: 'pulp/image',
@@ -353,21 +394,26 @@ describe.skipIf(noNginx.length > 0)(titleWith('Pulp 2 behind crane as upstream',
     ['only1', 'old', 'only1'],
     ['lone', 'modern', 'lone'],
     ['multi', 'modern', 'multi'],
-  ])('gives what was published under the tag %s to a client that is %s, byte for byte', async (tag, client, expected) => {
-    const got = await get(`${edge.url}/v2/pulp/image/manifests/${tag}`, { headers: client === 'old' ? OLD : MODERN });
-    expect(got.status).toBe(200);
-    const document = documents.get(expected);
-    expect(got.body.equals(document?.bytes ?? Buffer.alloc(0))).toBe(true);
-    expect(got.headers['docker-content-digest']).toBe(document?.digest);
-    expect(got.headers['content-type']).toBe(document?.mediaType);
-  });
+  ])(
+    'gives what was published under the tag %s to a client that is %s, byte for byte',
+    async (tag, client, expected) => {
+      const got = await get(`${edge.url}/v2/pulp/image/manifests/${tag}`, { headers: client === 'old' ? OLD : MODERN });
+      expect(got.status).toBe(200);
+      const document = documents.get(expected);
+      expect(got.body.equals(document?.bytes ?? Buffer.alloc(0))).toBe(true);
+      expect(got.headers['docker-content-digest']).toBe(document?.digest);
+      expect(got.headers['content-type']).toBe(document?.mediaType);
+    },
+  );
 
   it('derives what Pulp has not: a schema 1 of a lone schema 2, and of the images of a list', async () => {
     for (const tag of ['lone', 'multi']) {
       const got = await get(`${edge.url}/v2/pulp/image/manifests/${tag}`, { headers: OLD });
       expect([got.status, got.headers['content-type']]).toEqual([200, TYPES.schema1]);
     }
-    const arm = await get(`${edge.url}/v2/pulp/image/manifests/multi`, { headers: { 'user-agent': OLD['user-agent'].replace('amd64', 'arm64') } });
+    const arm = await get(`${edge.url}/v2/pulp/image/manifests/multi`, {
+      headers: { 'user-agent': OLD['user-agent'].replace('amd64', 'arm64') },
+    });
     expect(JSON.parse(arm.body.toString())).toMatchObject({ schemaVersion: 1, architecture: 'arm64' });
   });
 
@@ -377,7 +423,9 @@ describe.skipIf(noNginx.length > 0)(titleWith('Pulp 2 behind crane as upstream',
   });
 
   it('sends clients to where crane sends them, if the rule says so', async () => {
-    const { layers } = JSON.parse((documents.get('lone')?.bytes ?? '{}').toString()) as { layers: { digest: string }[] };
+    const { layers } = JSON.parse((documents.get('lone')?.bytes ?? '{}').toString()) as {
+      layers: { digest: string }[];
+    };
     const [layer] = layers;
     const got = await get(`${edge.url}/v2/sent/image/blobs/${layer?.digest ?? ''}`);
     expect(got.status).toBe(307);
@@ -399,7 +447,8 @@ describe('Pulp 3 as upstream', () => {
 
   beforeAll(async () => {
     const content = emptyContent();
-    for (const tag of ['a', 'b', 'c', 'd']) addImage(content, `pulp3/image:${tag}`, { layers: [1_000, 20_000], seed: tag });
+    for (const tag of ['a', 'b', 'c', 'd'])
+      addImage(content, `pulp3/image:${tag}`, { layers: [1_000, 20_000], seed: tag });
     const image = addImage(content, 'pulp3/image:oci', { layers: [500], type: 'oci' });
     const arm = addImage(content, 'pulp3/image:arm', { layers: [600], type: 'oci' });
     old = addSchema1(content, content.blobs.get(image.config) ?? Buffer.alloc(0), image.layers, 'pulp3/image', 'old');
@@ -415,7 +464,9 @@ describe('Pulp 3 as upstream', () => {
     content.tags.set('pulp3/image:index', [index]);
     pulp = await startPulp3(content, USER);
     closing.push(() => pulp.close());
-    edge = await startOriginEdge([{ name: 'pulp3', pattern: 'pulp3/*', upstream: pulp.registry.url }], { credentials: { pulp3: USER } });
+    edge = await startOriginEdge([{ name: 'pulp3', pattern: 'pulp3/*', upstream: pulp.registry.url }], {
+      credentials: { pulp3: USER },
+    });
     closing.push(() => edge.close());
   });
 
@@ -428,7 +479,9 @@ describe('Pulp 3 as upstream', () => {
       const list = await get(`${edge.url}/v2/pulp3/image/manifests/${tag}`, { headers: { accept: TYPES.schema2 } });
       expect([list.status, list.headers['content-type']]).toEqual([200, TYPES.schema2]);
     }
-    const list = await get(`${edge.url}/v2/pulp3/image/manifests/index`, { headers: { accept: `${TYPES.list}, ${TYPES.schema2}` } });
+    const list = await get(`${edge.url}/v2/pulp3/image/manifests/index`, {
+      headers: { accept: `${TYPES.list}, ${TYPES.schema2}` },
+    });
     expect(list.headers['content-type']).toBe(TYPES.list);
     expect(await pull(edge.url, 'pulp3/image', String(list.headers['docker-content-digest']))).toBe(4);
   });
@@ -449,7 +502,16 @@ describe('Pulp 3 as upstream', () => {
 
   it('lists all tags, whose pages end with a link', async () => {
     const got = await get(`${edge.url}/v2/pulp3/image/tags/list`);
-    expect((JSON.parse(got.body.toString()) as { tags: string[] }).tags).toEqual(['a', 'arm', 'b', 'c', 'd', 'index', 'oci', 'old']);
+    expect((JSON.parse(got.body.toString()) as { tags: string[] }).tags).toEqual([
+      'a',
+      'arm',
+      'b',
+      'c',
+      'd',
+      'index',
+      'oci',
+      'old',
+    ]);
   });
 });
 
@@ -465,16 +527,21 @@ describe('a cold image that 200 clients pull at once', () => {
   });
 
   it('is fetched from the upstream once: every manifest and every blob', async () => {
-    const { manifest, layers, config } = addImage(upstream.content, 'cold/image:latest', { layers: [600_000, 300_000] });
+    const { manifest, layers, config } = addImage(upstream.content, 'cold/image:latest', {
+      layers: [600_000, 300_000],
+    });
     const all = async (path: string, digest: string): Promise<void> => {
-      const got = await Promise.all(Array.from({ length: 200 }, () => get(edge.url + path, { headers: MODERN, keep: false })));
+      const got = await Promise.all(
+        Array.from({ length: 200 }, () => get(edge.url + path, { headers: MODERN, keep: false })),
+      );
       expect(new Set(got.map((one) => `${String(one.status)} ${one.digest}`))).toEqual(new Set([`200 ${digest}`]));
     };
     await all('/v2/cold/image/manifests/latest', manifest.digest);
     await all(`/v2/cold/image/manifests/${manifest.digest}`, manifest.digest);
     for (const digest of [config, ...layers]) await all(`/v2/cold/image/blobs/${digest}`, digest);
     const asked = new Map<string, number>();
-    for (const { method, path } of upstream.seen) asked.set(`${method} ${path}`, (asked.get(`${method} ${path}`) ?? 0) + 1);
+    for (const { method, path } of upstream.seen)
+      asked.set(`${method} ${path}`, (asked.get(`${method} ${path}`) ?? 0) + 1);
     expect([...asked].filter(([, times]) => times > 1)).toEqual([]);
     expect(asked.size).toBe(1 + 1 + 1 + layers.length);
   });

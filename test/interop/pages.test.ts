@@ -60,7 +60,11 @@ beforeAll(async () => {
   const history = [
     { createdBy: '/bin/sh -c #(nop) ADD file:d7bbb2 in / ', bytes: 310_000 },
     { createdBy: '/bin/sh -c #(nop)  ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' },
-    { createdBy: 'RUN /bin/sh -c apk add --no-cache ca-certificates tzdata # buildkit', bytes: 120_000, comment: 'buildkit.dockerfile.v0' },
+    {
+      createdBy: 'RUN /bin/sh -c apk add --no-cache ca-certificates tzdata # buildkit',
+      bytes: 120_000,
+      comment: 'buildkit.dockerfile.v0',
+    },
     { createdBy: 'COPY --chown=app:app dist/ /srv/app/ # buildkit', bytes: 64_000 },
     { createdBy: 'EXPOSE map[8080/tcp:{}]' },
     { createdBy: 'CMD ["/srv/app/server"]' },
@@ -71,22 +75,32 @@ beforeAll(async () => {
     User: 'app',
     ExposedPorts: { '8080/tcp': {} },
     Env: ['PATH=/usr/local/sbin:/usr/local/bin', 'LANG=C.UTF-8'],
-    Labels: { 'org.opencontainers.image.source': 'https://git.example/team/app', 'org.opencontainers.image.licenses': 'Apache-2.0' },
+    Labels: {
+      'org.opencontainers.image.source': 'https://git.example/team/app',
+      'org.opencontainers.image.licenses': 'Apache-2.0',
+    },
   };
   const single = await makeLayout(join(folder, 'single'), [{ architecture: 'amd64', history, config }]);
   const several = await makeLayout(
     join(folder, 'several'),
-    [{ architecture: 'amd64' }, { architecture: 'arm64', variant: 'v8' }, { architecture: 'arm', variant: 'v7' }].map((platform) => ({
-      ...platform,
-      history,
-      config,
-    })),
+    [{ architecture: 'amd64' }, { architecture: 'arm64', variant: 'v8' }, { architecture: 'arm', variant: 'v7' }].map(
+      (platform) => ({
+        ...platform,
+        history,
+        config,
+      }),
+    ),
   );
   const hostile = await makeLayout(join(folder, 'hostile'), [
     {
       architecture: 'amd64',
       history: [...HOSTILE.map((createdBy, index) => ({ createdBy, bytes: 2_000 + index, comment: createdBy }))],
-      config: { Cmd: HOSTILE, User: HOSTILE[0], Env: HOSTILE, Labels: Object.fromEntries(HOSTILE.map((text) => [text, text])) },
+      config: {
+        Cmd: HOSTILE,
+        User: HOSTILE[0],
+        Env: HOSTILE,
+        Labels: Object.fromEntries(HOSTILE.map((text) => [text, text])),
+      },
       annotations: Object.fromEntries(HOSTILE.map((text) => [text, text])),
     },
   ]);
@@ -112,7 +126,10 @@ interface Opened {
   readonly close: () => Promise<void>;
 }
 
-async function open(path: string, options: { scheme?: 'light' | 'dark'; width?: number; scripts?: boolean } = {}): Promise<Opened> {
+async function open(
+  path: string,
+  options: { scheme?: 'light' | 'dark'; width?: number; scripts?: boolean } = {},
+): Promise<Opened> {
   const { scheme = 'light', width = 1200, scripts = true } = options;
   const context = await browser.newContext({
     colorScheme: scheme,
@@ -126,7 +143,8 @@ async function open(path: string, options: { scheme?: 'light' | 'dark'; width?: 
   page.on('pageerror', (error) => complaints.push(`error: ${error.message}`));
   page.on('dialog', (dialog) => complaints.push(`dialog: ${dialog.message()}`));
   page.on('request', (request) => {
-    if (!request.url().startsWith(server.url) && !request.url().startsWith('data:')) complaints.push(`request: ${request.url()}`);
+    if (!request.url().startsWith(server.url) && !request.url().startsWith('data:'))
+      complaints.push(`request: ${request.url()}`);
   });
   await page.goto(server.url + path);
   return { page, complaints, close: () => context.close() };
@@ -135,7 +153,10 @@ async function open(path: string, options: { scheme?: 'light' | 'dark'; width?: 
 /** What axe finds wrong. It comes by the debugger's way, which a page's policy does not bind. */
 async function violationsOf(page: Page): Promise<string[]> {
   await page.evaluate(AXE);
-  const options: RunOptions = { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'], resultTypes: ['violations'] };
+  const options: RunOptions = {
+    runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
+    resultTypes: ['violations'],
+  };
   const results = await page.evaluate<AxeResults>(`axe.run(${JSON.stringify(options)})`);
   return results.violations.flatMap(({ id, nodes }) =>
     nodes.map(({ html, failureSummary }) => `${id}: ${html.slice(0, 200)} ${failureSummary ?? ''}`),
@@ -239,8 +260,16 @@ describe.skipIf(noChromium.length > 0)(titleWith('pages', noChromium), () => {
     const text = await page.locator('main').innerText();
     for (const hostile of HOSTILE.slice(0, -1)) expect(text).toContain(hostile);
     expect(text).toContain('⟨U+202E⟩txt.exe⟨U+202C⟩⟨U+0000⟩⟨U+001B⟩[31m');
-    expect(await page.locator('script, iframe, main img, main link, main style, [onerror], [onload], [onmouseover], [style]').count()).toBe(0);
-    expect(await page.evaluate<number>('[...document.querySelectorAll("a")].filter(({ protocol }) => !/^https?:$/.test(protocol)).length')).toBe(0);
+    expect(
+      await page
+        .locator('script, iframe, main img, main link, main style, [onerror], [onload], [onmouseover], [style]')
+        .count(),
+    ).toBe(0);
+    expect(
+      await page.evaluate<number>(
+        '[...document.querySelectorAll("a")].filter(({ protocol }) => !/^https?:$/.test(protocol)).length',
+      ),
+    ).toBe(0);
     expect(await page.evaluate(() => 'owned' in globalThis)).toBe(false);
     expect(complaints).toEqual([]);
     await close();
@@ -256,7 +285,9 @@ describe.skipIf(noChromium.length > 0)(titleWith('pages', noChromium), () => {
     `);
     expect(await page.evaluate(() => 'owned' in globalThis)).toBe(false);
     expect(await page.evaluate<string>('getComputedStyle(document.body).visibility')).toBe('visible');
-    expect(complaints.filter((complaint) => complaint.includes('Content Security Policy')).length).toBeGreaterThanOrEqual(3);
+    expect(
+      complaints.filter((complaint) => complaint.includes('Content Security Policy')).length,
+    ).toBeGreaterThanOrEqual(3);
     await close();
   });
 

@@ -9,7 +9,8 @@ const REQUIRED = process.env.GANTRY_INTEROP === 'required';
 /** The programs of the list that are not installed. Throws, naming them, where they are required. */
 export function missingPrograms(...names: readonly string[]): readonly string[] {
   const missing = names.filter((name) => spawnSync('sh', ['-c', `command -v ${name}`]).status !== 0);
-  if (missing.length > 0 && REQUIRED) throw new Error(`GANTRY_INTEROP=required, but not installed: ${missing.join(', ')}`);
+  if (missing.length > 0 && REQUIRED)
+    throw new Error(`GANTRY_INTEROP=required, but not installed: ${missing.join(', ')}`);
   return missing;
 }
 
@@ -31,7 +32,12 @@ export async function run(
   args: readonly string[],
   options: { env?: NodeJS.ProcessEnv; cwd?: string; input?: Uint8Array; signal?: AbortSignal } = {},
 ): Promise<Finished> {
-  const child = spawn(command, args, { env: options.env ?? process.env, cwd: options.cwd, signal: options.signal, stdio: 'pipe' });
+  const child = spawn(command, args, {
+    env: options.env ?? process.env,
+    cwd: options.cwd,
+    signal: options.signal,
+    stdio: 'pipe',
+  });
   const out: Buffer[] = [];
   const err: Buffer[] = [];
   child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
@@ -43,7 +49,11 @@ export async function run(
 }
 
 /** Runs a program that must succeed; gives its standard output. */
-export async function must(command: string, args: readonly string[], options: Parameters<typeof run>[2] = {}): Promise<string> {
+export async function must(
+  command: string,
+  args: readonly string[],
+  options: Parameters<typeof run>[2] = {},
+): Promise<string> {
   const { code, stdout, stderr } = await run(command, args, options);
   if (code !== 0) throw new Error(`${command} ${args.join(' ')}: exit ${String(code)}\n${stderr}\n${stdout}`);
   return stdout;

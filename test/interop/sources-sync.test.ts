@@ -47,7 +47,15 @@ async function pushBlob(name: string, bytes: Uint8Array): Promise<void> {
   const begun = await fetch(`http://${registry.host}/v2/${name}/blobs/uploads/`, { method: 'POST' });
   const url = new URL(begun.headers.get('location') ?? '', `http://${registry.host}`);
   url.searchParams.set('digest', digestOf(bytes));
-  expect((await fetch(url, { method: 'PUT', body: Buffer.from(bytes), headers: { 'content-type': 'application/octet-stream' } })).status).toBe(201);
+  expect(
+    (
+      await fetch(url, {
+        method: 'PUT',
+        body: Buffer.from(bytes),
+        headers: { 'content-type': 'application/octet-stream' },
+      })
+    ).status,
+  ).toBe(201);
 }
 
 async function pushManifest(name: string, tag: string, bytes: Uint8Array, type: string): Promise<void> {
@@ -66,14 +74,19 @@ async function push(name: string, tag: string, { schema2, config, layer }: TestI
 
 /** A signature as cosign stores it: an OCI image of one layer, under a tag that tells what it is of. */
 async function pushSignature(name: string, of: Uint8Array, text: string): Promise<string> {
-  const [config, layer] = [Buffer.from('{"architecture":"","os":"","rootfs":{"type":"layers","diff_ids":[]}}'), Buffer.from(text)];
+  const [config, layer] = [
+    Buffer.from('{"architecture":"","os":"","rootfs":{"type":"layers","diff_ids":[]}}'),
+    Buffer.from(text),
+  ];
   const tag = `${digestOf(of).replace(':', '-')}.sig`;
   for (const blob of [config, layer]) await pushBlob(name, blob);
   const manifest = {
     schemaVersion: 2,
     mediaType: MEDIA_TYPE_OF_FORM['oci-manifest'],
     config: { mediaType: MEDIA_TYPES.ociConfig, size: config.length, digest: digestOf(config) },
-    layers: [{ mediaType: 'application/vnd.dev.cosign.simplesigning.v1+json', size: layer.length, digest: digestOf(layer) }],
+    layers: [
+      { mediaType: 'application/vnd.dev.cosign.simplesigning.v1+json', size: layer.length, digest: digestOf(layer) },
+    ],
   };
   await pushManifest(name, tag, Buffer.from(JSON.stringify(manifest)), MEDIA_TYPE_OF_FORM['oci-manifest']);
   return tag;
@@ -112,7 +125,12 @@ describe.skipIf(missing.length > 0)(titleWith('syncing from a registry', missing
     for (const tag of ['1', '2', '3']) await push('all', tag, makeImage(`all ${tag}`));
     const bucket = new Bucket();
     const report = await run(bucket, from('all', '    to: mirror/all'));
-    expect(report.repositories[0]).toMatchObject({ listed: 3, selected: 3, tags: { new: ['1', '2', '3'] }, failures: [] });
+    expect(report.repositories[0]).toMatchObject({
+      listed: 3,
+      selected: 3,
+      tags: { new: ['1', '2', '3'] },
+      failures: [],
+    });
     expect(await formsOf(bucket, 'mirror/all', '2')).toEqual(['docker-schema2 published', 'docker-schema1 published']);
   });
 
@@ -124,7 +142,10 @@ describe.skipIf(missing.length > 0)(titleWith('syncing from a registry', missing
     const report = await run(bucket, from('quiet'));
     expect(report.repositories[0]?.tags.unchanged).toHaveLength(4);
     const requests = asked(since).filter((line) => line !== 'GET /v2/');
-    expect(requests.sort()).toEqual(['GET /v2/quiet/tags/list', ...['1', '2', '3', '4'].map((tag) => `HEAD /v2/quiet/manifests/${tag}`)]);
+    expect(requests.sort()).toEqual([
+      'GET /v2/quiet/tags/list',
+      ...['1', '2', '3', '4'].map((tag) => `HEAD /v2/quiet/manifests/${tag}`),
+    ]);
   });
 
   test('reads what was published under many tags in two requests, and knows what moved', async () => {
@@ -135,7 +156,10 @@ describe.skipIf(missing.length > 0)(titleWith('syncing from a registry', missing
     const seen: string[] = [];
     bucket.before = (operation, key) => void seen.push(`${operation} ${key}`);
     expect((await run(bucket, from('many'))).repositories[0]?.tags.unchanged).toHaveLength(12);
-    expect(seen.filter((line) => line.includes('many')).sort()).toEqual(['get repositories/many/_tags.json', 'list repositories/many/_tags/']);
+    expect(seen.filter((line) => line.includes('many')).sort()).toEqual([
+      'get repositories/many/_tags.json',
+      'list repositories/many/_tags/',
+    ]);
     await push('many', '7', makeImage('moved'));
     expect((await run(bucket, from('many'))).repositories[0]?.tags).toMatchObject({
       moved: ['7'],
@@ -200,15 +224,25 @@ describe.skipIf(missing.length > 0)(titleWith('syncing from a registry', missing
     // A tag that somebody published by hand.
     await run(bucket, from('pruned', '    to: other'));
     const own = bucket.objects.get(tagKey(nameOf('other'), tagOf('1')));
-    bucket.objects.set(tagKey(nameOf('p'), tagOf('mine')), { ...(own ?? (undefined as never)), key: tagKey(nameOf('p'), tagOf('mine')) });
+    bucket.objects.set(tagKey(nameOf('p'), tagOf('mine')), {
+      ...(own ?? (undefined as never)),
+      key: tagKey(nameOf('p'), tagOf('mine')),
+    });
 
     expect((await run(bucket, from('pruned', '    to: p\n    tags: ["1"]'))).repositories[0]?.tags.pruned).toEqual([]);
     expect(
-      (await run(bucket, from('pruned', '    to: p\n    tags: ["1"]\n    prune: missing'), { dryRun: true })).repositories[0]?.tags.pruned,
+      (await run(bucket, from('pruned', '    to: p\n    tags: ["1"]\n    prune: missing'), { dryRun: true }))
+        .repositories[0]?.tags.pruned,
     ).toEqual(['mine']);
     expect(bucket.objects.has(tagKey(nameOf('p'), tagOf('mine')))).toBe(true);
-    expect((await run(bucket, from('pruned', '    to: p\n    tags: ["1"]\n    prune: missing'))).repositories[0]?.tags.pruned).toEqual(['mine']);
-    expect((await run(bucket, from('pruned', '    to: p\n    tags: ["1"]\n    prune: unselected'))).repositories[0]?.tags.pruned).toEqual(['2']);
+    expect(
+      (await run(bucket, from('pruned', '    to: p\n    tags: ["1"]\n    prune: missing'))).repositories[0]?.tags
+        .pruned,
+    ).toEqual(['mine']);
+    expect(
+      (await run(bucket, from('pruned', '    to: p\n    tags: ["1"]\n    prune: unselected'))).repositories[0]?.tags
+        .pruned,
+    ).toEqual(['2']);
     expect(bucket.objects.has(tagKey(nameOf('p/more'), tagOf('2')))).toBe(true);
   });
 
@@ -246,7 +280,9 @@ describe.skipIf(missing.length > 0)(titleWith('syncing from a registry', missing
       `repositories:\n  - from: docker://${proxy.host}/absent\n  - from: pulp2:${join(folder, 'absent')}\n  - from: docker://${proxy.host}/some`,
     );
     expect(report.repositories.map(({ tags }) => tags.new.length)).toEqual([0, 0, 2]);
-    expect(report.repositories[2]?.failures).toMatchObject([{ tag: '2', message: expect.stringMatching(/is damaged/) as string }]);
+    expect(report.repositories[2]?.failures).toMatchObject([
+      { tag: '2', message: expect.stringMatching(/is damaged/) as string },
+    ]);
     expect(hasFailures(report)).toBe(true);
     expect(await formsOf(bucket, 'some', '2')).toEqual([]);
     const text = syncLines(report, 200).join('\n');
@@ -257,7 +293,8 @@ describe.skipIf(missing.length > 0)(titleWith('syncing from a registry', missing
 
   test('stops asking a registry that limits us, and says how many tags were not tried', async () => {
     for (let tag = 0; tag < 20; tag += 1) await pushManifestOnly('limited', String(tag));
-    proxy.fault = ({ path }) => (path.includes('/manifests/') ? { kind: 'answer', status: 429, headers: { 'retry-after': '3600' } } : undefined);
+    proxy.fault = ({ path }) =>
+      path.includes('/manifests/') ? { kind: 'answer', status: 429, headers: { 'retry-after': '3600' } } : undefined;
     const since = proxy.seen.length;
     const report = await run(new Bucket(), from('limited'));
     expect(report.repositories[0]?.warnings.join()).toMatch(/\d+ tags of .*limited were not tried any more/);
@@ -285,7 +322,10 @@ describe('syncing a tree of Pulp 2', () => {
     const bucket = new Bucket();
     const yaml = `repositories:\n  - from: pulp2:${root}\n    repositories: ['rhel7/*']\n    to: legacy/*`;
     const report = await run(bucket, yaml);
-    expect(await formsOf(bucket, 'legacy/rhel7/a', 'latest')).toEqual(['docker-schema2 published', 'docker-schema1 published']);
+    expect(await formsOf(bucket, 'legacy/rhel7/a', 'latest')).toEqual([
+      'docker-schema2 published',
+      'docker-schema1 published',
+    ]);
     expect(report.repositories.flatMap(({ failures }) => failures.map(({ message }) => message)).sort()).toEqual([
       expect.stringMatching(/d\.json describes a repository of the Docker v1 API/),
       expect.stringMatching(/protects this image/),
@@ -300,7 +340,8 @@ describe.skipIf(missing.length > 0)(titleWith('gantry sync', missing), () => {
     await push('cli', '1', makeImage('cli'));
     const file = join(folder, 'cli', 'sync.yaml');
     const env = { ...process.env, HOME: folder, GANTRY_KEY: join(folder, 'cli', 'key.pem') };
-    const cli = (...args: string[]) => gantry(['sync', file, '--state', join(folder, 'cli', 'state'), ...args], { env });
+    const cli = (...args: string[]) =>
+      gantry(['sync', file, '--state', join(folder, 'cli', 'state'), ...args], { env });
     await writeFile(file, from('cli', '    to: mirror/cli'));
     const good = await cli('--json');
     expect(good.stderr + String(good.code)).toMatch(/0$/);
@@ -308,7 +349,10 @@ describe.skipIf(missing.length > 0)(titleWith('gantry sync', missing), () => {
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line) as Record<string, unknown>);
-    expect(events.at(-1)).toMatchObject({ event: 'result', repositories: [{ to: 'mirror/cli', tags: { new: ['1'] } }] });
+    expect(events.at(-1)).toMatchObject({
+      event: 'result',
+      repositories: [{ to: 'mirror/cli', tags: { new: ['1'] } }],
+    });
     expect(events).toContainEqual({ event: 'tag', name: 'mirror/cli', tag: '1', what: 'new' });
 
     await writeFile(file, `${from('cli', '    to: mirror/cli')}\n  - from: docker://${registry.host}/absent`);
@@ -320,7 +364,9 @@ describe.skipIf(missing.length > 0)(titleWith('gantry sync', missing), () => {
     await push('cli', '2', makeImage('cli 2'));
     const keyless = join(folder, 'cli', 'no-key.pem');
     await writeFile(keyless, 'no key');
-    const unsigned = await gantry(['sync', file, '--state', join(folder, 'cli', 'state')], { env: { ...env, GANTRY_KEY: keyless } });
+    const unsigned = await gantry(['sync', file, '--state', join(folder, 'cli', 'state')], {
+      env: { ...env, GANTRY_KEY: keyless },
+    });
     expect(unsigned).toMatchObject({ code: 1, stdout: '' });
     expect(unsigned.stderr).toMatch(/no-key\.pem is no signing key/);
 

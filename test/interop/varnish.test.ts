@@ -64,7 +64,8 @@ function get(path: string, headers: Readonly<Record<string, string>> = {}, metho
 }
 
 const serving = (): LocalServer => server ?? expect.fail('no server');
-const sha256 = (bytes: Uint8Array): Digest => parseDigest(`sha256:${createHash('sha256').update(bytes).digest('hex')}`) ?? expect.fail();
+const sha256 = (bytes: Uint8Array): Digest =>
+  parseDigest(`sha256:${createHash('sha256').update(bytes).digest('hex')}`) ?? expect.fail();
 const nameOf = (text: string): RepositoryName => parseRepositoryName(text) ?? expect.fail(text);
 const made = (form: Form, salt: string): Stored => {
   const bytes = Buffer.from(JSON.stringify({ form, salt, padding: 'x'.repeat(500) }));
@@ -88,12 +89,16 @@ async function putTag(name: string, tag: string, forms: readonly (readonly [Form
     offset += bytes.length;
     return row;
   });
-  for (const [form, { digest, bytes }] of forms) await store.put(manifestKey(nameOf(name), digest), bytes, { contentType: MEDIA_TYPE_OF_FORM[form] });
+  for (const [form, { digest, bytes }] of forms)
+    await store.put(manifestKey(nameOf(name), digest), bytes, { contentType: MEDIA_TYPE_OF_FORM[form] });
   const { body, metadata } = encodeTag(
     { updated: '2026-01-01T00:00:00Z', forms: rows, missing: [] },
     forms.map(([, { bytes }]) => bytes),
   );
-  await store.put(tagKey(nameOf(name), parseTag(tag) ?? expect.fail(tag)), body, { contentType: 'application/octet-stream', metadata });
+  await store.put(tagKey(nameOf(name), parseTag(tag) ?? expect.fail(tag)), body, {
+    contentType: 'application/octet-stream',
+    metadata,
+  });
 }
 
 async function putList(key: string, names: readonly string[]): Promise<void> {
@@ -110,12 +115,22 @@ interface ClientKind {
 }
 
 const type = (form: Form): string => MEDIA_TYPE_OF_FORM[form];
-const NEW = [type('oci-manifest'), type('docker-schema2'), type('docker-list'), type('oci-index'), type('docker-schema1'), 'application/json'];
+const NEW = [
+  type('oci-manifest'),
+  type('docker-schema2'),
+  type('docker-list'),
+  type('oci-index'),
+  type('docker-schema1'),
+  'application/json',
+];
 const CLIENTS: readonly ClientKind[] = [
   // Docker sends its types in a rotating order.
   ...NEW.map((_, turn): ClientKind => ({
     what: `docker 28, turn ${String(turn)}`,
-    headers: { accept: [...NEW.slice(turn), ...NEW.slice(0, turn)].join(', '), 'user-agent': 'docker/28.1.1 go/go1.23.8 os/linux arch/amd64' },
+    headers: {
+      accept: [...NEW.slice(turn), ...NEW.slice(0, turn)].join(', '),
+      'user-agent': 'docker/28.1.1 go/go1.23.8 os/linux arch/amd64',
+    },
     single: 'docker-schema2',
     list: ['docker-list'],
   })),
@@ -125,7 +140,12 @@ const CLIENTS: readonly ClientKind[] = [
     single: 'docker-schema2',
     list: ['docker-schema2', 'amd64'],
   },
-  { what: 'curl', headers: { accept: '*/*', 'user-agent': 'curl/8.0' }, single: 'docker-schema2', list: ['docker-list'] },
+  {
+    what: 'curl',
+    headers: { accept: '*/*', 'user-agent': 'curl/8.0' },
+    single: 'docker-schema2',
+    list: ['docker-list'],
+  },
   {
     what: 'docker 1.9 on amd64',
     headers: { 'user-agent': 'docker/1.9.1 go/go1.4.3 os/linux arch/amd64' },
@@ -158,18 +178,26 @@ const putSingle = async (tag: string, salt: string): Promise<void> => {
   ]);
 };
 /** Which of two images each kind of client gets by a tag, with GET and HEAD. */
-async function seenBy(tag: string, { before, after }: typeof MOVED): Promise<readonly ('before' | 'after' | 'neither')[]> {
+async function seenBy(
+  tag: string,
+  { before, after }: typeof MOVED,
+): Promise<readonly ('before' | 'after' | 'neither')[]> {
   const asked = CLIENTS.flatMap((client) => ['GET', 'HEAD'].map((method) => ({ client, method })));
   return Promise.all(
     asked.map(async ({ client, method }) => {
-      const digest = (await get(`/v2/open/image/manifests/${tag}`, client.headers, method)).headers['docker-content-digest'];
+      const digest = (await get(`/v2/open/image/manifests/${tag}`, client.headers, method)).headers[
+        'docker-content-digest'
+      ];
       const of = (salt: string): Digest => single(salt)[client.single as 'docker-schema2'].digest;
       return digest === of(before) ? 'before' : digest === of(after) ? 'after' : 'neither';
     }),
   );
 }
 
-const single = (tag: string) => ({ 'docker-schema2': made('docker-schema2', tag), 'docker-schema1': made('docker-schema1', tag) });
+const single = (tag: string) => ({
+  'docker-schema2': made('docker-schema2', tag),
+  'docker-schema1': made('docker-schema1', tag),
+});
 const TAGS = Array.from({ length: 8 }, (_, index) => `v${String(index)}`);
 const LIST = {
   list: made('docker-list', 'list'),
@@ -183,7 +211,12 @@ describe.skipIf(missing.length > 0)(titleWith('Varnish in front', missing), () =
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'gantry-varnish-'));
     const hash = toBase64Url(new Uint8Array(createHash('sha256').update(TOKEN).digest()));
-    const vars = { LOG: 'failures', REALMS: JSON.stringify(RULES), ACCESS: '{"login":"bearer"}', TOKENS: `ci team-a never sha256:${hash}` };
+    const vars = {
+      LOG: 'failures',
+      REALMS: JSON.stringify(RULES),
+      ACCESS: '{"login":"bearer"}',
+      TOKENS: `ci team-a never sha256:${hash}`,
+    };
     server = await startServer({ port: 0, state: join(folder, 'state'), vars });
     for (const tag of TAGS) await putSingle(tag, tag);
     await putSingle('moved', MOVED.before);
@@ -200,7 +233,9 @@ describe.skipIf(missing.length > 0)(titleWith('Varnish in front', missing), () =
       ['open/image', BLOB],
       ['team-a/image', Buffer.from(SECRET)],
     ] as const) {
-      await store.put(blobKey(realmOf(TABLE, nameOf(name)), sha256(bytes)), bytes, { contentType: 'application/octet-stream' });
+      await store.put(blobKey(realmOf(TABLE, nameOf(name)), sha256(bytes)), bytes, {
+        contentType: 'application/octet-stream',
+      });
     }
     await putList(tagListKey(nameOf('open/image')), [...TAGS, 'list']);
     await putList(tagListKey(nameOf('team-a/image')), ['latest']);
@@ -214,9 +249,22 @@ sub vcl_recv { if (req.method == "PURGE") { return (purge); } if (req.method == 
 sub vcl_deliver { if (obj.hits > 0) { set resp.http.x-cache = "hit"; } else { set resp.http.x-cache = "miss"; } }
 `;
     await writeFile(join(folder, 'gantry.vcl'), vcl);
-    const options = ['-a', `127.0.0.1:${String(port)}`, '-n', join(folder, 'varnish'), '-s', 'malloc,64m', '-T', 'none', '-p', 'default_grace=0'];
+    const options = [
+      '-a',
+      `127.0.0.1:${String(port)}`,
+      '-n',
+      join(folder, 'varnish'),
+      '-s',
+      'malloc,64m',
+      '-T',
+      'none',
+      '-p',
+      'default_grace=0',
+    ];
     // Without its jail: another user could not read the temporary folder.
-    varnish = spawn('varnishd', ['-j', 'none', '-F', '-f', join(folder, 'gantry.vcl'), ...options], { stdio: 'ignore' });
+    varnish = spawn('varnishd', ['-j', 'none', '-F', '-f', join(folder, 'gantry.vcl'), ...options], {
+      stdio: 'ignore',
+    });
     await until('varnishd', async () => (await get('/healthz')).status === 200);
     expect(new Set(await seenBy('moved', MOVED))).toEqual(new Set(['before']));
     await putSingle('moved', MOVED.after);
@@ -243,7 +291,14 @@ sub vcl_deliver { if (obj.hits > 0) { set resp.http.x-cache = "hit"; } else { se
       const method = next() < 0.2 ? 'HEAD' : 'GET';
       const tag = pick([...TAGS, 'list']);
       const [form, platform] = tag === 'list' ? client.list : [client.single];
-      const ofList = platform === 'arm' ? LIST.arm : form === 'docker-list' ? LIST.list : form === 'docker-schema2' ? LIST.child : LIST.amd64;
+      const ofList =
+        platform === 'arm'
+          ? LIST.arm
+          : form === 'docker-list'
+            ? LIST.list
+            : form === 'docker-schema2'
+              ? LIST.child
+              : LIST.amd64;
       const expected = tag === 'list' ? ofList : (forms.get(tag)?.[form as 'docker-schema2'] ?? expect.fail());
       const byDigest = next() < 0.3;
       const got = await get(`/v2/open/image/manifests/${byDigest ? expected.digest : tag}`, client.headers, method);
@@ -262,7 +317,9 @@ sub vcl_deliver { if (obj.hits > 0) { set resp.http.x-cache = "hit"; } else { se
         while (left-- > 0) await one();
       }),
     );
-    console.log(`Varnish: ${String(REQUESTS)} requests, ${String(wrong)} wrong forms, hit ratio ${((100 * hits) / REQUESTS).toFixed(1)} %`);
+    console.log(
+      `Varnish: ${String(REQUESTS)} requests, ${String(wrong)} wrong forms, hit ratio ${((100 * hits) / REQUESTS).toFixed(1)} %`,
+    );
     expect(wrong).toBe(0);
     expect(hits / REQUESTS).toBeGreaterThan(0.5);
   }, 300_000);
@@ -280,7 +337,11 @@ sub vcl_deliver { if (obj.hits > 0) { set resp.http.x-cache = "hit"; } else { se
     const path = `/v2/open/image/blobs/${sha256(BLOB)}`;
     expect((await get(path)).body.equals(BLOB)).toBe(true);
     const part = await get(path, { range: 'bytes=100-199' });
-    expect([part.status, part.headers['content-range'], part.headers['x-cache']]).toEqual([206, `bytes 100-199/${String(BLOB.length)}`, 'hit']);
+    expect([part.status, part.headers['content-range'], part.headers['x-cache']]).toEqual([
+      206,
+      `bytes 100-199/${String(BLOB.length)}`,
+      'hit',
+    ]);
     expect(part.body.equals(BLOB.subarray(100, 200))).toBe(true);
     expect((await get(path, { range: `bytes=${String(BLOB.length)}-` })).status).toBe(416);
     const etag = String(part.headers.etag);
@@ -295,7 +356,8 @@ sub vcl_deliver { if (obj.hits > 0) { set resp.http.x-cache = "hit"; } else { se
   });
 
   it('keeps a tag no longer than its lifetime, what is not there for seconds, and faults not at all', async () => {
-    const lifetime = async (path: string): Promise<string> => String((await get(path, { accept: '*/*' })).headers['cache-control']);
+    const lifetime = async (path: string): Promise<string> =>
+      String((await get(path, { accept: '*/*' })).headers['cache-control']);
     expect(await lifetime('/v2/open/image/manifests/v1')).toBe(`public, max-age=${String(TAG_LIFETIME)}`);
     expect(await lifetime('/v2/open/image/manifests/absent')).toBe('public, max-age=5');
     const aged = Number((await get('/v2/open/image/manifests/v1', { accept: '*/*' })).headers.age);
@@ -326,7 +388,9 @@ sub vcl_deliver { if (obj.hits > 0) { set resp.http.x-cache = "hit"; } else { se
         next() < 0.2 ? 'HEAD' : 'GET',
       );
       const shows =
-        got.body.includes(SECRET) || (got.body.includes('team-a') && got.status === 200) || (path.startsWith('/v2/team-a') && got.status === 200);
+        got.body.includes(SECRET) ||
+        (got.body.includes('team-a') && got.status === 200) ||
+        (path.startsWith('/v2/team-a') && got.status === 200);
       if (known && shows) served++;
       if (!known && shows) leaked++;
     };

@@ -11,16 +11,31 @@ export interface WranglerDev {
 /** Starts it on a free port and waits until the registry answers; throws with what it printed where it does not. */
 export async function startWranglerDev({ state }: { readonly state: string }): Promise<WranglerDev> {
   const program = new URL('../../node_modules/wrangler/bin/wrangler.js', import.meta.url).pathname;
-  const configs = ['wrangler.toml', 'wrangler.annex.toml'].flatMap((name) => ['--config', new URL(`../../${name}`, import.meta.url).pathname]);
+  const configs = ['wrangler.toml', 'wrangler.annex.toml'].flatMap((name) => [
+    '--config',
+    new URL(`../../${name}`, import.meta.url).pathname,
+  ]);
   const port = await freePort();
   const url = `http://127.0.0.1:${String(port)}`;
-  const args = ['dev', ...configs, '--ip', '127.0.0.1', '--port', String(port), '--inspector-port', '0', '--persist-to', state];
+  const args = [
+    'dev',
+    ...configs,
+    '--ip',
+    '127.0.0.1',
+    '--port',
+    String(port),
+    '--inspector-port',
+    '0',
+    '--persist-to',
+    state,
+  ];
   const child = spawn(process.execPath, [program, ...args, '--show-interactive-dev-session=false'], {
     env: { ...process.env, WRANGLER_SEND_METRICS: 'false', CI: '1', NO_COLOR: '1' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const output: string[] = [];
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => output.push(chunk.toString()));
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (chunk: Buffer) => output.push(chunk.toString()));
   try {
     await until('wrangler dev', async () => {
       if (child.exitCode !== null) throw new Error('wrangler dev ended');

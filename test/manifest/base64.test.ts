@@ -16,9 +16,12 @@ describe('base64', () => {
     );
   });
 
-  it.each(['YQ==', 'YQ', 'YQ=', 'Y Q\n', 'YQ==\r\r\r\r'])('of the URL alphabet is read from %j, as libtrust reads it', (text) => {
-    expect(fromBase64Url(text)).toEqual(Uint8Array.of(97));
-  });
+  it.each(['YQ==', 'YQ', 'YQ=', 'Y Q\n', 'YQ==\r\r\r\r'])(
+    'of the URL alphabet is read from %j, as libtrust reads it',
+    (text) => {
+      expect(fromBase64Url(text)).toEqual(Uint8Array.of(97));
+    },
+  );
 
   it.each(['Y Q\r\n', 'YQ\r=', 'Y\rQ\r', 'YQ\r\r', 'YQ==\r'])(
     'of the URL alphabet is not %j: libtrust pads before carriage returns are passed over',
@@ -37,6 +40,14 @@ describe('base64', () => {
 
   it('base32 is that of RFC 4648, section 10, without padding', () => {
     const encode = (text: string): string => toBase32(new TextEncoder().encode(text));
-    expect(['', 'f', 'fo', 'foo', 'foob', 'fooba', 'foobar'].map(encode)).toEqual(['', 'MY', 'MZXQ', 'MZXW6', 'MZXW6YQ', 'MZXW6YTB', 'MZXW6YTBOI']);
+    expect(['', 'f', 'fo', 'foo', 'foob', 'fooba', 'foobar'].map(encode)).toEqual([
+      '',
+      'MY',
+      'MZXQ',
+      'MZXW6',
+      'MZXW6YQ',
+      'MZXW6YTB',
+      'MZXW6YTBOI',
+    ]);
   });
 });

@@ -14,11 +14,15 @@ import { config, content, image, layer, list, on, options, parsed } from './imag
 
 /** `published oci-index`, `derived docker-schema1 linux/arm64`, in the record's order. */
 const shown = ({ forms }: Derivation): string[] =>
-  forms.map(({ source, form, platform }) => [source.kind, form, ...(platform === undefined ? [] : [formatPlatform(platform)])].join(' '));
+  forms.map(({ source, form, platform }) =>
+    [source.kind, form, ...(platform === undefined ? [] : [formatPlatform(platform)])].join(' '),
+  );
 
 /** `docker-schema1 schema1-no-history linux/arm64`. */
 const lacks = ({ missing }: Derivation): string[] =>
-  missing.map(({ form, reason, platform }) => [form, reason, ...(platform === undefined ? [] : [formatPlatform(platform)])].join(' '));
+  missing.map(({ form, reason, platform }) =>
+    [form, reason, ...(platform === undefined ? [] : [formatPlatform(platform)])].join(' '),
+  );
 
 /** What holds of whatever is derived. */
 function expectSound(from: ImageContent, made: Derivation): void {
@@ -38,10 +42,13 @@ function expectSound(from: ImageContent, made: Derivation): void {
   expect(made.others.filter(({ digest }) => made.forms.some((form) => form.digest === digest))).toEqual([]);
   expect(made.explanations).toHaveLength(made.missing.length);
   for (const manifest of all.filter(({ form }) => form === 'docker-list' || form === 'oci-index')) {
-    for (const { digest } of parsed(manifest).manifests as Descriptor[]) if (manifest.source.kind === 'derived') expect(digests).toContain(digest);
+    for (const { digest } of parsed(manifest).manifests as Descriptor[])
+      if (manifest.source.kind === 'derived') expect(digests).toContain(digest);
   }
   const named = all.filter(({ form, source }) => form === 'docker-schema1' && source.kind === 'derived');
-  const needsEmpty = named.some((one) => (parsed(one).fsLayers as { blobSum: string }[]).some(({ blobSum }) => blobSum === EMPTY_LAYER.digest));
+  const needsEmpty = named.some((one) =>
+    (parsed(one).fsLayers as { blobSum: string }[]).some(({ blobSum }) => blobSum === EMPTY_LAYER.digest),
+  );
   expect(made.blobs.some(({ digest }) => digest === EMPTY_LAYER.digest)).toBe(needsEmpty);
 }
 
@@ -53,7 +60,9 @@ const deriveSoundly = (from: ImageContent, how: Partial<DeriveOptions> = {}): De
 
 const find = (made: Derivation, form: Form, platform?: string) =>
   made.forms.find(
-    (one) => one.form === form && (platform === undefined || (one.platform !== undefined && formatPlatform(one.platform) === platform)),
+    (one) =>
+      one.form === form &&
+      (platform === undefined || (one.platform !== undefined && formatPlatform(one.platform) === platform)),
   );
 
 const base = layer('base');
@@ -68,7 +77,10 @@ describe('a Docker schema 2', () => {
     expect(shown(made)).toEqual(['published docker-schema2', 'derived docker-schema1']);
     expect(lacks(made)).toEqual([]);
     const schema1 = find(made, 'docker-schema1');
-    const direct = buildSchema1({ config: one.config, layers: [base.digest, top.digest], name: options.name, tag: options.tag }, 'compat');
+    const direct = buildSchema1(
+      { config: one.config, layers: [base.digest, top.digest], name: options.name, tag: options.tag },
+      'compat',
+    );
     if (schema1 === undefined || direct.kind !== 'payload') throw new Error('nothing made');
     expect(verifyDocument(schema1.bytes).payload).toEqual(direct.payload);
     expect(schema1.digest).toBe(sha256Of(direct.payload));
@@ -77,7 +89,9 @@ describe('a Docker schema 2', () => {
 
   it('signs at the time when the image was made, so that a second publication gives the same bytes', () => {
     const [block] = parsed(find(made, 'docker-schema1')).signatures as { protected: string }[];
-    expect(JSON.parse(Buffer.from(block?.protected ?? '', 'base64url').toString())).toMatchObject({ time: '2026-11-24T00:08:56Z' });
+    expect(JSON.parse(Buffer.from(block?.protected ?? '', 'base64url').toString())).toMatchObject({
+      time: '2026-11-24T00:08:56Z',
+    });
     expect(derive(content([one.manifest], [one]), options)).toEqual(made);
   });
 
@@ -91,12 +105,18 @@ describe('a Docker schema 2', () => {
     [undefined, '1970-01-01T00:00:00Z'],
   ])('made at %s is signed at %s', (created, expected) => {
     const dated = image('docker-schema2', dockerLayers, config(2, { created }));
-    const [block] = parsed(find(deriveSoundly(content([dated.manifest], [dated])), 'docker-schema1')).signatures as { protected: string }[];
+    const [block] = parsed(find(deriveSoundly(content([dated.manifest], [dated])), 'docker-schema1')).signatures as {
+      protected: string;
+    }[];
     expect(JSON.parse(Buffer.from(block?.protected ?? '', 'base64url').toString())).toMatchObject({ time: expected });
   });
 
   it('without empty entries needs no empty layer', () => {
-    const plain = image('docker-schema2', dockerLayers, config(2, { history: [{ created_by: 'a' }, { created_by: 'b' }] }));
+    const plain = image(
+      'docker-schema2',
+      dockerLayers,
+      config(2, { history: [{ created_by: 'a' }, { created_by: 'b' }] }),
+    );
     expect(deriveSoundly(content([plain.manifest], [plain])).blobs).toEqual([]);
   });
 });
@@ -150,7 +170,9 @@ describe('a Docker list', () => {
       'derived docker-schema1 linux/arm/v7',
     ]);
     expect(lacks(made)).toEqual(['docker-schema1 schema1-foreign-layers windows/amd64:10.0.17763.1']);
-    expect(new Set(made.others.map(({ digest }) => digest))).toEqual(new Set([arm.manifest.digest, windows.manifest.digest]));
+    expect(new Set(made.others.map(({ digest }) => digest))).toEqual(
+      new Set([arm.manifest.digest, windows.manifest.digest]),
+    );
     expect(parsed(find(made, 'docker-schema1', 'linux/arm/v7')).architecture).toBe('arm');
   });
 
@@ -162,7 +184,11 @@ describe('a Docker list', () => {
 
   it('of which only some images were published says so for the others', () => {
     const made = deriveSoundly(content([root], [amd64]));
-    expect(shown(made)).toEqual(['published docker-list', 'published docker-schema2 linux/amd64', 'derived docker-schema1 linux/amd64']);
+    expect(shown(made)).toEqual([
+      'published docker-list',
+      'published docker-schema2 linux/amd64',
+      'derived docker-schema1 linux/amd64',
+    ]);
     expect(lacks(made)).toEqual([
       'docker-schema1 schema1-not-published windows/amd64:10.0.17763.1',
       'docker-schema1 schema1-not-published linux/arm/v7',
@@ -182,7 +208,10 @@ describe('a Docker list', () => {
       ),
     );
     expect(shown(made)).toEqual(['published docker-list', 'derived docker-schema1 linux/arm']);
-    expect(lacks(made)).toEqual(['docker-schema1 schema1-foreign-layers windows/amd64', 'docker-schema1 schema1-no-platform']);
+    expect(lacks(made)).toEqual([
+      'docker-schema1 schema1-foreign-layers windows/amd64',
+      'docker-schema1 schema1-no-platform',
+    ]);
   });
 });
 
@@ -191,10 +220,17 @@ describe('an OCI index', () => {
   const v7 = image('oci-manifest', [base], config(1, { architecture: 'arm', variant: 'v7' }));
   const v5 = image('oci-manifest', [top], config(1, { architecture: 'arm', variant: 'v5' }));
   const windows = image('oci-manifest', [layer('win')], config(1, { os: 'windows' }));
-  const attestation = image('oci-manifest', [layer('{}', 'application/vnd.in-toto+json')], config(1, { architecture: 'unknown', os: 'unknown' }));
+  const attestation = image(
+    'oci-manifest',
+    [layer('{}', 'application/vnd.in-toto+json')],
+    config(1, { architecture: 'unknown', os: 'unknown' }),
+  );
   const referring = {
     ...on('unknown', 'unknown'),
-    annotations: { 'vnd.docker.reference.type': 'attestation-manifest', 'vnd.docker.reference.digest': amd64.manifest.digest },
+    annotations: {
+      'vnd.docker.reference.type': 'attestation-manifest',
+      'vnd.docker.reference.digest': amd64.manifest.digest,
+    },
   };
   const ofWindows = on('windows', 'amd64', { 'os.version': '10.0.20348.1', 'os.features': ['win32k'] });
   const root = list('oci-index', [
@@ -234,7 +270,8 @@ describe('an OCI index', () => {
   it('keeps every child pullable by its digest, attestations and derived schema 2 manifests too', () => {
     const digests = new Set([...made.forms, ...made.others].map(({ digest }) => digest));
     for (const { manifest } of images) expect(digests).toContain(manifest.digest);
-    for (const { digest } of parsed(find(made, 'docker-list')).manifests as Descriptor[]) expect(digests).toContain(digest);
+    for (const { digest } of parsed(find(made, 'docker-list')).manifests as Descriptor[])
+      expect(digests).toContain(digest);
   });
 
   it('with an index inside gives the same children, flat', () => {
@@ -256,7 +293,9 @@ describe('an OCI index', () => {
   it('with an index inside whose descriptors tell no platform takes that of its own descriptor', () => {
     const inner = list('oci-index', [[amd64.manifest]]);
     const outer = list('oci-index', [[inner, on('linux', 'amd64', { variant: 'v3' })]]);
-    expect(shown(deriveSoundly(content([outer], [amd64], { children: [inner] })))).toContain('derived docker-schema1 linux/amd64/v3');
+    expect(shown(deriveSoundly(content([outer], [amd64], { children: [inner] })))).toContain(
+      'derived docker-schema1 linux/amd64/v3',
+    );
   });
 
   it('whose descriptors tell no platform takes those of the configs', () => {
@@ -278,11 +317,16 @@ describe('an OCI index', () => {
       ),
     );
     expect(parsed(find(mixed, 'docker-list')).manifests).toHaveLength(1);
-    expect(lacks(mixed)).toEqual(['docker-schema2 schema2-zstd-layers linux/arm64', 'docker-schema1 schema1-zstd-layers linux/arm64']);
+    expect(lacks(mixed)).toEqual([
+      'docker-schema2 schema2-zstd-layers linux/arm64',
+      'docker-schema1 schema1-zstd-layers linux/arm64',
+    ]);
   });
 
   it('of one image that is not for linux/amd64 serves it all the same', () => {
-    const single = deriveSoundly(content([list('oci-index', [[v7.manifest, on('linux', 'arm', { variant: 'v7' })]])], [v7]));
+    const single = deriveSoundly(
+      content([list('oci-index', [[v7.manifest, on('linux', 'arm', { variant: 'v7' })]])], [v7]),
+    );
     expect(shown(single)).toEqual([
       'published oci-index',
       'derived docker-list',
@@ -342,7 +386,10 @@ describe('a schema 1 alone', () => {
     const back = deriveSoundly(content([schema2], [{ manifest: schema2, config: blob.bytes }]));
     const history = (manifest: Manifest | undefined) =>
       (parsed(manifest).history as { v1Compatibility: string }[]).map(({ v1Compatibility }) => {
-        const { created, author, comment, container_config, throwaway } = JSON.parse(v1Compatibility) as Record<string, unknown>;
+        const { created, author, comment, container_config, throwaway } = JSON.parse(v1Compatibility) as Record<
+          string,
+          unknown
+        >;
         return { created, author, comment, container_config, throwaway };
       });
     const again = find(back, 'docker-schema1');
@@ -369,9 +416,9 @@ describe('a schema 1 alone', () => {
         history: [{ v1Compatibility: '{' }],
       }),
     );
-    expect(lacks(deriveSoundly(content([readManifest(options.signer.sign(payload, '2026-11-24T00:00:00Z'))], [])))).toEqual([
-      'docker-schema2 schema2-history-mismatch',
-    ]);
+    expect(
+      lacks(deriveSoundly(content([readManifest(options.signer.sign(payload, '2026-11-24T00:00:00Z'))], []))),
+    ).toEqual(['docker-schema2 schema2-history-mismatch']);
   });
 
   it.each(
@@ -379,10 +426,14 @@ describe('a schema 1 alone', () => {
       readdirSync(new URL(`../fixtures/schema1/${name}/`, import.meta.url)).includes('payload.json'),
     ),
   )('of vector %s gives a schema 2 or a reason, never a failure', (vector) => {
-    const payload = new Uint8Array(readFileSync(new URL(`../fixtures/schema1/${vector}/payload.json`, import.meta.url)));
+    const payload = new Uint8Array(
+      readFileSync(new URL(`../fixtures/schema1/${vector}/payload.json`, import.meta.url)),
+    );
     const signed = readManifest(options.signer.sign(payload, '2026-11-24T00:00:00Z'));
     const layers = (parsed(signed).fsLayers as { blobSum: typeof base.digest }[]).map(({ blobSum }) => blobSum);
-    const all = new Map(layers.map((digest) => [digest, { diffId: base.digest, size: 1, compression: 'gzip' as const }]));
+    const all = new Map(
+      layers.map((digest) => [digest, { diffId: base.digest, size: 1, compression: 'gzip' as const }]),
+    );
     const result = deriveSoundly(content([signed], [], { unpacked: all }));
     expect(result.forms.length + result.missing.length).toBe(2);
   });
@@ -397,13 +448,22 @@ describe('two forms of one tag', () => {
 
   it.each([
     ['schema 2 and schema 1', [one.manifest, root], ['published docker-schema2', 'published docker-schema1']],
-    ['OCI and schema 2', [oci.manifest, one.manifest], ['published oci-manifest', 'published docker-schema2', 'derived docker-schema1']],
-    ['OCI and schema 1', [oci.manifest, root], ['published oci-manifest', 'published docker-schema1', 'derived docker-schema2']],
+    [
+      'OCI and schema 2',
+      [oci.manifest, one.manifest],
+      ['published oci-manifest', 'published docker-schema2', 'derived docker-schema1'],
+    ],
+    [
+      'OCI and schema 1',
+      [oci.manifest, root],
+      ['published oci-manifest', 'published docker-schema1', 'derived docker-schema2'],
+    ],
   ])('%s both stand, with their own bytes, in either order; what is published is not derived', (_, roots, expected) => {
     const made = deriveSoundly(content(roots, [one, oci]));
     expect(shown(made).sort()).toEqual([...expected].sort());
     expect(deriveSoundly(content([...roots].reverse(), [one, oci]))).toEqual(made);
-    for (const { digest, bytes } of roots) expect(made.forms.find((form) => form.digest === digest)?.bytes).toEqual(bytes);
+    for (const { digest, bytes } of roots)
+      expect(made.forms.find((form) => form.digest === digest)?.bytes).toEqual(bytes);
   });
 
   it('a list and a schema 1: it stands for its platform, and the others are derived', () => {
@@ -441,7 +501,10 @@ describe('zstd layers', () => {
   it('recompressed are named by their copies, and the published form keeps its own', () => {
     const made = deriveSoundly(content([one.manifest], [one], { recompressed: new Map([[packed.digest, gzip]]) }));
     expect(shown(made)).toEqual(['published oci-manifest', 'derived docker-schema2', 'derived docker-schema1']);
-    expect((parsed(find(made, 'docker-schema2')).layers as Descriptor[]).map(({ digest }) => digest)).toEqual([base.digest, gzip.digest]);
+    expect((parsed(find(made, 'docker-schema2')).layers as Descriptor[]).map(({ digest }) => digest)).toEqual([
+      base.digest,
+      gzip.digest,
+    ]);
     expect(JSON.stringify(parsed(find(made, 'docker-schema1')).fsLayers)).toContain(gzip.digest);
     expect(find(made, 'oci-manifest')?.bytes).toBe(one.manifest.bytes);
   });
@@ -491,7 +554,10 @@ describe('what cannot be derived leaves its reason', () => {
     ['schema1-config-invalid', ...of(withConfig(config(1, { rootfs: undefined })))],
     ['schema1-config-invalid', ...of(withConfig(config(1, { history: [{ created: 'yesterday' }] })))],
     ['schema1-config-invalid', { ...content([foreign.manifest], []), roots: [image('oci-manifest', [base]).manifest] }],
-    ['schema1-config-ambiguous', ...of(withConfig(new TextEncoder().encode(text.decode(config(1)).replace('{', '{"os":"windows",'))))],
+    [
+      'schema1-config-ambiguous',
+      ...of(withConfig(new TextEncoder().encode(text.decode(config(1)).replace('{', '{"os":"windows",')))),
+    ],
     ['schema1-base-has-parent', ...of(withConfig(config(1, { history: [entry], parent: 'x' })))],
   ] as const)('%s', (reason, from) => {
     const made = deriveSoundly(from);
@@ -513,7 +579,9 @@ describe('what cannot be derived leaves its reason', () => {
   it('every reason for a missing form has its row', () => {
     const reasons = Object.keys(REASONS).filter((reason) => /^schema[12]-/.test(reason));
     // Reached here and above; digests of other algorithms are refused when a manifest is read, so that one needs the converter alone.
-    expect(buildSchema1({ config: config(1), layers: ['md5:x'], name: 'a', tag: 'b' }, 'compat')).toMatchObject({ reason: 'schema1-layer-digest' });
+    expect(buildSchema1({ config: config(1), layers: ['md5:x'], name: 'a', tag: 'b' }, 'compat')).toMatchObject({
+      reason: 'schema1-layer-digest',
+    });
     expect(reasons.sort()).toEqual(
       [
         'schema1-base-has-parent',

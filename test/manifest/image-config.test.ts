@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { ImageConfigError, readImageConfig } from '../../src/manifest/image-config.ts';
 
-const read = (text: string | Uint8Array) => readImageConfig(typeof text === 'string' ? new TextEncoder().encode(text) : text);
+const read = (text: string | Uint8Array) =>
+  readImageConfig(typeof text === 'string' ? new TextEncoder().encode(text) : text);
 const created = (text: string) => read(`{"history":[${text}]}`).history;
 
 /** An entry with everything absent. */
@@ -11,7 +12,11 @@ describe('an image config is read as Go reads it', () => {
   it('null and absent members are the defaults', () => {
     expect(read('{}')).toMatchObject({ architecture: '', rootfs: null, history: [] });
     expect(read('null')).toMatchObject({ architecture: '', rootfs: null, history: [] });
-    expect(read('{"architecture":null,"rootfs":null,"history":null}')).toMatchObject({ architecture: '', rootfs: null, history: [] });
+    expect(read('{"architecture":null,"rootfs":null,"history":null}')).toMatchObject({
+      architecture: '',
+      rootfs: null,
+      history: [],
+    });
     expect(created('null,{},{"created":null,"author":null,"empty_layer":null}')).toEqual([NOTHING, NOTHING, NOTHING]);
   });
 
@@ -31,7 +36,10 @@ describe('an image config is read as Go reads it', () => {
 
   it('null forgets a list or an object before it; an object is merged into the one before', () => {
     expect(read('{"rootfs":{"diff_ids":["a"]},"rootfs":null}').rootfs).toBeNull();
-    expect(read('{"rootfs":{"diff_ids":["a"]},"rootfs":{"base_layer":"x"}}').rootfs).toEqual({ layers: 1, baseLayer: 'x' });
+    expect(read('{"rootfs":{"diff_ids":["a"]},"rootfs":{"base_layer":"x"}}').rootfs).toEqual({
+      layers: 1,
+      baseLayer: 'x',
+    });
     expect(read('{"rootfs":{"diff_ids":["a"],"diff_ids":null}}').rootfs).toEqual({ layers: 0, baseLayer: '' });
     expect(read('{"history":[{}],"history":null}').history).toEqual([]);
   });
@@ -41,7 +49,10 @@ describe('an image config is read as Go reads it', () => {
     expect(read(`{${first},"history":[{"comment":"c"}]}`).history).toEqual([{ ...NOTHING, comment: 'c', author: 'x' }]);
     expect(read(`{${first},"history":[],"history":[{"comment":"c"}]}`).history).toEqual([{ ...NOTHING, comment: 'c' }]);
     // Go had room for four: what the third list grows into was there before.
-    expect(read(`{${first},"history":[{}],"history":[{},{}]}`).history.map(({ comment }) => comment)).toEqual(['a', 'b']);
+    expect(read(`{${first},"history":[{}],"history":[{},{}]}`).history.map(({ comment }) => comment)).toEqual([
+      'a',
+      'b',
+    ]);
   });
 
   it('says what other readers would read differently', () => {

@@ -10,10 +10,15 @@ import { type Form, MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../../src/registry/m
 import { parseRepositoryName, parseTag } from '../../src/registry/name.ts';
 import type { Platform } from '../../src/registry/platform.ts';
 
-const encode = (value: unknown): Uint8Array => new TextEncoder().encode(typeof value === 'string' ? value : JSON.stringify(value));
+const encode = (value: unknown): Uint8Array =>
+  new TextEncoder().encode(typeof value === 'string' ? value : JSON.stringify(value));
 
 /** A layer named by what is said to be in it; its bytes are nowhere. */
-export const layer = (content: string, mediaType: string = MEDIA_TYPES.ociLayerGzip, more: Partial<Descriptor> = {}): Descriptor => ({
+export const layer = (
+  content: string,
+  mediaType: string = MEDIA_TYPES.ociLayerGzip,
+  more: Partial<Descriptor> = {},
+): Descriptor => ({
   mediaType,
   digest: sha256Of(encode(content)),
   size: content.length,
@@ -35,7 +40,10 @@ export const config = (layers: number, more: Readonly<Record<string, unknown>> =
       })),
       { created: '2026-11-24T00:08:56.5Z', created_by: 'CMD ["sh"]', author: 'me', empty_layer: true },
     ],
-    rootfs: { type: 'layers', diff_ids: Array.from({ length: layers }, (_, index) => sha256Of(encode(`diff ${String(index)}`))) },
+    rootfs: {
+      type: 'layers',
+      diff_ids: Array.from({ length: layers }, (_, index) => sha256Of(encode(`diff ${String(index)}`))),
+    },
     ...more,
   });
 
@@ -56,7 +64,11 @@ export function image(
   const manifest = encode({
     schemaVersion: 2,
     mediaType: MEDIA_TYPE_OF_FORM[form],
-    config: { mediaType: configType ?? (oci ? MEDIA_TYPES.ociConfig : MEDIA_TYPES.dockerConfig), digest: sha256Of(bytes), size: bytes.length },
+    config: {
+      mediaType: configType ?? (oci ? MEDIA_TYPES.ociConfig : MEDIA_TYPES.dockerConfig),
+      digest: sha256Of(bytes),
+      size: bytes.length,
+    },
     layers,
   });
   return { manifest: readManifest(manifest), config: bytes };
@@ -93,7 +105,12 @@ export function content(
 ): ImageContent {
   return {
     roots,
-    children: new Map([...images.map(({ manifest }) => manifest), ...(more.children ?? [])].map((manifest) => [manifest.digest, manifest])),
+    children: new Map(
+      [...images.map(({ manifest }) => manifest), ...(more.children ?? [])].map((manifest) => [
+        manifest.digest,
+        manifest,
+      ]),
+    ),
     configs: new Map(images.map((one) => [sha256Of(one.config), one.config])),
     unpacked: more.unpacked ?? new Map<Digest, UnpackedLayer>(),
     recompressed: more.recompressed ?? new Map<Digest, Descriptor>(),

@@ -1,7 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ByteWriter } from '../../src/manifest/json/byte-writer.ts';
-import { checkJson, decodeString, elementsOf, JsonSyntaxError, kindOf, MAX_DEPTH, membersOf } from '../../src/manifest/json/json-bytes.ts';
+import {
+  checkJson,
+  decodeString,
+  elementsOf,
+  JsonSyntaxError,
+  kindOf,
+  MAX_DEPTH,
+  membersOf,
+} from '../../src/manifest/json/json-bytes.ts';
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 const latin1 = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'latin1'));
@@ -83,7 +91,8 @@ describe('the grammar', () => {
 
   it.each(['[', '{"a":'])('nesting in %s ends at the depth that Go sets, and costs no call stack', (open) => {
     const close = open === '[' ? ']' : '}';
-    const nested = (depth: number): Uint8Array => encode(open.repeat(depth) + (open === '[' ? '' : '1') + close.repeat(depth));
+    const nested = (depth: number): Uint8Array =>
+      encode(open.repeat(depth) + (open === '[' ? '' : '1') + close.repeat(depth));
     expect(accepts(nested(MAX_DEPTH))).toBe(true);
     expect(accepts(nested(MAX_DEPTH + 1))).toBe(false);
     expect(accepts(encode(open.repeat(1_000_000)))).toBe(false);
@@ -97,7 +106,8 @@ describe('the grammar', () => {
 describe('values as spans', () => {
   it('members and elements are those of JSON.parse, in order, repeats included', () => {
     const bytes = encode(' { "a" : 1 , "b":[ 2,{ } ] , "\\u0061":null } ');
-    const cut = ({ start, end }: { start: number; end: number }): string => new TextDecoder().decode(bytes.subarray(start, end));
+    const cut = ({ start, end }: { start: number; end: number }): string =>
+      new TextDecoder().decode(bytes.subarray(start, end));
     const members = membersOf(bytes, checkJson(bytes));
     expect(members.map(({ key, value }) => [key, kindOf(bytes, value), cut(value)])).toEqual([
       ['a', 'number', '1'],
@@ -135,7 +145,8 @@ describe('values as spans', () => {
 });
 
 describe('writing', () => {
-  const text = (write: (writer: ByteWriter) => ByteWriter): string => Buffer.from(write(new ByteWriter()).bytes()).toString();
+  const text = (write: (writer: ByteWriter) => ByteWriter): string =>
+    Buffer.from(write(new ByteWriter()).bytes()).toString();
 
   it('a string reads back by JSON.parse, with what Go escapes escaped', () => {
     fc.assert(
@@ -156,12 +167,16 @@ describe('writing', () => {
   });
 
   it('bytes that are not UTF-8 are six characters each; a real U+FFFD stays', () => {
-    expect(text((writer) => writer.stringOfBytes(latin1('\xff\xe2\x82\xef\xbf\xbd')))).toBe('"\\ufffd\\ufffd\\ufffd\ufffd"');
+    expect(text((writer) => writer.stringOfBytes(latin1('\xff\xe2\x82\xef\xbf\xbd')))).toBe(
+      '"\\ufffd\\ufffd\\ufffd\ufffd"',
+    );
   });
 
   it('a raw value is compacted, its spelling kept', () => {
     const raw = ' { "b" : 1.0 , "a":[ 1e400 , "< \\u003C \\/ \u2028 " ] , "b":-0 } ';
-    expect(text((writer) => writer.compact(encode(raw)))).toBe('{"b":1.0,"a":[1e400,"\\u003c \\u003C \\/ \\u2028 "],"b":-0}');
+    expect(text((writer) => writer.compact(encode(raw)))).toBe(
+      '{"b":1.0,"a":[1e400,"\\u003c \\u003C \\/ \\u2028 "],"b":-0}',
+    );
   });
 
   it('compacted it still means the same', () => {
@@ -175,13 +190,16 @@ describe('writing', () => {
 
   it('grows with what is written', () => {
     const long = 'é'.repeat(50_000);
-    expect(text((writer) => writer.text('[').string(long).raw(encode(',')).compact(encode('"<"')).byte(0x5d))).toBe(`["${long}","\\u003c"]`);
+    expect(text((writer) => writer.text('[').string(long).raw(encode(',')).compact(encode('"<"')).byte(0x5d))).toBe(
+      `["${long}","\\u003c"]`,
+    );
   });
 
   // Long values are written in stretches: what needs several bytes, or is longer written, may lie across the end of one.
   it.each([0, 1, 2, 3, 4, 5])('nothing is lost or doubled wherever a stretch ends (%i bytes in front)', (front) => {
     const long = 'x'.repeat(front) + 'é€😀\u2028<\\"\n'.repeat(3_000);
-    const escaped = (json: string): string => json.replace(/[<>&\u2028\u2029]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+    const escaped = (json: string): string =>
+      json.replace(/[<>&\u2028\u2029]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
     expect(text((writer) => writer.string(long))).toBe(escaped(JSON.stringify(long)));
     expect(text((writer) => writer.compact(encode(JSON.stringify(long))))).toBe(escaped(JSON.stringify(long)));
   });

@@ -1,13 +1,30 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { createECDH, createHash, createHmac, createPrivateKey, createPublicKey, generateKeyPairSync, type JsonWebKey, verify } from 'node:crypto';
+import {
+  createECDH,
+  createHash,
+  createHmac,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type JsonWebKey,
+  verify,
+} from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { createSigner, SignatureError, verifyDocument } from '../../src/manifest/signing/jws.ts';
-import { keyFromRandom, keyId, type PrivateKey, readPrivateKey, writePrivateKey } from '../../src/manifest/signing/key.ts';
+import {
+  keyFromRandom,
+  keyId,
+  type PrivateKey,
+  readPrivateKey,
+  writePrivateKey,
+} from '../../src/manifest/signing/key.ts';
 import { sha256Of } from '../../src/manifest/signing/sha256.ts';
 
 const verifyFolder = new URL('../fixtures/schema1-verify/', import.meta.url);
 const signedFolder = new URL('../fixtures/schema1-signed/', import.meta.url);
-const payload = new Uint8Array(readFileSync(new URL('../fixtures/schema1/02-busybox-classic/payload.json', import.meta.url)));
+const payload = new Uint8Array(
+  readFileSync(new URL('../fixtures/schema1/02-busybox-classic/payload.json', import.meta.url)),
+);
 const TIME = '2026-11-24T00:08:56Z';
 
 const testKey = () => {
@@ -18,7 +35,11 @@ const testKey = () => {
 
 describe('verifying signed schema 1 documents agrees with libtrust', () => {
   it.each(readdirSync(verifyFolder).filter((file) => file.startsWith('ok-')))('%s is accepted', (file) => {
-    expect(JSON.parse(new TextDecoder().decode(verifyDocument(new Uint8Array(readFileSync(new URL(file, verifyFolder)))).payload))).toMatchObject({
+    expect(
+      JSON.parse(
+        new TextDecoder().decode(verifyDocument(new Uint8Array(readFileSync(new URL(file, verifyFolder)))).payload),
+      ),
+    ).toMatchObject({
       schemaVersion: 1,
     });
   });
@@ -39,7 +60,8 @@ interface Block {
   protected: string;
 }
 
-const blocksOf = (document: Uint8Array): Block[] => (JSON.parse(new TextDecoder().decode(document)) as { signatures: Block[] }).signatures;
+const blocksOf = (document: Uint8Array): Block[] =>
+  (JSON.parse(new TextDecoder().decode(document)) as { signatures: Block[] }).signatures;
 
 /** The payload with these blocks for signatures. */
 const withBlocks = (blocks: readonly Block[]): Uint8Array => {
@@ -54,7 +76,8 @@ const newKey = (type: 'ec' | 'rsa', options: object, format: 'sec1' | 'pkcs1'): 
       .toString(),
   );
 
-const messageOf = (block: Block): Buffer => Buffer.from(`${block.protected}.${Buffer.from(payload).toString('base64url')}`);
+const messageOf = (block: Block): Buffer =>
+  Buffer.from(`${block.protected}.${Buffer.from(payload).toString('base64url')}`);
 
 describe('what we sign', () => {
   it.each([
@@ -67,7 +90,14 @@ describe('what we sign', () => {
     if (block?.header.jwk === undefined) throw new Error('no block');
     expect(block.header.alg).toBe(algorithm);
     const publicKey = createPublicKey({ key: block.header.jwk, format: 'jwk' });
-    expect(verify(hash, messageOf(block), { key: publicKey, dsaEncoding: 'ieee-p1363' }, Buffer.from(block.signature, 'base64url'))).toBe(true);
+    expect(
+      verify(
+        hash,
+        messageOf(block),
+        { key: publicKey, dsaEncoding: 'ieee-p1363' },
+        Buffer.from(block.signature, 'base64url'),
+      ),
+    ).toBe(true);
     expect(JSON.parse(Buffer.from(block.protected, 'base64url').toString())).toEqual({
       formatLength: payload.length - 2,
       formatTail: 'Cn0',
@@ -82,7 +112,8 @@ describe('what we sign', () => {
     const n = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
     const toInteger = (bytes: Uint8Array): bigint => BigInt(`0x${Buffer.from(bytes).toString('hex')}`);
     const toBytes = (value: bigint): Buffer => Buffer.from(value.toString(16).padStart(64, '0'), 'hex');
-    const hmac = (k: Uint8Array, ...parts: readonly Uint8Array[]): Buffer => createHmac('sha256', k).update(Buffer.concat(parts)).digest();
+    const hmac = (k: Uint8Array, ...parts: readonly Uint8Array[]): Buffer =>
+      createHmac('sha256', k).update(Buffer.concat(parts)).digest();
     const z = toInteger(createHash('sha256').update(messageOf(block)).digest());
     const seed = Buffer.concat([Buffer.from(key.d), toBytes(z % n)]);
     let v: Buffer = Buffer.alloc(32, 1);
@@ -109,7 +140,11 @@ describe('what we sign', () => {
 });
 
 describe('a document with several signatures', () => {
-  const keys = [testKey(), newKey('ec', { namedCurve: 'P-384' }, 'sec1'), newKey('rsa', { modulusLength: 2048 }, 'pkcs1')];
+  const keys = [
+    testKey(),
+    newKey('ec', { namedCurve: 'P-384' }, 'sec1'),
+    newKey('rsa', { modulusLength: 2048 }, 'pkcs1'),
+  ];
   const blocks = keys.flatMap((key) => blocksOf(createSigner(key).sign(payload, TIME)));
 
   it('of different keys and times is accepted, and names them all', () => {
@@ -120,7 +155,9 @@ describe('a document with several signatures', () => {
   });
 
   it.each([0, 1, 2])('is refused for one that does not hold (number %i)', (at) => {
-    const spoilt = blocks.map((block, index) => (index === at ? { ...block, signature: blocks[(index + 1) % 3]?.signature ?? '' } : block));
+    const spoilt = blocks.map((block, index) =>
+      index === at ? { ...block, signature: blocks[(index + 1) % 3]?.signature ?? '' } : block,
+    );
     expect(() => verifyDocument(withBlocks(spoilt))).toThrow(SignatureError);
   });
 
@@ -129,12 +166,16 @@ describe('a document with several signatures', () => {
     ['has a member in other case', '"alg":', '"ALG":"none","alg":'],
     ['is nested too deep', '"jwk":{', `"jwk":{"x":${'['.repeat(9_000)}${']'.repeat(9_000)},`],
   ])('is refused where a block %s', (_, from, to) => {
-    expect(() => verifyDocument(new TextEncoder().encode(Buffer.from(withBlocks(blocks)).toString().replace(from, to)))).toThrow(SignatureError);
+    expect(() =>
+      verifyDocument(new TextEncoder().encode(Buffer.from(withBlocks(blocks)).toString().replace(from, to))),
+    ).toThrow(SignatureError);
   });
 
   it('is refused where the key of one is beyond what Go reads', () => {
     const text = Buffer.from(withBlocks(blocks)).toString();
-    expect(() => verifyDocument(new TextEncoder().encode(text.replace('"jwk":{', '"jwk":{"x-more":1e400,')))).toThrow(SignatureError);
+    expect(() => verifyDocument(new TextEncoder().encode(text.replace('"jwk":{', '"jwk":{"x-more":1e400,')))).toThrow(
+      SignatureError,
+    );
   });
 });
 
@@ -154,9 +195,9 @@ describe('a document signed by a certificate (x5c)', () => {
   it('is refused where the certificate is damaged, or another signed', () => {
     expect(() => verifyDocument(signedBy([certificate.slice(0, 200)]))).toThrow(SignatureError);
     expect(() => verifyDocument(signedBy(['!']))).toThrow(SignatureError);
-    expect(() => verifyDocument(signedBy([certificate], blocksOf(createSigner(testKey()).sign(payload, TIME))[0]?.signature))).toThrow(
-      SignatureError,
-    );
+    expect(() =>
+      verifyDocument(signedBy([certificate], blocksOf(createSigner(testKey()).sign(payload, TIME))[0]?.signature)),
+    ).toThrow(SignatureError);
   });
 });
 
@@ -196,13 +237,18 @@ describe('key files', () => {
 
   it('of PKCS#8 are refused, with what to do', () => {
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    expect(() => readPrivateKey(privateKey.export({ type: 'pkcs8', format: 'pem' }).toString())).toThrow(/PKCS#8.*openssl/);
+    expect(() => readPrivateKey(privateKey.export({ type: 'pkcs8', format: 'pem' }).toString())).toThrow(
+      /PKCS#8.*openssl/,
+    );
   });
 
-  it.each(['', 'hello', '{', '-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----', '{"kty":"oct","k":"AA"}'])(
-    'that are no key are refused: %j',
-    (text) => {
-      expect(() => readPrivateKey(text)).toThrow(/key/);
-    },
-  );
+  it.each([
+    '',
+    'hello',
+    '{',
+    '-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----',
+    '{"kty":"oct","k":"AA"}',
+  ])('that are no key are refused: %j', (text) => {
+    expect(() => readPrivateKey(text)).toThrow(/key/);
+  });
 });

@@ -2,7 +2,16 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseAccept } from '../../src/http/accept.ts';
-import { canRead, type Choice, foldAccept, foldUserAgent, negotiate, RULES, unpacksZstd, unreadableReason } from '../../src/manifest/negotiate.ts';
+import {
+  canRead,
+  type Choice,
+  foldAccept,
+  foldUserAgent,
+  negotiate,
+  RULES,
+  unpacksZstd,
+  unreadableReason,
+} from '../../src/manifest/negotiate.ts';
 import { sha256Of } from '../../src/manifest/signing/sha256.ts';
 import type { Reason } from '../../src/registry/errors.ts';
 import { type Form, FORMS, MEDIA_TYPE_OF_FORM, SCHEMA1_PLAIN } from '../../src/registry/media-type.ts';
@@ -57,9 +66,18 @@ const recordOf = (forms: readonly string[], missing: readonly MissingForm[] = []
 const RECORDS = {
   schema2: recordOf(['published docker-schema2', 'derived docker-schema1']),
   oci: recordOf(['published oci-manifest', 'derived docker-schema2', 'derived docker-schema1']),
-  'oci without history': recordOf(['published oci-manifest', 'derived docker-schema2'], [lack('docker-schema1', 'schema1-no-history')]),
-  'oci zstd': recordOf(['published oci-manifest'], [lack('docker-schema2', 'schema2-zstd-layers'), lack('docker-schema1', 'schema1-zstd-layers')]),
-  artifact: recordOf(['published oci-manifest'], [lack('docker-schema2', 'schema2-not-an-image'), lack('docker-schema1', 'schema1-not-an-image')]),
+  'oci without history': recordOf(
+    ['published oci-manifest', 'derived docker-schema2'],
+    [lack('docker-schema1', 'schema1-no-history')],
+  ),
+  'oci zstd': recordOf(
+    ['published oci-manifest'],
+    [lack('docker-schema2', 'schema2-zstd-layers'), lack('docker-schema1', 'schema1-zstd-layers')],
+  ),
+  artifact: recordOf(
+    ['published oci-manifest'],
+    [lack('docker-schema2', 'schema2-not-an-image'), lack('docker-schema1', 'schema1-not-an-image')],
+  ),
   list: recordOf([
     'published docker-list',
     'published docker-schema2 linux/amd64',
@@ -184,7 +202,12 @@ const CLIENTS: readonly (readonly [
   onUserAgent('Go 1.1 package http'),
   ['a client without Accept and User-Agent', null, null, OLD],
   ['an empty Accept', [''], 'x', OLD],
-  ['docker 1.10 to 17.x', [S2, DL, S1P, 'application/json'], 'docker/1.12.6 go/go1.6.4 os/linux arch/amd64', dockerOnly(true)],
+  [
+    'docker 1.10 to 17.x',
+    [S2, DL, S1P, 'application/json'],
+    'docker/1.12.6 go/go1.6.4 os/linux arch/amd64',
+    dockerOnly(true),
+  ],
   ['Pulp 2 asks for the v2 types', [`${S2},${DL}`], 'python-requests/2.6.0 CPython/2.7.5', dockerOnly(false)],
   ['Pulp 2 asks again for the v1 types alone', [`${S1P},${S1}`], 'python-requests/2.6.0 CPython/2.7.5', OLD],
   ['Pulp 2 asks a third time without Accept', null, 'python-requests/2.6.0 CPython/2.7.5', OLD],
@@ -244,7 +267,8 @@ describe('by tag', () => {
       // oras and `docker manifest inspect` never take schema 1; go-containerregistry and the others name it, or say */*.
       const refusesSchema1 = !/v1\+prettyjws|\*\/\*/.test((accept ?? []).join());
       it.each(Object.keys(RECORDS) as RecordName[])('and a tag with: %s', (record) => {
-        const last = record === 'schema 1 unreadable' && refusesSchema1 ? '404 schema2-layers-unreadable' : expected[record];
+        const last =
+          record === 'schema 1 unreadable' && refusesSchema1 ? '404 schema2-layers-unreadable' : expected[record];
         expect(choose(accept, userAgent, record)).toBe(last);
       });
     },
@@ -255,7 +279,12 @@ describe('by tag', () => {
     ['q=0 rules a form out', [`${OM};q=0, */*`], 'oci', 'derived docker-schema2'],
     ['q=0.000 too', [`${OM};q=0.000, */*`], 'oci', 'derived docker-schema2'],
     ['q of one form does not touch the others', [`${OI};q=0.1, ${DL};q=0.2`], 'index', 'derived docker-list'],
-    ['a specific range wins over a wildcard, whatever its q', [`*/*;q=1, ${OM};q=0.1`], 'oci', 'derived docker-schema2'],
+    [
+      'a specific range wins over a wildcard, whatever its q',
+      [`*/*;q=1, ${OM};q=0.1`],
+      'oci',
+      'derived docker-schema2',
+    ],
     ['application/* with q=0 rules all out', ['application/*;q=0, */*'], 'oci', '404 form-not-published'],
     ['the types in other case', [S2.toUpperCase()], 'schema2', 'published docker-schema2'],
     ['parameters other than q', [`${S2};charset=utf-8;q=0.4;ext="a,b"`], 'schema2', 'published docker-schema2'],
@@ -266,17 +295,33 @@ describe('by tag', () => {
     ['a quote that is not closed', [`x/y;a="${S2}`], 'schema2', '404 form-not-published'],
     ['a type that no form has', ['text/plain'], 'schema2', '404 form-not-published'],
     ['schema 1 first in the header gains it nothing', [`${S1},${S1P},${S2}`], 'joined', 'published docker-schema2'],
-    ['schema 1 with the highest q is what the client wants', [`${S1P}, ${S2};q=0.5`], 'joined', 'published docker-schema1'],
+    [
+      'schema 1 with the highest q is what the client wants',
+      [`${S1P}, ${S2};q=0.5`],
+      'joined',
+      'published docker-schema1',
+    ],
     ['schema 1 under its plain name alone', [S1], 'joined', 'published docker-schema1'],
-    ['everything but schema 1 ruled out', [`*/*, ${OI};q=0, ${DL};q=0, ${OM};q=0, ${S2};q=0`], 'list', 'derived docker-schema1 linux/amd64'],
+    [
+      'everything but schema 1 ruled out',
+      [`*/*, ${OI};q=0, ${DL};q=0, ${OM};q=0, ${S2};q=0`],
+      'list',
+      'derived docker-schema1 linux/amd64',
+    ],
     ['application/json beside a type says nothing', ['application/json', OM], 'schema2', '404 form-not-published'],
   ] as const)('%s', (_, accept, record, expected) => {
     expect(choose(accept, null, record)).toBe(expected);
   });
 
   it('of images for several platforms a client without lists gets that for linux/amd64, wherever it stands', () => {
-    const several = recordOf(['published docker-list', 'published docker-schema2 linux/arm64', 'published docker-schema2 linux/amd64']);
-    expect(shown(negotiate({ accept: parseAccept(S2), userAgent: null }, several))).toBe('published docker-schema2 linux/amd64');
+    const several = recordOf([
+      'published docker-list',
+      'published docker-schema2 linux/arm64',
+      'published docker-schema2 linux/amd64',
+    ]);
+    expect(shown(negotiate({ accept: parseAccept(S2), userAgent: null }, several))).toBe(
+      'published docker-schema2 linux/amd64',
+    );
   });
 
   it('says what could be had instead: media types, or platforms where only the platform is lacking', () => {
@@ -293,13 +338,24 @@ describe('by tag', () => {
   it('looks at the User-Agent only for schema 1 of a tag with platforms', () => {
     const varies = (accept: string | null, record: RecordName): boolean =>
       negotiate({ accept: parseAccept(accept), userAgent: null }, RECORDS[record]).varies.userAgent;
-    expect([varies(null, 'list'), varies(S1P, 'index'), varies(null, 'index without amd64')]).toEqual([true, true, true]);
-    expect([varies(null, 'schema2'), varies(S2, 'list'), varies('*/*', 'list'), varies(null, 'schema 1')]).toEqual([false, false, false, false]);
+    expect([varies(null, 'list'), varies(S1P, 'index'), varies(null, 'index without amd64')]).toEqual([
+      true,
+      true,
+      true,
+    ]);
+    expect([varies(null, 'schema2'), varies(S2, 'list'), varies('*/*', 'list'), varies(null, 'schema 1')]).toEqual([
+      false,
+      false,
+      false,
+      false,
+    ]);
   });
 
   it('every rule has its words', () => {
     const rules = Object.keys(RECORDS).flatMap((record) =>
-      [null, S1P, '*/*', S2].map((accept) => negotiate({ accept: parseAccept(accept), userAgent: null }, RECORDS[record as RecordName]).rule),
+      [null, S1P, '*/*', S2].map(
+        (accept) => negotiate({ accept: parseAccept(accept), userAgent: null }, RECORDS[record as RecordName]).rule,
+      ),
     );
     const packed = recordOf(['published oci-manifest+zstd']);
     rules.push(negotiate({ accept: parseAccept('*/*'), userAgent: 'docker/20.10.24' }, packed).rule);
@@ -328,13 +384,22 @@ describe('by tag', () => {
       ['without lists the image of that platform', listed, DOCKER_20, [OM, S2], 'derived docker-schema2 linux/amd64'],
       ['without copies it is told how to have them', bare, DOCKER_20, every, '404 zstd-layers'],
       ['a published schema 1 is better than nothing', joined, DOCKER_20, every, 'published docker-schema1'],
-      ['docker 23 gets what was published', copied, 'docker/23.0.0 go/go1.19.5 os/linux arch/amd64', every, 'published oci-manifest+zstd'],
+      [
+        'docker 23 gets what was published',
+        copied,
+        'docker/23.0.0 go/go1.19.5 os/linux arch/amd64',
+        every,
+        'published oci-manifest+zstd',
+      ],
       ['containerd 1.6 as well', copied, 'containerd/1.6.20~ds1', every, 'published oci-manifest+zstd'],
       ['and everybody of whom nothing is known', bare, 'skopeo/1.9.3', every, 'published oci-manifest+zstd'],
       ['whoever takes no form of zstd is answered as ever', bare, DOCKER_20, [S2, DL], '404 form-not-published'],
     ] as const)('%s', (_, forms, userAgent, accept, expected) => {
       const choice = negotiate({ accept: parseAccept(accept.join(', ')), userAgent }, recordOf(forms));
-      const packed = choice.kind === 'form' && choice.form.zstd === true ? shown(choice).replace('oci-manifest', 'oci-manifest+zstd') : shown(choice);
+      const packed =
+        choice.kind === 'form' && choice.form.zstd === true
+          ? shown(choice).replace('oci-manifest', 'oci-manifest+zstd')
+          : shown(choice);
       expect(packed).toBe(expected);
       expect(choice.rule === 'no-zstd').toBe(expected !== '404 form-not-published' && !expected.includes('+zstd'));
     });
@@ -343,11 +408,11 @@ describe('by tag', () => {
       const varies = (forms: readonly string[], accept: string): boolean =>
         negotiate({ accept: parseAccept(accept), userAgent: DOCKER_20 }, recordOf(forms)).varies.userAgent;
       expect([varies(copied, OM), varies(bare, OM), varies(listed, '*/*')]).toEqual([true, true, true]);
-      expect([varies(['published oci-manifest', 'derived docker-schema2'], OM), varies(copied, S2), varies(copied, S1P)]).toEqual([
-        false,
-        false,
-        false,
-      ]);
+      expect([
+        varies(['published oci-manifest', 'derived docker-schema2'], OM),
+        varies(copied, S2),
+        varies(copied, S1P),
+      ]).toEqual([false, false, false]);
     });
 
     it.each([
@@ -372,13 +437,20 @@ describe('by tag', () => {
 
   describe('by digest', () => {
     const readable = (lines: readonly string[] | null, userAgent: string | null): Form[] =>
-      FORMS.filter((one) => canRead({ accept: parseAccept(lines === null ? null : lines.join(', ')), userAgent }, one).readable);
+      FORMS.filter(
+        (one) => canRead({ accept: parseAccept(lines === null ? null : lines.join(', ')), userAgent }, one).readable,
+      );
 
     it.each([
       ['docker 1.6 sends no Accept', null, 'docker/1.6.2 go/go1.4.2 os/linux arch/amd64', ['docker-schema1']],
       ['docker 1.9 sends no Accept', null, 'docker/1.9.1 go/go1.4.3 os/linux arch/amd64', ['docker-schema1']],
       ['docker 0.9', null, 'docker/0.9.1', ['docker-schema1']],
-      ['docker 1.10 without Accept is not taken for older', null, 'docker/1.10.3 go/go1.5.3 os/linux arch/amd64', FORMS],
+      [
+        'docker 1.10 without Accept is not taken for older',
+        null,
+        'docker/1.10.3 go/go1.5.3 os/linux arch/amd64',
+        FORMS,
+      ],
       ['docker 19 neither', null, 'docker/19.03.1', FORMS],
       ['a script without Accept gets the bytes', null, 'python-requests/2.31', FORMS],
       ['nothing told at all', null, null, FORMS],
@@ -397,21 +469,56 @@ describe('by tag', () => {
       (userAgent, accept) => {
         const forms = readable(accept, userAgent);
         expect(forms.length).toBeGreaterThan(0);
-        for (const name of FORMS) if ((accept ?? []).join().includes(MEDIA_TYPE_OF_FORM[name])) expect(forms).toContain(name);
+        for (const name of FORMS)
+          if ((accept ?? []).join().includes(MEDIA_TYPE_OF_FORM[name])) expect(forms).toContain(name);
       },
     );
 
     it('the reason tells a client of schema 1 that the manifest is too new, any other that its form is not there', () => {
-      const reason = (accept: string | null) => unreadableReason({ accept: parseAccept(accept), userAgent: 'docker/1.9.1' });
-      expect([reason(null), reason(S1P), reason(OM)]).toEqual(['manifest-too-new', 'manifest-too-new', 'form-not-published']);
+      const reason = (accept: string | null) =>
+        unreadableReason({ accept: parseAccept(accept), userAgent: 'docker/1.9.1' });
+      expect([reason(null), reason(S1P), reason(OM)]).toEqual([
+        'manifest-too-new',
+        'manifest-too-new',
+        'form-not-published',
+      ]);
     });
   });
 });
 
 const rangeText = fc
   .tuple(
-    fc.constantFrom(OI, DL, OM, S2, S1P, S1, '*/*', 'application/*', 'application/json', 'text/html', 'text/*', 'garbage', OM.toUpperCase(), ''),
-    fc.constantFrom('', '', '', ';q=1', ';q=0', ';q=0.5', '; q=0.9', ';q=0.25', ';q=0.001', ';q=x', ';charset=utf-8', ';a=b;q=0.3', ';q=0.7;q=0'),
+    fc.constantFrom(
+      OI,
+      DL,
+      OM,
+      S2,
+      S1P,
+      S1,
+      '*/*',
+      'application/*',
+      'application/json',
+      'text/html',
+      'text/*',
+      'garbage',
+      OM.toUpperCase(),
+      '',
+    ),
+    fc.constantFrom(
+      '',
+      '',
+      '',
+      ';q=1',
+      ';q=0',
+      ';q=0.5',
+      '; q=0.9',
+      ';q=0.25',
+      ';q=0.001',
+      ';q=x',
+      ';charset=utf-8',
+      ';a=b;q=0.3',
+      ';q=0.7;q=0',
+    ),
   )
   .map((parts) => parts.join(''));
 const ranges = fc.array(rangeText, { maxLength: 8 });
@@ -421,7 +528,17 @@ const userAgent = fc.option(
     fc
       .tuple(
         fc.constantFrom(
-          ...['docker/1.6.2', 'docker/1.9.1', 'docker/1.9', 'docker/1.10.0', 'docker/20.10.24', 'docker/28.0', 'docker/1.1', 'curl/8', ''],
+          ...[
+            'docker/1.6.2',
+            'docker/1.9.1',
+            'docker/1.9',
+            'docker/1.10.0',
+            'docker/20.10.24',
+            'docker/28.0',
+            'docker/1.1',
+            'curl/8',
+            '',
+          ],
           ...['containerd/1.4.13', 'containerd/1.7.24~ds1'],
         ),
         fc.constantFrom('linux', 'windows', 'LINUX'),
@@ -474,15 +591,20 @@ describe('whatever the headers', () => {
   });
 
   it('all real clients fold to few values', () => {
-    const headers = JSON.parse(readFileSync(new URL('../fixtures/clients.json', import.meta.url)).toString()) as { accept: string[] | null }[];
-    expect(new Set(headers.map(({ accept }) => foldAccept(parseAccept(accept?.join(', ') ?? null)))).size).toBeLessThanOrEqual(6);
+    const headers = JSON.parse(readFileSync(new URL('../fixtures/clients.json', import.meta.url)).toString()) as {
+      accept: string[] | null;
+    }[];
+    expect(
+      new Set(headers.map(({ accept }) => foldAccept(parseAccept(accept?.join(', ') ?? null)))).size,
+    ).toBeLessThanOrEqual(6);
   });
 
   it('the order of the types means nothing', () => {
     fc.assert(
       fc.property(ranges, record, fc.infiniteStream(fc.nat()), (list, tag, keys) => {
         const shuffled = list.map((text) => ({ text, key: Number(keys.next().value) })).sort((a, b) => a.key - b.key);
-        const ask = (texts: readonly string[]) => negotiate({ accept: parseAccept(texts.join(',')), userAgent: null }, tag);
+        const ask = (texts: readonly string[]) =>
+          negotiate({ accept: parseAccept(texts.join(',')), userAgent: null }, tag);
         expect(ask(shuffled.map(({ text }) => text))).toEqual(ask(list));
       }),
       { numRuns: 1_000, seed: 1 },
@@ -496,7 +618,8 @@ describe('whatever the headers', () => {
         const turned = shown(negotiate(client, { ...tag, forms: [...tag.forms].reverse() }));
         const [one, other] = [shown(negotiate(client, tag)), turned];
         // Platforms that are neither the default nor told are equal; a record lists them in the list's order.
-        if (one !== other) expect([one.split(' ')[1], one.split(' ')[0]]).toEqual([other.split(' ')[1], other.split(' ')[0]]);
+        if (one !== other)
+          expect([one.split(' ')[1], one.split(' ')[0]]).toEqual([other.split(' ')[1], other.split(' ')[0]]);
       }),
       { numRuns: 1_000, seed: 1 },
     );
@@ -504,13 +627,18 @@ describe('whatever the headers', () => {
 
   it('a client that names something newer gets schema 1 only by a higher q, or where nothing else fits', () => {
     fc.assert(
-      fc.property(fc.subarray([OI, DL, OM, S2], { minLength: 1 }), fc.subarray([S1, S1P, '*/*', 'application/json']), record, (newer, more, tag) => {
-        const accept = parseAccept([...more, ...newer].join(', '));
-        const choice = negotiate({ accept, userAgent: null }, tag);
-        if (choice.kind !== 'form' || choice.form.form !== 'docker-schema1') return;
-        const takes = (one: TagForm): boolean => more.includes('*/*') || newer.includes(one.mediaType as typeof S2);
-        expect(tag.forms.filter((one) => one.form !== 'docker-schema1' && takes(one))).toEqual([]);
-      }),
+      fc.property(
+        fc.subarray([OI, DL, OM, S2], { minLength: 1 }),
+        fc.subarray([S1, S1P, '*/*', 'application/json']),
+        record,
+        (newer, more, tag) => {
+          const accept = parseAccept([...more, ...newer].join(', '));
+          const choice = negotiate({ accept, userAgent: null }, tag);
+          if (choice.kind !== 'form' || choice.form.form !== 'docker-schema1') return;
+          const takes = (one: TagForm): boolean => more.includes('*/*') || newer.includes(one.mediaType as typeof S2);
+          expect(tag.forms.filter((one) => one.form !== 'docker-schema1' && takes(one))).toEqual([]);
+        },
+      ),
       { numRuns: 1_000, seed: 1 },
     );
   });
@@ -518,10 +646,14 @@ describe('whatever the headers', () => {
   it('among equally wanted forms for the whole tag a published one wins', () => {
     fc.assert(
       fc.property(fc.subarray([OI, DL, OM, S2], { minLength: 1 }), record, (types, tag) => {
-        const whole = tag.forms.filter(({ platform, mediaType }) => platform === undefined && types.includes(mediaType as typeof S2));
+        const whole = tag.forms.filter(
+          ({ platform, mediaType }) => platform === undefined && types.includes(mediaType as typeof S2),
+        );
         const choice = negotiate({ accept: parseAccept(types.join(', ')), userAgent: null }, tag);
         if (!whole.some(({ source }) => source.kind === 'published')) return;
-        expect(choice.kind === 'form' && choice.form.source.kind === 'published' && choice.form.platform === undefined).toBe(true);
+        expect(
+          choice.kind === 'form' && choice.form.source.kind === 'published' && choice.form.platform === undefined,
+        ).toBe(true);
       }),
       { numRuns: 1_000, seed: 1 },
     );

@@ -5,18 +5,31 @@ import { sha256Of } from '../../src/manifest/signing/sha256.ts';
 import { MEDIA_TYPE_OF_FORM, MEDIA_TYPES, SCHEMA1_PLAIN } from '../../src/registry/media-type.ts';
 import { image, layer, list, on } from './images.ts';
 
-const encode = (value: unknown): Uint8Array => new TextEncoder().encode(typeof value === 'string' ? value : JSON.stringify(value));
-const fixture = (path: string): Uint8Array => new Uint8Array(readFileSync(new URL(`../fixtures/${path}`, import.meta.url)));
+const encode = (value: unknown): Uint8Array =>
+  new TextEncoder().encode(typeof value === 'string' ? value : JSON.stringify(value));
+const fixture = (path: string): Uint8Array =>
+  new Uint8Array(readFileSync(new URL(`../fixtures/${path}`, import.meta.url)));
 
 const blob = { mediaType: MEDIA_TYPES.ociConfig, digest: `sha256:${'a'.repeat(64)}`, size: 2 };
 const imageLike = { schemaVersion: 2, config: blob, layers: [blob] };
 const listLike = { schemaVersion: 2, manifests: [blob] };
-const { 'oci-index': OI, 'docker-list': DL, 'oci-manifest': OM, 'docker-schema2': S2, 'docker-schema1': S1 } = MEDIA_TYPE_OF_FORM;
+const {
+  'oci-index': OI,
+  'docker-list': DL,
+  'oci-manifest': OM,
+  'docker-schema2': S2,
+  'docker-schema1': S1,
+} = MEDIA_TYPE_OF_FORM;
 
 describe('the form of a manifest', () => {
   it.each([
     ['its own mediaType', { ...imageLike, mediaType: S2 }, undefined, 'docker-schema2'],
-    ['its own, where it came as nothing in particular', { ...imageLike, mediaType: OM }, 'application/octet-stream', 'oci-manifest'],
+    [
+      'its own, where it came as nothing in particular',
+      { ...imageLike, mediaType: OM },
+      'application/octet-stream',
+      'oci-manifest',
+    ],
     ['the type it came with, where it has none', imageLike, S2, 'docker-schema2'],
     ['that with parameters and in other case', listLike, `${DL.toUpperCase()}; charset=utf-8`, 'docker-list'],
     ['its members, where nothing tells', imageLike, undefined, 'oci-manifest'],
@@ -31,7 +44,11 @@ describe('the form of a manifest', () => {
     'of a signed schema 1 is that, as %s, and its digest is that of the payload',
     (told) => {
       const digest = new TextDecoder().decode(fixture('schema1/01-simple-one-layer/digest.txt')).trim();
-      expect(readManifest(fixture('schema1-signed/01-simple-one-layer.json'), told)).toMatchObject({ form: 'docker-schema1', mediaType: S1, digest });
+      expect(readManifest(fixture('schema1-signed/01-simple-one-layer.json'), told)).toMatchObject({
+        form: 'docker-schema1',
+        mediaType: S1,
+        digest,
+      });
     },
   );
 
@@ -52,13 +69,23 @@ describe('the form of a manifest', () => {
     ['neither config nor manifests', { schemaVersion: 2 }, undefined, /neither/],
     ['no layers', { ...imageLike, layers: undefined }, undefined, /layers/],
     ['a layer that is none', { ...imageLike, layers: [1] }, undefined, /layer 0/],
-    ['a digest in capitals', { ...imageLike, config: { ...blob, digest: blob.digest.toUpperCase() } }, undefined, /the config/],
+    [
+      'a digest in capitals',
+      { ...imageLike, config: { ...blob, digest: blob.digest.toUpperCase() } },
+      undefined,
+      /the config/,
+    ],
     ['no size', { ...imageLike, config: { ...blob, size: undefined } }, undefined, /size/],
     ['a size below zero', { ...imageLike, config: { ...blob, size: -1 } }, undefined, /size/],
     ['manifests that are no list', { ...listLike, manifests: {} }, OI, /list/],
     ['a schema 1 that came as something else', '{"schemaVersion":1}', OM, /came as/],
     ['a schema 1 without signatures', '{"schemaVersion":1}', S1, /not signed/],
-    ['a schema 1 whose signature does not hold', fixture('schema1-verify/bad-08-tampered-tag.json'), undefined, /not signed/],
+    [
+      'a schema 1 whose signature does not hold',
+      fixture('schema1-verify/bad-08-tampered-tag.json'),
+      undefined,
+      /not signed/,
+    ],
   ])('is refused for %s', (_, value, told, message) => {
     const bytes = value instanceof Uint8Array ? value : encode(value);
     expect(() => readManifest(bytes, told)).toThrow(ManifestError);
@@ -68,7 +95,10 @@ describe('the form of a manifest', () => {
 
 describe('what a manifest names', () => {
   it('is its config and layers, base first, with what their descriptors say', () => {
-    const foreign = layer('f', MEDIA_TYPES.ociLayerNondistributableGzip, { urls: ['https://x.example'], annotations: { a: 'b' } });
+    const foreign = layer('f', MEDIA_TYPES.ociLayerNondistributableGzip, {
+      urls: ['https://x.example'],
+      annotations: { a: 'b' },
+    });
     const { manifest, config } = image('oci-manifest', [layer('a'), foreign]);
     expect(readImageManifest(manifest)).toEqual({
       config: { mediaType: MEDIA_TYPES.ociConfig, digest: sha256Of(config), size: config.length },

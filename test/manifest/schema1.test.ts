@@ -21,7 +21,8 @@ const inputOf = (name: string) => {
 };
 
 /** The result with its payload as a digest: quick to compare, and short where it differs. */
-const hashed = (result: Schema1Result) => (result.kind === 'payload' ? { ...result, payload: sha256Of(result.payload) } : result);
+const hashed = (result: Schema1Result) =>
+  result.kind === 'payload' ? { ...result, payload: sha256Of(result.payload) } : result;
 
 // What distribution converts and a publisher should not: layers would be lost, or readers would not agree.
 const STRICT_REFUSALS: Readonly<Record<string, string>> = {
@@ -33,12 +34,17 @@ const STRICT_REFUSALS: Readonly<Record<string, string>> = {
 };
 
 describe('schema 1 in compat mode equals docker/distribution 2.8', () => {
-  it.each(cases.filter((name) => has(name, 'payload.json')))('%s: the payload, byte for byte, and its digest', (name) => {
-    const result = buildSchema1(inputOf(name), 'compat');
-    if (result.kind !== 'payload') throw new Error(result.explanation);
-    expect(Buffer.from(result.payload).equals(read(name, 'payload.json')) || Buffer.from(result.payload).toString()).toBe(true);
-    expect(sha256Of(result.payload)).toBe(read(name, 'digest.txt').toString().trim());
-  });
+  it.each(cases.filter((name) => has(name, 'payload.json')))(
+    '%s: the payload, byte for byte, and its digest',
+    (name) => {
+      const result = buildSchema1(inputOf(name), 'compat');
+      if (result.kind !== 'payload') throw new Error(result.explanation);
+      expect(
+        Buffer.from(result.payload).equals(read(name, 'payload.json')) || Buffer.from(result.payload).toString(),
+      ).toBe(true);
+      expect(sha256Of(result.payload)).toBe(read(name, 'digest.txt').toString().trim());
+    },
+  );
 
   it.each(cases.filter((name) => has(name, 'error.txt')))('%s: refused', (name) => {
     expect(buildSchema1(inputOf(name), 'compat').kind).toBe('refused');

@@ -19,7 +19,8 @@ afterAll(() => {
 });
 
 /** An empty tar, packed; what is appended makes another layer of it. */
-const layerBytes = (more: string): Uint8Array => gzipSync(Buffer.concat([Buffer.alloc(1_024), Buffer.alloc(512 * more.length)]));
+const layerBytes = (more: string): Uint8Array =>
+  gzipSync(Buffer.concat([Buffer.alloc(1_024), Buffer.alloc(512 * more.length)]));
 
 const blobs = new Map<string, Uint8Array>();
 const keep = (bytes: Uint8Array): Uint8Array => {
@@ -28,7 +29,12 @@ const keep = (bytes: Uint8Array): Uint8Array => {
 };
 const layers = ['', 'x'].map((more): Descriptor => {
   const bytes = keep(layerBytes(more));
-  return { mediaType: MEDIA_TYPES.ociLayerGzip, digest: sha256Of(bytes), size: bytes.length, annotations: { 'org.example.<note>': 'a&b' } };
+  return {
+    mediaType: MEDIA_TYPES.ociLayerGzip,
+    digest: sha256Of(bytes),
+    size: bytes.length,
+    annotations: { 'org.example.<note>': 'a&b' },
+  };
 });
 const make = (architecture: string, which: readonly Descriptor[]): TestImage => {
   const one = image('oci-manifest', which, config(which.length, { architecture }));
@@ -52,31 +58,46 @@ writeFileSync(
   join(layout, 'index.json'),
   JSON.stringify({
     schemaVersion: 2,
-    manifests: [['one', amd64.manifest] as const, ['all', index] as const].map(([name, { mediaType, digest, bytes }]) => ({
-      mediaType,
-      digest,
-      size: bytes.length,
-      annotations: { 'org.opencontainers.image.ref.name': name },
-    })),
+    manifests: [['one', amd64.manifest] as const, ['all', index] as const].map(
+      ([name, { mediaType, digest, bytes }]) => ({
+        mediaType,
+        digest,
+        size: bytes.length,
+        annotations: { 'org.opencontainers.image.ref.name': name },
+      }),
+    ),
   }),
 );
 
 const converted = (name: string, ...more: readonly string[]): string => {
   const to = join(folder, name);
-  const { status, stderr } = spawnSync('skopeo', ['copy', '--insecure-policy', '--format', 'v2s2', ...more, `oci:${layout}:${name}`, `dir:${to}`]);
+  const { status, stderr } = spawnSync('skopeo', [
+    'copy',
+    '--insecure-policy',
+    '--format',
+    'v2s2',
+    ...more,
+    `oci:${layout}:${name}`,
+    `dir:${to}`,
+  ]);
   if (status !== 0) throw new Error(stderr.toString());
   return readFileSync(join(to, 'manifest.json')).toString();
 };
 
-describe.skipIf(!installed)(`what we derive of OCI is what skopeo converts it to${installed ? '' : ' [skipped: skopeo not installed]'}`, () => {
-  it('an image', () => {
-    const made = derive(content([amd64.manifest], [amd64]), options).forms.find(({ form }) => form === 'docker-schema2');
-    expect(new TextDecoder().decode(made?.bytes)).toBe(converted('one'));
-  });
+describe.skipIf(!installed)(
+  `what we derive of OCI is what skopeo converts it to${installed ? '' : ' [skipped: skopeo not installed]'}`,
+  () => {
+    it('an image', () => {
+      const made = derive(content([amd64.manifest], [amd64]), options).forms.find(
+        ({ form }) => form === 'docker-schema2',
+      );
+      expect(new TextDecoder().decode(made?.bytes)).toBe(converted('one'));
+    });
 
-  it('an index of images for several platforms', () => {
-    const made = derive(content([index], [amd64, arm]), options).forms.find(({ form }) => form === 'docker-list');
-    expect(made?.mediaType).toBe(MEDIA_TYPE_OF_FORM['docker-list']);
-    expect(new TextDecoder().decode(made?.bytes)).toBe(converted('all', '--all'));
-  });
-});
+    it('an index of images for several platforms', () => {
+      const made = derive(content([index], [amd64, arm]), options).forms.find(({ form }) => form === 'docker-list');
+      expect(made?.mediaType).toBe(MEDIA_TYPE_OF_FORM['docker-list']);
+      expect(new TextDecoder().decode(made?.bytes)).toBe(converted('all', '--all'));
+    });
+  },
+);

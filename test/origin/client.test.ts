@@ -61,13 +61,19 @@ function withTokens({ expires, refuse = false }: { expires?: number; refuse?: bo
     if (to === 'auth') {
       if (refuse) return { status: 401, body: '{"details":"wrong password"}' };
       issued += 1;
-      const token = `token-${String(issued)}-${new URL(path, fake.auth).searchParams.get('scope') ?? 'none'}`.replace(/[^\w-]/g, '-');
+      const token = `token-${String(issued)}-${new URL(path, fake.auth).searchParams.get('scope') ?? 'none'}`.replace(
+        /[^\w-]/g,
+        '-',
+      );
       valid.add(`Bearer ${token}`);
       return { body: JSON.stringify({ token, ...(expires === undefined ? {} : { expires_in: expires }) }) };
     }
     if (authorization === undefined || !valid.has(authorization)) {
       const scope = path === '/v2/' ? '' : ',scope="repository:team/app:pull"';
-      return { status: 401, headers: { 'www-authenticate': `Bearer realm="${fake.auth.origin}/token",service="the registry"${scope}` } };
+      return {
+        status: 401,
+        headers: { 'www-authenticate': `Bearer realm="${fake.auth.origin}/token",service="the registry"${scope}` },
+      };
     }
     return { headers: { 'content-type': MEDIA_TYPE_OF_FORM['docker-schema2'] }, body: MANIFEST };
   };
@@ -129,11 +135,15 @@ describe('Bearer tokens', () => {
 
   test('come for a refresh token by POST, and an access token is sent as it is', async () => {
     const { valid } = withTokens({ expires: 300 });
-    const shown = await since(() => clientOf({ credentials: { kind: 'identity-token', token: 'refresh' } }).manifest(NAME, TAG));
+    const shown = await since(() =>
+      clientOf({ credentials: { kind: 'identity-token', token: 'refresh' } }).manifest(NAME, TAG),
+    );
     expect(shown[1]).toMatchObject({ to: 'auth', method: 'POST', authorization: undefined });
     expect(new URLSearchParams(shown[1]?.body).get('refresh_token')).toBe('refresh');
     valid.add('Bearer mine');
-    const direct = await since(() => clientOf({ credentials: { kind: 'registry-token', token: 'mine' } }).manifest(NAME, TAG));
+    const direct = await since(() =>
+      clientOf({ credentials: { kind: 'registry-token', token: 'mine' } }).manifest(NAME, TAG),
+    );
     expect(direct.map(({ to }) => to)).toEqual(['registry', 'registry']);
   });
 
@@ -172,7 +182,9 @@ test('a 401 of other storage is not answered with our credentials', async () => 
       ? { status: 401, headers: { 'www-authenticate': 'Basic realm="give me"' } }
       : { status: 307, headers: { location: `${fake.storage.origin}/x` } };
   const from = fake.log.length;
-  await expect(clientOf({ credentials: BASIC }).manifest(NAME, TAG)).rejects.toMatchObject({ code: 'ORIGIN_UNAUTHORIZED' });
+  await expect(clientOf({ credentials: BASIC }).manifest(NAME, TAG)).rejects.toMatchObject({
+    code: 'ORIGIN_UNAUTHORIZED',
+  });
   expect(fake.log.slice(from).every(({ authorization }) => authorization === undefined)).toBe(true);
 });
 
@@ -204,7 +216,8 @@ test('referrers come from the API, or from the fallback tag where the registry h
   const headers = { 'content-type': MEDIA_TYPE_OF_FORM['oci-index'] };
   fake.answer = ({ path }) => (path.endsWith(`/referrers/${subject}`) ? { headers, body: index } : undefined);
   expect(await clientOf().referrers(NAME, subject)).toMatchObject([{ digest: digestOf('sig') }]);
-  fake.answer = ({ path }) => (path.endsWith(`/manifests/${subject.replace(':', '-')}`) ? { headers, body: index } : undefined);
+  fake.answer = ({ path }) =>
+    path.endsWith(`/manifests/${subject.replace(':', '-')}`) ? { headers, body: index } : undefined;
   expect(await clientOf().referrers(NAME, subject)).toMatchObject([{ digest: digestOf('sig') }]);
   fake.answer = () => undefined;
   expect(await clientOf().referrers(NAME, subject)).toEqual([]);
@@ -212,7 +225,10 @@ test('referrers come from the API, or from the fallback tag where the registry h
 
 describe('what an upstream says is believed only if it is true', () => {
   test.each<[string, { headers?: Record<string, string>; body: string }]>([
-    ['another manifest than its digest header', { headers: { 'docker-content-digest': digestOf('other') }, body: MANIFEST }],
+    [
+      'another manifest than its digest header',
+      { headers: { 'docker-content-digest': digestOf('other') }, body: MANIFEST },
+    ],
     ['a web page', { body: '<html>' }],
     ['a list where an object should be', { body: '[]' }],
   ])('not %s', async (_, { headers = {}, body }) => {
@@ -222,12 +238,16 @@ describe('what an upstream says is believed only if it is true', () => {
 
   test('not another manifest than the digest it was asked for by', async () => {
     fake.answer = () => ({ body: MANIFEST });
-    await expect(clientOf().manifest(NAME, { kind: 'digest', digest: digestOf('x') })).rejects.toMatchObject({ code: 'ORIGIN_PROTOCOL' });
+    await expect(clientOf().manifest(NAME, { kind: 'digest', digest: digestOf('x') })).rejects.toMatchObject({
+      code: 'ORIGIN_PROTOCOL',
+    });
   });
 
   test('not a document without end', async () => {
     fake.answer = () => ({ body: 'x'.repeat(100_000) });
-    await expect(clientOf({ policy: { maxDocument: 10_000 } }).manifest(NAME, TAG)).rejects.toMatchObject({ code: 'ORIGIN_PROTOCOL' });
+    await expect(clientOf({ policy: { maxDocument: 10_000 } }).manifest(NAME, TAG)).rejects.toMatchObject({
+      code: 'ORIGIN_PROTOCOL',
+    });
   });
 
   test('not a blob with another content: its last bytes never come', async () => {
@@ -244,7 +264,10 @@ describe('what an upstream says is believed only if it is true', () => {
 });
 
 describe('reading a blob', () => {
-  const body = (first: Uint8Array, then: (controller: ReadableStreamDefaultController<Uint8Array>) => void = () => undefined) =>
+  const body = (
+    first: Uint8Array,
+    then: (controller: ReadableStreamDefaultController<Uint8Array>) => void = () => undefined,
+  ) =>
     new ReadableStream<Uint8Array>({
       start: (controller) => {
         controller.enqueue(first);
@@ -277,7 +300,9 @@ describe('reading a blob', () => {
 
   test('ends at once when it is called off', async () => {
     const stop = new AbortController();
-    const reading = collect(readChunks(body(Buffer.from('abc')), { url: fake.registry, idle: 60_000, signal: stop.signal }));
+    const reading = collect(
+      readChunks(body(Buffer.from('abc')), { url: fake.registry, idle: 60_000, signal: stop.signal }),
+    );
     stop.abort(new Error('called off'));
     await expect(reading).rejects.toThrow('called off');
   });
@@ -303,7 +328,9 @@ describe('asking again', () => {
 
   test('is given up after the policy’s attempts', async () => {
     fake.answer = () => ({ status: 500 });
-    const shown = await since(() => expect(clientOf().manifest(NAME, TAG)).rejects.toMatchObject({ code: 'ORIGIN_UNAVAILABLE', status: 500 }));
+    const shown = await since(() =>
+      expect(clientOf().manifest(NAME, TAG)).rejects.toMatchObject({ code: 'ORIGIN_UNAVAILABLE', status: 500 }),
+    );
     expect(shown).toHaveLength(4);
   });
 });

@@ -1,14 +1,34 @@
 import { describe, expect, test } from 'vitest';
-import { DEFAULT_POLICY, decideRedirect, isTransientStatus, nextPage, parseRetryAfter, refuseRealm, retryDelay } from '../../src/origin/policy.ts';
+import {
+  DEFAULT_POLICY,
+  decideRedirect,
+  isTransientStatus,
+  nextPage,
+  parseRetryAfter,
+  refuseRealm,
+  retryDelay,
+} from '../../src/origin/policy.ts';
 
 const NOW = Date.UTC(2026, 0, 1);
 const from = new URL('https://registry.example/v2/a/blobs/x');
 
 describe('a redirect', () => {
   test.each<[string, string | null, { url: string; keepCredentials: boolean } | null]>([
-    ['on the same host is followed with credentials', '/v2/b?x=1', { url: 'https://registry.example/v2/b?x=1', keepCredentials: true }],
-    ['to another host is followed without', 'https://cdn.example/b#part', { url: 'https://cdn.example/b', keepCredentials: false }],
-    ['to another port is followed without', 'https://registry.example:444/b', { url: 'https://registry.example:444/b', keepCredentials: false }],
+    [
+      'on the same host is followed with credentials',
+      '/v2/b?x=1',
+      { url: 'https://registry.example/v2/b?x=1', keepCredentials: true },
+    ],
+    [
+      'to another host is followed without',
+      'https://cdn.example/b#part',
+      { url: 'https://cdn.example/b', keepCredentials: false },
+    ],
+    [
+      'to another port is followed without',
+      'https://registry.example:444/b',
+      { url: 'https://registry.example:444/b', keepCredentials: false },
+    ],
     ['from https to http is refused', 'http://registry.example/b', null],
     ['to another scheme is refused', 'ftp://registry.example/b', null],
     ['to a file is refused', 'file:///etc/passwd', null],
@@ -17,11 +37,15 @@ describe('a redirect', () => {
     ['that cannot be read is refused', 'https://[', null],
   ])('%s', (_, location, expected) => {
     const decision = decideRedirect(from, location, DEFAULT_POLICY);
-    expect(decision.kind === 'follow' ? { url: decision.url.href, keepCredentials: decision.keepCredentials } : null).toEqual(expected);
+    expect(
+      decision.kind === 'follow' ? { url: decision.url.href, keepCredentials: decision.keepCredentials } : null,
+    ).toEqual(expected);
   });
 
   test('is refused where the policy does not go', () => {
-    expect(decideRedirect(from, 'https://cdn.example/b', { ...DEFAULT_POLICY, allowRedirect: () => false }).kind).toBe('refuse');
+    expect(decideRedirect(from, 'https://cdn.example/b', { ...DEFAULT_POLICY, allowRedirect: () => false }).kind).toBe(
+      'refuse',
+    );
   });
 });
 

@@ -13,7 +13,9 @@ import { digestOf } from './gc-bucket.ts';
 describe('the demo image', () => {
   it('has the same digest on every machine', async () => {
     const { content } = await readImage(openDemoImage());
-    expect(content.roots.map(({ digest }) => digest)).toEqual(['sha256:a6b59398e0ffa802933d3457f06d35a3900a9096aa7f743af61685b81f8fb4db']);
+    expect(content.roots.map(({ digest }) => digest)).toEqual([
+      'sha256:a6b59398e0ffa802933d3457f06d35a3900a9096aa7f743af61685b81f8fb4db',
+    ]);
   });
 
   it('is complete: its blobs have their digests, its layers unpack to their diff IDs, one history entry is empty', async () => {

@@ -32,9 +32,15 @@ export interface ImageWishes {
 
 /** Writes an image into the folder, which is made. */
 export async function writeDirImage(folder: string, wishes: ImageWishes = {}): Promise<DirImage> {
-  const { layers = 2, form = 'docker-schema2', platform = { os: 'linux', architecture: 'amd64' }, emptyEntry = true } = wishes;
+  const {
+    layers = 2,
+    form = 'docker-schema2',
+    platform = { os: 'linux', architecture: 'amd64' },
+    emptyEntry = true,
+  } = wishes;
   await mkdir(folder, { recursive: true });
-  const contents = typeof layers === 'number' ? Array.from({ length: layers }, () => new Uint8Array(randomBytes(4096))) : layers;
+  const contents =
+    typeof layers === 'number' ? Array.from({ length: layers }, () => new Uint8Array(randomBytes(4096))) : layers;
   const packed = contents.map((bytes) => new Uint8Array(gzipSync(bytes)));
   const created = '2026-01-01T00:00:00Z';
   const config = encode({
@@ -51,7 +57,11 @@ export async function writeDirImage(folder: string, wishes: ImageWishes = {}): P
   const manifest = encode({
     schemaVersion: 2,
     mediaType: MEDIA_TYPE_OF_FORM[form],
-    config: { mediaType: oci ? MEDIA_TYPES.ociConfig : MEDIA_TYPES.dockerConfig, size: config.length, digest: digestOf(config) },
+    config: {
+      mediaType: oci ? MEDIA_TYPES.ociConfig : MEDIA_TYPES.dockerConfig,
+      size: config.length,
+      digest: digestOf(config),
+    },
     layers: packed.map((bytes) => ({
       mediaType: oci ? MEDIA_TYPES.ociLayerGzip : MEDIA_TYPES.dockerLayerGzip,
       size: bytes.length,
@@ -78,11 +88,18 @@ export async function writeDirList(
 ): Promise<{ source: string; digest: Digest; images: readonly DirImage[] }> {
   const images: DirImage[] = [];
   for (const platform of platforms) {
-    const image = await writeDirImage(folder, { platform, form: form === 'docker-list' ? 'docker-schema2' : 'oci-manifest' });
+    const image = await writeDirImage(folder, {
+      platform,
+      form: form === 'docker-list' ? 'docker-schema2' : 'oci-manifest',
+    });
     await writeFile(join(folder, `${hexOf(image.manifest.digest)}.manifest.json`), image.manifestBytes);
     images.push(image);
   }
-  const list = encode({ schemaVersion: 2, mediaType: MEDIA_TYPE_OF_FORM[form], manifests: images.map(({ manifest }) => manifest) });
+  const list = encode({
+    schemaVersion: 2,
+    mediaType: MEDIA_TYPE_OF_FORM[form],
+    manifests: images.map(({ manifest }) => manifest),
+  });
   await writeFile(join(folder, 'manifest.json'), list);
   return { source: `dir:${folder}`, digest: digestOf(list), images };
 }

@@ -132,10 +132,18 @@ export async function startEdge(fault: Fault | null, tls?: ServerOptions): Promi
   let targetPort = 0;
   const listener: RequestListener = (request, response) => {
     requests.push(`${request.method ?? ''} ${request.url ?? ''}`);
-    const cached = fault === 'cache-ignores-vary' && request.url?.includes('/manifests/') === true ? cache.get(request.url) : undefined;
+    const cached =
+      fault === 'cache-ignores-vary' && request.url?.includes('/manifests/') === true
+        ? cache.get(request.url)
+        : undefined;
     const answer = cached ?? answerTo(request, fault, targetPort);
     if (fault === 'cache-ignores-vary') cache.set(request.url ?? '', answer);
-    send(request, response, { ...answer, headers: { ...answer.headers, ...(cached === undefined ? {} : { age: '1' }) } }, fault);
+    send(
+      request,
+      response,
+      { ...answer, headers: { ...answer.headers, ...(cached === undefined ? {} : { age: '1' }) } },
+      fault,
+    );
   };
   const server: Server = tls === undefined ? createServer(listener) : createTlsServer(tls, listener);
   // The same on another port: where redirects lead that leave the host.
@@ -170,7 +178,12 @@ function answerTo(request: IncomingMessage, fault: Fault | null, targetPort: num
   const path = url.pathname;
   const authorization = request.headers.authorization;
   if (path === '/token')
-    return json(200, fault === 'bearer-without-token' ? { access_token: 'let-me-in' } : { token: 'let-me-in', access_token: 'let-me-in' });
+    return json(
+      200,
+      fault === 'bearer-without-token'
+        ? { access_token: 'let-me-in' }
+        : { token: 'let-me-in', access_token: 'let-me-in' },
+    );
   if (path.startsWith('/v1/'))
     return fault === 'v1-html'
       ? { status: 200, headers: { 'content-type': 'text/html' }, body: encoder.encode('<h1>Hi</h1>') }
@@ -182,12 +195,26 @@ function answerTo(request: IncomingMessage, fault: Fault | null, targetPort: num
   }
   const version = fault === 'no-api-version' ? {} : { 'docker-distribution-api-version': 'registry/2.0' };
   const protectedBy = fault === 'blob-307-refuses-authorization' ? 'bearer' : fault;
-  if (['basic-401', 'bearer', 'bearer-without-token', '401-without-challenge'].includes(protectedBy ?? '') && authorization === undefined) {
-    const challenge = protectedBy === 'basic-401' ? 'Basic realm="edge"' : `Bearer realm="http://${request.headers.host ?? ''}/token",service="edge"`;
+  if (
+    ['basic-401', 'bearer', 'bearer-without-token', '401-without-challenge'].includes(protectedBy ?? '') &&
+    authorization === undefined
+  ) {
+    const challenge =
+      protectedBy === 'basic-401'
+        ? 'Basic realm="edge"'
+        : `Bearer realm="http://${request.headers.host ?? ''}/token",service="edge"`;
     const answer = json(401, { errors: [{ code: 'UNAUTHORIZED', message: 'log in' }] });
-    return { ...answer, headers: { ...answer.headers, ...version, ...(fault === '401-without-challenge' ? {} : { 'www-authenticate': challenge }) } };
+    return {
+      ...answer,
+      headers: {
+        ...answer.headers,
+        ...version,
+        ...(fault === '401-without-challenge' ? {} : { 'www-authenticate': challenge }),
+      },
+    };
   }
-  if (path === '/v2/' && fault === 'ping-redirects') return { status: 302, headers: { location: '/welcome' }, body: new Uint8Array() };
+  if (path === '/v2/' && fault === 'ping-redirects')
+    return { status: 302, headers: { location: '/welcome' }, body: new Uint8Array() };
   if (path === '/v2/') return { ...json(200, {}), headers: { 'content-type': 'application/json', ...version } };
   if (path === '/v2/_catalog') return json(200, { repositories: [IMAGE] });
   if (path === `/v2/${IMAGE}/tags/list`) {
@@ -198,9 +225,11 @@ function answerTo(request: IncomingMessage, fault: Fault | null, targetPort: num
   const match = /^\/v2\/(.+)\/(manifests|blobs|referrers)\/(.+)$/.exec(path);
   if (match?.[1] !== IMAGE) return miss(fault, 'NAME_UNKNOWN');
   const reference = match[3] ?? '';
-  if (match[2] === 'referrers') return fault === 'no-referrers' ? miss(null, 'UNSUPPORTED') : json(200, { schemaVersion: 2, manifests: [] });
+  if (match[2] === 'referrers')
+    return fault === 'no-referrers' ? miss(null, 'UNSUPPORTED') : json(200, { schemaVersion: 2, manifests: [] });
   if (match[2] === 'blobs') return blobOrRedirect(reference, request, fault, targetPort);
-  if (fault === 'bad-digest-500' && reference === 'sha256:doctor') return json(500, { errors: [{ code: 'UNKNOWN', message: 'oops' }] });
+  if (fault === 'bad-digest-500' && reference === 'sha256:doctor')
+    return json(500, { errors: [{ code: 'UNKNOWN', message: 'oops' }] });
   return manifest(reference, request, fault);
 }
 
@@ -221,14 +250,19 @@ function manifest(reference: string, request: IncomingMessage, fault: Fault | nu
   } else if (reference === digestOf(schema2)) stored = fault === 'digest-unknown' ? undefined : SCHEMA2;
   else if (reference === digestOf(payload) && fault !== 'schema1-digest-unknown') stored = SCHEMA1;
   if (fault === 'first-type-wins' && byTag)
-    stored = [SCHEMA1, SCHEMA2].find(({ type }) => type === types.find((one) => one === SCHEMA1.type || one === SCHEMA2.type)) ?? stored;
+    stored =
+      [SCHEMA1, SCHEMA2].find(
+        ({ type }) => type === types.find((one) => one === SCHEMA1.type || one === SCHEMA2.type),
+      ) ?? stored;
   if (stored === undefined) return miss(fault, 'MANIFEST_UNKNOWN');
   let { bytes } = stored;
   const digest = stored === SCHEMA1 ? digestOf(fault === 'digest-of-signed' ? signed : payload) : digestOf(schema2);
   if (fault === 'body-altered') bytes = encoder.encode(`${new TextDecoder().decode(bytes)}\n`);
   if (fault === 'signature-broken' && stored === SCHEMA1) {
     bytes = encoder.encode(
-      new TextDecoder().decode(bytes).replace(/"signature": "(.)/, (_, first: string) => `"signature": "${first === 'A' ? 'B' : 'A'}`),
+      new TextDecoder()
+        .decode(bytes)
+        .replace(/"signature": "(.)/, (_, first: string) => `"signature": "${first === 'A' ? 'B' : 'A'}`),
     );
   }
   const headers: Record<string, string> = {
@@ -302,10 +336,15 @@ function blob(digest: string, request: IncomingMessage, fault: Fault | null): An
 }
 
 function miss(fault: Fault | null, code: string): Answer {
-  if (fault === 'miss-200') return { status: 200, headers: { 'content-type': 'text/html' }, body: encoder.encode('<h1>Welcome</h1>') };
-  if (fault === 'miss-html') return { status: 404, headers: { 'content-type': 'text/html' }, body: encoder.encode('<h1>Not found</h1>') };
+  if (fault === 'miss-200')
+    return { status: 200, headers: { 'content-type': 'text/html' }, body: encoder.encode('<h1>Welcome</h1>') };
+  if (fault === 'miss-html')
+    return { status: 404, headers: { 'content-type': 'text/html' }, body: encoder.encode('<h1>Not found</h1>') };
   const answer = json(fault === 'miss-500' ? 500 : 404, { errors: [{ code, message: 'not here' }] });
-  return { ...answer, headers: { ...answer.headers, 'cache-control': fault === 'miss-cached' ? 'max-age=3600' : 'max-age=10' } };
+  return {
+    ...answer,
+    headers: { ...answer.headers, 'cache-control': fault === 'miss-cached' ? 'max-age=3600' : 'max-age=10' },
+  };
 }
 
 function json(status: number, value: unknown): Answer {
@@ -333,6 +372,7 @@ function send(request: IncomingMessage, response: ServerResponse, answer: Answer
   if (fault === 'condition-first' && status === 200 && request.headers['if-none-match'] !== undefined) status = 304;
   response.writeHead(status, headers);
   if (head || status === 304) response.end();
-  else if (fault === 'body-cut' && status === 200 && answer.body.length > 100) response.write(answer.body.subarray(0, 50), () => response.destroy());
+  else if (fault === 'body-cut' && status === 200 && answer.body.length > 100)
+    response.write(answer.body.subarray(0, 50), () => response.destroy());
   else response.end(answer.body);
 }

@@ -16,11 +16,18 @@ async function push(host: string): Promise<void> {
     const started = await fetch(`http://${host}/v2/demo/hello/blobs/uploads/`, { method: 'POST' });
     const location = new URL(started.headers.get('location') ?? '', `http://${host}`);
     location.searchParams.set('digest', `sha256:${createHash('sha256').update(bytes).digest('hex')}`);
-    const done = await fetch(location, { method: 'PUT', body: bytes, headers: { 'content-type': 'application/octet-stream' } });
+    const done = await fetch(location, {
+      method: 'PUT',
+      body: bytes,
+      headers: { 'content-type': 'application/octet-stream' },
+    });
     expect(done.status).toBe(201);
   }
   const headers = { 'content-type': 'application/vnd.docker.distribution.manifest.v2+json' };
-  expect((await fetch(`http://${host}/v2/demo/hello/manifests/latest`, { method: 'PUT', body: PUSHED.schema2, headers })).status).toBe(201);
+  expect(
+    (await fetch(`http://${host}/v2/demo/hello/manifests/latest`, { method: 'PUT', body: PUSHED.schema2, headers }))
+      .status,
+  ).toBe(201);
 }
 
 describe.skipIf(missing.length > 0)(titleWith('docker-registry 2.8.2, examined', missing), () => {

@@ -12,7 +12,12 @@ type Options = Partial<Parameters<typeof examine>[1]>;
 async function diagnose(fault: Fault | null, options: Options = {}): Promise<Diagnosis> {
   const edge = await startEdge(fault);
   try {
-    return await examine(new URL(edge.url), { timeoutMs: 5_000, insecure: false, now: Date.UTC(2026, 0, 1), ...options });
+    return await examine(new URL(edge.url), {
+      timeoutMs: 5_000,
+      insecure: false,
+      now: Date.UTC(2026, 0, 1),
+      ...options,
+    });
   } finally {
     await edge.close();
   }
@@ -109,7 +114,15 @@ describe('finds each fault that an edge commits, and that one only', () => {
 
   it('has a test for every fault that needs no TLS', () => {
     const tested = new Set<string>(TABLE.flatMap(([, ids]) => ids));
-    const elsewhere = ['unreachable', 'tls-certificate', 'tls-expires', 'tls-old-engines', 'http1-missing', 'image-missing', 'redirect-insecure'];
+    const elsewhere = [
+      'unreachable',
+      'tls-certificate',
+      'tls-expires',
+      'tls-old-engines',
+      'http1-missing',
+      'image-missing',
+      'redirect-insecure',
+    ];
     expect(Object.keys(FINDINGS).filter((id) => !tested.has(id) && !elsewhere.includes(id))).toEqual([]);
   });
 });
@@ -118,7 +131,9 @@ describe('what it needs to begin', () => {
   it('says that nobody listens', async () => {
     const edge = await startEdge(null);
     await edge.close();
-    expect(idsOf(await examine(new URL(edge.url), { timeoutMs: 5_000, insecure: false, now: 0 }))).toEqual(['unreachable']);
+    expect(idsOf(await examine(new URL(edge.url), { timeoutMs: 5_000, insecure: false, now: 0 }))).toEqual([
+      'unreachable',
+    ]);
   });
 
   it('says that the image is not there', async () => {
@@ -148,7 +163,12 @@ describe('TLS', () => {
   async function diagnoseTls(tls: object, options: Options = {}): Promise<Diagnosis> {
     const edge = await startEdge(null, { ...certificate, ...tls });
     try {
-      return await examine(new URL(edge.url), { timeoutMs: 5_000, insecure: true, now: Date.UTC(2026, 0, 1), ...options });
+      return await examine(new URL(edge.url), {
+        timeoutMs: 5_000,
+        insecure: true,
+        now: Date.UTC(2026, 0, 1),
+        ...options,
+      });
     } finally {
       await edge.close();
     }
@@ -165,7 +185,9 @@ describe('TLS', () => {
 
   it('says that engines before 1.10 are shut out by TLS 1.3 alone, or by other ciphers', async () => {
     expect(idsOf(await diagnoseTls({ minVersion: 'TLSv1.3' }))).toEqual(['tls-old-engines']);
-    expect(idsOf(await diagnoseTls({ ciphers: 'ECDHE-ECDSA-CHACHA20-POLY1305', maxVersion: 'TLSv1.2' }))).toEqual(['tls-old-engines']);
+    expect(idsOf(await diagnoseTls({ ciphers: 'ECDHE-ECDSA-CHACHA20-POLY1305', maxVersion: 'TLSv1.2' }))).toEqual([
+      'tls-old-engines',
+    ]);
   });
 
   it('says that a certificate is not accepted, and that it ends soon', async () => {
@@ -176,11 +198,18 @@ describe('TLS', () => {
 
   it('says that HTTP/1.1 is not spoken without ALPN', async () => {
     // What an HTTP/2 server says first: an empty SETTINGS frame.
-    const server = createServer(certificate, (socket) => socket.end(Uint8Array.of(0, 0, 0, 4, 0, 0, 0, 0, 0))).listen(0, '127.0.0.1');
+    const server = createServer(certificate, (socket) => socket.end(Uint8Array.of(0, 0, 0, 4, 0, 0, 0, 0, 0))).listen(
+      0,
+      '127.0.0.1',
+    );
     await once(server, 'listening');
     const address = server.address();
     const port = typeof address === 'object' && address !== null ? address.port : 0;
-    const diagnosis = await examine(new URL(`https://localhost:${String(port)}`), { timeoutMs: 2_000, insecure: true, now: 0 });
+    const diagnosis = await examine(new URL(`https://localhost:${String(port)}`), {
+      timeoutMs: 2_000,
+      insecure: true,
+      now: 0,
+    });
     server.close();
     expect(idsOf(diagnosis)).toEqual(['http1-missing']);
   });

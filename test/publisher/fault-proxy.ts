@@ -5,7 +5,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 /** What is done to one request; undefined lets it pass. */
 export type Fault =
-  | { readonly kind: 'answer'; readonly status: number; readonly headers?: Readonly<Record<string, string>>; readonly body?: string }
+  | {
+      readonly kind: 'answer';
+      readonly status: number;
+      readonly headers?: Readonly<Record<string, string>>;
+      readonly body?: string;
+    }
   /** The connection ends without an answer: before the server is asked, or after it did what was asked. */
   | { readonly kind: 'drop'; readonly when: 'before' | 'after' }
   /** The body ends after so many bytes. */
@@ -45,7 +50,9 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
     if (fault?.kind === 'answer') {
       question.resume();
       await once(question, 'end');
-      answer.writeHead(fault.status, { 'content-type': 'text/plain', ...fault.headers }).end(one.method === 'HEAD' ? undefined : fault.body);
+      answer
+        .writeHead(fault.status, { 'content-type': 'text/plain', ...fault.headers })
+        .end(one.method === 'HEAD' ? undefined : fault.body);
       return;
     }
     if (fault?.kind === 'drop' && fault.when === 'before') {
@@ -68,7 +75,8 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
     let sent = 0;
     for await (const chunk of given as AsyncIterable<Buffer>) {
       const bytes = fault?.kind === 'cut' ? chunk.subarray(0, Math.max(0, fault.after - sent)) : chunk;
-      if (fault?.kind === 'corrupt' && sent === 0 && bytes.length > 0) bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1;
+      if (fault?.kind === 'corrupt' && sent === 0 && bytes.length > 0)
+        bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1;
       sent += bytes.length;
       if (bytes.length > 0 && !answer.write(bytes)) await once(answer, 'drain');
       if (fault?.kind === 'cut' && sent >= fault.after) {

@@ -7,7 +7,16 @@ import { type Form, MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../../src/registry/m
 import { parseRepositoryName, parseTag, type RepositoryName, type Tag } from '../../src/registry/name.ts';
 import { PUBLIC_REALM, type RealmName } from '../../src/registry/realms.ts';
 import { encodeTag, type MissingForm } from '../../src/registry/records.ts';
-import type { BodyStream, ByteRange, GetOptions, ListedObject, ObjectInfo, PutOptions, StoredObject, WriteStore } from '../../src/registry/store.ts';
+import type {
+  BodyStream,
+  ByteRange,
+  GetOptions,
+  ListedObject,
+  ObjectInfo,
+  PutOptions,
+  StoredObject,
+  WriteStore,
+} from '../../src/registry/store.ts';
 import { StorageError } from '../../src/registry/store.ts';
 
 export const HOUR = 3_600_000;
@@ -33,7 +42,8 @@ export function tagOf(text: string): Tag {
 /** The bucket. `before` is called ahead of every operation, so that a test can let something happen at that very moment. */
 export class Bucket implements WriteStore {
   now = Date.UTC(2026, 0, 1);
-  before: (operation: 'head' | 'get' | 'put' | 'delete' | 'list', key: string) => Promise<void> | void = () => undefined;
+  before: (operation: 'head' | 'get' | 'put' | 'delete' | 'list', key: string) => Promise<void> | void = () =>
+    undefined;
   readonly objects = new Map<string, ObjectInfo & { bytes: Uint8Array }>();
   private versions = 0;
 
@@ -48,10 +58,18 @@ export class Bucket implements WriteStore {
     if (object === undefined) return null;
     if (options.ifMatch !== undefined && options.ifMatch !== object.etag) return 'changed';
     const range = clamp(options.range, object.size);
-    return { ...object, range, body: new Blob([object.bytes.slice(range.offset, range.offset + range.length)]).stream() };
+    return {
+      ...object,
+      range,
+      body: new Blob([object.bytes.slice(range.offset, range.offset + range.length)]).stream(),
+    };
   }
 
-  async put(key: string, body: Uint8Array | BodyStream, options: PutOptions): Promise<{ etag: string } | 'precondition-failed'> {
+  async put(
+    key: string,
+    body: Uint8Array | BodyStream,
+    options: PutOptions,
+  ): Promise<{ etag: string } | 'precondition-failed'> {
     await this.before('put', key);
     const bytes = body instanceof Uint8Array ? body : await collect(body);
     options.signal?.throwIfAborted();
@@ -62,7 +80,11 @@ export class Bucket implements WriteStore {
       throw new StorageError('DIGEST_MISMATCH', `writing ${key}: the bytes are not what was announced`);
     }
     const there = this.objects.get(key);
-    if (options.onlyIf === 'absent' ? there !== undefined : options.onlyIf !== undefined && there?.etag !== options.onlyIf.etag)
+    if (
+      options.onlyIf === 'absent'
+        ? there !== undefined
+        : options.onlyIf !== undefined && there?.etag !== options.onlyIf.etag
+    )
       return 'precondition-failed';
     const etag = String((this.versions += 1));
     this.objects.set(key, {
@@ -124,11 +146,17 @@ export class Writer {
   }
 
   /** An image of one layer whose content is the text. */
-  async image(text: string, options: { subject?: Digest; form?: 'oci-manifest' | 'docker-schema2' } = {}): Promise<Made> {
+  async image(
+    text: string,
+    options: { subject?: Digest; form?: 'oci-manifest' | 'docker-schema2' } = {},
+  ): Promise<Made> {
     const form = options.form ?? 'docker-schema2';
     const layer = await this.blob(`layer ${text}`);
     const config = await this.blob(JSON.stringify({ os: 'linux', architecture: 'amd64', text }));
-    const subject = options.subject === undefined ? {} : { subject: { mediaType: MEDIA_TYPE_OF_FORM[form], digest: options.subject, size: 1 } };
+    const subject =
+      options.subject === undefined
+        ? {}
+        : { subject: { mediaType: MEDIA_TYPE_OF_FORM[form], digest: options.subject, size: 1 } };
     return this.manifest(
       form,
       {
@@ -170,7 +198,8 @@ export class Writer {
         digest,
         offset,
         length: bytes.length,
-        source: index === 0 || from === undefined ? ({ kind: 'published' } as const) : ({ kind: 'derived', from } as const),
+        source:
+          index === 0 || from === undefined ? ({ kind: 'published' } as const) : ({ kind: 'derived', from } as const),
       };
       offset += bytes.length;
       return row;
@@ -184,7 +213,9 @@ export class Writer {
   }
 
   has(digest: Digest): boolean {
-    return this.bucket.objects.has(manifestKey(this.name, digest)) || this.bucket.objects.has(blobKey(this.realm, digest));
+    return (
+      this.bucket.objects.has(manifestKey(this.name, digest)) || this.bucket.objects.has(blobKey(this.realm, digest))
+    );
   }
 
   /** Which of an image's objects are there: `all`, `none` or `some`. */

@@ -18,7 +18,8 @@ let bucket: Bucket;
 /** Runs a command line; gives what it printed and its exit code. */
 async function gantry(...args: readonly string[]): Promise<{ stdout: string; code: number }> {
   const program = new Command().exitOverride().configureOutput({ writeErr: () => undefined });
-  const openTarget: OpenTarget = () => Promise.resolve({ store: bucket, title: 'a bucket in memory', close: () => Promise.resolve() });
+  const openTarget: OpenTarget = () =>
+    Promise.resolve({ store: bucket, title: 'a bucket in memory', close: () => Promise.resolve() });
   registerGc(program, openTarget);
   registerVerify(program, openTarget);
   registerDoctor(program);
@@ -71,14 +72,18 @@ describe('gantry gc', () => {
   });
 
   it('ends with 1 where something could not be read, and says what is kept for it', async () => {
-    await bucket.put(tagKey(new Writer(bucket, 'library/app').name, tagOf('broken')), new Uint8Array(1), { contentType: 'x' });
+    await bucket.put(tagKey(new Writer(bucket, 'library/app').name, tagOf('broken')), new Uint8Array(1), {
+      contentType: 'x',
+    });
     const { stdout, code } = await gantry('gc', '--grace', '0', '--delete');
     expect(code).toBe(1);
     expect(stdout).toContain('everything of the repository library/app: its tag broken cannot be read');
   });
 
   it('fits a narrow terminal', async () => {
-    await bucket.put(tagKey(new Writer(bucket, 'library/app').name, tagOf('broken')), new Uint8Array(1), { contentType: 'x' });
+    await bucket.put(tagKey(new Writer(bucket, 'library/app').name, tagOf('broken')), new Uint8Array(1), {
+      contentType: 'x',
+    });
     const { stdout } = await gantry('gc', '--delete');
     expect(stdout.split('\n').filter((line) => line.length > 100)).toEqual([]);
   });

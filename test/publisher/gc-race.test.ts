@@ -62,8 +62,10 @@ it('leaves every tag complete, however gc and three publishers take turns', asyn
       const random = randomFrom(seed);
       const bucket = new Bucket();
       const writer = new Writer(bucket, 'library/app');
-      for (const model of models) for (const [key, bytes] of model.contents) await bucket.put(key, bytes, { contentType: 'x' });
-      const gc = (): Promise<unknown> => collect(bucket, { table: [], grace: DAY, remove: true, now: () => bucket.now, wait: turn });
+      for (const model of models)
+        for (const [key, bytes] of model.contents) await bucket.put(key, bytes, { contentType: 'x' });
+      const gc = (): Promise<unknown> =>
+        collect(bucket, { table: [], grace: DAY, remove: true, now: () => bucket.now, wait: turn });
       await gc();
       bucket.now += 2 * DAY;
       bucket.before = async () => {

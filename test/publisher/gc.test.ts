@@ -11,7 +11,14 @@ import { Bucket, HOUR, tagOf, Writer, type Made } from './gc-bucket.ts';
 const DAY = 24 * HOUR;
 
 function gc(bucket: Bucket, options: Partial<Parameters<typeof collect>[1]> = {}): Promise<CollectReport> {
-  return collect(bucket, { table: [], grace: DAY, remove: true, now: () => bucket.now, wait: () => Promise.resolve(), ...options });
+  return collect(bucket, {
+    table: [],
+    grace: DAY,
+    remove: true,
+    now: () => bucket.now,
+    wait: () => Promise.resolve(),
+    ...options,
+  });
 }
 
 function setup(): { bucket: Bucket; writer: Writer } {
@@ -115,7 +122,9 @@ describe('what nobody can read keeps what it may need', () => {
     const bucket = new Bucket();
     const [rule] = parseRealmTable([{ pattern: 'secret/*', realm: 'secret' }]);
     await new Writer(bucket, 'secret/app', rule?.realm).blob('x');
-    expect((await gc(bucket, { grace: 0 })).blocked).toEqual([{ kind: 'realm', name: 'secret', why: 'the realm table does not name it' }]);
+    expect((await gc(bucket, { grace: 0 })).blocked).toEqual([
+      { kind: 'realm', name: 'secret', why: 'the realm table does not name it' },
+    ]);
     expect((await gc(bucket, { grace: 0, droppedRealms: new Set(['secret']) })).deleted.objects).toBe(1);
   });
 });
@@ -167,7 +176,9 @@ describe('an interrupted run', () => {
     const image = await writer.image('amd');
     const signature = await writer.image('signature', { subject: image.digest });
     const list = await writer.list([image]);
-    await bucket.put(referrersKey(writer.name, image.digest), encodeReferrers([]), { contentType: 'application/vnd.oci.image.index.v1+json' });
+    await bucket.put(referrersKey(writer.name, image.digest), encodeReferrers([]), {
+      contentType: 'application/vnd.oci.image.index.v1+json',
+    });
     const deleted: string[] = [];
     bucket.before = (operation, key) => {
       if (operation === 'delete') deleted.push(key);
@@ -196,7 +207,9 @@ describe('an interrupted run', () => {
     const { bucket, writer } = setup();
     const lost = await writer.image('untagged');
     const sweeping = { id: 'dead', beat: 3, keys: keysOf(writer, lost) };
-    await bucket.put(GC_JOURNAL_KEY, encodeJournal({ sweeps: 4, sweeping, unreferenced: new Map() }), { contentType: 'application/json' });
+    await bucket.put(GC_JOURNAL_KEY, encodeJournal({ sweeps: 4, sweeping, unreferenced: new Map() }), {
+      contentType: 'application/json',
+    });
     let waited = 0;
     await gc(bucket, {
       grace: 0,
@@ -215,14 +228,25 @@ describe('referrers records', () => {
     const { bucket, writer } = setup();
     const [kept, gone] = [await writer.image('kept'), await writer.image('gone')];
     await writer.tag('v1', [kept]);
-    const [tagged, loose] = [await writer.image('tagged', { subject: gone.digest }), await writer.image('loose', { subject: gone.digest })];
+    const [tagged, loose] = [
+      await writer.image('tagged', { subject: gone.digest }),
+      await writer.image('loose', { subject: gone.digest }),
+    ];
     await writer.tag('sha256-sig', [tagged]);
-    const row = ({ digest, bytes }: Made): { mediaType: string; digest: Digest; size: number } => ({ mediaType: 'x', digest, size: bytes.length });
-    await bucket.put(referrersKey(writer.name, gone.digest), encodeReferrers([row(tagged), row(loose)]), { contentType: 'x' });
+    const row = ({ digest, bytes }: Made): { mediaType: string; digest: Digest; size: number } => ({
+      mediaType: 'x',
+      digest,
+      size: bytes.length,
+    });
+    await bucket.put(referrersKey(writer.name, gone.digest), encodeReferrers([row(tagged), row(loose)]), {
+      contentType: 'x',
+    });
     await bucket.put(referrersKey(writer.name, loose.digest), encodeReferrers([row(loose)]), { contentType: 'x' });
     await gc(bucket, { grace: 0 });
     expect(
-      decodeReferrers(bucket.objects.get(referrersKey(writer.name, gone.digest))?.bytes ?? new Uint8Array()).map(({ digest }) => digest),
+      decodeReferrers(bucket.objects.get(referrersKey(writer.name, gone.digest))?.bytes ?? new Uint8Array()).map(
+        ({ digest }) => digest,
+      ),
     ).toEqual([tagged.digest]);
     expect(bucket.objects.has(referrersKey(writer.name, loose.digest))).toBe(false);
   });
@@ -232,7 +256,11 @@ describe('referrers records', () => {
     const image = await writer.image('image');
     await writer.tag('v1', [image]);
     const key = referrersKey(writer.name, image.digest);
-    await bucket.put(key, encodeReferrers([{ mediaType: 'x', digest: (await writer.blob('elsewhere')).digest, size: 1 }]), { contentType: 'x' });
+    await bucket.put(
+      key,
+      encodeReferrers([{ mediaType: 'x', digest: (await writer.blob('elsewhere')).digest, size: 1 }]),
+      { contentType: 'x' },
+    );
     await gc(bucket, { grace: 0 });
     expect(bucket.objects.has(key)).toBe(true);
   });
@@ -240,7 +268,13 @@ describe('referrers records', () => {
 
 describe('beside a publisher', () => {
   /** A bucket with an old image that nothing needs and gc has noted long ago: what a publisher finds and does not send again. */
-  async function noted(): Promise<{ bucket: Bucket; writer: Writer; image: Made; publish: () => Promise<void>; sentAgain: () => number }> {
+  async function noted(): Promise<{
+    bucket: Bucket;
+    writer: Writer;
+    image: Made;
+    publish: () => Promise<void>;
+    sentAgain: () => number;
+  }> {
     const { bucket, writer } = setup();
     const image = await writer.image('skipped');
     await gc(bucket);
@@ -249,7 +283,11 @@ describe('beside a publisher', () => {
     // gc needs fewer turns than the lease has.
     const guard = await guardAgainstGc(bucket, { wait: () => new Promise((resolve) => setImmediate(resolve)) });
     const publish = async (): Promise<void> => {
-      for (let missing = await guard.secure(keysOf(writer, image)); missing.length > 0; missing = await guard.secure(keysOf(writer, image))) {
+      for (
+        let missing = await guard.secure(keysOf(writer, image));
+        missing.length > 0;
+        missing = await guard.secure(keysOf(writer, image))
+      ) {
         sent += 1;
         await writer.image('skipped');
       }

@@ -14,7 +14,11 @@ let folder: string;
 let one: { readonly docker: JoinRoot; readonly oci: JoinRoot };
 let other: { readonly docker: JoinRoot; readonly oci: JoinRoot };
 
-async function rootOf(name: string, layers: readonly Uint8Array[], form: 'docker-schema2' | 'oci-manifest'): Promise<JoinRoot> {
+async function rootOf(
+  name: string,
+  layers: readonly Uint8Array[],
+  form: 'docker-schema2' | 'oci-manifest',
+): Promise<JoinRoot> {
   const image = await writeDirImage(join(folder, `${name}-${form}`), { layers, form });
   const { content } = await readImage(await openDir(image.folder));
   const [root] = content.roots;
@@ -34,9 +38,16 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 describe('what stays of the forms that a tag had', () => {
-  const kept = (existing: readonly JoinRoot[], fresh: readonly JoinRoot[], replace = false): { kept: string[]; dropped: string[] } => {
+  const kept = (
+    existing: readonly JoinRoot[],
+    fresh: readonly JoinRoot[],
+    replace = false,
+  ): { kept: string[]; dropped: string[] } => {
     const decided = decideJoin(existing, fresh, replace);
-    return { kept: decided.kept.map(({ form }) => form), dropped: decided.dropped.map(({ root, why }) => `${root.form}: ${why}`) };
+    return {
+      kept: decided.kept.map(({ form }) => form),
+      dropped: decided.dropped.map(({ root, why }) => `${root.form}: ${why}`),
+    };
   };
 
   it('is another form of the same image', () => {
@@ -46,7 +57,10 @@ describe('what stays of the forms that a tag had', () => {
 
   it('is not a form of another image: a tag never has forms of two', () => {
     expect(kept([one.docker], [other.oci])).toEqual({ kept: [], dropped: ['docker-schema2: other-image'] });
-    expect(kept([one.docker, one.oci], [other.docker])).toEqual({ kept: [], dropped: ['docker-schema2: same-form', 'oci-manifest: other-image'] });
+    expect(kept([one.docker, one.oci], [other.docker])).toEqual({
+      kept: [],
+      dropped: ['docker-schema2: same-form', 'oci-manifest: other-image'],
+    });
   });
 
   it('is not the form that came anew', () => {

@@ -16,7 +16,10 @@ describe('the launcher starts', () => {
   afterEach(() => rm(folder, { recursive: true, force: true }));
 
   /** A package whose programs only say what they are. */
-  async function packageAt(place: string, times: { readonly built: Date | null; readonly source: Date }): Promise<string> {
+  async function packageAt(
+    place: string,
+    times: { readonly built: Date | null; readonly source: Date },
+  ): Promise<string> {
     const root = join(folder, place);
     const write = async (path: string, text: string, at: Date): Promise<void> => {
       await mkdir(join(root, path, '..'), { recursive: true });
@@ -56,6 +59,8 @@ describe('the launcher starts', () => {
   });
 
   it('what was built in an installed package, whose files have the times of their unpacking', async () => {
-    expect(await started(await packageAt('node_modules/gantry-registry', { built: EARLIER, source: LATER }))).toBe('built');
+    expect(await started(await packageAt('node_modules/gantry-registry', { built: EARLIER, source: LATER }))).toBe(
+      'built',
+    );
   });
 });

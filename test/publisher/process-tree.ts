@@ -37,6 +37,8 @@ export async function memoryOf(roots: readonly number[]): Promise<number> {
     tree.push(pid);
     queue.push(...(children.get(pid) ?? []));
   }
-  const sizes = await Promise.all(tree.map((pid) => readFile(`/proc/${String(pid)}/smaps_rollup`, 'latin1').catch(() => '')));
+  const sizes = await Promise.all(
+    tree.map((pid) => readFile(`/proc/${String(pid)}/smaps_rollup`, 'latin1').catch(() => '')),
+  );
   return sizes.reduce((sum, text) => sum + Number(/^Pss:\s+(\d+) kB$/m.exec(text)?.[1] ?? 0) * 1024, 0);
 }

@@ -45,7 +45,12 @@ async function countWrites(image: DirImage): Promise<number> {
 }
 
 /** Publishes `image`; ahead of its write number `at`, somebody else publishes `meanwhile`, whole. */
-async function meet(image: DirImage, meanwhile: DirImage, at: number, tags: readonly [string, string] = ['v1', 'v1']): Promise<Bucket> {
+async function meet(
+  image: DirImage,
+  meanwhile: DirImage,
+  at: number,
+  tags: readonly [string, string] = ['v1', 'v1'],
+): Promise<Bucket> {
   const bucket = new Bucket();
   let writes = 0;
   let met = false;
@@ -62,7 +67,8 @@ async function meet(image: DirImage, meanwhile: DirImage, at: number, tags: read
   return bucket;
 }
 
-const faults = async (bucket: Bucket): Promise<readonly unknown[]> => (await verify(bucket, { table: [], sample: 1, repair: false, jobs: 2 })).faults;
+const faults = async (bucket: Bucket): Promise<readonly unknown[]> =>
+  (await verify(bucket, { table: [], sample: 1, repair: false, jobs: 2 })).faults;
 const publishedForms = async (bucket: Bucket): Promise<string[]> => {
   const { record } = await readStoredTag(bucket, NAME, tagOf('v1'));
   return record.forms.filter(({ source }) => source.kind === 'published').map(({ digest }) => digest);

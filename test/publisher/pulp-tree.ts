@@ -48,7 +48,10 @@ export function schema1Of({ config, layer }: TestImage, name: string, tag: strin
 }
 
 /** A list of images by architecture. */
-export function listOf(images: Readonly<Record<string, TestImage>>, form: Extract<Form, 'docker-list' | 'oci-index'> = 'docker-list'): Uint8Array {
+export function listOf(
+  images: Readonly<Record<string, TestImage>>,
+  form: Extract<Form, 'docker-list' | 'oci-index'> = 'docker-list',
+): Uint8Array {
   return json({
     schemaVersion: 2,
     mediaType: MEDIA_TYPE_OF_FORM[form],
@@ -109,7 +112,8 @@ export async function publishInPulp(root: string, content: PulpContent): Promise
     for (const blob of [config, layer]) await put(join('blobs', digestOf(blob)), blob);
   }
   await put('tags/list', json({ name: content.name, tags: Object.keys(tags).reverse() }));
-  const named = (kind: keyof PulpTag): string[] => Object.entries(tags).flatMap(([tag, forms]) => (forms[kind] === undefined ? [] : [tag]));
+  const named = (kind: keyof PulpTag): string[] =>
+    Object.entries(tags).flatMap(([tag, forms]) => (forms[kind] === undefined ? [] : [tag]));
   await writeFile(
     join(master, `${id}.json`),
     json({

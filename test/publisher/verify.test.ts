@@ -54,8 +54,10 @@ async function writeLists(): Promise<void> {
     const reading = await readTag(bucket, tagKey(NAME, tagOf(tag)));
     if (reading?.kind !== 'read') throw new Error('no tag');
     const sources = {
-      manifest: (digest: Made['digest']) => Promise.resolve(bucket.objects.get(manifestKey(NAME, digest))?.bytes ?? null),
-      blob: (digest: Made['digest']) => Promise.resolve(bucket.objects.get(blobKey(PUBLIC_REALM, digest))?.bytes ?? null),
+      manifest: (digest: Made['digest']) =>
+        Promise.resolve(bucket.objects.get(manifestKey(NAME, digest))?.bytes ?? null),
+      blob: (digest: Made['digest']) =>
+        Promise.resolve(bucket.objects.get(blobKey(PUBLIC_REALM, digest))?.bytes ?? null),
       blobSize: () => Promise.resolve(0),
     };
     entries.push({ name: tag, detail: await summarizeTag(reading, sources) });
@@ -82,21 +84,39 @@ beforeEach(async () => {
   );
   const key = keyFromRandom(new Uint8Array(32).fill(7));
   if (key === null) throw new Error('no key');
-  old = { form: 'docker-schema1', digest: digestOf(payload), bytes: signPayload(key, payload, '2026-01-01T00:00:00Z'), blobs: [] };
-  await bucket.put(manifestKey(NAME, old.digest), old.bytes, { contentType: 'application/vnd.docker.distribution.manifest.v1+prettyjws' });
+  old = {
+    form: 'docker-schema1',
+    digest: digestOf(payload),
+    bytes: signPayload(key, payload, '2026-01-01T00:00:00Z'),
+    blobs: [],
+  };
+  await bucket.put(manifestKey(NAME, old.digest), old.bytes, {
+    contentType: 'application/vnd.docker.distribution.manifest.v1+prettyjws',
+  });
   await writer.tag('v1', [image, old]);
   child = await writer.image('child');
   list = await writer.list([child]);
   await writer.tag('list', [list]);
   signature = await writer.image('signature', { subject: image.digest, form: 'oci-manifest' });
-  await bucket.put(referrersKey(NAME, image.digest), encodeReferrers([{ mediaType: 'x', digest: signature.digest, size: signature.bytes.length }]), {
-    contentType: 'application/vnd.oci.image.index.v1+json',
-  });
+  await bucket.put(
+    referrersKey(NAME, image.digest),
+    encodeReferrers([{ mediaType: 'x', digest: signature.digest, size: signature.bytes.length }]),
+    {
+      contentType: 'application/vnd.oci.image.index.v1+json',
+    },
+  );
   await writeLists();
 });
 
 it('finds nothing wrong with what a publisher writes, and says how much it looked at', async () => {
-  expect(await run()).toMatchObject({ faults: [], repositories: 1, tags: 2, manifests: 5, blobs: 6, hashed: { blobs: 6 } });
+  expect(await run()).toMatchObject({
+    faults: [],
+    repositories: 1,
+    tags: 2,
+    manifests: 5,
+    blobs: 6,
+    hashed: { blobs: 6 },
+  });
 });
 
 it('summarises a tag of one image, and one of a list', () => {
@@ -122,24 +142,53 @@ it('summarises a tag of one image, and one of a list', () => {
 });
 
 describe('finds each damage, and mends what can be mended from what is there', () => {
-  const spoil = (bytes: Uint8Array): Uint8Array => Uint8Array.from(bytes, (byte, index) => (index === 20 ? byte ^ 1 : byte));
+  const spoil = (bytes: Uint8Array): Uint8Array =>
+    Uint8Array.from(bytes, (byte, index) => (index === 20 ? byte ^ 1 : byte));
   const tag = tagKey(NAME, tagOf('v1'));
   const TABLE: readonly (readonly [string, () => Promise<void>, readonly FaultKind[], 'mended' | 'stays'])[] = [
-    ['a tag object without its index', () => overwrite(tag, (bytes) => bytes, { metadata: {} }), ['tag-corrupt'], 'stays'],
+    [
+      'a tag object without its index',
+      () => overwrite(tag, (bytes) => bytes, { metadata: {} }),
+      ['tag-corrupt'],
+      'stays',
+    ],
     ['a tag object cut short', () => overwrite(tag, (bytes) => bytes.subarray(0, 100)), ['tag-corrupt'], 'stays'],
-    ['a tag object with bytes too many', () => overwrite(tag, (bytes) => Buffer.concat([bytes, encoder.encode('x')])), ['tag-layout'], 'stays'],
+    [
+      'a tag object with bytes too many',
+      () => overwrite(tag, (bytes) => Buffer.concat([bytes, encoder.encode('x')])),
+      ['tag-layout'],
+      'stays',
+    ],
     [
       'a tag object with a byte changed',
       () => overwrite(tag, (bytes) => Uint8Array.from(bytes, (byte, index) => (index === 3 ? byte ^ 1 : byte))),
       ['tag-digest'],
       'stays',
     ],
-    ['a manifest missing by its digest', () => bucket.delete([manifestKey(NAME, image.digest)]), ['manifest-missing'], 'mended'],
-    ['a schema 1 missing by its digest', () => bucket.delete([manifestKey(NAME, old.digest)]), ['manifest-missing'], 'mended'],
-    ['a manifest that lost its digest', () => overwrite(manifestKey(NAME, image.digest), spoil), ['manifest-digest'], 'mended'],
+    [
+      'a manifest missing by its digest',
+      () => bucket.delete([manifestKey(NAME, image.digest)]),
+      ['manifest-missing'],
+      'mended',
+    ],
+    [
+      'a schema 1 missing by its digest',
+      () => bucket.delete([manifestKey(NAME, old.digest)]),
+      ['manifest-missing'],
+      'mended',
+    ],
+    [
+      'a manifest that lost its digest',
+      () => overwrite(manifestKey(NAME, image.digest), spoil),
+      ['manifest-digest'],
+      'mended',
+    ],
     [
       'a schema 1 whose signature is broken',
-      () => overwrite(manifestKey(NAME, old.digest), (bytes) => encoder.encode(new TextDecoder().decode(bytes).replace('"amd64"', '"arm64"'))),
+      () =>
+        overwrite(manifestKey(NAME, old.digest), (bytes) =>
+          encoder.encode(new TextDecoder().decode(bytes).replace('"amd64"', '"arm64"')),
+        ),
       ['schema1-signature'],
       'mended',
     ],
@@ -155,11 +204,31 @@ describe('finds each damage, and mends what can be mended from what is there', (
       ['manifest-type'],
       'mended',
     ],
-    ['a child of a published list that is not there', () => bucket.delete([manifestKey(NAME, child.digest)]), ['child-left-out'], 'stays'],
-    ['a layer missing', () => bucket.delete([blobKey(PUBLIC_REALM, image.blobs[1] ?? image.digest)]), ['blob-missing'], 'stays'],
+    [
+      'a child of a published list that is not there',
+      () => bucket.delete([manifestKey(NAME, child.digest)]),
+      ['child-left-out'],
+      'stays',
+    ],
+    [
+      'a layer missing',
+      () => bucket.delete([blobKey(PUBLIC_REALM, image.blobs[1] ?? image.digest)]),
+      ['blob-missing'],
+      'stays',
+    ],
     ['no tag list', () => bucket.delete([tagListKey(NAME)]), ['tag-list'], 'mended'],
-    ['a tag list that is no list', () => overwrite(tagListKey(NAME), () => encoder.encode('oops')), ['tag-list'], 'mended'],
-    ["a tag list without its first line's length", () => overwrite(tagListKey(NAME), (bytes) => bytes, { metadata: {} }), ['tag-list'], 'mended'],
+    [
+      'a tag list that is no list',
+      () => overwrite(tagListKey(NAME), () => encoder.encode('oops')),
+      ['tag-list'],
+      'mended',
+    ],
+    [
+      "a tag list without its first line's length",
+      () => overwrite(tagListKey(NAME), (bytes) => bytes, { metadata: {} }),
+      ['tag-list'],
+      'mended',
+    ],
     ['a tag that is not listed', () => writer.tag('new', [image]), ['tag-list'], 'mended'],
     ['a listed tag that is not there', () => bucket.delete([tagKey(NAME, tagOf('list'))]), ['tag-list'], 'mended'],
     [
@@ -177,7 +246,9 @@ describe('finds each damage, and mends what can be mended from what is there', (
         const { etag } = bucket.objects.get(tagKey(NAME, tagOf('v1'))) ?? {};
         return overwrite(tagListKey(NAME), (bytes) => {
           const entries = decodeSortedList(bytes).map(({ name, detail }) =>
-            name === 'v1' ? { name, detail: { ...(detail as TagSummary), etag, digests: [list.digest] } } : { name, detail },
+            name === 'v1'
+              ? { name, detail: { ...(detail as TagSummary), etag, digests: [list.digest] } }
+              : { name, detail },
           );
           return encodeSortedList(entries).body;
         });
@@ -202,7 +273,12 @@ describe('finds each damage, and mends what can be mended from what is there', (
       ['referrers'],
       'mended',
     ],
-    ['a referrer that is not there', () => bucket.delete([manifestKey(NAME, signature.digest)]), ['referrers'], 'mended'],
+    [
+      'a referrer that is not there',
+      () => bucket.delete([manifestKey(NAME, signature.digest)]),
+      ['referrers'],
+      'mended',
+    ],
     [
       'a key that is none of ours',
       async () => {
@@ -237,7 +313,12 @@ describe('finds each damage, and mends what can be mended from what is there', (
     const layer = await writer.blob('twelve bytes');
     const liar = await writer.manifest(
       'docker-schema2',
-      { schemaVersion: 2, mediaType: 'application/vnd.docker.distribution.manifest.v2+json', config: layer, layers: [{ ...layer, size: 99 }] },
+      {
+        schemaVersion: 2,
+        mediaType: 'application/vnd.docker.distribution.manifest.v2+json',
+        config: layer,
+        layers: [{ ...layer, size: 99 }],
+      },
       [],
     );
     await writer.tag('v1', [liar]);
@@ -324,7 +405,8 @@ it('says nothing of blobs that only manifests need which nothing needs', async (
 
 describe('a tag that was fetched from another registry', () => {
   const key = tagKey(NAME, tagOf('v1'));
-  const mark = (gone: number | null): Record<string, string> => encodeOriginMark({ origin: 'hub', digest: image.digest, checked: 0, gone });
+  const mark = (gone: number | null): Record<string, string> =>
+    encodeOriginMark({ origin: 'hub', digest: image.digest, checked: 0, gone });
 
   it('may lack blobs, which come when somebody pulls them; a published one that needs them may not', async () => {
     await overwrite(key, (bytes) => bytes, { metadata: { ...bucket.objects.get(key)?.metadata, ...mark(null) } });
@@ -337,7 +419,10 @@ describe('a tag that was fetched from another registry', () => {
 
   it('may be an empty object, in no list, once it is gone there', async () => {
     const { body, metadata } = encodeTag({ updated: '2026-01-01T00:00:00Z', forms: [], missing: [] }, []);
-    await bucket.put(tagKey(NAME, tagOf('gone')), body, { contentType: 'application/octet-stream', metadata: { ...metadata, ...mark(1) } });
+    await bucket.put(tagKey(NAME, tagOf('gone')), body, {
+      contentType: 'application/octet-stream',
+      metadata: { ...metadata, ...mark(1) },
+    });
     expect(kindsOf(await run())).toEqual([]);
   });
 });

@@ -1,15 +1,29 @@
 import { describe, expect, it } from 'vitest';
-import { assertNever, errorBody, helpPath, isReason, REASONS, reasonRow, type Reason } from '../../src/registry/errors.ts';
+import {
+  assertNever,
+  errorBody,
+  helpPath,
+  isReason,
+  REASONS,
+  reasonRow,
+  type Reason,
+} from '../../src/registry/errors.ts';
 import { helpOf } from '../../src/registry/help.ts';
 
 const reasons = Object.keys(REASONS) as Reason[];
 
 describe('the reason table', () => {
   it.each(reasons)('%s is told as an OCI error envelope with its reason and help page in each entry', (reason) => {
-    const { errors } = JSON.parse(errorBody(reason, { origin: 'https://r.example', detail: { available: ['x'] } })) as { errors: unknown[] };
+    const { errors } = JSON.parse(errorBody(reason, { origin: 'https://r.example', detail: { available: ['x'] } })) as {
+      errors: unknown[];
+    };
     const row = reasonRow(reason);
     expect(errors).toEqual(
-      row.codes.map((code) => ({ code, message: row.message, detail: { reason, available: ['x'], help: `https://r.example${helpPath(reason)}` } })),
+      row.codes.map((code) => ({
+        code,
+        message: row.message,
+        detail: { reason, available: ['x'], help: `https://r.example${helpPath(reason)}` },
+      })),
     );
   });
 

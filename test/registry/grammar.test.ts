@@ -1,7 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { algorithmOf, DIGEST_HEX_LENGTH, hexOf, parseDigest } from '../../src/registry/digest.ts';
-import { formOfMediaType, FORMS, isListForm, MEDIA_TYPE_OF_FORM, SCHEMA1_PLAIN } from '../../src/registry/media-type.ts';
+import {
+  formOfMediaType,
+  FORMS,
+  isListForm,
+  MEDIA_TYPE_OF_FORM,
+  SCHEMA1_PLAIN,
+} from '../../src/registry/media-type.ts';
 import { compareNames, NAME_MAX_LENGTH, parseRepositoryName, parseTag } from '../../src/registry/name.ts';
 import { formatPlatform, parsePlatform } from '../../src/registry/platform.ts';
 import { parseReference } from '../../src/registry/reference.ts';
@@ -70,9 +76,12 @@ describe('a tag', () => {
     expect(parseTag(text)).toBe(text);
   });
 
-  it.each(['', '.', '-', '.x', '-x', 'a/b', 'a:b', 'a b', 'é', 'a\n', 'x'.repeat(129), 'a+b', 'a@b'])('%j is none', (text) => {
-    expect(parseTag(text)).toBeNull();
-  });
+  it.each(['', '.', '-', '.x', '-x', 'a/b', 'a:b', 'a b', 'é', 'a\n', 'x'.repeat(129), 'a+b', 'a@b'])(
+    '%j is none',
+    (text) => {
+      expect(parseTag(text)).toBeNull();
+    },
+  );
 });
 
 describe('a digest', () => {
@@ -187,12 +196,8 @@ describe('a form', () => {
 
   it('schema 1 has a second media type; others have no form', () => {
     expect(formOfMediaType(SCHEMA1_PLAIN)).toBe('docker-schema1');
-    expect(['', 'application/json', '*/*', 'toString', MEDIA_TYPE_OF_FORM['oci-index'].toUpperCase()].map(formOfMediaType)).toEqual([
-      null,
-      null,
-      null,
-      null,
-      null,
-    ]);
+    expect(
+      ['', 'application/json', '*/*', 'toString', MEDIA_TYPE_OF_FORM['oci-index'].toUpperCase()].map(formOfMediaType),
+    ).toEqual([null, null, null, null, null]);
   });
 });

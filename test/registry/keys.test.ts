@@ -18,11 +18,29 @@ import { digest, realm, repositoryName, tag } from './arbitraries.ts';
 
 describe('every key reads back as what it was made from', () => {
   it.each([
-    ['blobs', fc.tuple(realm, digest).map(([name, value]) => [blobKey(name, value), { kind: 'blob', realm: name, digest: value }])],
-    ['manifests', fc.tuple(repositoryName, digest).map(([name, value]) => [manifestKey(name, value), { kind: 'manifest', name, digest: value }])],
-    ['tags', fc.tuple(repositoryName, tag).map(([name, value]) => [tagKey(name, value), { kind: 'tag', name, tag: value }])],
+    [
+      'blobs',
+      fc
+        .tuple(realm, digest)
+        .map(([name, value]) => [blobKey(name, value), { kind: 'blob', realm: name, digest: value }]),
+    ],
+    [
+      'manifests',
+      fc
+        .tuple(repositoryName, digest)
+        .map(([name, value]) => [manifestKey(name, value), { kind: 'manifest', name, digest: value }]),
+    ],
+    [
+      'tags',
+      fc.tuple(repositoryName, tag).map(([name, value]) => [tagKey(name, value), { kind: 'tag', name, tag: value }]),
+    ],
     ['tag lists', repositoryName.map((name) => [tagListKey(name), { kind: 'tag-list', name }])],
-    ['referrers', fc.tuple(repositoryName, digest).map(([name, value]) => [referrersKey(name, value), { kind: 'referrers', name, subject: value }])],
+    [
+      'referrers',
+      fc
+        .tuple(repositoryName, digest)
+        .map(([name, value]) => [referrersKey(name, value), { kind: 'referrers', name, subject: value }]),
+    ],
     ['the catalogue', fc.constant([CATALOG_KEY, { kind: 'catalog' }])],
     ['the journal', fc.constant([GC_JOURNAL_KEY, { kind: 'gc-journal' }])],
   ] as const)('%s', (_, pairs) => {

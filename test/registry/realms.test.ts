@@ -43,7 +43,8 @@ describe('the realm of a repository', () => {
   });
 
   it('without a table is public', () => {
-    for (const table of [undefined, '', [], '[]']) expect(realmOf(parseRealmTable(table), nameOf('a'))).toBe(PUBLIC_REALM);
+    for (const table of [undefined, '', [], '[]'])
+      expect(realmOf(parseRealmTable(table), nameOf('a'))).toBe(PUBLIC_REALM);
   });
 });
 

@@ -35,7 +35,11 @@ const tagObject = fc
       { maxLength: 60, size: 'max' },
     ),
     fc.array(
-      fc.record({ form: fc.constantFrom(...FORMS), reason: fc.constantFrom(...(Object.keys(REASONS) as Reason[])), platform: fc.option(platform) }),
+      fc.record({
+        form: fc.constantFrom(...FORMS),
+        reason: fc.constantFrom(...(Object.keys(REASONS) as Reason[])),
+        platform: fc.option(platform),
+      }),
       { maxLength: 8 },
     ),
     fc.date({ min: new Date(0), max: new Date('2100-01-01'), noInvalidDate: true }),
@@ -56,13 +60,22 @@ const tagObject = fc
       offset += row.bytes.length;
       return form;
     });
-    const missing = lacks.map(({ form, reason, platform: one }): MissingForm => ({ form, reason, ...(one === null ? {} : { platform: one }) }));
-    return { record: { updated: updated.toISOString(), forms, missing } satisfies TagRecord, manifests: rows.map(({ bytes }) => bytes) };
+    const missing = lacks.map(({ form, reason, platform: one }): MissingForm => ({
+      form,
+      reason,
+      ...(one === null ? {} : { platform: one }),
+    }));
+    return {
+      record: { updated: updated.toISOString(), forms, missing } satisfies TagRecord,
+      manifests: rows.map(({ bytes }) => bytes),
+    };
   });
 
 const read = (body: Uint8Array, metadata: Readonly<Record<string, string>>) => {
   const index = decodeTagMetadata(metadata);
-  return index.kind === 'record' ? { record: index.record, base: 0 } : { record: decodeTagIndex(body.subarray(0, index.length)), base: index.length };
+  return index.kind === 'record'
+    ? { record: index.record, base: 0 }
+    : { record: decodeTagIndex(body.subarray(0, index.length)), base: index.length };
 };
 
 describe('a tag object', () => {
@@ -101,12 +114,21 @@ describe('a tag object', () => {
     ['no version', { [INDEX_METADATA]: index.replace('"v":1,', '') }],
     ['no forms', { [INDEX_METADATA]: '{"v":1,"t":"x","m":[]}' }],
     ['an unknown form', { [INDEX_METADATA]: `{"v":1,"t":"x","f":[["zz","${digestText}",0,1,"p"]],"m":[]}` }],
-    ['a form named as an inherited member', { [INDEX_METADATA]: `{"v":1,"t":"x","f":[["constructor","${digestText}",0,1,"p"]],"m":[]}` }],
+    [
+      'a form named as an inherited member',
+      { [INDEX_METADATA]: `{"v":1,"t":"x","f":[["constructor","${digestText}",0,1,"p"]],"m":[]}` },
+    ],
     ['a bad digest', { [INDEX_METADATA]: '{"v":1,"t":"x","f":[["s2","sha256:a",0,1,"p"]],"m":[]}' }],
     ['a negative offset', { [INDEX_METADATA]: `{"v":1,"t":"x","f":[["s2","${digestText}",-1,1,"p"]],"m":[]}` }],
-    ['a length that is no whole number', { [INDEX_METADATA]: `{"v":1,"t":"x","f":[["s2","${digestText}",0,1.5,"p"]],"m":[]}` }],
+    [
+      'a length that is no whole number',
+      { [INDEX_METADATA]: `{"v":1,"t":"x","f":[["s2","${digestText}",0,1.5,"p"]],"m":[]}` },
+    ],
     ['a source that is no digest', { [INDEX_METADATA]: `{"v":1,"t":"x","f":[["s2","${digestText}",0,1,"q"]],"m":[]}` }],
-    ['a platform that is none', { [INDEX_METADATA]: `{"v":1,"t":"x","f":[["s2","${digestText}",0,1,"p","linux"]],"m":[]}` }],
+    [
+      'a platform that is none',
+      { [INDEX_METADATA]: `{"v":1,"t":"x","f":[["s2","${digestText}",0,1,"p","linux"]],"m":[]}` },
+    ],
     ['a row that is none', { [INDEX_METADATA]: '{"v":1,"t":"x","f":[{}],"m":[]}' }],
     ['an index in the body of no length', { [INDEX_METADATA]: '{"v":1,"h":0}' }],
     ['an index in the body of a broken length', { [INDEX_METADATA]: '{"v":1,"h":1.5}' }],
@@ -135,7 +157,9 @@ describe('a tag object', () => {
   });
 
   it('with a reason that only a newer publisher knows still serves', () => {
-    expect(decodeTagMetadata({ [INDEX_METADATA]: '{"v":1,"t":"x","f":[],"m":[["s1","schema1-of-tomorrow"]]}' })).toMatchObject({
+    expect(
+      decodeTagMetadata({ [INDEX_METADATA]: '{"v":1,"t":"x","f":[],"m":[["s1","schema1-of-tomorrow"]]}' }),
+    ).toMatchObject({
       record: { missing: [{ form: 'docker-schema1', reason: 'form-not-published' }] },
     });
   });

@@ -18,12 +18,17 @@ import { tag } from './arbitraries.ts';
 
 type Encoded = ReturnType<typeof encodeSortedList>;
 
-const entriesOf = (names: readonly string[]): ListEntry<{ of: string }>[] => names.map((name) => ({ name, detail: { of: `é ${name}` } }));
+const entriesOf = (names: readonly string[]): ListEntry<{ of: string }>[] =>
+  names.map((name) => ({ name, detail: { of: `é ${name}` } }));
 
 const headerOf = ({ body, metadata }: Encoded) => decodeListHeader(body.subarray(0, FIRST_READ), metadata);
 
 /** A page, read as a reader reads it: the first bytes, and the leaves that hold it. */
-const page = (list: Encoded, after: string | null, limit: number): { names: string[]; details: unknown[]; leaves: number } => {
+const page = (
+  list: Encoded,
+  after: string | null,
+  limit: number,
+): { names: string[]; details: unknown[]; leaves: number } => {
   const header = headerOf(list);
   const leaves = leavesOfPage(header, after, limit);
   if (leaves === null) return { names: [], details: [], leaves: 0 };
@@ -39,7 +44,8 @@ const page = (list: Encoded, after: string | null, limit: number): { names: stri
     : { names: names.slice(first, first + limit), details: details.slice(first, first + limit), leaves: leaves.length };
 };
 
-const numbered = (count: number): string[] => Array.from({ length: count }, (_, index) => `v${String(index).padStart(6, '0')}`);
+const numbered = (count: number): string[] =>
+  Array.from({ length: count }, (_, index) => `v${String(index).padStart(6, '0')}`);
 
 describe('a sorted list', () => {
   it('reads back whole, sorted, each detail with its name', () => {
@@ -55,7 +61,10 @@ describe('a sorted list', () => {
   });
 
   it('gives every page that its names, sliced, would give; and tells whether more follow', () => {
-    const sizes = fc.oneof(fc.nat({ max: 20 }), fc.constantFrom(LEAF_SIZE - 1, LEAF_SIZE, LEAF_SIZE + 1, 2 * LEAF_SIZE, 2 * LEAF_SIZE + 1, 1_000));
+    const sizes = fc.oneof(
+      fc.nat({ max: 20 }),
+      fc.constantFrom(LEAF_SIZE - 1, LEAF_SIZE, LEAF_SIZE + 1, 2 * LEAF_SIZE, 2 * LEAF_SIZE + 1, 1_000),
+    );
     fc.assert(
       fc.property(
         sizes,
@@ -81,16 +90,20 @@ describe('a sorted list', () => {
 
   it('walked page by page gives each name once', () => {
     fc.assert(
-      fc.property(fc.uniqueArray(tag, { maxLength: 700, size: 'max' }), fc.integer({ min: 1, max: 300 }), (names, limit) => {
-        const list = encodeSortedList(entriesOf(names));
-        const seen: string[] = [];
-        for (let after: string | null = null; ; after = seen.at(-1) ?? null) {
-          const { names: got } = page(list, after, limit);
-          if (got.length === 0) break;
-          seen.push(...got);
-        }
-        expect(seen).toEqual([...names].sort(compareNames));
-      }),
+      fc.property(
+        fc.uniqueArray(tag, { maxLength: 700, size: 'max' }),
+        fc.integer({ min: 1, max: 300 }),
+        (names, limit) => {
+          const list = encodeSortedList(entriesOf(names));
+          const seen: string[] = [];
+          for (let after: string | null = null; ; after = seen.at(-1) ?? null) {
+            const { names: got } = page(list, after, limit);
+            if (got.length === 0) break;
+            seen.push(...got);
+          }
+          expect(seen).toEqual([...names].sort(compareNames));
+        },
+      ),
       { seed: 1, numRuns: 20 },
     );
   });

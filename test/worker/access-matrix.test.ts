@@ -6,7 +6,17 @@ import { PUBLIC_REALM, parseRealmTable, realmOf, type RealmName } from '../../sr
 import { robotTokenText, toBase64Url } from '../../src/registry/robot-token.ts';
 import type { Env } from '../../src/worker/config.ts';
 import { type Ask, type Between, cachedEdge, certificateOf, comparable, directEdge } from './edge.ts';
-import { bytesOf, manifest, nameOf, seedBlob, seedCatalog, seedReferrers, seedTag, seedTagList, type SeededForm } from './seed.ts';
+import {
+  bytesOf,
+  manifest,
+  nameOf,
+  seedBlob,
+  seedCatalog,
+  seedReferrers,
+  seedTag,
+  seedTagList,
+  type SeededForm,
+} from './seed.ts';
 
 const bucket = (env as unknown as { BUCKET: R2Bucket }).BUCKET;
 const RULES = [
@@ -60,10 +70,16 @@ beforeAll(async () => {
     REALMS: RULES,
     ACCESS: {
       service: 'registry.example',
-      issuers: { one: { issuer: 'https://issuer.example', audience: ['registry.example'], pem: [await exportSPKI(publicKey)] } },
+      issuers: {
+        one: { issuer: 'https://issuer.example', audience: ['registry.example'], pem: [await exportSPKI(publicKey)] },
+      },
       realms: { 'team-a': { issuers: ['one'] }, 'team-b': { certificates: [{ subject: 'OU=team-b' }] } },
     },
-    TOKENS: [await line('a', 'team-a', 1), await line('ab', 'team-a,team-b', 2), await line('old', 'team-a', 3, '2026-01-01T00:00:00Z')].join('\n'),
+    TOKENS: [
+      await line('a', 'team-a', 1),
+      await line('ab', 'team-a,team-b', 2),
+      await line('old', 'team-a', 3, '2026-01-01T00:00:00Z'),
+    ].join('\n'),
   };
   const none = { reads: [], realms: [] };
   callers = [
@@ -74,12 +90,36 @@ beforeAll(async () => {
     { what: 'an expired robot', authorization: basic(robot(3)), standing: 'refused', ...none },
     { what: 'an unknown scheme', authorization: 'Negotiate x', standing: 'refused', ...none },
     { what: 'robot a by Basic', authorization: basic(robot(1)), standing: 'known', reads: [], realms: ['team-a'] },
-    { what: 'robot a by Bearer', authorization: `Bearer ${robot(1)}`, standing: 'known', reads: [], realms: ['team-a'] },
+    {
+      what: 'robot a by Bearer',
+      authorization: `Bearer ${robot(1)}`,
+      standing: 'known',
+      reads: [],
+      realms: ['team-a'],
+    },
     { what: 'robot ab', authorization: basic(robot(2)), standing: 'known', reads: [], realms: ['team-a', 'team-b'] },
-    { what: 'a JWT for one repository', authorization: await jwt([pull('team-a/image')]), standing: 'known', reads: ['team-a/image'], realms: [] },
+    {
+      what: 'a JWT for one repository',
+      authorization: await jwt([pull('team-a/image')]),
+      standing: 'known',
+      reads: ['team-a/image'],
+      realms: [],
+    },
     { what: 'a JWT beyond its issuer', authorization: await jwt([pull('team-b/image')]), standing: 'known', ...none },
-    { what: 'a JWT for another registry', authorization: await jwt([pull('team-a/image')], 'other.example'), standing: 'refused', ...none },
-    { what: 'a certificate of team-b', authorization: null, certificate: true, standing: 'known', reads: [], realms: ['team-b'] },
+    {
+      what: 'a JWT for another registry',
+      authorization: await jwt([pull('team-a/image')], 'other.example'),
+      standing: 'refused',
+      ...none,
+    },
+    {
+      what: 'a certificate of team-b',
+      authorization: null,
+      certificate: true,
+      standing: 'known',
+      reads: [],
+      realms: ['team-b'],
+    },
   ];
 }, 60_000);
 
@@ -107,13 +147,18 @@ interface Expected {
 }
 
 /** The rules, as docs/security.md has them. */
-function oracle(caller: CallerKind, name: string, { status, page = false, ofRealm = false }: (typeof OF_REPOSITORY)[number]): Expected {
+function oracle(
+  caller: CallerKind,
+  name: string,
+  { status, page = false, ofRealm = false }: (typeof OF_REPOSITORY)[number],
+): Expected {
   const realm = realmOf(TABLE, nameOf(name));
   const presented = caller.standing === 'known' || caller.standing === 'refused';
   // A realm's blobs are those of all its names: which of them a name uses is not asked.
   const found = THERE.includes(name) || ofRealm ? status : 404;
   if (realm === PUBLIC_REALM) return { status: found, challenge: null, isPrivate: presented };
-  if (caller.realms.includes(realm) || caller.reads.includes(name)) return { status: found, challenge: null, isPrivate: true };
+  if (caller.realms.includes(realm) || caller.reads.includes(name))
+    return { status: found, challenge: null, isPrivate: true };
   if (caller.standing === 'known') return { status: 404, challenge: null, isPrivate: true };
   return { status: 401, challenge: page ? 'Basic' : 'Bearer', isPrivate: true };
 }
@@ -122,12 +167,16 @@ function oracle(caller: CallerKind, name: string, { status, page = false, ofReal
 function sharedCache(): Between {
   const kept = new Map<
     string,
-    { vary: readonly string[]; answers: Map<string, { status: number; bytes: ArrayBuffer; headers: [string, string][] }> }
+    {
+      vary: readonly string[];
+      answers: Map<string, { status: number; bytes: ArrayBuffer; headers: [string, string][] }>;
+    }
   >();
   return async (request, call, props) => {
     const key = JSON.stringify([request.url, props]);
     const entry = kept.get(key);
-    const variantOf = (vary: readonly string[]): string => JSON.stringify(vary.map((name) => request.headers.get(name)));
+    const variantOf = (vary: readonly string[]): string =>
+      JSON.stringify(vary.map((name) => request.headers.get(name)));
     const known = request.method === 'GET' ? entry?.answers.get(variantOf(entry.vary)) : undefined;
     if (known !== undefined)
       return new Response(known.status === 304 ? null : known.bytes, {
@@ -135,10 +184,12 @@ function sharedCache(): Between {
         headers: [...known.headers, ['cf-cache-status', 'HIT']],
       });
     const response = await call();
-    if (request.method !== 'GET' || (response.headers.get('cloudflare-cdn-cache-control') ?? '').includes('no-store')) return response;
+    if (request.method !== 'GET' || (response.headers.get('cloudflare-cdn-cache-control') ?? '').includes('no-store'))
+      return response;
     const vary = (response.headers.get('vary') ?? '').split(', ').filter((name) => name !== '');
     const bytes = await response.arrayBuffer();
-    const answers = entry?.answers ?? new Map<string, { status: number; bytes: ArrayBuffer; headers: [string, string][] }>();
+    const answers =
+      entry?.answers ?? new Map<string, { status: number; bytes: ArrayBuffer; headers: [string, string][] }>();
     answers.set(variantOf(vary), { status: response.status, bytes, headers: [...response.headers] });
     kept.set(key, { vary, answers });
     return new Response(bytes, response);
@@ -180,7 +231,9 @@ describe.each<[string, (options: Parameters<typeof directEdge>[1]) => Ask]>([
           expect(challenge?.split(' ')[0] ?? null, where).toBe(expected.challenge);
           if (expected.challenge === 'Bearer') expect(challenge, where).toContain(`scope="repository:${name}:pull"`);
           const control = response.headers.get('cache-control') ?? '';
-          expect(/private|no-store/.test(control), `${where}: ${control}`).toBe(expected.isPrivate || control.includes('no-store'));
+          expect(/private|no-store/.test(control), `${where}: ${control}`).toBe(
+            expected.isPrivate || control.includes('no-store'),
+          );
           expect(control.includes('public') && expected.isPrivate, where).toBe(false);
           const head = await ask(path(name), { method: 'HEAD' });
           expect([head.status, comparable(head)], where).toEqual([response.status, comparable(response)]);
@@ -199,7 +252,9 @@ describe.each<[string, (options: Parameters<typeof directEdge>[1]) => Ask]>([
           ((await response?.text()) ?? '').replaceAll(name, 'NAME');
         expect(await text(hidden, 'team-b/image')).toBe(await text(absent, 'team-b/absent'));
         const headers = (response: Response | undefined): unknown =>
-          response === undefined ? [] : comparable(response).filter(([name]) => name !== 'content-length' && name !== 'etag');
+          response === undefined
+            ? []
+            : comparable(response).filter(([name]) => name !== 'content-length' && name !== 'etag');
         expect(headers(hidden)).toEqual(headers(absent));
       }
     }
@@ -212,7 +267,14 @@ describe.each<[string, (options: Parameters<typeof directEdge>[1]) => Ask]>([
         const realm = realmOf(TABLE, nameOf(name));
         return realm === PUBLIC_REALM || caller.realms.includes(realm) || caller.reads.includes(name);
       });
-      for (const path of ['/v2/_catalog', '/v2/_catalog?n=100', '/v1/search?n=100', '/crane/repositories', '/crane/repositories/v2', '/']) {
+      for (const path of [
+        '/v2/_catalog',
+        '/v2/_catalog?n=100',
+        '/v1/search?n=100',
+        '/crane/repositories',
+        '/crane/repositories/v2',
+        '/',
+      ]) {
         const response = await ask(path, { headers: { accept: path === '/' ? 'text/html' : 'application/json' } });
         const text = await response.text();
         if (caller.standing === 'refused') {
@@ -221,8 +283,11 @@ describe.each<[string, (options: Parameters<typeof directEdge>[1]) => Ask]>([
         }
         expect(response.status, `${caller.what}: ${path}`).toBe(200);
         expect(response.headers.get('vary'), path).toContain('Authorization');
-        expect((response.headers.get('cache-control') ?? '').startsWith('private'), `${caller.what}: ${path}`).toBe(caller.standing === 'known');
-        for (const name of THERE) expect(text.includes(name), `${caller.what}: ${path} names ${name}`).toBe(visible.includes(name));
+        expect((response.headers.get('cache-control') ?? '').startsWith('private'), `${caller.what}: ${path}`).toBe(
+          caller.standing === 'known',
+        );
+        for (const name of THERE)
+          expect(text.includes(name), `${caller.what}: ${path} names ${name}`).toBe(visible.includes(name));
       }
     }
   }, 60_000);
@@ -238,7 +303,8 @@ describe.each<[string, (options: Parameters<typeof directEdge>[1]) => Ask]>([
 
   it('what is nobody’s business is open to all', async () => {
     for (const caller of callers)
-      for (const path of ['/healthz', '/help/unauthorized', '/v1/_ping']) expect((await askAs(caller)(path)).status).not.toBe(401);
+      for (const path of ['/healthz', '/help/unauthorized', '/v1/_ping'])
+        expect((await askAs(caller)(path)).status).not.toBe(401);
   });
 
   it('a blob of one realm is reached under no name of another, by nobody', async () => {
@@ -258,7 +324,11 @@ describe.each<[string, (options: Parameters<typeof directEdge>[1]) => Ask]>([
   it('no conditional or ranged question gets around it', async () => {
     for (const caller of callers.filter(({ reads, realms }) => reads.length + realms.length === 0)) {
       const ask = askAs(caller);
-      for (const headers of [{ 'if-none-match': '*' }, { 'if-none-match': `"${blobs.get('team-a') ?? ''}"` }, { range: 'bytes=0-0' }]) {
+      for (const headers of [
+        { 'if-none-match': '*' },
+        { 'if-none-match': `"${blobs.get('team-a') ?? ''}"` },
+        { range: 'bytes=0-0' },
+      ]) {
         const { status } = await ask(`/v2/team-a/image/blobs/${blobs.get('team-a') ?? ''}`, { headers });
         expect([401, 404]).toContain(status);
       }
@@ -269,7 +339,8 @@ describe.each<[string, (options: Parameters<typeof directEdge>[1]) => Ask]>([
     for (const caller of callers) {
       const response = await askAs(caller)('/token?service=registry.example&scope=repository:team-a/image:pull');
       expect(response.headers.get('cache-control')).toMatch(/no-store/);
-      if (caller.standing === 'refused') expect(response.headers.get('www-authenticate'), caller.what).toMatch(/^Basic /);
+      if (caller.standing === 'refused')
+        expect(response.headers.get('www-authenticate'), caller.what).toMatch(/^Basic /);
       else expect((await response.json<{ token: string }>()).token.length, caller.what).toBeGreaterThan(8);
     }
   });

@@ -14,7 +14,9 @@ import { manifest, nameOf, type SeededForm, seedBlob, seedTag, seedTagList, tagO
 const { BUCKET: bucket, ANNEX: annex } = env as unknown as { BUCKET: R2Bucket; ANNEX: AnnexEntrypoint };
 
 const LIFETIME = 60;
-const ORIGINS = [{ name: 'up', pattern: 'filled/*', upstream: 'https://upstream.example', lifetime: LIFETIME, stale: 600, grace: 0 }];
+const ORIGINS = [
+  { name: 'up', pattern: 'filled/*', upstream: 'https://upstream.example', lifetime: LIFETIME, stale: 600, grace: 0 },
+];
 const PAGES = ['/', '/r/filled/a', '/r/filled/a:one', '/help', '/help/tag-unknown'];
 const NOWHERE = `sha256:${'0'.repeat(64)}`;
 
@@ -43,7 +45,8 @@ function annexThat(answer: () => Response): { readonly annex: AnnexEntrypoint; r
   return { annex: { fill: say, page: say }, asked };
 }
 
-const get = (edge: Ask, path: string): Promise<Response> => edge(path, { headers: { accept: 'application/vnd.oci.image.manifest.v1+json' } });
+const get = (edge: Ask, path: string): Promise<Response> =>
+  edge(path, { headers: { accept: 'application/vnd.oci.image.manifest.v1+json' } });
 
 describe.each([
   ['is not there', null],
@@ -53,7 +56,11 @@ describe.each([
 
   it.each(PAGES)('the page %s is 503 with Retry-After and the reason', async (path) => {
     const response = await edge(path);
-    expect([response.status, response.headers.get('retry-after'), response.headers.get('cache-control')]).toEqual([503, '5', 'no-store']);
+    expect([response.status, response.headers.get('retry-after'), response.headers.get('cache-control')]).toEqual([
+      503,
+      '5',
+      'no-store',
+    ]);
     expect((await errorOf(response)).detail.reason).toBe('annex-unavailable');
   });
 
@@ -98,7 +105,9 @@ describe('a filled repository', () => {
     const blob = await seedBlob(bucket, new Uint8Array([4, 5, 6]));
     for (const path of ['manifests/one', `manifests/${fresh.digest}`, `blobs/${blob}`]) {
       const [filled, own] = [watched(bucket), watched(bucket)];
-      expect((await get(directEdge(filled.bucket, { vars: { ORIGINS }, annex }), `/v2/filled/read/${path}`)).status).toBe(200);
+      expect(
+        (await get(directEdge(filled.bucket, { vars: { ORIGINS }, annex }), `/v2/filled/read/${path}`)).status,
+      ).toBe(200);
       expect((await get(directEdge(own.bucket, { annex }), `/v2/filled/read/${path}`)).status).toBe(200);
       expect(filled.operations).toEqual(own.operations);
     }
@@ -110,7 +119,9 @@ describe('a filled repository', () => {
   it('asks the annex no more about a tag once that has told that it compared it', async () => {
     const stored = await store('filled/compared', LIFETIME * 2);
     const facts = JSON.stringify({ head: 1, get: 2, ms: 3, checked: Date.now() });
-    const { annex, asked } = annexThat(() => new Response(null, { headers: { 'gantry-facts': facts, 'docker-content-digest': stored.digest } }));
+    const { annex, asked } = annexThat(
+      () => new Response(null, { headers: { 'gantry-facts': facts, 'docker-content-digest': stored.digest } }),
+    );
     const edge = directEdge(bucket, { vars: { ORIGINS }, annex });
     const first = await get(edge, '/v2/filled/compared/manifests/one');
     expect(first.headers.get('gantry-facts')).toBeNull();
@@ -120,32 +131,40 @@ describe('a filled repository', () => {
     expect(asked).toHaveLength(1);
   });
 
-  it.each(['ends early', 'fails'] as const)('gives a client no whole answer where the body that comes from the annex %s', async (how) => {
-    const { annex } = annexThat(() => {
-      const body = new ReadableStream<Uint8Array>({
-        start(controller) {
-          controller.enqueue(new Uint8Array(10));
-          if (how === 'fails') controller.error(new Error('the upstream broke off'));
-          else controller.close();
-        },
+  it.each(['ends early', 'fails'] as const)(
+    'gives a client no whole answer where the body that comes from the annex %s',
+    async (how) => {
+      const { annex } = annexThat(() => {
+        const body = new ReadableStream<Uint8Array>({
+          start(controller) {
+            controller.enqueue(new Uint8Array(10));
+            if (how === 'fails') controller.error(new Error('the upstream broke off'));
+            else controller.close();
+          },
+        });
+        return new Response(body, { headers: { 'content-length': '20' } });
       });
-      return new Response(body, { headers: { 'content-length': '20' } });
-    });
-    const response = await get(directEdge(bucket, { vars: { ORIGINS }, annex }), `/v2/filled/a/blobs/${NOWHERE}`);
-    expect([response.status, response.headers.get('content-length')]).toEqual([200, '20']);
-    await expect(response.arrayBuffer()).rejects.toThrow();
-  });
+      const response = await get(directEdge(bucket, { vars: { ORIGINS }, annex }), `/v2/filled/a/blobs/${NOWHERE}`);
+      expect([response.status, response.headers.get('content-length')]).toEqual([200, '20']);
+      await expect(response.arrayBuffer()).rejects.toThrow();
+    },
+  );
 });
 
 describe('the annex', () => {
   it('gets the settings that it needs along with each call, and no others', async () => {
     const texts: string[] = [];
     const inner = annexOver(bucket, PERSISTENCE);
-    const annex: AnnexEntrypoint = { ...inner, page: (request, settings, props) => (texts.push(settings), inner.page(request, settings, props)) };
+    const annex: AnnexEntrypoint = {
+      ...inner,
+      page: (request, settings, props) => (texts.push(settings), inner.page(request, settings, props)),
+    };
     const vars = { ORIGINS, PUBLIC_URL: 'https://a.example', PURGE_TOKEN: 'x'.repeat(16), TOKENS_CI: '' };
     const page = await directEdge(bucket, { vars, annex })('/help');
     expect(await page.text()).toContain('a.example');
-    expect(texts.map((text) => JSON.parse(text) as unknown)).toEqual([{ ORIGINS, PUBLIC_URL: 'https://a.example', TOKENS_CI: '' }]);
+    expect(texts.map((text) => JSON.parse(text) as unknown)).toEqual([
+      { ORIGINS, PUBLIC_URL: 'https://a.example', TOKENS_CI: '' },
+    ]);
   });
 
   it('makes pages behind the first Worker as it is deployed: one id, the reads told, GET and HEAD alike', async () => {
@@ -178,6 +197,8 @@ describe('the annex', () => {
     expect((await anybody('/r/team/a', wrong)).status).toBe(401);
     expect((await anybody('/r/team/a', wrong)).status).toBe(429);
     expect(keys).toEqual(['login:192.0.2.1', 'login:192.0.2.1']);
-    expect((await directEdge(bucket, { vars, annex, cf: certificateOf('CN=host,OU=team') })('/r/team/a')).status).toBe(200);
+    expect((await directEdge(bucket, { vars, annex, cf: certificateOf('CN=host,OU=team') })('/r/team/a')).status).toBe(
+      200,
+    );
   });
 });

@@ -8,7 +8,8 @@ import type { Persistence } from '../../src/worker/storage/retry.ts';
 /** The annex over a bucket. What it knows beside that comes with the calls, as it does where it is deployed. */
 export function annexOver(bucket: R2Bucket, persistence: Persistence): AnnexEntrypoint {
   let known: Config | null = null;
-  const configOf = (settings: string): Config => (known ??= { ...readConfig({ ...(JSON.parse(settings) as object), BUCKET: bucket }), persistence });
+  const configOf = (settings: string): Config =>
+    (known ??= { ...readConfig({ ...(JSON.parse(settings) as object), BUCKET: bucket }), persistence });
   return {
     fill: async (request, settings, props) => {
       const ctx = createExecutionContext();
@@ -17,7 +18,8 @@ export function annexOver(bucket: R2Bucket, persistence: Persistence): AnnexEntr
       });
       return withoutLength(response);
     },
-    page: async (request, settings, props) => withoutLength(await page(request, configOf(settings), props, createExecutionContext())),
+    page: async (request, settings, props) =>
+      withoutLength(await page(request, configOf(settings), props, createExecutionContext())),
   };
 }
 

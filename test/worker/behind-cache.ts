@@ -43,14 +43,21 @@ export default {
   },
 } satisfies ExportedHandler<Env>;
 
-async function throughCache(request: Request, key: string, answer: (request: Request) => Promise<Response>): Promise<Response> {
+async function throughCache(
+  request: Request,
+  key: string,
+  answer: (request: Request) => Promise<Response>,
+): Promise<Response> {
   const variants = kept.get(key) ?? [];
   const hit = variants.find(({ vary }) => vary.every(([name, value]) => request.headers.get(name) === value));
   if (hit !== undefined) return say(request, hit, 'HIT');
   // A HEAD that misses asks the entrypoint as GET.
   const response = await answer(new Request(request, { method: 'GET' }));
   const control = response.headers.get('cloudflare-cdn-cache-control') ?? '';
-  const isKept = /max-age=[1-9]/.test(control) && response.status !== 206 && Number(response.headers.get('content-length') ?? 0) <= KEPT_UP_TO;
+  const isKept =
+    /max-age=[1-9]/.test(control) &&
+    response.status !== 206 &&
+    Number(response.headers.get('content-length') ?? 0) <= KEPT_UP_TO;
   if (!isKept) return say(request, response, 'BYPASS');
   const names = (response.headers.get('vary') ?? '')
     .split(',')
@@ -66,7 +73,11 @@ async function throughCache(request: Request, key: string, answer: (request: Req
   return say(request, whole, 'MISS');
 }
 
-function say(request: Request, { status, headers: stored, body }: Kept | Response, outcome: 'HIT' | 'MISS' | 'BYPASS'): Response {
+function say(
+  request: Request,
+  { status, headers: stored, body }: Kept | Response,
+  outcome: 'HIT' | 'MISS' | 'BYPASS',
+): Response {
   const headers = new Headers(stored as HeadersInit);
   headers.set('cf-cache-status', outcome);
   return new Response(request.method === 'HEAD' ? null : body, { status, headers });

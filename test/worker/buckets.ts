@@ -28,7 +28,9 @@ export function watched(
       return (...args: unknown[]) => {
         operations[property]++;
         const call = Reflect.get(target, property, target) as (...all: unknown[]) => Promise<unknown>;
-        return meddle(property, String(args[0]), () => call.apply(target, args)).then((object) => watchBody(object, operations));
+        return meddle(property, String(args[0]), () => call.apply(target, args)).then((object) =>
+          watchBody(object, operations),
+        );
       };
     },
   });
@@ -62,5 +64,7 @@ export function brokenOff(object: unknown, after: number, how: 'error' | 'end'):
       },
     }),
   );
-  return new Proxy(object, { get: (target, property): unknown => (property === 'body' ? broken : Reflect.get(target, property, target)) });
+  return new Proxy(object, {
+    get: (target, property): unknown => (property === 'body' ? broken : Reflect.get(target, property, target)),
+  });
 }

@@ -21,13 +21,23 @@ beforeAll(async () => {
 const keyOf = (realm: string): string => `blobs/${realm}/sha256/${blob.slice('sha256:'.length)}`;
 const presigned: Ask = directEdge(bucket, {
   vars: {
-    BLOB_DELIVERY: { mode: 'presigned', endpoint: 'https://account.r2.cloudflarestorage.com', bucket: 'gantry', ttl: 120 },
+    BLOB_DELIVERY: {
+      mode: 'presigned',
+      endpoint: 'https://account.r2.cloudflarestorage.com',
+      bucket: 'gantry',
+      ttl: 120,
+    },
     R2_ACCESS_KEY_ID: 'key',
     R2_SECRET_ACCESS_KEY: 'secret',
   },
 });
 const elsewhere = (more: object, vars: object = {}): Ask =>
-  directEdge(bucket, { vars: { BLOB_DELIVERY: JSON.stringify({ mode: 'redirect', base: 'https://blobs.example/bucket', ...more }), ...vars } });
+  directEdge(bucket, {
+    vars: {
+      BLOB_DELIVERY: JSON.stringify({ mode: 'redirect', base: 'https://blobs.example/bucket', ...more }),
+      ...vars,
+    },
+  });
 
 async function locationOf(ask: Ask, method = 'GET', name = NAME): Promise<URL> {
   const response = await ask(`/v2/${name}/blobs/${blob}`, { method });
@@ -53,13 +63,21 @@ describe('blob delivery', () => {
     expect((await locationOf(elsewhere({}))).href).toBe(`https://blobs.example/bucket/${keyOf('public')}`);
     const rewritten = elsewhere({ rewrite: { match: 'blobs.example/bucket', replace: 'cdn.example/x$&' } });
     expect((await locationOf(rewritten)).href).toBe(`https://cdn.example/x$&/${keyOf('public')}`);
-    expect((await elsewhere({})(`/v2/${NAME}/blobs/${blob}`)).headers.get('cache-control')).toBe('public, max-age=3600');
+    expect((await elsewhere({})(`/v2/${NAME}/blobs/${blob}`)).headers.get('cache-control')).toBe(
+      'public, max-age=3600',
+    );
   });
 
   it('redirect with a token: crane’s, over the path', async () => {
     const url = await locationOf(elsewhere({ auth: { ttl: 60 } }, { BLOB_AUTH_SECRET: '00ff00ff' }));
     const [, expiry = '', mac = ''] = /^\?_auth_=(exp=\d+)~hmac=([0-9a-f]{64})$/.exec(url.search) ?? [];
-    const key = await crypto.subtle.importKey('raw', new Uint8Array([0, 255, 0, 255]), { name: 'HMAC', hash: 'SHA-256' }, false, ['verify']);
+    const key = await crypto.subtle.importKey(
+      'raw',
+      new Uint8Array([0, 255, 0, 255]),
+      { name: 'HMAC', hash: 'SHA-256' },
+      false,
+      ['verify'],
+    );
     const bytes = Uint8Array.from(mac.match(/../g) ?? [], (pair) => parseInt(pair, 16));
     expect(await crypto.subtle.verify('HMAC', key, bytes, bytesOf(`${expiry}~url=${url.pathname}`))).toBe(true);
     expect(Number(expiry.slice(4)) - Date.now() / 1000).toBeLessThanOrEqual(60);
@@ -74,7 +92,9 @@ describe('blob delivery', () => {
   });
 
   it('who has it already is told so', async () => {
-    expect((await presigned(`/v2/${NAME}/blobs/${blob}`, { headers: { 'if-none-match': `"${blob}"` } })).status).toBe(304);
+    expect((await presigned(`/v2/${NAME}/blobs/${blob}`, { headers: { 'if-none-match': `"${blob}"` } })).status).toBe(
+      304,
+    );
   });
 
   it('what is protected is not sent to an address that anybody could guess', async () => {

@@ -44,7 +44,8 @@ export function directEdge(bucket: R2Bucket, { vars = {}, persistence = {}, anne
   const settings = settingsOver(bucket, { vars, persistence, ...(annex !== undefined && { annex }) });
   return async (path, init) => {
     const ctx = createExecutionContext();
-    const port = (): ReturnType<typeof directPort> => directPort({ ...configOf(settings), persistence: { ...PERSISTENCE, ...persistence } }, ctx);
+    const port = (): ReturnType<typeof directPort> =>
+      directPort({ ...configOf(settings), persistence: { ...PERSISTENCE, ...persistence } }, ctx);
     return serve(requestOf(path, init, cf), settings, port, ctx);
   };
 }
@@ -70,18 +71,29 @@ export function cachedEdge(
     purge,
     fetch: (request) => {
       const config = { ...configOf(settings), persistence: { ...PERSISTENCE, ...persistence } };
-      const context = { ...config, props, cached: true, answerFronted: throughAnnex(config.annex, { props, cached: true }, () => undefined) };
+      const context = {
+        ...config,
+        props,
+        cached: true,
+        answerFronted: throughAnnex(config.annex, { props, cached: true }, () => undefined),
+      };
       return between(request, () => serveRegistry(request, context), props);
     },
   });
-  return async (path, init) => serve(requestOf(path, init, cf), settings, () => portTo(entrypoint), createExecutionContext());
+  return async (path, init) =>
+    serve(requestOf(path, init, cf), settings, () => portTo(entrypoint), createExecutionContext());
 }
 
 /** A gateway that goes through the real entrypoint, as it does where a cache stands in front of that: here without one. */
 export const exportsEdge: Ask = (path, init) => {
   const { Registry } = exports as unknown as { Registry: (options: { props: RegistryProps }) => RegistryEntrypoint };
   const { BUCKET, ANNEX } = env as unknown as Required<Env>;
-  return serve(requestOf(path, init), { BUCKET, ANNEX, LOG: 'failures' }, () => portTo((props) => Registry({ props })), createExecutionContext());
+  return serve(
+    requestOf(path, init),
+    { BUCKET, ANNEX, LOG: 'failures' },
+    () => portTo((props) => Registry({ props })),
+    createExecutionContext(),
+  );
 };
 
 /** The Worker as it is deployed: its own bucket, its own settings, its entrypoints. */
@@ -90,13 +102,24 @@ export const deployedEdge: Ask = async (path, init) => {
   return gateway.fetch(requestOf(path, init));
 };
 
-function requestOf(path: string, init: RequestInit = {}, cf?: Record<string, unknown>): Request<unknown, IncomingRequestCfProperties> {
-  return new Request(ORIGIN + path, { redirect: 'manual', ...init, ...(cf && { cf }) }) as Request<unknown, IncomingRequestCfProperties>;
+function requestOf(
+  path: string,
+  init: RequestInit = {},
+  cf?: Record<string, unknown>,
+): Request<unknown, IncomingRequestCfProperties> {
+  return new Request(ORIGIN + path, { redirect: 'manual', ...init, ...(cf && { cf }) }) as Request<
+    unknown,
+    IncomingRequestCfProperties
+  >;
 }
 
 /** The first error of an OCI error body. */
-export async function errorOf(response: Response): Promise<{ code: string; message: string; detail: Record<string, unknown> }> {
-  const { errors } = await response.json<{ errors: { code: string; message: string; detail: Record<string, unknown> }[] }>();
+export async function errorOf(
+  response: Response,
+): Promise<{ code: string; message: string; detail: Record<string, unknown> }> {
+  const { errors } = await response.json<{
+    errors: { code: string; message: string; detail: Record<string, unknown> }[];
+  }>();
   const [first] = errors;
   if (first === undefined) throw new Error('the body has no error');
   return first;

@@ -31,7 +31,9 @@ function spoil(env: FaultyEnv): Env {
     if (Math.random() < share) await new Promise((resolve) => setTimeout(resolve, SLOW));
     const object = await call();
     const breaks = operation === 'get' && Math.random() < share;
-    return breaks ? withLength(object, brokenOff(object, Math.floor(Math.random() * 1_000), Math.random() < 0.5 ? 'error' : 'end')) : object;
+    return breaks
+      ? withLength(object, brokenOff(object, Math.floor(Math.random() * 1_000), Math.random() < 0.5 ? 'error' : 'end'))
+      : object;
   });
   return { ...env, BUCKET: bucket };
 }

@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { FirstMatchRouter } from '../../src/worker/first-match-router.ts';
 
-function routerOf(...lines: readonly (readonly [method: string, path: string])[]): (method: string, path: string) => string | null {
+function routerOf(
+  ...lines: readonly (readonly [method: string, path: string])[]
+): (method: string, path: string) => string | null {
   const router = new FirstMatchRouter<string>();
   for (const [method, path] of lines) router.add(method, path, `${method} ${path}`);
   return (method, path) => {
@@ -17,7 +19,9 @@ function routerOf(...lines: readonly (readonly [method: string, path: string])[]
 describe('the router', () => {
   test('takes a parameter for one segment, and for several where that is said', () => {
     const match = routerOf(['GET', '/v2/:name{.+}/manifests/:reference'], ['GET', '/help/:reason']);
-    expect(match('GET', '/v2/a/b/c/manifests/latest')).toBe('GET /v2/:name{.+}/manifests/:reference name=a/b/c reference=latest');
+    expect(match('GET', '/v2/a/b/c/manifests/latest')).toBe(
+      'GET /v2/:name{.+}/manifests/:reference name=a/b/c reference=latest',
+    );
     expect(match('GET', '/help/a')).toBe('GET /help/:reason reason=a');
     expect(match('GET', '/help/a/b')).toBeNull();
     expect(match('GET', '/v2//manifests/latest')).toBeNull();

@@ -26,18 +26,28 @@ beforeAll(async () => {
   schema1 = await manifest('docker-schema1', 'http', { derived: true });
   list = await manifest('docker-list', 'http');
   child = await manifest('docker-schema2', 'child', { platform: { os: 'linux', architecture: 'amd64' } });
-  amd64 = await manifest('docker-schema1', 'amd64', { derived: true, platform: { os: 'linux', architecture: 'amd64' } });
+  amd64 = await manifest('docker-schema1', 'amd64', {
+    derived: true,
+    platform: { os: 'linux', architecture: 'amd64' },
+  });
   arm = await manifest('docker-schema1', 'arm', { derived: true, platform: { os: 'linux', architecture: 'arm' } });
   await seedTag(bucket, NAME, 'latest', [schema2, schema1]);
   zstd = await manifest('oci-manifest', 'zstd', { zstd: true });
-  await seedTag(bucket, NAME, 'zstd', [zstd, await manifest('docker-schema1', 'of zstd', { derived: true }), { ...schema2, derived: true }]);
+  await seedTag(bucket, NAME, 'zstd', [
+    zstd,
+    await manifest('docker-schema1', 'of zstd', { derived: true }),
+    { ...schema2, derived: true },
+  ]);
   await seedTag(bucket, NAME, 'zstd-alone', [zstd]);
   await seedTag(bucket, NAME, 'list', [list, child, amd64, arm]);
   await seedTag(bucket, NAME, 'new', [schema2], [{ form: 'docker-schema1', reason: 'schema1-zstd-layers' }]);
   // An index that does not fit into the metadata.
   const many = await Promise.all(
     Array.from({ length: 60 }, (_, index) =>
-      manifest('docker-schema1', `many${String(index)}`, { derived: true, platform: { os: 'linux', architecture: `arch${String(index)}` } }),
+      manifest('docker-schema1', `many${String(index)}`, {
+        derived: true,
+        platform: { os: 'linux', architecture: `arch${String(index)}` },
+      }),
     ),
   );
   await seedTag(bucket, NAME, 'many', [list, child, ...many]);
@@ -45,9 +55,18 @@ beforeAll(async () => {
   await seedTagList(bucket, NAME, [
     'latest',
     'list',
-    { name: 'new', detail: { published: ['docker-schema2'], derived: [], missing: [{ form: 'docker-schema1', reason: 'schema1-zstd-layers' }] } },
+    {
+      name: 'new',
+      detail: {
+        published: ['docker-schema2'],
+        derived: [],
+        missing: [{ form: 'docker-schema1', reason: 'schema1-zstd-layers' }],
+      },
+    },
   ]);
-  await seedTagList(bucket, 'http/old', [{ name: 'latest', detail: { published: ['docker-schema1'], derived: [], missing: [] } }]);
+  await seedTagList(bucket, 'http/old', [
+    { name: 'latest', detail: { published: ['docker-schema1'], derived: [], missing: [] } },
+  ]);
   blob = await seedBlob(bucket, CONTENT);
   empty = await seedBlob(bucket, new Uint8Array(0));
 });
@@ -68,7 +87,9 @@ describe.each<[string, Ask]>([
     expect(await digestOf(byTag('latest'), SCHEMA2)).toBe(schema2.digest);
     expect(await digestOf(byTag('latest'), {})).toBe(schema1.digest);
     expect(await digestOf(byTag('latest'), { accept: '*/*' })).toBe(schema2.digest);
-    expect(await digestOf(byTag('list'), { accept: `${MEDIA_TYPE_OF_FORM['docker-list']}, ${SCHEMA2.accept}` })).toBe(list.digest);
+    expect(await digestOf(byTag('list'), { accept: `${MEDIA_TYPE_OF_FORM['docker-list']}, ${SCHEMA2.accept}` })).toBe(
+      list.digest,
+    );
     expect(await digestOf(byTag('list'), SCHEMA2)).toBe(child.digest);
   });
 
@@ -81,23 +102,33 @@ describe.each<[string, Ask]>([
 
   it('gives zstd layers to those who unpack them, and to a Docker engine from before 23.0 the form with gzip copies', async () => {
     const accept = `${MEDIA_TYPE_OF_FORM['oci-manifest']}, ${SCHEMA2.accept}`;
-    const docker = (version: string): Record<string, string> => ({ accept, 'user-agent': `docker/${version} go/go1.19.8 os/linux arch/amd64` });
+    const docker = (version: string): Record<string, string> => ({
+      accept,
+      'user-agent': `docker/${version} go/go1.19.8 os/linux arch/amd64`,
+    });
     // Turn by turn, so that a cache in between must tell them apart.
     for (const version of ['20.10.24', '28.5.2', '20.10.5', '23.0.0']) {
       const response = await ask(byTag('zstd'), { headers: docker(version) });
-      expect(response.headers.get('docker-content-digest')).toBe(version.startsWith('20.') ? schema2.digest : zstd.digest);
+      expect(response.headers.get('docker-content-digest')).toBe(
+        version.startsWith('20.') ? schema2.digest : zstd.digest,
+      );
       expect(response.headers.get('vary')).toBe('Accept, User-Agent');
       const head = await ask(byTag('zstd'), { method: 'HEAD', headers: docker(version) });
       expect(comparable(head)).toEqual(comparable(response));
     }
     expect((await ask(byTag('zstd'), { headers: SCHEMA2 })).headers.get('vary')).toBe('Accept');
     const told = await ask(byTag('zstd-alone'), { headers: docker('20.10.24') });
-    expect([told.status, told.headers.get('vary'), (await errorOf(told)).detail.reason]).toEqual([404, 'Accept, User-Agent', 'zstd-layers']);
+    expect([told.status, told.headers.get('vary'), (await errorOf(told)).detail.reason]).toEqual([
+      404,
+      'Accept, User-Agent',
+      'zstd-layers',
+    ]);
     expect(await digestOf(byTag('zstd-alone'), docker('23.0.6'))).toBe(zstd.digest);
   });
 
   it('by tag varies by Accept, and by nothing else where nothing else was looked at', async () => {
-    for (const headers of [SCHEMA2, {}]) expect((await ask(byTag('latest'), { headers })).headers.get('vary')).toBe('Accept');
+    for (const headers of [SCHEMA2, {}])
+      expect((await ask(byTag('latest'), { headers })).headers.get('vary')).toBe('Accept');
     expect((await ask(byTag('new'))).headers.get('vary')).toBe('Accept');
   });
 
@@ -105,7 +136,10 @@ describe.each<[string, Ask]>([
     expect(await digestOf(byTag('many'), SCHEMA2)).toBe(child.digest);
     const response = await ask(byTag('many'), { headers: { 'user-agent': 'docker/1.9.1 os/linux arch/arch59' } });
     expect(await response.json()).toMatchObject({ schemaVersion: 1, salt: 'many59' });
-    const head = await ask(byTag('many'), { method: 'HEAD', headers: { 'user-agent': 'docker/1.9.1 os/linux arch/arch59' } });
+    const head = await ask(byTag('many'), {
+      method: 'HEAD',
+      headers: { 'user-agent': 'docker/1.9.1 os/linux arch/arch59' },
+    });
     expect(comparable(head)).toEqual(comparable(response));
   });
 
@@ -140,7 +174,8 @@ describe.each<[string, Ask]>([
     expect(await told.text()).toBe(
       `${NAME}:new: No schema 1 could be derived: the image has zstd layers, which Docker engines before 1.10 cannot unpack. See https://registry.example/help/schema1-zstd-layers`,
     );
-    for (const name of ['http/old', 'http/absent']) expect((await ask(`/v1/repositories/${name}/images`)).status).toBe(404);
+    for (const name of ['http/old', 'http/absent'])
+      expect((await ask(`/v1/repositories/${name}/images`)).status).toBe(404);
   });
 });
 
@@ -148,23 +183,30 @@ describe.each<[string, Ask]>([
   ['straight', directEdge(bucket)],
   ['before a cache', cachedEdge(bucket)],
 ])('conditional requests (RFC 9110, section 13), %s', (_, ask) => {
-  const conditional = (path: string, condition: string, more: Record<string, string> = {}, method = 'GET'): Promise<Response> =>
-    ask(path, { method, headers: { ...more, 'if-none-match': condition } });
+  const conditional = (
+    path: string,
+    condition: string,
+    more: Record<string, string> = {},
+    method = 'GET',
+  ): Promise<Response> => ask(path, { method, headers: { ...more, 'if-none-match': condition } });
 
-  it.each(['GET', 'HEAD'])('%s: 304 without a body, with the headers that a 200 would have had beside those of the body', async (method) => {
-    for (const path of [byTag('latest'), byTag(schema2.digest)]) {
-      const whole = await ask(path, { headers: SCHEMA2 });
-      const etag = whole.headers.get('etag') ?? '';
-      for (const condition of [etag, `W/${etag}`, `"other", ${etag}`, '*']) {
-        const response = await conditional(path, condition, SCHEMA2, method);
-        expect(response.status, condition).toBe(304);
-        expect((await response.arrayBuffer()).byteLength).toBe(0);
-        const expected = comparable(whole).filter(([name]) => !/^content-(?:type|length)$/.test(name));
-        expect(comparable(response)).toEqual(expected);
+  it.each(['GET', 'HEAD'])(
+    '%s: 304 without a body, with the headers that a 200 would have had beside those of the body',
+    async (method) => {
+      for (const path of [byTag('latest'), byTag(schema2.digest)]) {
+        const whole = await ask(path, { headers: SCHEMA2 });
+        const etag = whole.headers.get('etag') ?? '';
+        for (const condition of [etag, `W/${etag}`, `"other", ${etag}`, '*']) {
+          const response = await conditional(path, condition, SCHEMA2, method);
+          expect(response.status, condition).toBe(304);
+          expect((await response.arrayBuffer()).byteLength).toBe(0);
+          const expected = comparable(whole).filter(([name]) => !/^content-(?:type|length)$/.test(name));
+          expect(comparable(response)).toEqual(expected);
+        }
+        expect((await conditional(path, '"other"', SCHEMA2, method)).status).toBe(200);
       }
-      expect((await conditional(path, '"other"', SCHEMA2, method)).status).toBe(200);
-    }
-  });
+    },
+  );
 
   it('are looked at after negotiation: the tag of another form does not match', async () => {
     expect((await conditional(byTag('latest'), `"${schema2.digest}"`)).status).toBe(200);
@@ -215,15 +257,19 @@ describe('ranges (RFC 9110, section 14)', () => {
     expect(await response.text()).toBe(text);
   });
 
-  it.each(['bytes=10-', 'bytes=10-20', 'bytes=-0', 'bytes=99999999999999999999-'])('%s: 416 with the length', async (range) => {
-    const response = await ranged(range);
-    expect(response.status).toBe(416);
-    expect(response.headers.get('content-range')).toBe(`bytes */${SIZE}`);
-    expect((await errorOf(response)).detail.reason).toBe('range-not-satisfiable');
-  });
+  it.each(['bytes=10-', 'bytes=10-20', 'bytes=-0', 'bytes=99999999999999999999-'])(
+    '%s: 416 with the length',
+    async (range) => {
+      const response = await ranged(range);
+      expect(response.status).toBe(416);
+      expect(response.headers.get('content-range')).toBe(`bytes */${SIZE}`);
+      expect((await errorOf(response)).detail.reason).toBe('range-not-satisfiable');
+    },
+  );
 
   it('no range of an empty blob can be had', async () => {
-    for (const range of ['bytes=0-', 'bytes=0-0', 'bytes=-1']) expect((await ranged(range, {}, empty)).status, range).toBe(416);
+    for (const range of ['bytes=0-', 'bytes=0-0', 'bytes=-1'])
+      expect((await ranged(range, {}, empty)).status, range).toBe(416);
     expect((await ask(`/v2/${NAME}/blobs/${empty}`)).headers.get('content-length')).toBe('0');
   });
 
@@ -245,7 +291,11 @@ describe('ranges (RFC 9110, section 14)', () => {
 
   it('a range plays no part on HEAD, nor for manifests', async () => {
     const head = await ask(`/v2/${NAME}/blobs/${blob}`, { method: 'HEAD', headers: { range: 'bytes=1-2' } });
-    expect([head.status, head.headers.get('content-length'), head.headers.get('accept-ranges')]).toEqual([200, SIZE, 'bytes']);
+    expect([head.status, head.headers.get('content-length'), head.headers.get('accept-ranges')]).toEqual([
+      200,
+      SIZE,
+      'bytes',
+    ]);
     const whole = await ask(byTag('latest'), { headers: { ...SCHEMA2, range: 'bytes=1-2' } });
     expect(whole.status).toBe(200);
     expect((await whole.arrayBuffer()).byteLength).toBe(schema2.bytes.length);
@@ -263,10 +313,17 @@ describe('ranges (RFC 9110, section 14)', () => {
         headers.set('content-length', '2');
         return new Response(bytes.subarray(1, 3), { status: 206, headers });
       }
-      return new Response('cache says no', { status: 416, headers: { 'content-range': `bytes */${SIZE}`, 'content-type': 'text/plain' } });
+      return new Response('cache says no', {
+        status: 416,
+        headers: { 'content-range': `bytes */${SIZE}`, 'content-type': 'text/plain' },
+      });
     });
     const part = await cut(`/v2/${NAME}/blobs/${blob}`, { headers: { range: 'bytes=1-2' } });
-    expect([part.status, part.headers.get('content-range'), await part.text()]).toEqual([206, `bytes 1-2/${SIZE}`, '12']);
+    expect([part.status, part.headers.get('content-range'), await part.text()]).toEqual([
+      206,
+      `bytes 1-2/${SIZE}`,
+      '12',
+    ]);
     const none = await cut(`/v2/${NAME}/blobs/${blob}`, { headers: { range: 'bytes=50-' } });
     expect([none.status, none.headers.get('content-range'), (await errorOf(none)).detail.reason]).toEqual([
       416,
@@ -309,9 +366,21 @@ describe('what caches are told', () => {
       inner[pathname] = [response.headers.get('cloudflare-cdn-cache-control'), response.headers.get('cache-tag')];
       return response;
     });
-    for (const path of [byTag('latest'), byTag('absent'), `/v2/${NAME}/tags/list`, '/v2/_catalog', `/v2/${NAME}/blobs/${blob}`]) {
+    for (const path of [
+      byTag('latest'),
+      byTag('absent'),
+      `/v2/${NAME}/tags/list`,
+      '/v2/_catalog',
+      `/v2/${NAME}/blobs/${blob}`,
+    ]) {
       const response = await before(path, { headers: { accept: '*/*' } });
-      for (const name of ['cloudflare-cdn-cache-control', 'cache-tag', 'gantry-facts', 'gantry-refusal', 'cf-cache-status'])
+      for (const name of [
+        'cloudflare-cdn-cache-control',
+        'cache-tag',
+        'gantry-facts',
+        'gantry-refusal',
+        'cf-cache-status',
+      ])
         expect(response.headers.has(name)).toBe(false);
     }
     const stale = 'public, max-age=60, stale-while-revalidate=30, stale-if-error=86400';

@@ -2,7 +2,11 @@
 import { expect, it } from 'vitest';
 import { MEMORY_SIZE, objectMemory, type Remembered, REMEMBERED_MAX } from '../../src/worker/storage/object-cache.ts';
 
-const remembered = (length: number, etag = 'x'): Remembered => ({ etag, range: { offset: 0, length }, bytes: new Uint8Array(length) });
+const remembered = (length: number, etag = 'x'): Remembered => ({
+  etag,
+  range: { offset: 0, length },
+  bytes: new Uint8Array(length),
+});
 const kept = (memory: ReturnType<typeof objectMemory>, names: readonly string[]): readonly string[] =>
   names.filter((name) => memory.recall(name) !== undefined);
 

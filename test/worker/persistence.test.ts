@@ -15,7 +15,12 @@ function watched<T>(work: (attempt: number) => Promise<T>): {
 } {
   let attempts = 0;
   const discarded: T[] = [];
-  return { work: () => work(++attempts), discard: (late) => void discarded.push(late), attempts: () => attempts, discarded };
+  return {
+    work: () => work(++attempts),
+    discard: (late) => void discarded.push(late),
+    attempts: () => attempts,
+    discarded,
+  };
 }
 
 describe('what is done again', () => {
@@ -26,7 +31,9 @@ describe('what is done again', () => {
   });
 
   test('gives what comes of the first attempt that succeeds', async () => {
-    const { work, discard, attempts } = watched((attempt) => (attempt < 3 ? Promise.reject(lost()) : Promise.resolve('there')));
+    const { work, discard, attempts } = watched((attempt) =>
+      attempt < 3 ? Promise.reject(lost()) : Promise.resolve('there'),
+    );
     expect(await persist(work, WAITS, discard)).toBe('there');
     expect(attempts()).toBe(3);
   });

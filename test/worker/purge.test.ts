@@ -14,8 +14,16 @@ function edge(purge: (tags: readonly string[]) => Promise<PurgeOutcome>): Ask {
   return cachedEdge(bucket, { vars }, undefined, purge);
 }
 
-function post(ask: Ask, body: string = BODY, authorization: string | null = `Bearer ${vars.PURGE_TOKEN}`): Promise<Response> {
-  return ask('/-/purge', { method: 'POST', body, headers: { 'content-type': 'application/json', ...(authorization !== null && { authorization }) } });
+function post(
+  ask: Ask,
+  body: string = BODY,
+  authorization: string | null = `Bearer ${vars.PURGE_TOKEN}`,
+): Promise<Response> {
+  return ask('/-/purge', {
+    method: 'POST',
+    body,
+    headers: { 'content-type': 'application/json', ...(authorization !== null && { authorization }) },
+  });
 }
 
 describe('purging', () => {
@@ -38,7 +46,13 @@ describe('purging', () => {
 
   it('needs the secret, and purges nothing without', async () => {
     const ask = edge(() => expect.fail('purged'));
-    for (const authorization of [null, 'Bearer wrong', `Basic ${vars.PURGE_TOKEN}`, `Bearer ${vars.PURGE_TOKEN}x`, 'Bearer ']) {
+    for (const authorization of [
+      null,
+      'Bearer wrong',
+      `Basic ${vars.PURGE_TOKEN}`,
+      `Bearer ${vars.PURGE_TOKEN}x`,
+      'Bearer ',
+    ]) {
       const response = await post(ask, BODY, authorization);
       expect([response.status, response.headers.get('www-authenticate')]).toEqual([401, 'Bearer realm="purge"']);
     }
@@ -94,7 +108,9 @@ describe('the cache', () => {
     const cache = {
       purge: ({ tags = [] }: CachePurgeOptions) => {
         calls.push(tags.length);
-        return Promise.resolve(calls.length < 2 ? { success: true, errors: [] } : { success: false, errors: [{ code: 7, message: 'no' }] });
+        return Promise.resolve(
+          calls.length < 2 ? { success: true, errors: [] } : { success: false, errors: [{ code: 7, message: 'no' }] },
+        );
       },
     };
     const tags = Array.from({ length: 100 }, (_, index) => `t${String(index)}`);

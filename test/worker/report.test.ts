@@ -90,14 +90,18 @@ describe('the log', () => {
     vi.spyOn(console, 'log').mockImplementation((line: string) => void lines.push(line));
     const { bucket: bad } = watched(bucket, () => Promise.reject(new Error('lost')));
     await directEdge(bad, { persistence: { pause: 1 } })(`/v2/${NAME}/blobs/${blob}`);
-    expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([{ status: 503, reason: 'storage-unavailable', r2: { head: 0, get: 3 } }]);
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
+      { status: 503, reason: 'storage-unavailable', r2: { head: 0, get: 3 } },
+    ]);
   });
 });
 
 describe('Analytics Engine', () => {
   it('gets a point for every question about a manifest, by repository, reference, form and family of clients', async () => {
     const points: AnalyticsEngineDataPoint[] = [];
-    const PULLS = { writeDataPoint: (point: AnalyticsEngineDataPoint) => void points.push(point) } as AnalyticsEngineDataset;
+    const PULLS = {
+      writeDataPoint: (point: AnalyticsEngineDataPoint) => void points.push(point),
+    } as AnalyticsEngineDataset;
     const ask = directEdge(bucket, { vars: { PULLS } });
     await ask(`/v2/${NAME}/manifests/latest`, { headers: { accept: '*/*', 'user-agent': 'skopeo/1.9.3' } });
     await ask(`/v2/${NAME}/manifests/latest`, { headers: { 'user-agent': 'docker/1.9.1 go/go1.4.3' } });
@@ -135,7 +139,9 @@ describe('a configuration that cannot be read', () => {
         expect(await response.text()).not.toMatch(/REALMS|PURGE_TOKEN|LOG|BLOB_DELIVERY|PUBLIC_URL/);
       }
     }
-    expect(lines.map((line) => (JSON.parse(line) as { event: string }).event)).toEqual(Array<string>(10).fill('configuration'));
+    expect(lines.map((line) => (JSON.parse(line) as { event: string }).event)).toEqual(
+      Array<string>(10).fill('configuration'),
+    );
   });
 });
 

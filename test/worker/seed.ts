@@ -50,8 +50,14 @@ export interface SeededForm {
 }
 
 /** A manifest that says what it is; `salt` makes it another one. */
-export async function manifest(form: Form, salt: string, more: Omit<SeededForm, 'form' | 'bytes' | 'digest'> = {}): Promise<SeededForm> {
-  const bytes = bytesOf(JSON.stringify({ schemaVersion: form === 'docker-schema1' ? 1 : 2, mediaType: MEDIA_TYPE_OF_FORM[form], salt }));
+export async function manifest(
+  form: Form,
+  salt: string,
+  more: Omit<SeededForm, 'form' | 'bytes' | 'digest'> = {},
+): Promise<SeededForm> {
+  const bytes = bytesOf(
+    JSON.stringify({ schemaVersion: form === 'docker-schema1' ? 1 : 2, mediaType: MEDIA_TYPE_OF_FORM[form], salt }),
+  );
   return { form, bytes, digest: await hash(bytes), ...more };
 }
 
@@ -84,12 +90,17 @@ export async function seedTag(
     forms.map(({ bytes }) => bytes),
   );
   for (const form of forms) await seedManifest(bucket, name, form);
-  await bucket.put(tagKey(nameOf(name), tagOf(tag)), body, { customMetadata: metadata, httpMetadata: { contentType: 'application/octet-stream' } });
+  await bucket.put(tagKey(nameOf(name), tagOf(tag)), body, {
+    customMetadata: metadata,
+    httpMetadata: { contentType: 'application/octet-stream' },
+  });
 }
 
 /** Writes a manifest under its digest. */
 export async function seedManifest(bucket: R2Bucket, name: string, { form, bytes, digest }: SeededForm): Promise<void> {
-  await bucket.put(manifestKey(nameOf(name), digest), bytes, { httpMetadata: { contentType: MEDIA_TYPE_OF_FORM[form] } });
+  await bucket.put(manifestKey(nameOf(name), digest), bytes, {
+    httpMetadata: { contentType: MEDIA_TYPE_OF_FORM[form] },
+  });
 }
 
 /** Writes a tag list; entries are tags, or tags with what pages show. */
@@ -111,7 +122,9 @@ async function putList(
   key: string,
   entries: readonly (string | { readonly name: string; readonly detail: unknown })[],
 ): Promise<void> {
-  const { body, metadata } = encodeSortedList(entries.map((entry) => (typeof entry === 'string' ? { name: entry, detail: null } : entry)));
+  const { body, metadata } = encodeSortedList(
+    entries.map((entry) => (typeof entry === 'string' ? { name: entry, detail: null } : entry)),
+  );
   await bucket.put(key, body, { customMetadata: metadata, httpMetadata: { contentType: 'application/json' } });
 }
 
@@ -128,7 +141,12 @@ export async function seedBlob(
 }
 
 /** Writes what refers to a manifest. */
-export async function seedReferrers(bucket: R2Bucket, name: string, subject: Digest, referrers: readonly Descriptor[]): Promise<void> {
+export async function seedReferrers(
+  bucket: R2Bucket,
+  name: string,
+  subject: Digest,
+  referrers: readonly Descriptor[],
+): Promise<void> {
   await bucket.put(referrersKey(nameOf(name), subject), encodeReferrers(referrers), {
     httpMetadata: { contentType: MEDIA_TYPE_OF_FORM['oci-index'] },
   });

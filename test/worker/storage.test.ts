@@ -6,7 +6,19 @@ import { MEDIA_TYPE_OF_FORM } from '../../src/registry/media-type.ts';
 import { PUBLIC_REALM } from '../../src/registry/realms.ts';
 import { brokenOff, type Meddling, type Operations, watched } from './buckets.ts';
 import { type Ask, cachedEdge, directEdge, errorOf } from './edge.ts';
-import { bytesOf, digestOf, manifest, nameOf, seedBlob, seedCatalog, seedReferrers, seedTag, seedTagList, type SeededForm, tagOf } from './seed.ts';
+import {
+  bytesOf,
+  digestOf,
+  manifest,
+  nameOf,
+  seedBlob,
+  seedCatalog,
+  seedReferrers,
+  seedTag,
+  seedTagList,
+  type SeededForm,
+  tagOf,
+} from './seed.ts';
 
 const bucket = (env as unknown as { BUCKET: R2Bucket }).BUCKET;
 const NAME = 'storage/image';
@@ -25,7 +37,10 @@ beforeAll(async () => {
   list = await manifest('docker-list', 'storage');
   const many = await Promise.all(
     Array.from({ length: 60 }, (_, index) =>
-      manifest('docker-schema1', `many${String(index)}`, { derived: true, platform: { os: 'linux', architecture: `arch${String(index)}` } }),
+      manifest('docker-schema1', `many${String(index)}`, {
+        derived: true,
+        platform: { os: 'linux', architecture: `arch${String(index)}` },
+      }),
     ),
   );
   await seedTag(bucket, NAME, 'latest', [image]);
@@ -37,7 +52,10 @@ beforeAll(async () => {
   await seedTagList(
     bucket,
     LONG,
-    names.map((name) => ({ name, detail: { published: ['docker-schema2'], derived: ['docker-schema1'], missing: [] } })),
+    names.map((name) => ({
+      name,
+      detail: { published: ['docker-schema2'], derived: ['docker-schema1'], missing: [] },
+    })),
   );
   await seedCatalog(
     bucket,
@@ -100,7 +118,8 @@ describe('the cost of each endpoint', () => {
     const stored = new Map<string, { readonly bytes: ArrayBuffer; readonly headers: Headers }>();
     const ask = cachedEdge(counting, {}, async (request, call) => {
       const known = stored.get(request.url);
-      if (known !== undefined) return new Response(known.bytes, { headers: [...known.headers, ['cf-cache-status', 'HIT']] });
+      if (known !== undefined)
+        return new Response(known.bytes, { headers: [...known.headers, ['cf-cache-status', 'HIT']] });
       const response = await call();
       stored.set(request.url, { bytes: await response.clone().arrayBuffer(), headers: response.headers });
       return response;
@@ -119,7 +138,9 @@ describe('the cost of each endpoint', () => {
     expect(page.tags).toEqual(['v050001', 'v050002', 'v050003']);
     const whole = await (await ask(`/v2/${LONG}/tags/list`)).json<{ tags: string[] }>();
     expect(whole.tags).toHaveLength(100_000);
-    expect((await (await ask('/v2/_catalog')).json<{ repositories: string[] }>()).repositories.at(-1)).toBe('long/v099999');
+    expect((await (await ask('/v2/_catalog')).json<{ repositories: string[] }>()).repositories.at(-1)).toBe(
+      'long/v099999',
+    );
   });
 });
 
@@ -136,7 +157,11 @@ const READS = [
   'referrers/DIGEST',
   `referrers/${ABSENT}`,
 ];
-const ALL_READS = [...READS.map((what) => [what, ''] as const), ['', '/v2/_catalog?n=1'], ['', `/v1/repositories/${NAME}/images`]] as const;
+const ALL_READS = [
+  ...READS.map((what) => [what, ''] as const),
+  ['', '/v2/_catalog?n=1'],
+  ['', `/v1/repositories/${NAME}/images`],
+] as const;
 /** These read all of the catalogue, or try once. */
 const LONG_READS = ['/v2/_catalog', '/healthz', '/v1/search?q=x', '/crane/repositories'];
 const pathOf = ([what, whole]: readonly [string, string]): string => (whole === '' ? real(path(what)) : whole);
@@ -165,7 +190,9 @@ describe('storage that fails', () => {
   });
 
   it('at the second question is no 404 either: whether the repository exists is then not known', async () => {
-    for (const ask of edges((_operation, key, call) => (key === tagListKey(nameOf(NAME)) ? Promise.reject(new Error('lost')) : call()))) {
+    for (const ask of edges((_operation, key, call) =>
+      key === tagListKey(nameOf(NAME)) ? Promise.reject(new Error('lost')) : call(),
+    )) {
       for (const what of ['manifests/absent', `blobs/${ABSENT}`, `referrers/${ABSENT}`, `manifests/${ABSENT}`])
         expectUnavailable(await ask(path(what)), what);
     }
@@ -197,7 +224,9 @@ describe('storage that fails', () => {
   it('in the middle of a manifest is read again, and not noticed', async () => {
     for (const how of ['error', 'end'] as const) {
       let reads = 0;
-      const [ask] = edges(async (_operation, _key, call) => (reads++ === 0 ? brokenOff(await call(), 10, how) : call()));
+      const [ask] = edges(async (_operation, _key, call) =>
+        reads++ === 0 ? brokenOff(await call(), 10, how) : call(),
+      );
       const response = await ask?.(path('manifests/latest'), { headers: SCHEMA2 });
       expect(new Uint8Array((await response?.arrayBuffer()) ?? new ArrayBuffer(0))).toEqual(image.bytes);
     }
@@ -212,7 +241,9 @@ describe('storage that fails', () => {
   });
 
   it('in the middle of a blob breaks the answer off: the client gets no end, or fewer bytes than promised', async () => {
-    for (const ask of edges(async (_operation, key, call) => (key.startsWith('blobs/') ? brokenOff(await call(), 10_000, 'error') : call()))) {
+    for (const ask of edges(async (_operation, key, call) =>
+      key.startsWith('blobs/') ? brokenOff(await call(), 10_000, 'error') : call(),
+    )) {
       const response = await ask(real(path('blobs/BLOB')));
       expect(response.status).toBe(200);
       expect(response.headers.get('content-length')).toBe(String(content.length));
@@ -222,7 +253,9 @@ describe('storage that fails', () => {
 
   it('in the middle of a long list breaks the answer off too', async () => {
     let reads = 0;
-    const [ask] = edges(async (_operation, _key, call) => (reads++ === 0 ? call() : brokenOff(await call(), 10_000, 'end')));
+    const [ask] = edges(async (_operation, _key, call) =>
+      reads++ === 0 ? call() : brokenOff(await call(), 10_000, 'end'),
+    );
     const response = await ask?.(`/v2/${LONG}/tags/list`);
     await expect(response?.arrayBuffer()).rejects.toThrow();
   });
@@ -236,7 +269,12 @@ describe('an object that was read before', () => {
     return [response.status, await response.text()];
   };
   const textOf = ({ bytes }: SeededForm): string => new TextDecoder().decode(bytes);
-  const wheres = (): readonly string[] => [byTag, real(path('manifests/DIGEST')), path('tags/list'), '/v2/_catalog?n=1'];
+  const wheres = (): readonly string[] => [
+    byTag,
+    real(path('manifests/DIGEST')),
+    path('tags/list'),
+    '/v2/_catalog?n=1',
+  ];
 
   beforeAll(() => seedTag(bucket, name, 'moving', [image]));
 
@@ -320,7 +358,9 @@ describe('records that cannot be read', () => {
     await put(tagKey(name, tagOf('none')), 'x');
     await put(tagKey(name, tagOf('garbage')), 'x', { 'gantry-tag': '{' });
     await put(tagKey(name, tagOf('newer')), 'x', { 'gantry-tag': '{"v":2}' });
-    await put(tagKey(name, tagOf('short')), 'x', { 'gantry-tag': `{"v":1,"t":"","f":[["s2","${image.digest}",0,500,"p"]],"m":[]}` });
+    await put(tagKey(name, tagOf('short')), 'x', {
+      'gantry-tag': `{"v":1,"t":"","f":[["s2","${image.digest}",0,500,"p"]],"m":[]}`,
+    });
     await put(tagKey(name, tagOf('head')), 'x', { 'gantry-tag': '{"v":1,"h":500}' });
     await put(tagListKey(name), 'x');
     await put(referrersKey(name, image.digest), 'x');

@@ -3,7 +3,9 @@ import type { ByteWriter } from './byte-writer.ts';
 /** Writes an object as Go's `encoding/json` writes a `map[string]json.RawMessage`: members sorted by the UTF-8 bytes of their keys, raw values compacted, all else as it was. */
 export function writeGoObject(writer: ByteWriter, values: ReadonlyMap<string, Uint8Array>): void {
   const encoder = new TextEncoder();
-  const sorted = [...values].map(([key, value]) => ({ key, order: encoder.encode(key), value })).sort((a, b) => compareBytes(a.order, b.order));
+  const sorted = [...values]
+    .map(([key, value]) => ({ key, order: encoder.encode(key), value }))
+    .sort((a, b) => compareBytes(a.order, b.order));
   writer.text('{');
   sorted.forEach(({ key, value }, index) => {
     if (index > 0) writer.text(',');

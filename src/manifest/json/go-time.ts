@@ -18,19 +18,40 @@ export const ZERO_TIME = '0001-01-01T00:00:00Z';
 
 /** Reads a time; null if Go 1.19 would refuse it. */
 export function readGoTime(text: string): GoTime | null {
-  if (PLAIN.test(text) && Number(text.slice(8, 10)) <= daysIn(Number(text.slice(0, 4)), Number(text.slice(5, 7)))) return { text, lax: false };
+  if (PLAIN.test(text) && Number(text.slice(8, 10)) <= daysIn(Number(text.slice(0, 4)), Number(text.slice(5, 7))))
+    return { text, lax: false };
   const match = PATTERN.exec(text);
   if (match === null) return null;
-  const [, year = '', month = '', day = '', hour = '', minute = '', second, fraction = '', zone, sign, zoneHour = '0', zoneMinute = '0'] = match;
+  const [
+    ,
+    year = '',
+    month = '',
+    day = '',
+    hour = '',
+    minute = '',
+    second,
+    fraction = '',
+    zone,
+    sign,
+    zoneHour = '0',
+    zoneMinute = '0',
+  ] = match;
   if (second === undefined && fraction === '') return null;
-  if (Number(month) < 1 || Number(month) > 12 || Number(day) < 1 || Number(day) > daysIn(Number(year), Number(month))) return null;
+  if (Number(month) < 1 || Number(month) > 12 || Number(day) < 1 || Number(day) > daysIn(Number(year), Number(month)))
+    return null;
   if (Number(hour) > 23 || Number(minute) > 59 || Number(second ?? 0) > 59) return null;
   const digits = fraction.slice(1, 10).replace(/0+$/, '');
   const offset = Number(zoneHour) * 60 + Number(zoneMinute);
-  const written = zone === 'Z' || offset === 0 ? 'Z' : `${sign ?? '+'}${two(Math.floor(offset / 60))}:${two(offset % 60)}`;
+  const written =
+    zone === 'Z' || offset === 0 ? 'Z' : `${sign ?? '+'}${two(Math.floor(offset / 60))}:${two(offset % 60)}`;
   return {
     text: `${year}-${month}-${day}T${hour.padStart(2, '0')}:${minute}:${second ?? '00'}${digits === '' ? '' : `.${digits}`}${written}`,
-    lax: second === undefined || hour.length === 1 || fraction.startsWith(',') || Number(zoneHour) > 23 || Number(zoneMinute) > 59,
+    lax:
+      second === undefined ||
+      hour.length === 1 ||
+      fraction.startsWith(',') ||
+      Number(zoneHour) > 23 ||
+      Number(zoneMinute) > 59,
   };
 }
 

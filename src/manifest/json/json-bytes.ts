@@ -285,7 +285,8 @@ function skipValue(bytes: Uint8Array, from: number): number {
         at += 1;
         continue;
       }
-      if (bytes[at] !== COMMA) throw new JsonSyntaxError(close === CLOSE_OBJECT ? 'expected , or }' : 'expected , or ]', at);
+      if (bytes[at] !== COMMA)
+        throw new JsonSyntaxError(close === CLOSE_OBJECT ? 'expected , or }' : 'expected , or ]', at);
       at = skipSpace(bytes, at + 1);
       if (close === CLOSE_OBJECT) at = skipKey(bytes, at);
       break;

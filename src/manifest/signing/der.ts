@@ -1,7 +1,14 @@
 /** Just enough ASN.1 DER (X.690) to read key files and certificates and to write public keys. */
 
 /** Tags that are used here. */
-export const DER = { integer: 0x02, bitString: 0x03, octetString: 0x04, null: 0x05, oid: 0x06, sequence: 0x30 } as const;
+export const DER = {
+  integer: 0x02,
+  bitString: 0x03,
+  octetString: 0x04,
+  null: 0x05,
+  oid: 0x06,
+  sequence: 0x30,
+} as const;
 
 /** One element: its tag, what it contains, and its whole encoding. */
 export interface DerElement {

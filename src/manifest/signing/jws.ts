@@ -6,8 +6,25 @@
  */
 import { base64UrlBehind, fromBase64, fromBase64Url, toBase64Url } from './base64.ts';
 import type { Signer } from '../image.ts';
-import { checkJson, elementsOf, JsonSyntaxError, kindOf, type Member, membersOf, type Span } from '../json/json-bytes.ts';
-import { CURVES, ecPoint, KeyError, type PrivateKey, type PublicKey, publicJwk, readCertificateKey, readPublicJwk } from './key.ts';
+import {
+  checkJson,
+  elementsOf,
+  JsonSyntaxError,
+  kindOf,
+  type Member,
+  membersOf,
+  type Span,
+} from '../json/json-bytes.ts';
+import {
+  CURVES,
+  ecPoint,
+  KeyError,
+  type PrivateKey,
+  type PublicKey,
+  publicJwk,
+  readCertificateKey,
+  readPublicJwk,
+} from './key.ts';
 import { isRsaAlgorithm, signRsa, verifyRsa } from './rsa.ts';
 
 /** A signed document that is not accepted, and why. */
@@ -29,7 +46,9 @@ export function createSigner(key: PrivateKey): Signer {
 export function signPayload(key: PrivateKey, payload: Uint8Array, time: string): Uint8Array {
   const length = formatLengthOf(payload);
   const tail = payload.subarray(length);
-  const protectedText = toBase64Url(encoder.encode(JSON.stringify({ formatLength: length, formatTail: toBase64Url(tail), time })));
+  const protectedText = toBase64Url(
+    encoder.encode(JSON.stringify({ formatLength: length, formatTail: toBase64Url(tail), time })),
+  );
   const message = base64UrlBehind(encoder.encode(`${protectedText}.`), payload);
   const block = {
     header: { jwk: publicJwk(key.public), alg: key.public.kty === 'EC' ? CURVES[key.public.crv].algorithm : 'RS256' },
@@ -49,18 +68,24 @@ export function signPayload(key: PrivateKey, payload: Uint8Array, time: string):
 }
 
 /** Verifies every signature of a document; gives its payload, and the keys that signed. Throws {@link SignatureError}. */
-export function verifyDocument(document: Uint8Array): { readonly payload: Uint8Array; readonly keys: readonly PublicKey[] } {
+export function verifyDocument(document: Uint8Array): {
+  readonly payload: Uint8Array;
+  readonly keys: readonly PublicKey[];
+} {
   const { blocks, members } = blocksOf(document);
   const { formatLength, formatTail } = formatOf(blocks, document.length);
   // A member behind the signed part would be read by whoever reads the whole document, and no signature covers it.
   const unsigned = members.filter(({ value }) => value.start >= formatLength);
-  if (unsigned.length !== 1 || unsigned[0]?.key !== 'signatures') throw new SignatureError('the document has members that are not signed');
+  if (unsigned.length !== 1 || unsigned[0]?.key !== 'signatures')
+    throw new SignatureError('the document has members that are not signed');
   const payload = cutPayload(document, { formatLength, formatTail });
   const keys = blocks.map((block) => {
     const key = keyOf(block);
     const signature = fromBase64Url(block.signature);
     if (signature === null) throw new SignatureError('a signature is not base64url');
-    if (!verifyMessage(key, block.algorithm, base64UrlBehind(encoder.encode(`${block.protected}.`), payload), signature)) {
+    if (
+      !verifyMessage(key, block.algorithm, base64UrlBehind(encoder.encode(`${block.protected}.`), payload), signature)
+    ) {
       throw new SignatureError('a signature is not that of the payload');
     }
     return key;
@@ -76,7 +101,10 @@ export function payloadOf(document: Uint8Array): Uint8Array {
   return cutPayload(document, formatOf(blocksOf(document).blocks, document.length));
 }
 
-function cutPayload(document: Uint8Array, { formatLength, formatTail }: { formatLength: number; formatTail: Uint8Array }): Uint8Array {
+function cutPayload(
+  document: Uint8Array,
+  { formatLength, formatTail }: { formatLength: number; formatTail: Uint8Array },
+): Uint8Array {
   const payload = new Uint8Array(formatLength + formatTail.length);
   payload.set(document.subarray(0, formatLength));
   payload.set(formatTail, formatLength);
@@ -100,10 +128,12 @@ function blocksOf(document: Uint8Array): { readonly blocks: readonly Block[]; re
     members = membersOf(document, whole);
     const member = members.findLast(({ key }) => key === 'signatures');
     if (member === undefined) throw new SignatureError('the document has no signatures');
-    if (kindOf(document, member.value) === 'array') for (const block of elementsOf(document, member.value)) refuseAmbiguous(document, block);
+    if (kindOf(document, member.value) === 'array')
+      for (const block of elementsOf(document, member.value)) refuseAmbiguous(document, block);
     signatures = JSON.parse(new TextDecoder().decode(document.subarray(member.value.start, member.value.end)), finite);
   } catch (error) {
-    if (error instanceof JsonSyntaxError) throw new SignatureError(`the signed document is not JSON: ${error.message}`, { cause: error });
+    if (error instanceof JsonSyntaxError)
+      throw new SignatureError(`the signed document is not JSON: ${error.message}`, { cause: error });
     if (error instanceof RangeError) throw new SignatureError('the signatures are nested too deep', { cause: error });
     throw error;
   }
@@ -125,7 +155,8 @@ function refuseAmbiguous(document: Uint8Array, block: Span): void {
   const names = new Set<string>();
   for (const { key, value } of membersOf(document, block)) {
     const name = key.replaceAll('\u017f', 's').replaceAll('\u212a', 'k').toLowerCase();
-    if (names.has(name) || (name !== key && BLOCK_MEMBERS.has(name))) throw new SignatureError('a signature block can be read in two ways');
+    if (names.has(name) || (name !== key && BLOCK_MEMBERS.has(name)))
+      throw new SignatureError('a signature block can be read in two ways');
     names.add(name);
     if (key === 'header' || key === 'jwk') refuseAmbiguous(document, value);
   }
@@ -135,7 +166,8 @@ const BLOCK_MEMBERS: ReadonlySet<string> = new Set(['header', 'signature', 'prot
 
 /** libtrust reads a key's members as Go's float64 and refuses the key of one that it cannot hold; here that would pass as infinite. */
 function finite(_key: string, value: unknown): unknown {
-  if (typeof value === 'number' && !Number.isFinite(value)) throw new SignatureError('a number in the signatures is beyond what can be read');
+  if (typeof value === 'number' && !Number.isFinite(value))
+    throw new SignatureError('a number in the signatures is beyond what can be read');
   return value;
 }
 
@@ -151,7 +183,12 @@ function formatOf(blocks: readonly Block[], documentLength: number): { formatLen
     }
     const { formatLength, formatTail: tail } = (header ?? {}) as Record<string, unknown>;
     const formatTail = typeof tail === 'string' ? fromBase64Url(tail) : null;
-    if (typeof formatLength !== 'number' || !Number.isSafeInteger(formatLength) || formatLength < 0 || formatTail === null) {
+    if (
+      typeof formatLength !== 'number' ||
+      !Number.isSafeInteger(formatLength) ||
+      formatLength < 0 ||
+      formatTail === null
+    ) {
       throw new SignatureError('the protected header of a signature has no formatLength or formatTail');
     }
     if (formatLength > documentLength) throw new SignatureError('formatLength lies beyond the document');
@@ -175,7 +212,8 @@ function keyOf(block: Block): PublicKey {
     }
     return readPublicJwk(block.jwk);
   } catch (error) {
-    if (error instanceof KeyError) throw new SignatureError(`the key of a signature is not usable: ${error.message}`, { cause: error });
+    if (error instanceof KeyError)
+      throw new SignatureError(`the key of a signature is not usable: ${error.message}`, { cause: error });
     throw error;
   }
 }
@@ -201,7 +239,8 @@ function signMessage(key: PrivateKey, message: Uint8Array): Uint8Array {
 
 /** Bytes of the payload without its final `}` and the white space before it. */
 function formatLengthOf(payload: Uint8Array): number {
-  const isSpace = (byte: number | undefined): boolean => byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
+  const isSpace = (byte: number | undefined): boolean =>
+    byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
   let end = payload.length - 1;
   while (isSpace(payload[end])) end -= 1;
   if (payload[end] !== 0x7d) throw new TypeError('the payload is not a JSON object');

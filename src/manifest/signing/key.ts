@@ -6,7 +6,17 @@ import { p256, p384, p521 } from '@noble/curves/nist.js';
 import { sha384, sha512 } from '@noble/hashes/sha2.js';
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
 import { fromBase64, fromBase64Url, toBase32, toBase64, toBase64Url } from './base64.ts';
-import { DER, type DerElement, DerError, derIntegerBytes, OIDS, readDer, readDerInside, writeDer, writeDerInteger } from './der.ts';
+import {
+  DER,
+  type DerElement,
+  DerError,
+  derIntegerBytes,
+  OIDS,
+  readDer,
+  readDerInside,
+  writeDer,
+  writeDerInteger,
+} from './der.ts';
 import { sha256Bytes } from './sha256.ts';
 
 /** What each curve is, in JOSE and for us. `size`: bytes of a coordinate; `hash`: what is signed is hashed with it. */
@@ -53,7 +63,8 @@ export function readPrivateKey(text: string, pointOf = ownPointOf): PrivateKey {
   try {
     return text.trimStart().startsWith('{') ? fromJwk(text, pointOf) : fromPem(text, pointOf);
   } catch (error) {
-    if (error instanceof DerError) throw new KeyError('the key file is damaged: its content is not DER', { cause: error });
+    if (error instanceof DerError)
+      throw new KeyError('the key file is damaged: its content is not DER', { cause: error });
     throw error;
   }
 }
@@ -139,7 +150,10 @@ function fromPem(text: string, pointOf: PointOf): PrivateKey {
     return ecKey(crv, padded(d.content, CURVES[crv].size), pointOf);
   }
   if (label === 'RSA PRIVATE KEY') {
-    return { public: { kty: 'RSA', n: derIntegerBytes(fields[1]), e: derIntegerBytes(fields[2]) }, d: derIntegerBytes(fields[3]) };
+    return {
+      public: { kty: 'RSA', n: derIntegerBytes(fields[1]), e: derIntegerBytes(fields[2]) },
+      d: derIntegerBytes(fields[3]),
+    };
   }
   throw new KeyError(`the key file holds "${label}"; "EC PRIVATE KEY" or "RSA PRIVATE KEY" is expected`);
 }
@@ -155,7 +169,8 @@ function fromJwk(text: string, pointOf: PointOf): PrivateKey {
   const d = base64UrlMember((jwk as Record<string, unknown>).d, 'the key file has no private part (d)');
   if (key.kty === 'RSA') return { public: key, d };
   const made = ecKey(key.crv, padded(d, CURVES[key.crv].size), pointOf);
-  if (keyId(made.public) !== keyId(key)) throw new KeyError('the private and the public part of the key do not belong together');
+  if (keyId(made.public) !== keyId(key))
+    throw new KeyError('the private and the public part of the key do not belong together');
   return made;
 }
 
@@ -183,7 +198,10 @@ function subjectPublicKeyInfo(key: PublicKey): Uint8Array {
   const [algorithm, bits] =
     key.kty === 'EC'
       ? [writeDer(DER.sequence, oid('ecPublicKey'), oid(key.crv)), ecPoint(key)]
-      : [writeDer(DER.sequence, oid('rsaEncryption'), writeDer(DER.null)), writeDer(DER.sequence, writeDerInteger(key.n), writeDerInteger(key.e))];
+      : [
+          writeDer(DER.sequence, oid('rsaEncryption'), writeDer(DER.null)),
+          writeDer(DER.sequence, writeDerInteger(key.n), writeDerInteger(key.e)),
+        ];
   return writeDer(DER.sequence, algorithm, writeDer(DER.bitString, Uint8Array.of(0), bits));
 }
 
@@ -198,7 +216,8 @@ function readSubjectPublicKeyInfo(element: DerElement | undefined): PublicKey {
   }
   const crv = curveOfOid(parameters);
   const { size } = CURVES[crv];
-  if (content.length !== 1 + 2 * size || content[0] !== 4) throw new KeyError('the key of the certificate is not an uncompressed point');
+  if (content.length !== 1 + 2 * size || content[0] !== 4)
+    throw new KeyError('the key of the certificate is not an uncompressed point');
   const key = { kty: 'EC', crv, x: content.slice(1, 1 + size), y: content.slice(1 + size) } as const;
   assertOnCurve(key);
   return key;
@@ -216,7 +235,8 @@ function curveOfOid(element: DerElement | undefined): Curve {
 }
 
 function curveOf(crv: unknown): Curve {
-  if (typeof crv !== 'string' || !Object.hasOwn(CURVES, crv)) throw new KeyError(`the curve ${JSON.stringify(crv)} is not supported`);
+  if (typeof crv !== 'string' || !Object.hasOwn(CURVES, crv))
+    throw new KeyError(`the curve ${JSON.stringify(crv)} is not supported`);
   return crv as Curve;
 }
 

@@ -34,7 +34,11 @@ export function verifyRsa(
 }
 
 /** Signs a message; the signature has the modulus' length. */
-export function signRsa(algorithm: RsaAlgorithm, key: { readonly n: Uint8Array; readonly d: Uint8Array }, message: Uint8Array): Uint8Array {
+export function signRsa(
+  algorithm: RsaAlgorithm,
+  key: { readonly n: Uint8Array; readonly d: Uint8Array },
+  message: Uint8Array,
+): Uint8Array {
   const size = key.n.length;
   const encoded = encode(algorithm, message, size);
   if (encoded === null) throw new RangeError('the RSA key is too short');

@@ -37,7 +37,8 @@ export function readEnvironment(argv: readonly string[], variables: NodeJS.Proce
 function keyFileOf({ GANTRY_KEY, XDG_STATE_HOME, HOME }: NodeJS.ProcessEnv): string {
   if (GANTRY_KEY !== undefined && GANTRY_KEY !== '') return GANTRY_KEY;
   const home = HOME !== undefined && isAbsolute(HOME) ? HOME : homedir();
-  const state = XDG_STATE_HOME !== undefined && isAbsolute(XDG_STATE_HOME) ? XDG_STATE_HOME : join(home, '.local', 'state');
+  const state =
+    XDG_STATE_HOME !== undefined && isAbsolute(XDG_STATE_HOME) ? XDG_STATE_HOME : join(home, '.local', 'state');
   return join(state, 'gantry', 'signing-key.pem');
 }
 

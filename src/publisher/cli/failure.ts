@@ -86,7 +86,9 @@ export function failureLines({ message, why, hint, stack }: Failure): string[] {
 
 /** A failure as one line of JSON. */
 export function failureJson({ code, message, why, hint }: Failure): string {
-  return JSON.stringify({ error: { code, message, ...(why.length === 0 ? {} : { why }), ...(hint === undefined ? {} : { hint }) } });
+  return JSON.stringify({
+    error: { code, message, ...(why.length === 0 ? {} : { why }), ...(hint === undefined ? {} : { hint }) },
+  });
 }
 
 function causesOf(error: unknown): string[] {

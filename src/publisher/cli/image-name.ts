@@ -14,7 +14,11 @@ export function parseImageName(text: string): ImageName {
   const at = text.indexOf('@');
   if (at >= 0) {
     const digest = parseDigest(text.slice(at + 1));
-    if (digest === null) throw usage(`"${text.slice(at + 1)}" is no digest`, 'Write NAME@sha256: and 64 hexadecimal digits in lower case.');
+    if (digest === null)
+      throw usage(
+        `"${text.slice(at + 1)}" is no digest`,
+        'Write NAME@sha256: and 64 hexadecimal digits in lower case.',
+      );
     return { kind: 'digest', name: nameOf(text.slice(0, at)), digest };
   }
   const colon = text.lastIndexOf(':');

@@ -75,7 +75,9 @@ function bars(): ProgressDisplay {
       progress = advance(progress, event, now);
       if (event.event === 'warning' || event.event === 'blob-retried') {
         clear();
-        stderr.write(event.event === 'warning' ? `warning: ${event.message}\n` : `${event.digest} is sent again: ${event.why}\n`);
+        stderr.write(
+          event.event === 'warning' ? `warning: ${event.message}\n` : `${event.digest} is sent again: ${event.why}\n`,
+        );
       } else if (now - last < DRAW_EVERY_MS) {
         return;
       }

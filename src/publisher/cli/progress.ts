@@ -30,13 +30,23 @@ export interface Progress {
 }
 
 /** Nothing has happened yet. */
-export const NO_PROGRESS: Progress = { planned: new Map(), blobs: new Map(), arrived: 0, samples: [], working: undefined };
+export const NO_PROGRESS: Progress = {
+  planned: new Map(),
+  blobs: new Map(),
+  arrived: 0,
+  samples: [],
+  working: undefined,
+};
 
 /** Adds an event. `now` in milliseconds of any clock that only goes forward. */
 export function advance(progress: Progress, event: PublishEvent, now: number): Progress {
   switch (event.event) {
     case 'plan':
-      return { ...progress, planned: new Map(progress.planned).set(`${event.name}:${event.tag}`, event.bytesToSend), working: undefined };
+      return {
+        ...progress,
+        planned: new Map(progress.planned).set(`${event.name}:${event.tag}`, event.bytesToSend),
+        working: undefined,
+      };
     case 'blob-started': {
       // A blob that is tried again begins anew.
       const { digest, role, size } = event;
@@ -45,7 +55,10 @@ export function advance(progress: Progress, event: PublishEvent, now: number): P
     case 'blob-progress': {
       const blob = progress.blobs.get(event.digest);
       if (blob === undefined) return progress;
-      const next = { ...progress, blobs: new Map(progress.blobs).set(event.digest, { ...blob, done: blob.done + event.bytes }) };
+      const next = {
+        ...progress,
+        blobs: new Map(progress.blobs).set(event.digest, { ...blob, done: blob.done + event.bytes }),
+      };
       return { ...next, samples: sampled(next, now) };
     }
     case 'blob-sent': {
@@ -57,7 +70,9 @@ export function advance(progress: Progress, event: PublishEvent, now: number): P
     case 'blob-retried': {
       const blob = progress.blobs.get(event.digest);
       // Bytes that are taken back would make a rate below zero: count anew from here.
-      return blob === undefined ? progress : { ...progress, blobs: new Map(progress.blobs).set(event.digest, { ...blob, done: 0 }), samples: [] };
+      return blob === undefined
+        ? progress
+        : { ...progress, blobs: new Map(progress.blobs).set(event.digest, { ...blob, done: 0 }), samples: [] };
     }
     case 'working':
       return { ...progress, working: event.what };
@@ -71,7 +86,9 @@ function sampled(progress: Progress, now: number): Progress['samples'] {
   const last = kept.at(-1);
   const sample = { at: now, bytes: sentBytes(progress) };
   // Events come by the thousand a second; a sample a tenth of a second is enough.
-  return last !== undefined && kept.length > 1 && now - last.at < 100 ? [...kept.slice(0, -1), { ...sample, at: last.at }] : [...kept, sample];
+  return last !== undefined && kept.length > 1 && now - last.at < 100
+    ? [...kept.slice(0, -1), { ...sample, at: last.at }]
+    : [...kept, sample];
 }
 
 /** Bytes sent so far. */
@@ -80,7 +97,10 @@ export function sentBytes({ arrived, blobs }: Progress): number {
 }
 
 /** Bytes a second of late, and how long the rest takes at that rate; null while nobody can tell. */
-export function rateOf(progress: Progress, now: number): { readonly bytesPerSecond: number; readonly secondsLeft: number } | null {
+export function rateOf(
+  progress: Progress,
+  now: number,
+): { readonly bytesPerSecond: number; readonly secondsLeft: number } | null {
   const [first] = progress.samples;
   if (first === undefined || now - first.at < 500) return null;
   const sent = sentBytes(progress);
@@ -109,9 +129,18 @@ export function progressLines(progress: Progress, now: number, width: number): s
     ].join(', ');
     lines.push(line('total', sent / total, facts, width));
   }
-  const shown = [...blobs].filter(([, { done, size }]) => size !== undefined && size > 0 && done <= size).slice(0, BLOBS_SHOWN);
+  const shown = [...blobs]
+    .filter(([, { done, size }]) => size !== undefined && size > 0 && done <= size)
+    .slice(0, BLOBS_SHOWN);
   for (const [digest, { role, size = 0, done }] of shown) {
-    lines.push(line(`${role} ${shortDigest(digest)}`, size === 0 ? 1 : done / size, `${formatBytes(done)} of ${formatBytes(size)}`, width));
+    lines.push(
+      line(
+        `${role} ${shortDigest(digest)}`,
+        size === 0 ? 1 : done / size,
+        `${formatBytes(done)} of ${formatBytes(size)}`,
+        width,
+      ),
+    );
   }
   if (blobs.size > shown.length) lines.push(`and ${String(blobs.size - shown.length)} more`.slice(0, width));
   if (working !== undefined) lines.push(`${working} …`.slice(0, width));

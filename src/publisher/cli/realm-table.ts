@@ -13,7 +13,10 @@ export async function readRealmTable(file: string | undefined): Promise<RealmTab
     text = await readFile(path, 'utf8');
   } catch (cause) {
     if (file === undefined && (cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw new CommandError(`${path} cannot be read`, { hint: 'Name the wrangler.toml of the Worker with --config.', cause });
+    throw new CommandError(`${path} cannot be read`, {
+      hint: 'Name the wrangler.toml of the Worker with --config.',
+      cause,
+    });
   }
   try {
     const { vars } = parse(text) as { vars?: { REALMS?: unknown } };

@@ -17,10 +17,14 @@ export function terminalWidth(): number {
 /** Lines of a table: columns two spaces apart, the last one wrapped so that no line is longer than `width`. Cells may be coloured. */
 export function tableLines(rows: readonly (readonly string[])[], width: number): string[] {
   const columns = Math.max(0, ...rows.map((row) => row.length));
-  const widths = Array.from({ length: columns }, (_, column) => Math.max(0, ...rows.map((row) => lengthOf(row[column] ?? ''))));
+  const widths = Array.from({ length: columns }, (_, column) =>
+    Math.max(0, ...rows.map((row) => lengthOf(row[column] ?? ''))),
+  );
   const before = widths.slice(0, -1).reduce((sum, one) => sum + one + GAP, 0);
   return rows.flatMap((row) => {
-    const head = row.slice(0, columns - 1).map((cell, column) => cell + ' '.repeat((widths[column] ?? 0) - lengthOf(cell) + GAP));
+    const head = row
+      .slice(0, columns - 1)
+      .map((cell, column) => cell + ' '.repeat((widths[column] ?? 0) - lengthOf(cell) + GAP));
     // A last column that is squeezed to nothing begins on a line of its own.
     const room = width - before;
     const last = wrap(row[columns - 1] ?? '', room >= MIN_LAST ? room : width - GAP);

@@ -34,7 +34,9 @@ function verbsOf(command: Command): readonly Verb[] {
     name: one.name(),
     description: one.description(),
     options: [
-      ...one.options.flatMap(({ long, description, required }) => (long == null ? [] : [{ long, description, takesValue: required }])),
+      ...one.options.flatMap(({ long, description, required }) =>
+        long == null ? [] : [{ long, description, takesValue: required }],
+      ),
       { long: '--help', description: 'say more about it', takesValue: false },
     ],
     verbs: verbsOf(one),
@@ -42,10 +44,16 @@ function verbsOf(command: Command): readonly Verb[] {
   }));
 }
 
-const SHELLS = { bash: bashLines, zsh: zshLines, fish: fishLines } as const satisfies Record<string, (verbs: readonly Verb[]) => readonly string[]>;
+const SHELLS = { bash: bashLines, zsh: zshLines, fish: fishLines } as const satisfies Record<
+  string,
+  (verbs: readonly Verb[]) => readonly string[]
+>;
 
 /** Every path of verbs: `key`, `key show`. */
-function pathsOf(verbs: readonly Verb[], before: readonly string[] = []): readonly { readonly path: readonly string[]; readonly verb: Verb }[] {
+function pathsOf(
+  verbs: readonly Verb[],
+  before: readonly string[] = [],
+): readonly { readonly path: readonly string[]; readonly verb: Verb }[] {
   return verbs.flatMap((verb) => {
     const path = [...before, verb.name];
     return [{ path, verb }, ...pathsOf(verb.verbs, path)];
@@ -74,14 +82,17 @@ function bashLines(verbs: readonly Verb[]): readonly string[] {
     '  COMPREPLY=($(compgen -W "$words" -- "$current"))',
     ...(withFiles.length === 0
       ? []
-      : [`  case $path in ${withFiles.join('|')}) [[ $current == -* ]] || COMPREPLY+=($(compgen -f -- "$current")) ;; esac`]),
+      : [
+          `  case $path in ${withFiles.join('|')}) [[ $current == -* ]] || COMPREPLY+=($(compgen -f -- "$current")) ;; esac`,
+        ]),
     '}',
     'complete -o default -F _gantry gantry',
   ];
 }
 
 function zshLines(verbs: readonly Verb[]): readonly string[] {
-  const described = (some: readonly Verb[]): string => some.map(({ name, description }) => quote(`${name}:${description}`)).join(' ');
+  const described = (some: readonly Verb[]): string =>
+    some.map(({ name, description }) => quote(`${name}:${description}`)).join(' ');
   const cases = pathsOf(verbs).flatMap(({ path, verb }) => {
     const options = verb.options.map(({ long, description, takesValue }) =>
       quote(`${long}${takesValue ? '=' : ''}[${description.replace(/[[\]:]/g, ' ')}]`),
@@ -124,7 +135,9 @@ function fishLines(verbs: readonly Verb[]): readonly string[] {
     ...pathsOf(verbs).flatMap(({ path, verb }) => {
       const condition = quote(path.map((name) => `__fish_seen_subcommand_from ${name}`).join('; and '));
       return [
-        ...verb.verbs.map(({ name, description }) => `complete -c gantry -n ${condition} -a ${quote(name)} -d ${quote(description)}`),
+        ...verb.verbs.map(
+          ({ name, description }) => `complete -c gantry -n ${condition} -a ${quote(name)} -d ${quote(description)}`,
+        ),
         ...verb.options.map(
           ({ long, description, takesValue }) =>
             `complete -c gantry -n ${condition} -l ${long.slice(2)}${takesValue ? ' -r' : ''} -d ${quote(description)}`,

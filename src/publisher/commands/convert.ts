@@ -16,7 +16,9 @@ interface Options {
 export function register(program: Command): void {
   program
     .command('convert')
-    .description('print the schema 1 payload of a schema 2 or OCI image: the bytes whose sha256 is its digest, no newline after them')
+    .description(
+      'print the schema 1 payload of a schema 2 or OCI image: the bytes whose sha256 is its digest, no newline after them',
+    )
     .requiredOption('--manifest <file>', 'the manifest: its layers count')
     .requiredOption('--config <file>', 'the image config, byte for byte')
     .requiredOption('--name <name>', 'the repository, which stands in the payload')
@@ -44,13 +46,20 @@ async function run(options: Options): Promise<void> {
   if (tag === null) throw new CommandError(`--tag ${options.tag} is no tag`, { kind: 'usage' });
   const { buildSchema1 } = await import('../../manifest/schema1.ts');
   const [manifest, config] = [await read(options.manifest), await read(options.config)];
-  const built = buildSchema1({ config, layers: layersOf(manifest, options.manifest), name, tag }, options.compat === true ? 'compat' : 'strict');
+  const built = buildSchema1(
+    { config, layers: layersOf(manifest, options.manifest), name, tag },
+    options.compat === true ? 'compat' : 'strict',
+  );
   if (built.kind === 'refused') {
-    throw new CommandError(`no schema 1: ${built.explanation}`, { hint: `The reason is ${built.reason}; docs/errors.md says more about it.` });
+    throw new CommandError(`no schema 1: ${built.explanation}`, {
+      hint: `The reason is ${built.reason}; docs/errors.md says more about it.`,
+    });
   }
   if (options.json === true) {
     const { sha256Hex } = await import('../../manifest/signing/sha256.ts');
-    process.stdout.write(`${JSON.stringify({ digest: `sha256:${sha256Hex(built.payload)}`, payload: new TextDecoder().decode(built.payload) })}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ digest: `sha256:${sha256Hex(built.payload)}`, payload: new TextDecoder().decode(built.payload) })}\n`,
+    );
   } else {
     process.stdout.write(built.payload);
   }
@@ -65,7 +74,8 @@ function layersOf(bytes: Uint8Array, file: string): readonly string[] {
     throw new CommandError(`${file} is not JSON`, { cause });
   }
   const layers = (value as { layers?: unknown } | null)?.layers;
-  if (!Array.isArray(layers)) throw new CommandError(`${file} has no layers`, { hint: 'Give the manifest of one image, schema 2 or OCI.' });
+  if (!Array.isArray(layers))
+    throw new CommandError(`${file} has no layers`, { hint: 'Give the manifest of one image, schema 2 or OCI.' });
   return layers.map((layer: unknown) => {
     const { digest } = (layer ?? {}) as { digest?: unknown };
     return typeof digest === 'string' ? digest : '';

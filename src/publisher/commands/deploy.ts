@@ -57,13 +57,20 @@ async function run(options: Options, environment: Environment): Promise<void> {
   // A build shows faults of the code and of the file, which need no account.
   const sizes = ready || dryRun ? await deploy(path, environment.variables, { dryRun, json }) : null;
   if (json) {
-    const [worker, annex] = [sizes?.worker, sizes?.annex].map((size) => (size ? { startBytes: size.start, totalBytes: size.total } : null));
-    process.stdout.write(`${JSON.stringify({ config: path, ready, deployed: ready && !dryRun, worker, annex, points })}\n`);
+    const [worker, annex] = [sizes?.worker, sizes?.annex].map((size) =>
+      size ? { startBytes: size.start, totalBytes: size.total } : null,
+    );
+    process.stdout.write(
+      `${JSON.stringify({ config: path, ready, deployed: ready && !dryRun, worker, annex, points })}\n`,
+    );
     if (!ready) process.exitCode = EXIT.failed;
   } else if (!ready) {
-    throw new CommandError(missing.length === 1 ? 'something is missing' : `${String(missing.length)} things are missing`, {
-      hint: 'Nothing was deployed. Mend what is marked ✗ above, and try again.',
-    });
+    throw new CommandError(
+      missing.length === 1 ? 'something is missing' : `${String(missing.length)} things are missing`,
+      {
+        hint: 'Nothing was deployed. Mend what is marked ✗ above, and try again.',
+      },
+    );
   }
 }
 
@@ -93,7 +100,8 @@ async function deploy(
       if (options.dryRun) mustEnd(await wrangler.ask(['deploy', '--dry-run']), `the ${what} cannot be deployed`);
       // Wrangler's own words belong to what a person reads, not to the data.
       else if (options.json) mustEnd(await wrangler.ask(['deploy']), `the ${what} could not be deployed`);
-      else mustEnd({ code: await wrangler.run(['deploy']), stdout: '', stderr: '' }, `the ${what} could not be deployed`);
+      else
+        mustEnd({ code: await wrangler.run(['deploy']), stdout: '', stderr: '' }, `the ${what} could not be deployed`);
     }
   });
   return sizes;
@@ -118,5 +126,11 @@ function kib(bytes: number): string {
 const MARKS = { there: '✓', missing: '✗', advice: '!', unknown: '?' } as const satisfies Record<Point['kind'], string>;
 
 function linesOf(path: string, points: readonly Point[]): readonly string[] {
-  return [`deploy · ${path}`, ...points.flatMap(({ kind, what, todo }) => [`${MARKS[kind]} ${what}`, ...(todo === undefined ? [] : [`  ${todo}`])])];
+  return [
+    `deploy · ${path}`,
+    ...points.flatMap(({ kind, what, todo }) => [
+      `${MARKS[kind]} ${what}`,
+      ...(todo === undefined ? [] : [`  ${todo}`]),
+    ]),
+  ];
 }

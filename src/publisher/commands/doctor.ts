@@ -49,19 +49,25 @@ async function run(target: string, options: Options): Promise<void> {
   });
   progress.clear();
   const findings = groupFindings(diagnosis.findings);
-  const text = options.json === true ? JSON.stringify({ ...diagnosis, findings }, null, 2) : diagnosisLines(diagnosis, terminalWidth()).join('\n');
+  const text =
+    options.json === true
+      ? JSON.stringify({ ...diagnosis, findings }, null, 2)
+      : diagnosisLines(diagnosis, terminalWidth()).join('\n');
   process.stdout.write(`${text}\n`);
   if (findings.some(({ severity }) => severity === 'error')) process.exitCode = EXIT.failed;
 }
 
 /** The registry's root. Without a scheme: http for this machine, as Docker takes it, else https. */
 export function baseOf(target: string): URL {
-  const text = /^[a-z][a-z0-9+.-]*:\/\//i.test(target) ? target : `${/^(?:localhost|127\.|\[::1\])/.test(target) ? 'http' : 'https'}://${target}`;
+  const text = /^[a-z][a-z0-9+.-]*:\/\//i.test(target)
+    ? target
+    : `${/^(?:localhost|127\.|\[::1\])/.test(target) ? 'http' : 'https'}://${target}`;
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:') || url.hostname === '') {
     throw usage(`"${target}" is no registry`, 'Write https://host, or host:port.');
   }
-  if (url.username !== '' || url.password !== '') throw usage('credentials in the URL are not used', 'Give them with --creds USER:PASSWORD.');
+  if (url.username !== '' || url.password !== '')
+    throw usage('credentials in the URL are not used', 'Give them with --creds USER:PASSWORD.');
   if (url.pathname !== '/' && url.pathname !== '/v2/' && url.pathname !== '/v2') {
     throw usage(`a registry has no path, ${url.pathname} was given`, 'Give the image with --image NAME:TAG.');
   }

@@ -64,7 +64,11 @@ async function run(text: string, options: Options, openTarget: OpenTarget, envir
       return;
     }
     const choice = choose(accept ?? [], userAgent, record);
-    process.stdout.write(json === true ? `${JSON.stringify(dataOf(accept ?? [], userAgent, choice))}\n` : `${choiceLines(choice).join('\n')}\n`);
+    process.stdout.write(
+      json === true
+        ? `${JSON.stringify(dataOf(accept ?? [], userAgent, choice))}\n`
+        : `${choiceLines(choice).join('\n')}\n`,
+    );
     if (choice.kind === 'missing') process.exitCode = 1;
   });
 }
@@ -80,7 +84,11 @@ function headerOf(lines: readonly string[]): string | null {
 
 function dataOf(accept: readonly string[], userAgent: string | undefined, choice: Choice): object {
   const asked = { accept: headerOf(accept), userAgent: userAgent ?? null };
-  const why = { rule: choice.rule, why: RULES[choice.rule], vary: ['Accept', ...(choice.varies.userAgent ? ['User-Agent'] : [])] };
+  const why = {
+    rule: choice.rule,
+    why: RULES[choice.rule],
+    vary: ['Accept', ...(choice.varies.userAgent ? ['User-Agent'] : [])],
+  };
   if (choice.kind === 'missing') {
     const { status, codes, message } = reasonRow(choice.reason);
     return {

@@ -25,7 +25,11 @@ export function register(program: Command, openTarget: OpenTarget): void {
     .option('--to <target>', 'the bucket: local, or s3://BUCKET', 'local')
     .option('--state <folder>', 'where the local store is', DEFAULT_STATE)
     .option('--config <file>', 'the wrangler.toml with the realm table (default: ./wrangler.toml)')
-    .option('--grace <duration>', 'how long something must be known to be unneeded: 90m, 24h, 7d; 0 only if nobody publishes', '24h')
+    .option(
+      '--grace <duration>',
+      'how long something must be known to be unneeded: 90m, 24h, 7d; 0 only if nobody publishes',
+      '24h',
+    )
     .option('--delete', 'note what nothing needs, and delete what was noted for the whole grace period')
     .option('--drop-realm <realm...>', 'also collect this realm, which the realm table does not name any more')
     .option('--json', 'print JSON')
@@ -40,7 +44,11 @@ export function register(program: Command, openTarget: OpenTarget): void {
 
 async function run(options: Options, openTarget: OpenTarget): Promise<void> {
   const grace = readDuration(options.grace);
-  if (grace === null) throw new CommandError(`--grace ${options.grace} is no duration`, { kind: 'usage', hint: 'Write 90m, 24h, 7d or 0.' });
+  if (grace === null)
+    throw new CommandError(`--grace ${options.grace} is no duration`, {
+      kind: 'usage',
+      hint: 'Write 90m, 24h, 7d or 0.',
+    });
   const table = await readRealmTable(options.config);
   const target = await openTarget({ to: options.to, state: options.state, env: process.env });
   const progress = progressLine();
@@ -50,7 +58,8 @@ async function run(options: Options, openTarget: OpenTarget): Promise<void> {
       grace,
       remove: options.delete === true,
       droppedRealms: new Set(options.dropRealm),
-      onProgress: (what, done, total) => progress.show(total === 0 ? `${what} …` : `${what} ${String(done)}/${String(total)}`),
+      onProgress: (what, done, total) =>
+        progress.show(total === 0 ? `${what} …` : `${what} ${String(done)}/${String(total)}`),
     });
     progress.clear();
     const text =

@@ -148,7 +148,10 @@ async function showRepository({ target, realms }: OpenBucket, name: RepositoryNa
   const rows = tags.map(({ tag, summary }) => [tag, summary?.updated ?? '', summary?.platforms.join(', ') ?? '']);
   return {
     data: { name, realm, tags: tags.map(({ tag, summary }) => ({ tag, ...summary })) },
-    lines: [`${paint('strong', name)}  ${formatCount(tags.length, 'tag')} · realm ${realm} · ${target.title}`, ...tableLines(rows, terminalWidth())],
+    lines: [
+      `${paint('strong', name)}  ${formatCount(tags.length, 'tag')} · realm ${realm} · ${target.title}`,
+      ...tableLines(rows, terminalWidth()),
+    ],
   };
 }
 
@@ -164,10 +167,16 @@ function contentsOf(form: Form, links: ManifestLinks | null): Contents {
   const { children, config, layers } = links;
   if (isListForm(form)) {
     return {
-      manifests: children.map(({ digest, platform }) => ({ digest, platform: platform === undefined ? undefined : formatPlatform(platform) })),
+      manifests: children.map(({ digest, platform }) => ({
+        digest,
+        platform: platform === undefined ? undefined : formatPlatform(platform),
+      })),
     };
   }
-  return { ...(config === undefined ? {} : { config: config.digest }), layers: layers.map(({ digest, size }) => ({ digest, size })) };
+  return {
+    ...(config === undefined ? {} : { config: config.digest }),
+    layers: layers.map(({ digest, size }) => ({ digest, size })),
+  };
 }
 
 function contentLines({ config, layers = [], manifests = [] }: Contents): string[] {
@@ -180,11 +189,20 @@ function contentLines({ config, layers = [], manifests = [] }: Contents): string
 }
 
 function referrerLines(referrers: readonly Descriptor[]): string[] {
-  const rows = referrers.map(({ digest, artifactType, mediaType, size }) => ['refers to it', artifactType ?? mediaType, formatBytes(size), digest]);
+  const rows = referrers.map(({ digest, artifactType, mediaType, size }) => [
+    'refers to it',
+    artifactType ?? mediaType,
+    formatBytes(size),
+    digest,
+  ]);
   return rows.length === 0 ? [] : ['', ...tableLines(rows, terminalWidth())];
 }
 
-async function readReferrers(store: OpenBucket['target']['store'], name: RepositoryName, digest: Digest): Promise<readonly Descriptor[]> {
+async function readReferrers(
+  store: OpenBucket['target']['store'],
+  name: RepositoryName,
+  digest: Digest,
+): Promise<readonly Descriptor[]> {
   const object = await readObject(store, referrersKey(name, digest));
   return object === null ? [] : decodeReferrers(object.bytes);
 }

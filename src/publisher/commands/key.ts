@@ -52,14 +52,19 @@ async function show(path: string, options: Options): Promise<void> {
   const { isReadableByOthers, loadKey } = await import('../publish/key-file.ts');
   const key = await loadKey(path);
   if (key === null) {
-    throw new CommandError(`there is no signing key at ${path}`, { hint: 'The first `gantry publish` makes one, and so does `gantry key create`.' });
+    throw new CommandError(`there is no signing key at ${path}`, {
+      hint: 'The first `gantry publish` makes one, and so does `gantry key create`.',
+    });
   }
   if (await isReadableByOthers(path)) process.stderr.write(`warning: others can read ${path}; do: chmod 600 ${path}\n`);
   await print(path, key, options);
 }
 
 async function create(path: string, options: Options): Promise<void> {
-  const [{ newKey }, { writePrivateKey }] = await Promise.all([import('../publish/key-file.ts'), import('../../manifest/signing/key.ts')]);
+  const [{ newKey }, { writePrivateKey }] = await Promise.all([
+    import('../publish/key-file.ts'),
+    import('../../manifest/signing/key.ts'),
+  ]);
   const key = newKey();
   await write(path, writePrivateKey(key), options);
   await print(path, key, options);
@@ -85,7 +90,9 @@ async function read(file: string): Promise<string> {
 async function write(path: string, text: string, { force }: Options): Promise<void> {
   const { writeKeyFile } = await import('../publish/key-file.ts');
   if (!(await writeKeyFile(path, text, force === true ? 'replace' : 'absent'))) {
-    throw new CommandError(`there is a signing key at ${path} already`, { hint: 'Replace it with --force; keep a copy if others know its id.' });
+    throw new CommandError(`there is a signing key at ${path} already`, {
+      hint: 'Replace it with --force; keep a copy if others know its id.',
+    });
   }
 }
 

@@ -13,7 +13,12 @@ import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts
 
 /** Adds `gantry ls`. */
 export function register(program: Command, openTarget: OpenTarget, environment: Environment): void {
-  addBucketOptions(program.command('ls').description('list the repositories, or the tags of one').argument('[name]', 'a repository: list its tags'))
+  addBucketOptions(
+    program
+      .command('ls')
+      .description('list the repositories, or the tags of one')
+      .argument('[name]', 'a repository: list its tags'),
+  )
     .addHelpText(
       'after',
       `
@@ -47,7 +52,8 @@ async function listRepositories({ target }: OpenBucket, { json }: BucketOptions)
   });
   const repositories = names.map((name) => ({ name, tags: counts.get(name) ?? 0 }));
   if (json === true) process.stdout.write(`${JSON.stringify(repositories)}\n`);
-  else if (repositories.length === 0) process.stderr.write(`Nothing is published in ${target.title} yet. Begin with: gantry publish --help\n`);
+  else if (repositories.length === 0)
+    process.stderr.write(`Nothing is published in ${target.title} yet. Begin with: gantry publish --help\n`);
   else {
     const rows = repositories.map(({ name, tags }) => [name, paint('quiet', formatCount(tags, 'tag'))]);
     process.stdout.write(`${tableLines(rows, terminalWidth()).join('\n')}\n`);
@@ -70,9 +76,13 @@ async function listTags({ target }: OpenBucket, name: RepositoryName, { json }: 
           summary.platforms.join(', '),
           [
             ...summary.published.map((form) => FORM_TITLE[form]),
-            ...summary.derived.filter((form) => !summary.published.includes(form)).map((form) => paint('quiet', FORM_TITLE[form])),
+            ...summary.derived
+              .filter((form) => !summary.published.includes(form))
+              .map((form) => paint('quiet', FORM_TITLE[form])),
           ].join(', '),
         ],
   );
-  process.stdout.write(`${tableLines([['TAG', 'MOVED (UTC)', 'SIZE', 'PLATFORMS', 'FORMS'], ...rows], terminalWidth()).join('\n')}\n`);
+  process.stdout.write(
+    `${tableLines([['TAG', 'MOVED (UTC)', 'SIZE', 'PLATFORMS', 'FORMS'], ...rows], terminalWidth()).join('\n')}\n`,
+  );
 }

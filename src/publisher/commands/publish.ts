@@ -32,7 +32,11 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
     .option('--dry-run', 'say what would be written, and write nothing')
     .option('--replace', 'start the tag anew: no form stays that was published before')
     .option('--platform <os/arch[/variant]>', 'of a list, only this platform (several: once each)', addPlatform)
-    .option('--recompress [which]', 'gzip copies of zstd layers for the derived forms; =all: of plain ones too', readRecompress)
+    .option(
+      '--recompress [which]',
+      'gzip copies of zstd layers for the derived forms; =all: of plain ones too',
+      readRecompress,
+    )
     .option('--no-referrers', 'leave out signatures, attestations and whatever else refers to the image')
     .option('--jobs <n>', 'blobs sent at once (default: 6)', readJobs)
     .option('--compat', 'convert to schema 1 whatever docker/distribution converts, broken images too')
@@ -60,7 +64,13 @@ Exit code: 0 published (or unchanged), 1 failed, 2 wrong usage, 130 interrupted.
     .action((source: string, image: string, options: Options) => run(source, image, options, openTarget, environment));
 }
 
-async function run(sourceText: string, imageText: string, options: Options, openTarget: OpenTarget, environment: Environment): Promise<void> {
+async function run(
+  sourceText: string,
+  imageText: string,
+  options: Options,
+  openTarget: OpenTarget,
+  environment: Environment,
+): Promise<void> {
   const { name, tag } = parseTagged(imageText);
   const edge = readEdge(environment.variables);
   const [
@@ -122,7 +132,11 @@ async function run(sourceText: string, imageText: string, options: Options, open
           const trouble = await purgeEdge(edge, [{ name, tag }], signal);
           if (trouble !== undefined) display.onEvent({ event: 'warning', message: trouble });
         }
-        process.stdout.write(json ? `${JSON.stringify({ event: 'result', ...result })}\n` : `${publishLines(result, target.title).join('\n')}\n`);
+        process.stdout.write(
+          json
+            ? `${JSON.stringify({ event: 'result', ...result })}\n`
+            : `${publishLines(result, target.title).join('\n')}\n`,
+        );
       } finally {
         display.clear();
       }
@@ -150,7 +164,8 @@ function readRecompress(text: string): Recompress {
 
 function readJobs(text: string): number {
   const jobs = Number(text);
-  if (!Number.isSafeInteger(jobs) || jobs < 1 || jobs > 64) throw new InvalidArgumentError('Give a number from 1 to 64.');
+  if (!Number.isSafeInteger(jobs) || jobs < 1 || jobs > 64)
+    throw new InvalidArgumentError('Give a number from 1 to 64.');
   return jobs;
 }
 

@@ -20,7 +20,9 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
   addBucketOptions(
     program
       .command('rm')
-      .description('remove a tag, or all tags of a repository; manifests and blobs stay until gc finds that nothing needs them')
+      .description(
+        'remove a tag, or all tags of a repository; manifests and blobs stay until gc finds that nothing needs them',
+      )
       .argument('<name[:tag]>', 'the tag; without one every tag of the repository'),
   )
     .option('--dry-run', 'say what would be removed, and remove nothing')
@@ -52,7 +54,10 @@ async function run(text: string, options: Options, openTarget: OpenTarget, envir
     const wanted = image.kind === 'tag' ? tags.filter((tag) => tag === image.tag) : tags;
     if (wanted.length === 0) {
       throw new CommandError(tags.length === 0 ? `nothing is published under ${image.name}` : `${text} is not there`, {
-        hint: tags.length === 0 ? '`gantry ls` shows what there is.' : `\`gantry ls ${image.name}\` shows the tags there are.`,
+        hint:
+          tags.length === 0
+            ? '`gantry ls` shows what there is.'
+            : `\`gantry ls ${image.name}\` shows the tags there are.`,
       });
     }
     if (options.dryRun !== true) {

@@ -88,7 +88,9 @@ export function requestLine(text: string): string | null {
     return null;
   }
   if (line.event !== 'request') return null;
-  const told = ['status', 'method', 'kind', 'name', 'tag', 'digest', 'form', 'reason', 'client'].map((member) => line[member]);
+  const told = ['status', 'method', 'kind', 'name', 'tag', 'digest', 'form', 'reason', 'client'].map(
+    (member) => line[member],
+  );
   const words = told.filter((value) => typeof value === 'string' || typeof value === 'number').map(String);
   return typeof line.ms === 'number' ? `${words.join(' ')} ${String(line.ms)} ms` : words.join(' ');
 }

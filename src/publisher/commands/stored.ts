@@ -22,7 +22,9 @@ export async function readStoredTag(store: ReadStore, name: RepositoryName, tag:
     });
   }
   if (reading.kind === 'corrupt') {
-    throw new CommandError(`the tag object of ${name}:${tag} cannot be read: ${reading.message}`, { hint: 'Publish the tag again.' });
+    throw new CommandError(`the tag object of ${name}:${tag} cannot be read: ${reading.message}`, {
+      hint: 'Publish the tag again.',
+    });
   }
   return reading;
 }
@@ -34,7 +36,10 @@ export async function readStoredManifest(
   digest: Digest,
 ): Promise<{ readonly bytes: Uint8Array; readonly mediaType: string | undefined }> {
   const object = await readObject(store, manifestKey(name, digest));
-  if (object === null) throw new CommandError(`${name} has no manifest ${digest}`, { hint: `\`gantry ls ${name}\` shows the tags there are.` });
+  if (object === null)
+    throw new CommandError(`${name} has no manifest ${digest}`, {
+      hint: `\`gantry ls ${name}\` shows the tags there are.`,
+    });
   return { bytes: object.bytes, mediaType: object.info.contentType };
 }
 
@@ -61,7 +66,8 @@ export interface ListedTag {
 /** The tags of a repository, sorted. Throws {@link CommandError} if nothing is published under the name, or the list cannot be read. */
 export async function readTagList(store: ReadStore, name: RepositoryName): Promise<readonly ListedTag[]> {
   const object = await readObject(store, tagListKey(name));
-  if (object === null) throw new CommandError(`nothing is published under ${name}`, { hint: '`gantry ls` shows what there is.' });
+  if (object === null)
+    throw new CommandError(`nothing is published under ${name}`, { hint: '`gantry ls` shows what there is.' });
   // The list is ours: what stands in it is what `summarizeTag` made, or null.
   return readable(tagListKey(name), () =>
     decodeSortedList(object.bytes).map((entry) => ({ tag: entry.name, summary: entry.detail as TagSummary | null })),
@@ -73,6 +79,9 @@ function readable<T>(key: string, read: () => T): T {
     return read();
   } catch (cause) {
     if (!(cause instanceof CorruptListError)) throw cause;
-    throw new CommandError(`the list ${key} cannot be read: ${cause.message}`, { cause, hint: 'Mend it with: gantry verify --repair' });
+    throw new CommandError(`the list ${key} cannot be read: ${cause.message}`, {
+      cause,
+      hint: 'Mend it with: gantry verify --repair',
+    });
   }
 }

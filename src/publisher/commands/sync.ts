@@ -142,7 +142,8 @@ async function run(file: string, options: Options, openTarget: OpenTarget, envir
 async function openPublisher({
   keyFile,
   ...options
-}: Pick<PublisherOptions, 'store' | 'realms' | 'jobs' | 'onEvent' | 'signal'> & Pick<Environment, 'keyFile'>): Promise<Publisher> {
+}: Pick<PublisherOptions, 'store' | 'realms' | 'jobs' | 'onEvent' | 'signal'> &
+  Pick<Environment, 'keyFile'>): Promise<Publisher> {
   const [{ createPublisher }, { loadOrMakeKey }, { createSigner }] = await Promise.all([
     import('../publish/publish.ts'),
     import('../publish/key-file.ts'),
@@ -155,6 +156,7 @@ async function openPublisher({
 
 function readJobs(text: string): number {
   const jobs = Number(text);
-  if (!Number.isSafeInteger(jobs) || jobs < 1 || jobs > 64) throw new InvalidArgumentError('Give a number from 1 to 64.');
+  if (!Number.isSafeInteger(jobs) || jobs < 1 || jobs > 64)
+    throw new InvalidArgumentError('Give a number from 1 to 64.');
   return jobs;
 }

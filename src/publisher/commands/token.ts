@@ -37,11 +37,16 @@ Examples:
     .command('create')
     .description('make a token: it is printed once; the registry keeps a line with its hash')
     .requiredOption('--name <name>', 'who it is for: letters, digits and . _ @ -')
-    .requiredOption('--realm <realm>', 'what it opens (several: once each)', (realm: string, before: readonly string[] | undefined) => [
-      ...(before ?? []),
-      realm,
-    ])
-    .option('--expires <when>', 'how long it holds (90d, 12h, 4w, 1y), until when (2027-02-22 or 2027-02-22T00:00:00Z), or never', '90d')
+    .requiredOption(
+      '--realm <realm>',
+      'what it opens (several: once each)',
+      (realm: string, before: readonly string[] | undefined) => [...(before ?? []), realm],
+    )
+    .option(
+      '--expires <when>',
+      'how long it holds (90d, 12h, 4w, 1y), until when (2027-02-22 or 2027-02-22T00:00:00Z), or never',
+      '90d',
+    )
     .option('--file <file>', 'add the line to this file in place of printing it')
     .option('--json', 'print JSON')
     .addHelpText(
@@ -100,7 +105,8 @@ export function makeToken(
   expires: Date | null,
   random: Uint8Array,
 ): { readonly token: string; readonly line: string } {
-  if (!isRobotTokenName(name)) throw usage(`"${name}" cannot be the name of a token`, 'Use letters, digits and . _ @ -, at most 64.');
+  if (!isRobotTokenName(name))
+    throw usage(`"${name}" cannot be the name of a token`, 'Use letters, digits and . _ @ -, at most 64.');
   try {
     // The realm table has the grammar of realms.
     parseRealmTable(realms.map((realm) => ({ pattern: '*', realm })));
@@ -111,7 +117,8 @@ export function makeToken(
       'Use a realm that REALMS in wrangler.toml has.',
     );
   }
-  if (realms.includes('public')) throw usage('the realm "public" needs no token', 'Name a realm that REALMS in wrangler.toml protects.');
+  if (realms.includes('public'))
+    throw usage('the realm "public" needs no token', 'Name a realm that REALMS in wrangler.toml protects.');
   const token = robotTokenText(random);
   return { token, line: formatRobotTokenLine({ name, realms: [...new Set(realms)], expires, hash: hashOf(token) }) };
 }
@@ -133,8 +140,14 @@ export function parseExpiry(text: string, now: Date): Date | null {
 
 async function list(file: string | undefined, { check, json }: { check?: true; json?: true }): Promise<void> {
   if (check === true && file === undefined)
-    throw usage('--check reads the token from standard input, so the lines must be in a file', 'Write `gantry token list FILE --check < TOKEN`.');
-  const lines = parseLines(file === undefined ? await readText(process.stdin) : await read(file), file ?? 'standard input');
+    throw usage(
+      '--check reads the token from standard input, so the lines must be in a file',
+      'Write `gantry token list FILE --check < TOKEN`.',
+    );
+  const lines = parseLines(
+    file === undefined ? await readText(process.stdin) : await read(file),
+    file ?? 'standard input',
+  );
   const now = new Date();
   const checked = check === true ? hashOf(tokenOf(await readText(process.stdin))) : '';
   const shown = check === true ? lines.filter(({ hash }) => hash === checked) : lines;
@@ -150,7 +163,10 @@ async function list(file: string | undefined, { check, json }: { check?: true; j
   if (json === true) process.stdout.write(`${JSON.stringify(rows)}\n`);
   else
     process.stdout.write(
-      table([['NAME', 'REALMS', 'EXPIRES', 'STATE'], ...rows.map((row) => [row.name, row.realms.join(','), row.expires ?? 'never', row.state])]),
+      table([
+        ['NAME', 'REALMS', 'EXPIRES', 'STATE'],
+        ...rows.map((row) => [row.name, row.realms.join(','), row.expires ?? 'never', row.state]),
+      ]),
     );
 }
 
@@ -179,7 +195,8 @@ function hashOf(token: string): string {
 
 function tokenOf(input: string): string {
   const token = input.trim();
-  if (!looksLikeRobotToken(token)) throw new CommandError('standard input has no token', { hint: 'A token is "gantry_" and 43 characters.' });
+  if (!looksLikeRobotToken(token))
+    throw new CommandError('standard input has no token', { hint: 'A token is "gantry_" and 43 characters.' });
   return token;
 }
 
@@ -196,7 +213,10 @@ async function read(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8');
   } catch (cause) {
-    throw new CommandError(`${file} cannot be read`, { cause, hint: 'Name the file with the lines of the secret TOKENS.' });
+    throw new CommandError(`${file} cannot be read`, {
+      cause,
+      hint: 'Name the file with the lines of the secret TOKENS.',
+    });
   }
 }
 

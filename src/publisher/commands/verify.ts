@@ -21,12 +21,18 @@ interface Options {
 export function register(program: Command, openTarget: OpenTarget): void {
   program
     .command('verify')
-    .description('look through the bucket: hash everything or a sample, find what is missing, damaged or listed wrongly')
+    .description(
+      'look through the bucket: hash everything or a sample, find what is missing, damaged or listed wrongly',
+    )
     .argument('[name]', 'only this repository, and the blobs it needs')
     .option('--to <target>', 'the bucket: local, or s3://BUCKET', 'local')
     .option('--state <folder>', 'where the local store is', DEFAULT_STATE)
     .option('--config <file>', 'the wrangler.toml with the realm table (default: ./wrangler.toml)')
-    .option('--sample <share>', 'hash only this share of the blobs, chosen at random: 5%; all else is always looked at', '100%')
+    .option(
+      '--sample <share>',
+      'hash only this share of the blobs, chosen at random: 5%; all else is always looked at',
+      '100%',
+    )
     .option('--repair', 'write lists, referrers and manifests anew from the tag objects; remove damaged blobs')
     .option('--jobs <n>', 'blobs hashed at once', '4')
     .option('--json', 'print JSON')
@@ -41,11 +47,17 @@ export function register(program: Command, openTarget: OpenTarget): void {
 
 async function run(text: string | undefined, options: Options, openTarget: OpenTarget): Promise<void> {
   const name = text === undefined ? undefined : parseRepositoryName(text);
-  if (name === null) throw new CommandError(`"${text ?? ''}" is no repository name`, { kind: 'usage', hint: 'Give the name without a tag.' });
+  if (name === null)
+    throw new CommandError(`"${text ?? ''}" is no repository name`, {
+      kind: 'usage',
+      hint: 'Give the name without a tag.',
+    });
   const sample = shareOf(options.sample);
-  if (sample === null) throw new CommandError(`--sample ${options.sample} is no share`, { kind: 'usage', hint: 'Write 5% or 0.05.' });
+  if (sample === null)
+    throw new CommandError(`--sample ${options.sample} is no share`, { kind: 'usage', hint: 'Write 5% or 0.05.' });
   const jobs = Number(options.jobs);
-  if (!Number.isSafeInteger(jobs) || jobs < 1) throw new CommandError(`--jobs ${options.jobs} is no number of jobs`, { kind: 'usage' });
+  if (!Number.isSafeInteger(jobs) || jobs < 1)
+    throw new CommandError(`--jobs ${options.jobs} is no number of jobs`, { kind: 'usage' });
   const table = await readRealmTable(options.config);
   const target = await openTarget({ to: options.to, state: options.state, env: process.env });
   const progress = progressLine();
@@ -57,7 +69,11 @@ async function run(text: string | undefined, options: Options, openTarget: OpenT
       repair: options.repair === true,
       ...(name === undefined ? {} : { name }),
       onProgress: ({ what, done, total, bytes }) =>
-        progress.show(total === 0 ? `${what} …` : `${what} ${String(done)}/${String(total)}${bytes === 0 ? '' : `, ${formatBytes(bytes)}`}`),
+        progress.show(
+          total === 0
+            ? `${what} …`
+            : `${what} ${String(done)}/${String(total)}${bytes === 0 ? '' : `, ${formatBytes(bytes)}`}`,
+        ),
     });
     progress.clear();
     const lines = [`verify · ${target.title}`, ...verifyLines(report, terminalWidth())];

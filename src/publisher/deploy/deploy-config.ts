@@ -10,7 +10,10 @@ export async function readDeployConfig(path: string): Promise<DeployConfig> {
   try {
     text = await readFile(path, 'utf8');
   } catch (cause) {
-    throw new CommandError(`${path} cannot be read`, { hint: 'Name the wrangler.toml of the Worker with --config.', cause });
+    throw new CommandError(`${path} cannot be read`, {
+      hint: 'Name the wrangler.toml of the Worker with --config.',
+      cause,
+    });
   }
   try {
     return deployConfigOf(parse(text));
@@ -50,7 +53,8 @@ export function deployConfigOf(toml: unknown): DeployConfig {
 }
 
 function secretsOf({ mode, auth }: Json): DeployConfig['neededSecrets'] {
-  if (mode === 'presigned') return ['R2_ACCESS_KEY_ID', 'R2_SECRET_ACCESS_KEY'].map((secret) => ({ secret, by: 'BLOB_DELIVERY presigned' }));
+  if (mode === 'presigned')
+    return ['R2_ACCESS_KEY_ID', 'R2_SECRET_ACCESS_KEY'].map((secret) => ({ secret, by: 'BLOB_DELIVERY presigned' }));
   return mode === 'redirect' && auth !== undefined ? [{ secret: 'BLOB_AUTH_SECRET', by: 'BLOB_DELIVERY.auth' }] : [];
 }
 

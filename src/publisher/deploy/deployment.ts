@@ -37,7 +37,10 @@ export async function withDeployment<Result>(
 const SHARED = ['compatibility_date', 'account_id', 'r2_buckets', 'observability', 'send_metrics'] as const;
 
 /** The annex's configuration: nobody but the Worker reaches it, which tells it all settings. */
-export function annexConfigOf(toml: Readonly<Record<string, unknown>>, name: string): Readonly<Record<string, unknown>> {
+export function annexConfigOf(
+  toml: Readonly<Record<string, unknown>>,
+  name: string,
+): Readonly<Record<string, unknown>> {
   const { compatibility_flags: flags } = toml;
   return {
     ...Object.fromEntries(SHARED.filter((key) => key in toml).map((key) => [key, toml[key]])),
@@ -49,7 +52,11 @@ export function annexConfigOf(toml: Readonly<Record<string, unknown>>, name: str
   };
 }
 
-async function write(folder: string, { modules }: SplitWorker, config: Readonly<Record<string, unknown>>): Promise<string> {
+async function write(
+  folder: string,
+  { modules }: SplitWorker,
+  config: Readonly<Record<string, unknown>>,
+): Promise<string> {
   const code = join(folder, 'code');
   await mkdir(code, { recursive: true });
   for (const { name, contents, sourceMap } of modules) {

@@ -40,7 +40,11 @@ export interface Point {
 }
 
 /** Looks at everything. `account` is null where nobody is logged in; `chosenAccount` is `CLOUDFLARE_ACCOUNT_ID`. */
-export function preflight(config: DeployConfig, account: AccountFacts | null, chosenAccount: string | undefined): readonly Point[] {
+export function preflight(
+  config: DeployConfig,
+  account: AccountFacts | null,
+  chosenAccount: string | undefined,
+): readonly Point[] {
   return [
     login(account),
     ...whichAccount(config, account, chosenAccount),
@@ -61,16 +65,29 @@ function login(account: AccountFacts | null): Point {
   };
 }
 
-function whichAccount({ accountId }: DeployConfig, account: AccountFacts | null, chosen: string | undefined): readonly Point[] {
+function whichAccount(
+  { accountId }: DeployConfig,
+  account: AccountFacts | null,
+  chosen: string | undefined,
+): readonly Point[] {
   const id = chosen ?? accountId;
   if (account === null) return [];
   if (id !== null) {
     const found = account.accounts.find((one) => one.id === id);
     if (found !== undefined) return [{ kind: 'there', what: `the account ${found.name}` }];
-    return [{ kind: 'missing', what: `the login has no account ${id}`, todo: 'Correct account_id in wrangler.toml, or CLOUDFLARE_ACCOUNT_ID.' }];
+    return [
+      {
+        kind: 'missing',
+        what: `the login has no account ${id}`,
+        todo: 'Correct account_id in wrangler.toml, or CLOUDFLARE_ACCOUNT_ID.',
+      },
+    ];
   }
   const [only, ...others] = account.accounts;
-  if (only === undefined) return [{ kind: 'missing', what: 'the login has no account', todo: 'Use a token that may edit Workers of an account.' }];
+  if (only === undefined)
+    return [
+      { kind: 'missing', what: 'the login has no account', todo: 'Use a token that may edit Workers of an account.' },
+    ];
   if (others.length === 0) return [{ kind: 'there', what: `the account ${only.name}` }];
   const ids = account.accounts.map((one) => `${one.id} (${one.name})`).join(', ');
   return [
@@ -122,7 +139,8 @@ function annex({ annex: bound, isFilled }: DeployConfig): Point {
     const what = `no annex: no pages for people${isFilled ? ', and nothing is filled from other registries, as ORIGINS says' : ''}`;
     return { kind: isFilled ? 'missing' : 'advice', what, todo };
   }
-  if (bound.entrypoint !== ENTRYPOINT) return { kind: 'missing', what: 'the binding ANNEX leads to no entrypoint of the annex', todo };
+  if (bound.entrypoint !== ENTRYPOINT)
+    return { kind: 'missing', what: 'the binding ANNEX leads to no entrypoint of the annex', todo };
   return { kind: 'there', what: `the annex ${bound.name}, which is deployed along` };
 }
 
@@ -135,7 +153,10 @@ function cache({ isCached }: DeployConfig): Point {
   };
 }
 
-function secrets({ realms, openedRealms, neededSecrets }: DeployConfig, account: AccountFacts | null): readonly Point[] {
+function secrets(
+  { realms, openedRealms, neededSecrets }: DeployConfig,
+  account: AccountFacts | null,
+): readonly Point[] {
   const present = account?.secrets ?? null;
   const points: Point[] = [];
   const look = (secret: string, kind: 'missing' | 'advice', what: string): void => {
@@ -143,12 +164,22 @@ function secrets({ realms, openedRealms, neededSecrets }: DeployConfig, account:
     else if (present.includes(secret)) points.push({ kind: 'there', what: `the secret ${secret}` });
     else points.push({ kind, what, todo: `Do \`npx wrangler secret put ${secret}\`.` });
   };
-  look('PURGE_TOKEN', 'advice', 'no secret PURGE_TOKEN: a tag that moved is seen everywhere only after its lifetime (a minute)');
+  look(
+    'PURGE_TOKEN',
+    'advice',
+    'no secret PURGE_TOKEN: a tag that moved is seen everywhere only after its lifetime (a minute)',
+  );
   for (const { secret, by } of neededSecrets) look(secret, 'missing', `no secret ${secret}, which ${by} needs`);
-  const closed = [...new Set(realms.map(({ realm }) => realm))].filter((realm) => realm !== PUBLIC_REALM && !openedRealms.includes(realm));
+  const closed = [...new Set(realms.map(({ realm }) => realm))].filter(
+    (realm) => realm !== PUBLIC_REALM && !openedRealms.includes(realm),
+  );
   const hasTokens = present?.some((name) => name === 'TOKENS' || name.startsWith('TOKENS_')) === true;
   if (closed.length > 0 && !hasTokens) {
-    look('TOKENS', 'missing', `no secret TOKENS: nobody could read the protected ${closed.length === 1 ? 'realm' : 'realms'} ${closed.join(', ')}`);
+    look(
+      'TOKENS',
+      'missing',
+      `no secret TOKENS: nobody could read the protected ${closed.length === 1 ? 'realm' : 'realms'} ${closed.join(', ')}`,
+    );
   }
   return points;
 }

@@ -10,7 +10,9 @@ import type { AccountFacts, DeployConfig } from './preflight.ts';
 /** How Wrangler is run. */
 export interface Wrangler {
   /** Runs it to its end and takes what it prints. */
-  ask(args: readonly string[]): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }>;
+  ask(
+    args: readonly string[],
+  ): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }>;
   /** Runs it with this process's own output; gives its exit code. */
   run(args: readonly string[]): Promise<number | null>;
 }
@@ -20,7 +22,10 @@ export async function openWrangler(config: string, variables: Readonly<NodeJS.Pr
   const program = await findWrangler();
   const env = { ...variables, WRANGLER_SEND_METRICS: 'false' };
   const start = (args: readonly string[], stdio: 'inherit' | 'pipe'): ReturnType<typeof spawn> =>
-    spawn(process.execPath, [program, ...args, '--config', config], { env, stdio: stdio === 'pipe' ? ['ignore', 'pipe', 'pipe'] : 'inherit' });
+    spawn(process.execPath, [program, ...args, '--config', config], {
+      env,
+      stdio: stdio === 'pipe' ? ['ignore', 'pipe', 'pipe'] : 'inherit',
+    });
   return {
     async ask(args) {
       const child = start(args, 'pipe');
@@ -44,13 +49,23 @@ async function findWrangler(): Promise<string> {
     const { bin } = JSON.parse(await readFile(manifest, 'utf8')) as { bin: Readonly<Record<string, string>> };
     return join(dirname(manifest), bin.wrangler ?? 'bin/wrangler.js');
   } catch (cause) {
-    throw new CommandError('deploying needs Wrangler, which is not installed', { hint: 'Install it with `npm install --save-dev wrangler`.', cause });
+    throw new CommandError('deploying needs Wrangler, which is not installed', {
+      hint: 'Install it with `npm install --save-dev wrangler`.',
+      cause,
+    });
   }
 }
 
 /** Asks Cloudflare what there is; null if nobody is logged in. */
-export async function askAccount(wrangler: Wrangler, config: DeployConfig, chosenAccount: string | undefined): Promise<AccountFacts | null> {
-  const who = parseJson((await wrangler.ask(['whoami', '--json'])).stdout) as { loggedIn?: unknown; accounts?: unknown } | null;
+export async function askAccount(
+  wrangler: Wrangler,
+  config: DeployConfig,
+  chosenAccount: string | undefined,
+): Promise<AccountFacts | null> {
+  const who = parseJson((await wrangler.ask(['whoami', '--json'])).stdout) as {
+    loggedIn?: unknown;
+    accounts?: unknown;
+  } | null;
   if (who?.loggedIn !== true) return null;
   const accounts = (Array.isArray(who.accounts) ? (who.accounts as unknown[]) : []).flatMap((one) => {
     const { id, name } = one as { id?: unknown; name?: unknown };
@@ -60,7 +75,9 @@ export async function askAccount(wrangler: Wrangler, config: DeployConfig, chose
   const isClear = accounts.length === 1 || chosenAccount !== undefined || config.accountId !== null;
   if (!isClear) return { accounts, hasBucket: null, secrets: null };
   const [hasBucket, secrets] = await Promise.all([
-    config.bucket === null ? Promise.resolve(null) : wrangler.ask(['r2', 'bucket', 'info', config.bucket, '--json']).then(readBucket),
+    config.bucket === null
+      ? Promise.resolve(null)
+      : wrangler.ask(['r2', 'bucket', 'info', config.bucket, '--json']).then(readBucket),
     wrangler.ask(['secret', 'list', '--format', 'json', '--name', config.name]).then(readSecrets),
   ]);
   return { accounts, hasBucket, secrets };

@@ -16,35 +16,58 @@ type Add = (id: FindingId, seen: string) => void;
 const HEADS_MAX = 16;
 
 /** Which blobs to ask for, from the manifests that clients got: the smallest as a whole, all (up to a limit) by HEAD. */
-export function blobsToAsk(manifests: readonly Uint8Array[]): { readonly whole: Digest | undefined; readonly heads: readonly Digest[] } {
+export function blobsToAsk(manifests: readonly Uint8Array[]): {
+  readonly whole: Digest | undefined;
+  readonly heads: readonly Digest[];
+} {
   const blobs = manifests.flatMap((bytes) => {
     const links = readLinks(bytes);
     return links === null ? [] : blobsOf(links).filter(({ foreign }) => !foreign);
   });
-  const known = blobs.filter(({ size, digest }) => size !== undefined && size <= BODY_MAX && digest.startsWith('sha256:'));
+  const known = blobs.filter(
+    ({ size, digest }) => size !== undefined && size <= BODY_MAX && digest.startsWith('sha256:'),
+  );
   // Ranges need a few bytes to be cut out of, so an empty config is the last choice.
-  const [smallest] = known.toSorted((a, b) => Number((a.size ?? 0) < 32) - Number((b.size ?? 0) < 32) || (a.size ?? 0) - (b.size ?? 0));
+  const [smallest] = known.toSorted(
+    (a, b) => Number((a.size ?? 0) < 32) - Number((b.size ?? 0) < 32) || (a.size ?? 0) - (b.size ?? 0),
+  );
   const heads = [...new Set(blobs.map(({ digest }) => digest))].slice(0, HEADS_MAX);
   return { whole: smallest?.digest ?? heads[0], heads };
 }
 
 /** Asks for blobs; `client` is the one from before 1.10 that insists on most. */
-export async function examineBlobs(session: Session, image: ImageName, client: Client, blobs: ReturnType<typeof blobsToAsk>): Promise<Finding[]> {
+export async function examineBlobs(
+  session: Session,
+  image: ImageName,
+  client: Client,
+  blobs: ReturnType<typeof blobsToAsk>,
+): Promise<Finding[]> {
   const findings: Finding[] = [];
   const add: Add = (id, seen) => void findings.push({ id, seen });
   for (const digest of blobs.heads) {
-    const head = await follow(session, await session.ask('HEAD', pathOf(image, digest), headersOf(client, [], 'HEAD')), add);
+    const head = await follow(
+      session,
+      await session.ask('HEAD', pathOf(image, digest), headersOf(client, [], 'HEAD')),
+      add,
+    );
     const where = `HEAD blobs/${short(digest)}`;
     if (head.kind === 'failure') add('redirect-broken', `${where}: ${head.message}`);
     else if (head.status === 404) add('blob-missing', `${where}: 404`);
-    else if (head.status === 200 && head.headers['content-length'] === undefined) add('head-length-missing', `${where}: no Content-Length`);
+    else if (head.status === 200 && head.headers['content-length'] === undefined)
+      add('head-length-missing', `${where}: no Content-Length`);
     else if (head.status >= 500) add('server-error', `${where}: ${String(head.status)}`);
   }
   if (blobs.whole !== undefined) await examineWhole(session, image, blobs.whole, client, add);
   return dedupe(findings);
 }
 
-async function examineWhole(session: Session, image: ImageName, digest: Digest, client: Client, add: Add): Promise<void> {
+async function examineWhole(
+  session: Session,
+  image: ImageName,
+  digest: Digest,
+  client: Client,
+  add: Add,
+): Promise<void> {
   const path = pathOf(image, digest);
   const where = `GET blobs/${short(digest)}`;
   const get = await follow(session, await session.ask('GET', path, headersOf(client, [], 'GET')), add);
@@ -99,7 +122,12 @@ async function examineRange(session: Session, path: string, whole: Answer, where
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
 /** Follows redirects as clients do, and says what is wrong with them. */
-async function follow(session: Session, first: Exchange, add: Add, headers: Readonly<Record<string, string>> = {}): Promise<Exchange> {
+async function follow(
+  session: Session,
+  first: Exchange,
+  add: Add,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Exchange> {
   let exchange = first;
   for (let hops = 0; exchange.kind === 'answer' && REDIRECTS.has(exchange.status) && hops < 5; hops += 1) {
     const { question, status } = exchange;
@@ -111,17 +139,23 @@ async function follow(session: Session, first: Exchange, add: Add, headers: Read
     }
     const target = new URL(location, question.url);
     if (status === 308) add('redirect-308', where);
-    if (question.url.protocol === 'https:' && target.protocol === 'http:') add('redirect-insecure', `${where} to http://${target.host}`);
+    if (question.url.protocol === 'https:' && target.protocol === 'http:')
+      add('redirect-insecure', `${where} to http://${target.host}`);
     if (target.username !== '' || target.password !== '') add('redirect-userinfo', `${where} to ${target.host}`);
     const next: Exchange = await session.ask(question.method, target, headers);
     if (session.authorized && target.host !== session.base.host && sameDomain(session.base.hostname, target.hostname)) {
       const { authorization } = question.headers;
-      const kept = authorization === undefined ? next : await session.ask(question.method, target, { ...headers, authorization });
+      const kept =
+        authorization === undefined ? next : await session.ask(question.method, target, { ...headers, authorization });
       if (next.kind === 'answer' && next.status < 400 && kept.kind === 'answer' && kept.status >= 400) {
-        add('redirect-credentials', `${where} to ${target.host}: ${String(kept.status)} with Authorization, ${String(next.status)} without`);
+        add(
+          'redirect-credentials',
+          `${where} to ${target.host}: ${String(kept.status)} with Authorization, ${String(next.status)} without`,
+        );
       }
     }
-    if (next.kind === 'failure' || next.status >= 400) add('redirect-broken', `${where} to ${target.host}: ${statusOf(next)}`);
+    if (next.kind === 'failure' || next.status >= 400)
+      add('redirect-broken', `${where} to ${target.host}: ${statusOf(next)}`);
     exchange = next;
   }
   return exchange;
@@ -138,5 +172,9 @@ function pathOf(image: ImageName, digest: Digest): string {
 
 /** The same fault of the same blob, seen by several requests, is one. */
 function dedupe(findings: readonly Finding[]): Finding[] {
-  return [...new Map(findings.map((finding) => [`${finding.id} ${finding.seen.replace(/^(?:GET|HEAD) /, '')}`, finding])).values()];
+  return [
+    ...new Map(
+      findings.map((finding) => [`${finding.id} ${finding.seen.replace(/^(?:GET|HEAD) /, '')}`, finding]),
+    ).values(),
+  ];
 }

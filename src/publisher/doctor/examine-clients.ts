@@ -60,7 +60,12 @@ interface Pulled {
   readonly byTag?: { readonly answer: Answer; readonly manifest: ManifestAnswer };
 }
 
-async function pullManifest(session: Session, image: ImageName, client: Client & { readonly id: ClientId }, add: Add): Promise<Pulled> {
+async function pullManifest(
+  session: Session,
+  image: ImageName,
+  client: Client & { readonly id: ClientId },
+  add: Add,
+): Promise<Pulled> {
   const path = `/v2/${image.name}/manifests/${image.tag}`;
   const identity = { id: client.id, title: client.title };
   if (client.first === 'HEAD') {
@@ -74,12 +79,14 @@ async function pullManifest(session: Session, image: ImageName, client: Client &
         if (got.kind === 'answer' && got.status === 200) {
           const manifest = readManifestAnswer(got, where);
           for (const finding of manifest.findings) add(finding.id, finding.seen);
-          if (manifest.digest !== null && manifest.digest !== digest) add('digest-mismatch', `${where}: the body has ${manifest.digest}`);
+          if (manifest.digest !== null && manifest.digest !== digest)
+            add('digest-mismatch', `${where}: the body has ${manifest.digest}`);
           return { result: gotManifest(identity, manifest, got) };
         }
         add('digest-not-pullable', `HEAD manifests/${image.tag} told ${digest}, ${where}: ${statusOf(got)}`);
         // Docker 20 goes on with the tag; the others give up there.
-        if (client.id !== 'docker-20') return { result: { ...identity, outcome: 'fails', says: 'the digest it was told cannot be pulled' } };
+        if (client.id !== 'docker-20')
+          return { result: { ...identity, outcome: 'fails', says: 'the digest it was told cannot be pulled' } };
       }
     } else if (head.kind === 'answer' && head.status >= 500) {
       add('server-error', `HEAD manifests/${image.tag}: ${String(head.status)}`);
@@ -106,7 +113,11 @@ function judgeHead(head: Answer, add: Add): Digest | undefined {
   return digest !== undefined && /^sha(?:256|512):[0-9a-f]+$/.test(digest) ? (digest as Digest) : undefined;
 }
 
-function gotManifest(identity: Pick<ClientResult, 'id' | 'title'>, manifest: ManifestAnswer, answer: Answer): ClientResult {
+function gotManifest(
+  identity: Pick<ClientResult, 'id' | 'title'>,
+  manifest: ManifestAnswer,
+  answer: Answer,
+): ClientResult {
   const { form, digest } = manifest;
   return {
     ...identity,
@@ -119,15 +130,23 @@ function gotManifest(identity: Pick<ClientResult, 'id' | 'title'>, manifest: Man
   };
 }
 
-function judgeRefusal(identity: Pick<ClientResult, 'id' | 'title'>, client: Client, answer: Answer, image: ImageName, add: Add): ClientResult {
+function judgeRefusal(
+  identity: Pick<ClientResult, 'id' | 'title'>,
+  client: Client,
+  answer: Answer,
+  image: ImageName,
+  add: Add,
+): ClientResult {
   const where = `GET manifests/${image.tag}: ${String(answer.status)}`;
   const errors = errorsOf(answer.body);
   if (answer.status >= 500) add('server-error', where);
   else if (answer.status !== 404) add('missing-not-404', where);
   if (errors.length === 0) add('error-body', `${where}, ${answer.headers['content-type'] ?? 'no Content-Type'}`);
   const [first] = errors;
-  if (answer.status !== 404) return { ...identity, outcome: 'fails', says: `${String(answer.status)} ${first?.message ?? ''}`.trim(), answer };
-  if (client.old === true && first?.code === 'MANIFEST_UNKNOWN') add('message-hidden', `${where}, first code ${first.code}`);
+  if (answer.status !== 404)
+    return { ...identity, outcome: 'fails', says: `${String(answer.status)} ${first?.message ?? ''}`.trim(), answer };
+  if (client.old === true && first?.code === 'MANIFEST_UNKNOWN')
+    add('message-hidden', `${where}, first code ${first.code}`);
   return { ...identity, outcome: 'told-no', says: `404 ${first?.message ?? ''}`.trim(), answer };
 }
 
@@ -137,18 +156,33 @@ function judgeVariety(answers: readonly TagAnswer[]): Finding[] {
   if (digests.size < 2) return [];
   return answers
     .filter(({ answer }) => !/(?:^|,)\s*(?:accept|\*)\s*(?:,|$)/i.test(answer.headers.vary ?? ''))
-    .map(({ client, answer }) => ({ id: 'vary-missing', seen: `GET by tag: Vary: ${answer.headers.vary ?? 'none'}`, client: client.title }));
+    .map(({ client, answer }) => ({
+      id: 'vary-missing',
+      seen: `GET by tag: Vary: ${answer.headers.vary ?? 'none'}`,
+      client: client.title,
+    }));
 }
 
 /** Whether the digest that a client shows after a pull by tag can be pulled; each digest once. */
 async function judgePrinted(session: Session, image: ImageName, answers: readonly TagAnswer[]): Promise<Finding[]> {
   const findings: Finding[] = [];
-  for (const { client, answer: byTag, manifest } of new Map(answers.map((one) => [one.manifest.digest, one])).values()) {
+  for (const { client, answer: byTag, manifest } of new Map(
+    answers.map((one) => [one.manifest.digest, one]),
+  ).values()) {
     // Where header and body disagree, that is said already.
-    if (manifest.digest === null || (byTag.headers['docker-content-digest'] ?? manifest.digest) !== manifest.digest) continue;
-    const answer = await session.ask('GET', `/v2/${image.name}/manifests/${manifest.digest}`, headersOf(client, client.accept, 'GET'));
+    if (manifest.digest === null || (byTag.headers['docker-content-digest'] ?? manifest.digest) !== manifest.digest)
+      continue;
+    const answer = await session.ask(
+      'GET',
+      `/v2/${image.name}/manifests/${manifest.digest}`,
+      headersOf(client, client.accept, 'GET'),
+    );
     if (answer.kind === 'answer' && answer.status === 404)
-      findings.push({ id: 'printed-digest', seen: `GET manifests/${short(manifest.digest)}: 404`, client: client.title });
+      findings.push({
+        id: 'printed-digest',
+        seen: `GET manifests/${short(manifest.digest)}: 404`,
+        client: client.title,
+      });
   }
   return findings;
 }
@@ -161,21 +195,35 @@ async function judgeForms(session: Session, image: ImageName, results: readonly 
     const client: Client | undefined = CLIENTS[index];
     if (client === undefined || result.form === undefined) continue;
     const unreadable = !client.reads.includes(result.form);
-    const tooOld = result.form === 'docker-schema1' && newer && client.reads.length > 1 && !client.accept.every((line) => line === '*/*');
+    const tooOld =
+      result.form === 'docker-schema1' &&
+      newer &&
+      client.reads.length > 1 &&
+      !client.accept.every((line) => line === '*/*');
     if (!unreadable && !tooOld) continue;
     const fresh = await session.ask(
       'GET',
       `/v2/${image.name}/manifests/${image.tag}?doctor=${randomUUID()}`,
       headersOf(client, client.accept, 'GET'),
     );
-    const other = fresh.kind === 'answer' ? (fresh.status === 200 ? formOfMediaType(bareType(fresh.headers['content-type'])) : null) : result.form;
+    const other =
+      fresh.kind === 'answer'
+        ? fresh.status === 200
+          ? formOfMediaType(bareType(fresh.headers['content-type']))
+          : null
+        : result.form;
     const id = other !== result.form ? 'vary-ignored' : unreadable ? 'wrong-form' : 'schema1-to-new';
     const cached = ['age', 'cf-cache-status', 'x-cache'].flatMap((name) => {
       const value = result.answer?.headers[name];
       return value === undefined ? [] : [`${name}: ${value}`];
     });
-    const past = id === 'vary-ignored' ? `; past the cache: ${other === null ? statusOf(fresh) : FORM_TITLE[other]}` : '';
-    findings.push({ id, seen: `${FORM_TITLE[result.form]}${cached.length === 0 ? '' : ` (${cached.join(', ')})`}${past}`, client: client.title });
+    const past =
+      id === 'vary-ignored' ? `; past the cache: ${other === null ? statusOf(fresh) : FORM_TITLE[other]}` : '';
+    findings.push({
+      id,
+      seen: `${FORM_TITLE[result.form]}${cached.length === 0 ? '' : ` (${cached.join(', ')})`}${past}`,
+      client: client.title,
+    });
   }
   return findings;
 }
@@ -191,7 +239,9 @@ const FATAL_OF: Partial<Record<FindingId, readonly ClientId[]>> = {
 };
 
 function afterFindings(result: ClientResult, findings: readonly Finding[]): ClientResult {
-  const fatal = findings.find(({ id, client }) => client === result.title && (FATAL.has(id) || FATAL_OF[id]?.includes(result.id) === true));
+  const fatal = findings.find(
+    ({ id, client }) => client === result.title && (FATAL.has(id) || FATAL_OF[id]?.includes(result.id) === true),
+  );
   return fatal === undefined || result.outcome !== 'pulls' ? result : { ...result, outcome: 'fails' };
 }
 

@@ -13,10 +13,22 @@ const TAG_MAX = 3_600;
 const DIGEST_MIN = 86_400;
 
 // What HEAD and GET must agree in; a cache adds headers of its own to the rest.
-const SAME_ON_HEAD = ['content-length', 'content-type', 'docker-content-digest', 'etag', 'vary', 'cache-control'] as const;
+const SAME_ON_HEAD = [
+  'content-length',
+  'content-type',
+  'docker-content-digest',
+  'etag',
+  'vary',
+  'cache-control',
+] as const;
 
 /** Asks for the tag and its digest in several ways: as one modern client, and as an old one that gets another form. */
-export async function examineManifests(session: Session, image: ImageName, client: Client, old: Client): Promise<Finding[]> {
+export async function examineManifests(
+  session: Session,
+  image: ImageName,
+  client: Client,
+  old: Client,
+): Promise<Finding[]> {
   const findings: Finding[] = [];
   const add = (id: FindingId, seen: string): void => void findings.push({ id, seen });
   const path = `/v2/${image.name}/manifests/${image.tag}`;
@@ -52,13 +64,17 @@ export async function examineManifests(session: Session, image: ImageName, clien
     }
   }
   const tagAge = lifetimeOf(get);
-  if (tagAge !== undefined && tagAge > TAG_MAX) add('tag-cached-long', `Cache-Control: ${get.headers['cache-control'] ?? ''}`);
+  if (tagAge !== undefined && tagAge > TAG_MAX)
+    add('tag-cached-long', `Cache-Control: ${get.headers['cache-control'] ?? ''}`);
 
   const digest = get.headers['docker-content-digest'];
   if (digest !== undefined) {
     const byDigest = await session.ask('GET', `/v2/${image.name}/manifests/${digest}`, headers);
     if (byDigest.kind === 'answer' && byDigest.status === 200 && (lifetimeOf(byDigest) ?? 0) < DIGEST_MIN) {
-      add('digest-uncached', `manifests/${short(digest)}: Cache-Control: ${byDigest.headers['cache-control'] ?? 'none'}`);
+      add(
+        'digest-uncached',
+        `manifests/${short(digest)}: Cache-Control: ${byDigest.headers['cache-control'] ?? 'none'}`,
+      );
     }
   }
   return findings;
@@ -77,19 +93,35 @@ export async function examineMisses(session: Session, image: ImageName, client: 
     ['a repository', `/v2/doctor/${nobody}/tags/list`],
   ] as const;
   for (const [what, path] of misses) {
-    const answer = await session.ask('GET', path, headersOf(client, path.includes('/manifests/') ? client.accept : [], 'GET'));
+    const answer = await session.ask(
+      'GET',
+      path,
+      headersOf(client, path.includes('/manifests/') ? client.accept : [], 'GET'),
+    );
     if (answer.kind === 'failure') add('unreachable', `${what} that does not exist: ${answer.message}`);
     else judgeMiss(answer, what, session.authorized, add);
   }
-  const malformed = await session.ask('GET', `/v2/${image.name}/manifests/sha256:doctor`, headersOf(client, client.accept, 'GET'));
-  if (malformed.kind === 'answer' && malformed.status >= 500) add('bad-digest-5xx', `GET manifests/sha256:doctor: ${String(malformed.status)}`);
-  const v1 = await session.ask('GET', `/v1/repositories/${image.name}/images`, { 'user-agent': 'docker/1.6.2 go/go1.4.3 os/linux arch/amd64' });
+  const malformed = await session.ask(
+    'GET',
+    `/v2/${image.name}/manifests/sha256:doctor`,
+    headersOf(client, client.accept, 'GET'),
+  );
+  if (malformed.kind === 'answer' && malformed.status >= 500)
+    add('bad-digest-5xx', `GET manifests/sha256:doctor: ${String(malformed.status)}`);
+  const v1 = await session.ask('GET', `/v1/repositories/${image.name}/images`, {
+    'user-agent': 'docker/1.6.2 go/go1.4.3 os/linux arch/amd64',
+  });
   if (v1.kind === 'answer' && v1.status !== 404 && v1.status !== 400)
     add('v1-answers', `GET /v1/repositories/${image.name}/images: ${String(v1.status)}`);
   return findings;
 }
 
-function judgeMiss(answer: Answer, what: string, authorized: boolean, add: (id: FindingId, seen: string) => void): void {
+function judgeMiss(
+  answer: Answer,
+  what: string,
+  authorized: boolean,
+  add: (id: FindingId, seen: string) => void,
+): void {
   const where = `${what} that does not exist: ${String(answer.status)}`;
   // A protected registry may hide what is not there behind the same answer as what is not for us.
   const hidden = authorized && (answer.status === 401 || answer.status === 403);
@@ -100,7 +132,10 @@ function judgeMiss(answer: Answer, what: string, authorized: boolean, add: (id: 
   }
   const lifetime = Math.max(lifetimeOf(answer) ?? 0, Number(answer.headers.age ?? 0));
   if (answer.status === 404 && lifetime > MISS_MAX)
-    add('missing-cached', `${where}, Cache-Control: ${answer.headers['cache-control'] ?? 'none'}, Age: ${answer.headers.age ?? 'none'}`);
+    add(
+      'missing-cached',
+      `${where}, Cache-Control: ${answer.headers['cache-control'] ?? 'none'}, Age: ${answer.headers.age ?? 'none'}`,
+    );
 }
 
 /** Asks for lists. */
@@ -133,7 +168,8 @@ export function tagsOf(answer: Answer): readonly string[] {
 /** Where HEAD and GET tell different things, in words. */
 export function differencesOf(head: Answer, get: Answer): readonly string[] {
   return SAME_ON_HEAD.filter(
-    (name) => head.headers[name] !== get.headers[name] && !(name === 'content-length' && head.headers[name] === undefined),
+    (name) =>
+      head.headers[name] !== get.headers[name] && !(name === 'content-length' && head.headers[name] === undefined),
   ).map((name) => `${name}: HEAD ${head.headers[name] ?? 'none'}, GET ${get.headers[name] ?? 'none'}`);
 }
 

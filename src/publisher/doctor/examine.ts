@@ -56,7 +56,9 @@ export async function examine(base: URL, options: ExamineOptions): Promise<Diagn
   const scope = wanted?.name === undefined ? 'registry:catalog:*' : `repository:${wanted.name}:pull`;
   const opened = await openSession(base, scope, options);
   // Where TLS failed already, that nothing can be reached is no news.
-  const explained = findings.some(({ id }) => id === 'tls-certificate' || id === 'http1-missing' || id === 'unreachable');
+  const explained = findings.some(
+    ({ id }) => id === 'tls-certificate' || id === 'http1-missing' || id === 'unreachable',
+  );
   findings.push(...opened.findings.filter(({ id }) => id !== 'unreachable' || !explained));
   if (opened.session === null) return end(null, []);
 
@@ -112,7 +114,10 @@ export function splitImage(text: string): Wanted {
   return { name: name ?? undefined, tag: tag ?? undefined };
 }
 
-async function chooseImage(session: Session, wanted: Wanted | undefined): Promise<{ readonly image: ImageName } | { readonly finding: Finding }> {
+async function chooseImage(
+  session: Session,
+  wanted: Wanted | undefined,
+): Promise<{ readonly image: ImageName } | { readonly finding: Finding }> {
   let name = wanted?.name;
   if (name === undefined) {
     const catalog = await session.ask('GET', '/v2/_catalog?n=1');
@@ -142,15 +147,21 @@ async function chooseImage(session: Session, wanted: Wanted | undefined): Promis
 }
 
 /** The manifests with layers: as clients got them, and of a list the first child for linux/amd64 (or any). */
-async function imageManifests(session: Session, image: ImageName, results: readonly ClientResult[]): Promise<readonly Uint8Array[]> {
+async function imageManifests(
+  session: Session,
+  image: ImageName,
+  results: readonly ClientResult[],
+): Promise<readonly Uint8Array[]> {
   const manifests = new Map<string, Uint8Array>();
-  for (const { manifest, digest } of results) if (manifest !== undefined && digest !== undefined) manifests.set(digest, manifest.bytes);
+  for (const { manifest, digest } of results)
+    if (manifest !== undefined && digest !== undefined) manifests.set(digest, manifest.bytes);
   for (const [digest, bytes] of [...manifests]) {
     const form = formOfContent(bytes);
     if (form === null || !isListForm(form)) continue;
     manifests.delete(digest);
     const children = readLinks(bytes)?.children ?? [];
-    const child = children.find(({ platform }) => platform?.os === 'linux' && platform.architecture === 'amd64') ?? children[0];
+    const child =
+      children.find(({ platform }) => platform?.os === 'linux' && platform.architecture === 'amd64') ?? children[0];
     if (child === undefined || manifests.has(child.digest)) continue;
     const answer = await session.ask(
       'GET',

@@ -85,14 +85,19 @@ export function ask(question: Question, options: AskOptions): Promise<Exchange> 
 
 /** A network failure in words: an error of `node:net` for several addresses has none of its own. */
 export function messageOf(error: Error): string {
-  if (error instanceof AggregateError) return error.errors.map((one: unknown) => (one instanceof Error ? one.message : String(one))).join('; ');
+  if (error instanceof AggregateError)
+    return error.errors.map((one: unknown) => (one instanceof Error ? one.message : String(one))).join('; ');
   return error.message;
 }
 
 function flat(headers: IncomingHttpHeaders): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : (value ?? '')]));
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : (value ?? '')]),
+  );
 }
 
 function mutable(headers: Question['headers']): Record<string, string | string[]> {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, typeof value === 'string' ? value : [...value]]));
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name, typeof value === 'string' ? value : [...value]]),
+  );
 }

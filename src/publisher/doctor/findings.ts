@@ -8,13 +8,18 @@ interface FindingRow {
   readonly todo: string;
 }
 
-const CDN_HEADERS = 'Let the CDN pass the header on as it is; look for a rule that strips or rewrites response headers.';
+const CDN_HEADERS =
+  'Let the CDN pass the header on as it is; look for a rule that strips or rewrites response headers.';
 const NO_TRANSFORM =
   'Switch off compression and every other transformation of bodies for /v2/ (on Cloudflare a Cache-Control with no-transform does it; on nginx `gzip off`).';
 
 /** Id → fault. */
 export const FINDINGS = {
-  unreachable: { severity: 'error', title: 'The registry cannot be reached', todo: 'Check the name, the port and the firewall.' },
+  unreachable: {
+    severity: 'error',
+    title: 'The registry cannot be reached',
+    todo: 'Check the name, the port and the firewall.',
+  },
   'tls-certificate': {
     severity: 'error',
     title: 'The certificate is not accepted',
@@ -56,7 +61,11 @@ export const FINDINGS = {
     title: 'Credentials are needed',
     todo: 'Give them with --creds USER:PASSWORD, to see what clients get that are logged in.',
   },
-  'image-missing': { severity: 'error', title: 'The image cannot be found', todo: 'Name one that exists with --image NAME:TAG.' },
+  'image-missing': {
+    severity: 'error',
+    title: 'The image cannot be found',
+    todo: 'Name one that exists with --image NAME:TAG.',
+  },
   'wrong-form': {
     severity: 'error',
     title: 'A client gets a manifest that it cannot read',
@@ -92,7 +101,11 @@ export const FINDINGS = {
     title: 'Docker-Content-Digest is not the digest of the body',
     todo: 'Something on the way changes the body, or mixes two answers. Of schema 1 it is the digest of the payload, without the signatures.',
   },
-  'digest-mismatch': { severity: 'error', title: 'What is answered for a digest does not have it', todo: `Clients refuse it. ${NO_TRANSFORM}` },
+  'digest-mismatch': {
+    severity: 'error',
+    title: 'What is answered for a digest does not have it',
+    todo: `Clients refuse it. ${NO_TRANSFORM}`,
+  },
   'digest-not-pullable': {
     severity: 'error',
     title: 'The digest that is told cannot be pulled',
@@ -254,8 +267,16 @@ export const FINDINGS = {
     title: '/v1/ answers something that is no registry',
     todo: 'Docker before 1.10 falls back to it, and shows what it gets. Answer 404.',
   },
-  'tags-unsorted': { severity: 'note', title: 'The tag list is not sorted', todo: 'The OCI distribution spec wants it in ASCII order.' },
-  'tags-unpaged': { severity: 'note', title: 'The tag list does not honour n', todo: 'Clients that ask for a page get everything.' },
+  'tags-unsorted': {
+    severity: 'note',
+    title: 'The tag list is not sorted',
+    todo: 'The OCI distribution spec wants it in ASCII order.',
+  },
+  'tags-unpaged': {
+    severity: 'note',
+    title: 'The tag list does not honour n',
+    todo: 'Clients that ask for a page get everything.',
+  },
   'referrers-missing': {
     severity: 'note',
     title: 'There is no referrers API',

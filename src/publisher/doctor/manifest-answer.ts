@@ -26,7 +26,10 @@ export function readManifestAnswer(answer: Answer, where: string): ManifestAnswe
   if (coding !== undefined && coding !== 'identity') add('manifest-compressed', `Content-Encoding: ${coding}`);
   else if (answer.headers['content-length'] === undefined) add('manifest-chunked', 'no Content-Length');
   if (answer.cut) {
-    add('body-cut', `${String(answer.body.length)} bytes came, Content-Length: ${answer.headers['content-length'] ?? 'none'}`);
+    add(
+      'body-cut',
+      `${String(answer.body.length)} bytes came, Content-Length: ${answer.headers['content-length'] ?? 'none'}`,
+    );
     return { form: null, digest: null, bytes: answer.body, findings };
   }
   const bytes = decodeBody(answer);
@@ -37,12 +40,16 @@ export function readManifestAnswer(answer: Answer, where: string): ManifestAnswe
   const form = formOfContent(bytes);
   const told = bareType(answer.headers['content-type']);
   const toldForm = formOfMediaType(told);
-  if (form !== null && toldForm !== form) add('content-type-wrong', `Content-Type: ${answer.headers['content-type'] ?? 'none'}, the body is ${form}`);
+  if (form !== null && toldForm !== form)
+    add('content-type-wrong', `Content-Type: ${answer.headers['content-type'] ?? 'none'}, the body is ${form}`);
   const digest = form === 'docker-schema1' ? payloadDigest(bytes, add) : sha256(bytes);
   const header = answer.headers['docker-content-digest'];
   if (header === undefined) add('digest-missing', 'no Docker-Content-Digest');
   else if (digest !== null && header !== digest) {
-    const why = form === 'docker-schema1' && header === sha256(bytes) ? 'it is that of the signed document' : `the body has ${digest}`;
+    const why =
+      form === 'docker-schema1' && header === sha256(bytes)
+        ? 'it is that of the signed document'
+        : `the body has ${digest}`;
     add('digest-wrong', `${header}; ${why}`);
   }
   if (answer.headers.etag?.startsWith('W/') === true) add('etag-weak', `ETag: ${answer.headers.etag}`);

@@ -42,7 +42,8 @@ export function diagnosisLines(diagnosis: Diagnosis, width: number): string[] {
   const lines = [`${paint('strong', diagnosis.url)}${diagnosis.image === null ? '' : `  ${diagnosis.image}`}`];
   const { tls } = diagnosis;
   if (tls !== null) {
-    const spoken = (hand: typeof tls.modern): string => (hand === null ? paint('bad', 'none') : `${hand.protocol} ${hand.cipher}`);
+    const spoken = (hand: typeof tls.modern): string =>
+      hand === null ? paint('bad', 'none') : `${hand.protocol} ${hand.cipher}`;
     lines.push(
       ...tableLines(
         [
@@ -60,7 +61,10 @@ export function diagnosisLines(diagnosis: Diagnosis, width: number): string[] {
       digest === undefined ? '' : paint('quiet', short(digest)),
       says,
     ]);
-    lines.push('', ...tableLines([[paint('quiet', '  client'), paint('quiet', 'digest'), paint('quiet', 'gets')], ...rows], width));
+    lines.push(
+      '',
+      ...tableLines([[paint('quiet', '  client'), paint('quiet', 'digest'), paint('quiet', 'gets')], ...rows], width),
+    );
   }
   for (const { severity, title, seen, clients, todo } of grouped) {
     const more = seen.length - SIGHTS_SHOWN;
@@ -73,8 +77,12 @@ export function diagnosisLines(diagnosis: Diagnosis, width: number): string[] {
     ];
     lines.push(...tableLines(rows, width));
   }
-  const counts = SEVERITIES.map((severity) => [severity, grouped.filter((finding) => finding.severity === severity).length] as const);
+  const counts = SEVERITIES.map(
+    (severity) => [severity, grouped.filter((finding) => finding.severity === severity).length] as const,
+  );
   const summary =
-    grouped.length === 0 ? paint('good', 'nothing wrong was found') : counts.map(([severity, count]) => formatCount(count, severity)).join(', ');
+    grouped.length === 0
+      ? paint('good', 'nothing wrong was found')
+      : counts.map(([severity, count]) => formatCount(count, severity)).join(', ');
   return [...lines, '', ...wrap(summary, width)];
 }

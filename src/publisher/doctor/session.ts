@@ -21,7 +21,11 @@ export interface Session {
   /** Whether requests carry `Authorization`. */
   readonly authorized: boolean;
   /** Asks for a path below the registry's root, or for any URL (without credentials if that is on another host). */
-  ask(method: 'GET' | 'HEAD', target: string | URL, headers?: Readonly<Record<string, string | readonly string[]>>): Promise<Exchange>;
+  ask(
+    method: 'GET' | 'HEAD',
+    target: string | URL,
+    headers?: Readonly<Record<string, string | readonly string[]>>,
+  ): Promise<Exchange>;
 }
 
 /** The headers that a client sends with every request. Go's transport asks for gzip on GET; engines and skopeo share it. */
@@ -44,7 +48,10 @@ export async function openSession(
   options: SessionOptions,
 ): Promise<{ readonly session: Session | null; readonly findings: readonly Finding[]; readonly ping: Exchange }> {
   const findings: Finding[] = [];
-  const ping = await ask({ method: 'GET', url: new URL('/v2/', base), headers: { 'accept-encoding': 'gzip' } }, options);
+  const ping = await ask(
+    { method: 'GET', url: new URL('/v2/', base), headers: { 'accept-encoding': 'gzip' } },
+    options,
+  );
   if (ping.kind === 'failure') return { session: null, findings: [{ id: 'unreachable', seen: ping.message }], ping };
   if (ping.status !== 200 && ping.status !== 401) {
     const to = ping.headers.location === undefined ? '' : ` to ${ping.headers.location}`;
@@ -108,11 +115,18 @@ async function logIn(
 ): Promise<{ readonly authorization?: string; readonly finding?: Finding }> {
   const challenge = ping.headers['www-authenticate'] ?? '';
   const { credentials } = options;
-  const basic = credentials === undefined ? undefined : `Basic ${Buffer.from(`${credentials.username}:${credentials.password}`).toString('base64')}`;
+  const basic =
+    credentials === undefined
+      ? undefined
+      : `Basic ${Buffer.from(`${credentials.username}:${credentials.password}`).toString('base64')}`;
   if (/\bbasic\b/i.test(challenge) && !/\bbearer\b/i.test(challenge)) {
-    return basic === undefined ? { finding: { id: 'login-needed', seen: `WWW-Authenticate: ${challenge}` } } : { authorization: basic };
+    return basic === undefined
+      ? { finding: { id: 'login-needed', seen: `WWW-Authenticate: ${challenge}` } }
+      : { authorization: basic };
   }
-  const parameters = new Map([...challenge.matchAll(/([a-z]+)="([^"]*)"/gi)].map((match) => [match[1]?.toLowerCase() ?? '', match[2] ?? '']));
+  const parameters = new Map(
+    [...challenge.matchAll(/([a-z]+)="([^"]*)"/gi)].map((match) => [match[1]?.toLowerCase() ?? '', match[2] ?? '']),
+  );
   const realm = parameters.get('realm');
   if (!/\bbearer\b/i.test(challenge) || realm === undefined || !URL.canParse(realm)) {
     return { finding: { id: 'challenge-missing', seen: `WWW-Authenticate: ${challenge === '' ? 'none' : challenge}` } };
@@ -121,11 +135,20 @@ async function logIn(
   const service = parameters.get('service');
   if (service !== undefined) url.searchParams.set('service', service);
   if (scope !== undefined) url.searchParams.set('scope', scope);
-  const answer = await ask({ method: 'GET', url, headers: basic === undefined ? {} : { authorization: basic } }, options);
-  if (answer.kind === 'failure') return { finding: { id: 'unreachable', seen: `token service ${realm}: ${answer.message}` } };
-  if (answer.status !== 200) return { finding: { id: 'login-needed', seen: `token service ${realm}: ${String(answer.status)}` } };
+  const answer = await ask(
+    { method: 'GET', url, headers: basic === undefined ? {} : { authorization: basic } },
+    options,
+  );
+  if (answer.kind === 'failure')
+    return { finding: { id: 'unreachable', seen: `token service ${realm}: ${answer.message}` } };
+  if (answer.status !== 200)
+    return { finding: { id: 'login-needed', seen: `token service ${realm}: ${String(answer.status)}` } };
   const value = (parseJson(answer.body) ?? {}) as { token?: unknown; access_token?: unknown };
   if (typeof value.token === 'string') return { authorization: `Bearer ${value.token}` };
-  if (typeof value.access_token !== 'string') return { finding: { id: 'token-missing', seen: `${realm} gives no token` } };
-  return { authorization: `Bearer ${value.access_token}`, finding: { id: 'token-missing', seen: `${realm} gives only access_token` } };
+  if (typeof value.access_token !== 'string')
+    return { finding: { id: 'token-missing', seen: `${realm} gives no token` } };
+  return {
+    authorization: `Bearer ${value.access_token}`,
+    finding: { id: 'token-missing', seen: `${realm} gives only access_token` },
+  };
 }

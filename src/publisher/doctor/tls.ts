@@ -6,7 +6,12 @@ import type { Finding } from './findings.ts';
 // What Go 1.4 and older offer, of what is still secure enough to be on anywhere: TLS 1.2, ECDHE, AES128 in GCM or CBC mode; SNI, but no ALPN.
 const OLD_ENGINE = {
   maxVersion: 'TLSv1.2',
-  ciphers: ['ECDHE-ECDSA-AES128-GCM-SHA256', 'ECDHE-RSA-AES128-GCM-SHA256', 'ECDHE-ECDSA-AES128-SHA', 'ECDHE-RSA-AES128-SHA'].join(':'),
+  ciphers: [
+    'ECDHE-ECDSA-AES128-GCM-SHA256',
+    'ECDHE-RSA-AES128-GCM-SHA256',
+    'ECDHE-ECDSA-AES128-SHA',
+    'ECDHE-RSA-AES128-SHA',
+  ].join(':'),
   ecdhCurve: 'prime256v1:secp384r1:secp521r1',
 } as const;
 
@@ -34,14 +39,21 @@ export async function examineTls(
 ): Promise<TlsExamined> {
   const findings: Finding[] = [];
   const modern = await open(url, options.timeoutMs, {});
-  if ('error' in modern) return { modern: null, old: null, validTo: undefined, findings: [{ id: 'unreachable', seen: `TLS: ${modern.error}` }] };
+  if ('error' in modern)
+    return {
+      modern: null,
+      old: null,
+      validTo: undefined,
+      findings: [{ id: 'unreachable', seen: `TLS: ${modern.error}` }],
+    };
   if (modern.problem !== undefined && !options.insecure) findings.push({ id: 'tls-certificate', seen: modern.problem });
   const days = modern.validTo === undefined ? undefined : (modern.validTo.getTime() - options.now) / 86_400_000;
   if (days !== undefined && days >= 0 && days < WARN_DAYS)
     findings.push({ id: 'tls-expires', seen: `it is valid until ${modern.validTo?.toISOString() ?? ''}` });
   const old = await open(url, options.timeoutMs, OLD_ENGINE);
   if ('error' in old) findings.push({ id: 'tls-old-engines', seen: old.error });
-  else if (!old.http1) findings.push({ id: 'http1-missing', seen: 'GET /v2/ without ALPN was not answered with HTTP/1.1' });
+  else if (!old.http1)
+    findings.push({ id: 'http1-missing', seen: 'GET /v2/ without ALPN was not answered with HTTP/1.1' });
   return {
     modern: { protocol: modern.protocol, cipher: modern.cipher },
     old: 'error' in old ? null : { protocol: old.protocol, cipher: old.cipher },
@@ -56,12 +68,22 @@ interface Opened extends Handshake {
   readonly http1: boolean;
 }
 
-function open(url: URL, timeoutMs: number, client: Partial<typeof OLD_ENGINE>): Promise<Opened | { readonly error: string }> {
+function open(
+  url: URL,
+  timeoutMs: number,
+  client: Partial<typeof OLD_ENGINE>,
+): Promise<Opened | { readonly error: string }> {
   return new Promise((resolve) => {
     const host = url.hostname.replace(/^\[|\]$/g, '');
     const name = /^[\d.]+$|:/.test(host) ? {} : { servername: host };
     // What is wrong with the certificate is told by itself, so the connection is made all the same.
-    const socket: TLSSocket = connect({ host, port: Number(url.port === '' ? 443 : url.port), ...name, rejectUnauthorized: false, ...client });
+    const socket: TLSSocket = connect({
+      host,
+      port: Number(url.port === '' ? 443 : url.port),
+      ...name,
+      rejectUnauthorized: false,
+      ...client,
+    });
     let received = '';
     const end = (result: Opened | { readonly error: string }): void => {
       socket.destroy();
@@ -77,9 +99,13 @@ function open(url: URL, timeoutMs: number, client: Partial<typeof OLD_ENGINE>): 
         http1: /^HTTP\/1\.[01] \d{3}/.test(received),
       };
     };
-    socket.setTimeout(timeoutMs, () => end(socket.getProtocol() === null ? { error: `no answer for ${String(timeoutMs / 1000)} s` } : opened()));
+    socket.setTimeout(timeoutMs, () =>
+      end(socket.getProtocol() === null ? { error: `no answer for ${String(timeoutMs / 1000)} s` } : opened()),
+    );
     socket.on('secureConnect', () =>
-      socket.write(`GET /v2/ HTTP/1.1\r\nHost: ${url.host}\r\nUser-Agent: docker/1.9.1 go/go1.4.3 os/linux arch/amd64\r\nConnection: close\r\n\r\n`),
+      socket.write(
+        `GET /v2/ HTTP/1.1\r\nHost: ${url.host}\r\nUser-Agent: docker/1.9.1 go/go1.4.3 os/linux arch/amd64\r\nConnection: close\r\n\r\n`,
+      ),
     );
     socket.on('data', (chunk: Buffer) => {
       received += chunk.toString('latin1');
@@ -93,6 +119,8 @@ function open(url: URL, timeoutMs: number, client: Partial<typeof OLD_ENGINE>): 
 function problemOf(socket: TLSSocket): string {
   // Typed as an Error, and a code in truth.
   const code = String(socket.authorizationError);
-  const chain = code.includes('UNABLE_TO_VERIFY_LEAF_SIGNATURE') ? ' (an intermediate certificate is missing, or the CA is not known here)' : '';
+  const chain = code.includes('UNABLE_TO_VERIFY_LEAF_SIGNATURE')
+    ? ' (an intermediate certificate is missing, or the CA is not known here)'
+    : '';
   return `${code}${chain}`;
 }

@@ -9,10 +9,33 @@ import type { RealmTable } from '../../registry/realms.ts';
 import { CorruptReferrersError, decodeReferrers, encodeReferrers } from '../../registry/referrers.ts';
 import type { ReadStore, WriteStore } from '../../registry/store.ts';
 import { CommandError } from '../cli/errors.ts';
-import { type Journal, type JournalVersion, LEASE_MS, readJournal, takeOver, waitForSweep, writeJournal } from './journal.ts';
-import { type Amount, amountOf, type Blocked, type Garbage, mark, type MarkedRepository, type Marking } from './mark.ts';
+import {
+  type Journal,
+  type JournalVersion,
+  LEASE_MS,
+  readJournal,
+  takeOver,
+  waitForSweep,
+  writeJournal,
+} from './journal.ts';
+import {
+  type Amount,
+  amountOf,
+  type Blocked,
+  type Garbage,
+  mark,
+  type MarkedRepository,
+  type Marking,
+} from './mark.ts';
 import { eachOf } from './pool.ts';
-import { listBlobs, listRepositories, readObject, READS_AT_ONCE, readRecords, type RepositoryListing } from './survey.ts';
+import {
+  listBlobs,
+  listRepositories,
+  readObject,
+  READS_AT_ONCE,
+  readRecords,
+  type RepositoryListing,
+} from './survey.ts';
 
 /** How to collect. */
 export interface CollectOptions {
@@ -58,7 +81,10 @@ export async function collect(store: WriteStore, options: CollectOptions): Promi
     const unreferenced = new Map<string, number>();
     for (const one of marking.garbage) {
       // Sent again since it was noted: a publisher may be about to use it.
-      const since = Math.min(at, Math.max(before.journal.unreferenced.get(one.object.key) ?? at, one.object.uploaded.getTime()));
+      const since = Math.min(
+        at,
+        Math.max(before.journal.unreferenced.get(one.object.key) ?? at, one.object.uploaded.getTime()),
+      );
       if (since <= at - options.grace) due.push(one);
       else unreferenced.set(one.object.key, since);
     }
@@ -85,7 +111,10 @@ async function settled(store: WriteStore, options: CollectOptions, now: () => nu
   return waitForSweep(store, journal, { wait: options.wait ?? ((milliseconds) => sleep(milliseconds)), now });
 }
 
-async function survey(store: WriteStore, options: CollectOptions): Promise<{ marking: Marking; strange: readonly string[] }> {
+async function survey(
+  store: WriteStore,
+  options: CollectOptions,
+): Promise<{ marking: Marking; strange: readonly string[] }> {
   // Blobs first: what is sent while the rest is read is not in the listing, so it cannot be taken for garbage.
   const { blobs, strange } = await listBlobs(store);
   const listed = await listRepositories(store);
@@ -103,11 +132,20 @@ async function survey(store: WriteStore, options: CollectOptions): Promise<{ mar
     const records = await readRecords(store, listing, { onRead });
     repositories.set(name, { listing, records, referrers: await readReferrers(store, listing, onRead) });
   }
-  const marking = mark({ repositories, blobs, table: options.table, droppedRealms: options.droppedRealms ?? new Set() });
+  const marking = mark({
+    repositories,
+    blobs,
+    table: options.table,
+    droppedRealms: options.droppedRealms ?? new Set(),
+  });
   return { marking, strange: [...strange, ...listed.strange] };
 }
 
-async function readReferrers(store: ReadStore, listing: RepositoryListing, onRead: () => void): Promise<Map<Digest, readonly Digest[] | null>> {
+async function readReferrers(
+  store: ReadStore,
+  listing: RepositoryListing,
+  onRead: () => void,
+): Promise<Map<Digest, readonly Digest[] | null>> {
   const referrers = new Map<Digest, readonly Digest[] | null>();
   await eachOf(listing.referrers, READS_AT_ONCE, async ([subject, { key }]) => {
     const object = await readObject(store, key);
@@ -133,7 +171,8 @@ function reportOf(
   waiting: ReadonlyMap<string, number>,
   grace: number,
 ): CollectReport {
-  const of = (kind: Garbage['kind']): Amount => amountOf(marking.garbage.filter((one) => one.kind === kind).map(({ object }) => object));
+  const of = (kind: Garbage['kind']): Amount =>
+    amountOf(marking.garbage.filter((one) => one.kind === kind).map(({ object }) => object));
   const waits = marking.garbage.filter(({ object }) => waiting.has(object.key)).map(({ object }) => object);
   return {
     kept: marking.kept,
@@ -141,14 +180,22 @@ function reportOf(
     unreferenced: { referrers: of('referrers'), manifest: of('manifest'), blob: of('blob') },
     due: due.map(({ kind, object }) => ({ kind, key: object.key, size: object.size })),
     waiting:
-      waits.length === 0 ? null : { ...amountOf(waits), after: [...waiting.values()].reduce((first, since) => Math.min(first, since)) + grace },
+      waits.length === 0
+        ? null
+        : { ...amountOf(waits), after: [...waiting.values()].reduce((first, since) => Math.min(first, since)) + grace },
     deleted: { objects: 0, bytes: 0 },
     strange,
   };
 }
 
 /** Deletes what the journal says is being deleted, in order, and ends the sweep: done or not, the journal is left free where it can be. */
-async function sweep(store: WriteStore, due: readonly Garbage[], id: string, noted: JournalVersion, options: CollectOptions): Promise<void> {
+async function sweep(
+  store: WriteStore,
+  due: readonly Garbage[],
+  id: string,
+  noted: JournalVersion,
+  options: CollectOptions,
+): Promise<void> {
   let version = noted;
   // Counted by the monotonic clock: whoever watches does so for a whole lease before taking over.
   let renewed = performance.now();
@@ -190,10 +237,17 @@ function batchesOf(due: readonly Garbage[]): readonly (readonly string[])[] {
 }
 
 /** Changes the journal as long as the sweep is ours; publishers may change the rest of it meanwhile. */
-async function update(store: WriteStore, seen: JournalVersion, id: string, change: (journal: Journal) => Journal): Promise<JournalVersion> {
+async function update(
+  store: WriteStore,
+  seen: JournalVersion,
+  id: string,
+  change: (journal: Journal) => Journal,
+): Promise<JournalVersion> {
   for (let version = seen; ; version = await readJournal(store)) {
     if (version.journal.sweeping?.id !== id) {
-      throw new CommandError('another gantry took this garbage collection for dead and ended it', { hint: 'Nothing is broken. Run gc again.' });
+      throw new CommandError('another gantry took this garbage collection for dead and ended it', {
+        hint: 'Nothing is broken. Run gc again.',
+      });
     }
     const written = await writeJournal(store, change(version.journal), version);
     if (written !== null) return written;

@@ -41,7 +41,11 @@ export async function guardAgainstGc(
       const { sweeping } = known.journal;
       const swept = new Set(sweeping?.keys);
       if (sweeping !== null && keys.some((key) => swept.has(key))) {
-        known = await waitForSweep(store, known, { wait, now: Date.now, ...(options.onWait === undefined ? {} : { onWait: options.onWait }) });
+        known = await waitForSweep(store, known, {
+          wait,
+          now: Date.now,
+          ...(options.onWait === undefined ? {} : { onWait: options.onWait }),
+        });
       }
       const { journal } = known;
       if (!keys.some((key) => journal.unreferenced.has(key))) break;

@@ -53,11 +53,17 @@ const EMPTY: Journal = { sweeps: 0, sweeping: null, unreferenced: new Map() };
 /** Reads the journal. Throws {@link CommandError} if it cannot be understood: then neither deleting nor publishing beside a deletion is safe. */
 export async function readJournal(store: ReadStore): Promise<JournalVersion> {
   const object = await readObject(store, GC_JOURNAL_KEY);
-  return object === null ? { etag: undefined, journal: EMPTY } : { etag: object.info.etag, journal: decodeJournal(object.bytes) };
+  return object === null
+    ? { etag: undefined, journal: EMPTY }
+    : { etag: object.info.etag, journal: decodeJournal(object.bytes) };
 }
 
 /** Writes the journal over the version that was read; null if it has changed since. */
-export async function writeJournal(store: WriteStore, journal: Journal, over: JournalVersion): Promise<JournalVersion | null> {
+export async function writeJournal(
+  store: WriteStore,
+  journal: Journal,
+  over: JournalVersion,
+): Promise<JournalVersion | null> {
   const result = await store.put(GC_JOURNAL_KEY, encodeJournal(journal), {
     contentType: 'application/json',
     onlyIf: over.etag === undefined ? 'absent' : { etag: over.etag },
@@ -67,7 +73,9 @@ export async function writeJournal(store: WriteStore, journal: Journal, over: Jo
 
 /** The journal's bytes. */
 export function encodeJournal({ sweeps, sweeping, unreferenced }: Journal): Uint8Array {
-  return new TextEncoder().encode(JSON.stringify({ version: 1, sweeps, sweeping, unreferenced: Object.fromEntries(unreferenced) }));
+  return new TextEncoder().encode(
+    JSON.stringify({ version: 1, sweeps, sweeping, unreferenced: Object.fromEntries(unreferenced) }),
+  );
 }
 
 /** Reads the journal's bytes. Throws {@link CommandError}. */
@@ -89,7 +97,10 @@ export function decodeJournal(bytes: Uint8Array): Journal {
 /** Ends a sweep that was given up: what it had not deleted may be used again, and counts as seen now. Gives null if the journal has changed meanwhile. */
 export async function takeOver(store: WriteStore, over: JournalVersion, now: number): Promise<JournalVersion | null> {
   const { journal } = over;
-  const unreferenced = new Map([...journal.unreferenced, ...(journal.sweeping?.keys ?? []).map((key) => [key, now] as const)]);
+  const unreferenced = new Map([
+    ...journal.unreferenced,
+    ...(journal.sweeping?.keys ?? []).map((key) => [key, now] as const),
+  ]);
   return writeJournal(store, { sweeps: journal.sweeps + 1, sweeping: null, unreferenced }, over);
 }
 
@@ -100,7 +111,11 @@ export async function takeOver(store: WriteStore, over: JournalVersion, now: num
 export async function waitForSweep(
   store: WriteStore,
   first: JournalVersion,
-  options: { readonly wait: (milliseconds: number) => Promise<void>; readonly now: () => number; readonly onWait?: () => void },
+  options: {
+    readonly wait: (milliseconds: number) => Promise<void>;
+    readonly now: () => number;
+    readonly onWait?: () => void;
+  },
 ): Promise<JournalVersion> {
   let seen = first;
   for (let unchanged = 0; seen.journal.sweeping !== null;) {
@@ -119,13 +134,22 @@ export async function waitForSweep(
 
 function toSweep(value: unknown): Sweep {
   const { id, beat, keys } = (value ?? {}) as Record<string, unknown>;
-  if (typeof id !== 'string' || typeof beat !== 'number' || !Array.isArray(keys) || !keys.every((key) => typeof key === 'string')) throw unreadable();
+  if (
+    typeof id !== 'string' ||
+    typeof beat !== 'number' ||
+    !Array.isArray(keys) ||
+    !keys.every((key) => typeof key === 'string')
+  )
+    throw unreadable();
   return { id, beat, keys };
 }
 
 function unreadable(cause?: unknown): CommandError {
-  return new CommandError(`the journal of garbage collection (${GC_JOURNAL_KEY}) is not of a version that this program reads`, {
-    hint: 'Use the newest gantry. If no other one is at work, the file may be deleted: the grace period then starts anew.',
-    cause,
-  });
+  return new CommandError(
+    `the journal of garbage collection (${GC_JOURNAL_KEY}) is not of a version that this program reads`,
+    {
+      hint: 'Use the newest gantry. If no other one is at work, the file may be deleted: the grace period then starts anew.',
+      cause,
+    },
+  );
 }

@@ -87,7 +87,8 @@ export function mark(input: MarkInput): Marking {
   let keptBlobs = NOTHING;
   for (const [realm, blobs] of input.blobs) {
     // A bucket with a realm that the table does not know was written with another table: by this one all its blobs would look unused.
-    if (!known.has(realm) && !input.droppedRealms.has(realm)) blockedRealms.set(realm, 'the realm table does not name it');
+    if (!known.has(realm) && !input.droppedRealms.has(realm))
+      blockedRealms.set(realm, 'the realm table does not name it');
     const why = blockedRealms.get(realm);
     if (why !== undefined) blocked.push({ kind: 'realm', name: realm, why });
     for (const [digest, object] of blobs) {
@@ -164,11 +165,16 @@ export function markRepository({ listing, records }: Pick<MarkedRepository, 'lis
 function garbageOf({ listing, records, referrers }: MarkedRepository, live: ReadonlySet<Digest>): Garbage[] {
   const dead = new Map([...listing.manifests].filter(([digest]) => !live.has(digest)));
   const ranks = ranksOf(dead, records);
-  const garbage: Garbage[] = [...dead].map(([digest, object]) => ({ kind: 'manifest', object, rank: ranks.get(digest) ?? 0 }));
+  const garbage: Garbage[] = [...dead].map(([digest, object]) => ({
+    kind: 'manifest',
+    object,
+    rank: ranks.get(digest) ?? 0,
+  }));
   for (const [subject, object] of listing.referrers) {
     // A referrer that is listed and not stored may be one of an origin's, not fetched yet: such a record stays.
     const listed = referrers.get(subject);
-    if (listed?.every((digest) => dead.has(digest)) === true) garbage.push({ kind: 'referrers', object, rank: REFERRERS_RANK });
+    if (listed?.every((digest) => dead.has(digest)) === true)
+      garbage.push({ kind: 'referrers', object, rank: REFERRERS_RANK });
   }
   return garbage;
 }
@@ -180,7 +186,9 @@ function ranksOf(dead: ReadonlyMap<Digest, ListedObject>, records: RepositoryRec
     const links = records.manifests.get(digest);
     if (links === null || links === undefined) continue;
     const targets =
-      links.subject === undefined ? links.children.map((child) => child.digest) : [...links.children.map((child) => child.digest), links.subject];
+      links.subject === undefined
+        ? links.children.map((child) => child.digest)
+        : [...links.children.map((child) => child.digest), links.subject];
     for (const target of targets) if (dead.has(target)) pointing.set(target, [...(pointing.get(target) ?? []), digest]);
   }
   const ranks = new Map<Digest, number>();

@@ -9,7 +9,11 @@ const KEYS_SHOWN = 20;
 /** The report, in lines of at most `width` characters. `removed`: it was told to delete. */
 export function collectLines(report: CollectReport, removed: boolean, width: number): string[] {
   const { kept, unreferenced, due, waiting, deleted } = report;
-  const row = (title: string, { objects, bytes }: Amount): string[] => [title, String(objects).padStart(8), formatBytes(bytes).padStart(8)];
+  const row = (title: string, { objects, bytes }: Amount): string[] => [
+    title,
+    String(objects).padStart(8),
+    formatBytes(bytes).padStart(8),
+  ];
   const dueAmount = { objects: due.length, bytes: due.reduce((sum, { size }) => sum + size, 0) };
   const lines = tableLines(
     [
@@ -24,8 +28,10 @@ export function collectLines(report: CollectReport, removed: boolean, width: num
     ],
     width,
   );
-  for (const { key, size } of removed ? [] : due.slice(0, KEYS_SHOWN)) lines.push(`  ${key}  ${paint('quiet', formatBytes(size))}`);
-  if (!removed && due.length > KEYS_SHOWN) lines.push(`  and ${String(due.length - KEYS_SHOWN)} more (--json has them all)`);
+  for (const { key, size } of removed ? [] : due.slice(0, KEYS_SHOWN))
+    lines.push(`  ${key}  ${paint('quiet', formatBytes(size))}`);
+  if (!removed && due.length > KEYS_SHOWN)
+    lines.push(`  and ${String(due.length - KEYS_SHOWN)} more (--json has them all)`);
   if (waiting !== null) {
     const what = `${formatCount(waiting.objects, 'object')}, ${formatBytes(waiting.bytes)}`;
     const when = new Date(waiting.after).toISOString().slice(0, 16).replace('T', ' ');
@@ -44,7 +50,9 @@ export function collectLines(report: CollectReport, removed: boolean, width: num
     );
   }
   for (const { kind, name, why } of report.blocked) {
-    const todo = why.includes('realm table') ? 'Check REALMS in wrangler.toml, or give --drop-realm.' : 'See `gantry verify`.';
+    const todo = why.includes('realm table')
+      ? 'Check REALMS in wrangler.toml, or give --drop-realm.'
+      : 'See `gantry verify`.';
     lines.push(...tableLines([[paint('bad', 'kept'), `everything of the ${kind} ${name}: ${why}. ${todo}`]], width));
   }
   if (report.strange.length > 0) {

@@ -43,7 +43,10 @@ export type TagReading =
   | { readonly kind: 'corrupt'; readonly message: string };
 
 /** Lists repositories: all, or the one named. */
-export async function listRepositories(store: WriteStore, only?: RepositoryName): Promise<Pick<BucketListing, 'repositories' | 'strange'>> {
+export async function listRepositories(
+  store: WriteStore,
+  only?: RepositoryName,
+): Promise<Pick<BucketListing, 'repositories' | 'strange'>> {
   const repositories = new Map<RepositoryName, RepositoryListing>();
   const strange: string[] = [];
   for await (const object of store.list(only === undefined ? REPOSITORIES_PREFIX : repositoryPrefix(only))) {
@@ -67,7 +70,10 @@ export async function listBlobs(store: WriteStore): Promise<Pick<BucketListing, 
 }
 
 /** Reads a whole object; null if it is not there. */
-export async function readObject(store: ReadStore, key: string): Promise<{ readonly info: ObjectInfo; readonly bytes: Uint8Array } | null> {
+export async function readObject(
+  store: ReadStore,
+  key: string,
+): Promise<{ readonly info: ObjectInfo; readonly bytes: Uint8Array } | null> {
   const object = await store.get(key);
   if (object === null) return null;
   // Only a read of a given version can find another one.
@@ -89,7 +95,10 @@ export function openTag(info: ObjectInfo, body: Uint8Array): TagReading {
     const record = index.kind === 'record' ? index.record : decodeTagIndex(body.subarray(0, start));
     const end = record.forms.reduce((most, form) => Math.max(most, form.offset + form.length), 0);
     if (start + end > body.length) {
-      return { kind: 'corrupt', message: `its index tells of ${String(start + end)} bytes, the object has ${String(body.length)}` };
+      return {
+        kind: 'corrupt',
+        message: `its index tells of ${String(start + end)} bytes, the object has ${String(body.length)}`,
+      };
     }
     const manifests = record.forms.map(({ offset, length }) => body.subarray(start + offset, start + offset + length));
     return { kind: 'read', info, record, manifests, trailing: body.length - start - end };
@@ -102,7 +111,11 @@ export function openTag(info: ObjectInfo, body: Uint8Array): TagReading {
 /** What a repository's manifests need. */
 export interface RepositoryRecords {
   /** By tag: what each form of it points at; null for a tag object or form that cannot be read. */
-  readonly tags: Map<Tag, readonly { readonly digest: Digest; readonly from: Digest | undefined; readonly links: ManifestLinks | null }[] | null>;
+  readonly tags: Map<
+    Tag,
+    | readonly { readonly digest: Digest; readonly from: Digest | undefined; readonly links: ManifestLinks | null }[]
+    | null
+  >;
   /** By digest, of all manifests stored by digest; null for one that cannot be read. */
   readonly manifests: Map<Digest, ManifestLinks | null>;
 }
@@ -121,7 +134,8 @@ export async function readRecords(
   });
   // A tag's manifests are in its object: only the others are worth a read.
   for (const forms of records.tags.values()) {
-    for (const { digest, links } of forms ?? []) if (links !== null && listing.manifests.has(digest)) records.manifests.set(digest, links);
+    for (const { digest, links } of forms ?? [])
+      if (links !== null && listing.manifests.has(digest)) records.manifests.set(digest, links);
   }
   await eachOf(listing.manifests, READS_AT_ONCE, async ([digest, { key }]) => {
     if (!records.manifests.has(digest)) {
@@ -150,8 +164,17 @@ async function readBody({ body, size }: StoredObject): Promise<Uint8Array> {
   return bytes;
 }
 
-function file(repositories: Map<RepositoryName, RepositoryListing>, key: Extract<ParsedKey, { name: RepositoryName }>, object: ListedObject): void {
-  const listing = getOrMake(repositories, key.name, () => ({ tags: new Map(), manifests: new Map(), referrers: new Map(), tagList: undefined }));
+function file(
+  repositories: Map<RepositoryName, RepositoryListing>,
+  key: Extract<ParsedKey, { name: RepositoryName }>,
+  object: ListedObject,
+): void {
+  const listing = getOrMake(repositories, key.name, () => ({
+    tags: new Map(),
+    manifests: new Map(),
+    referrers: new Map(),
+    tagList: undefined,
+  }));
   if (key.kind === 'tag') listing.tags.set(key.tag, object);
   else if (key.kind === 'manifest') listing.manifests.set(key.digest, object);
   else if (key.kind === 'referrers') listing.referrers.set(key.subject, object);

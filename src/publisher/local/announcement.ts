@@ -38,8 +38,14 @@ export async function readAnnouncement(path: string): Promise<Announcement | nul
   }
   if (typeof value !== 'object' || value === null) return null;
   const { pid, kind, url, endpoint, bucket, accessKeyId, secretAccessKey } = value as Record<string, unknown>;
-  if (typeof pid !== 'number' || (kind !== 'server' && kind !== 'command') || (url !== null && typeof url !== 'string')) return null;
-  if (typeof endpoint !== 'string' || typeof bucket !== 'string' || typeof accessKeyId !== 'string' || typeof secretAccessKey !== 'string')
+  if (typeof pid !== 'number' || (kind !== 'server' && kind !== 'command') || (url !== null && typeof url !== 'string'))
+    return null;
+  if (
+    typeof endpoint !== 'string' ||
+    typeof bucket !== 'string' ||
+    typeof accessKeyId !== 'string' ||
+    typeof secretAccessKey !== 'string'
+  )
     return null;
   return { pid, kind, url, endpoint, bucket, accessKeyId, secretAccessKey };
 }

@@ -29,7 +29,10 @@ const CREATED = '2026-01-01T00:00:00Z';
 export function openDemoImage(): SourceImage {
   const layers = [
     { createdBy: 'COPY hello /hello', files: [{ path: 'hello', mode: 0o755, bytes: helloProgram(DEMO_GREETING) }] },
-    { createdBy: 'COPY greeting.txt /greeting.txt', files: [{ path: 'greeting.txt', mode: 0o644, bytes: utf8(DEMO_GREETING) }] },
+    {
+      createdBy: 'COPY greeting.txt /greeting.txt',
+      files: [{ path: 'greeting.txt', mode: 0o644, bytes: utf8(DEMO_GREETING) }],
+    },
   ].map(({ createdBy, files }) => {
     const tar = tarOf(files);
     const bytes = gzipStored(tar);
@@ -38,7 +41,12 @@ export function openDemoImage(): SourceImage {
   const config = utf8(
     JSON.stringify({
       architecture: 'amd64',
-      config: { Env: ['PATH=/'], Cmd: ['/hello'], WorkingDir: '/', Labels: { 'org.opencontainers.image.title': 'Gantry demo' } },
+      config: {
+        Env: ['PATH=/'],
+        Cmd: ['/hello'],
+        WorkingDir: '/',
+        Labels: { 'org.opencontainers.image.title': 'Gantry demo' },
+      },
       created: CREATED,
       history: [
         ...layers.map(({ createdBy }) => ({ created: CREATED, created_by: createdBy })),
@@ -53,7 +61,11 @@ export function openDemoImage(): SourceImage {
       schemaVersion: 2,
       mediaType: MEDIA_TYPE_OF_FORM['docker-schema2'],
       config: { mediaType: MEDIA_TYPES.dockerConfig, size: config.length, digest: digestOf(config) },
-      layers: layers.map(({ bytes, digest }) => ({ mediaType: MEDIA_TYPES.dockerLayerGzip, size: bytes.length, digest })),
+      layers: layers.map(({ bytes, digest }) => ({
+        mediaType: MEDIA_TYPES.dockerLayerGzip,
+        size: bytes.length,
+        digest,
+      })),
     }),
   );
   const blobs = new Map([config, ...layers.map(({ bytes }) => bytes)].map((bytes) => [digestOf(bytes), bytes]));
@@ -151,7 +163,21 @@ function tarOf(files: readonly TarFile[]): Uint8Array {
 function gzipStored(bytes: Uint8Array): Uint8Array {
   if (bytes.length > 0xffff) throw new RangeError('more than one stored block');
   const length = [bytes.length & 0xff, bytes.length >> 8];
-  const head = Uint8Array.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff, 1, ...length, ...length.map((byte) => byte ^ 0xff)]);
+  const head = Uint8Array.from([
+    0x1f,
+    0x8b,
+    8,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0xff,
+    1,
+    ...length,
+    ...length.map((byte) => byte ^ 0xff),
+  ]);
   return Buffer.concat([head, bytes, Uint8Array.from(le32(crc32(bytes))), Uint8Array.from(le32(bytes.length))]);
 }
 

@@ -12,7 +12,11 @@ import { OWN_CONFIG } from './wrangler-config.ts';
 export async function seedDemo(
   { folder, target }: Pick<LocalServer, 'folder' | 'target'>,
   keyFile: string,
-  { config = OWN_CONFIG, signal, tell }: { readonly config?: string; readonly signal?: AbortSignal; readonly tell: (message: string) => void },
+  {
+    config = OWN_CONFIG,
+    signal,
+    tell,
+  }: { readonly config?: string; readonly signal?: AbortSignal; readonly tell: (message: string) => void },
 ): Promise<void> {
   const seeded = await stat(folder.seeded).then(
     () => true,
@@ -21,7 +25,12 @@ export async function seedDemo(
   if (seeded) return;
   const { key, made } = await loadOrMakeKey(keyFile);
   if (made) tell(`made a signing key: ${keyFile}`);
-  const publisher = await createPublisher({ store: target.store, realms: await readRealmTable(config), signer: createSigner(key), signal });
+  const publisher = await createPublisher({
+    store: target.store,
+    realms: await readRealmTable(config),
+    signer: createSigner(key),
+    signal,
+  });
   await publisher.publish(openDemoImage(), DEMO_IMAGE);
   await writeFile(folder.seeded, '');
 }

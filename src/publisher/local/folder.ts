@@ -44,10 +44,13 @@ export async function makeStateFolder(path: string): Promise<StateFolder> {
     await mkdir(folder.uploads, { recursive: true, mode: 0o700 });
     await mkdir(folder.persist, { recursive: true });
   } catch (cause) {
-    throw new CommandError(`the state folder ${title} cannot be written (${cause instanceof Error ? cause.message : String(cause)})`, {
-      hint: 'Name another folder with --state, or mend its rights.',
-      cause,
-    });
+    throw new CommandError(
+      `the state folder ${title} cannot be written (${cause instanceof Error ? cause.message : String(cause)})`,
+      {
+        hint: 'Name another folder with --state, or mend its rights.',
+        cause,
+      },
+    );
   }
   return folder;
 }

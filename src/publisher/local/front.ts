@@ -8,7 +8,8 @@ import { createServer, connect, type AddressInfo, type Server, type Socket } fro
 const TLS_HANDSHAKE = 0x16;
 
 // What Go's net/http answers: its clients know it, and say "server gave HTTP response to HTTPS client".
-const REFUSAL = 'HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nClient sent an HTTPS request to an HTTP server.\n';
+const REFUSAL =
+  'HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nClient sent an HTTPS request to an HTTP server.\n';
 
 /** A listening front. */
 export interface Front {

@@ -21,10 +21,13 @@ export function tryLock(path: string): Lock | null {
   } catch (cause) {
     if (database?.isOpen === true) database.close();
     if ((cause as { errcode?: number }).errcode === SQLITE_BUSY) return null;
-    throw new CommandError(`the lock ${path} cannot be taken (${cause instanceof Error ? cause.message : String(cause)})`, {
-      hint: 'Name another folder with --state, or mend its rights.',
-      cause,
-    });
+    throw new CommandError(
+      `the lock ${path} cannot be taken (${cause instanceof Error ? cause.message : String(cause)})`,
+      {
+        hint: 'Name another folder with --state, or mend its rights.',
+        cause,
+      },
+    );
   }
   const held = database;
   return {

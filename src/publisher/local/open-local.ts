@@ -50,7 +50,11 @@ export function localTarget(folder: StateFolder, connection: Connection & { read
   return { store, title, close: () => connection.close() };
 }
 
-function localConnection(folder: StateFolder, bucket: string, tell: (message: string) => void): Connection & { readonly bucket: () => string } {
+function localConnection(
+  folder: StateFolder,
+  bucket: string,
+  tell: (message: string) => void,
+): Connection & { readonly bucket: () => string } {
   let current: Promise<Reached> | undefined;
   let name = bucket;
   const reach = async (): Promise<Reached> => {
@@ -126,7 +130,9 @@ async function reachStore(folder: StateFolder, bucket: string, tell: (message: s
     }
     if (waited > 2_000 && !told) {
       told = true;
-      tell(`waiting for the local store (${folder.title}), which process ${String(announcement?.pid ?? 'unknown')} has open`);
+      tell(
+        `waiting for the local store (${folder.title}), which process ${String(announcement?.pid ?? 'unknown')} has open`,
+      );
     }
     await sleep(LOOK_EVERY_MS);
   }
@@ -166,7 +172,11 @@ async function openOurselves(folder: StateFolder, bucket: string, lock: Lock): P
 }
 
 /** A client of the simulator. */
-export function clientOf({ endpoint, accessKeyId, secretAccessKey }: Pick<Announcement, 'endpoint' | 'accessKeyId' | 'secretAccessKey'>): S3Client {
+export function clientOf({
+  endpoint,
+  accessKeyId,
+  secretAccessKey,
+}: Pick<Announcement, 'endpoint' | 'accessKeyId' | 'secretAccessKey'>): S3Client {
   return createClient({ endpoint, accessKeyId, secretAccessKey, region: 'auto' });
 }
 

@@ -59,12 +59,24 @@ export async function startServer(options: ServerOptions): Promise<LocalServer> 
     undo.push(() => lock.release());
     const bucket = await readLocalBucket(config);
     const bundle = await bundleWorker(config);
-    const worker = { ...bundle, options: { ...bundle.options, bindings: { ...bundle.options.bindings, ...options.vars } } };
-    const simulator = await startSimulator({ persist: folder.persist, bucket, worker, ...(onLog === undefined ? {} : { onLog }) });
+    const worker = {
+      ...bundle,
+      options: { ...bundle.options, bindings: { ...bundle.options.bindings, ...options.vars } },
+    };
+    const simulator = await startSimulator({
+      persist: folder.persist,
+      bucket,
+      worker,
+      ...(onLog === undefined ? {} : { onLog }),
+    });
     undo.push(() => simulator.stop());
     keepHeapSmall();
     const url = urlOf(front);
-    const reach = { endpoint: simulator.endpoint, accessKeyId: simulator.accessKeyId, secretAccessKey: simulator.secretAccessKey };
+    const reach = {
+      endpoint: simulator.endpoint,
+      accessKeyId: simulator.accessKeyId,
+      secretAccessKey: simulator.secretAccessKey,
+    };
     undo.push(() => withdraw(folder.announcement));
     await announce(folder.announcement, { pid: process.pid, kind: 'server', url, bucket, ...reach });
     const target = localTarget(folder, { ...steadyConnection(clientOf(reach)), bucket: () => bucket });
@@ -85,10 +97,20 @@ async function listen(host: string, port: number): Promise<Front> {
     const { code } = cause as NodeJS.ErrnoException;
     const where = `${host}:${String(port)}`;
     if (code === 'EADDRINUSE')
-      throw new CommandError(`port ${String(port)} is in use`, { hint: `End what listens on ${where}, or take another port with --port.`, cause });
-    if (code === 'EACCES') throw new CommandError(`this user may not listen on ${where}`, { hint: 'Take a port above 1023 with --port.', cause });
+      throw new CommandError(`port ${String(port)} is in use`, {
+        hint: `End what listens on ${where}, or take another port with --port.`,
+        cause,
+      });
+    if (code === 'EACCES')
+      throw new CommandError(`this user may not listen on ${where}`, {
+        hint: 'Take a port above 1023 with --port.',
+        cause,
+      });
     if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
-      throw new CommandError(`this machine has no address ${host}`, { hint: 'Give one that it has with --host.', cause });
+      throw new CommandError(`this machine has no address ${host}`, {
+        hint: 'Give one that it has with --host.',
+        cause,
+      });
     throw cause;
   }
 }

@@ -37,7 +37,10 @@ const HARMLESS = /Broken pipe|Connection reset by peer|disconnected: /;
 /** Starts the simulator. One at a time over a folder: whoever calls holds the folder's lock. Throws {@link CommandError}. */
 export async function startSimulator({ persist, bucket, worker, onLog }: SimulatorOptions): Promise<Simulator> {
   const { Miniflare, convertV4MiniflareOptions, Log, LogLevel } = await importMiniflare();
-  const s3Credentials = { accessKeyId: randomBytes(16).toString('hex'), secretAccessKey: randomBytes(32).toString('hex') };
+  const s3Credentials = {
+    accessKeyId: randomBytes(16).toString('hex'),
+    secretAccessKey: randomBytes(32).toString('hex'),
+  };
   const options = worker?.options ?? {};
   const restoreSignals = keepSignals();
   const miniflare = new Miniflare(
@@ -57,7 +60,10 @@ export async function startSimulator({ persist, bucket, worker, onLog }: Simulat
           ...options,
           name: 'gantry',
           modules: [{ type: 'ESModule', path: 'index.js', contents: worker?.code ?? STORAGE_ONLY }],
-          r2Buckets: { ...(Array.isArray(options.r2Buckets) ? {} : options.r2Buckets), BUCKET: { id: bucket, s3Credentials } },
+          r2Buckets: {
+            ...(Array.isArray(options.r2Buckets) ? {} : options.r2Buckets),
+            BUCKET: { id: bucket, s3Credentials },
+          },
           unsafeDirectSockets: worker === undefined ? [] : [{ host: '127.0.0.1', port: 0 }],
         },
         ...annexOf(worker, bucket),
@@ -79,7 +85,10 @@ export async function startSimulator({ persist, bucket, worker, onLog }: Simulat
     };
   } catch (cause) {
     await miniflare.dispose().catch(() => undefined);
-    throw new CommandError(`the local store could not be started: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    throw new CommandError(
+      `the local store could not be started: ${cause instanceof Error ? cause.message : String(cause)}`,
+      { cause },
+    );
   }
 }
 

@@ -31,7 +31,11 @@ export function notedUploads(folder: string): UnfinishedUploads {
     },
     note: async (key, { uploadId, parts }) => {
       const file = join(folder, `${stemOf(key)}.${String(process.pid)}.${randomBytes(6).toString('hex')}`);
-      await writeFile(file, [JSON.stringify({ uploadId }), ...parts.map((part) => JSON.stringify(part)), ''].join('\n'), { mode: 0o600 });
+      await writeFile(
+        file,
+        [JSON.stringify({ uploadId }), ...parts.map((part) => JSON.stringify(part)), ''].join('\n'),
+        { mode: 0o600 },
+      );
       return {
         sent: (part) => appendFile(file, `${JSON.stringify(part)}\n`),
         ended: () => rm(file, { force: true }),

@@ -9,7 +9,10 @@ import { promisify } from 'node:util';
 export async function endWithThisProcess(): Promise<{ dismiss(): void }> {
   const pids = await workerdChildren();
   if (pids.length === 0) return { dismiss: () => undefined };
-  const shell = spawn('/bin/sh', ['-c', 'read -r line; kill -9 "$@"', 'sh', ...pids], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
+  const shell = spawn('/bin/sh', ['-c', 'read -r line; kill -9 "$@"', 'sh', ...pids], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  });
   shell.on('error', () => undefined);
   shell.stdin.on('error', () => undefined);
   shell.unref();
@@ -21,7 +24,9 @@ export async function endWithThisProcess(): Promise<{ dismiss(): void }> {
 async function workerdChildren(): Promise<string[]> {
   const own = String(process.pid);
   try {
-    const children = (await readFile(`/proc/${own}/task/${own}/children`, 'utf8')).split(' ').filter((pid) => pid !== '');
+    const children = (await readFile(`/proc/${own}/task/${own}/children`, 'utf8'))
+      .split(' ')
+      .filter((pid) => pid !== '');
     const names = await Promise.all(children.map((pid) => readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')));
     return children.filter((_, index) => names[index]?.startsWith('workerd') === true);
   } catch {

@@ -26,10 +26,19 @@ export async function bundleWorker(config: string): Promise<WorkerBundle> {
   const { main, workerOptions, define } = await readConfig(config);
   const name = annexOf(workerOptions);
   const bundle = async (entry: string): Promise<string> => {
-    const { outputFiles } = await run(entry, { ...WORKER_BUILD, entryPoints: [entry], write: false, define: { ...define, ...PRODUCTION } });
+    const { outputFiles } = await run(entry, {
+      ...WORKER_BUILD,
+      entryPoints: [entry],
+      write: false,
+      define: { ...define, ...PRODUCTION },
+    });
     return outputFiles?.[0]?.text ?? '';
   };
-  return { code: await bundle(main), options: workerOptions, annex: name === null ? null : { name, code: await bundle(annexMain(main)) } };
+  return {
+    code: await bundle(main),
+    options: workerOptions,
+    annex: name === null ? null : { name, code: await bundle(annexMain(main)) },
+  };
 }
 
 /** The name of the Worker behind the binding ANNEX. */
@@ -115,7 +124,10 @@ async function split(main: string, folder: string, define: Config['define']): Pr
 }
 
 /** Tells modules from esbuild's account of what it wrote: those that the entry point imports, by however many steps, are there at the start. */
-function modulesOf(outputs: Metafile['outputs'], nameOf: (path: string) => string): readonly Omit<WorkerModule, 'contents' | 'sourceMap'>[] {
+function modulesOf(
+  outputs: Metafile['outputs'],
+  nameOf: (path: string) => string,
+): readonly Omit<WorkerModule, 'contents' | 'sourceMap'>[] {
   const paths = Object.keys(outputs).filter((path) => path.endsWith('.js'));
   const entry = paths.find((path) => nameOf(path) === 'index.js');
   const start = new Set(entry === undefined ? [] : [entry]);
@@ -127,7 +139,9 @@ function modulesOf(outputs: Metafile['outputs'], nameOf: (path: string) => strin
   return [...start, ...paths.filter((path) => !start.has(path))].map((path) => ({
     name: nameOf(path),
     source: outputs[path]?.entryPoint ?? null,
-    inputs: Object.entries(outputs[path]?.inputs ?? {}).flatMap(([input, { bytesInOutput }]) => (bytesInOutput > 0 ? [input] : [])),
+    inputs: Object.entries(outputs[path]?.inputs ?? {}).flatMap(([input, { bytesInOutput }]) =>
+      bytesInOutput > 0 ? [input] : [],
+    ),
     atStart: start.has(path),
   }));
 }
@@ -152,7 +166,10 @@ async function run(main: string, options: BuildOptions): Promise<EsbuildModule.B
   try {
     return await build(options);
   } catch (cause) {
-    throw new CommandError(`the Worker ${main} cannot be built: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    throw new CommandError(
+      `the Worker ${main} cannot be built: ${cause instanceof Error ? cause.message : String(cause)}`,
+      { cause },
+    );
   } finally {
     await stop();
   }
@@ -174,7 +191,10 @@ process.stdout.write('\\n' + JSON.stringify({ main, define, workerOptions }));
 
 async function readConfig(config: string): Promise<Config> {
   const fail = (why: string, cause: unknown): CommandError =>
-    new CommandError(`${config} cannot be read: ${why}`, { hint: 'It must be a wrangler.toml, and Wrangler must be installed.', cause });
+    new CommandError(`${config} cannot be read: ${why}`, {
+      hint: 'It must be a wrangler.toml, and Wrangler must be installed.',
+      cause,
+    });
   let output: string;
   try {
     const ran = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', READER, '--', config], {
@@ -187,7 +207,8 @@ async function readConfig(config: string): Promise<Config> {
     const lines = ((cause as { stderr?: string }).stderr ?? '').split('\n').map((line) => line.trim());
     // `UserError: Processing FILE configuration:`, and on the lines after it what is wrong.
     const at = lines.findIndex((line) => /^\w*Error: /.test(line));
-    const said = at < 0 ? undefined : [lines[at], ...lines.slice(at + 1).filter((line) => line.startsWith('- '))].join(' ');
+    const said =
+      at < 0 ? undefined : [lines[at], ...lines.slice(at + 1).filter((line) => line.startsWith('- '))].join(' ');
     throw fail(said ?? (cause instanceof Error ? cause.message : String(cause)), cause);
   }
   // Wrangler may have warned on the lines before.

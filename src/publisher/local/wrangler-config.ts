@@ -12,14 +12,21 @@ export async function readLocalBucket(config = OWN_CONFIG): Promise<string> {
   try {
     buckets = (parse(await readFile(config, 'utf8')) as { r2_buckets?: unknown }).r2_buckets;
   } catch (cause) {
-    throw new CommandError(`${config} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    throw new CommandError(`${config} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+    });
   }
   const ours: unknown = Array.isArray(buckets)
     ? buckets.find((one: unknown) => (one as { binding?: unknown } | null)?.binding === 'BUCKET')
     : undefined;
-  const { preview_bucket_name: preview, bucket_name: name } = (ours ?? {}) as { preview_bucket_name?: unknown; bucket_name?: unknown };
+  const { preview_bucket_name: preview, bucket_name: name } = (ours ?? {}) as {
+    preview_bucket_name?: unknown;
+    bucket_name?: unknown;
+  };
   const bucket = preview ?? name;
   if (typeof bucket !== 'string')
-    throw new CommandError(`${config} has no [[r2_buckets]] with the binding BUCKET`, { hint: 'The Worker needs it, and so does the local store.' });
+    throw new CommandError(`${config} has no [[r2_buckets]] with the binding BUCKET`, {
+      hint: 'The Worker needs it, and so does the local store.',
+    });
   return bucket;
 }

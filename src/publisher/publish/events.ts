@@ -14,7 +14,12 @@ export type PublishEvent =
       /** Of those to be sent whose size is known. */
       readonly bytesToSend: number;
     }
-  | { readonly event: 'blob-started'; readonly digest: Digest; readonly role: string; readonly size: number | undefined }
+  | {
+      readonly event: 'blob-started';
+      readonly digest: Digest;
+      readonly role: string;
+      readonly size: number | undefined;
+    }
   | { readonly event: 'blob-progress'; readonly digest: Digest; readonly bytes: number }
   | { readonly event: 'blob-sent'; readonly digest: Digest; readonly size: number }
   | { readonly event: 'blob-retried'; readonly digest: Digest; readonly why: string }

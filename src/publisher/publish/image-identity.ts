@@ -20,7 +20,10 @@ export interface ImageIdentity {
 }
 
 /** The images of a manifest: one, or those of a list (attestations left out). Empty where nothing can be read. */
-export function identitiesOf(manifest: Manifest, content: Pick<ImageContent, 'children' | 'configs'>): readonly ImageIdentity[] {
+export function identitiesOf(
+  manifest: Manifest,
+  content: Pick<ImageContent, 'children' | 'configs'>,
+): readonly ImageIdentity[] {
   const links = readLinks(manifest.bytes);
   if (links === null) return [];
   if (isListForm(manifest.form)) {
@@ -53,8 +56,11 @@ export function areFormsOfOneImage(a: readonly ImageIdentity[], b: readonly Imag
 }
 
 function isSame(a: ImageIdentity, b: ImageIdentity): boolean {
-  const sameLayers = isEqual(a.layers, b.layers) || (a.diffIds !== null && b.diffIds !== null && isEqual(a.diffIds, b.diffIds));
-  return sameLayers && (a.created === null || b.created === null || a.created === b.created) && a.settings === b.settings;
+  const sameLayers =
+    isEqual(a.layers, b.layers) || (a.diffIds !== null && b.diffIds !== null && isEqual(a.diffIds, b.diffIds));
+  return (
+    sameLayers && (a.created === null || b.created === null || a.created === b.created) && a.settings === b.settings
+  );
 }
 
 function isEqual(a: readonly string[], b: readonly string[]): boolean {
@@ -62,7 +68,17 @@ function isEqual(a: readonly string[], b: readonly string[]): boolean {
 }
 
 // What OCI and Docker configs share; converters drop the rest (Healthcheck, OnBuild …) on the way to OCI.
-const SETTINGS = ['User', 'ExposedPorts', 'Env', 'Entrypoint', 'Cmd', 'Volumes', 'WorkingDir', 'Labels', 'StopSignal'] as const;
+const SETTINGS = [
+  'User',
+  'ExposedPorts',
+  'Env',
+  'Entrypoint',
+  'Cmd',
+  'Volumes',
+  'WorkingDir',
+  'Labels',
+  'StopSignal',
+] as const;
 
 function settingsOf(config: unknown): string {
   if (!isObject(config)) return '[]';
@@ -71,7 +87,12 @@ function settingsOf(config: unknown): string {
 }
 
 function isEmpty(value: unknown): boolean {
-  return value === undefined || value === null || value === '' || (typeof value === 'object' && Object.keys(value).length === 0);
+  return (
+    value === undefined ||
+    value === null ||
+    value === '' ||
+    (typeof value === 'object' && Object.keys(value).length === 0)
+  );
 }
 
 function sorted(value: unknown): unknown {

@@ -2,7 +2,14 @@
 import { createECDH, randomBytes } from 'node:crypto';
 import { chmod, link, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { KeyError, keyFromRandom, type PointOf, type PrivateKey, readPrivateKey, writePrivateKey } from '../../manifest/signing/key.ts';
+import {
+  KeyError,
+  keyFromRandom,
+  type PointOf,
+  type PrivateKey,
+  readPrivateKey,
+  writePrivateKey,
+} from '../../manifest/signing/key.ts';
 import { CommandError } from '../cli/errors.ts';
 
 /** Reads the key; makes an ES256 one if there is none. `made` says which. Throws {@link CommandError}. */
@@ -24,7 +31,10 @@ export async function loadKey(path: string): Promise<PrivateKey | null> {
     text = await readFile(path, 'utf8');
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw new CommandError(`the signing key ${path} cannot be read`, { cause, hint: 'Mend its rights, or name another file in GANTRY_KEY.' });
+    throw new CommandError(`the signing key ${path} cannot be read`, {
+      cause,
+      hint: 'Mend its rights, or name another file in GANTRY_KEY.',
+    });
   }
   return parseKey(text, path);
 }
@@ -81,7 +91,10 @@ export async function writeKeyFile(path: string, text: string, over: 'absent' | 
     return true;
   } catch (cause) {
     if (over === 'absent' && (cause as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw new CommandError(`the signing key cannot be written to ${path}`, { cause, hint: 'Name a file that can be written in GANTRY_KEY.' });
+    throw new CommandError(`the signing key cannot be written to ${path}`, {
+      cause,
+      hint: 'Name a file that can be written in GANTRY_KEY.',
+    });
   } finally {
     await rm(draft, { force: true });
   }

@@ -61,7 +61,9 @@ export function prepareLayers({ recompress, signal, onEvent }: LayerOptions): La
         (digest) => look(digest, source),
       );
       const toCopy =
-        recompress === undefined ? [] : [...content.roots, ...content.children.values()].flatMap((manifest) => layersToCopy(manifest, recompress));
+        recompress === undefined
+          ? []
+          : [...content.roots, ...content.children.values()].flatMap((manifest) => layersToCopy(manifest, recompress));
       await eachOf(
         [...new Set(toCopy)].filter((digest) => !copies.has(digest)),
         AT_ONCE,
@@ -99,7 +101,11 @@ function layersOf(manifests: readonly Manifest[]): readonly Digest[] {
 
 const EMPTY = parseDigest(EMPTY_LAYER.digest);
 
-async function unpackLayer(digest: Digest, source: SourceImage, signal: AbortSignal | undefined): Promise<UnpackedLayer | null> {
+async function unpackLayer(
+  digest: Digest,
+  source: SourceImage,
+  signal: AbortSignal | undefined,
+): Promise<UnpackedLayer | null> {
   // Registries know it without having it, and so do some sources.
   const blob = digest === EMPTY ? emptyLayer() : await source.blob(digest, signal === undefined ? {} : { signal });
   if (blob === null) return null;
@@ -113,7 +119,10 @@ async function unpackLayer(digest: Digest, source: SourceImage, signal: AbortSig
   const told: { packing?: Packing } = {};
   const hash = createHash('sha256');
   try {
-    for await (const chunk of unpacked(counted(verifyChunks(blob.chunks, { digest, size: blob.size, role: 'layer' })), told)) {
+    for await (const chunk of unpacked(
+      counted(verifyChunks(blob.chunks, { digest, size: blob.size, role: 'layer' })),
+      told,
+    )) {
       signal?.throwIfAborted();
       hash.update(chunk);
     }
@@ -180,12 +189,17 @@ function digestOf(hex: string): Digest {
 /** Layers of an image that call themselves zstd, or plain tar too; foreign ones stay where they are, and what is in an artifact is nobody's file system. */
 function layersToCopy({ form, bytes }: Manifest, recompress: Recompress): readonly Digest[] {
   if (form !== 'oci-manifest' && form !== 'docker-schema2') return [];
-  const { config, layers } = JSON.parse(new TextDecoder().decode(bytes)) as { config?: { mediaType?: unknown }; layers?: unknown };
+  const { config, layers } = JSON.parse(new TextDecoder().decode(bytes)) as {
+    config?: { mediaType?: unknown };
+    layers?: unknown;
+  };
   if (config?.mediaType !== MEDIA_TYPES.ociConfig && config?.mediaType !== MEDIA_TYPES.dockerConfig) return [];
-  return (Array.isArray(layers) ? (layers as Partial<Record<'mediaType' | 'digest', unknown>>[]) : []).flatMap(({ mediaType, digest }) => {
-    const wanted = ZSTD_LAYERS.has(mediaType) || (recompress === 'all' && PLAIN_LAYERS.has(mediaType));
-    return wanted && typeof digest === 'string' ? (parseDigest(digest) ?? []) : [];
-  });
+  return (Array.isArray(layers) ? (layers as Partial<Record<'mediaType' | 'digest', unknown>>[]) : []).flatMap(
+    ({ mediaType, digest }) => {
+      const wanted = ZSTD_LAYERS.has(mediaType) || (recompress === 'all' && PLAIN_LAYERS.has(mediaType));
+      return wanted && typeof digest === 'string' ? (parseDigest(digest) ?? []) : [];
+    },
+  );
 }
 
 const ZSTD_LAYERS: ReadonlySet<unknown> = new Set([MEDIA_TYPES.ociLayerZstd, MEDIA_TYPES.dockerLayerZstd]);

@@ -60,7 +60,12 @@ export function keepLists(store: WriteStore, options: RetryOptions = {}): Lists 
         const lost = (await tagsOf(store, name)).filter((tag) => !there.has(tag));
         if (lost.length === 0) return undefined;
         // What it looks like is left to whoever published it; `null` shows nothing.
-        return write(store, tagListKey(name), [...entries, ...lost.map((tag) => ({ name: tag, detail: null }))], condition);
+        return write(
+          store,
+          tagListKey(name),
+          [...entries, ...lost.map((tag) => ({ name: tag, detail: null }))],
+          condition,
+        );
       },
       options,
     );
@@ -96,7 +101,12 @@ class Batch<K, V> {
   }
 }
 
-async function updateTagList(store: WriteStore, name: RepositoryName, changes: ReadonlyMap<Tag, TagChange>, options: RetryOptions): Promise<void> {
+async function updateTagList(
+  store: WriteStore,
+  name: RepositoryName,
+  changes: ReadonlyMap<Tag, TagChange>,
+  options: RetryOptions,
+): Promise<void> {
   const key = tagListKey(name);
   await untilWritten(
     `the tag list of ${name}`,
@@ -116,7 +126,11 @@ async function updateTagList(store: WriteStore, name: RepositoryName, changes: R
   );
 }
 
-async function updateCatalog(store: WriteStore, names: ReadonlyMap<RepositoryName, true>, options: RetryOptions): Promise<void> {
+async function updateCatalog(
+  store: WriteStore,
+  names: ReadonlyMap<RepositoryName, true>,
+  options: RetryOptions,
+): Promise<void> {
   await untilWritten(
     'the catalogue',
     async () => {
@@ -135,14 +149,20 @@ async function updateCatalog(store: WriteStore, names: ReadonlyMap<RepositoryNam
 async function readEntries(
   store: WriteStore,
   key: string,
-): Promise<{ readonly entries: readonly ListEntry<unknown>[]; readonly condition: 'absent' | { readonly etag: string } }> {
+): Promise<{
+  readonly entries: readonly ListEntry<unknown>[];
+  readonly condition: 'absent' | { readonly etag: string };
+}> {
   const object = await readObject(store, key);
   if (object === null) return { entries: [], condition: 'absent' };
   try {
     return { entries: decodeSortedList(object.bytes), condition: { etag: object.info.etag } };
   } catch (cause) {
     if (!(cause instanceof CorruptListError)) throw cause;
-    throw new CommandError(`the list ${key} cannot be read: ${cause.message}`, { cause, hint: 'Mend it with: gantry verify --repair' });
+    throw new CommandError(`the list ${key} cannot be read: ${cause.message}`, {
+      cause,
+      hint: 'Mend it with: gantry verify --repair',
+    });
   }
 }
 
@@ -155,7 +175,8 @@ async function write(
   before?: readonly ListEntry<unknown>[],
 ): Promise<undefined | 'precondition-failed'> {
   const { body, metadata } = encodeSortedList(entries);
-  if (before !== undefined && onlyIf !== 'absent' && Buffer.from(encodeSortedList(before).body).equals(body)) return undefined;
+  if (before !== undefined && onlyIf !== 'absent' && Buffer.from(encodeSortedList(before).body).equals(body))
+    return undefined;
   const result = await store.put(key, body, { contentType: 'application/json', metadata, onlyIf });
   return result === 'precondition-failed' ? result : undefined;
 }

@@ -36,7 +36,10 @@ export interface Joined {
 }
 
 /** Adds the forms that stay of what was published before. */
-export async function joinExisting({ store, name, realm, replace, image, source, signal }: Joining, existing: ReadTag | null): Promise<Joined> {
+export async function joinExisting(
+  { store, name, realm, replace, image, source, signal }: Joining,
+  existing: ReadTag | null,
+): Promise<Joined> {
   const fresh = image.content;
   if (existing === null) return { content: fresh, join: { kept: [], dropped: [] }, source, warnings: [] };
   const place = { store, name, realm };
@@ -55,7 +58,9 @@ export async function joinExisting({ store, name, realm, replace, image, source,
       olds.push(...rootsOf(content).map((root) => ({ root, content })));
     } catch (error) {
       if (!(error instanceof CommandError)) throw error;
-      warnings.push(`the ${FORM_TITLE[form.form]} that was published before cannot be read any more and goes: ${error.message}`);
+      warnings.push(
+        `the ${FORM_TITLE[form.form]} that was published before cannot be read any more and goes: ${error.message}`,
+      );
     }
   }
   const join = decideJoin(

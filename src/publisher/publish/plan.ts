@@ -13,7 +13,9 @@ import { hasDigest } from '../verify/check-manifests.ts';
 
 /** Where a blob's bytes come from: they are here, the source has them, or they are made from a layer of the source. */
 export type BlobOrigin =
-  { readonly kind: 'bytes'; readonly bytes: Uint8Array } | { readonly kind: 'source' } | { readonly kind: 'recompressed'; readonly from: Digest };
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
+  | { readonly kind: 'source' }
+  | { readonly kind: 'recompressed'; readonly from: Digest };
 
 /** A blob that a manifest of the tag names. */
 export interface PlannedBlob {
@@ -86,13 +88,21 @@ export function planTag(input: PlanInput): TagPlan {
   };
 }
 
-function isSameTag(a: { record: TagRecord; manifests: readonly Uint8Array[] }, b: { record: TagRecord; manifests: readonly Uint8Array[] }): boolean {
-  const told = ({ record, manifests }: typeof a): string => encodeTag({ ...record, updated: '' }, manifests).metadata['gantry-tag'] ?? '';
-  const long = ({ record, manifests }: typeof a): Buffer => Buffer.from(encodeTag({ ...record, updated: '' }, manifests).body);
+function isSameTag(
+  a: { record: TagRecord; manifests: readonly Uint8Array[] },
+  b: { record: TagRecord; manifests: readonly Uint8Array[] },
+): boolean {
+  const told = ({ record, manifests }: typeof a): string =>
+    encodeTag({ ...record, updated: '' }, manifests).metadata['gantry-tag'] ?? '';
+  const long = ({ record, manifests }: typeof a): Buffer =>
+    Buffer.from(encodeTag({ ...record, updated: '' }, manifests).body);
   return told(a) === told(b) && long(a).equals(long(b));
 }
 
-function planManifest(name: RepositoryName, { digest, mediaType, bytes, source, form }: DerivedManifest): PlannedManifest {
+function planManifest(
+  name: RepositoryName,
+  { digest, mediaType, bytes, source, form }: DerivedManifest,
+): PlannedManifest {
   const ofBytes = form !== 'docker-schema1' && digest.startsWith('sha256:') && hasDigest(bytes, digest);
   return {
     key: manifestKey(name, digest),
@@ -104,7 +114,10 @@ function planManifest(name: RepositoryName, { digest, mediaType, bytes, source, 
   };
 }
 
-function blobsOfAll(manifests: readonly DerivedManifest[], { realm, content, derivation }: PlanInput): readonly PlannedBlob[] {
+function blobsOfAll(
+  manifests: readonly DerivedManifest[],
+  { realm, content, derivation }: PlanInput,
+): readonly PlannedBlob[] {
   const made = new Map(derivation.blobs.map(({ digest, bytes }) => [digest, bytes]));
   const copies = new Map([...content.recompressed].map(([from, { digest }]) => [digest, from]));
   const planned = new Map<Digest, PlannedBlob>();
@@ -113,18 +126,27 @@ function blobsOfAll(manifests: readonly DerivedManifest[], { realm, content, der
     for (const { digest, size, foreign } of links === null ? [] : blobsOf(links)) {
       const known = planned.get(digest);
       if (known?.size !== undefined && size !== undefined && known.size !== size) {
-        throw new CommandError(`one manifest says that ${digest} has ${String(known.size)} bytes, another ${String(size)}`, {
-          hint: 'One of them was made wrongly: build the image again.',
-        });
+        throw new CommandError(
+          `one manifest says that ${digest} has ${String(known.size)} bytes, another ${String(size)}`,
+          {
+            hint: 'One of them was made wrongly: build the image again.',
+          },
+        );
       }
-      const small = made.get(digest) ?? content.configs.get(digest) ?? (digest === EMPTY ? EMPTY_LAYER.bytes : undefined);
+      const small =
+        made.get(digest) ?? content.configs.get(digest) ?? (digest === EMPTY ? EMPTY_LAYER.bytes : undefined);
       const from = copies.get(digest);
       planned.set(digest, {
         key: blobKey(realm, digest),
         digest,
         role: known?.role ?? (links?.config?.digest === digest ? 'config' : 'layer'),
         size: known?.size ?? size ?? small?.length,
-        origin: small !== undefined ? { kind: 'bytes', bytes: small } : from !== undefined ? { kind: 'recompressed', from } : { kind: 'source' },
+        origin:
+          small !== undefined
+            ? { kind: 'bytes', bytes: small }
+            : from !== undefined
+              ? { kind: 'recompressed', from }
+              : { kind: 'source' },
         optional: foreign && known?.optional !== false,
       });
     }

@@ -79,8 +79,17 @@ export interface PublishResult {
   readonly missing: readonly (MissingForm & { readonly explanation: string })[];
   /** Forms that were published before and stay beside what came now. */
   readonly kept: readonly Pick<JoinRoot, 'form' | 'digest'>[];
-  readonly dropped: readonly { readonly form: Form; readonly digest: Digest; readonly why: Join['dropped'][number]['why'] }[];
-  readonly blobs: { readonly total: number; readonly present: number; readonly sent: number; readonly sentBytes: number };
+  readonly dropped: readonly {
+    readonly form: Form;
+    readonly digest: Digest;
+    readonly why: Join['dropped'][number]['why'];
+  }[];
+  readonly blobs: {
+    readonly total: number;
+    readonly present: number;
+    readonly sent: number;
+    readonly sentBytes: number;
+  };
   readonly manifests: { readonly total: number; readonly present: number };
   /** How many manifests came along that refer to the image. */
   readonly referrers: number;
@@ -151,7 +160,12 @@ async function publish(run: Run, source: SourceImage, request: PublishRequest): 
 }
 
 /** Publishes the tags that belong to the image by its digest (cosign's), after the image: who looks for them finds what they are of. */
-async function publishCompanions(run: Run, source: SourceImage, request: PublishRequest, { content }: ReadImage): Promise<readonly Tag[]> {
+async function publishCompanions(
+  run: Run,
+  source: SourceImage,
+  request: PublishRequest,
+  { content }: ReadImage,
+): Promise<readonly Tag[]> {
   const published: Tag[] = [];
   for (const { digest } of [...content.roots, ...content.children.values()]) {
     for (const { tag, image } of (await source.companions?.(digest)) ?? []) {
@@ -175,7 +189,10 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
     join,
     source,
     warnings,
-  } = await joinExisting({ store, name, realm, replace: request.replace === true, image, source: job.source, signal: run.options.signal }, readable);
+  } = await joinExisting(
+    { store, name, realm, replace: request.replace === true, image, source: job.source, signal: run.options.signal },
+    readable,
+  );
   const { content, open } = await job.layers.complete(joined, source);
   const derivation = derive(content, { name, tag, signer: run.options.signer, mode: request.mode ?? 'strict' });
   const plan = planTag({
@@ -202,10 +219,19 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
     bytesToSend: toSend.reduce((sum, { size }) => sum + (size ?? 0), 0),
   });
   const tellAll = (sent: Sent): PublishResult =>
-    result(job, { plan, derivation, join, present, sent, warnings: [...warnings, ...warningsOf(image, existing, derivation)] });
-  if (request.dryRun === true) return tellAll({ blobs: toSend.length, bytes: toSend.reduce((sum, { size }) => sum + (size ?? 0), 0) });
+    result(job, {
+      plan,
+      derivation,
+      join,
+      present,
+      sent,
+      warnings: [...warnings, ...warningsOf(image, existing, derivation)],
+    });
+  if (request.dryRun === true)
+    return tellAll({ blobs: toSend.length, bytes: toSend.reduce((sum, { size }) => sum + (size ?? 0), 0) });
 
-  const send = async (blobs: readonly PlannedBlob[]): ReturnType<Transfer['sendBlobs']> => run.transfer.sendBlobs(blobs, source, open);
+  const send = async (blobs: readonly PlannedBlob[]): ReturnType<Transfer['sendBlobs']> =>
+    run.transfer.sendBlobs(blobs, source, open);
   const { sent, absent } = await send(toSend);
   await run.transfer.sendManifests(plan.manifests.filter((manifest) => !present.has(manifest.key)));
   const referrers = await writeReferrers(store, name, accompanying.records, run.retry);
@@ -245,9 +271,13 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
 
 function warningsOf({ leftOut }: ReadImage, existing: TagReading | null, derivation: Derivation): readonly string[] {
   return [
-    ...(leftOut.length > 0 ? [`the list names ${String(leftOut.length)} that were left out: ${leftOut.map(titleOf).join(', ')}`] : []),
+    ...(leftOut.length > 0
+      ? [`the list names ${String(leftOut.length)} that were left out: ${leftOut.map(titleOf).join(', ')}`]
+      : []),
     ...(existing?.kind === 'corrupt'
-      ? [`the tag object that was there could not be read (${existing.message}); what else was published under the tag is lost`]
+      ? [
+          `the tag object that was there could not be read (${existing.message}); what else was published under the tag is lost`,
+        ]
       : []),
     ...derivation.warnings,
   ];
@@ -257,14 +287,18 @@ async function summary({ run, realm }: Job, plan: TagPlan, content: ImageContent
   const manifests = new Map(plan.manifests.map(({ digest, bytes }) => [digest, bytes]));
   const blobs = new Map(plan.blobs.map((blob) => [blob.digest, blob]));
   return summarizeTag(
-    { record: plan.record, manifests: plan.record.forms.map(({ digest }) => manifests.get(digest) ?? new Uint8Array()) },
+    {
+      record: plan.record,
+      manifests: plan.record.forms.map(({ digest }) => manifests.get(digest) ?? new Uint8Array()),
+    },
     {
       manifest: (digest) => Promise.resolve(manifests.get(digest) ?? null),
       blob: (digest) => {
         const origin = blobs.get(digest)?.origin;
         return Promise.resolve(content.configs.get(digest) ?? (origin?.kind === 'bytes' ? origin.bytes : null));
       },
-      blobSize: async (digest) => blobs.get(digest)?.size ?? (await run.options.store.head(blobKey(realm, digest)))?.size ?? null,
+      blobSize: async (digest) =>
+        blobs.get(digest)?.size ?? (await run.options.store.head(blobKey(realm, digest)))?.size ?? null,
     },
   );
 }
@@ -288,7 +322,10 @@ function result(
     change: plan.change,
     dryRun: request.dryRun === true,
     forms: plan.record.forms,
-    missing: derivation.missing.map((missing, index) => ({ ...missing, explanation: derivation.explanations[index] ?? '' })),
+    missing: derivation.missing.map((missing, index) => ({
+      ...missing,
+      explanation: derivation.explanations[index] ?? '',
+    })),
     kept: join.kept.map(({ form, digest }) => ({ form, digest })),
     dropped: join.dropped.map(({ root: { form, digest }, why }) => ({ form, digest, why })),
     blobs: { total: plan.blobs.length, present: there(plan.blobs), sent: sent.blobs, sentBytes: sent.bytes },

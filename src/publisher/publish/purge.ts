@@ -11,7 +11,11 @@ export interface MovedTag {
 const TIMEOUT_MS = 15_000;
 
 /** Purges. Gives a warning if that did not work: the tags are right, caches are late by their lifetime. */
-export async function purgeEdge({ url, token }: Edge, moved: readonly MovedTag[], signal?: AbortSignal): Promise<string | undefined> {
+export async function purgeEdge(
+  { url, token }: Edge,
+  moved: readonly MovedTag[],
+  signal?: AbortSignal,
+): Promise<string | undefined> {
   if (moved.length === 0) return undefined;
   const target = new URL('/-/purge', url);
   const body = {
@@ -29,11 +33,13 @@ export async function purgeEdge({ url, token }: Edge, moved: readonly MovedTag[]
     });
     await answer.body?.cancel();
     if (answer.ok) return undefined;
-    const why = answer.status === 401 || answer.status === 403 ? 'it refuses PURGE_TOKEN' : `it answers ${String(answer.status)}`;
+    const why =
+      answer.status === 401 || answer.status === 403 ? 'it refuses PURGE_TOKEN' : `it answers ${String(answer.status)}`;
     return `the cache at ${url.host} was not purged: ${why}; the tag is seen everywhere once its lifetime there is over`;
   } catch (error) {
     signal?.throwIfAborted();
-    const why = error instanceof Error ? (error.cause instanceof Error ? error.cause.message : error.message) : String(error);
+    const why =
+      error instanceof Error ? (error.cause instanceof Error ? error.cause.message : error.message) : String(error);
     return `the cache at ${url.host} was not purged: ${why}; the tag is seen everywhere once its lifetime there is over`;
   }
 }

@@ -37,23 +37,34 @@ export async function readImage(source: SourceImage, options: ReadOptions = {}):
   if (roots.length === 0) throw new CommandError('the source has no manifest');
   const children = new Map<Digest, Manifest>();
   const leftOut: Descriptor[] = [];
-  for (const root of roots) if (isListForm(root.form)) await readChildren(source, root, options, { children, leftOut, depth: 1 });
+  for (const root of roots)
+    if (isListForm(root.form)) await readChildren(source, root, options, { children, leftOut, depth: 1 });
   const configs = new Map<Digest, Uint8Array>();
   for (const manifest of [...roots, ...children.values()]) {
     const config = isListForm(manifest.form) ? undefined : readLinks(manifest.bytes)?.config;
     if (config === undefined || configs.has(config.digest)) continue;
-    const isImage = /(?:container\.image\.v1|image\.config\.v1)\+json$/.test(readLinks(manifest.bytes)?.configMediaType ?? '');
+    const isImage = /(?:container\.image\.v1|image\.config\.v1)\+json$/.test(
+      readLinks(manifest.bytes)?.configMediaType ?? '',
+    );
     if (!isImage && (config.size ?? 0) > CONFIG_MAX_BYTES) continue;
     configs.set(
       config.digest,
-      await readBlob(source, { digest: config.digest, size: config.size, role: 'config' }, { most: CONFIG_MAX_BYTES, signal: options.signal }),
+      await readBlob(
+        source,
+        { digest: config.digest, size: config.size, role: 'config' },
+        { most: CONFIG_MAX_BYTES, signal: options.signal },
+      ),
     );
   }
   return { content: { roots, children, configs }, leftOut };
 }
 
 /** Reads a manifest's form, and sees that it has the digest it is asked by. Throws {@link CommandError}. */
-export function verifiedManifest({ bytes, mediaType }: SourceManifest, digest: Digest | undefined, what: string): Manifest {
+export function verifiedManifest(
+  { bytes, mediaType }: SourceManifest,
+  digest: Digest | undefined,
+  what: string,
+): Manifest {
   const manifest = read(bytes, mediaType, digest === undefined ? what : `${what} ${digest}`);
   if (digest === undefined || manifest.digest === digest) return manifest;
   // A sha512 digest is as good; readManifest knows manifests by sha256.
@@ -84,7 +95,8 @@ interface Children {
 async function readChildren(source: SourceImage, list: Manifest, options: ReadOptions, into: Children): Promise<void> {
   const { children, leftOut, depth } = into;
   const descriptors = readLinks(list.bytes)?.children ?? [];
-  if (depth > LIST_LIMITS.depth) throw new CommandError(`the list ${list.digest} lies in more than ${String(LIST_LIMITS.depth)} other lists`);
+  if (depth > LIST_LIMITS.depth)
+    throw new CommandError(`the list ${list.digest} lies in more than ${String(LIST_LIMITS.depth)} other lists`);
   let found = 0;
   for (const descriptor of descriptors) {
     options.signal?.throwIfAborted();
@@ -96,10 +108,13 @@ async function readChildren(source: SourceImage, list: Manifest, options: ReadOp
     }
     found += 1;
     if (children.has(digest)) continue;
-    if (children.size >= LIST_LIMITS.children) throw new CommandError(`the list has more than ${String(LIST_LIMITS.children)} children`);
+    if (children.size >= LIST_LIMITS.children)
+      throw new CommandError(`the list has more than ${String(LIST_LIMITS.children)} children`);
     const child = verifiedManifest({ mediaType: descriptor.mediaType, ...given }, digest, 'manifest');
     if (child.bytes.length !== size) {
-      throw new CommandError(`the manifest ${digest} has ${String(child.bytes.length)} bytes; the list says ${String(size)}`);
+      throw new CommandError(
+        `the manifest ${digest} has ${String(child.bytes.length)} bytes; the list says ${String(size)}`,
+      );
     }
     children.set(digest, child);
     if (isListForm(child.form)) await readChildren(source, child, options, { ...into, depth: depth + 1 });
@@ -107,7 +122,10 @@ async function readChildren(source: SourceImage, list: Manifest, options: ReadOp
   if (found === 0 && descriptors.length > 0 && depth === 1) {
     const there = descriptors.flatMap(({ platform }) => (platform === undefined ? [] : [formatPlatform(platform)]));
     throw new CommandError('the source has none of the images that the list names', {
-      hint: (options.platforms ?? []).length > 0 ? `The list has: ${[...new Set(there)].join(', ')}.` : 'Copy the whole list: skopeo copy --all …',
+      hint:
+        (options.platforms ?? []).length > 0
+          ? `The list has: ${[...new Set(there)].join(', ')}.`
+          : 'Copy the whole list: skopeo copy --all …',
     });
   }
 }
@@ -116,9 +134,15 @@ async function readChildren(source: SourceImage, list: Manifest, options: ReadOp
 function isWanted(descriptor: Descriptor, siblings: readonly Descriptor[], platforms: readonly Platform[]): boolean {
   if (platforms.length === 0 || descriptor.platform === undefined) return true;
   const of = descriptor.annotations?.['vnd.docker.reference.digest'];
-  if (of !== undefined) return siblings.some((sibling) => sibling.digest === of && sibling !== descriptor && isWanted(sibling, [], platforms));
+  if (of !== undefined)
+    return siblings.some(
+      (sibling) => sibling.digest === of && sibling !== descriptor && isWanted(sibling, [], platforms),
+    );
   const { os, architecture, variant } = descriptor.platform;
-  return platforms.some((one) => one.os === os && one.architecture === architecture && (one.variant === undefined || one.variant === variant));
+  return platforms.some(
+    (one) =>
+      one.os === os && one.architecture === architecture && (one.variant === undefined || one.variant === variant),
+  );
 }
 
 /** What a person calls an image of a list: its platform, or its digest where it has none. */

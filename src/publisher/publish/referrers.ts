@@ -24,7 +24,11 @@ export interface Accompanying {
 }
 
 /** Finds what refers to the manifests, and what refers to that, all the way. With `follow` false only what they say themselves (`subject`) is recorded. */
-export async function readAccompanying(source: SourceImage, manifests: readonly Manifest[], follow: boolean): Promise<Accompanying> {
+export async function readAccompanying(
+  source: SourceImage,
+  manifests: readonly Manifest[],
+  follow: boolean,
+): Promise<Accompanying> {
   const found = new Map<Digest, Manifest>();
   const records = new Map<Digest, Descriptor[]>();
   const record = (subject: Digest, descriptor: Descriptor): void => {
@@ -40,7 +44,11 @@ export async function readAccompanying(source: SourceImage, manifests: readonly 
     if (links?.subject !== undefined) {
       record(
         links.subject,
-        descriptorOf(manifest.digest, { links, size: manifest.bytes.length, contentType: manifest.mediaType }, links.configMediaType),
+        descriptorOf(
+          manifest.digest,
+          { links, size: manifest.bytes.length, contentType: manifest.mediaType },
+          links.configMediaType,
+        ),
       );
     }
     for (const descriptor of follow && found.size < MOST ? await source.referrers(manifest.digest) : []) {
@@ -48,7 +56,13 @@ export async function readAccompanying(source: SourceImage, manifests: readonly 
       const known = found.get(digest) ?? manifests.find((one) => one.digest === digest);
       const given = known === undefined ? await source.manifest(digest) : null;
       if (known === undefined && given === null) continue;
-      const referrer = known ?? verifiedManifest({ mediaType: descriptor.mediaType, ...(given ?? { bytes: new Uint8Array() }) }, digest, 'manifest');
+      const referrer =
+        known ??
+        verifiedManifest(
+          { mediaType: descriptor.mediaType, ...(given ?? { bytes: new Uint8Array() }) },
+          digest,
+          'manifest',
+        );
       if (known === undefined) found.set(digest, referrer);
       queue.push(referrer);
       // One that came by a fallback tag does not say its subject: the source does.
@@ -56,12 +70,19 @@ export async function readAccompanying(source: SourceImage, manifests: readonly 
       if (isListForm(referrer.form)) {
         for (const child of readLinks(referrer.bytes)?.children ?? []) {
           const bytes = await source.manifest(child.digest);
-          if (bytes !== null) found.set(child.digest, verifiedManifest({ mediaType: child.mediaType, ...bytes }, child.digest, 'manifest'));
+          if (bytes !== null)
+            found.set(
+              child.digest,
+              verifiedManifest({ mediaType: child.mediaType, ...bytes }, child.digest, 'manifest'),
+            );
         }
       }
     }
   }
-  return { manifests: [...found.values()].map((manifest) => ({ ...manifest, source: { kind: 'published' } })), records };
+  return {
+    manifests: [...found.values()].map((manifest) => ({ ...manifest, source: { kind: 'published' } })),
+    records,
+  };
 }
 
 /** Adds to the referrers records what they lack. Gives the keys of all of them. */

@@ -32,11 +32,18 @@ export function publishLines(result: PublishResult, where: string): string[] {
       titleOf(form, platform),
       explanation === '' ? reasonRow(reason).message : `${explanation} (${reason})`,
     ]),
-    ...dropped.map(({ form, digest, why }) => [paint('quiet', 'gone'), titleOf(form, undefined), `${digest} (${WHY_DROPPED[why]})`]),
+    ...dropped.map(({ form, digest, why }) => [
+      paint('quiet', 'gone'),
+      titleOf(form, undefined),
+      `${digest} (${WHY_DROPPED[why]})`,
+    ]),
   ];
   const sent = `${formatCount(blobs.sent, 'blob')} ${dryRun ? 'to send' : 'sent'} (${formatBytes(blobs.sentBytes)})`;
   const there = `${String(blobs.present)} of ${String(blobs.total)} there already`;
-  const along = referrers === 0 ? '' : `; ${formatCount(referrers, 'manifest')} that ${referrers === 1 ? 'refers' : 'refer'} to it came along`;
+  const along =
+    referrers === 0
+      ? ''
+      : `; ${formatCount(referrers, 'manifest')} that ${referrers === 1 ? 'refers' : 'refer'} to it came along`;
   return [
     `${paint('strong', `${name}:${tag}`)}  ${CHANGES[change][dryRun ? 'planned' : 'done']} · ${where}`,
     ...tableLines(rows, terminalWidth()),

@@ -16,7 +16,11 @@ const FAILURE = { tries: 4, firstMs: 250, mostMs: 5_000 } as const;
  * Calls `attempt` until its conditional write holds; it must look anew each time. Waits longer and longer, by chance, so that two writers do not go on colliding.
  * `what` for the message of the {@link CommandError} that ends it.
  */
-export async function untilWritten<T>(what: string, attempt: () => Promise<T | 'precondition-failed'>, options: RetryOptions = {}): Promise<T> {
+export async function untilWritten<T>(
+  what: string,
+  attempt: () => Promise<T | 'precondition-failed'>,
+  options: RetryOptions = {},
+): Promise<T> {
   for (let tried = 0; tried < CONFLICT.tries; tried += 1) {
     options.signal?.throwIfAborted();
     const result = await attempt();
@@ -39,8 +43,14 @@ export async function whileUnavailable<T>(attempt: () => Promise<T>, options: Re
   }
 }
 
-async function pause(tried: number, { firstMs, mostMs }: { firstMs: number; mostMs: number }, { wait, signal }: RetryOptions): Promise<void> {
+async function pause(
+  tried: number,
+  { firstMs, mostMs }: { firstMs: number; mostMs: number },
+  { wait, signal }: RetryOptions,
+): Promise<void> {
   const most = Math.min(mostMs, firstMs * 2 ** tried);
   const milliseconds = most * (0.25 + 0.75 * Math.random());
-  await (wait === undefined ? sleep(milliseconds, undefined, signal === undefined ? {} : { signal }) : wait(milliseconds));
+  await (wait === undefined
+    ? sleep(milliseconds, undefined, signal === undefined ? {} : { signal })
+    : wait(milliseconds));
 }

@@ -56,7 +56,10 @@ export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions
   const there = new Set<string>();
   const underway = new Map<string, Promise<number | null>>();
 
-  async function present(blobs: readonly PlannedBlob[], manifests: readonly PlannedManifest[]): Promise<ReadonlySet<string>> {
+  async function present(
+    blobs: readonly PlannedBlob[],
+    manifests: readonly PlannedManifest[],
+  ): Promise<ReadonlySet<string>> {
     const found = new Set<string>();
     const look = async (key: string, isRight: () => Promise<boolean>): Promise<void> => {
       signal?.throwIfAborted();
@@ -83,7 +86,8 @@ export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions
     const either = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
     await eachOf(blobs, jobs, async (blob) => {
       try {
-        const send = (): Promise<number | null> => whileUnavailable(() => sendBlob(blob, source, recompressed, either), { signal: either });
+        const send = (): Promise<number | null> =>
+          whileUnavailable(() => sendBlob(blob, source, recompressed, either), { signal: either });
         const size = await once(blob.key, () => limit(send));
         if (size === null) absent.add(blob.key);
         else {
@@ -117,7 +121,12 @@ export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions
   }
 
   /** Sends one; gives its size, or null for an optional one that the source does not have. */
-  async function sendBlob(blob: PlannedBlob, source: SourceImage, recompressed: OpenRecompressed, either: AbortSignal): Promise<number | null> {
+  async function sendBlob(
+    blob: PlannedBlob,
+    source: SourceImage,
+    recompressed: OpenRecompressed,
+    either: AbortSignal,
+  ): Promise<number | null> {
     either.throwIfAborted();
     const { digest, key, origin, role } = blob;
     const options = {
@@ -168,13 +177,21 @@ export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions
     }
     // The verification holds one back. What is not lent is left alone.
     const kept = opened.lent === undefined ? Infinity : opened.lent.kept - 1;
-    const body = { size, chunks: watched(opened), verified: true, kept, reread: again, isDear: opened.lent === undefined };
+    const body = {
+      size,
+      chunks: watched(opened),
+      verified: true,
+      kept,
+      reread: again,
+      isDear: opened.lent === undefined,
+    };
     try {
       await store.put(key, body, options);
     } catch (error) {
       either.throwIfAborted();
       if (flaw !== undefined) throw flaw.error;
-      if (error instanceof StorageError && error.retryable) onEvent({ event: 'blob-retried', digest, why: error.message });
+      if (error instanceof StorageError && error.retryable)
+        onEvent({ event: 'blob-retried', digest, why: error.message });
       throw error;
     }
     onEvent({ event: 'blob-sent', digest, size });
@@ -184,7 +201,11 @@ export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions
   async function sendManifests(manifests: readonly PlannedManifest[]): Promise<void> {
     const send = async ({ key, bytes, contentType, sha256 }: PlannedManifest): Promise<void> => {
       signal?.throwIfAborted();
-      await store.put(key, bytes, { contentType, ...(sha256 === undefined ? {} : { sha256 }), ...(signal === undefined ? {} : { signal }) });
+      await store.put(key, bytes, {
+        contentType,
+        ...(sha256 === undefined ? {} : { sha256 }),
+        ...(signal === undefined ? {} : { signal }),
+      });
       there.add(key);
     };
     const isList = ({ contentType }: PlannedManifest): boolean => {
@@ -216,7 +237,10 @@ async function isBlobThere(store: WriteStore, { key, size }: PlannedBlob): Promi
   return info !== null && (size === undefined || info.size === size);
 }
 
-async function isManifestThere(store: WriteStore, { key, bytes, contentType, exact }: PlannedManifest): Promise<boolean> {
+async function isManifestThere(
+  store: WriteStore,
+  { key, bytes, contentType, exact }: PlannedManifest,
+): Promise<boolean> {
   if (!exact) {
     const info = await store.head(key);
     return info?.contentType === contentType && (hasFreeBytes(contentType) || info.size === bytes.length);

@@ -45,9 +45,13 @@ export async function splitArchiveRef(where: string): Promise<readonly [string, 
 }
 
 /** Opens an archive; `-` is standard input. Throws {@link CommandError}. */
-export async function openArchive(path: string, options: Pick<SourceOptions, 'signal' | 'tell'> = {}): Promise<Archive> {
+export async function openArchive(
+  path: string,
+  options: Pick<SourceOptions, 'signal' | 'tell'> = {},
+): Promise<Archive> {
   const title = path === '-' ? 'standard input' : path;
-  const file = path === '-' ? await spool(process.stdin, title, 'comes through a pipe', options) : await openPlain(path, options);
+  const file =
+    path === '-' ? await spool(process.stdin, title, 'comes through a pipe', options) : await openPlain(path, options);
   try {
     const { size } = await file.stat();
     const readAt = (offset: number, length: number): Promise<Uint8Array> => read(file, title, offset, length);
@@ -59,7 +63,8 @@ export async function openArchive(path: string, options: Pick<SourceOptions, 'si
       read: async (name) => {
         const found = index.get(name);
         if (found === undefined) return null;
-        if (found.size > MANIFEST_MAX_BYTES) throw new CommandError(`${title}: ${name} has ${String(found.size)} bytes, too many for a manifest`);
+        if (found.size > MANIFEST_MAX_BYTES)
+          throw new CommandError(`${title}: ${name} has ${String(found.size)} bytes, too many for a manifest`);
         return readAt(found.offset, found.size);
       },
       head: async (name, length) => {
@@ -69,7 +74,13 @@ export async function openArchive(path: string, options: Pick<SourceOptions, 'si
       open: (name, signal = options.signal) => {
         const found = index.get(name);
         if (found === undefined) return null;
-        async function* chunks({ offset, size: length }: { offset: number; size: number }): AsyncGenerator<Uint8Array, void, undefined> {
+        async function* chunks({
+          offset,
+          size: length,
+        }: {
+          offset: number;
+          size: number;
+        }): AsyncGenerator<Uint8Array, void, undefined> {
           for (let at = 0; at < length; at += READ_AT_ONCE) {
             signal?.throwIfAborted();
             yield await readAt(offset + at, Math.min(READ_AT_ONCE, length - at));
@@ -122,7 +133,8 @@ async function openPlain(path: string, options: Pick<SourceOptions, 'signal' | '
     file = await open(path, 'r');
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
-    if (code === 'ENOENT') throw new CommandError(`there is no file ${path}`, { hint: 'Check the path; standard input is -.' });
+    if (code === 'ENOENT')
+      throw new CommandError(`there is no file ${path}`, { hint: 'Check the path; standard input is -.' });
     throw new CommandError(`${path} cannot be read`, { cause });
   }
   const facts = await file.stat();
@@ -144,7 +156,9 @@ async function spool(
   why: string,
   { signal, tell }: Pick<SourceOptions, 'signal' | 'tell'>,
 ): Promise<FileHandle> {
-  tell?.(`${title} ${why}: it is copied to a temporary file in ${tmpdir()} first, because image archives name their layers at the end`);
+  tell?.(
+    `${title} ${why}: it is copied to a temporary file in ${tmpdir()} first, because image archives name their layers at the end`,
+  );
   const folder = await mkdtemp(join(tmpdir(), 'gantry-'));
   let file: FileHandle | undefined;
   try {

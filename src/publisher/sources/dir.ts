@@ -38,9 +38,12 @@ async function whyNot(folder: string): Promise<CommandError> {
       () => true,
       () => false,
     );
-  if (!(await is(folder))) return new CommandError(`there is no folder ${folder}`, { hint: 'Check the path behind dir:.' });
+  if (!(await is(folder)))
+    return new CommandError(`there is no folder ${folder}`, { hint: 'Check the path behind dir:.' });
   if (await is(join(folder, 'index.json'))) {
     return new CommandError(`${folder} has no manifest.json; it is an OCI layout`, { hint: `Write oci:${folder}.` });
   }
-  return new CommandError(`${folder} has no manifest.json`, { hint: 'Write it with: skopeo copy --format v2s2 docker://IMAGE dir:FOLDER' });
+  return new CommandError(`${folder} has no manifest.json`, {
+    hint: 'Write it with: skopeo copy --format v2s2 docker://IMAGE dir:FOLDER',
+  });
 }

@@ -27,7 +27,10 @@ interface SavedImage {
 }
 
 /** Opens an archive; without a name it must hold one image. `@N` names the N-th, from 0. Throws {@link CommandError}. */
-export async function openDockerArchive(where: string, options: Pick<SourceOptions, 'signal' | 'tell'>): Promise<SourceImage> {
+export async function openDockerArchive(
+  where: string,
+  options: Pick<SourceOptions, 'signal' | 'tell'>,
+): Promise<SourceImage> {
   const [path, ref] = await splitArchiveRef(where);
   const archive = await openArchive(path, options);
   try {
@@ -59,11 +62,18 @@ async function readSaved(archive: Archive): Promise<readonly SavedImage[]> {
   } catch (cause) {
     throw new CommandError(`${archive.title}: manifest.json is not JSON`, { hint: 'Save the image again.', cause });
   }
-  if (!Array.isArray(value)) throw new CommandError(`${archive.title}: manifest.json is no list of images`, { hint: 'Save the image again.' });
+  if (!Array.isArray(value))
+    throw new CommandError(`${archive.title}: manifest.json is no list of images`, { hint: 'Save the image again.' });
   return value.map((item: unknown): SavedImage => {
-    const { Config: config, RepoTags: names, Layers: layers } = (typeof item === 'object' && item !== null ? item : {}) as Record<string, unknown>;
+    const {
+      Config: config,
+      RepoTags: names,
+      Layers: layers,
+    } = (typeof item === 'object' && item !== null ? item : {}) as Record<string, unknown>;
     if (typeof config !== 'string' || !isTexts(layers)) {
-      throw new CommandError(`${archive.title}: manifest.json names an image without config or layers`, { hint: 'Save the image again.' });
+      throw new CommandError(`${archive.title}: manifest.json names an image without config or layers`, {
+        hint: 'Save the image again.',
+      });
     }
     return { config, layers, names: isTexts(names) ? names : [] };
   });
@@ -87,7 +97,9 @@ function choose({ title }: Archive, images: readonly SavedImage[], ref: string |
   const position = /^@(\d+)$/.exec(ref)?.[1];
   const wanted = fullName(ref);
   const found =
-    position === undefined ? images.find((image) => image.names.some((name) => name === ref || fullName(name) === wanted)) : images[Number(position)];
+    position === undefined
+      ? images.find((image) => image.names.some((name) => name === ref || fullName(name) === wanted))
+      : images[Number(position)];
   if (found === undefined) throw new CommandError(`${title} has no image "${ref}"`, { hint: `It has: ${names}.` });
   return found;
 }
@@ -122,19 +134,27 @@ async function makeImage(archive: Archive, saved: SavedImage): Promise<SourceIma
   const { title } = archive;
   const config = await archive.read(saved.config);
   if (config === null)
-    throw new CommandError(`${title} lacks the config ${saved.config}`, { hint: 'The archive is not complete: save the image again.' });
+    throw new CommandError(`${title} lacks the config ${saved.config}`, {
+      hint: 'The archive is not complete: save the image again.',
+    });
   const configDigest = sha256(config);
   const named = /([0-9a-f]{64})(?:\.json)?$/.exec(saved.config)?.[1];
   if (named !== undefined && named !== hexOf(configDigest)) {
-    throw new CommandError(`${title}: the config ${saved.config} is damaged: its content has the digest ${configDigest}`, {
-      hint: 'Save the image again.',
-    });
+    throw new CommandError(
+      `${title}: the config ${saved.config} is damaged: its content has the digest ${configDigest}`,
+      {
+        hint: 'Save the image again.',
+      },
+    );
   }
   const diffIds = diffIdsOf(config, title);
   if (diffIds.length !== saved.layers.length) {
-    throw new CommandError(`${title}: manifest.json names ${String(saved.layers.length)} layers, the config ${String(diffIds.length)}`, {
-      hint: 'The archive is damaged: save the image again.',
-    });
+    throw new CommandError(
+      `${title}: manifest.json names ${String(saved.layers.length)} layers, the config ${String(diffIds.length)}`,
+      {
+        hint: 'The archive is damaged: save the image again.',
+      },
+    );
   }
   const paths = new Map<Digest, string>();
   const layers: { mediaType: string; size: number; digest: Digest }[] = [];
@@ -142,11 +162,15 @@ async function makeImage(archive: Archive, saved: SavedImage): Promise<SourceIma
     const size = archive.sizeOf(path);
     const diffId = diffIds[index];
     if (size === undefined || diffId === undefined) {
-      throw new CommandError(`${title} lacks the layer ${path}`, { hint: 'The archive is not complete: save the image again.' });
+      throw new CommandError(`${title} lacks the layer ${path}`, {
+        hint: 'The archive is not complete: save the image again.',
+      });
     }
     const packing = packingOf(await archive.head(path, 6));
     if (packing === null)
-      throw new CommandError(`${title}: the layer ${path} is packed with bzip2 or xz`, { hint: 'Save the image again with a newer Docker.' });
+      throw new CommandError(`${title}: the layer ${path} is packed with bzip2 or xz`, {
+        hint: 'Save the image again with a newer Docker.',
+      });
     // Docker saves layers unpacked: then the diff ID is their digest, and is checked when they are sent.
     const digest = packing === 'none' ? diffId : await digestOf(archive, path);
     paths.set(digest, path);
@@ -159,7 +183,12 @@ async function makeImage(archive: Archive, saved: SavedImage): Promise<SourceIma
     layers,
   };
   return {
-    roots: [{ bytes: new TextEncoder().encode(JSON.stringify(manifest, null, 3)), mediaType: MEDIA_TYPE_OF_FORM['docker-schema2'] }],
+    roots: [
+      {
+        bytes: new TextEncoder().encode(JSON.stringify(manifest, null, 3)),
+        mediaType: MEDIA_TYPE_OF_FORM['docker-schema2'],
+      },
+    ],
     manifest: () => Promise.resolve(null),
     blob: (digest, { signal } = {}) => {
       const path = digest === configDigest ? saved.config : paths.get(digest);
@@ -170,7 +199,11 @@ async function makeImage(archive: Archive, saved: SavedImage): Promise<SourceIma
   };
 }
 
-const LAYER_TYPE = { none: MEDIA_TYPES.dockerLayerTar, gzip: MEDIA_TYPES.dockerLayerGzip, zstd: MEDIA_TYPES.dockerLayerZstd } as const;
+const LAYER_TYPE = {
+  none: MEDIA_TYPES.dockerLayerTar,
+  gzip: MEDIA_TYPES.dockerLayerGzip,
+  zstd: MEDIA_TYPES.dockerLayerZstd,
+} as const;
 
 function diffIdsOf(config: Uint8Array, title: string): readonly Digest[] {
   let value: unknown;
@@ -183,7 +216,10 @@ function diffIdsOf(config: Uint8Array, title: string): readonly Digest[] {
   const ids = rootfs?.diff_ids;
   return (isTexts(ids) ? ids : []).map((text) => {
     const digest = parseDigest(text);
-    if (digest === null) throw new CommandError(`${title}: the image's config names a layer by ${JSON.stringify(text)}, which is no digest`);
+    if (digest === null)
+      throw new CommandError(
+        `${title}: the image's config names a layer by ${JSON.stringify(text)}, which is no digest`,
+      );
     return digest;
   });
 }

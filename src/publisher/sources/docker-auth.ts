@@ -25,18 +25,27 @@ export interface LoginFor {
 /** Reads `USER:PASSWORD`. Throws {@link CommandError} (usage). */
 export function parseCreds(text: string): Credentials {
   const colon = text.indexOf(':');
-  if (colon < 1) throw new CommandError('the credentials are not USER:PASSWORD', { kind: 'usage', hint: 'Write --creds USER:PASSWORD.' });
+  if (colon < 1)
+    throw new CommandError('the credentials are not USER:PASSWORD', {
+      kind: 'usage',
+      hint: 'Write --creds USER:PASSWORD.',
+    });
   return { kind: 'basic', username: text.slice(0, colon), password: text.slice(colon + 1) };
 }
 
 /** Files that may hold logins, in the order in which they are looked at. A file that a variable names must be there. */
-export function authFiles(env: Readonly<NodeJS.ProcessEnv>): readonly { readonly path: string; readonly required: boolean }[] {
+export function authFiles(
+  env: Readonly<NodeJS.ProcessEnv>,
+): readonly { readonly path: string; readonly required: boolean }[] {
   const { REGISTRY_AUTH_FILE, XDG_RUNTIME_DIR, XDG_CONFIG_HOME, DOCKER_CONFIG, HOME } = env;
   if (given(REGISTRY_AUTH_FILE)) return [{ path: REGISTRY_AUTH_FILE, required: true }];
   const home = given(HOME) ? HOME : homedir();
   return [
     ...(given(XDG_RUNTIME_DIR) ? [{ path: join(XDG_RUNTIME_DIR, 'containers', 'auth.json'), required: false }] : []),
-    { path: join(given(XDG_CONFIG_HOME) ? XDG_CONFIG_HOME : join(home, '.config'), 'containers', 'auth.json'), required: false },
+    {
+      path: join(given(XDG_CONFIG_HOME) ? XDG_CONFIG_HOME : join(home, '.config'), 'containers', 'auth.json'),
+      required: false,
+    },
     { path: join(given(DOCKER_CONFIG) ? DOCKER_CONFIG : join(home, '.docker'), 'config.json'), required: false },
   ];
 }
@@ -85,10 +94,17 @@ async function readAuthFile(path: string, required: boolean): Promise<AuthFile |
   } catch {
     // The parser's message would quote the file, and with it a password.
   }
-  throw new CommandError(`${path} is not a JSON object`, { hint: 'Logins are looked for there: mend it, or log in again.' });
+  throw new CommandError(`${path} is not a JSON object`, {
+    hint: 'Logins are looked for there: mend it, or log in again.',
+  });
 }
 
-async function loginIn(config: AuthFile, login: LoginFor, path: string, env: Readonly<NodeJS.ProcessEnv>): Promise<Credentials | null> {
+async function loginIn(
+  config: AuthFile,
+  login: LoginFor,
+  path: string,
+  env: Readonly<NodeJS.ProcessEnv>,
+): Promise<Credentials | null> {
   const entries = objectOf<AuthEntry>(config.auths);
   const helpers = objectOf<string>(config.credHelpers);
   for (const key of keysOf(login)) {
@@ -103,7 +119,9 @@ async function loginIn(config: AuthFile, login: LoginFor, path: string, env: Rea
   }
   // The store is asked by the registry's name alone, as Docker does.
   const { credsStore } = config;
-  return typeof credsStore === 'string' && credsStore !== '' ? askHelper(credsStore, registryKey(login), path, env) : null;
+  return typeof credsStore === 'string' && credsStore !== ''
+    ? askHelper(credsStore, registryKey(login), path, env)
+    : null;
 }
 
 /** From the most particular to the registry: containers-auth.json(5) has keys with a path; Docker has hosts, which older versions wrote as addresses. */
@@ -111,7 +129,15 @@ function keysOf({ host, repository }: LoginFor): readonly string[] {
   const parts = repository.split('/');
   const paths = parts.map((_, index) => `${host}/${parts.slice(0, parts.length - index).join('/')}`);
   if (host === 'docker.io') return [...paths, host, HUB_KEY, 'index.docker.io', 'registry-1.docker.io'];
-  return [...paths, host, `https://${host}`, `https://${host}/`, `https://${host}/v1/`, `https://${host}/v2/`, `http://${host}`];
+  return [
+    ...paths,
+    host,
+    `https://${host}`,
+    `https://${host}/`,
+    `https://${host}/v1/`,
+    `https://${host}/v2/`,
+    `http://${host}`,
+  ];
 }
 
 function registryKey({ host }: LoginFor): string {
@@ -133,16 +159,25 @@ function readEntry(entry: AuthEntry, key: string, path: string): Credentials | n
   return given(username) && typeof password === 'string' ? { kind: 'basic', username, password } : null;
 }
 
-async function askHelper(helper: string, server: string, path: string, env: Readonly<NodeJS.ProcessEnv>): Promise<Credentials | null> {
+async function askHelper(
+  helper: string,
+  server: string,
+  path: string,
+  env: Readonly<NodeJS.ProcessEnv>,
+): Promise<Credentials | null> {
   const program = `docker-credential-${helper}`;
-  if (!/^[\w.-]+$/.test(helper)) throw new CommandError(`${path} names a credential helper ${JSON.stringify(helper)}, which is no program's name`);
+  if (!/^[\w.-]+$/.test(helper))
+    throw new CommandError(`${path} names a credential helper ${JSON.stringify(helper)}, which is no program's name`);
   const { code, stdout, stderr } = await runHelper(program, server, path, env);
   if (code !== 0) {
     // The protocol has no code of its own for it; the text is what all helpers print.
     if (/credentials not found/i.test(`${stdout} ${stderr}`)) return null;
-    throw new CommandError(`${program} has no login for ${server} to give: ${(stdout.trim() || stderr.trim()).split('\n', 1)[0] ?? ''}`, {
-      hint: `It is named in ${path}. Try: echo ${server} | ${program} get`,
-    });
+    throw new CommandError(
+      `${program} has no login for ${server} to give: ${(stdout.trim() || stderr.trim()).split('\n', 1)[0] ?? ''}`,
+      {
+        hint: `It is named in ${path}. Try: echo ${server} | ${program} get`,
+      },
+    );
   }
   let value: unknown;
   try {
@@ -155,9 +190,13 @@ async function askHelper(helper: string, server: string, path: string, env: Read
     Secret?: unknown;
   };
   if (typeof username !== 'string' || typeof secret !== 'string') {
-    throw new CommandError(`${program} did not print a login`, { hint: `It is named in ${path}. Try: echo ${server} | ${program} get` });
+    throw new CommandError(`${program} did not print a login`, {
+      hint: `It is named in ${path}. Try: echo ${server} | ${program} get`,
+    });
   }
-  return username === TOKEN_USER ? { kind: 'identity-token', token: secret } : { kind: 'basic', username, password: secret };
+  return username === TOKEN_USER
+    ? { kind: 'identity-token', token: secret }
+    : { kind: 'basic', username, password: secret };
 }
 
 async function runHelper(

@@ -12,7 +12,9 @@ export async function readSmallFile(path: string): Promise<Uint8Array | null> {
   try {
     const { size } = await stat(path);
     if (size > MANIFEST_MAX_BYTES) {
-      throw new CommandError(`${path} has ${String(size)} bytes, too many for a manifest`, { hint: `The most is ${String(MANIFEST_MAX_BYTES)}.` });
+      throw new CommandError(`${path} has ${String(size)} bytes, too many for a manifest`, {
+        hint: `The most is ${String(MANIFEST_MAX_BYTES)}.`,
+      });
     }
     return await readFile(path);
   } catch (cause) {
@@ -27,7 +29,11 @@ export async function openFileBlob(path: string, signal?: AbortSignal): Promise<
   try {
     const facts = await stat(path);
     if (!facts.isFile()) throw new CommandError(`${path} is no file`);
-    return { size: facts.size, chunks: chunksOf(path, signal), lent: { kept: KEPT, chunks: lentChunksOf(path, signal) } };
+    return {
+      size: facts.size,
+      chunks: chunksOf(path, signal),
+      lent: { kept: KEPT, chunks: lentChunksOf(path, signal) },
+    };
   } catch (cause) {
     if (isMissing(cause)) return null;
     if (cause instanceof CommandError) throw cause;
@@ -38,7 +44,10 @@ export async function openFileBlob(path: string, signal?: AbortSignal): Promise<
 async function* chunksOf(path: string, signal?: AbortSignal): AsyncIterable<Uint8Array> {
   try {
     // Larger than the default: at line speed the number of turns counts.
-    yield* createReadStream(path, { highWaterMark: 256 * 1024, ...(signal === undefined ? {} : { signal }) }) as AsyncIterable<Uint8Array>;
+    yield* createReadStream(path, {
+      highWaterMark: 256 * 1024,
+      ...(signal === undefined ? {} : { signal }),
+    }) as AsyncIterable<Uint8Array>;
   } catch (cause) {
     signal?.throwIfAborted();
     throw new CommandError(`${path} cannot be read`, { cause });
@@ -78,7 +87,11 @@ export interface FilePart {
 }
 
 /** Reads ahead while what was read is hashed; new buffers for every chunk would cost more than both. */
-async function* lentChunksIn(file: FileHandle, { offset, length }: FilePart, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+async function* lentChunksIn(
+  file: FileHandle,
+  { offset, length }: FilePart,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
   const buffers: Buffer[] = [];
   let [turn, at] = [0, 0];
   // Whole, even where the file comes in bits (a network's, FUSE's): whoever sends chunks on counts on few being under way at once.

@@ -21,21 +21,32 @@ export interface HttpFetch {
 }
 
 /** Makes one. `connectMs`: how long a connection may take to be made. Errors are Node's own, with their `code`. */
-export function createHttpFetch({ rejectUnauthorized, connectMs }: { readonly rejectUnauthorized: boolean; readonly connectMs: number }): HttpFetch {
+export function createHttpFetch({
+  rejectUnauthorized,
+  connectMs,
+}: {
+  readonly rejectUnauthorized: boolean;
+  readonly connectMs: number;
+}): HttpFetch {
   const plain = new PlainAgent({ keepAlive: true, timeout: IDLE_MS });
   const tls = new TlsAgent({ keepAlive: true, timeout: IDLE_MS, rejectUnauthorized });
 
   const send = (url: string, { method, headers, body, signal }: Parameters<Fetch>[1]): Promise<IncomingMessage> =>
     new Promise((resolve, reject) => {
       const options = { method, headers: { accept: '*/*', ...headers }, signal };
-      const request = url.startsWith('https:') ? tlsRequest(url, { ...options, agent: tls }) : plainRequest(url, { ...options, agent: plain });
+      const request = url.startsWith('https:')
+        ? tlsRequest(url, { ...options, agent: tls })
+        : plainRequest(url, { ...options, agent: plain });
       request.on('response', resolve);
       // Once there is an answer, its body tells what happens to it.
       request.on('error', reject);
       request.on('socket', (socket) => {
         if (!socket.connecting) return;
         const timer = setTimeout(
-          () => request.destroy(Object.assign(new Error(`no connection within ${String(connectMs)} ms`), { code: 'ETIMEDOUT' })),
+          () =>
+            request.destroy(
+              Object.assign(new Error(`no connection within ${String(connectMs)} ms`), { code: 'ETIMEDOUT' }),
+            ),
           connectMs,
         );
         const made = (): void => {
@@ -111,7 +122,8 @@ async function unpack(response: IncomingMessage): Promise<Readable> {
     .split(',')
     .map((coding) => coding.trim());
   // Nothing is nothing, however it says it is packed.
-  if (codings.every((coding) => coding === '' || coding === 'identity') || response.headers['content-length'] === '0') return response;
+  if (codings.every((coding) => coding === '' || coding === 'identity') || response.headers['content-length'] === '0')
+    return response;
   const { createBrotliDecompress, createGunzip, createInflate } = await import('node:zlib');
   const known = new Map<string, () => NodeJS.ReadWriteStream & Readable>([
     ['gzip', createGunzip],

@@ -6,12 +6,17 @@ import type { SourceOptions } from './open.ts';
 import type { SourceImage } from './source.ts';
 
 /** Opens an archive; REF as in `oci:`. Throws {@link CommandError}. */
-export async function openOciArchive(where: string, options: Pick<SourceOptions, 'signal' | 'tell'>): Promise<SourceImage> {
+export async function openOciArchive(
+  where: string,
+  options: Pick<SourceOptions, 'signal' | 'tell'>,
+): Promise<SourceImage> {
   const [path, ref] = await splitArchiveRef(where);
   const archive = await openArchive(path, options);
   try {
     if (!archive.has('index.json') && archive.has('manifest.json')) {
-      throw new CommandError(`${archive.title} has no index.json, so it is no OCI layout`, { hint: `Write docker-archive:${where}.` });
+      throw new CommandError(`${archive.title} has no index.json, so it is no OCI layout`, {
+        hint: `Write docker-archive:${where}.`,
+      });
     }
     return await openLayout(layoutIn(archive), ref);
   } catch (error) {

@@ -47,7 +47,9 @@ export async function openLayout(files: LayoutFiles, ref: string | undefined): P
   const root = await choose(files, index, ref);
   const first = await manifestOf(files, root.digest, root.mediaType);
   if (first === null)
-    throw new CommandError(`${files.title} lacks the manifest ${root.digest} that its index.json names`, { hint: 'Copy the image again.' });
+    throw new CommandError(`${files.title} lacks the manifest ${root.digest} that its index.json names`, {
+      hint: 'Copy the image again.',
+    });
   let listed: Promise<ReadonlyMap<Digest, readonly Descriptor[]>> | undefined;
   const imageOf = (root: SourceManifest): SourceImage => ({
     roots: [root],
@@ -90,7 +92,8 @@ async function readIndex(files: LayoutFiles): Promise<readonly Descriptor[]> {
     });
   }
   const links = readLinks(bytes);
-  if (links === null) throw new CommandError(`${files.title}/index.json is not JSON`, { hint: 'Copy the image again.' });
+  if (links === null)
+    throw new CommandError(`${files.title}/index.json is not JSON`, { hint: 'Copy the image again.' });
   return links.children;
 }
 
@@ -99,24 +102,35 @@ async function choose(files: LayoutFiles, index: readonly Descriptor[], ref: str
     const images = index.filter((descriptor) => !isAccompanying(descriptor));
     const [only] = images;
     if (only !== undefined && images.length === 1) return only;
-    throw new CommandError(images.length === 0 ? `${files.title} holds no image` : `${files.title} holds ${String(images.length)} images`, {
-      hint: images.length === 0 ? 'Copy an image into it first.' : `Choose one: ${names(images)}.`,
-    });
+    throw new CommandError(
+      images.length === 0 ? `${files.title} holds no image` : `${files.title} holds ${String(images.length)} images`,
+      {
+        hint: images.length === 0 ? 'Copy an image into it first.' : `Choose one: ${names(images)}.`,
+      },
+    );
   }
   const position = /^@(\d+)$/.exec(ref)?.[1];
   const digest = parseDigest(ref);
   const found =
     position !== undefined
       ? index[Number(position)]
-      : ((digest === null ? undefined : index.find((descriptor) => descriptor.digest === digest)) ?? (await findByName(files, index, ref)));
+      : ((digest === null ? undefined : index.find((descriptor) => descriptor.digest === digest)) ??
+        (await findByName(files, index, ref)));
   if (found === undefined) {
-    throw new CommandError(`${files.title} has no image "${ref}"`, { hint: index.length === 0 ? 'It holds no image.' : `It has: ${names(index)}.` });
+    throw new CommandError(`${files.title} has no image "${ref}"`, {
+      hint: index.length === 0 ? 'It holds no image.' : `It has: ${names(index)}.`,
+    });
   }
   return found;
 }
 
 /** By annotation; in the index itself first, then in indexes that it names (image-layout.md allows nesting). */
-async function findByName(files: LayoutFiles, index: readonly Descriptor[], ref: string, depth = 0): Promise<Descriptor | undefined> {
+async function findByName(
+  files: LayoutFiles,
+  index: readonly Descriptor[],
+  ref: string,
+  depth = 0,
+): Promise<Descriptor | undefined> {
   const here = index.find(({ annotations }) => annotations?.[REF_NAME] === ref);
   if (here !== undefined || depth > MAX_NESTING) return here;
   for (const { mediaType, digest } of index) {
@@ -144,11 +158,16 @@ function names(index: readonly Descriptor[]): string {
 
 async function manifestOf(files: LayoutFiles, digest: Digest, mediaType?: string): Promise<SourceManifest | null> {
   const bytes = await files.read(pathOf(digest));
-  return bytes === null ? null : { bytes, digest, ...(mediaType === undefined || mediaType === '' ? {} : { mediaType }) };
+  return bytes === null
+    ? null
+    : { bytes, digest, ...(mediaType === undefined || mediaType === '' ? {} : { mediaType }) };
 }
 
 /** Subject → what refers to it, of all manifests that `index.json` names: by their own `subject`, or by fallback tag (`sha256-<hex>`). */
-async function referrersOf(files: LayoutFiles, index: readonly Descriptor[]): Promise<ReadonlyMap<Digest, readonly Descriptor[]>> {
+async function referrersOf(
+  files: LayoutFiles,
+  index: readonly Descriptor[],
+): Promise<ReadonlyMap<Digest, readonly Descriptor[]>> {
   const found = new Map<Digest, Descriptor[]>();
   const add = (subject: Digest, descriptor: Descriptor): void => {
     const known = found.get(subject) ?? [];

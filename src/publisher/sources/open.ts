@@ -30,8 +30,16 @@ interface Transport {
 
 /** Transport → how it is written and read. Names and syntax are skopeo's, but for `pulp2`. */
 export const SOURCES: Readonly<Record<string, Transport>> = {
-  dir: { syntax: 'dir:FOLDER', title: 'what `skopeo copy … dir:FOLDER` wrote', load: async () => (await import('./dir.ts')).openDir },
-  docker: { syntax: 'docker://[HOST/]NAME[:TAG]', title: 'another registry', load: async () => (await import('./registry.ts')).openRegistryImage },
+  dir: {
+    syntax: 'dir:FOLDER',
+    title: 'what `skopeo copy … dir:FOLDER` wrote',
+    load: async () => (await import('./dir.ts')).openDir,
+  },
+  docker: {
+    syntax: 'docker://[HOST/]NAME[:TAG]',
+    title: 'another registry',
+    load: async () => (await import('./registry.ts')).openRegistryImage,
+  },
   'docker-archive': {
     syntax: 'docker-archive:FILE[:NAME:TAG]',
     title: 'what `docker save` wrote; FILE is - for standard input',
@@ -47,7 +55,11 @@ export const SOURCES: Readonly<Record<string, Transport>> = {
     title: 'a repository published by Pulp 2: its folder below v2/web, or its app file',
     load: async () => (await import('./pulp2.ts')).openPulpTag,
   },
-  oci: { syntax: 'oci:FOLDER[:REF]', title: 'an OCI image layout', load: async () => (await import('./oci-layout.ts')).openOciLayout },
+  oci: {
+    syntax: 'oci:FOLDER[:REF]',
+    title: 'an OCI image layout',
+    load: async () => (await import('./oci-layout.ts')).openOciLayout,
+  },
 };
 
 /** Opens a source: `transport:where`. Throws {@link CommandError}. */
@@ -62,6 +74,7 @@ export async function openSource(text: string, options: SourceOptions): Promise<
     });
   }
   const where = text.slice(colon + 1);
-  if (where === '') throw new CommandError(`"${text}" names nothing`, { kind: 'usage', hint: `Write ${transport.syntax}.` });
+  if (where === '')
+    throw new CommandError(`"${text}" names nothing`, { kind: 'usage', hint: `Write ${transport.syntax}.` });
   return (await transport.load())(where, options);
 }

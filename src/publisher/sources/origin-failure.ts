@@ -12,7 +12,9 @@ export interface Asking {
 
 /** Says what happened and what to do; what is no {@link OriginError} comes back as it is. */
 export function originFailure(error: unknown, { host, hasLogin }: Asking): unknown {
-  return error instanceof OriginError ? new CommandError(error.message, { ...hintOf(error, host, hasLogin()), cause: error }) : error;
+  return error instanceof OriginError
+    ? new CommandError(error.message, { ...hintOf(error, host, hasLogin()), cause: error })
+    : error;
 }
 
 function hintOf({ code, message, retryAfter }: OriginError, host: string, hasLogin: boolean): { hint?: string } {
@@ -24,7 +26,11 @@ function hintOf({ code, message, retryAfter }: OriginError, host: string, hasLog
           : `Log in (docker login ${host}), or give --creds USER:PASSWORD. Many registries answer so where there is no such repository, too.`,
       };
     case 'ORIGIN_DENIED':
-      return { hint: hasLogin ? `The login for ${host} may not read this.` : `Log in (docker login ${host}), or give --creds USER:PASSWORD.` };
+      return {
+        hint: hasLogin
+          ? `The login for ${host} may not read this.`
+          : `Log in (docker login ${host}), or give --creds USER:PASSWORD.`,
+      };
     case 'ORIGIN_RATE_LIMITED': {
       const wait = retryAfter === undefined ? 'Wait a while' : `Wait ${String(Math.ceil(retryAfter / 1000))} s`;
       return { hint: `${wait}${hasLogin ? '' : ', or log in: most registries allow more then'}.` };
@@ -33,7 +39,9 @@ function hintOf({ code, message, retryAfter }: OriginError, host: string, hasLog
       if (message.includes('TLS fails')) return { hint: 'If you trust the way there: --src-tls-verify=false.' };
       return { hint: `Check the name ${host} and the network, then try again: what arrived is not sent again.` };
     case 'ORIGIN_PROTOCOL':
-      return { hint: `Something between here and ${host}, or the registry itself, is broken; nothing of it was published.` };
+      return {
+        hint: `Something between here and ${host}, or the registry itself, is broken; nothing of it was published.`,
+      };
     case 'ORIGIN_POLICY':
       return {};
   }

@@ -39,13 +39,18 @@ export async function openPulpTag(where: string, options: Pick<SourceOptions, 's
   const text = isWhole ? only : where.slice(colon + 1);
   if (text === undefined || (isWhole && tags.length > 1)) {
     throw new CommandError(`${repository.title} has ${String(tags.length)} tags`, {
-      hint: tags.length === 0 ? 'Publish it in Pulp first.' : `Name one: pulp2:${path}:TAG; it has ${shown}. \`gantry sync\` takes them all.`,
+      hint:
+        tags.length === 0
+          ? 'Publish it in Pulp first.'
+          : `Name one: pulp2:${path}:TAG; it has ${shown}. \`gantry sync\` takes them all.`,
     });
   }
   const tag = parseTag(text);
   const image = tag === null ? null : await repository.open(tag, { schema1: true });
   if (image === null)
-    throw new CommandError(`${repository.title} has no tag "${text}"`, { hint: tags.length === 0 ? 'It has none.' : `It has: ${shown}.` });
+    throw new CommandError(`${repository.title} has no tag "${text}"`, {
+      hint: tags.length === 0 ? 'It has none.' : `It has: ${shown}.`,
+    });
   return image;
 }
 
@@ -85,7 +90,9 @@ export async function openPulpRepository(path: string, signal?: AbortSignal): Pr
     tags: async () => {
       const bytes = await readSmallFile(join(folder, 'tags', 'list'));
       if (bytes === null)
-        throw new CommandError(`${folder} has no tags/list`, { hint: `${appFile} belongs to it: publish the repository in Pulp again.` });
+        throw new CommandError(`${folder} has no tags/list`, {
+          hint: `${appFile} belongs to it: publish the repository in Pulp again.`,
+        });
       return readTags(bytes, join(folder, 'tags', 'list'));
     },
     digests: async (tag) => {
@@ -113,7 +120,10 @@ function digestOf(bytes: Uint8Array, what: string): Digest {
     return readManifest(bytes).digest;
   } catch (cause) {
     if (!(cause instanceof ManifestError)) throw cause;
-    throw new CommandError(`${what} is no manifest: ${cause.message}`, { hint: 'Publish the repository in Pulp again.', cause });
+    throw new CommandError(`${what} is no manifest: ${cause.message}`, {
+      hint: 'Publish the repository in Pulp again.',
+      cause,
+    });
   }
 }
 
@@ -124,7 +134,9 @@ interface AppFile {
   readonly protected: boolean;
 }
 
-async function findRepository(path: string): Promise<{ readonly app: AppFile; readonly appFile: string; readonly folder: string }> {
+async function findRepository(
+  path: string,
+): Promise<{ readonly app: AppFile; readonly appFile: string; readonly folder: string }> {
   const kind = await kindOf(path);
   if (kind === 'absent') throw new CommandError(`there is no ${path}`, { hint: 'Check the path behind pulp2:.' });
   // Resolved once: the next publish puts another folder in its place while this one is being read.
@@ -148,7 +160,8 @@ async function folderOf(appFile: string): Promise<string> {
 async function appFileOf(path: string, folder: string): Promise<string> {
   const id = basename(resolve(path));
   const beside = (await readdir(folder)).filter((name) => name.endsWith('.json')).map((name) => join(folder, name));
-  for (const file of [...beside, join(path, '..', '..', 'app', `${id}.json`)]) if ((await kindOf(file)) === 'file') return file;
+  for (const file of [...beside, join(path, '..', '..', 'app', `${id}.json`)])
+    if ((await kindOf(file)) === 'file') return file;
   if (await isPulpTree(path)) {
     throw new CommandError(`${path} is a whole tree of Pulp 2`, {
       hint: `Name one repository: ${(await listPulpTree(path)).slice(0, 5).join(', ')} … \`gantry sync\` takes them all.`,
@@ -163,7 +176,9 @@ async function readAppFile(path: string): Promise<AppFile> {
   const bytes = await readSmallFile(path);
   const value = bytes === null ? null : parseObject(bytes);
   if (value === null)
-    throw new CommandError(`${path} is no app file of Pulp: it is not a JSON object`, { hint: 'Publish the repository in Pulp again.' });
+    throw new CommandError(`${path} is no app file of Pulp: it is not a JSON object`, {
+      hint: 'Publish the repository in Pulp again.',
+    });
   const { version, type } = value;
   if (type !== undefined && type !== 'pulp-docker-redirect')
     throw new CommandError(`${path} is no app file of pulp_docker: its type is ${JSON.stringify(type)}`);
@@ -190,14 +205,17 @@ async function readAppFile(path: string): Promise<AppFile> {
 
 function readTags(bytes: Uint8Array, path: string): readonly Tag[] {
   const tags = parseObject(bytes)?.tags;
-  if (!Array.isArray(tags)) throw new CommandError(`${path} is no list of tags`, { hint: 'Publish the repository in Pulp again.' });
+  if (!Array.isArray(tags))
+    throw new CommandError(`${path} is no list of tags`, { hint: 'Publish the repository in Pulp again.' });
   return [...new Set(tags.flatMap((tag: unknown) => (typeof tag === 'string' ? (parseTag(tag) ?? []) : [])))];
 }
 
 function parseObject(bytes: Uint8Array): Readonly<Record<string, unknown>> | null {
   try {
     const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : null;
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : null;
   } catch {
     return null;
   }

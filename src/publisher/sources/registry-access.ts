@@ -91,7 +91,13 @@ function fetchOf(env: Readonly<NodeJS.ProcessEnv>, rejectUnauthorized: boolean):
   let opened: Promise<HttpFetch> | undefined;
   const open = (): Promise<HttpFetch> =>
     (opened ??= import('./proxy-fetch.ts').then(({ createProxyFetch }) =>
-      createProxyFetch({ rejectUnauthorized, connectMs: PROBE_MS, httpProxy, httpsProxy, noProxy: env.no_proxy ?? env.NO_PROXY ?? '' }),
+      createProxyFetch({
+        rejectUnauthorized,
+        connectMs: PROBE_MS,
+        httpProxy,
+        httpsProxy,
+        noProxy: env.no_proxy ?? env.NO_PROXY ?? '',
+      }),
     ));
   return { fetch: async (url, init) => (await open()).fetch(url, init), close: async () => (await opened)?.close() };
 }
@@ -119,7 +125,9 @@ async function findScheme(host: string, fetch: Fetch, signal: AbortSignal | unde
       failure ??= new OriginError('ORIGIN_PROTOCOL', `${base.origin} answered ${String(status)}`);
     } catch (error) {
       signal?.throwIfAborted();
-      failure ??= limit.aborted ? new OriginError('ORIGIN_UNAVAILABLE', `${base.origin} did not answer`) : unreachable(base, error);
+      failure ??= limit.aborted
+        ? new OriginError('ORIGIN_UNAVAILABLE', `${base.origin} did not answer`)
+        : unreachable(base, error);
     }
   }
   throw failure;

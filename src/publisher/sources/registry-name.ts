@@ -27,7 +27,8 @@ export function parseRemoteImage(text: string): RemoteImage {
   const bare = text.replace(/^\/\//, '');
   const at = bare.indexOf('@');
   const digest = at < 0 ? undefined : parseDigest(bare.slice(at + 1));
-  if (digest === null) throw usage(`"${bare.slice(at + 1)}" is no digest`, 'Write NAME@sha256: and 64 hexadecimal digits in lower case.');
+  if (digest === null)
+    throw usage(`"${bare.slice(at + 1)}" is no digest`, 'Write NAME@sha256: and 64 hexadecimal digits in lower case.');
   const tagged = at < 0 ? bare : bare.slice(0, at);
   const colon = tagged.lastIndexOf(':');
   const hasTag = colon > tagged.lastIndexOf('/');
@@ -48,8 +49,16 @@ export function parseRemoteRepository(text: string): RemoteRepository {
   const path = isHost ? bare.slice(slash + 1) : bare;
   const known = host === 'index.docker.io' || host === HUB_API ? 'docker.io' : host;
   const name = parseRepositoryName(known === 'docker.io' && !path.includes('/') ? `library/${path}` : path);
-  if (name === null || !URL.canParse(`https://${known}`) || new URL(`https://${known}`).pathname !== '/' || known.includes('@')) {
-    throw usage(`"${bare}" is no image name`, 'Write docker://HOST[:PORT]/NAME[:TAG], in lower case; without HOST it is Docker Hub.');
+  if (
+    name === null ||
+    !URL.canParse(`https://${known}`) ||
+    new URL(`https://${known}`).pathname !== '/' ||
+    known.includes('@')
+  ) {
+    throw usage(
+      `"${bare}" is no image name`,
+      'Write docker://HOST[:PORT]/NAME[:TAG], in lower case; without HOST it is Docker Hub.',
+    );
   }
   return { host: known, name };
 }
@@ -62,7 +71,12 @@ export function registryUrl(host: string, scheme: 'https' | 'http'): URL {
 /** Whether the host is this machine: what Docker talks to without TLS, too. */
 export function isLoopback(host: string): boolean {
   const { hostname } = new URL(`http://${host}`);
-  return hostname === 'localhost' || hostname.endsWith('.localhost') || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname);
+  return (
+    hostname === 'localhost' ||
+    hostname.endsWith('.localhost') ||
+    hostname === '[::1]' ||
+    /^127\.\d+\.\d+\.\d+$/.test(hostname)
+  );
 }
 
 function usage(message: string, hint: string): CommandError {

@@ -14,7 +14,14 @@ import { openRegistryAccess, type RegistryAccess, type RemoteAccess } from './re
 import { parseRemoteImage, type RemoteRepository } from './registry-name.ts';
 import { tellReceived } from '../streams/small-heap.ts';
 import type { SourceOptions } from './open.ts';
-import { type Companion, COSIGN_SUFFIXES, type SourceBlob, type SourceImage, type SourceManifest, type SourceRepository } from './source.ts';
+import {
+  type Companion,
+  COSIGN_SUFFIXES,
+  type SourceBlob,
+  type SourceImage,
+  type SourceManifest,
+  type SourceRepository,
+} from './source.ts';
 
 /** Opens an image of another registry. Throws {@link CommandError}. */
 export async function openRegistryImage(where: string, options: SourceOptions): Promise<SourceImage> {
@@ -25,9 +32,12 @@ export async function openRegistryImage(where: string, options: SourceOptions): 
     const image = await reader.open(remote.reference, false);
     if (image !== null) return { ...image, close: () => access.close() };
     const { reference } = remote;
-    throw new CommandError(`${remote.host} has no ${remote.name}${reference.kind === 'tag' ? `:${reference.tag}` : `@${reference.digest}`}`, {
-      hint: 'Check the name and the tag.',
-    });
+    throw new CommandError(
+      `${remote.host} has no ${remote.name}${reference.kind === 'tag' ? `:${reference.tag}` : `@${reference.digest}`}`,
+      {
+        hint: 'Check the name and the tag.',
+      },
+    );
   } catch (error) {
     await access.close();
     throw error;
@@ -35,7 +45,11 @@ export async function openRegistryImage(where: string, options: SourceOptions): 
 }
 
 /** Opens a repository of another registry; it closes nothing, `access` is shared. Throws {@link CommandError}. */
-export async function openRegistryRepository(remote: RemoteRepository, access: RegistryAccess, signal?: AbortSignal): Promise<SourceRepository> {
+export async function openRegistryRepository(
+  remote: RemoteRepository,
+  access: RegistryAccess,
+  signal?: AbortSignal,
+): Promise<SourceRepository> {
   const way = await access.to(remote);
   const reader = createReader(way, remote.name, signal);
   return {
@@ -77,7 +91,9 @@ function createReader(way: RemoteAccess, name: RepositoryName, signal: AbortSign
   }
 
   async function manifest(reference: Reference, accept?: readonly string[]): Promise<SourceManifest | null> {
-    const found = await asking(() => client.manifest(name, reference, { signal, ...(accept === undefined ? {} : { accept }) }));
+    const found = await asking(() =>
+      client.manifest(name, reference, { signal, ...(accept === undefined ? {} : { accept }) }),
+    );
     if (found.kind === 'not-found') return null;
     const { bytes, digest, mediaType } = found;
     return { bytes, digest, ...(mediaType === undefined ? {} : { mediaType }) };
@@ -93,7 +109,11 @@ function createReader(way: RemoteAccess, name: RepositoryName, signal: AbortSign
     } catch (error) {
       signal?.throwIfAborted();
       const isRefusal =
-        error instanceof OriginError && error.code === 'ORIGIN_PROTOCOL' && error.status !== undefined && error.status >= 400 && error.status < 500;
+        error instanceof OriginError &&
+        error.code === 'ORIGIN_PROTOCOL' &&
+        error.status !== undefined &&
+        error.status >= 400 &&
+        error.status < 500;
       if (isRefusal) return null;
       throw originFailure(error, way);
     }
@@ -126,7 +146,8 @@ function createReader(way: RemoteAccess, name: RepositoryName, signal: AbortSign
       (found) => new Set(found.kind === 'not-found' ? [] : found.tags),
       (error: unknown) => {
         signal?.throwIfAborted();
-        if (error instanceof OriginError && error.code !== 'ORIGIN_UNAVAILABLE' && error.code !== 'ORIGIN_RATE_LIMITED') return null;
+        if (error instanceof OriginError && error.code !== 'ORIGIN_UNAVAILABLE' && error.code !== 'ORIGIN_RATE_LIMITED')
+          return null;
         throw originFailure(error, way);
       },
     );
@@ -144,7 +165,8 @@ function createReader(way: RemoteAccess, name: RepositoryName, signal: AbortSign
   async function open(reference: Reference, schema1: boolean): Promise<SourceImage | null> {
     const first = await manifest(reference);
     if (first === null) return null;
-    const isSchema1 = formOfMediaType(first.mediaType ?? '') === 'docker-schema1' || formOfContent(first.bytes) === 'docker-schema1';
+    const isSchema1 =
+      formOfMediaType(first.mediaType ?? '') === 'docker-schema1' || formOfContent(first.bytes) === 'docker-schema1';
     const second = schema1 && !isSchema1 ? await schema1Of(reference) : null;
     return {
       roots: second === null ? [first] : [first, second],

@@ -44,7 +44,10 @@ export async function indexTar(readAt: ReadAt, length: number, title: string): P
     if (type === 'x' || type === 'L' || type === 'K') {
       if (size > LIMITS.extension) throw new CommandError(`${title} has a name of ${String(size)} bytes`);
       const bytes = await readAt(content, size);
-      extended = new Map([...extended, ...(type === 'x' ? paxRecords(bytes) : [[type === 'L' ? 'path' : 'linkpath', textOf(bytes)] as const])]);
+      extended = new Map([
+        ...extended,
+        ...(type === 'x' ? paxRecords(bytes) : [[type === 'L' ? 'path' : 'linkpath', textOf(bytes)] as const]),
+      ]);
       continue;
     }
     // Global records (git archives have them) say nothing of single files.
@@ -55,7 +58,8 @@ export async function indexTar(readAt: ReadAt, length: number, title: string): P
     if (type === '0' || type === '\0' || type === '7') members.set(path, { offset: content, size });
     else if (type === '1') members.set(path, { link: normal(link) });
     else if (type === '2') members.set(path, { link: normal(posix.join(posix.dirname(path), link)) });
-    if (members.size > LIMITS.members) throw new CommandError(`${title} has more than ${String(LIMITS.members)} members`);
+    if (members.size > LIMITS.members)
+      throw new CommandError(`${title} has more than ${String(LIMITS.members)} members`);
   }
   return new Map(
     [...members.keys()].flatMap((path) => {
@@ -121,5 +125,7 @@ function normal(path: string): string {
 }
 
 function truncated(title: string): CommandError {
-  return new CommandError(`${title} ends in the midst of a file`, { hint: 'The archive is not complete: make or fetch it again.' });
+  return new CommandError(`${title} ends in the midst of a file`, {
+    hint: 'The archive is not complete: make or fetch it again.',
+  });
 }

@@ -1,6 +1,11 @@
 /** One long body, sent in parts: several at once, each sent again by itself, and none that storage has already. */
 import { createHash } from 'node:crypto';
-import { AbortMultipartUploadCommand, CompleteMultipartUploadCommand, CreateMultipartUploadCommand, UploadPartCommand } from '@aws-sdk/client-s3';
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3';
 import { StorageError } from '../../registry/store.ts';
 import type { BufferPool } from '../streams/buffer-pool.ts';
 import { withPayloadHash } from './payload-hash.ts';
@@ -46,7 +51,9 @@ export function partSizeFor(size: number, usual: number): number {
 export async function uploadInParts(options: MultipartOptions): Promise<{ readonly etag: string }> {
   const { bucket, key, uploads, request } = options;
   const resumable = options.sha256 !== undefined && Object.keys(options.metadata).length === 0;
-  const found = resumable ? await uploads.find(key, (send) => request(`looking for unfinished uploads of ${key}`, send)) : null;
+  const found = resumable
+    ? await uploads.find(key, (send) => request(`looking for unfinished uploads of ${key}`, send))
+    : null;
   const upload: UnfinishedUpload = found ?? { uploadId: await begin(options), parts: [] };
   const notes = await uploads.note(key, upload);
   const abort = async (): Promise<void> => {
@@ -69,23 +76,41 @@ export async function uploadInParts(options: MultipartOptions): Promise<{ readon
       // Another publisher went on with the same upload and was faster.
       const there = options.sha256 === undefined ? null : await options.head();
       if (there?.size === options.size) return { etag: there.etag };
-      throw new StorageError('STORAGE_UNAVAILABLE', `writing ${key}: the upload was ended by somebody else`, { cause: error });
+      throw new StorageError('STORAGE_UNAVAILABLE', `writing ${key}: the upload was ended by somebody else`, {
+        cause: error,
+      });
     }
-    if (!resumable || (error instanceof StorageError && (error.code === 'DIGEST_MISMATCH' || error.code === 'STORAGE_CORRUPT'))) await abort();
+    if (
+      !resumable ||
+      (error instanceof StorageError && (error.code === 'DIGEST_MISMATCH' || error.code === 'STORAGE_CORRUPT'))
+    )
+      await abort();
     throw error;
   }
 }
 
 async function begin({ bucket, key, contentType, metadata, request }: MultipartOptions): Promise<string> {
   const { UploadId } = await request(`writing ${key}`, (client) =>
-    client.send(new CreateMultipartUploadCommand({ Bucket: bucket, Key: key, ContentType: contentType, Metadata: { ...metadata } })),
+    client.send(
+      new CreateMultipartUploadCommand({
+        Bucket: bucket,
+        Key: key,
+        ContentType: contentType,
+        Metadata: { ...metadata },
+      }),
+    ),
   );
-  if (UploadId === undefined) throw new StorageError('STORAGE_UNAVAILABLE', `writing ${key}: the answer names no upload`);
+  if (UploadId === undefined)
+    throw new StorageError('STORAGE_UNAVAILABLE', `writing ${key}: the answer names no upload`);
   return UploadId;
 }
 
 /** Sends what is not there yet. Gives all parts in order, and the etag that the whole has where etags are MD5s: to be looked at where `checks` says so. */
-async function sendParts(options: MultipartOptions, upload: UnfinishedUpload, notes: UploadNotes): Promise<{ parts: SentPart[]; etag: string }> {
+async function sendParts(
+  options: MultipartOptions,
+  upload: UnfinishedUpload,
+  notes: UploadNotes,
+): Promise<{ parts: SentPart[]; etag: string }> {
   const { size, pool, partSize } = options;
   const there = new Map(upload.parts.map((part) => [part.number, part]));
   const parts: SentPart[] = [];
@@ -143,7 +168,10 @@ async function sendParts(options: MultipartOptions, upload: UnfinishedUpload, no
   if (failure !== undefined) throw failure.error;
   const sha256 = whole?.digest('hex') ?? options.sha256;
   if (options.sha256 !== undefined && sha256 !== options.sha256) {
-    throw new StorageError('DIGEST_MISMATCH', `writing ${options.key}: the bytes have the sha256 ${String(sha256)} instead of ${options.sha256}`);
+    throw new StorageError(
+      'DIGEST_MISMATCH',
+      `writing ${options.key}: the bytes have the sha256 ${String(sha256)} instead of ${options.sha256}`,
+    );
   }
   parts.sort((a, b) => a.number - b.number);
   const md5s = createHash('md5');
@@ -163,24 +191,42 @@ async function sendPart(
     (client) =>
       client.send(
         withPayloadHash(
-          new UploadPartCommand({ Bucket: bucket, Key: key, UploadId: uploadId, PartNumber: number, Body: bytes, ContentLength: bytes.length }),
+          new UploadPartCommand({
+            Bucket: bucket,
+            Key: key,
+            UploadId: uploadId,
+            PartNumber: number,
+            Body: bytes,
+            ContentLength: bytes.length,
+          }),
           sha256,
         ),
         { abortSignal: signal },
       ),
     signal,
   );
-  if (ETag === undefined) throw new StorageError('STORAGE_UNAVAILABLE', `writing ${key}: the answer to part ${String(number)} has no etag`);
+  if (ETag === undefined)
+    throw new StorageError('STORAGE_UNAVAILABLE', `writing ${key}: the answer to part ${String(number)} has no etag`);
   return { number, size: bytes.length, md5, etag: unquoted(ETag) };
 }
 
-async function complete(options: MultipartOptions, uploadId: string, parts: readonly SentPart[], expected: string): Promise<{ etag: string }> {
+async function complete(
+  options: MultipartOptions,
+  uploadId: string,
+  parts: readonly SentPart[],
+  expected: string,
+): Promise<{ etag: string }> {
   const { bucket, key, request, size, checks } = options;
   const list = parts.map(({ number, etag }) => ({ PartNumber: number, ETag: etag }));
   const etag = await request(`writing ${key}`, async (client, mayBeDone) => {
     try {
       const { ETag } = await client.send(
-        new CompleteMultipartUploadCommand({ Bucket: bucket, Key: key, UploadId: uploadId, MultipartUpload: { Parts: list } }),
+        new CompleteMultipartUploadCommand({
+          Bucket: bucket,
+          Key: key,
+          UploadId: uploadId,
+          MultipartUpload: { Parts: list },
+        }),
       );
       return unquoted(ETag);
     } catch (error) {
@@ -191,7 +237,10 @@ async function complete(options: MultipartOptions, uploadId: string, parts: read
     }
   });
   if (checks === 'none' && etag !== expected) {
-    throw new StorageError('STORAGE_CORRUPT', `writing ${key}: what was stored is not what was sent (etag ${etag} instead of ${expected})`);
+    throw new StorageError(
+      'STORAGE_CORRUPT',
+      `writing ${key}: what was stored is not what was sent (etag ${etag} instead of ${expected})`,
+    );
   }
   return { etag };
 }
@@ -221,7 +270,11 @@ function readExactly({ chunks, size, key }: MultipartOptions, whole: { update(da
     async fill(into: Uint8Array): Promise<void> {
       let filled = 0;
       while (filled < into.length) {
-        if (!(await next())) throw new StorageError('DIGEST_MISMATCH', `writing ${key}: the body ends before its ${String(size)} bytes have come`);
+        if (!(await next()))
+          throw new StorageError(
+            'DIGEST_MISMATCH',
+            `writing ${key}: the body ends before its ${String(size)} bytes have come`,
+          );
         const taken = rest.subarray(0, into.length - filled);
         into.set(taken, filled);
         filled += taken.length;
@@ -230,7 +283,11 @@ function readExactly({ chunks, size, key }: MultipartOptions, whole: { update(da
       whole?.update(into);
     },
     async end(): Promise<void> {
-      if (await next()) throw new StorageError('DIGEST_MISMATCH', `writing ${key}: more than the ${String(size)} bytes came that were announced`);
+      if (await next())
+        throw new StorageError(
+          'DIGEST_MISMATCH',
+          `writing ${key}: more than the ${String(size)} bytes came that were announced`,
+        );
     },
     async close(): Promise<void> {
       if (!finished) await iterator.return?.();

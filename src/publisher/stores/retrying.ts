@@ -43,7 +43,10 @@ export interface Attempt {
 }
 
 /** Calls `send` until it succeeds, fails for good or the tries are used up. Throws the signal's reason, or what `storageErrorOf` makes of the last failure. */
-export async function sendRetrying<T>(send: (attempt: Attempt) => Promise<T>, { policy, title, what, signal }: SendOptions): Promise<T> {
+export async function sendRetrying<T>(
+  send: (attempt: Attempt) => Promise<T>,
+  { policy, title, what, signal }: SendOptions,
+): Promise<T> {
   let mayBeDone = false;
   for (let tried = 1; ; tried += 1) {
     signal?.throwIfAborted();
@@ -63,4 +66,8 @@ export async function sendRetrying<T>(send: (attempt: Attempt) => Promise<T>, { 
 }
 
 /** Sends one request, again if need be; `what` for messages. `mayBeDone`: see {@link Attempt}. */
-export type SendRequest = <T>(what: string, send: (client: S3Client, mayBeDone: boolean) => Promise<T>, signal?: AbortSignal) => Promise<T>;
+export type SendRequest = <T>(
+  what: string,
+  send: (client: S3Client, mayBeDone: boolean) => Promise<T>,
+  signal?: AbortSignal,
+) => Promise<T>;

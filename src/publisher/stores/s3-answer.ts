@@ -16,7 +16,9 @@ export function infoOf(key: string, found: HeadObjectCommandOutput | GetObjectCo
     size,
     etag: unquoted(found.ETag),
     ...(found.ContentType === undefined ? {} : { contentType: found.ContentType }),
-    metadata: Object.fromEntries(Object.entries(found.Metadata ?? {}).map(([name, value]) => [name.toLowerCase(), value])),
+    metadata: Object.fromEntries(
+      Object.entries(found.Metadata ?? {}).map(([name, value]) => [name.toLowerCase(), value]),
+    ),
     uploaded: found.LastModified ?? new Date(0),
   };
 }
@@ -60,7 +62,10 @@ export async function* bytesOf(
     } catch (error) {
       signal?.throwIfAborted();
       idle += 1;
-      if (idle > BREAKS) throw new StorageError('STORAGE_UNAVAILABLE', `reading ${key}: the connection breaks off again and again`, { cause: error });
+      if (idle > BREAKS)
+        throw new StorageError('STORAGE_UNAVAILABLE', `reading ${key}: the connection breaks off again and again`, {
+          cause: error,
+        });
       const again = await goOn(offset + done);
       if (again === null || again === 'changed')
         throw new StorageError('STORAGE_UNAVAILABLE', `reading ${key}: it was replaced meanwhile`, { cause: error });

@@ -50,7 +50,8 @@ export function readFailure(error: unknown): S3Failure {
   const text = message ?? String(error);
   const full = status === 507 || FULL.test(shown) || FULL.test(text);
   // Below 400: an answer that broke off or could not be read.
-  const weak = status === undefined || status < 400 || status === 408 || status === 429 || (status >= 500 && status !== 501);
+  const weak =
+    status === undefined || status < 400 || status === 408 || status === 429 || (status >= 500 && status !== 501);
   return {
     status,
     code: shown,
@@ -78,7 +79,9 @@ export function storageErrorOf(error: unknown, what: string, title: string): Sto
   if (status === 507 || FULL.test(code) || FULL.test(message))
     return new StorageError('STORAGE_FULL', `${what}: ${title} is full (${said})`, { cause: error });
   if (code === 'NoSuchBucket')
-    return new StorageError('STORAGE_DENIED', `${title}: there is no such bucket, or these credentials do not see it`, { cause: error });
+    return new StorageError('STORAGE_DENIED', `${title}: there is no such bucket, or these credentials do not see it`, {
+      cause: error,
+    });
   if (status === 401 || status === 403 || DENIED_CODES.has(code)) {
     return new StorageError('STORAGE_DENIED', `${what}: ${title} refuses the credentials (${said})`, { cause: error });
   }

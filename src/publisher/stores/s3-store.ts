@@ -93,17 +93,25 @@ export class S3Store implements WriteStore {
   /** Asks for one key's name, to find out whether there is a bucket and it lets us in. Throws {@link StorageError}. */
   async check(): Promise<void> {
     const command = new ListObjectsV2Command({ Bucket: this.#bucket, Prefix: this.#prefix, MaxKeys: 1 });
-    await this.#send('opening the bucket', (client) => client.send(command), undefined, { ...this.#retry, tries: Math.min(3, this.#retry.tries) });
+    await this.#send('opening the bucket', (client) => client.send(command), undefined, {
+      ...this.#retry,
+      tries: Math.min(3, this.#retry.tries),
+    });
   }
 
   async head(key: string): Promise<ObjectInfo | null> {
     const command = { Bucket: this.#bucket, Key: this.#prefix + key };
-    const found = await this.#send(`looking at ${key}`, (client) => nullIfAbsent(client.send(new HeadObjectCommand(command))));
+    const found = await this.#send(`looking at ${key}`, (client) =>
+      nullIfAbsent(client.send(new HeadObjectCommand(command))),
+    );
     return found === null ? null : infoOf(key, found, found.ContentLength ?? 0);
   }
 
   async get(key: string, { range, ifMatch, signal }: GetOptions = {}): Promise<StoredObject | null | 'changed'> {
-    const read = (header: string | undefined, version: string | undefined): Promise<GetObjectCommandOutput | null | 'changed'> =>
+    const read = (
+      header: string | undefined,
+      version: string | undefined,
+    ): Promise<GetObjectCommandOutput | null | 'changed'> =>
       this.#send(
         `reading ${key}`,
         async (client) => {
@@ -122,7 +130,8 @@ export class S3Store implements WriteStore {
           } catch (error) {
             const { status } = readFailure(error);
             if (status === 412) return 'changed';
-            if (status === 416) throw new StorageError('STORAGE_CORRUPT', `reading ${key}: it has no such range`, { cause: error });
+            if (status === 416)
+              throw new StorageError('STORAGE_CORRUPT', `reading ${key}: it has no such range`, { cause: error });
             throw error;
           }
         },
@@ -147,9 +156,18 @@ export class S3Store implements WriteStore {
     if (sha256 === undefined || onlyIf !== undefined || body.size > this.#streamedMost || !canBeStreamed(body)) {
       return this.#putKept(key, body, options);
     }
-    const keep = (chunks: AsyncIterable<Uint8Array>): Promise<Put> => this.#putKept(key, { size: body.size, chunks, verified: true }, options);
+    const keep = (chunks: AsyncIterable<Uint8Array>): Promise<Put> =>
+      this.#putKept(key, { size: body.size, chunks, verified: true }, options);
     const orElse = body.isDear === true || body.size > this.#partSize ? keep : undefined;
-    return putStreamed(body, { ...options, ...this.#place(key), title: key, sha256, checks: this.#checks, request: this.#requester(signal), orElse });
+    return putStreamed(body, {
+      ...options,
+      ...this.#place(key),
+      title: key,
+      sha256,
+      checks: this.#checks,
+      request: this.#requester(signal),
+      orElse,
+    });
   }
 
   /** Keeps what is being sent, whole or in parts, until it has arrived. */
@@ -161,12 +179,18 @@ export class S3Store implements WriteStore {
       let filled = 0;
       for await (const chunk of body.chunks) {
         if (filled + chunk.length > bytes.length)
-          throw new StorageError('DIGEST_MISMATCH', `writing ${key}: more than the ${String(body.size)} bytes came that were announced`);
+          throw new StorageError(
+            'DIGEST_MISMATCH',
+            `writing ${key}: more than the ${String(body.size)} bytes came that were announced`,
+          );
         bytes.set(chunk, filled);
         filled += chunk.length;
       }
       if (filled < bytes.length)
-        throw new StorageError('DIGEST_MISMATCH', `writing ${key}: the body ends before its ${String(body.size)} bytes have come`);
+        throw new StorageError(
+          'DIGEST_MISMATCH',
+          `writing ${key}: the body ends before its ${String(body.size)} bytes have come`,
+        );
       return await this.#putWhole(key, bytes, options);
     } finally {
       lent.release();
@@ -201,17 +225,33 @@ export class S3Store implements WriteStore {
         ...(startAfter === undefined ? {} : { StartAfter: this.#prefix + startAfter }),
         ...(token === undefined ? {} : { ContinuationToken: token }),
       };
-      const page = await this.#send(`listing ${prefix}`, (client) => client.send(new ListObjectsV2Command(command)), signal);
+      const page = await this.#send(
+        `listing ${prefix}`,
+        (client) => client.send(new ListObjectsV2Command(command)),
+        signal,
+      );
       for (const { Key, Size, ETag, LastModified } of page.Contents ?? []) {
         if (Key !== undefined)
-          yield { key: Key.slice(this.#prefix.length), size: Size ?? 0, etag: unquoted(ETag), uploaded: LastModified ?? new Date(0) };
+          yield {
+            key: Key.slice(this.#prefix.length),
+            size: Size ?? 0,
+            etag: unquoted(ETag),
+            uploaded: LastModified ?? new Date(0),
+          };
       }
       token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
     } while (token !== undefined);
   }
 
   async #putWhole(key: string, bytes: Uint8Array, options: PutOptions): Promise<Put> {
-    return putWhole({ ...options, ...this.#place(key), title: key, bytes, request: this.#requester(options.signal), head: () => this.head(key) });
+    return putWhole({
+      ...options,
+      ...this.#place(key),
+      title: key,
+      bytes,
+      request: this.#requester(options.signal),
+      head: () => this.head(key),
+    });
   }
 
   /** For what is sent of one key. */
@@ -231,7 +271,9 @@ export class S3Store implements WriteStore {
     if (onlyIf !== undefined) {
       // S3 can make the last step of a multipart upload conditional; R2 does not document it. Where the key tells the content nothing depends on it.
       if (onlyIf !== 'absent' || sha256 === undefined)
-        throw new TypeError('a long body can only be written on the condition that the key is absent, and with its sha256');
+        throw new TypeError(
+          'a long body can only be written on the condition that the key is absent, and with its sha256',
+        );
       if ((await this.head(key)) !== null) return 'precondition-failed';
     }
     return uploadInParts({
@@ -253,7 +295,12 @@ export class S3Store implements WriteStore {
     });
   }
 
-  #send<T>(what: string, send: (client: S3Client, mayBeDone: boolean) => Promise<T>, signal?: AbortSignal, policy = this.#retry): Promise<T> {
+  #send<T>(
+    what: string,
+    send: (client: S3Client, mayBeDone: boolean) => Promise<T>,
+    signal?: AbortSignal,
+    policy = this.#retry,
+  ): Promise<T> {
     return sendRetrying(
       async ({ mayBeDone }) => {
         const client = await this.#connection.client(signal);

@@ -27,9 +27,15 @@ const ADDRESS = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/(.*))?$/;
 export function readS3Address(to: string, env: Readonly<NodeJS.ProcessEnv>): S3Address {
   const match = ADDRESS.exec(to);
   if (match === null)
-    throw new CommandError(`${JSON.stringify(to)} names no bucket`, { kind: 'usage', hint: 'Write --to s3://BUCKET, or --to local.' });
+    throw new CommandError(`${JSON.stringify(to)} names no bucket`, {
+      kind: 'usage',
+      hint: 'Write --to s3://BUCKET, or --to local.',
+    });
   const endpoint = set(env.AWS_ENDPOINT_URL_S3) ?? set(env.AWS_ENDPOINT_URL);
-  if ((endpoint !== undefined && !/^https?:\/\//.test(endpoint)) || (endpoint !== undefined && !URL.canParse(endpoint))) {
+  if (
+    (endpoint !== undefined && !/^https?:\/\//.test(endpoint)) ||
+    (endpoint !== undefined && !URL.canParse(endpoint))
+  ) {
     throw new CommandError(`AWS_ENDPOINT_URL is no address: ${JSON.stringify(endpoint)}`, {
       kind: 'usage',
       hint: 'For R2 it is https://ACCOUNT.r2.cloudflarestorage.com.',
@@ -83,7 +89,11 @@ export function createClient(
 }
 
 /** Opens the bucket and asks it once whether it is there. Throws {@link CommandError} with what to do. */
-export async function openS3(to: string, env: Readonly<NodeJS.ProcessEnv>, options: Partial<S3StoreOptions> = {}): Promise<Target> {
+export async function openS3(
+  to: string,
+  env: Readonly<NodeJS.ProcessEnv>,
+  options: Partial<S3StoreOptions> = {},
+): Promise<Target> {
   const address = readS3Address(to, env);
   const title = `s3://${address.bucket}${address.prefix === '' ? '' : `/${address.prefix.slice(0, -1)}`}`;
   const connection = steadyConnection(createClient(address));

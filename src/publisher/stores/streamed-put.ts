@@ -22,7 +22,9 @@ export type RereadableBody = BodyStream & Required<Pick<BodyStream, 'reread'>>;
 
 /** Whether a body is worth being sent without being kept, and can be: checked by whoever makes it, to be had again, and in buffers that are left alone for long enough. */
 export function canBeStreamed(body: BodyStream): body is RereadableBody {
-  return body.size >= LEAST && body.verified === true && body.reread !== undefined && (body.kept ?? 0) >= STREAMED_CHUNKS;
+  return (
+    body.size >= LEAST && body.verified === true && body.reread !== undefined && (body.kept ?? 0) >= STREAMED_CHUNKS
+  );
 }
 
 /** How it is sent. */
@@ -37,7 +39,8 @@ export interface StreamedPut extends Pick<PutOptions, 'contentType' | 'metadata'
   readonly checks: 'hash' | 'none';
   readonly request: SendRequest;
   /** Sends it in another way, which keeps what it sends: once a connection broke in its midst, or where the body is dear. */
-  readonly orElse?: ((chunks: AsyncIterable<Uint8Array>) => Promise<{ readonly etag: string } | 'precondition-failed'>) | undefined;
+  readonly orElse?:
+    ((chunks: AsyncIterable<Uint8Array>) => Promise<{ readonly etag: string } | 'precondition-failed'>) | undefined;
 }
 
 /** Sends the body, and reads it anew for another try. Throws {@link StorageError}; DIGEST_MISMATCH where the body could not be read, with the reason as its cause. */
@@ -48,12 +51,14 @@ export function putStreamed(
   let failed: S3Failure | undefined;
   return put.request(`writing ${put.title}`, async (client) => {
     const body = failed === undefined ? chunks : reread(failed.message);
-    if (failed !== undefined && (isDear || failed.status === undefined) && put.orElse !== undefined) return put.orElse(body);
+    if (failed !== undefined && (isDear || failed.status === undefined) && put.orElse !== undefined)
+      return put.orElse(body);
     try {
       return await sendOnce(client, put, size, body);
     } catch (error) {
       // What is wrong with the body is no failure of the store.
-      if (error instanceof BodyError) throw new StorageError('DIGEST_MISMATCH', `writing ${put.title}: ${error.message}`, { cause: error.cause });
+      if (error instanceof BodyError)
+        throw new StorageError('DIGEST_MISMATCH', `writing ${put.title}: ${error.message}`, { cause: error.cause });
       failed = readFailure(error);
       throw error;
     }
@@ -61,7 +66,12 @@ export function putStreamed(
 }
 
 /** Sends one request. Throws what the client throws, or {@link BodyError}. */
-async function sendOnce(client: S3Client, put: StreamedPut, size: number, chunks: AsyncIterable<Uint8Array>): Promise<{ readonly etag: string }> {
+async function sendOnce(
+  client: S3Client,
+  put: StreamedPut,
+  size: number,
+  chunks: AsyncIterable<Uint8Array>,
+): Promise<{ readonly etag: string }> {
   const { bucket, key, sha256, contentType, metadata, signal } = put;
   // The etag of what goes in one request is its MD5.
   const md5 = put.checks === 'none' ? createHash('md5') : null;
@@ -88,7 +98,10 @@ async function sendOnce(client: S3Client, put: StreamedPut, size: number, chunks
     const etag = unquoted(ETag);
     const expected = md5?.digest('hex') ?? etag;
     if (etag !== expected) {
-      throw new StorageError('STORAGE_CORRUPT', `writing ${put.title}: what was stored is not what was sent (etag ${etag} instead of ${expected})`);
+      throw new StorageError(
+        'STORAGE_CORRUPT',
+        `writing ${put.title}: what was stored is not what was sent (etag ${etag} instead of ${expected})`,
+      );
     }
     return { etag };
   } catch (error) {

@@ -14,7 +14,11 @@ export interface Target {
  * Opens what `--to` names: `local` (in the folder `state`), or `s3://bucket[/prefix]` (credentials and endpoint from `env`).
  * Throws CommandError where that cannot be done, also where the bucket does not answer.
  */
-export type OpenTarget = (options: { readonly to: string; readonly state?: string; readonly env: NodeJS.ProcessEnv }) => Promise<Target>;
+export type OpenTarget = (options: {
+  readonly to: string;
+  readonly state?: string;
+  readonly env: NodeJS.ProcessEnv;
+}) => Promise<Target>;
 
 /** Where the local store is unless `--state` says otherwise: where `wrangler dev` in this package keeps it too. */
 export const DEFAULT_STATE = `${PROJECT}.wrangler/state`;

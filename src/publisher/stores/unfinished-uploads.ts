@@ -29,7 +29,10 @@ export interface UnfinishedUploads {
   /** Whether it lives from what it is told of each part, MD5 included. */
   readonly keepsNotes: boolean;
   /** An upload of that key that nobody is known to be at; null if there is none. */
-  find(key: string, request: <T>(send: (client: S3Client) => Promise<T>) => Promise<T>): Promise<UnfinishedUpload | null>;
+  find(
+    key: string,
+    request: <T>(send: (client: S3Client) => Promise<T>) => Promise<T>,
+  ): Promise<UnfinishedUpload | null>;
   /** Begins to remember. */
   note(key: string, upload: UnfinishedUpload): Promise<UploadNotes>;
 }
@@ -51,7 +54,9 @@ export function listedUploads(bucket: string): UnfinishedUploads {
           throw error;
         }
       });
-      const own = Uploads.filter((upload) => upload.Key === key).sort((a, b) => (b.Initiated?.getTime() ?? 0) - (a.Initiated?.getTime() ?? 0));
+      const own = Uploads.filter((upload) => upload.Key === key).sort(
+        (a, b) => (b.Initiated?.getTime() ?? 0) - (a.Initiated?.getTime() ?? 0),
+      );
       const uploadId = own[0]?.UploadId;
       if (uploadId === undefined) return null;
       const parts: SentPart[] = [];
@@ -59,7 +64,12 @@ export function listedUploads(bucket: string): UnfinishedUploads {
       do {
         const page = await request((client) =>
           client.send(
-            new ListPartsCommand({ Bucket: bucket, Key: key, UploadId: uploadId, ...(marker === undefined ? {} : { PartNumberMarker: marker }) }),
+            new ListPartsCommand({
+              Bucket: bucket,
+              Key: key,
+              UploadId: uploadId,
+              ...(marker === undefined ? {} : { PartNumberMarker: marker }),
+            }),
           ),
         );
         for (const { PartNumber, Size, ETag } of page.Parts ?? []) {

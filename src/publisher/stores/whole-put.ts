@@ -24,7 +24,10 @@ export async function putWhole(put: WholePut): Promise<{ readonly etag: string }
   const { bucket, key, title, bytes, contentType, metadata, sha256, onlyIf, signal, request, head } = put;
   const hash = createHash('sha256').update(bytes).digest('hex');
   if (sha256 !== undefined && hash !== sha256)
-    throw new StorageError('DIGEST_MISMATCH', `writing ${title}: the bytes have the sha256 ${hash} instead of ${sha256}`);
+    throw new StorageError(
+      'DIGEST_MISMATCH',
+      `writing ${title}: the bytes have the sha256 ${hash} instead of ${sha256}`,
+    );
   return request(`writing ${title}`, async (client, mayBeDone) => {
     const command = new PutObjectCommand({
       Bucket: bucket,
@@ -36,7 +39,10 @@ export async function putWhole(put: WholePut): Promise<{ readonly etag: string }
       ...(onlyIf === undefined ? {} : onlyIf === 'absent' ? { IfNoneMatch: '*' } : { IfMatch: `"${onlyIf.etag}"` }),
     });
     try {
-      const { ETag } = await client.send(withPayloadHash(command, hash), signal === undefined ? {} : { abortSignal: signal });
+      const { ETag } = await client.send(
+        withPayloadHash(command, hash),
+        signal === undefined ? {} : { abortSignal: signal },
+      );
       return { etag: unquoted(ETag) };
     } catch (error) {
       const { status, code } = readFailure(error);

@@ -139,7 +139,8 @@ async function* through(
   }
   if (flaw !== undefined) throw flaw.error;
   // Go's gzip, which all engines use, refuses what stands behind the packed data; Node's passes over it.
-  if (fault === undefined && !left && zlib.bytesWritten !== fed) fault = new Error('there are bytes behind the packed data');
+  if (fault === undefined && !left && zlib.bytesWritten !== fed)
+    fault = new Error('there are bytes behind the packed data');
   if (fault !== undefined) throw new PackingError(fault instanceof Error ? fault.message : 'damaged', { cause: fault });
 }
 

@@ -34,5 +34,7 @@ export function tellReceived(bytes: number): void {
 function youngCollector(): () => void {
   setFlagsFromString('--expose-gc');
   const collect: unknown = runInNewContext('globalThis.gc');
-  return typeof collect === 'function' ? () => void (collect as (options: { type: 'minor' }) => unknown)({ type: 'minor' }) : () => undefined;
+  return typeof collect === 'function'
+    ? () => void (collect as (options: { type: 'minor' }) => unknown)({ type: 'minor' })
+    : () => undefined;
 }

@@ -26,17 +26,23 @@ export async function* verifyChunks(
   for await (const chunk of chunks) {
     if (chunk.length === 0) continue;
     count += chunk.length;
-    if (size !== undefined && count > size) throw new CommandError(`the ${role} ${digest} has more than ${String(size)} bytes`, { hint: HINT });
+    if (size !== undefined && count > size)
+      throw new CommandError(`the ${role} ${digest} has more than ${String(size)} bytes`, { hint: HINT });
     hash.update(chunk);
     if (held !== undefined) yield held;
     held = chunk;
   }
   if (size !== undefined && count !== size) {
-    throw new CommandError(`the ${role} ${digest} has ${String(count)} bytes, it should have ${String(size)}`, { hint: HINT });
+    throw new CommandError(`the ${role} ${digest} has ${String(count)} bytes, it should have ${String(size)}`, {
+      hint: HINT,
+    });
   }
   const found = hash.digest('hex');
   if (found !== hexOf(digest)) {
-    throw new CommandError(`the ${role} ${digest} is damaged: its content has the digest ${algorithmOf(digest)}:${found}`, { hint: HINT });
+    throw new CommandError(
+      `the ${role} ${digest} is damaged: its content has the digest ${algorithmOf(digest)}:${found}`,
+      { hint: HINT },
+    );
   }
   if (held !== undefined) yield held;
 }
@@ -51,21 +57,31 @@ export async function readBlob(
   const blob = await openBlob(source, expected, options.signal);
   const size = expected.size ?? blob.size;
   if (size !== undefined && size > options.most) {
-    throw new CommandError(`the ${role} ${digest} has ${String(size)} bytes; more than ${String(options.most)} are not read`);
+    throw new CommandError(
+      `the ${role} ${digest} has ${String(size)} bytes; more than ${String(options.most)} are not read`,
+    );
   }
   const parts: Uint8Array[] = [];
   let count = 0;
   for await (const chunk of verifyChunks(blob.chunks, { ...expected, size })) {
     count += chunk.length;
-    if (count > options.most) throw new CommandError(`the ${role} ${digest} is longer than ${String(options.most)} bytes, which are not read`);
+    if (count > options.most)
+      throw new CommandError(`the ${role} ${digest} is longer than ${String(options.most)} bytes, which are not read`);
     parts.push(chunk);
   }
   return Buffer.concat(parts);
 }
 
 /** Opens a blob that must be there. Throws {@link CommandError}. */
-export async function openBlob(source: Pick<SourceImage, 'blob'>, { digest, role }: ExpectedBlob, signal?: AbortSignal): Promise<SourceBlob> {
+export async function openBlob(
+  source: Pick<SourceImage, 'blob'>,
+  { digest, role }: ExpectedBlob,
+  signal?: AbortSignal,
+): Promise<SourceBlob> {
   const blob = await source.blob(digest, signal === undefined ? {} : { signal });
-  if (blob === null) throw new CommandError(`the source lacks the ${role} ${digest}`, { hint: 'The image is not complete: copy it again, whole.' });
+  if (blob === null)
+    throw new CommandError(`the source lacks the ${role} ${digest}`, {
+      hint: 'The image is not complete: copy it again, whole.',
+    });
   return blob;
 }

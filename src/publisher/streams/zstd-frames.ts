@@ -75,14 +75,23 @@ function after(step: Step, seen: readonly number[]): Step {
       const isSingle = (descriptor & 0x20) !== 0;
       const ofContentSize = [isSingle ? 1 : 0, 2, 4, 8][descriptor >> 6] ?? 0;
       const ofDictionary = [0, 1, 2, 4][descriptor & 3] ?? 0;
-      return { kind: 'header', bytes: (isSingle ? 0 : 1) + ofContentSize + ofDictionary, checksum: (descriptor & 4) !== 0 };
+      return {
+        kind: 'header',
+        bytes: (isSingle ? 0 : 1) + ofContentSize + ofDictionary,
+        checksum: (descriptor & 4) !== 0,
+      };
     }
     case 'header':
       return { kind: 'block', bytes: 3, checksum: step.checksum };
     case 'block': {
       const header = littleEndian(seen);
       // A block of one repeated byte has that byte alone.
-      return { kind: 'content', bytes: ((header >> 1) & 3) === 1 ? 1 : header >>> 3, checksum: step.checksum, last: (header & 1) === 1 };
+      return {
+        kind: 'content',
+        bytes: ((header >> 1) & 3) === 1 ? 1 : header >>> 3,
+        checksum: step.checksum,
+        last: (header & 1) === 1,
+      };
     }
     case 'content':
       if (!step.last) return { kind: 'block', bytes: 3, checksum: step.checksum };

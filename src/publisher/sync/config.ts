@@ -65,7 +65,10 @@ export async function readSyncConfig(path: string): Promise<readonly SyncEntry[]
     text = await readFile(path, 'utf8');
   } catch (cause) {
     const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
-    throw new CommandError(missing ? `there is no file ${path}` : `${path} cannot be read`, { hint: '`gantry sync --help` shows one.', cause });
+    throw new CommandError(missing ? `there is no file ${path}` : `${path} cannot be read`, {
+      hint: '`gantry sync --help` shows one.',
+      cause,
+    });
   }
   return parseSyncConfig(text, basename(path));
 }
@@ -79,9 +82,16 @@ export function parseSyncConfig(text: string, file: string): readonly SyncEntry[
   if (fault !== undefined) throw new CommandError(`${at(where, fault.pos[0])}: ${fault.message}`, { kind: 'usage' });
   const top = membersOf(document.contents, where, 'the file', ['defaults', 'repositories']);
   const defaults = top.get('defaults');
-  const base = defaults === undefined ? DEFAULTS : readSettings(membersOf(defaults.node, where, 'defaults', SETTINGS), where, DEFAULTS);
+  const base =
+    defaults === undefined
+      ? DEFAULTS
+      : readSettings(membersOf(defaults.node, where, 'defaults', SETTINGS), where, DEFAULTS);
   const list = top.get('repositories');
-  if (list === undefined) throw new CommandError(`${file} has no "repositories"`, { kind: 'usage', hint: '`gantry sync --help` shows an example.' });
+  if (list === undefined)
+    throw new CommandError(`${file} has no "repositories"`, {
+      kind: 'usage',
+      hint: '`gantry sync --help` shows an example.',
+    });
   const entries = itemsOf(list, where).map((item) => readEntry(item, where, base));
   if (entries.length === 0) throw fail(list, where, 'names no repository');
   return entries;
@@ -113,9 +123,16 @@ function membersOf(node: unknown, where: Where, title: string, known: readonly s
   const members = new Map<string, Value>();
   for (const { key, value } of node.items) {
     const name = isScalar(key) ? String(key.value) : '';
-    if (!known.includes(name)) throw fail({ node: key, title }, where, `has a member "${name}" that is not known`, `Known are: ${known.join(', ')}.`);
+    if (!known.includes(name))
+      throw fail(
+        { node: key, title },
+        where,
+        `has a member "${name}" that is not known`,
+        `Known are: ${known.join(', ')}.`,
+      );
     // `tags:` with nothing behind it is more likely forgotten than meant.
-    if (value === null || (isScalar(value) && value.value === null)) throw fail({ node: key, title: name }, where, 'has no value');
+    if (value === null || (isScalar(value) && value.value === null))
+      throw fail({ node: key, title: name }, where, 'has no value');
     members.set(name, { title: name, node: value });
   }
   return members;
@@ -156,10 +173,16 @@ function oneOf<T extends string>(value: Value, where: Where, known: readonly T[]
 function readEntry(item: Value, where: Where, base: SyncSettings): SyncEntry {
   const members = membersOf(item.node, where, item.title, ['from', 'to', 'repositories', 'tls-verify', ...SETTINGS]);
   const from = members.get('from');
-  if (from === undefined) throw fail(item, where, 'has no "from"', 'Write from: docker://HOST/NAME, or from: pulp2:FOLDER.');
+  if (from === undefined)
+    throw fail(item, where, 'has no "from"', 'Write from: docker://HOST/NAME, or from: pulp2:FOLDER.');
   const source = readSource(from, members, where);
   const to = members.get('to');
-  return { from: textOf(from, where), source, rename: renamer(to, source, where), settings: readSettings(members, where, base) };
+  return {
+    from: textOf(from, where),
+    source,
+    rename: renamer(to, source, where),
+    settings: readSettings(members, where, base),
+  };
 }
 
 function readSource(from: Value, members: ReadonlyMap<string, Value>, where: Where): SyncSource {
@@ -176,14 +199,28 @@ function readSource(from: Value, members: ReadonlyMap<string, Value>, where: Whe
       };
     } catch (error) {
       if (!(error instanceof CommandError)) throw error;
-      throw fail(from, where, `is no repository: ${error.message}`, 'Write docker://HOST/NAME, without a tag: tags are chosen under "tags".');
+      throw fail(
+        from,
+        where,
+        `is no repository: ${error.message}`,
+        'Write docker://HOST/NAME, without a tag: tags are chosen under "tags".',
+      );
     }
   }
   if (text.startsWith('pulp2:') && text !== 'pulp2:') {
     if (tls !== undefined) throw fail(tls, where, 'is for registries');
-    return { kind: 'pulp2', path: text.slice('pulp2:'.length), repositories: globs === undefined ? [] : readGlobs(globs, where) };
+    return {
+      kind: 'pulp2',
+      path: text.slice('pulp2:'.length),
+      repositories: globs === undefined ? [] : readGlobs(globs, where),
+    };
   }
-  throw fail(from, where, `"${text}" is no source`, 'Write docker://HOST/NAME, or pulp2:FOLDER (a published repository or the whole tree).');
+  throw fail(
+    from,
+    where,
+    `"${text}" is no source`,
+    'Write docker://HOST/NAME, or pulp2:FOLDER (a published repository or the whole tree).',
+  );
 }
 
 /** `to` is a name, or one with a `*` that stands for the name at the source; without it names stay. */
@@ -211,7 +248,11 @@ function readSettings(members: ReadonlyMap<string, Value>, where: Where, base: S
   };
   return {
     tags: read('tags', (value) => readTagFilter(value, where), base.tags),
-    platforms: read('platforms', (value) => textsOf(value, where).map((one) => readPlatform(one, where)), base.platforms),
+    platforms: read(
+      'platforms',
+      (value) => textsOf(value, where).map((one) => readPlatform(one, where)),
+      base.platforms,
+    ),
     recompress: read('recompress', (value) => readRecompress(value, where), base.recompress),
     referrers: read('referrers', (value) => booleanOf(value, where), base.referrers),
     schema1: read('schema1', (value) => booleanOf(value, where), base.schema1),
@@ -279,6 +320,7 @@ function readRange(value: Value, where: Where): semver.Range {
 
 function readCount(value: Value, where: Where): number {
   const count = isScalar(value.node) ? value.node.value : undefined;
-  if (typeof count !== 'number' || !Number.isSafeInteger(count) || count < 1) throw fail(value, where, 'must be a whole number from 1');
+  if (typeof count !== 'number' || !Number.isSafeInteger(count) || count < 1)
+    throw fail(value, where, 'must be a whole number from 1');
   return count;
 }

@@ -49,7 +49,10 @@ export async function readTagEntries(store: WriteStore, name: RepositoryName): P
   };
 }
 
-async function entriesOf(store: WriteStore, name: RepositoryName): Promise<ReadonlyMap<string, Pick<TagEntry, 'etag' | 'digests'>>> {
+async function entriesOf(
+  store: WriteStore,
+  name: RepositoryName,
+): Promise<ReadonlyMap<string, Pick<TagEntry, 'etag' | 'digests'>>> {
   const object = await store.get(tagListKey(name));
   if (object === null || object === 'changed') return new Map();
   try {
@@ -71,7 +74,9 @@ function madeOf(detail: unknown): Pick<TagEntry, 'etag' | 'digests'> | null {
   const { etag, digests } = (detail ?? {}) as Record<string, unknown>;
   if (typeof etag !== 'string' || !Array.isArray(digests)) return null;
   const parsed = digests.map((digest) => (typeof digest === 'string' ? parseDigest(digest) : null));
-  return parsed.some((digest) => digest === null) ? null : { etag, digests: parsed.filter((digest) => digest !== null) };
+  return parsed.some((digest) => digest === null)
+    ? null
+    : { etag, digests: parsed.filter((digest) => digest !== null) };
 }
 
 async function etagsOf(store: WriteStore, name: RepositoryName): Promise<ReadonlyMap<Tag, string>> {

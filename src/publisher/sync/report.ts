@@ -22,7 +22,9 @@ export function syncLines(report: SyncReport, width: number): string[] {
       hint === undefined ? message : `${message} → ${hint}`,
     ]),
   );
-  const warnings = repositories.flatMap((one) => one.warnings.map((warning) => [paint('doubtful', 'warning'), warning]));
+  const warnings = repositories.flatMap((one) =>
+    one.warnings.map((warning) => [paint('doubtful', 'warning'), warning]),
+  );
   const sent = repositories.reduce((sum, one) => sum + one.sentBytes, 0);
   const written = repositories.reduce((sum, { tags }) => sum + tags.new.length + tags.moved.length, 0);
   return [
@@ -45,6 +47,7 @@ function countsOf({ tags, selected, listed }: RepositoryReport): string {
   const counts = (Object.keys(TITLES) as TagOutcome[]).flatMap((what) =>
     tags[what].length === 0 ? [] : [`${String(tags[what].length)} ${TITLES[what]}`],
   );
-  const chosen = selected === listed ? formatCount(listed, 'tag') : `${String(selected)} of ${formatCount(listed, 'tag')}`;
+  const chosen =
+    selected === listed ? formatCount(listed, 'tag') : `${String(selected)} of ${formatCount(listed, 'tag')}`;
   return [chosen, ...counts].join(', ');
 }

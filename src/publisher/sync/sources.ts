@@ -37,8 +37,11 @@ export function openSyncSources(options: Pick<SourceOptions, 'env' | 'signal'>):
     return way;
   };
 
-  async function open({ source }: SyncEntry): Promise<readonly (SourceRepository | { readonly from: string; readonly error: CommandError })[]> {
-    if (source.kind === 'registry') return [await openRegistryRepository(source.remote, wayOf(source.tlsVerify), options.signal)];
+  async function open({
+    source,
+  }: SyncEntry): Promise<readonly (SourceRepository | { readonly from: string; readonly error: CommandError })[]> {
+    if (source.kind === 'registry')
+      return [await openRegistryRepository(source.remote, wayOf(source.tlsVerify), options.signal)];
     if (!(await isPulpTree(source.path))) return [await openPulpRepository(source.path, options.signal)];
     const isWanted = globFilter(source.repositories);
     const found = await Promise.all(
@@ -59,12 +62,17 @@ export function openSyncSources(options: Pick<SourceOptions, 'env' | 'signal'>):
   async function jobsOf(entry: SyncEntry): Promise<readonly SyncJob[]> {
     try {
       const opened = await open(entry);
-      if (opened.length === 0) throw new CommandError(`${entry.from} has no repository that is wanted`, { hint: 'Look at "repositories".' });
+      if (opened.length === 0)
+        throw new CommandError(`${entry.from} has no repository that is wanted`, { hint: 'Look at "repositories".' });
       return opened.map((one): SyncJob => {
         if ('error' in one) return { kind: 'failed', ...one };
         const to = entry.rename(one.name);
         if (to !== null) return { kind: 'repository', from: one.title, to, source: one, settings: entry.settings };
-        return { kind: 'failed', from: one.title, error: new CommandError(`"to" gives no repository name for ${one.name}`) };
+        return {
+          kind: 'failed',
+          from: one.title,
+          error: new CommandError(`"to" gives no repository name for ${one.name}`),
+        };
       });
     } catch (error) {
       if (!(error instanceof CommandError)) throw error;
@@ -85,8 +93,11 @@ function apart(job: SyncJob, _index: number, all: readonly SyncJob[]): SyncJob {
   if (job.kind === 'failed' || job.settings.prune === 'none') return job;
   const others = all.filter((other) => other !== job && other.kind === 'repository' && other.to === job.to);
   if (others.length === 0) return job;
-  const error = new CommandError(`${job.to} is filled from ${others.map(({ from }) => from).join(', ')} too, so nothing can be pruned there`, {
-    hint: 'Give each its own "to", or leave "prune" away.',
-  });
+  const error = new CommandError(
+    `${job.to} is filled from ${others.map(({ from }) => from).join(', ')} too, so nothing can be pruned there`,
+    {
+      hint: 'Give each its own "to", or leave "prune" away.',
+    },
+  );
   return { kind: 'failed', from: job.from, error };
 }

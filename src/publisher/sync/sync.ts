@@ -91,12 +91,18 @@ async function syncRepository(job: SyncJob, options: SyncOptions, limit: Limit):
   const report = reportOf(job.from, to);
   try {
     const listed = await source.tags();
-    if (listed === null) throw new CommandError(`${source.title} is not there`, { hint: 'Check the name, and that this login may see it.' });
+    if (listed === null)
+      throw new CommandError(`${source.title} is not there`, {
+        hint: 'Check the name, and that this login may see it.',
+      });
     const selected = selectTags(listed, settings.tags);
     report.listed = listed.length;
     report.selected = selected.length;
     // A few are sooner looked at than the list of what may be thousands.
-    const published = selected.length > TAGS_AT_ONCE && !options.full ? await readTagEntries(options.store, to) : lookAtTags(options.store, to);
+    const published =
+      selected.length > TAGS_AT_ONCE && !options.full
+        ? await readTagEntries(options.store, to)
+        : lookAtTags(options.store, to);
     const run: Run = { job, options, limit, report, published, stopped: false };
     await syncTags(run, selected);
     const along = settings.referrers ? await companionsOf(run, listed) : [];
@@ -151,7 +157,8 @@ async function syncTag({ job, options, report, published }: Run, tag: Tag): Prom
   const { source, to, settings } = job;
   const there = options.full ? null : await published(tag);
   const upstream = there === null ? null : await source.digests(tag);
-  if (upstream !== null && upstream.length > 0 && upstream.every((digest) => there?.has(digest) === true)) return 'unchanged';
+  if (upstream !== null && upstream.length > 0 && upstream.every((digest) => there?.has(digest) === true))
+    return 'unchanged';
   const opened = await source.open(tag, { schema1: settings.schema1 });
   if (opened === null) return 'gone';
   options.onEvent({ event: 'working', what: `${to}:${tag}` });
@@ -199,11 +206,17 @@ async function companionsOf({ job, options }: Run, listed: readonly Tag[]): Prom
   return found;
 }
 
-async function prune({ job, options, report, stopped }: Run, listed: readonly Tag[], kept: readonly Tag[]): Promise<void> {
+async function prune(
+  { job, options, report, stopped }: Run,
+  listed: readonly Tag[],
+  kept: readonly Tag[],
+): Promise<void> {
   const { to } = job;
   if (stopped) return;
   if (listed.length === 0) {
-    report.warnings.push(`${job.from} lists no tags: nothing is pruned, since that is more often a fault there than meant`);
+    report.warnings.push(
+      `${job.from} lists no tags: nothing is pruned, since that is more often a fault there than meant`,
+    );
     return;
   }
   const keep: ReadonlySet<string> = new Set([...kept, ...listed.filter(isCompanionTag)]);
@@ -237,7 +250,10 @@ function passedOver(error: unknown, { signal }: SyncOptions): Error {
 }
 
 function describe(error: Error): SyncFailure {
-  return { message: error.message, ...(error instanceof CommandError && error.hint !== undefined ? { hint: error.hint } : {}) };
+  return {
+    message: error.message,
+    ...(error instanceof CommandError && error.hint !== undefined ? { hint: error.hint } : {}),
+  };
 }
 
 const NATURAL = new Intl.Collator('en', { numeric: true });
@@ -254,7 +270,10 @@ function reportOf(from: string, to: RepositoryName | undefined) {
     warnings: [] as string[],
     done(): RepositoryReport {
       const { listed, selected, sentBytes, untried, failures, warnings } = report;
-      const all = untried.length === 0 ? warnings : [...warnings, `${String(untried.length)} tags of ${from} were not tried any more`];
+      const all =
+        untried.length === 0
+          ? warnings
+          : [...warnings, `${String(untried.length)} tags of ${from} were not tried any more`];
       // In the order of names, not in that in which they happened to be done.
       for (const what of Object.values(tags)) what.sort(NATURAL.compare);
       return { from, to, listed, selected, sentBytes, tags, failures, warnings: all };

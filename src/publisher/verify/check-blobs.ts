@@ -4,7 +4,12 @@ import { algorithmOf, type Digest, hexOf } from '../../registry/digest.ts';
 import type { ListedObject, ReadStore } from '../../registry/store.ts';
 
 /** Hashes a stored blob as it streams by. `'gone'`: it was deleted meanwhile. `onBytes` is told of each chunk. */
-export async function hashBlob(store: ReadStore, key: string, digest: Digest, onBytes: (bytes: number) => void): Promise<'right' | 'wrong' | 'gone'> {
+export async function hashBlob(
+  store: ReadStore,
+  key: string,
+  digest: Digest,
+  onBytes: (bytes: number) => void,
+): Promise<'right' | 'wrong' | 'gone'> {
   const object = await store.get(key);
   if (object === null || object === 'changed') return 'gone';
   const hash = createHash(algorithmOf(digest));
@@ -15,7 +20,8 @@ export async function hashBlob(store: ReadStore, key: string, digest: Digest, on
     onBytes(chunk.length);
   }
   // A read that ends early without an error is the store's fault, not the blob's.
-  if (length !== object.size) throw new Error(`the store gave ${String(length)} of ${String(object.size)} bytes of ${key}`);
+  if (length !== object.size)
+    throw new Error(`the store gave ${String(length)} of ${String(object.size)} bytes of ${key}`);
   return hash.digest('hex') === hexOf(digest) ? 'right' : 'wrong';
 }
 
@@ -51,7 +57,11 @@ export function checkListed(
 ): { readonly kind: 'blob-missing' | 'blob-size'; readonly message: string } | null {
   if (object === null) return { kind: 'blob-missing', message: blob.digest };
   for (const [size, by] of blob.sizes) {
-    if (size !== object.size) return { kind: 'blob-size', message: `${blob.digest} has ${String(object.size)} bytes, ${by} says ${String(size)}` };
+    if (size !== object.size)
+      return {
+        kind: 'blob-size',
+        message: `${blob.digest} has ${String(object.size)} bytes, ${by} says ${String(size)}`,
+      };
   }
   return null;
 }

@@ -3,7 +3,14 @@ import type { Descriptor } from '../../registry/descriptor.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { compareNames } from '../../registry/name.ts';
 import { publishedDigests, type TagRecord } from '../../registry/records.ts';
-import { CorruptListError, decodeListHeader, decodeSortedList, encodeSortedList, FIRST_READ, type ListEntry } from '../../registry/sorted-list.ts';
+import {
+  CorruptListError,
+  decodeListHeader,
+  decodeSortedList,
+  encodeSortedList,
+  FIRST_READ,
+  type ListEntry,
+} from '../../registry/sorted-list.ts';
 import type { ObjectInfo } from '../../registry/store.ts';
 import type { ManifestLinks } from '../../manifest/links.ts';
 
@@ -22,7 +29,9 @@ export function readList(info: ObjectInfo, body: Uint8Array): ListReading {
       return { problem: `its first line tells of ${String(header.count)} names, it has ${String(entries.length)}` };
     // Readers cut by byte ranges, so only the very bytes that the writer makes are right.
     const { body: exact, metadata } = encodeSortedList(entries);
-    const same = Buffer.from(exact).equals(Buffer.from(body)) && Object.entries(metadata).every(([name, value]) => info.metadata[name] === value);
+    const same =
+      Buffer.from(exact).equals(Buffer.from(body)) &&
+      Object.entries(metadata).every(([name, value]) => info.metadata[name] === value);
     return same ? { entries } : { problem: 'its first line, order or layout is not as it must be' };
   } catch (error) {
     if (error instanceof CorruptListError) return { problem: error.message };
@@ -45,7 +54,8 @@ export function compareNamesWith(listed: readonly string[], present: readonly st
 /** What a tag list says wrongly of a tag whose object has that entity tag; null if nothing is. Only what the tag object itself tells is compared. */
 export function compareDetail(detail: unknown, record: TagRecord, etag: string): string | null {
   const { updated, published, derived, ...made } = (detail ?? {}) as Record<string, unknown>;
-  if (updated !== record.updated) return `says that it was moved at ${JSON.stringify(updated)}, it was at ${record.updated}`;
+  if (updated !== record.updated)
+    return `says that it was moved at ${JSON.stringify(updated)}, it was at ${record.updated}`;
   for (const [kind, told] of [
     ['published', published],
     ['derived', derived],
@@ -71,7 +81,11 @@ export interface StoredManifest {
 }
 
 /** The descriptor that a referrers record has of a manifest (OCI distribution spec 1.1, "Listing Referrers"). */
-export function descriptorOf(digest: Digest, { links, size, contentType }: StoredManifest, configMediaType: string | undefined): Descriptor {
+export function descriptorOf(
+  digest: Digest,
+  { links, size, contentType }: StoredManifest,
+  configMediaType: string | undefined,
+): Descriptor {
   const artifactType = links.artifactType ?? configMediaType;
   return {
     mediaType: links.mediaType ?? contentType,
@@ -83,7 +97,11 @@ export function descriptorOf(digest: Digest, { links, size, contentType }: Store
 }
 
 /** What is wrong with a referrers record, as a sentence; null if nothing is. `expected`: stored manifests with that subject; `stored`: all of the repository. */
-export function compareReferrers(listed: readonly Digest[], expected: ReadonlySet<Digest>, stored: ReadonlySet<Digest>): string | null {
+export function compareReferrers(
+  listed: readonly Digest[],
+  expected: ReadonlySet<Digest>,
+  stored: ReadonlySet<Digest>,
+): string | null {
   const there = new Set(listed);
   const lacking = [...expected].filter((digest) => !there.has(digest));
   // What is listed and does not say its subject came by a fallback tag: that is right.

@@ -23,7 +23,8 @@ export function hasDigest(bytes: Uint8Array, digest: Digest): boolean {
 export function checkManifest(bytes: Uint8Array, digest: Digest): readonly Flaw[] {
   const links = readLinks(bytes);
   const form = links === null ? null : formOfLinks(links);
-  if (form !== 'docker-schema1') return hasDigest(bytes, digest) ? [] : [{ kind: 'manifest-digest', message: 'its bytes have another digest' }];
+  if (form !== 'docker-schema1')
+    return hasDigest(bytes, digest) ? [] : [{ kind: 'manifest-digest', message: 'its bytes have another digest' }];
   try {
     const { payload } = verifyDocument(bytes);
     return hasDigest(payload, digest) ? [] : [{ kind: 'manifest-digest', message: 'its payload has another digest' }];
@@ -49,12 +50,20 @@ export function checkTag(reading: TagReading): readonly Flaw[] {
   const { record, manifests, trailing } = reading;
   if (isTombstone(reading)) return flaws;
   if (record.forms.length === 0) flaws.push({ kind: 'tag-layout', message: 'it has no form' });
-  if (!record.forms.some(({ source }) => source.kind === 'published')) flaws.push({ kind: 'tag-layout', message: 'nothing of it was published' });
+  if (!record.forms.some(({ source }) => source.kind === 'published'))
+    flaws.push({ kind: 'tag-layout', message: 'nothing of it was published' });
   if (Number.isNaN(Date.parse(record.updated)))
-    flaws.push({ kind: 'tag-layout', message: `it was updated at ${JSON.stringify(record.updated)}, which is no time` });
+    flaws.push({
+      kind: 'tag-layout',
+      message: `it was updated at ${JSON.stringify(record.updated)}, which is no time`,
+    });
   let end = 0;
   for (const { offset, length } of [...record.forms].sort((a, b) => a.offset - b.offset)) {
-    if (offset !== end) flaws.push({ kind: 'tag-layout', message: `a form begins at byte ${String(offset)}, the one before ends at ${String(end)}` });
+    if (offset !== end)
+      flaws.push({
+        kind: 'tag-layout',
+        message: `a form begins at byte ${String(offset)}, the one before ends at ${String(end)}`,
+      });
     end = offset + length;
   }
   if (trailing > 0) flaws.push({ kind: 'tag-layout', message: `${String(trailing)} bytes belong to no form` });
@@ -66,7 +75,9 @@ export function checkTag(reading: TagReading): readonly Flaw[] {
 
 /** Whether a tag object stands for a tag that was fetched from another registry and is gone there: it has no forms, and is in no list. */
 export function isTombstone(reading: TagReading): boolean {
-  return reading.kind === 'read' && reading.record.forms.length === 0 && decodeOriginMark(reading.info.metadata) !== null;
+  return (
+    reading.kind === 'read' && reading.record.forms.length === 0 && decodeOriginMark(reading.info.metadata) !== null
+  );
 }
 
 function checkForm(bytes: Uint8Array, form: Form, digest: Digest): readonly Flaw[] {
@@ -78,9 +89,16 @@ function checkForm(bytes: Uint8Array, form: Form, digest: Digest): readonly Flaw
     message: `${title}: ${message}`,
   }));
   // An OCI manifest or index need not say what it is, and a config alone does not tell an artifact's form.
-  if (real === null || (real !== form && links?.mediaType !== undefined) || (real === 'docker-schema1') !== (form === 'docker-schema1')) {
+  if (
+    real === null ||
+    (real !== form && links?.mediaType !== undefined) ||
+    (real === 'docker-schema1') !== (form === 'docker-schema1')
+  ) {
     if (!(real === null && flaws.length > 0))
-      flaws.push({ kind: 'tag-form', message: `${title}: ${real === null ? 'is no manifest' : `is a ${FORM_TITLE[real]}`}` });
+      flaws.push({
+        kind: 'tag-form',
+        message: `${title}: ${real === null ? 'is no manifest' : `is a ${FORM_TITLE[real]}`}`,
+      });
   }
   return flaws;
 }

@@ -16,8 +16,18 @@ const REPAIR = 'Run `gantry verify --repair`.';
 export const FAULTS = {
   'tag-corrupt': { severity: 'error', title: 'tag object unreadable', repair: false, todo: PUBLISH_AGAIN },
   'tag-layout': { severity: 'error', title: 'tag object and its index differ', repair: false, todo: PUBLISH_AGAIN },
-  'tag-digest': { severity: 'error', title: 'form in a tag object does not have its digest', repair: false, todo: PUBLISH_AGAIN },
-  'tag-form': { severity: 'error', title: 'form in a tag object is of another kind', repair: false, todo: PUBLISH_AGAIN },
+  'tag-digest': {
+    severity: 'error',
+    title: 'form in a tag object does not have its digest',
+    repair: false,
+    todo: PUBLISH_AGAIN,
+  },
+  'tag-form': {
+    severity: 'error',
+    title: 'form in a tag object is of another kind',
+    repair: false,
+    todo: PUBLISH_AGAIN,
+  },
   'schema1-signature': { severity: 'error', title: 'schema 1 signature invalid', repair: false, todo: PUBLISH_AGAIN },
   'manifest-missing': { severity: 'error', title: 'manifest of a tag missing by digest', repair: true, todo: REPAIR },
   'manifest-digest': {
@@ -26,15 +36,30 @@ export const FAULTS = {
     repair: true,
     todo: `${REPAIR} What no tag object holds must be published again.`,
   },
-  'manifest-type': { severity: 'error', title: 'manifest stored with a wrong content type', repair: true, todo: REPAIR },
-  'child-missing': { severity: 'error', title: 'derived list names a manifest that is missing', repair: false, todo: PUBLISH_AGAIN },
+  'manifest-type': {
+    severity: 'error',
+    title: 'manifest stored with a wrong content type',
+    repair: true,
+    todo: REPAIR,
+  },
+  'child-missing': {
+    severity: 'error',
+    title: 'derived list names a manifest that is missing',
+    repair: false,
+    todo: PUBLISH_AGAIN,
+  },
   'child-left-out': {
     severity: 'note',
     title: 'published list names a platform that was left out',
     repair: false,
     todo: 'Nothing, if that was meant.',
   },
-  'blob-missing': { severity: 'error', title: 'blob missing', repair: false, todo: 'Publish the tag again: what is missing is sent.' },
+  'blob-missing': {
+    severity: 'error',
+    title: 'blob missing',
+    repair: false,
+    todo: 'Publish the tag again: what is missing is sent.',
+  },
   'blob-not-fetched': {
     severity: 'note',
     title: 'blob of a fetched tag that nobody has pulled yet',
@@ -56,7 +81,12 @@ export const FAULTS = {
   'tag-list': { severity: 'error', title: 'tag list wrong', repair: true, todo: REPAIR },
   catalog: { severity: 'error', title: 'catalogue wrong', repair: true, todo: REPAIR },
   referrers: { severity: 'error', title: 'referrers record wrong', repair: true, todo: REPAIR },
-  'strange-key': { severity: 'note', title: 'key that is none of ours', repair: false, todo: 'Nothing reads it. Delete it if you do not need it.' },
+  'strange-key': {
+    severity: 'note',
+    title: 'key that is none of ours',
+    repair: false,
+    todo: 'Nothing reads it. Delete it if you do not need it.',
+  },
 } as const satisfies Record<string, FaultRow>;
 
 /** A fault's kind. */

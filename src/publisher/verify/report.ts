@@ -8,7 +8,9 @@ const SHOWN = 10;
 
 /** Whether anything is left to do. */
 export function faultsRemain({ faults }: VerifyReport): boolean {
-  return faults.some(({ kind, repaired }) => faultRow(kind).severity === 'error' && (!repaired || kind === 'blob-digest'));
+  return faults.some(
+    ({ kind, repaired }) => faultRow(kind).severity === 'error' && (!repaired || kind === 'blob-digest'),
+  );
 }
 
 /** The report, in lines of at most `width` characters. */
@@ -20,7 +22,10 @@ export function verifyLines(report: VerifyReport, width: number): string[] {
     formatCount(manifests, 'manifest'),
     formatCount(blobs, 'blob'),
   ];
-  const lines = tableLines([[`${counts.join(', ')}; ${formatCount(hashed.blobs, 'blob')} hashed, ${formatBytes(hashed.bytes)}`]], width);
+  const lines = tableLines(
+    [[`${counts.join(', ')}; ${formatCount(hashed.blobs, 'blob')} hashed, ${formatBytes(hashed.bytes)}`]],
+    width,
+  );
   const byKind = Map.groupBy(report.faults, ({ kind }) => kind);
   for (const kind of Object.keys(FAULTS) as FaultKind[]) {
     const faults = byKind.get(kind);

@@ -12,8 +12,22 @@ import { encodeSortedList, type ListEntry } from '../../registry/sorted-list.ts'
 import type { ListedObject, WriteStore } from '../../registry/store.ts';
 import { readLinks } from '../../manifest/links.ts';
 import { eachOf } from '../gc/pool.ts';
-import { readObject, READS_AT_ONCE, readTag, type RepositoryListing, type RepositoryRecords, type TagReading } from '../gc/survey.ts';
-import { compareDetail, compareNamesWith, compareReferrers, descriptorOf, readList, type StoredManifest } from './check-lists.ts';
+import {
+  readObject,
+  READS_AT_ONCE,
+  readTag,
+  type RepositoryListing,
+  type RepositoryRecords,
+  type TagReading,
+} from '../gc/survey.ts';
+import {
+  compareDetail,
+  compareNamesWith,
+  compareReferrers,
+  descriptorOf,
+  readList,
+  type StoredManifest,
+} from './check-lists.ts';
 import { checkManifest, checkTag, contentTypeOf, hasDigest, isTombstone } from './check-manifests.ts';
 import { summarizeTag } from '../../manifest/tag-summary.ts';
 import type { Report } from './verify.ts';
@@ -89,7 +103,10 @@ export async function verifyRepository(
 }
 
 /** Every manifest by digest, and that those of the tags are among them. Gives those that can be read. */
-async function verifyManifests(context: Context, inTags: ReadonlyMap<Digest, Tag>): Promise<Map<Digest, StoredManifest>> {
+async function verifyManifests(
+  context: Context,
+  inTags: ReadonlyMap<Digest, Tag>,
+): Promise<Map<Digest, StoredManifest>> {
   const { store, name, listing, report, onRead } = context;
   const stored = new Map<Digest, StoredManifest>();
   await eachOf(listing.manifests, READS_AT_ONCE, async ([digest, { key }]) => {
@@ -101,14 +118,17 @@ async function verifyManifests(context: Context, inTags: ReadonlyMap<Digest, Tag
     const [flaw] = checkManifest(object.bytes, digest);
     const right = contentTypeOf(object.bytes);
     if (flaw !== undefined) {
-      await report(flaw.kind, where, flaw.message, () => restore(context, digest, inTags.get(digest), object.info.etag));
+      await report(flaw.kind, where, flaw.message, () =>
+        restore(context, digest, inTags.get(digest), object.info.etag),
+      );
     } else if (right !== null && object.info.contentType !== right) {
       await report('manifest-type', where, `${object.info.contentType ?? 'none'}, it is ${right}`, async () => {
         const put = { contentType: right, metadata: object.info.metadata, onlyIf: { etag: object.info.etag } };
         return (await store.put(key, object.bytes, put)) !== 'precondition-failed';
       });
     }
-    if (links !== null) stored.set(digest, { links, size: object.bytes.length, contentType: right ?? object.info.contentType ?? '' });
+    if (links !== null)
+      stored.set(digest, { links, size: object.bytes.length, contentType: right ?? object.info.contentType ?? '' });
   });
   for (const [digest, tag] of inTags) {
     if (listing.manifests.has(digest)) continue;
@@ -120,7 +140,12 @@ async function verifyManifests(context: Context, inTags: ReadonlyMap<Digest, Tag
 }
 
 /** Writes a manifest anew from a tag object; false if that does not have it rightly either, or somebody else wrote meanwhile. */
-async function restore({ store, name }: Context, digest: Digest, tag: Tag | undefined, etag: string | undefined): Promise<boolean> {
+async function restore(
+  { store, name }: Context,
+  digest: Digest,
+  tag: Tag | undefined,
+  etag: string | undefined,
+): Promise<boolean> {
   const reading = tag === undefined ? null : await readTag(store, tagKey(name, tag));
   if (reading?.kind !== 'read') return false;
   const index = reading.record.forms.findIndex((form) => form.digest === digest);
@@ -155,7 +180,10 @@ async function verifyChildren(
 
 async function verifyTagList(
   context: Context,
-  { tagRecords, tombstones }: { readonly tagRecords: ReadonlyMap<Tag, TagRecord>; readonly tombstones: ReadonlySet<Tag> },
+  {
+    tagRecords,
+    tombstones,
+  }: { readonly tagRecords: ReadonlyMap<Tag, TagRecord>; readonly tombstones: ReadonlySet<Tag> },
   records: RepositoryRecords,
 ): Promise<void> {
   const { store, name, report } = context;
@@ -188,7 +216,11 @@ async function verifyTagList(
   await report('tag-list', key, problem, async () => {
     const entries = await entriesOf(context, tags, listed, records);
     const { body, metadata } = encodeSortedList(entries);
-    const put = { contentType: 'application/json', metadata, onlyIf: object === null ? ('absent' as const) : { etag: object.info.etag } };
+    const put = {
+      contentType: 'application/json',
+      metadata,
+      onlyIf: object === null ? ('absent' as const) : { etag: object.info.etag },
+    };
     return (await store.put(key, body, put)) !== 'precondition-failed';
   });
 }
@@ -216,12 +248,16 @@ async function entriesOf(
     const reading: TagReading | null = await readTag(store, tagKey(name, tag));
     if (reading === null) return;
     const detail = old.get(tag) ?? null;
-    if (reading.kind === 'corrupt' || (detail !== null && compareDetail(detail, reading.record, reading.info.etag) === null)) {
+    if (
+      reading.kind === 'corrupt' ||
+      (detail !== null && compareDetail(detail, reading.record, reading.info.etag) === null)
+    ) {
       entries.push({ name: tag, detail });
       return;
     }
     const summary = await summarizeTag(reading, {
-      manifest: (digest) => (records.manifests.has(digest) ? bytesOf(manifestKey(name, digest)) : Promise.resolve(null)),
+      manifest: (digest) =>
+        records.manifests.has(digest) ? bytesOf(manifestKey(name, digest)) : Promise.resolve(null),
       blob: (digest) => bytesOf(blobKey(realm, digest)),
       blobSize: async (digest) => (await store.head(blobKey(realm, digest)))?.size ?? null,
     });
@@ -231,10 +267,14 @@ async function entriesOf(
   return entries;
 }
 
-async function verifyReferrers({ store, name, listing, report }: Context, stored: ReadonlyMap<Digest, StoredManifest>): Promise<void> {
+async function verifyReferrers(
+  { store, name, listing, report }: Context,
+  stored: ReadonlyMap<Digest, StoredManifest>,
+): Promise<void> {
   const expected = new Map<Digest, Set<Digest>>();
   for (const [digest, { links }] of stored) {
-    if (links.subject !== undefined) expected.set(links.subject, (expected.get(links.subject) ?? new Set()).add(digest));
+    if (links.subject !== undefined)
+      expected.set(links.subject, (expected.get(links.subject) ?? new Set()).add(digest));
   }
   const present = new Set(stored.keys());
   for (const subject of new Set([...listing.referrers.keys(), ...expected.keys()])) {

@@ -58,7 +58,8 @@ export async function verify(store: WriteStore, options: VerifyOptions): Promise
     const repaired = options.repair && mend !== undefined && (await mend());
     faults.push({ kind, where, message, repaired });
   };
-  const progress = (what: string, done: number, total: number, bytes = 0): void => options.onProgress?.({ what, done, total, bytes });
+  const progress = (what: string, done: number, total: number, bytes = 0): void =>
+    options.onProgress?.({ what, done, total, bytes });
 
   progress('listing', 0, 0);
   const whole = options.name === undefined ? await listBlobs(store) : null;
@@ -85,13 +86,22 @@ export async function verify(store: WriteStore, options: VerifyOptions): Promise
   };
 }
 
-function sum(repositories: ReadonlyMap<RepositoryName, RepositoryListing>, count: (listing: RepositoryListing) => number): number {
+function sum(
+  repositories: ReadonlyMap<RepositoryName, RepositoryListing>,
+  count: (listing: RepositoryListing) => number,
+): number {
   return [...repositories.values()].reduce((all, listing) => all + count(listing), 0);
 }
 
 /** A repository is known where it has tags or a tag list. */
-async function verifyCatalog(store: WriteStore, repositories: ReadonlyMap<RepositoryName, RepositoryListing>, report: Report): Promise<void> {
-  const present = [...repositories].filter(([, { tags, tagList }]) => tags.size > 0 || tagList !== undefined).map(([name]) => name);
+async function verifyCatalog(
+  store: WriteStore,
+  repositories: ReadonlyMap<RepositoryName, RepositoryListing>,
+  report: Report,
+): Promise<void> {
+  const present = [...repositories]
+    .filter(([, { tags, tagList }]) => tags.size > 0 || tagList !== undefined)
+    .map(([name]) => name);
   const object = await readObject(store, CATALOG_KEY);
   const reading = object === null ? null : readList(object.info, object.bytes);
   if (reading === null && present.length === 0) return;
@@ -143,7 +153,8 @@ async function verifyBlobs(
     const flaw = checkListed(blob, found.get(blob.key) ?? null);
     if (flaw === null) continue;
     bad.add(blob.key);
-    if (flaw.kind === 'blob-missing') await report(blob.published ? flaw.kind : 'blob-not-fetched', blob.where, flaw.message);
+    if (flaw.kind === 'blob-missing')
+      await report(blob.published ? flaw.kind : 'blob-not-fetched', blob.where, flaw.message);
   }
 
   // One whose size is wrong is always hashed: either the blob is damaged, or the manifest lies.
@@ -155,7 +166,9 @@ async function verifyBlobs(
     const blob = needed.get(key);
     const digest = blob?.digest ?? digestOfKey(key);
     const result =
-      digest === null ? 'gone' : await hashBlob(store, key, digest, (count) => progress('hashing blobs', done, chosen.size, (bytes += count)));
+      digest === null
+        ? 'gone'
+        : await hashBlob(store, key, digest, (count) => progress('hashing blobs', done, chosen.size, (bytes += count)));
     done += 1;
     progress('hashing blobs', done, chosen.size, bytes);
     // Read twice before it is called damaged: what is removed for it is gone.
@@ -164,7 +177,12 @@ async function verifyBlobs(
         await store.delete([key]);
         return true;
       };
-      await report('blob-digest', blob?.where ?? key, `${digest}${options.repair ? ', removed: publish the tag again' : ''}`, remove);
+      await report(
+        'blob-digest',
+        blob?.where ?? key,
+        `${digest}${options.repair ? ', removed: publish the tag again' : ''}`,
+        remove,
+      );
     } else if (result === 'right' && blob !== undefined && bad.has(key)) {
       const flaw = checkListed(blob, found.get(key) ?? null);
       if (flaw !== null) await report(flaw.kind, blob.where, flaw.message);
@@ -173,7 +191,12 @@ async function verifyBlobs(
   return { blobs: found.size, hashed: { blobs: done, bytes } };
 }
 
-function collectNeeded(needed: Map<string, NeededBlob>, name: RepositoryName, realm: RealmName, repository: RepositoryVerified): void {
+function collectNeeded(
+  needed: Map<string, NeededBlob>,
+  name: RepositoryName,
+  realm: RealmName,
+  repository: RepositoryVerified,
+): void {
   const live = markRepository(repository);
   const { fetched, records } = repository;
   // What only fetched tags need comes when it is pulled.
@@ -191,11 +214,19 @@ function collectNeeded(needed: Map<string, NeededBlob>, name: RepositoryName, re
       const known = needed.get(key);
       const sizes = new Map(known?.sizes);
       if (size !== undefined) sizes.set(size, where);
-      needed.set(key, { digest, key, sizes, where: known?.where ?? where, published: published || known?.published === true });
+      needed.set(key, {
+        digest,
+        key,
+        sizes,
+        where: known?.where ?? where,
+        published: published || known?.published === true,
+      });
     }
   };
-  for (const [tag, forms] of records.tags) for (const { links } of forms ?? []) visit(`${name}:${tag}`, links, !fetched.has(tag));
-  for (const [digest, links] of records.manifests) if (live.manifests.has(digest)) visit(`${name}@${digest}`, links, !ofFetched.has(digest));
+  for (const [tag, forms] of records.tags)
+    for (const { links } of forms ?? []) visit(`${name}:${tag}`, links, !fetched.has(tag));
+  for (const [digest, links] of records.manifests)
+    if (live.manifests.has(digest)) visit(`${name}@${digest}`, links, !ofFetched.has(digest));
 }
 
 function digestOfKey(key: string): Digest | null {

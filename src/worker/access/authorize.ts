@@ -85,7 +85,8 @@ export async function authorize(
   const found = isOpenToAll(policy, resource) ? callerWithout('nobody') : await callerOf(policy, limiter, facts, now);
   if ('kind' in found) return found;
   const decision = decide(policy, found, resource);
-  if (decision.kind !== 'challenge') return decision.kind === 'hide' ? decision : { ...decision, caller: found, presented };
+  if (decision.kind !== 'challenge')
+    return decision.kind === 'hide' ? decision : { ...decision, caller: found, presented };
   return challenge(policy, facts, decision.scope, found.standing === 'refused');
 }
 
@@ -97,17 +98,26 @@ export async function authorizeToken(
   now = new Date(),
 ): Promise<Caller | Extract<Outcome, { kind: 'refuse' }>> {
   const found = await callerOf(policy, limiter, facts, now);
-  return 'kind' in found || found.standing !== 'refused' ? found : challenge(policy, { origin: facts.origin, page: true }, null, true);
+  return 'kind' in found || found.standing !== 'refused'
+    ? found
+    : challenge(policy, { origin: facts.origin, page: true }, null, true);
 }
 
 type Refusal = Extract<Outcome, { kind: 'refuse' }>;
 
-async function callerOf(policy: AccessPolicy, limiter: RateLimiter | null, facts: AccessFacts, now: Date): Promise<Caller | Refusal> {
+async function callerOf(
+  policy: AccessPolicy,
+  limiter: RateLimiter | null,
+  facts: AccessFacts,
+  now: Date,
+): Promise<Caller | Refusal> {
   const caller = await identify(policy, facts, facts.origin, now).catch(async (error: unknown): Promise<Refusal> => {
     const { KeysUnavailableError } = await import('./jwt.ts');
     if (!(error instanceof KeysUnavailableError)) throw error;
     // The token is not in the message, only the address of the key set.
-    console.error(JSON.stringify({ event: 'authority-unavailable', message: error.message, cause: String(error.cause) }));
+    console.error(
+      JSON.stringify({ event: 'authority-unavailable', message: error.message, cause: String(error.cause) }),
+    );
     return { kind: 'refuse', reason: 'authority-unavailable', headers: { 'retry-after': '10' } };
   });
   if ('kind' in caller || caller.standing !== 'refused') return caller;
@@ -121,5 +131,9 @@ function challenge(
   scope: Parameters<typeof challengeOf>[1]['scope'],
   refused: boolean,
 ): Refusal {
-  return { kind: 'refuse', reason: 'unauthorized', headers: { 'www-authenticate': challengeOf(policy, { origin, scope, refused, page }) } };
+  return {
+    kind: 'refuse',
+    reason: 'unauthorized',
+    headers: { 'www-authenticate': challengeOf(policy, { origin, scope, refused, page }) },
+  };
 }

@@ -33,14 +33,17 @@ export function callerWithout(standing: Exclude<Standing, 'known'>): Caller {
 /** Two ways in at once (a certificate and a token): everything that either opens. Where one of them holds, the caller is known. */
 export function together(a: Caller, b: Caller): Caller {
   const standings: readonly Standing[] = [a.standing, b.standing];
-  const standing = (['refused', 'known', 'guest', 'nobody'] as const).find((one) => standings.includes(one)) ?? 'nobody';
+  const standing =
+    (['refused', 'known', 'guest', 'nobody'] as const).find((one) => standings.includes(one)) ?? 'nobody';
   return {
     standing,
     name: a.name === '' ? b.name : a.name,
     realms: new Set([...a.realms, ...b.realms]),
     repositories: new Set([...a.repositories, ...b.repositories]),
     listed: new Set([...a.listed, ...b.listed]),
-    expires: [a.expires, b.expires].reduce((first, second) => (first === null || (second !== null && second < first) ? second : first)),
+    expires: [a.expires, b.expires].reduce((first, second) =>
+      first === null || (second !== null && second < first) ? second : first,
+    ),
   };
 }
 

@@ -29,7 +29,8 @@ export interface ClientCertificate {
 export function parseCertificateRule(value: unknown, where: string): CertificateRule {
   const row = fields(value, where, ['fingerprint', 'subject', 'issuer']);
   const given = optionalText(row.fingerprint, `${where}.fingerprint`)?.replaceAll(':', '').toLowerCase();
-  if (given !== undefined && !/^[0-9a-f]{64}$/.test(given)) throw new AccessConfigError(`${where}.fingerprint must be a SHA-256: 64 hex digits.`);
+  if (given !== undefined && !/^[0-9a-f]{64}$/.test(given))
+    throw new AccessConfigError(`${where}.fingerprint must be a SHA-256: 64 hex digits.`);
   const subject = namePattern(row.subject, `${where}.subject`);
   const issuer = namePattern(row.issuer, `${where}.issuer`);
   if (given === undefined && subject === undefined && issuer === undefined)
@@ -45,7 +46,8 @@ export function isTrusted(certificate: ClientCertificate): boolean {
 /** Whether a trusted certificate is the one that the rule means. */
 export function fits(rule: CertificateRule, certificate: ClientCertificate): boolean {
   if (!isTrusted(certificate)) return false;
-  if (rule.fingerprint !== undefined && rule.fingerprint !== certificate.certFingerprintSHA256.toLowerCase()) return false;
+  if (rule.fingerprint !== undefined && rule.fingerprint !== certificate.certFingerprintSHA256.toLowerCase())
+    return false;
   if (rule.subject !== undefined && !hasAll(rule.subject, certificate.certSubjectDNRFC2253)) return false;
   return rule.issuer === undefined || hasAll(rule.issuer, certificate.certIssuerDNRFC2253);
 }
@@ -59,7 +61,10 @@ export function parseDistinguishedName(name: string): readonly NamePart[] | null
   for (const component of name.match(/(?:\\[\s\S]|[^,+\\])+/g) ?? []) {
     const equals = component.indexOf('=');
     if (equals <= 0) return null;
-    parts.push({ type: component.slice(0, equals).trim().toUpperCase(), value: unescape(component.slice(equals + 1).trim()) });
+    parts.push({
+      type: component.slice(0, equals).trim().toUpperCase(),
+      value: unescape(component.slice(equals + 1).trim()),
+    });
   }
   return parts;
 }
@@ -69,7 +74,9 @@ function namePattern(value: unknown, where: string): readonly NamePart[] | undef
   if (pattern === undefined) return undefined;
   const parts = parseDistinguishedName(pattern);
   if (parts === null || parts.length === 0)
-    throw new AccessConfigError(`${where} must be attributes of a distinguished name, such as "OU=team-a,O=Example" ("*" for any characters).`);
+    throw new AccessConfigError(
+      `${where} must be attributes of a distinguished name, such as "OU=team-a,O=Example" ("*" for any characters).`,
+    );
   if (parts.every((part) => /^\**$/.test(part.value)))
     throw new AccessConfigError(`${where} fits every certificate. Give at least one attribute a value.`);
   return parts;
@@ -77,7 +84,10 @@ function namePattern(value: unknown, where: string): readonly NamePart[] | undef
 
 function hasAll(pattern: readonly NamePart[], name: string): boolean {
   const parts = parseDistinguishedName(name);
-  return parts !== null && pattern.every((wanted) => parts.some((part) => part.type === wanted.type && matches(wanted.value, part.value)));
+  return (
+    parts !== null &&
+    pattern.every((wanted) => parts.some((part) => part.type === wanted.type && matches(wanted.value, part.value)))
+  );
 }
 
 function matches(pattern: string, value: string): boolean {

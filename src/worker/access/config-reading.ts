@@ -5,9 +5,13 @@ export class AccessConfigError extends Error {
 
 /** A JSON object's members; with `allowed`, no others may stand in it. Throws {@link AccessConfigError}. */
 export function fields(value: unknown, where: string, allowed?: readonly string[]): Readonly<Record<string, unknown>> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new AccessConfigError(`${where} must be an object.`);
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new AccessConfigError(`${where} must be an object.`);
   const extra = allowed === undefined ? undefined : Object.keys(value).find((name) => !allowed.includes(name));
-  if (extra !== undefined) throw new AccessConfigError(`${where} has a member "${extra}" that is not known. Allowed: ${(allowed ?? []).join(', ')}.`);
+  if (extra !== undefined)
+    throw new AccessConfigError(
+      `${where} has a member "${extra}" that is not known. Allowed: ${(allowed ?? []).join(', ')}.`,
+    );
   return value as Readonly<Record<string, unknown>>;
 }
 

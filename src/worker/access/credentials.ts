@@ -34,7 +34,9 @@ export function readCredentials(authorization: string | null): Credentials {
 function decode(base64: string): string | null {
   if (!/^[A-Za-z0-9+/]*={0,2}$/.test(base64)) return null;
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Uint8Array.from(atob(base64), (character) => character.charCodeAt(0)));
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(
+      Uint8Array.from(atob(base64), (character) => character.charCodeAt(0)),
+    );
   } catch {
     return null;
   }

@@ -57,7 +57,11 @@ export function decide(policy: AccessPolicy, caller: Caller, resource: Resource)
     }
     case 'listing':
       if (standing === 'refused') return { kind: 'challenge', scope: null };
-      return { kind: 'allow', realm: PUBLIC_REALM, downstream: standing === 'nobody' || standing === 'guest' ? 'public' : 'private' };
+      return {
+        kind: 'allow',
+        realm: PUBLIC_REALM,
+        downstream: standing === 'nobody' || standing === 'guest' ? 'public' : 'private',
+      };
     case 'open':
       return { kind: 'allow', realm: PUBLIC_REALM, downstream: 'public' };
     default:

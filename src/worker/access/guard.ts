@@ -22,7 +22,10 @@ export interface GuardOptions {
   /** Answers what may be answered. */
   readonly answer: (grant: Grant) => Promise<Response>;
   /** Makes the answer for a reason of the table. */
-  readonly refuse: (reason: Extract<Outcome, { kind: 'refuse' }>['reason'], headers: Readonly<Record<string, string>>) => Response;
+  readonly refuse: (
+    reason: Extract<Outcome, { kind: 'refuse' }>['reason'],
+    headers: Readonly<Record<string, string>>,
+  ) => Response;
   readonly now?: Date;
 }
 
@@ -34,10 +37,17 @@ export function guard(facts: AccessFacts, resource: Resource, options: GuardOpti
 
 const EVERYBODYS: Grant = { realm: PUBLIC_REALM, hidden: false, caller: callerWithout('nobody') };
 
-async function ask(facts: AccessFacts, resource: Resource, { policy, limiter, answer, refuse, now }: GuardOptions): Promise<Response> {
+async function ask(
+  facts: AccessFacts,
+  resource: Resource,
+  { policy, limiter, answer, refuse, now }: GuardOptions,
+): Promise<Response> {
   const outcome = await authorize(policy, limiter, facts, resource, now);
   if (outcome.kind === 'refuse') return refuse(outcome.reason, outcome.headers);
-  const grant = outcome.kind === 'hide' ? hiddenGrant(outcome.realm) : { realm: outcome.realm, hidden: false, caller: outcome.caller };
+  const grant =
+    outcome.kind === 'hide'
+      ? hiddenGrant(outcome.realm)
+      : { realm: outcome.realm, hidden: false, caller: outcome.caller };
   const response = await answer(grant);
   // Every answer to a request with credentials is private, so that those of hidden repositories look like all others.
   const isPrivate = outcome.kind === 'hide' || outcome.downstream === 'private' || outcome.presented;
@@ -75,6 +85,7 @@ export function privately(cacheControl: string | null): string {
     const directive = part.trim();
     return /^(?:|public|s-maxage=.*|proxy-revalidate|private(?:=.*)?)$/i.test(directive) ? [] : [directive];
   });
-  if (directives.length === 0 || directives.some((directive) => /^no-store$/i.test(directive))) return 'private, no-store';
+  if (directives.length === 0 || directives.some((directive) => /^no-store$/i.test(directive)))
+    return 'private, no-store';
   return ['private', ...directives].join(', ');
 }

@@ -22,17 +22,28 @@ export interface Presented {
 /** Whether anything was presented that could say who it is, which the guest token does not. */
 export function presentsAnything(policy: AccessPolicy, { authorization, certificate }: Presented): boolean {
   const credentials = readCredentials(authorization);
-  const something = credentials.kind !== 'none' && !(credentials.kind === 'bearer' && credentials.token === GUEST_TOKEN);
+  const something =
+    credentials.kind !== 'none' && !(credentials.kind === 'bearer' && credentials.token === GUEST_TOKEN);
   return something || (certificate !== null && usesCertificates(policy) && isTrusted(certificate));
 }
 
 /** Finds out who asks. `origin`: scheme and host that were asked. Throws `KeysUnavailableError` where a token's issuer could not be asked for its keys. */
-export async function identify(policy: AccessPolicy, { authorization, certificate }: Presented, origin: string, now: Date): Promise<Caller> {
+export async function identify(
+  policy: AccessPolicy,
+  { authorization, certificate }: Presented,
+  origin: string,
+  now: Date,
+): Promise<Caller> {
   const byCredentials = await fromCredentials(policy, readCredentials(authorization), origin, now);
   return certificate === null ? byCredentials : together(byCredentials, fromCertificate(policy, certificate));
 }
 
-async function fromCredentials(policy: AccessPolicy, credentials: Credentials, origin: string, now: Date): Promise<Caller> {
+async function fromCredentials(
+  policy: AccessPolicy,
+  credentials: Credentials,
+  origin: string,
+  now: Date,
+): Promise<Caller> {
   switch (credentials.kind) {
     case 'none':
       return callerWithout('nobody');
@@ -42,7 +53,8 @@ async function fromCredentials(policy: AccessPolicy, credentials: Credentials, o
       return fromRobotToken(policy, await findRobotToken(policy.robotTokens, credentials.password, now));
     case 'bearer': {
       if (credentials.token === GUEST_TOKEN) return callerWithout('guest');
-      if (!credentials.token.includes('.')) return fromRobotToken(policy, await findRobotToken(policy.robotTokens, credentials.token, now));
+      if (!credentials.token.includes('.'))
+        return fromRobotToken(policy, await findRobotToken(policy.robotTokens, credentials.token, now));
       if (policy.issuers.length === 0 && policy.signingKeys === null) return callerWithout('refused');
       const { verifyToken } = await import('./jwt.ts');
       const own = policy.signingKeys === null ? null : { pem: policy.signingKeys, audience: serviceOf(policy, origin) };
@@ -55,7 +67,13 @@ async function fromCredentials(policy: AccessPolicy, credentials: Credentials, o
 function fromRobotToken(policy: AccessPolicy, line: RobotTokenLine | null): Caller {
   if (line === null) return callerWithout('refused');
   const realms = [...policy.protectedRealms].filter((realm) => line.realms.includes(realm));
-  return { ...callerWithout('nobody'), standing: 'known', name: line.name, realms: new Set(realms), expires: line.expires };
+  return {
+    ...callerWithout('nobody'),
+    standing: 'known',
+    name: line.name,
+    realms: new Set(realms),
+    expires: line.expires,
+  };
 }
 
 function fromToken(policy: AccessPolicy, { by, subject, access, realms, expires }: VerifiedToken): Caller {
@@ -63,7 +81,9 @@ function fromToken(policy: AccessPolicy, { by, subject, access, realms, expires 
   const repositories = access
     .filter((claim) => claim.type === 'repository' && allows(claim, 'pull'))
     .filter(({ name }) => isWithin(policy, within, name));
-  const catalogue = access.some((claim) => claim.type === 'registry' && claim.name === 'catalog' && allows(claim, 'list'));
+  const catalogue = access.some(
+    (claim) => claim.type === 'registry' && claim.name === 'catalog' && allows(claim, 'list'),
+  );
   const listed = catalogue ? [...within].filter((realm) => !by.own || realms.includes(realm)) : [];
   return {
     ...callerWithout('nobody'),
@@ -76,11 +96,18 @@ function fromToken(policy: AccessPolicy, { by, subject, access, realms, expires 
 }
 
 function fromCertificate(policy: AccessPolicy, certificate: ClientCertificate): Caller {
-  const realms = policy.readers.filter(({ certificates }) => certificates.some((rule) => fits(rule, certificate))).map(({ realm }) => realm);
+  const realms = policy.readers
+    .filter(({ certificates }) => certificates.some((rule) => fits(rule, certificate)))
+    .map(({ realm }) => realm);
   // A certificate that no rule means says nothing: it may be for something else behind the same host.
   return realms.length === 0
     ? callerWithout('nobody')
-    : { ...callerWithout('nobody'), standing: 'known', name: certificate.certSubjectDNRFC2253, realms: new Set(realms) };
+    : {
+        ...callerWithout('nobody'),
+        standing: 'known',
+        name: certificate.certSubjectDNRFC2253,
+        realms: new Set(realms),
+      };
 }
 
 function allows({ actions }: AccessClaim, action: string): boolean {

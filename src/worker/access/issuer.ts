@@ -52,15 +52,22 @@ export function parseIssuer(name: string, value: unknown): JwtIssuer {
   const row = fields(value, where, ['issuer', 'audience', 'jwks', 'pem', 'algorithms']);
   const issuer = text(row.issuer, `${where}.issuer`);
   if (issuer === OWN_ISSUER)
-    throw new AccessConfigError(`${where}.issuer may not be "${OWN_ISSUER}": the built-in token endpoint signs with that name.`);
+    throw new AccessConfigError(
+      `${where}.issuer may not be "${OWN_ISSUER}": the built-in token endpoint signs with that name.`,
+    );
   const audience = textList(row.audience ?? [], `${where}.audience`);
-  if (audience.length === 0) throw new AccessConfigError(`${where}.audience is missing: a token made for another service must not open this one.`);
+  if (audience.length === 0)
+    throw new AccessConfigError(
+      `${where}.audience is missing: a token made for another service must not open this one.`,
+    );
   const algorithms = textList(row.algorithms ?? JWT_ALGORITHMS, `${where}.algorithms`).map((given) => {
     const known = JWT_ALGORITHMS.find((algorithm) => algorithm === given);
-    if (known === undefined) throw new AccessConfigError(`${where}.algorithms has "${given}". Allowed: ${JWT_ALGORITHMS.join(', ')}.`);
+    if (known === undefined)
+      throw new AccessConfigError(`${where}.algorithms has "${given}". Allowed: ${JWT_ALGORITHMS.join(', ')}.`);
     return known;
   });
-  if ((row.jwks === undefined) === (row.pem === undefined)) throw new AccessConfigError(`${where} must have either jwks or pem.`);
+  if ((row.jwks === undefined) === (row.pem === undefined))
+    throw new AccessConfigError(`${where} must have either jwks or pem.`);
   return {
     name,
     issuer,
@@ -74,7 +81,8 @@ function jwksKeys(value: unknown, where: string): IssuerKeys {
   if (typeof value === 'string') {
     const url = URL.canParse(value) ? new URL(value) : null;
     // Keys that came over plain HTTP could be anybody's; on the own machine there is nobody between.
-    const loopback = url !== null && url.protocol === 'http:' && /^(?:localhost|127\.0\.0\.1|\[::1\])$/.test(url.hostname);
+    const loopback =
+      url !== null && url.protocol === 'http:' && /^(?:localhost|127\.0\.0\.1|\[::1\])$/.test(url.hostname);
     if (url === null || !(url.protocol === 'https:' || loopback))
       throw new AccessConfigError(`${where} must be an https address, or the key set itself.`);
     return { kind: 'remote', url: url.href };
@@ -93,7 +101,9 @@ function jwksKeys(value: unknown, where: string): IssuerKeys {
 function pemKeys(value: unknown, where: string): IssuerKeys {
   const pems = textList(value, where).flatMap(splitPem);
   if (pems.length === 0 || !pems.every((pem) => /^-----BEGIN (?:PUBLIC KEY|CERTIFICATE)-----/.test(pem))) {
-    throw new AccessConfigError(`${where} must be PEM of public keys ("BEGIN PUBLIC KEY") or certificates ("BEGIN CERTIFICATE").`);
+    throw new AccessConfigError(
+      `${where} must be PEM of public keys ("BEGIN PUBLIC KEY") or certificates ("BEGIN CERTIFICATE").`,
+    );
   }
   return { kind: 'pem', pems };
 }

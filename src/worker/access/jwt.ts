@@ -71,7 +71,12 @@ export async function verifyToken(token: string, { issuers, own, now }: Verifier
     }
     const issuer = issuers.find((one) => one.issuer === iss);
     if (issuer === undefined) return null;
-    const options = { ...rules, issuer: issuer.issuer, audience: [...issuer.audience], algorithms: [...issuer.algorithms] };
+    const options = {
+      ...rules,
+      issuer: issuer.issuer,
+      audience: [...issuer.audience],
+      algorithms: [...issuer.algorithms],
+    };
     const payload = await verifyWith(keysOf(issuer.keys), token, options);
     return payload === null ? null : read(payload, { own: false, issuer: issuer.name });
   } catch (error) {
@@ -93,7 +98,10 @@ export interface OwnClaims {
 }
 
 /** Makes a token, signed with the first key of the PEM. */
-export async function signToken(pem: string, { subject, audience, access, realms, issued, lifetime }: OwnClaims): Promise<string> {
+export async function signToken(
+  pem: string,
+  { subject, audience, access, realms, issued, lifetime }: OwnClaims,
+): Promise<string> {
   const [first] = await ownKeys(pem);
   if (first === undefined) throw new TypeError('TOKEN_SIGNING_KEY has no key');
   const seconds = Math.floor(issued.getTime() / 1000);
@@ -114,7 +122,11 @@ type KeySource =
   | { readonly kind: 'set'; readonly get: JWTVerifyGetKey }
   | { readonly kind: 'tries'; readonly keys: readonly ((algorithm: string) => Promise<CryptoKey>)[] };
 
-async function verifyWith(source: KeySource | readonly OwnKey[], token: string, options: JWTVerifyOptions): Promise<JWTPayload | null> {
+async function verifyWith(
+  source: KeySource | readonly OwnKey[],
+  token: string,
+  options: JWTVerifyOptions,
+): Promise<JWTPayload | null> {
   if ('kind' in source && source.kind === 'set') return verifyWithSet(source.get, token, options);
   const keys =
     'kind' in source
@@ -129,13 +141,22 @@ async function verifyWith(source: KeySource | readonly OwnKey[], token: string, 
       return (await jwtVerify(token, ({ alg }) => key(alg), options)).payload;
     } catch (error) {
       // A key of another kind than the token's algorithm is one that did not sign it.
-      if (!(error instanceof errors.JWSSignatureVerificationFailed || error instanceof TypeError || error instanceof DOMException)) throw error;
+      if (!(
+        error instanceof errors.JWSSignatureVerificationFailed ||
+        error instanceof TypeError ||
+        error instanceof DOMException
+      ))
+        throw error;
     }
   }
   return null;
 }
 
-async function verifyWithSet(get: JWTVerifyGetKey, token: string, options: JWTVerifyOptions): Promise<JWTPayload | null> {
+async function verifyWithSet(
+  get: JWTVerifyGetKey,
+  token: string,
+  options: JWTVerifyOptions,
+): Promise<JWTPayload | null> {
   try {
     return (await jwtVerify(token, get, options)).payload;
   } catch (error) {
@@ -185,7 +206,10 @@ function makeSource(keys: IssuerKeys): KeySource {
     case 'pem':
       return {
         kind: 'tries',
-        keys: keys.pems.map((pem) => (algorithm) => (pem.includes('BEGIN CERTIFICATE') ? importX509(pem, algorithm) : importSPKI(pem, algorithm))),
+        keys: keys.pems.map(
+          (pem) => (algorithm) =>
+            pem.includes('BEGIN CERTIFICATE') ? importX509(pem, algorithm) : importSPKI(pem, algorithm),
+        ),
       };
   }
 }

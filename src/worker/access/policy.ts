@@ -60,26 +60,36 @@ export function parseAccess(source: AccessSource): AccessPolicy {
   if (known === undefined) throw new AccessConfigError(`ACCESS.login must be one of ${LOGINS.join(', ')}.`);
   const service = optionalText(access.service, 'ACCESS.service') ?? null;
   if (service !== null && !/^[\x21\x23-\x5b\x5d-\x7e]+$/.test(service)) {
-    throw new AccessConfigError('ACCESS.service must be printable characters without spaces, quotes and backslashes, such as a host name.');
+    throw new AccessConfigError(
+      'ACCESS.service must be printable characters without spaces, quotes and backslashes, such as a host name.',
+    );
   }
-  const issuers = Object.entries(fields(access.issuers ?? {}, 'ACCESS.issuers')).map(([name, value]) => parseIssuer(name, value));
+  const issuers = Object.entries(fields(access.issuers ?? {}, 'ACCESS.issuers')).map(([name, value]) =>
+    parseIssuer(name, value),
+  );
   const twice = issuers.find((one, index) => issuers.findIndex(({ issuer }) => issuer === one.issuer) !== index);
-  if (twice !== undefined) throw new AccessConfigError(`ACCESS.issuers has the issuer "${twice.issuer}" twice. Give one entry all its keys.`);
+  if (twice !== undefined)
+    throw new AccessConfigError(`ACCESS.issuers has the issuer "${twice.issuer}" twice. Give one entry all its keys.`);
   const readers = Object.entries(fields(access.realms ?? {}, 'ACCESS.realms')).map(([text, value]): RealmReaders => {
     const where = `ACCESS.realms.${text}`;
     const realm = [...protectedRealms].find((name) => name === text);
     if (realm === undefined)
-      throw new AccessConfigError(`${where} names a realm that REALMS does not protect. Add a rule for it there, or take it out here.`);
+      throw new AccessConfigError(
+        `${where} names a realm that REALMS does not protect. Add a rule for it there, or take it out here.`,
+      );
     const row = fields(value, where, ['issuers', 'certificates']);
     const names = textList(row.issuers ?? [], `${where}.issuers`);
     const stranger = names.find((name) => !issuers.some((issuer) => issuer.name === name));
-    if (stranger !== undefined) throw new AccessConfigError(`${where}.issuers names "${stranger}", which is not in ACCESS.issuers.`);
+    if (stranger !== undefined)
+      throw new AccessConfigError(`${where}.issuers names "${stranger}", which is not in ACCESS.issuers.`);
     const certificates: unknown = row.certificates ?? [];
     if (!Array.isArray(certificates)) throw new AccessConfigError(`${where}.certificates must be an array.`);
     return {
       realm,
       issuers: names,
-      certificates: certificates.map((rule: unknown, index) => parseCertificateRule(rule, `${where}.certificates[${String(index)}]`)),
+      certificates: certificates.map((rule: unknown, index) =>
+        parseCertificateRule(rule, `${where}.certificates[${String(index)}]`),
+      ),
     };
   });
   return {
@@ -119,7 +129,9 @@ function authority(value: unknown): string | null {
   const text = optionalText(value, 'ACCESS.authority');
   if (text === undefined) return null;
   if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol) || text.includes('"')) {
-    throw new AccessConfigError('ACCESS.authority must be the address of a token server, such as "https://auth.example.com/token".');
+    throw new AccessConfigError(
+      'ACCESS.authority must be the address of a token server, such as "https://auth.example.com/token".',
+    );
   }
   return text;
 }

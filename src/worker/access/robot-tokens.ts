@@ -4,7 +4,11 @@ import { looksLikeRobotToken, type RobotTokenLine, toBase64Url } from '../../reg
  * The line of a presented token, or null: not a token of ours, or one whose time is over. All lines are compared, each in constant time, so that the time taken tells
  * neither how much of a hash was right nor where in the list it stands.
  */
-export async function findRobotToken(lines: readonly RobotTokenLine[], presented: string, now: Date): Promise<RobotTokenLine | null> {
+export async function findRobotToken(
+  lines: readonly RobotTokenLine[],
+  presented: string,
+  now: Date,
+): Promise<RobotTokenLine | null> {
   if (!looksLikeRobotToken(presented)) return null;
   const hash = toBase64Url(new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(presented))));
   let found: RobotTokenLine | null = null;

@@ -31,7 +31,9 @@ export function readScopes(query: URLSearchParams): readonly AccessClaim[] {
     .slice(0, SCOPES_MAX)
     .flatMap((scope) => {
       const [, type, name, actions] = /^([a-z0-9]+):(.+):([a-z*,]+)$/.exec(scope) ?? [];
-      return type === undefined || name === undefined || actions === undefined ? [] : [{ type, name, actions: actions.split(',') }];
+      return type === undefined || name === undefined || actions === undefined
+        ? []
+        : [{ type, name, actions: actions.split(',') }];
     });
 }
 
@@ -41,7 +43,9 @@ export function grant(policy: AccessPolicy, caller: Caller, scopes: readonly Acc
     if (type === 'registry' && name === 'catalog') return [{ type, name, actions: ['*'] }];
     const repository = type === 'repository' ? parseRepositoryName(name) : null;
     const pulls = actions.includes('pull') || actions.includes('*');
-    return repository !== null && pulls && mayRead(policy, caller, repository) ? [{ type, name, actions: ['pull'] }] : [];
+    return repository !== null && pulls && mayRead(policy, caller, repository)
+      ? [{ type, name, actions: ['pull'] }]
+      : [];
   });
 }
 
@@ -52,7 +56,12 @@ export function grant(policy: AccessPolicy, caller: Caller, scopes: readonly Acc
 export async function issueToken(
   policy: AccessPolicy,
   caller: Caller,
-  request: { readonly query: URLSearchParams; readonly authorization: string | null; readonly origin: string; readonly now: Date },
+  request: {
+    readonly query: URLSearchParams;
+    readonly authorization: string | null;
+    readonly origin: string;
+    readonly now: Date;
+  },
 ): Promise<TokenAnswer> {
   const { query, authorization, origin, now } = request;
   const credentials = readCredentials(authorization);

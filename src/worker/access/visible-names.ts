@@ -1,6 +1,14 @@
 import { CATALOG_KEY } from '../../registry/keys.ts';
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
-import { CorruptListError, decodeListHeader, decodeSpan, FIRST_READ, type Leaf, leavesOfPage, spanOf } from '../../registry/sorted-list.ts';
+import {
+  CorruptListError,
+  decodeListHeader,
+  decodeSpan,
+  FIRST_READ,
+  type Leaf,
+  leavesOfPage,
+  spanOf,
+} from '../../registry/sorted-list.ts';
 import { type ReadStore, StorageError } from '../../registry/store.ts';
 
 /** Most names of one read of the list: reads begin with the length of the page and grow up to this, so that a caller who may see little of a long list gets a page in few reads. */
@@ -22,7 +30,11 @@ export interface VisiblePage {
  */
 export async function visibleNames(
   store: ReadStore,
-  { after, limit, keep }: { readonly after: string | null; readonly limit: number; readonly keep: (name: RepositoryName) => boolean },
+  {
+    after,
+    limit,
+    keep,
+  }: { readonly after: string | null; readonly limit: number; readonly keep: (name: RepositoryName) => boolean },
 ): Promise<VisiblePage> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const page = await readOnce(store, after, limit, keep);

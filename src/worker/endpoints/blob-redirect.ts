@@ -10,7 +10,11 @@ import type { Question } from '../gateway/question.ts';
 const UNSIGNED_MAX_AGE = 3_600;
 
 /** 307, which every client follows on GET and HEAD (308 is not known to engines from before 1.10). */
-export async function sendElsewhere(c: EdgeContext, { name, digest }: Extract<Question, { kind: 'blob' }>, grant: Grant): Promise<Response> {
+export async function sendElsewhere(
+  c: EdgeContext,
+  { name, digest }: Extract<Question, { kind: 'blob' }>,
+  grant: Grant,
+): Promise<Response> {
   const { delivery } = c.env.config;
   if (delivery.mode === 'stream') throw new Error('blobs are streamed here, not sent elsewhere');
   const reply = await askRegistry(c, { kind: 'blob-presence', name, digest }, WHOLE, grant);
@@ -20,7 +24,12 @@ export async function sendElsewhere(c: EdgeContext, { name, digest }: Extract<Qu
   if (etag !== undefined && isNamed(raw.headers.get('if-none-match'), etag)) return notModified(reply);
   if (reply.body instanceof ReadableStream) await reply.body.cancel();
   const method = raw.method === 'HEAD' ? 'HEAD' : 'GET';
-  const { url, signed } = await locationOf(delivery, { method, realm: grant.realm, key: blobKey(grant.realm, digest), now: new Date() });
+  const { url, signed } = await locationOf(delivery, {
+    method,
+    realm: grant.realm,
+    key: blobKey(grant.realm, digest),
+    now: new Date(),
+  });
   const headers = new Headers({
     location: url,
     'cache-control': signed ? 'no-store' : `public, max-age=${String(UNSIGNED_MAX_AGE)}`,

@@ -27,7 +27,10 @@ export async function answerBlob(
   const part = cut ? stored?.range : undefined;
   if (part?.length === 0) {
     await stored?.body.cancel();
-    return refused('range-not-satisfiable', { detail: { size }, headers: { 'content-range': `bytes */${String(size)}` } });
+    return refused('range-not-satisfiable', {
+      detail: { size },
+      headers: { 'content-range': `bytes */${String(size)}` },
+    });
   }
   return {
     kind: 'found',
@@ -53,7 +56,12 @@ export async function answerBlobPresence(
   const body = new TextEncoder().encode(String(answer.representation.length));
   return {
     kind: 'found',
-    representation: { contentType: 'text/plain', length: body.length, etag: answer.representation.etag, digest: question.digest },
+    representation: {
+      contentType: 'text/plain',
+      length: body.length,
+      etag: answer.representation.etag,
+      digest: question.digest,
+    },
     body,
     vary: [],
   };

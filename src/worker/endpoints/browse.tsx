@@ -21,10 +21,15 @@ export function browse(context: EdgeContext): Promise<Response> {
   const path = parsePagePath(context.req.param('path') ?? '');
   if (path === null) return answerPage(context, { kind: 'open' }, () => Promise.resolve(noSuchPage()));
   const { name, tag } = path;
-  return answerPage(context, { kind: 'repository', name }, (request) => (tag === null ? repositoryPage(request, name) : tagPage(request, name, tag)));
+  return answerPage(context, { kind: 'repository', name }, (request) =>
+    tag === null ? repositoryPage(request, name) : tagPage(request, name, tag),
+  );
 }
 
-async function repositoryPage({ store, query, place, isProtected }: PageRequest, name: RepositoryName): Promise<Child | Refused> {
+async function repositoryPage(
+  { store, query, place, isProtected }: PageRequest,
+  name: RepositoryName,
+): Promise<Child | Refused> {
   const wanted = searchText(query.get('q'), 128);
   const after = query.get('after');
   const lower = wanted.toLowerCase();
@@ -32,11 +37,26 @@ async function repositoryPage({ store, query, place, isProtected }: PageRequest,
   const part = await readTags(store, name, { after, limit: PAGE_SIZE, keep });
   if (part === null) return unknownName(name);
   const { tags, next, count } = part;
-  return <RepositoryPage view={{ name, isProtected: isProtected(name), tags, total: count, query: wanted, after, next }} place={place} />;
+  return (
+    <RepositoryPage
+      view={{ name, isProtected: isProtected(name), tags, total: count, query: wanted, after, next }}
+      place={place}
+    />
+  );
 }
 
-async function tagPage({ store, query, place, grant, isProtected }: PageRequest, name: RepositoryName, tag: Tag): Promise<Child | Refused> {
+async function tagPage(
+  { store, query, place, grant, isProtected }: PageRequest,
+  name: RepositoryName,
+  tag: Tag,
+): Promise<Child | Refused> {
   const content = await readTag(store, grant.realm, name, tag);
-  if (content === null) return unlessKnown(store, name, refused('tag-unknown', { message: `The repository ${name} has no tag ${tag}.` }));
-  return <TagPage view={{ name, tag, isProtected: isProtected(name), ...content, asked: askedBy(query, content.record) }} place={place} />;
+  if (content === null)
+    return unlessKnown(store, name, refused('tag-unknown', { message: `The repository ${name} has no tag ${tag}.` }));
+  return (
+    <TagPage
+      view={{ name, tag, isProtected: isProtected(name), ...content, asked: askedBy(query, content.record) }}
+      place={place}
+    />
+  );
 }

@@ -24,7 +24,11 @@ export async function answerCatalog(
   };
   if (page.n === 0) return answerNames([], false, shape);
   if (keep !== null) {
-    const { names, more } = await visibleNames(store, { after: page.last, limit: page.n ?? Number.MAX_SAFE_INTEGER, keep });
+    const { names, more } = await visibleNames(store, {
+      after: page.last,
+      limit: page.n ?? Number.MAX_SAFE_INTEGER,
+      keep,
+    });
     return answerNames(names, more, shape);
   }
   const list = await openList(store, CATALOG_KEY);

@@ -16,7 +16,8 @@ export function failure(error: unknown, c: EdgeContext): Response {
     console.error(JSON.stringify({ event: 'storage-unavailable', id: trace.id, message: error.message }));
     return refuseTo(c, refused('storage-unavailable'));
   }
-  const { name, message, stack } = error instanceof Error ? error : { name: 'unknown', message: String(error), stack: undefined };
+  const { name, message, stack } =
+    error instanceof Error ? error : { name: 'unknown', message: String(error), stack: undefined };
   console.error(JSON.stringify({ event: 'internal', id: trace.id, name, message, stack }));
   return refuseTo(c, refused('internal', { detail: { id: trace.id } }));
 }

@@ -25,6 +25,10 @@ export const health: EdgeHandler = async (c) => {
   }
   const body = new TextEncoder().encode('ok\n');
   return new Response(body, {
-    headers: { 'content-type': 'text/plain; charset=utf-8', 'content-length': String(body.length), 'cache-control': CACHING.never.cacheControl },
+    headers: {
+      'content-type': 'text/plain; charset=utf-8',
+      'content-length': String(body.length),
+      'cache-control': CACHING.never.cacheControl,
+    },
   });
 };

@@ -24,6 +24,11 @@ export function home(context: EdgeContext): Promise<Response> {
           };
     const { names, next, count } = await readRepositories(store, { after, limit: PAGE_SIZE, keep });
     const repositories = names.map((name) => ({ name, isProtected: isProtected(name) }));
-    return <HomePage view={{ repositories, query: wanted, total: keep === null ? count : null, after, next }} place={place} />;
+    return (
+      <HomePage
+        view={{ repositories, query: wanted, total: keep === null ? count : null, after, next }}
+        place={place}
+      />
+    );
   });
 }

@@ -10,5 +10,8 @@ export async function unlessKnown(store: ReadStore, name: RepositoryName, otherw
 
 /** That nothing was published under the name. */
 export function unknownName(name: RepositoryName): Refused {
-  return refused('name-unknown', { message: `The repository ${name} is not known to this registry.`, detail: { name } });
+  return refused('name-unknown', {
+    message: `The repository ${name} is not known to this registry.`,
+    detail: { name },
+  });
 }

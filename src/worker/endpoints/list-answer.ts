@@ -32,7 +32,11 @@ export async function answerList(list: OpenList, page: ListPage, head: boolean, 
 }
 
 /** Answers with the names of one page. */
-export async function answerNames(names: readonly string[], more: boolean, { before, after, nextPath }: ListShape): Promise<Answer> {
+export async function answerNames(
+  names: readonly string[],
+  more: boolean,
+  { before, after, nextPath }: ListShape,
+): Promise<Answer> {
   const body = new TextEncoder().encode(`${before}${names.map((name) => JSON.stringify(name)).join(',')}${after}`);
   const last = names.at(-1);
   return {
@@ -48,7 +52,12 @@ export async function answerNames(names: readonly string[], more: boolean, { bef
   };
 }
 
-function between(before: Uint8Array, middle: Uint8Array | ReadableStream<Uint8Array>, after: Uint8Array, length: number): AnswerBody {
+function between(
+  before: Uint8Array,
+  middle: Uint8Array | ReadableStream<Uint8Array>,
+  after: Uint8Array,
+  length: number,
+): AnswerBody {
   if (middle instanceof Uint8Array) {
     const whole = new Uint8Array(length);
     whole.set(before);

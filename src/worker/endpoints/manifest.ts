@@ -22,14 +22,23 @@ import type { Question } from '../gateway/question.ts';
 import { unlessKnown } from './known-repository.ts';
 
 /** Answers by tag (the form that fits the client) or by digest (those very bytes). */
-export async function answerManifest(question: Extract<Question, { kind: 'manifest' }>, asked: Asked, store: ReadStore): Promise<Answer> {
+export async function answerManifest(
+  question: Extract<Question, { kind: 'manifest' }>,
+  asked: Asked,
+  store: ReadStore,
+): Promise<Answer> {
   const { name, reference } = question;
-  return reference.kind === 'tag' ? byTag(name, reference.tag, asked, store) : byDigest(name, reference.digest, asked, store);
+  return reference.kind === 'tag'
+    ? byTag(name, reference.tag, asked, store)
+    : byDigest(name, reference.digest, asked, store);
 }
 
 async function byTag(name: RepositoryName, tag: Tag, asked: Asked, store: ReadStore): Promise<Answer> {
   const key = tagKey(name, tag);
-  const unknown = refused('tag-unknown', { message: `The repository ${name} has no tag ${tag}.`, detail: { name, tag } });
+  const unknown = refused('tag-unknown', {
+    message: `The repository ${name} has no tag ${tag}.`,
+    detail: { name, tag },
+  });
   if (asked.head) {
     const object = await store.head(key);
     if (object === null) return unlessKnown(store, name, unknown);
@@ -77,7 +86,11 @@ function readIndex(metadata: Readonly<Record<string, string>>): TagIndex {
   return index;
 }
 
-async function answerFrom(record: TagRecord, asked: Asked, bodyOf: (form: TagForm) => Promise<AnswerBody>): Promise<Answer> {
+async function answerFrom(
+  record: TagRecord,
+  asked: Asked,
+  bodyOf: (form: TagForm) => Promise<AnswerBody>,
+): Promise<Answer> {
   const choice = negotiate(clientOf(asked), record);
   const vary = varyOf(choice);
   if (choice.kind === 'missing') return refused(choice.reason, { detail: { available: choice.available }, vary });
@@ -103,7 +116,10 @@ async function byDigest(name: RepositoryName, digest: Digest, asked: Asked, stor
     return unlessKnown(
       store,
       name,
-      refused('manifest-unknown', { message: `The repository ${name} has no manifest ${digest}.`, detail: { name, digest } }),
+      refused('manifest-unknown', {
+        message: `The repository ${name} has no manifest ${digest}.`,
+        detail: { name, digest },
+      }),
     );
   }
   const { contentType, size } = object;
@@ -117,8 +133,15 @@ async function byDigest(name: RepositoryName, digest: Digest, asked: Asked, stor
     if (stored !== null && stored.bytes === undefined) await stored.body.cancel();
     return refused(unreadableReason(client), { detail: { name, digest, available: [contentType] }, vary });
   }
-  const body = stored === null ? null : (stored.bytes ?? (size <= BUFFERED ? await readAll(stored.body, size) : stored.body));
-  return { kind: 'found', representation: representationOf(digest, contentType, size), body, vary, ...(form !== null && { form }) };
+  const body =
+    stored === null ? null : (stored.bytes ?? (size <= BUFFERED ? await readAll(stored.body, size) : stored.body));
+  return {
+    kind: 'found',
+    representation: representationOf(digest, contentType, size),
+    body,
+    vary,
+    ...(form !== null && { form }),
+  };
 }
 
 /** Canonical `Accept` headers that were read: there are a handful, and whatever more come are not kept for long. */

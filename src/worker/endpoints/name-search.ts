@@ -31,7 +31,14 @@ export function searchAnswer(parameters: URLSearchParams, names: readonly Reposi
   const page = positive(parameters.get('page')) ?? 1;
   const results = names
     .slice((page - 1) * size, page * size)
-    .map((name) => ({ name, description: '', star_count: 0, is_official: false, is_automated: false, is_trusted: false }));
+    .map((name) => ({
+      name,
+      description: '',
+      star_count: 0,
+      is_official: false,
+      is_automated: false,
+      is_trusted: false,
+    }));
   return {
     query: parameters.get('q') ?? '',
     num_results: names.length,

@@ -11,6 +11,10 @@ export const ping: EdgeHandler = (c) => guarded(c, { kind: 'ping' }, () => Promi
 export const pingV1: EdgeHandler = (c) => refuseTo(c, refused('v1-unsupported'));
 
 function pong(): Response {
-  const headers = { 'content-type': MEDIA_TYPES.json, 'content-length': '2', 'cache-control': CACHING.never.cacheControl };
+  const headers = {
+    'content-type': MEDIA_TYPES.json,
+    'content-length': '2',
+    'cache-control': CACHING.never.cacheControl,
+  };
   return new Response(new TextEncoder().encode('{}'), { headers });
 }

@@ -17,20 +17,37 @@ export const purge: EdgeHandler = async (c) => {
   if (!(await presents(c.req.raw.headers.get('authorization'), config.purgeToken))) return refuseLogin(c);
   const cacheTags = await readCacheTags(c.req.raw);
   if (cacheTags === null)
-    return refuseTo(c, refused('query-invalid', { message: 'The body must be {"repositories": [name…], "tags": ["name:tag"…]}, of 1 MiB at most.' }));
+    return refuseTo(
+      c,
+      refused('query-invalid', {
+        message: 'The body must be {"repositories": [name…], "tags": ["name:tag"…]}, of 1 MiB at most.',
+      }),
+    );
   const outcome = await registry.purge(cacheTags);
-  if (outcome.kind === 'failed') return refuseTo(c, refused('internal', { message: `The cache did not purge: ${outcome.message}` }));
+  if (outcome.kind === 'failed')
+    return refuseTo(c, refused('internal', { message: `The cache did not purge: ${outcome.message}` }));
   const body = new TextEncoder().encode(
-    JSON.stringify({ purged: outcome.kind === 'purged', cache: outcome.kind === 'absent' ? 'absent' : 'present', cacheTags: cacheTags.length }),
+    JSON.stringify({
+      purged: outcome.kind === 'purged',
+      cache: outcome.kind === 'absent' ? 'absent' : 'present',
+      cacheTags: cacheTags.length,
+    }),
   );
   return new Response(body, {
-    headers: { 'content-type': MEDIA_TYPES.json, 'content-length': String(body.length), 'cache-control': CACHING.never.cacheControl },
+    headers: {
+      'content-type': MEDIA_TYPES.json,
+      'content-length': String(body.length),
+      'cache-control': CACHING.never.cacheControl,
+    },
   });
 };
 
 /** For all other methods. */
 export const purgeByOtherMethods: EdgeHandler = (c) =>
-  refuseTo(c, refused('method-not-allowed', { message: 'Purging is asked for with POST.', headers: { allow: 'POST' } }));
+  refuseTo(
+    c,
+    refused('method-not-allowed', { message: 'Purging is asked for with POST.', headers: { allow: 'POST' } }),
+  );
 
 async function refuseLogin(c: EdgeContext): Promise<Response> {
   const { limiter } = c.env.config;
@@ -43,7 +60,9 @@ async function refuseLogin(c: EdgeContext): Promise<Response> {
 // Digests are compared, in constant time: neither length nor contents of the secret show in the time that it takes.
 async function presents(authorization: string | null, secret: string): Promise<boolean> {
   const [, given = ''] = /^Bearer +(\S+)$/i.exec(authorization ?? '') ?? [];
-  const [a, b] = await Promise.all([given, secret].map((text) => crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))));
+  const [a, b] = await Promise.all(
+    [given, secret].map((text) => crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))),
+  );
   return a !== undefined && b !== undefined && crypto.subtle.timingSafeEqual(a, b);
 }
 
@@ -64,7 +83,11 @@ async function readCacheTags(request: Request): Promise<readonly string[] | null
   if (names.includes(null) || moved.includes(null)) return null;
   const lists = names.flatMap((name) => (name === null ? [] : [repositoryCacheTag(name)]));
   return [
-    ...new Set([...moved.flatMap((tag) => (tag === null ? [] : [tagCacheTag(tag)])), ...lists, ...(lists.length > 0 ? [CATALOG_CACHE_TAG] : [])]),
+    ...new Set([
+      ...moved.flatMap((tag) => (tag === null ? [] : [tagCacheTag(tag)])),
+      ...lists,
+      ...(lists.length > 0 ? [CATALOG_CACHE_TAG] : []),
+    ]),
   ];
 }
 
@@ -75,7 +98,9 @@ function nameOf(value: unknown): RepositoryName | null {
 function tagOf(value: unknown): string | null {
   if (typeof value !== 'string') return null;
   const colon = value.lastIndexOf(':');
-  return parseRepositoryName(value.slice(0, Math.max(0, colon))) !== null && parseTag(value.slice(colon + 1)) !== null ? value : null;
+  return parseRepositoryName(value.slice(0, Math.max(0, colon))) !== null && parseTag(value.slice(colon + 1)) !== null
+    ? value
+    : null;
 }
 
 async function readText(request: Request, max: number): Promise<string | null> {

@@ -15,14 +15,21 @@ import { unknownName } from './known-repository.ts';
 export const REFERRERS_PAGE = 1024 * 1024;
 
 /** Answers with an index of what refers to the manifest; an empty one where nothing does, or the manifest is not there. */
-export async function answerReferrers(question: Extract<Question, { kind: 'referrers' }>, _asked: Asked, store: ReadStore): Promise<Answer> {
+export async function answerReferrers(
+  question: Extract<Question, { kind: 'referrers' }>,
+  _asked: Asked,
+  store: ReadStore,
+): Promise<Answer> {
   const { name, subject, artifactType, last } = question;
   const object = await store.get(referrersKey(name, subject));
   if (object === null || object === 'changed') {
-    return (await store.head(tagListKey(name))) === null ? unknownName(name) : answerIndex(encodeReferrers([]), artifactType, null);
+    return (await store.head(tagListKey(name))) === null
+      ? unknownName(name)
+      : answerIndex(encodeReferrers([]), artifactType, null);
   }
   const stored = await readAll(object.body, object.size);
-  if (artifactType === null && last === null && stored.length <= REFERRERS_PAGE) return answerIndex(stored, artifactType, null);
+  if (artifactType === null && last === null && stored.length <= REFERRERS_PAGE)
+    return answerIndex(stored, artifactType, null);
   const matching = decodeReferrers(stored).filter(
     (one) => (artifactType === null || one.artifactType === artifactType) && (last === null || one.digest > last),
   );

@@ -32,7 +32,8 @@ export const crane: EdgeHandler = (c) =>
       grant,
       async (names) => {
         const repositories = craneRepositories(c.env.config.realms, names);
-        if (wantsJson(c.req.raw.headers.get('accept'))) return { type: MEDIA_TYPES.json, text: JSON.stringify(repositories) };
+        if (wantsJson(c.req.raw.headers.get('accept')))
+          return { type: MEDIA_TYPES.json, text: JSON.stringify(repositories) };
         return { type: 'text/html; charset=utf-8', text: await cranePage(repositories) };
       },
       ['Accept'],

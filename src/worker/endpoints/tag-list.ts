@@ -9,7 +9,11 @@ import { unknownName } from './known-repository.ts';
 import { answerList, answerNames } from './list-answer.ts';
 
 /** Answers with the tags of a repository in ASCII order. */
-export async function answerTagList(question: Extract<Question, { kind: 'tag-list' }>, { head }: Asked, store: ReadStore): Promise<Answer> {
+export async function answerTagList(
+  question: Extract<Question, { kind: 'tag-list' }>,
+  { head }: Asked,
+  store: ReadStore,
+): Promise<Answer> {
   const { name, page } = question;
   const shape = {
     before: `{"name":${JSON.stringify(name)},"tags":[`,

@@ -20,6 +20,10 @@ export const token: EdgeHandler = async (c) => {
   });
   const body = new TextEncoder().encode(JSON.stringify(answer));
   return new Response(body, {
-    headers: { 'content-type': MEDIA_TYPES.json, 'content-length': String(body.length), 'cache-control': 'private, no-store' },
+    headers: {
+      'content-type': MEDIA_TYPES.json,
+      'content-length': String(body.length),
+      'cache-control': 'private, no-store',
+    },
   });
 };

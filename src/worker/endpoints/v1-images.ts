@@ -19,7 +19,10 @@ export interface TagWithoutSchema1 {
 }
 
 /** Refuses: as a v1 registry that this is not, or with the tag whose lack of schema 1 may be why the client is here. */
-export async function answerV1Images({ name }: Extract<Question, { kind: 'v1-images' }>, store: ReadStore): Promise<Answer> {
+export async function answerV1Images(
+  { name }: Extract<Question, { kind: 'v1-images' }>,
+  store: ReadStore,
+): Promise<Answer> {
   const list = await openList(store, tagListKey(name));
   const found = list === null ? null : await tagWithoutSchema1(list);
   return refused('v1-unsupported', { detail: { name, ...(found !== null && { tag: found.tag, why: found.reason }) } });
@@ -73,7 +76,12 @@ function reasonWithoutSchema1(detail: unknown): Reason | null {
 }
 
 /** The 400 that tells an engine's user why there is no image for it: plain text, since the engine prints the body as it comes. `base`: headers to keep. */
-export function v1Explanation(name: RepositoryName, found: TagWithoutSchema1, origin: string, base: HeaderFields): Response {
+export function v1Explanation(
+  name: RepositoryName,
+  found: TagWithoutSchema1,
+  origin: string,
+  base: HeaderFields,
+): Response {
   const body = new TextEncoder().encode(textFor(name, found, origin));
   const headers = { ...base, 'content-type': 'text/plain; charset=utf-8', 'content-length': String(body.length) };
   return new Response(body, { status: 400, headers });

@@ -26,7 +26,10 @@ export const CACHING = {
     cacheControl: `public, max-age=${String(MOVING_MAX_AGE)}`,
     edgeCacheControl: `public, max-age=${String(MOVING_MAX_AGE)}, stale-while-revalidate=30, stale-if-error=86400`,
   },
-  immutable: { cacheControl: `public, max-age=${String(YEAR)}, immutable`, edgeCacheControl: `public, max-age=${String(YEAR)}, immutable` },
+  immutable: {
+    cacheControl: `public, max-age=${String(YEAR)}, immutable`,
+    edgeCacheControl: `public, max-age=${String(YEAR)}, immutable`,
+  },
   miss: { cacheControl: 'public, max-age=5', edgeCacheControl: 'public, max-age=5' },
   never: { cacheControl: 'no-store', edgeCacheControl: 'no-store' },
 } as const satisfies Record<CacheKind, Caching>;

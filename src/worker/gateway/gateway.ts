@@ -46,7 +46,12 @@ export function ask(read: (asking: Asking) => Question | Refused): EdgeHandler {
 }
 
 /** Answers what the caller may have: asks who is there, and keeps caches on the way from keeping what is not everybody's. `page`: a person with a browser asks. */
-export function guarded(c: EdgeContext, resource: Resource, work: (grant: Grant) => Promise<Response>, page = false): Promise<Response> {
+export function guarded(
+  c: EdgeContext,
+  resource: Resource,
+  work: (grant: Grant) => Promise<Response>,
+  page = false,
+): Promise<Response> {
   const { access, limiter } = c.env.config;
   return guard(factsOf(c, page), resource, {
     policy: access,
@@ -86,7 +91,8 @@ export const WHOLE: Asked = { head: false, accept: null, userAgent: null, range:
 
 async function answer(c: EdgeContext, question: Question, grant: Grant): Promise<Response> {
   const { raw } = c.req;
-  if (question.kind === 'blob' && !grant.hidden && isSentElsewhere(c.env.config.delivery, grant.realm)) return sendElsewhere(c, question, grant);
+  if (question.kind === 'blob' && !grant.hidden && isSentElsewhere(c.env.config.delivery, grant.realm))
+    return sendElsewhere(c, question, grant);
   const condition = raw.headers.get('if-none-match');
   const known = entityTagOf(question);
   const hasIt = known !== null && isNamed(condition, known);
@@ -94,12 +100,20 @@ async function answer(c: EdgeContext, question: Question, grant: Grant): Promise
   const range = question.kind === 'blob' && !head && known !== null ? rangeOf(raw.headers, known) : null;
   const client = question.kind === 'manifest' ? canonicalClient(raw.headers) : WHOLE;
   const { config, registry, trace } = c.env;
-  const reply = await registry.ask(question, { head, accept: client.accept, userAgent: client.userAgent, range }, propsFor(config, question, grant));
+  const reply = await registry.ask(
+    question,
+    { head, accept: client.accept, userAgent: client.userAgent, range },
+    propsFor(config, question, grant),
+  );
   note(trace, reply);
   const { status, headers } = reply;
   if (reply.refusal !== null) return refusal(c, question, reply.refusal, headers);
   if (headers.etag !== undefined && isNamed(condition, headers.etag)) return notModified(reply);
-  const body = head ? null : question.kind === 'manifest' && reply.body instanceof ReadableStream ? await wholeOf(reply.body, headers) : reply.body;
+  const body = head
+    ? null
+    : question.kind === 'manifest' && reply.body instanceof ReadableStream
+      ? await wholeOf(reply.body, headers)
+      : reply.body;
   const response = new Response(body, { status, headers: addClosingFields(headers, trace) });
   trace.bytes = body === null ? 0 : Number(headers['content-length'] ?? 0);
   return response;
@@ -151,7 +165,8 @@ export function notModified({ headers, body }: Reply): Response {
 async function wholeOf(body: ReadableStream<Uint8Array>, headers: HeaderFields): Promise<Uint8Array> {
   const bytes = new Uint8Array(await new Response(body).arrayBuffer());
   const length = headers['content-length'];
-  if (length !== undefined && bytes.length !== Number(length)) throw new StorageError('STORAGE_UNAVAILABLE', 'the manifest came short');
+  if (length !== undefined && bytes.length !== Number(length))
+    throw new StorageError('STORAGE_UNAVAILABLE', 'the manifest came short');
   headers['content-length'] = String(bytes.length);
   return bytes;
 }

@@ -77,7 +77,13 @@ export function questionOf(url: string): Question | null {
     case 'referrers': {
       const subject = parseDigest(last);
       if (subject === null) return null;
-      return { kind: 'referrers', name, subject, artifactType: searchParams.get('artifactType'), last: parseDigest(searchParams.get('last') ?? '') };
+      return {
+        kind: 'referrers',
+        name,
+        subject,
+        artifactType: searchParams.get('artifactType'),
+        last: parseDigest(searchParams.get('last') ?? ''),
+      };
     }
     case 'tags':
       return { kind: 'tag-list', name, page: pageOf(searchParams) };

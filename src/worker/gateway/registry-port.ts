@@ -48,7 +48,10 @@ export function portTo(entrypoint: (props: RegistryProps) => RegistryEntrypoint)
 }
 
 /** Straight. The answers are those of the entrypoint: the same code makes them. */
-export function directPort({ bucket, persistence, realms, origins, annex }: Config, ctx: Pick<GatewayContext, 'waitUntil'>): RegistryPort {
+export function directPort(
+  { bucket, persistence, realms, origins, annex }: Config,
+  ctx: Pick<GatewayContext, 'waitUntil'>,
+): RegistryPort {
   const waitUntil = (work: Promise<unknown>): void => {
     ctx.waitUntil(work);
   };
@@ -72,6 +75,7 @@ export function directPort({ bucket, persistence, realms, origins, annex }: Conf
 const NOBODY: RegistryProps = { realm: PUBLIC_REALM, hidden: true, lists: null };
 
 function entrypointOf({ exports }: GatewayContext): ((props: RegistryProps) => RegistryEntrypoint) | null {
-  const registry = (exports as { Registry?: (options: { props: RegistryProps }) => RegistryEntrypoint } | undefined)?.Registry;
+  const registry = (exports as { Registry?: (options: { props: RegistryProps }) => RegistryEntrypoint } | undefined)
+    ?.Registry;
   return registry === undefined ? null : (props) => registry({ props });
 }

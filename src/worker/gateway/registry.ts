@@ -95,7 +95,9 @@ export async function answerFor(
   const rule = props.hidden || question.kind === 'catalog' ? null : originOf(origins, question.name);
   let answer: Answer | Elsewhere | Response;
   try {
-    answer = await (rule === null || question.kind === 'catalog' ? answerStored() : answerFronted(question, asked, { rule, store, answerStored }));
+    answer = await (rule === null || question.kind === 'catalog'
+      ? answerStored()
+      : answerFronted(question, asked, { rule, store, answerStored }));
   } catch (error) {
     answer = refusalOf(error, question);
   }
@@ -114,7 +116,11 @@ export interface Sources {
 }
 
 /** One endpoint a line. Throws {@link StorageError} and what says that a record is damaged. */
-export function answerQuestion(question: Question, asked: Asked, { store, realm, keep, wholeUpTo }: Sources): Promise<Answer> {
+export function answerQuestion(
+  question: Question,
+  asked: Asked,
+  { store, realm, keep, wholeUpTo }: Sources,
+): Promise<Answer> {
   switch (question.kind) {
     case 'manifest':
       return answerManifest(question, asked, store);
@@ -138,14 +144,18 @@ export function answerQuestion(question: Question, asked: Asked, { store, realm,
 /** What has gone wrong, told to the log, as an answer. */
 function refusalOf(error: unknown, question: Question): Refused {
   const reason = reasonOf(error);
-  const cause = error instanceof Error ? { name: error.name, message: error.message, cause: String(error.cause) } : { message: String(error) };
+  const cause =
+    error instanceof Error
+      ? { name: error.name, message: error.message, cause: String(error.cause) }
+      : { message: String(error) };
   console.error(JSON.stringify({ event: reason, question: pathOf(question), ...cause }));
   return refused(reason);
 }
 
 function reasonOf(error: unknown): 'storage-unavailable' | 'record-corrupt' | 'internal' {
   if (error instanceof StorageError) return 'storage-unavailable';
-  const corrupt = error instanceof CorruptRecordError || error instanceof CorruptListError || error instanceof CorruptReferrersError;
+  const corrupt =
+    error instanceof CorruptRecordError || error instanceof CorruptListError || error instanceof CorruptReferrersError;
   return corrupt ? 'record-corrupt' : 'internal';
 }
 

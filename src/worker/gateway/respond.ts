@@ -63,7 +63,14 @@ export function replyOf(answer: Answer | Elsewhere, question: Question, facts: I
   }
   setRepresentation(headers, answer.representation);
   if (answer.warning !== undefined) headers.warning = answer.warning;
-  return { status: answer.representation.ranges?.part === undefined ? 200 : 206, headers, body: answer.body, refusal: null, facts, cache: null };
+  return {
+    status: answer.representation.ranges?.part === undefined ? 200 : 206,
+    headers,
+    body: answer.body,
+    refusal: null,
+    facts,
+    cache: null,
+  };
 }
 
 /** The same as a response, for the cache and the gateway behind it. */
@@ -89,7 +96,10 @@ export function factsOf({ headers }: Response): InnerFacts | null {
 export function passOn(response: Response, { head, get, ms }: InnerFacts): Response {
   const passed = new Response(response.body, response);
   const facts = factsOf(response) ?? { head: 0, get: 0 };
-  passed.headers.set(INNER_HEADERS.facts, ascii(JSON.stringify({ ...facts, checked: undefined, head: facts.head + head, get: facts.get + get, ms })));
+  passed.headers.set(
+    INNER_HEADERS.facts,
+    ascii(JSON.stringify({ ...facts, checked: undefined, head: facts.head + head, get: facts.get + get, ms })),
+  );
   return passed;
 }
 
@@ -123,7 +133,12 @@ function refusalOf(text: string | null, status: number): Refused | null {
   }
   const { reason, message, detail } = JSON.parse(text) as { reason: string; message?: string; detail?: ErrorDetail };
   const known: Reason = isReason(reason) ? reason : 'internal';
-  return { kind: 'refused', reason: known, ...(message !== undefined && { message }), ...(detail !== undefined && { detail }) };
+  return {
+    kind: 'refused',
+    reason: known,
+    ...(message !== undefined && { message }),
+    ...(detail !== undefined && { detail }),
+  };
 }
 
 function cachingOf(answer: Answer | Elsewhere, question: Question): CacheKind {
@@ -131,7 +146,10 @@ function cachingOf(answer: Answer | Elsewhere, question: Question): CacheKind {
   return answer.kind === 'found' ? cachingOfFound(question) : cachingOfReason(answer.reason);
 }
 
-function setRepresentation(headers: HeaderFields, { contentType, length, etag, digest, ranges, link, filtersApplied }: Representation): void {
+function setRepresentation(
+  headers: HeaderFields,
+  { contentType, length, etag, digest, ranges, link, filtersApplied }: Representation,
+): void {
   headers['content-type'] = contentType;
   headers['content-length'] = String(length);
   headers.etag = etag;
@@ -139,14 +157,19 @@ function setRepresentation(headers: HeaderFields, { contentType, length, etag, d
   if (ranges !== undefined) headers['accept-ranges'] = 'bytes';
   if (ranges?.part !== undefined) {
     const { offset } = ranges.part;
-    headers['content-range'] = `bytes ${String(offset)}-${String(offset + ranges.part.length - 1)}/${String(ranges.size)}`;
+    headers['content-range'] =
+      `bytes ${String(offset)}-${String(offset + ranges.part.length - 1)}/${String(ranges.size)}`;
   }
   if (link !== undefined) headers.link = link;
   if (filtersApplied !== undefined) headers['oci-filters-applied'] = filtersApplied;
 }
 
 /** A refusal as the client gets it: the OCI error envelope, with a link to the help page on `origin`. `base`: headers to keep. */
-export function refuse({ reason, message, detail, vary, headers: more }: Refused, origin: string, base?: HeaderFields): Response {
+export function refuse(
+  { reason, message, detail, vary, headers: more }: Refused,
+  origin: string,
+  base?: HeaderFields,
+): Response {
   const row = reasonRow(reason);
   const body = new TextEncoder().encode(
     errorBody(reason, { origin, ...(message !== undefined && { message }), ...(detail !== undefined && { detail }) }),

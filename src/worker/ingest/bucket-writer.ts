@@ -33,7 +33,9 @@ export function bucketWriter(bucket: R2Bucket, persistence: Persistence): Bucket
             // Typed as never null without a condition.
             return (written as R2Object | null) === null ? 'changed' : 'written';
           } catch (cause) {
-            throw new StorageError('STORAGE_UNAVAILABLE', cause instanceof Error ? cause.message : String(cause), { cause });
+            throw new StorageError('STORAGE_UNAVAILABLE', cause instanceof Error ? cause.message : String(cause), {
+              cause,
+            });
           }
         },
         persistence,

@@ -36,7 +36,11 @@ const DEPTH_MAX = 2;
 /** Fetches a tag. `platforms`: those of a list that are wanted, null for all. Throws {@link OriginError}. */
 export async function fetchImage(
   client: RegistryClient,
-  { name, tag, platforms }: { readonly name: RepositoryName; readonly tag: Tag; readonly platforms: readonly Platform[] | null },
+  {
+    name,
+    tag,
+    platforms,
+  }: { readonly name: RepositoryName; readonly tag: Tag; readonly platforms: readonly Platform[] | null },
 ): Promise<UpstreamImage | NotFound> {
   const reference = { kind: 'tag', tag } as const;
   const found = await client.manifest(name, reference);
@@ -48,18 +52,27 @@ export async function fetchImage(
   const roots = [root, ...others];
   const configs = new Map<Digest, Uint8Array>();
   await inParallel([...roots, ...children.values()], (manifest) => fetchConfig(client, name, manifest, configs));
-  return { kind: 'image', digest: root.digest, content: { roots, children, configs, unpacked: new Map(), recompressed: new Map() } };
+  return {
+    kind: 'image',
+    digest: root.digest,
+    content: { roots, children, configs, unpacked: new Map(), recompressed: new Map() },
+  };
 }
 
 /** A verified manifest, read. Throws {@link OriginError} if it is none of the known forms. */
-export function toManifest({ bytes, mediaType, digest }: VerifiedManifest, client: Pick<RegistryClient, 'baseUrl'>): Manifest {
+export function toManifest(
+  { bytes, mediaType, digest }: VerifiedManifest,
+  client: Pick<RegistryClient, 'baseUrl'>,
+): Manifest {
   try {
     const manifest = readManifest(bytes, mediaType);
     // Who asked by sha512 goes on knowing it by that.
     return manifest.form === 'docker-schema1' ? manifest : { ...manifest, digest };
   } catch (cause) {
     if (!(cause instanceof ManifestError)) throw cause;
-    throw new OriginError('ORIGIN_PROTOCOL', `${client.baseUrl.host} sent what is no manifest: ${cause.message}`, { cause });
+    throw new OriginError('ORIGIN_PROTOCOL', `${client.baseUrl.host} sent what is no manifest: ${cause.message}`, {
+      cause,
+    });
   }
 }
 
@@ -75,7 +88,9 @@ async function fetchOtherForms(
   children: ReadonlyMap<Digest, Manifest>,
 ): Promise<readonly Manifest[]> {
   const questions: { readonly form: Form; readonly accept: readonly string[] }[] = [
-    ...(isListForm(root.form) ? [{ form: 'docker-schema2' as const, accept: [MEDIA_TYPE_OF_FORM['docker-schema2']] }] : []),
+    ...(isListForm(root.form)
+      ? [{ form: 'docker-schema2' as const, accept: [MEDIA_TYPE_OF_FORM['docker-schema2']] }]
+      : []),
     ...(root.form === 'docker-schema1' ? [] : [{ form: 'docker-schema1' as const, accept: ACCEPT_SCHEMA1 }]),
   ];
   const answers = await inParallel(questions, async ({ form, accept }): Promise<Manifest[]> => {
@@ -85,11 +100,17 @@ async function fetchOtherForms(
       const head = await client.manifestHead(name, reference, { accept });
       if (head.kind === 'not-found') return [];
       const told = head.mediaType === undefined ? null : formOfMediaType(head.mediaType);
-      if ((told !== null && told !== form) || (head.digest !== undefined && (head.digest === root.digest || children.has(head.digest)))) return [];
+      if (
+        (told !== null && told !== form) ||
+        (head.digest !== undefined && (head.digest === root.digest || children.has(head.digest)))
+      )
+        return [];
       const found = await client.manifest(name, reference, { accept });
       if (found.kind === 'not-found') return [];
       const manifest = toManifest(found, client);
-      return manifest.form === form && !children.has(manifest.digest) && !isNamed(root, manifest.digest) ? [manifest] : [];
+      return manifest.form === form && !children.has(manifest.digest) && !isNamed(root, manifest.digest)
+        ? [manifest]
+        : [];
     } catch (error) {
       // One that is down, or wants to be left alone, may have it all the same: then the tag is fetched another time.
       if (!(error instanceof OriginError) || (error.retryable && error.status !== 500)) throw error;
@@ -111,11 +132,19 @@ async function fetchChildren(
   into: Map<Digest, Manifest>,
   depth: number,
 ): Promise<void> {
-  const images = (readLinks(list.bytes)?.children ?? []).filter((child) => isImage(child) && (platforms === null || isWanted(child, platforms)));
+  const images = (readLinks(list.bytes)?.children ?? []).filter(
+    (child) => isImage(child) && (platforms === null || isWanted(child, platforms)),
+  );
   // The one that most ask for first, so that no bound leaves it out.
-  const wanted = [...images].sort((a, b) => Number(isDefault(b.platform)) - Number(isDefault(a.platform))).slice(0, IMAGES_MAX);
+  const wanted = [...images]
+    .sort((a, b) => Number(isDefault(b.platform)) - Number(isDefault(a.platform)))
+    .slice(0, IMAGES_MAX);
   const found = await inParallel(wanted, async ({ digest, mediaType, size }): Promise<Manifest | null> => {
-    const child = await client.manifest(name, { kind: 'digest', digest }, mediaType === '' ? {} : { accept: [mediaType] });
+    const child = await client.manifest(
+      name,
+      { kind: 'digest', digest },
+      mediaType === '' ? {} : { accept: [mediaType] },
+    );
     if (child.kind === 'not-found') return null;
     if (child.bytes.length !== size) {
       throw new OriginError(
@@ -127,19 +156,24 @@ async function fetchChildren(
   });
   for (const child of found) if (child !== null) into.set(child.digest, child);
   if (depth >= DEPTH_MAX) return;
-  for (const child of found) if (child !== null && isListForm(child.form)) await fetchChildren(client, name, child, platforms, into, depth + 1);
+  for (const child of found)
+    if (child !== null && isListForm(child.form)) await fetchChildren(client, name, child, platforms, into, depth + 1);
 }
 
 // Attestations come when they are asked for: they are of an unknown platform, or say what they refer to.
 function isImage({ platform, annotations, artifactType }: Descriptor): boolean {
-  return platform?.os !== 'unknown' && annotations?.['vnd.docker.reference.type'] === undefined && artifactType === undefined;
+  return (
+    platform?.os !== 'unknown' && annotations?.['vnd.docker.reference.type'] === undefined && artifactType === undefined
+  );
 }
 
 function isWanted({ platform }: Descriptor, wanted: readonly Platform[]): boolean {
   if (platform === undefined) return true;
   return wanted.some(
     ({ os, architecture, variant }) =>
-      os === platform.os && architecture === platform.architecture && (variant === undefined || variant === platform.variant),
+      os === platform.os &&
+      architecture === platform.architecture &&
+      (variant === undefined || variant === platform.variant),
   );
 }
 
@@ -149,7 +183,12 @@ function isDefault(platform: Platform | undefined): boolean {
 
 const CONFIG_TYPES: ReadonlySet<string> = new Set([MEDIA_TYPES.dockerConfig, MEDIA_TYPES.ociConfig]);
 
-async function fetchConfig(client: RegistryClient, name: RepositoryName, manifest: Manifest, into: Map<Digest, Uint8Array>): Promise<void> {
+async function fetchConfig(
+  client: RegistryClient,
+  name: RepositoryName,
+  manifest: Manifest,
+  into: Map<Digest, Uint8Array>,
+): Promise<void> {
   const links = isListForm(manifest.form) ? null : readLinks(manifest.bytes);
   const config = links?.config;
   if (config === undefined || into.has(config.digest) || !CONFIG_TYPES.has(links?.configMediaType ?? '')) return;

@@ -65,14 +65,20 @@ export async function fillBlob(
   try {
     for await (const chunk of chunks) {
       length += chunk.length;
-      if (size !== undefined && length > size) throw new OriginError('ORIGIN_PROTOCOL', `${digest} has more than ${String(size)} bytes`);
+      if (size !== undefined && length > size)
+        throw new OriginError('ORIGIN_PROTOCOL', `${digest} has more than ${String(size)} bytes`);
       const previous = held;
-      await Promise.all([hashing.write(chunk), ...(previous === undefined ? [] : sinks.map((sink) => sink.write(previous)))]);
+      await Promise.all([
+        hashing.write(chunk),
+        ...(previous === undefined ? [] : sinks.map((sink) => sink.write(previous))),
+      ]);
       held = chunk;
-      if (sinks.every(({ broken }) => broken !== null)) throw new StorageError('STORAGE_UNAVAILABLE', String(storage.broken?.reason));
+      if (sinks.every(({ broken }) => broken !== null))
+        throw new StorageError('STORAGE_UNAVAILABLE', String(storage.broken?.reason));
     }
     await hashing.close();
-    if (size !== undefined && length !== size) throw new OriginError('ORIGIN_PROTOCOL', `${digest} has ${String(length)} bytes, not ${String(size)}`);
+    if (size !== undefined && length !== size)
+      throw new OriginError('ORIGIN_PROTOCOL', `${digest} has ${String(length)} bytes, not ${String(size)}`);
     const found = `${algorithmOf(digest)}:${hexOfBytes(new Uint8Array(await hash.digest))}`;
     if (found !== digest) throw new OriginError('ORIGIN_PROTOCOL', `what came as ${digest} is ${found}`);
   } catch (error) {
@@ -134,7 +140,8 @@ export function clientSink(size: number): { readonly body: ReadableStream<Uint8A
           await behind;
           const object = sent < size ? await bucket.get(key, { range: { offset: sent } }) : null;
           if (sent < size && object === null) throw new Error('the blob is not there any more');
-          if (object !== null) for await (const chunk of object.body as ReadableStream<Uint8Array>) await writer.write(chunk);
+          if (object !== null)
+            for await (const chunk of object.body as ReadableStream<Uint8Array>) await writer.write(chunk);
           await writer.close();
         } catch (error) {
           await abandon(error).catch(() => undefined);

@@ -32,10 +32,18 @@ export interface FrontedSources {
 }
 
 /** Answers for a repository that is filled; a Response is an answer in the form that it has between registry and gateway. Throws StorageError and what says that a record is damaged. */
-export type AnswerFronted = (question: RepositoryQuestion, asked: Asked, sources: FrontedSources) => Promise<Answer | Elsewhere | Response>;
+export type AnswerFronted = (
+  question: RepositoryQuestion,
+  asked: Asked,
+  sources: FrontedSources,
+) => Promise<Answer | Elsewhere | Response>;
 
 /** Answers from the bucket where that is enough, else through the annex; where that is not to be had, with what is stored. */
-export function throughAnnex(annex: AnnexPort, props: FillProps, waitUntil: (work: Promise<unknown>) => void): AnswerFronted {
+export function throughAnnex(
+  annex: AnnexPort,
+  props: FillProps,
+  waitUntil: (work: Promise<unknown>) => void,
+): AnswerFronted {
   return async (question, asked, { rule, answerStored }) => {
     const stored = await lookFirst(question, rule, answerStored);
     if (stored?.isFinal === true) return stored.answer;
@@ -57,7 +65,11 @@ interface Stored {
 }
 
 /** What is stored; null where the upstream always has a say. */
-async function lookFirst(question: RepositoryQuestion, rule: OriginRule, answerStored: AnswerStored): Promise<Stored | null> {
+async function lookFirst(
+  question: RepositoryQuestion,
+  rule: OriginRule,
+  answerStored: AnswerStored,
+): Promise<Stored | null> {
   switch (question.kind) {
     case 'tag-list':
       return null;
@@ -85,7 +97,12 @@ async function lookOnce(answerStored: AnswerStored): Promise<Stored> {
   return { answer, isFinal: !isUnknown(answer) };
 }
 
-async function lookAtTag(name: RepositoryName, tag: Tag, rule: OriginRule, answerStored: AnswerStored): Promise<Stored> {
+async function lookAtTag(
+  name: RepositoryName,
+  tag: Tag,
+  rule: OriginRule,
+  answerStored: AnswerStored,
+): Promise<Stored> {
   const { answer, info } = await look(answerStored, tagKey(name, tag));
   if (info === null) return { answer, isFinal: !isUnknown(answer) };
   const now = Date.now();
@@ -95,7 +112,10 @@ async function lookAtTag(name: RepositoryName, tag: Tag, rule: OriginRule, answe
 }
 
 /** The answer from storage, and what the object with this key says of itself. */
-export async function look(answerStored: AnswerStored, key: string): Promise<{ readonly answer: Answer; readonly info: ObjectInfo | null }> {
+export async function look(
+  answerStored: AnswerStored,
+  key: string,
+): Promise<{ readonly answer: Answer; readonly info: ObjectInfo | null }> {
   let info: () => ObjectInfo | null = () => null;
   const answer = await answerStored((store) => {
     const observed = observe(store, key);
@@ -138,5 +158,8 @@ export function unknownTag(name: RepositoryName, tag: Tag): Answer {
 /** The answer with a warning that it may be out of date (RFC 7234, section 5.5: 110 and 299). */
 export function withWarning(answer: Answer, { name }: OriginRule, { code }: { readonly code: string }): Answer {
   if (answer.kind !== 'found') return answer;
-  return { ...answer, warning: `110 gantry "Response is Stale", 299 gantry "The upstream ${name} cannot be asked: ${code}"` };
+  return {
+    ...answer,
+    warning: `110 gantry "Response is Stale", 299 gantry "The upstream ${name} cannot be asked: ${code}"`,
+  };
 }

@@ -23,7 +23,8 @@ export async function ingestManifest(
   if (found.kind === 'not-found') return 'unknown';
   const { mediaType, bytes } = found;
   // Artifacts may have manifests of other kinds than images: a digest names them all the same.
-  const isForm = mediaType === undefined || formOfMediaType(mediaType) !== null || !mediaType.startsWith('application/vnd.');
+  const isForm =
+    mediaType === undefined || formOfMediaType(mediaType) !== null || !mediaType.startsWith('application/vnd.');
   const manifest = isForm ? toManifest(found, client) : { mediaType, bytes, form: null };
   const key = manifestKey(name, digest);
   const ofBytes = manifest.form !== 'docker-schema1';

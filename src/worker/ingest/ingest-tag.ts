@@ -46,7 +46,11 @@ export interface FetchedTag {
 export async function ingestTag(
   { content }: UpstreamImage,
   place: TagPlace,
-  { over, told, now }: { readonly over: Pick<ObjectInfo, 'etag' | 'uploaded'> | null; readonly told: Digest; readonly now: number },
+  {
+    over,
+    told,
+    now,
+  }: { readonly over: Pick<ObjectInfo, 'etag' | 'uploaded'> | null; readonly told: Digest; readonly now: number },
 ): Promise<FetchedTag | 'published'> {
   const { rule, name, tag } = place;
   const derivation = deriveForms(content, place);
@@ -60,7 +64,8 @@ export async function ingestTag(
     metadata: { ...metadata, ...encodeOriginMark(mark) },
   };
   try {
-    if ((await writeTag(place, { content, derivation, object, over: over ?? 'absent' })) === 'changed') return 'published';
+    if ((await writeTag(place, { content, derivation, object, over: over ?? 'absent' })) === 'changed')
+      return 'published';
   } catch (error) {
     if (!(error instanceof StorageError) || over !== null) throw error;
     console.error(JSON.stringify({ event: 'tag-not-stored', name, tag, message: error.message }));
@@ -88,19 +93,32 @@ async function writeTag(
   const configs = [...content.configs].map(([digest, bytes]) => ({ digest, bytes }));
   await Promise.all(
     [...configs, ...derivation.blobs].map(({ digest, bytes }) =>
-      writer.put(blobKey(realm, digest), bytes, { contentType: MEDIA_TYPES.octetStream, over: null, ...checkOf(digest) }),
+      writer.put(blobKey(realm, digest), bytes, {
+        contentType: MEDIA_TYPES.octetStream,
+        over: null,
+        ...checkOf(digest),
+      }),
     ),
   );
-  await Promise.all([...derivation.others, ...derivation.forms].map((manifest) => writeManifest(writer, name, manifest)));
+  await Promise.all(
+    [...derivation.others, ...derivation.forms].map((manifest) => writeManifest(writer, name, manifest)),
+  );
   return writer.put(object.key, object.bytes, { contentType: object.contentType, metadata: object.metadata, over });
 }
 
 /** Puts the tag into the lists. It stands and can be pulled without: where that fails, they are written with the next tag that comes, or by `gantry verify --repair`. */
 async function list(
   { name, tag, store, writer }: TagPlace,
-  { content, derivation, record, bytes }: { content: ImageContent; derivation: Derivation; record: TagRecord; bytes: readonly Uint8Array[] },
+  {
+    content,
+    derivation,
+    record,
+    bytes,
+  }: { content: ImageContent; derivation: Derivation; record: TagRecord; bytes: readonly Uint8Array[] },
 ): Promise<void> {
-  const byDigest = new Map([...derivation.others, ...derivation.forms].map((manifest) => [manifest.digest, manifest.bytes]));
+  const byDigest = new Map(
+    [...derivation.others, ...derivation.forms].map((manifest) => [manifest.digest, manifest.bytes]),
+  );
   try {
     const summary = await summarizeTag(
       { record, manifests: bytes },
@@ -112,7 +130,14 @@ async function list(
     );
     await listTag({ store, writer }, name, tag, summary);
   } catch (error) {
-    console.error(JSON.stringify({ event: 'list-not-written', name, tag, message: error instanceof Error ? error.message : String(error) }));
+    console.error(
+      JSON.stringify({
+        event: 'list-not-written',
+        name,
+        tag,
+        message: error instanceof Error ? error.message : String(error),
+      }),
+    );
   }
 }
 
@@ -134,16 +159,26 @@ export async function markTag(
  * Empties the tag object of a tag that the upstream does not have any more. It is not deleted: no deletion can be made on the condition that nobody has published the tag
  * in between. Throws StorageError.
  */
-export async function buryTag({ writer }: Pick<TagPlace, 'writer'>, info: ObjectInfo, mark: OriginMark, now: number): Promise<'written' | 'changed'> {
+export async function buryTag(
+  { writer }: Pick<TagPlace, 'writer'>,
+  info: ObjectInfo,
+  mark: OriginMark,
+  now: number,
+): Promise<'written' | 'changed'> {
   const { body, metadata } = encodeTag({ updated: rfc3339(now), forms: [], missing: [] }, []);
-  return writer.put(info.key, body, { contentType: MEDIA_TYPES.octetStream, metadata: { ...metadata, ...encodeOriginMark(mark) }, over: info });
+  return writer.put(info.key, body, {
+    contentType: MEDIA_TYPES.octetStream,
+    metadata: { ...metadata, ...encodeOriginMark(mark) },
+    over: info,
+  });
 }
 
 // Without a key there is no schema 1: one that nobody signed is read by engines that do not verify, and refused by those that do.
 function deriveForms(content: ImageContent, { name, tag, signer }: TagPlace): Derivation {
   const derivation = derive(content, { name, tag, signer: signer ?? { sign: (payload) => payload }, mode: 'strict' });
   if (signer !== null) return derivation;
-  const isKept = ({ form, source }: DerivedManifest): boolean => form !== 'docker-schema1' || source.kind === 'published';
+  const isKept = ({ form, source }: DerivedManifest): boolean =>
+    form !== 'docker-schema1' || source.kind === 'published';
   const unsigned = derivation.forms.filter((form) => !isKept(form));
   return {
     ...derivation,
@@ -151,14 +186,25 @@ function deriveForms(content: ImageContent, { name, tag, signer }: TagPlace): De
     others: derivation.others.filter(isKept),
     missing: [
       ...derivation.missing,
-      ...unsigned.map(({ form, platform }) => ({ form, reason: 'schema1-not-published' as const, ...(platform !== undefined && { platform }) })),
+      ...unsigned.map(({ form, platform }) => ({
+        form,
+        reason: 'schema1-not-published' as const,
+        ...(platform !== undefined && { platform }),
+      })),
     ],
-    explanations: [...derivation.explanations, ...unsigned.map(() => 'the Worker has no SIGNING_KEY to sign schema 1 manifests with')],
+    explanations: [
+      ...derivation.explanations,
+      ...unsigned.map(() => 'the Worker has no SIGNING_KEY to sign schema 1 manifests with'),
+    ],
   };
 }
 
 /** Writes a manifest under its digest. A schema 1 made here does not take the place of one that is there: theirs may have another signature, and be published. */
-export async function writeManifest(writer: BucketWriter, name: RepositoryName, manifest: DerivedManifest): Promise<void> {
+export async function writeManifest(
+  writer: BucketWriter,
+  name: RepositoryName,
+  manifest: DerivedManifest,
+): Promise<void> {
   const { digest, mediaType, bytes, form, source } = manifest;
   const ofPayload = form === 'docker-schema1';
   await writer.put(manifestKey(name, digest), bytes, {

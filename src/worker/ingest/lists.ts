@@ -19,12 +19,22 @@ const TRIES = 8;
 
 /** Puts a tag into its repository's list, and the repository into the catalogue. Throws {@link StorageError} and CorruptListError. */
 export async function listTag(place: ListPlace, name: RepositoryName, tag: Tag, summary: TagSummary): Promise<void> {
-  await update(place, tagListKey(name), (entries) => [...entries.filter((entry) => entry.name !== tag), { name: tag, detail: summary }]);
-  await update(place, CATALOG_KEY, (entries) => (entries.some((entry) => entry.name === name) ? null : [...entries, { name, detail: null }]));
+  await update(place, tagListKey(name), (entries) => [
+    ...entries.filter((entry) => entry.name !== tag),
+    { name: tag, detail: summary },
+  ]);
+  await update(place, CATALOG_KEY, (entries) =>
+    entries.some((entry) => entry.name === name) ? null : [...entries, { name, detail: null }],
+  );
 }
 
 /** Takes a tag out of its repository's list, unless somebody has published it meanwhile: `isThere` looks. The repository stays known. */
-export async function unlistTag(place: ListPlace, name: RepositoryName, tag: Tag, isThere: () => Promise<boolean>): Promise<void> {
+export async function unlistTag(
+  place: ListPlace,
+  name: RepositoryName,
+  tag: Tag,
+  isThere: () => Promise<boolean>,
+): Promise<void> {
   await update(place, tagListKey(name), async (entries) => {
     const others = entries.filter((entry) => entry.name !== tag);
     return others.length === entries.length || (await isThere()) ? null : others;
@@ -45,7 +55,10 @@ async function update(
     const entries = await change(object === null ? [] : decodeSortedList(await readAll(object.body, object.size)));
     if (entries === null) return;
     const { body, metadata } = encodeSortedList(entries);
-    if ((await writer.put(key, body, { contentType: MEDIA_TYPES.json, metadata, over: object ?? 'absent' })) === 'written') return;
+    if (
+      (await writer.put(key, body, { contentType: MEDIA_TYPES.json, metadata, over: object ?? 'absent' })) === 'written'
+    )
+      return;
     await new Promise((resolve) => setTimeout(resolve, Math.random() * 50 * 2 ** tried));
   }
   throw new StorageError('STORAGE_UNAVAILABLE', `the list ${key} is being written by others all the time`);

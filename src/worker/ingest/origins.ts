@@ -51,7 +51,19 @@ const TIMES = {
   timeout: { otherwise: 10, least: 1, most: 120 },
 } as const;
 
-const MEMBERS = ['name', 'pattern', 'upstream', 'remote', 'ns', 'lifetime', 'stale', 'grace', 'timeout', 'blobs', 'platforms'] as const;
+const MEMBERS = [
+  'name',
+  'pattern',
+  'upstream',
+  'remote',
+  'ns',
+  'lifetime',
+  'stale',
+  'grace',
+  'timeout',
+  'blobs',
+  'platforms',
+] as const;
 
 /**
  * Reads `ORIGINS` (an array of rules, or that as JSON text) and `ORIGIN_CREDENTIALS` (an object by rule name, or that as JSON text). Nothing gives no rules.
@@ -60,10 +72,15 @@ const MEMBERS = ['name', 'pattern', 'upstream', 'remote', 'ns', 'lifetime', 'sta
 export function parseOrigins(value: unknown, credentials: unknown): OriginRules {
   const given = fromText(value, 'ORIGINS');
   const secrets = fromText(credentials, 'ORIGIN_CREDENTIALS') ?? {};
-  if (!isObject(secrets)) throw new OriginRulesError('ORIGIN_CREDENTIALS must be an object: {"<name of the rule>": {"username": …, "password": …}}.');
+  if (!isObject(secrets))
+    throw new OriginRulesError(
+      'ORIGIN_CREDENTIALS must be an object: {"<name of the rule>": {"username": …, "password": …}}.',
+    );
   if (given !== undefined && !Array.isArray(given))
     throw new OriginRulesError('ORIGINS must be an array of rules: [{"name": …, "pattern": …, "upstream": …}].');
-  const rules = ((given ?? []) as readonly unknown[]).map((rule, index) => toRule(rule, `ORIGINS[${String(index)}]`, secrets));
+  const rules = ((given ?? []) as readonly unknown[]).map((rule, index) =>
+    toRule(rule, `ORIGINS[${String(index)}]`, secrets),
+  );
   for (const [index, { name, pattern, ns }] of rules.entries()) {
     const earlier = rules.slice(0, index);
     if (earlier.some((other) => other.name === name))
@@ -78,7 +95,8 @@ export function parseOrigins(value: unknown, credentials: unknown): OriginRules 
     }
   }
   const stray = Object.keys(secrets).find((name) => !rules.some((rule) => rule.name === name));
-  if (stray !== undefined) throw new OriginRulesError(`ORIGIN_CREDENTIALS names "${stray}", which is no rule of ORIGINS.`);
+  if (stray !== undefined)
+    throw new OriginRulesError(`ORIGIN_CREDENTIALS names "${stray}", which is no rule of ORIGINS.`);
   return rules;
 }
 
@@ -117,19 +135,24 @@ function covers(wide: string, narrow: string): boolean {
 }
 
 function toRule(value: unknown, where: string, secrets: Readonly<Record<string, unknown>>): OriginRule {
-  if (!isObject(value)) throw new OriginRulesError(`${where} must be an object {"name": …, "pattern": …, "upstream": …}.`);
+  if (!isObject(value))
+    throw new OriginRulesError(`${where} must be an object {"name": …, "pattern": …, "upstream": …}.`);
   onlyMembers(value, MEMBERS, where);
   const { name, pattern, upstream: address, remote = pattern, ns, blobs = 'stream', platforms } = value;
   if (typeof name !== 'string' || !/^[a-z0-9][a-z0-9._-]{0,63}$/.test(name)) {
-    throw new OriginRulesError(`${where}.name must be lower-case letters, digits, ".", "_" and "-", at most 64 characters.`);
+    throw new OriginRulesError(
+      `${where}.name must be lower-case letters, digits, ".", "_" and "-", at most 64 characters.`,
+    );
   }
-  if (!isPattern(pattern)) throw new OriginRulesError(`${where}.pattern must be a repository name, a prefix ending in "/*", or "*".`);
+  if (!isPattern(pattern))
+    throw new OriginRulesError(`${where}.pattern must be a repository name, a prefix ending in "/*", or "*".`);
   if (!isPattern(remote) || remote.includes('*') !== pattern.includes('*')) {
     throw new OriginRulesError(
       `${where}.remote must be a repository name, or, exactly where the pattern ends in "*", a prefix ending in "/*" or "*" alone.`,
     );
   }
-  if (blobs !== 'stream' && blobs !== 'redirect') throw new OriginRulesError(`${where}.blobs must be "stream" or "redirect".`);
+  if (blobs !== 'stream' && blobs !== 'redirect')
+    throw new OriginRulesError(`${where}.blobs must be "stream" or "redirect".`);
   const upstream = addressOf(address, `${where}.upstream`);
   const credentials = Object.hasOwn(secrets, name) ? toCredentials(secrets[name], `ORIGIN_CREDENTIALS.${name}`) : null;
   if (credentials !== null && upstream.protocol !== 'https:' && !isLoopback(upstream)) {
@@ -152,7 +175,10 @@ function toRule(value: unknown, where: string, secrets: Readonly<Record<string, 
 }
 
 function toCredentials(value: unknown, where: string): Credentials {
-  if (!isObject(value)) throw new OriginRulesError(`${where} must be an object with username and password, with token, or with identityToken.`);
+  if (!isObject(value))
+    throw new OriginRulesError(
+      `${where} must be an object with username and password, with token, or with identityToken.`,
+    );
   onlyMembers(value, ['username', 'password', 'token', 'identityToken'], where);
   const { username, password, token, identityToken } = value;
   const count = Object.keys(value).length;
@@ -162,13 +188,17 @@ function toCredentials(value: unknown, where: string): Credentials {
   }
   if (isText(token) && count === 1) return { kind: 'registry-token', token };
   if (isText(identityToken) && count === 1) return { kind: 'identity-token', token: identityToken };
-  throw new OriginRulesError(`${where} must have username and password, or token alone, or identityToken alone, each a text that is not empty.`);
+  throw new OriginRulesError(
+    `${where} must have username and password, or token alone, or identityToken alone, each a text that is not empty.`,
+  );
 }
 
 function addressOf(value: unknown, where: string): URL {
   const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : null;
   if (url === null || !/^https?:$/.test(url.protocol) || url.search !== '' || url.hash !== '') {
-    throw new OriginRulesError(`${where} must be an address such as "https://registry.example.com", below which /v2/ lies.`);
+    throw new OriginRulesError(
+      `${where} must be an address such as "https://registry.example.com", below which /v2/ lies.`,
+    );
   }
   if (url.username !== '' || url.password !== '')
     throw new OriginRulesError(`${where} must not have a password in it: put it into the secret ORIGIN_CREDENTIALS.`);
@@ -190,7 +220,9 @@ function timeOf(rule: Readonly<Record<string, unknown>>, member: keyof typeof TI
   const { otherwise, least, most } = TIMES[member];
   const seconds = rule[member] ?? otherwise;
   if (typeof seconds !== 'number' || !Number.isFinite(seconds) || seconds < least || seconds > most) {
-    throw new OriginRulesError(`${where}.${member} must be a number of seconds between ${String(least)} and ${String(most)}.`);
+    throw new OriginRulesError(
+      `${where}.${member} must be a number of seconds between ${String(least)} and ${String(most)}.`,
+    );
   }
   return seconds * SECOND;
 }
@@ -198,10 +230,13 @@ function timeOf(rule: Readonly<Record<string, unknown>>, member: keyof typeof TI
 function platformsOf(value: unknown, where: string): readonly Platform[] {
   const list: unknown = typeof value === 'string' ? [value] : value;
   if (!Array.isArray(list) || list.length === 0)
-    throw new OriginRulesError(`${where} must be an array such as ["linux/amd64", "linux/arm64"]. Leave it out for all.`);
+    throw new OriginRulesError(
+      `${where} must be an array such as ["linux/amd64", "linux/arm64"]. Leave it out for all.`,
+    );
   return list.map((text: unknown, index) => {
     const platform = typeof text === 'string' ? parsePlatform(text) : null;
-    if (platform === null) throw new OriginRulesError(`${where}[${String(index)}] must be os/architecture or os/architecture/variant.`);
+    if (platform === null)
+      throw new OriginRulesError(`${where}[${String(index)}] must be os/architecture or os/architecture/variant.`);
     return platform;
   });
 }
@@ -213,7 +248,8 @@ function isPattern(value: unknown): value is string {
 
 function onlyMembers(value: Readonly<Record<string, unknown>>, allowed: readonly string[], where: string): void {
   const extra = Object.keys(value).find((member) => !allowed.includes(member));
-  if (extra !== undefined) throw new OriginRulesError(`${where} has a member "${extra}" that is not known. Allowed: ${allowed.join(', ')}.`);
+  if (extra !== undefined)
+    throw new OriginRulesError(`${where} has a member "${extra}" that is not known. Allowed: ${allowed.join(', ')}.`);
 }
 
 function fromText(value: unknown, where: string): unknown {

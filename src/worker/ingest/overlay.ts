@@ -14,7 +14,8 @@ export function overlay(store: ReadStore, object: ObjectAtHand): ReadStore {
   const info: ObjectInfo = { key, size: bytes.length, etag: ETAG, contentType, metadata, uploaded: new Date() };
   return {
     head: (asked) => (asked === key ? Promise.resolve(info) : store.head(asked)),
-    get: (asked, options = {}) => (asked === key ? Promise.resolve(read(info, bytes, options.range)) : store.get(asked, options)),
+    get: (asked, options = {}) =>
+      asked === key ? Promise.resolve(read(info, bytes, options.range)) : store.get(asked, options),
   };
 }
 
@@ -22,8 +23,16 @@ export function overlay(store: ReadStore, object: ObjectAtHand): ReadStore {
 const ETAG = 'at-hand';
 
 function read(info: ObjectInfo, bytes: Uint8Array, range: ByteRange | undefined): StoredObject {
-  const offset = range === undefined ? 0 : 'suffix' in range ? Math.max(0, bytes.length - range.suffix) : Math.min(range.offset, bytes.length);
-  const length = range === undefined || 'suffix' in range ? bytes.length - offset : Math.min(range.length ?? bytes.length, bytes.length - offset);
+  const offset =
+    range === undefined
+      ? 0
+      : 'suffix' in range
+        ? Math.max(0, bytes.length - range.suffix)
+        : Math.min(range.offset, bytes.length);
+  const length =
+    range === undefined || 'suffix' in range
+      ? bytes.length - offset
+      : Math.min(range.length ?? bytes.length, bytes.length - offset);
   const part = bytes.subarray(offset, offset + length);
   const body = new ReadableStream<Uint8Array>({
     start: (controller) => {

@@ -42,7 +42,8 @@ export async function pullBlob(pull: Pull, question: BlobQuestion, { head }: Ask
   const isStreamed = question.kind === 'blob' && !head;
   for (let round = 1; ; round++) {
     const underway = upstream.blobs.of(key);
-    const outcome = underway === undefined ? await fetchBlob(pull, question, key, isStreamed) : await follow(pull, key, underway);
+    const outcome =
+      underway === undefined ? await fetchBlob(pull, question, key, isStreamed) : await follow(pull, key, underway);
     switch (outcome) {
       case 'stored':
         return answerStored();
@@ -91,7 +92,8 @@ async function fetchBlob(
     if (blob.kind === 'not-found') return 'unknown';
     const watched = { size: blob.size, chunks: noting(blob.chunks, upstream.progress, key) };
     // A client needs to know the length beforehand: without it, the blob is stored first.
-    if (!isStreamed || blob.size === undefined) return fillBlob(watched, { digest, key, bucket, client: null, keep: waitUntil });
+    if (!isStreamed || blob.size === undefined)
+      return fillBlob(watched, { digest, key, bucket, client: null, keep: waitUntil });
     const { body, sink } = clientSink(blob.size);
     answerWith(found(question, blob.size, body));
     return fillBlob(watched, { digest, key, bucket, client: sink, keep: waitUntil });
@@ -99,7 +101,11 @@ async function fetchBlob(
   return Promise.race([streamed, flight]);
 }
 
-async function* noting(chunks: AsyncIterable<Uint8Array>, progress: Upstream['progress'], key: string): AsyncGenerator<Uint8Array, void, undefined> {
+async function* noting(
+  chunks: AsyncIterable<Uint8Array>,
+  progress: Upstream['progress'],
+  key: string,
+): AsyncGenerator<Uint8Array, void, undefined> {
   for await (const chunk of chunks) {
     const now = Date.now();
     progress.set(key, true, now + SILENCE);
@@ -110,7 +116,13 @@ async function* noting(chunks: AsyncIterable<Uint8Array>, progress: Upstream['pr
 function found({ digest }: BlobQuestion, size: number, body: ReadableStream<Uint8Array> | null): Answer {
   return {
     kind: 'found',
-    representation: { contentType: MEDIA_TYPES.octetStream, length: size, digest, etag: `"${digest}"`, ranges: { size } },
+    representation: {
+      contentType: MEDIA_TYPES.octetStream,
+      length: size,
+      digest,
+      etag: `"${digest}"`,
+      ranges: { size },
+    },
     body,
     vary: [],
   };

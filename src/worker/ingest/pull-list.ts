@@ -31,7 +31,9 @@ export async function pullTagList(pull: Pull, question: Extract<Question, { kind
       return list === null ? [] : (await namesOfPage(list, { n: null, last: null })).names;
     };
     const stored = await persist(read, persistence, () => undefined);
-    const names = [...new Set([...upstream, ...stored])].filter((one) => page.last === null || compareNames(one, page.last) > 0).sort(compareNames);
+    const names = [...new Set([...upstream, ...stored])]
+      .filter((one) => page.last === null || compareNames(one, page.last) > 0)
+      .sort(compareNames);
     const shown = page.n === null ? names : names.slice(0, page.n);
     return answerNames(shown, page.n !== 0 && shown.length < names.length, {
       before: `{"name":${JSON.stringify(name)},"tags":[`,
@@ -49,14 +51,22 @@ export async function pullReferrers(pull: Pull, question: Extract<Question, { ki
   const { answer, info } = await look(answerStored, key);
   if (info !== null) return answer;
   return withFallback(pull, question, async () => {
-    const descriptors = await listOf(pull, `referrers ${subject}`, () => pull.upstream.client.referrers(pull.remote, subject));
+    const descriptors = await listOf(pull, `referrers ${subject}`, () =>
+      pull.upstream.client.referrers(pull.remote, subject),
+    );
     if (descriptors === 'unknown') return answer;
-    return answerStored((store) => overlay(store, { key, bytes: encodeReferrers(descriptors), contentType: MEDIA_TYPES.json, metadata: {} }));
+    return answerStored((store) =>
+      overlay(store, { key, bytes: encodeReferrers(descriptors), contentType: MEDIA_TYPES.json, metadata: {} }),
+    );
   });
 }
 
 /** A list of the upstream: fetched once for all who ask at the same time, and remembered for a moment. Throws OriginError. */
-async function listOf<T>(pull: Pull, what: string, fetch: () => Promise<readonly T[] | 'unknown'>): Promise<readonly T[] | 'unknown'> {
+async function listOf<T>(
+  pull: Pull,
+  what: string,
+  fetch: () => Promise<readonly T[] | 'unknown'>,
+): Promise<readonly T[] | 'unknown'> {
   const { upstream, remote, rule, waitUntil } = pull;
   const key = `${remote} ${what}`;
   const now = Date.now();

@@ -93,14 +93,21 @@ function placeOf({ rule, realm, store, bucket, persistence, signer }: Pull, name
 }
 
 /** Compares a stored tag with the upstream's, and does what follows from that. Gives why the upstream could not be asked, null if it could. Never throws. */
-async function check(pull: Pull, name: RepositoryName, tag: Tag, info: ObjectInfo, mark: OriginMark): Promise<Outage | null> {
+async function check(
+  pull: Pull,
+  name: RepositoryName,
+  tag: Tag,
+  info: ObjectInfo,
+  mark: OriginMark,
+): Promise<Outage | null> {
   const { upstream, rule } = pull;
   const now = Date.now();
   try {
     const told = await digestUpstream(pull, tag);
     if (told === null) await noteGone(pull, name, tag, info, mark, now);
     else if (told !== mark.digest || isBuried(info)) {
-      if ((await fetchAndWrite(pull, name, tag, info, told)) === 'unknown') await noteGone(pull, name, tag, info, mark, now);
+      if ((await fetchAndWrite(pull, name, tag, info, told)) === 'unknown')
+        await noteGone(pull, name, tag, info, mark, now);
     } else if (mark.gone !== null || now - mark.checked >= Math.max(rule.lifetime, RENEW_AFTER))
       await renew(pull, info, { ...mark, checked: now, gone: null });
     upstream.checked.set(info.key, now, now + rule.lifetime);
@@ -108,10 +115,18 @@ async function check(pull: Pull, name: RepositoryName, tag: Tag, info: ObjectInf
     return null;
   } catch (error) {
     if (!(error instanceof OriginError) && !(error instanceof StorageError)) {
-      console.error(JSON.stringify({ event: 'internal', about: `${name}:${tag}`, message: error instanceof Error ? error.message : String(error) }));
+      console.error(
+        JSON.stringify({
+          event: 'internal',
+          about: `${name}:${tag}`,
+          message: error instanceof Error ? error.message : String(error),
+        }),
+      );
     }
     const failure =
-      error instanceof OriginError ? error : new OriginError('ORIGIN_UNAVAILABLE', error instanceof Error ? error.message : String(error));
+      error instanceof OriginError
+        ? error
+        : new OriginError('ORIGIN_UNAVAILABLE', error instanceof Error ? error.message : String(error));
     const outage = noteOutage(upstream, failure, `${name}:${tag}`);
     upstream.outages.set(info.key, outage, now + Math.min(PAUSE, rule.lifetime));
     return outage;
@@ -127,7 +142,14 @@ async function digestUpstream({ upstream, remote }: Pull, tag: Tag): Promise<Ori
   return found.kind === 'not-found' ? null : found.digest;
 }
 
-async function noteGone(pull: Pull, name: RepositoryName, tag: Tag, info: ObjectInfo, mark: OriginMark, now: number): Promise<void> {
+async function noteGone(
+  pull: Pull,
+  name: RepositoryName,
+  tag: Tag,
+  info: ObjectInfo,
+  mark: OriginMark,
+  now: number,
+): Promise<void> {
   const { rule, store } = pull;
   const gone = mark.gone ?? now;
   const place = placeOf(pull, name, tag);

@@ -28,7 +28,9 @@ export async function answerThrough(
     switch (question.kind) {
       case 'manifest': {
         const { name, reference } = question;
-        return reference.kind === 'tag' ? await pullTag(pull, name, reference.tag) : await pullManifest(pull, name, reference.digest);
+        return reference.kind === 'tag'
+          ? await pullTag(pull, name, reference.tag)
+          : await pullManifest(pull, name, reference.digest);
       }
       case 'blob':
       case 'blob-presence':

@@ -42,7 +42,9 @@ export function waitOf({ retryAfter }: OriginError): number {
 export function noteOutage(upstream: Upstream, error: OriginError, about: string): Outage {
   const { rule, limited } = upstream;
   const { code, message } = error;
-  console.error(JSON.stringify({ event: 'upstream-unavailable', upstream: rule.name, code, status: error.status, message, about }));
+  console.error(
+    JSON.stringify({ event: 'upstream-unavailable', upstream: rule.name, code, status: error.status, message, about }),
+  );
   const now = Date.now();
   if (code === 'ORIGIN_RATE_LIMITED' && limited.get('', now) === undefined)
     limited.set('', { code, message, until: now + waitOf(error) }, now + waitOf(error));
@@ -53,7 +55,8 @@ export function noteOutage(upstream: Upstream, error: OriginError, about: string
 export function unlessLimited({ limited }: Upstream): void {
   const now = Date.now();
   const limit = limited.get('', now);
-  if (limit !== undefined) throw new OriginError('ORIGIN_RATE_LIMITED', limit.message, { status: 429, retryAfter: limit.until - now });
+  if (limit !== undefined)
+    throw new OriginError('ORIGIN_RATE_LIMITED', limit.message, { status: 429, retryAfter: limit.until - now });
 }
 
 /** Milliseconds for which it is believed that the upstream does not have something. */

@@ -14,6 +14,8 @@ export function signerOf(text: string | null): Signer | null {
     return last.signer;
   } catch (cause) {
     if (!(cause instanceof KeyError)) throw cause;
-    throw new ConfigError(`The secret SIGNING_KEY cannot be used: ${cause.message}. Make one with: gantry key create`, { cause });
+    throw new ConfigError(`The secret SIGNING_KEY cannot be used: ${cause.message}. Make one with: gantry key create`, {
+      cause,
+    });
   }
 }

@@ -91,6 +91,7 @@ export function forgetUpstream(rule: OriginRule): void {
 /** What a repository is called upstream. Throws {@link OriginError} if the rule makes a name of it that is none. */
 export function remoteName(rule: OriginRule, name: RepositoryName): RepositoryName {
   const remote = remoteNameOf(rule, name);
-  if (remote === null) throw new OriginError('ORIGIN_POLICY', `the rule "${rule.name}" gives ${name} a name upstream that is none`);
+  if (remote === null)
+    throw new OriginError('ORIGIN_POLICY', `the rule "${rule.name}" gives ${name} a name upstream that is none`);
   return remote;
 }

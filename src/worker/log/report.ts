@@ -17,7 +17,12 @@ export function addClosingFields(headers: HeaderFields, trace: Trace): HeaderFie
 }
 
 /** Tells of an answer. */
-export function report(request: Request, status: number, trace: Trace, { log, pulls }: Pick<Config, 'log' | 'pulls'>): void {
+export function report(
+  request: Request,
+  status: number,
+  trace: Trace,
+  { log, pulls }: Pick<Config, 'log' | 'pulls'>,
+): void {
   const told = log === 'all' || status >= 500;
   const { question } = trace;
   const counted = pulls !== null && question?.kind === 'manifest' && status < 500;
@@ -50,7 +55,9 @@ export function logLine(request: Request, status: number, trace: Trace, ms: numb
     event: 'request',
     id,
     method: request.method,
-    ...(question === undefined ? { path: new URL(request.url).pathname.slice(0, PATH_MAX_LENGTH) } : subjectOf(question)),
+    ...(question === undefined
+      ? { path: new URL(request.url).pathname.slice(0, PATH_MAX_LENGTH) }
+      : subjectOf(question)),
     status,
     reason,
     form,
@@ -71,7 +78,9 @@ function subjectOf(question: NonNullable<Trace['question']>): Readonly<Record<st
       return {
         kind,
         name: question.name,
-        ...(question.reference.kind === 'tag' ? { tag: question.reference.tag } : { digest: question.reference.digest }),
+        ...(question.reference.kind === 'tag'
+          ? { tag: question.reference.tag }
+          : { digest: question.reference.digest }),
       };
     case 'blob':
     case 'blob-presence':
@@ -85,6 +94,7 @@ function subjectOf(question: NonNullable<Trace['question']>): Readonly<Record<st
 
 function serverTiming({ cache, heads, gets, storageTime }: Trace, ms: number): string {
   const ofCache = cache === undefined ? '' : `cache;desc="${cache}", `;
-  const ofStorage = heads + gets === 0 ? '' : `r2;desc="${String(heads)} head, ${String(gets)} get";dur=${String(storageTime)}, `;
+  const ofStorage =
+    heads + gets === 0 ? '' : `r2;desc="${String(heads)} head, ${String(gets)} get";dur=${String(storageTime)}, `;
   return `${ofCache}${ofStorage}total;dur=${String(ms)}`;
 }

@@ -18,7 +18,10 @@ export interface Outcome {
 
 /** What a family of clients gets. */
 export function outcomeOf({ title, accept, userAgent }: KnownClient, record: TagRecord): Outcome {
-  const lines = [...accept.map((line) => `Accept: ${line}`), ...(userAgent === undefined ? [] : [`User-Agent: ${userAgent}`])];
+  const lines = [
+    ...accept.map((line) => `Accept: ${line}`),
+    ...(userAgent === undefined ? [] : [`User-Agent: ${userAgent}`]),
+  ];
   return outcome(title, accept.length === 0 ? null : accept.join(', '), userAgent ?? null, lines.join('\n'), record);
 }
 
@@ -38,12 +41,19 @@ export function askedBy(query: URLSearchParams, record: TagRecord): Outcome | nu
 export function readHeaders(text: string): { readonly accept: string | null; readonly userAgent: string | null } {
   // `> ` before each line is how curl -v prints them.
   const lines = text.split(/\r?\n/).map((line) => /^(?:>\s*)?([!#$%&'*+.^_`|~\w-]+)\s*:\s*(.*?)\s*$/.exec(line));
-  const valuesOf = (name: string): string[] => lines.flatMap((line) => (line?.[1]?.toLowerCase() === name ? [line[2] ?? ''] : []));
+  const valuesOf = (name: string): string[] =>
+    lines.flatMap((line) => (line?.[1]?.toLowerCase() === name ? [line[2] ?? ''] : []));
   const accept = valuesOf('accept');
   return { accept: accept.length === 0 ? null : accept.join(', '), userAgent: valuesOf('user-agent')[0] ?? null };
 }
 
-function outcome(title: string, accept: string | null, userAgent: string | null, headers: string, record: TagRecord): Outcome {
+function outcome(
+  title: string,
+  accept: string | null,
+  userAgent: string | null,
+  headers: string,
+  record: TagRecord,
+): Outcome {
   const client = { accept: parseAccept(accept), userAgent };
   return { client, title, headers, choice: negotiate(client, record) };
 }

@@ -4,7 +4,8 @@ import { type Form, FORM_TITLE, FORMS } from '../../registry/media-type.ts';
 import type { TagSummary } from '../../registry/summary.ts';
 
 /** How a tag stands to a form. */
-export type FormStanding = { readonly kind: 'published' } | { readonly kind: 'derived' } | { readonly kind: 'missing'; readonly reason: Reason };
+export type FormStanding =
+  { readonly kind: 'published' } | { readonly kind: 'derived' } | { readonly kind: 'missing'; readonly reason: Reason };
 
 const MARKS = { published: '●', derived: '◐', missing: '✕' } as const satisfies Record<FormStanding['kind'], string>;
 
@@ -14,7 +15,9 @@ export function FormBadge({ form, standing }: { readonly form: Form; readonly st
     <>
       <span aria-hidden="true">{MARKS[standing.kind]}</span>
       {FORM_TITLE[form]}
-      <span class="hidden">: {standing.kind === 'missing' ? `missing, ${helpOf(standing.reason).title}` : standing.kind}</span>
+      <span class="hidden">
+        : {standing.kind === 'missing' ? `missing, ${helpOf(standing.reason).title}` : standing.kind}
+      </span>
     </>
   );
   if (standing.kind !== 'missing') return <span class={`badge ${standing.kind}`}>{content}</span>;
@@ -26,7 +29,11 @@ export function FormBadge({ form, standing }: { readonly form: Form; readonly st
 }
 
 /** The forms that a tag has or should have, in the order of {@link FORMS}. */
-export function standingsOf({ published, derived, missing }: Pick<TagSummary, 'published' | 'derived' | 'missing'>): readonly {
+export function standingsOf({
+  published,
+  derived,
+  missing,
+}: Pick<TagSummary, 'published' | 'derived' | 'missing'>): readonly {
   readonly form: Form;
   readonly standing: FormStanding;
 }[] {

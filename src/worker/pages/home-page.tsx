@@ -20,7 +20,11 @@ export interface HomeView {
 export function HomePage({ view, place }: { readonly view: HomeView; readonly place: Place }) {
   const { repositories, query, total, after, next } = view;
   return (
-    <Page title={query === '' ? 'Repositories' : `${visible(query, 80)} · Repositories`} place={place} section="repositories">
+    <Page
+      title={query === '' ? 'Repositories' : `${visible(query, 80)} · Repositories`}
+      place={place}
+      section="repositories"
+    >
       <h1>Repositories</h1>
       <p class="lead">{lead(view)}</p>
       <form class="search" role="search" action="/" method="get">
@@ -73,13 +77,25 @@ export function HomePage({ view, place }: { readonly view: HomeView; readonly pl
 function lead({ query, repositories, next, total }: HomeView): string {
   if (query !== '') {
     const found =
-      next === null ? counted(repositories.length, 'repository', 'repositories') : `The first ${String(repositories.length)} repositories`;
+      next === null
+        ? counted(repositories.length, 'repository', 'repositories')
+        : `The first ${String(repositories.length)} repositories`;
     return `${found} on this page with “${visible(query, 80)}” in the name.`;
   }
-  return total === null ? 'What you may pull from here.' : `${counted(total, 'repository', 'repositories')} to pull from here.`;
+  return total === null
+    ? 'What you may pull from here.'
+    : `${counted(total, 'repository', 'repositories')} to pull from here.`;
 }
 
-function Nothing({ query, isFirst, isEmpty }: { readonly query: string; readonly isFirst: boolean; readonly isEmpty: boolean }) {
+function Nothing({
+  query,
+  isFirst,
+  isEmpty,
+}: {
+  readonly query: string;
+  readonly isFirst: boolean;
+  readonly isEmpty: boolean;
+}) {
   if (query !== '') {
     return (
       <div class="empty">
@@ -92,7 +108,11 @@ function Nothing({ query, isFirst, isEmpty }: { readonly query: string; readonly
   if (!isFirst) return <p class="empty">There is nothing behind this.</p>;
   return (
     <div class="empty">
-      <p>{isEmpty ? 'Nothing is published yet. This is how to begin:' : 'Nothing is published that you may see. This is how to publish:'}</p>
+      <p>
+        {isEmpty
+          ? 'Nothing is published yet. This is how to begin:'
+          : 'Nothing is published that you may see. This is how to publish:'}
+      </p>
       <Command>skopeo copy --format v2s2 docker://docker.io/library/busybox:latest dir:busybox</Command>
       <p></p>
       <Command>gantry publish dir:busybox library/busybox:latest</Command>

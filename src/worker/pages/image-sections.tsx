@@ -34,7 +34,11 @@ export function Layers({
           <li>
             <span class="mark">{layer !== null && <Swatch number={layer.number} />}</span>
             <pre>
-              {step === null || step.createdBy === '' ? (layer === null ? '(no command)' : `layer ${String(layer.number)}`) : visible(step.createdBy)}
+              {step === null || step.createdBy === ''
+                ? layer === null
+                  ? '(no command)'
+                  : `layer ${String(layer.number)}`
+                : visible(step.createdBy)}
             </pre>
             {step !== null && step.comment !== '' && <span class="quiet">{visible(step.comment, 400)}</span>}
             <span class="quiet">
@@ -71,7 +75,15 @@ function Stack({ layers, total }: { readonly layers: readonly BlobView[]; readon
         const width = ((size ?? 0) / total) * 1000;
         at += width;
         // Even the smallest layer can be seen; a gap parts neighbours.
-        return <rect class={colourOf(index + 1)} x={x.toFixed(2)} y="0" width={Math.max(1, width - 1.5).toFixed(2)} height="28" />;
+        return (
+          <rect
+            class={colourOf(index + 1)}
+            x={x.toFixed(2)}
+            y="0"
+            width={Math.max(1, width - 1.5).toFixed(2)}
+            height="28"
+          />
+        );
       })}
     </svg>
   );

@@ -64,7 +64,9 @@ export interface Step {
 export function shownForm({ forms }: TagRecord): TagForm | null {
   const images = forms.filter(({ form }) => !isListForm(form));
   const rank = ({ form, platform, source }: TagForm): number =>
-    (form === 'docker-schema1' ? 4 : 0) + (platform === undefined || isDefault(platform) ? 0 : 2) + (source.kind === 'published' ? 0 : 1);
+    (form === 'docker-schema1' ? 4 : 0) +
+    (platform === undefined || isDefault(platform) ? 0 : 2) +
+    (source.kind === 'published' ? 0 : 1);
   return images.reduce<TagForm | null>((best, one) => (best === null || rank(one) < rank(best) ? one : best), null);
 }
 
@@ -80,7 +82,8 @@ export function readManifestView(bytes: Uint8Array): ManifestView | null {
   if (manifest.schemaVersion === 1) return readSchema1(manifest);
   const configType = textOf(objectOf(manifest.config).mediaType);
   const artifactType = textOf(manifest.artifactType);
-  const isImage = artifactType === null && (configType === MEDIA_TYPES.dockerConfig || configType === MEDIA_TYPES.ociConfig);
+  const isImage =
+    artifactType === null && (configType === MEDIA_TYPES.dockerConfig || configType === MEDIA_TYPES.ociConfig);
   return {
     kind: isImage ? 'image' : 'artifact',
     artifactType: isImage ? null : (artifactType ?? configType),
@@ -109,26 +112,42 @@ export function readConfigView(bytes: Uint8Array): ConfigView | null {
 }
 
 /** Layers and history as one sequence, base first. Where their numbers differ nobody knows which made which: the layers come first, then the history. */
-export function stepsOf(layers: readonly BlobView[], history: readonly HistoryStep[]): { readonly steps: readonly Step[]; readonly fits: boolean } {
+export function stepsOf(
+  layers: readonly BlobView[],
+  history: readonly HistoryStep[],
+): { readonly steps: readonly Step[]; readonly fits: boolean } {
   const numbered = layers.map((layer, index) => ({ ...layer, number: index + 1 }));
   const fits = history.filter(({ isEmpty }) => !isEmpty).length === layers.length;
   if (!fits) {
     const bare = numbered.map((layer): Step => ({ layer, history: null }));
-    return { steps: [...bare, ...history.map((step): Step => ({ layer: null, history: step }))], fits: history.length === 0 };
+    return {
+      steps: [...bare, ...history.map((step): Step => ({ layer: null, history: step }))],
+      fits: history.length === 0,
+    };
   }
   let next = 0;
-  return { steps: history.map((step): Step => ({ layer: step.isEmpty ? null : (numbered[next++] ?? null), history: step })), fits };
+  return {
+    steps: history.map((step): Step => ({ layer: step.isEmpty ? null : (numbered[next++] ?? null), history: step })),
+    fits,
+  };
 }
 
 function readSchema1(manifest: Json): ManifestView {
   const digests = listOf(manifest.fsLayers).map((layer) => parseDigest(textOf(objectOf(layer).blobSum) ?? ''));
-  const entries = listOf(manifest.history).map((entry) => parseObject(new TextEncoder().encode(textOf(objectOf(entry).v1Compatibility) ?? '')) ?? {});
+  const entries = listOf(manifest.history).map(
+    (entry) => parseObject(new TextEncoder().encode(textOf(objectOf(entry).v1Compatibility) ?? '')) ?? {},
+  );
   const history = entries.map((entry): HistoryStep => {
-    const step = historyStep({ ...entry, created_by: listOf(objectOf(entry.container_config).Cmd).map(String).join(' ') });
+    const step = historyStep({
+      ...entry,
+      created_by: listOf(objectOf(entry.container_config).Cmd).map(String).join(' '),
+    });
     return { ...step, isEmpty: entry.throwaway === true };
   });
   // Newest first in the manifest. A step that made nothing names the empty layer.
-  const kept = digests.map((digest, index) => (digest === null || history[index]?.isEmpty === true ? null : { digest, size: null }));
+  const kept = digests.map((digest, index) =>
+    digest === null || history[index]?.isEmpty === true ? null : { digest, size: null },
+  );
   return {
     kind: 'image',
     artifactType: null,
@@ -164,7 +183,12 @@ function configView(config: Json, history: readonly HistoryStep[]): ConfigView {
 
 function historyStep(value: unknown): HistoryStep {
   const { created_by, comment, created, empty_layer } = objectOf(value);
-  return { createdBy: textOf(created_by) ?? '', comment: textOf(comment) ?? '', created: textOf(created), isEmpty: empty_layer === true };
+  return {
+    createdBy: textOf(created_by) ?? '',
+    comment: textOf(comment) ?? '',
+    created: textOf(created),
+    isEmpty: empty_layer === true,
+  };
 }
 
 function isDefault({ os, architecture }: Platform): boolean {
@@ -195,7 +219,9 @@ function textOf(value: unknown): string | null {
 }
 
 function pairsOf(value: unknown): readonly (readonly [string, string])[] {
-  return Object.entries(objectOf(value)).flatMap(([name, text]) => (typeof text === 'string' ? [[name, text] as const] : []));
+  return Object.entries(objectOf(value)).flatMap(([name, text]) =>
+    typeof text === 'string' ? [[name, text] as const] : [],
+  );
 }
 
 function keysOf(value: unknown): string | null {

@@ -48,7 +48,15 @@ export function Page({ title, place, section, children }: PageProps) {
         <header class="bar">
           <div>
             <a class="brand" href="/">
-              <svg width="26" height="26" viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.7" aria-hidden="true">
+              <svg
+                width="26"
+                height="26"
+                viewBox="0 0 24 24"
+                fill="none"
+                stroke="currentColor"
+                stroke-width="1.7"
+                aria-hidden="true"
+              >
                 <path d={FRAME} />
               </svg>
               Gantry

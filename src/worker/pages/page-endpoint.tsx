@@ -38,11 +38,18 @@ export async function answerPage(
   const { access, persistence, realms } = config;
   const place = placeOf(context);
 
-  const refuse = (reason: Reason, message?: string, headers: Readonly<Record<string, string>> = {}): Promise<Response> => {
+  const refuse = (
+    reason: Reason,
+    message?: string,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<Response> => {
     trace.reason = reason;
     const { status, caching } = reasonRow(reason);
     const retry: Readonly<Record<string, string>> = status === 503 ? { 'retry-after': '5' } : {};
-    return pageResponse(<RefusalPage reason={reason} message={message} place={place} />, status, caching, { ...retry, ...headers });
+    return pageResponse(<RefusalPage reason={reason} message={message} place={place} />, status, caching, {
+      ...retry,
+      ...headers,
+    });
   };
 
   const answer = async (grant: Grant): Promise<Response> => {
@@ -66,7 +73,13 @@ export async function answerPage(
       return isRefused(made) ? await refuse(made.reason, made.message) : await pageResponse(made, 200, 'moving');
     } catch (error) {
       const reason = reasonOf(error);
-      console.error(JSON.stringify({ event: reason, page: context.req.path, message: error instanceof Error ? error.message : String(error) }));
+      console.error(
+        JSON.stringify({
+          event: reason,
+          page: context.req.path,
+          message: error instanceof Error ? error.message : String(error),
+        }),
+      );
       return await refuse(reason);
     } finally {
       trace.heads += count.head;

@@ -3,7 +3,12 @@ import { CACHING, type CacheKind } from '../gateway/cache-policy.ts';
 import { contentSecurityPolicy } from './style.ts';
 
 /** A page as a response; HEAD gets the same headers, since whoever dispatches drops the body. */
-export async function pageResponse(page: Child, status: number, caching: CacheKind, more: Readonly<Record<string, string>> = {}): Promise<Response> {
+export async function pageResponse(
+  page: Child,
+  status: number,
+  caching: CacheKind,
+  more: Readonly<Record<string, string>> = {},
+): Promise<Response> {
   const body = new TextEncoder().encode(`<!doctype html>${await render(page)}`);
   return new Response(body, {
     status,

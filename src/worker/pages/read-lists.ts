@@ -74,7 +74,9 @@ async function scan(list: OpenList, { after, limit, keep }: Wanted): Promise<Sca
   if (leaves === null) return { names: [], next: null, leaves: [], all: [] };
   const within = leavesWithin(header, leaves, 'names');
   const all = decodeSpan(await list.bytesOf(within, 'names')).filter((name) => typeof name === 'string');
-  const meant = all.filter((name) => (after === null || compareNames(name, after) > 0) && (keep === null || keep(name)));
+  const meant = all.filter(
+    (name) => (after === null || compareNames(name, after) > 0) && (keep === null || keep(name)),
+  );
   const names = meant.slice(0, limit);
   const isEnd = within.at(-1) === header.leaves.at(-1);
   const next = meant.length > limit ? names.at(-1) : isEnd ? null : all.at(-1);
@@ -121,7 +123,9 @@ export function summaryOf(value: unknown): TagSummary | null {
     missing: listOf(missing).flatMap((row) => {
       const { form, reason } = (row ?? {}) as Readonly<Record<string, unknown>>;
       // A reason that a newer publisher knows and this Worker does not.
-      return isForm(form) ? [{ form, reason: typeof reason === 'string' && isReason(reason) ? reason : ('form-not-published' as const) }] : [];
+      return isForm(form)
+        ? [{ form, reason: typeof reason === 'string' && isReason(reason) ? reason : ('form-not-published' as const) }]
+        : [];
     }),
   };
 }

@@ -2,7 +2,13 @@ import { type Digest } from '../../registry/digest.ts';
 import { blobKey, tagKey } from '../../registry/keys.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import type { RealmName } from '../../registry/realms.ts';
-import { CorruptRecordError, decodeTagIndex, decodeTagMetadata, type TagForm, type TagRecord } from '../../registry/records.ts';
+import {
+  CorruptRecordError,
+  decodeTagIndex,
+  decodeTagMetadata,
+  type TagForm,
+  type TagRecord,
+} from '../../registry/records.ts';
 import type { ReadStore } from '../../registry/store.ts';
 import { type ByteReader, readAll, readBytes } from '../storage/byte-reader.ts';
 import {
@@ -28,7 +34,12 @@ export interface TagContent {
 const DOCUMENT_MAX = 4 * 1024 * 1024;
 
 /** Reads a tag in two reads: its object and the config. Null if there is no such tag. Throws `StorageError`, {@link CorruptRecordError}. */
-export async function readTag(store: ReadStore, realm: RealmName, name: RepositoryName, tag: Tag): Promise<TagContent | null> {
+export async function readTag(
+  store: ReadStore,
+  realm: RealmName,
+  name: RepositoryName,
+  tag: Tag,
+): Promise<TagContent | null> {
   const object = await store.get(tagKey(name, tag));
   if (object === null || object === 'changed') return null;
   const reader = readBytes(object.body);
@@ -54,7 +65,8 @@ async function readManifests(record: TagRecord, reader: ByteReader, size: number
   const wanted = [image, list].filter((form) => form !== null && form.length <= DOCUMENT_MAX);
   for (const form of wanted.sort((a, b) => (a?.offset ?? 0) - (b?.offset ?? 0))) {
     if (form === null) continue;
-    if (form.offset < at || form.offset + form.length > size) throw new CorruptRecordError('a form lies outside the tag object');
+    if (form.offset < at || form.offset + form.length > size)
+      throw new CorruptRecordError('a form lies outside the tag object');
     await reader.skip(form.offset - at);
     bytes.set(form, await reader.take(form.length));
     at = form.offset + form.length;

@@ -4,7 +4,15 @@ import { Page, type Place, Prose } from './layout.tsx';
 import { visible } from './visible-text.ts';
 
 /** What a person sees where a page cannot be had. */
-export function RefusalPage({ reason, message, place }: { readonly reason: Reason; readonly message?: string | undefined; readonly place: Place }) {
+export function RefusalPage({
+  reason,
+  message,
+  place,
+}: {
+  readonly reason: Reason;
+  readonly message?: string | undefined;
+  readonly place: Place;
+}) {
   const row = reasonRow(reason);
   const help = helpOf(reason);
   return (

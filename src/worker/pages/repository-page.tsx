@@ -109,7 +109,9 @@ const NAMED = 4;
 
 function platformsInShort(platforms: readonly string[]): string {
   const named = platforms.slice(0, NAMED).map((platform) => visible(platform, 60));
-  return platforms.length > NAMED ? `${named.join(', ')} and ${String(platforms.length - NAMED)} more` : named.join(', ');
+  return platforms.length > NAMED
+    ? `${named.join(', ')} and ${String(platforms.length - NAMED)} more`
+    : named.join(', ');
 }
 
 function pagePath(name: RepositoryName, query: string, after: string | null): string {

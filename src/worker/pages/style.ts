@@ -119,7 +119,8 @@ let policy: Promise<string> | undefined;
 /** The value of `Content-Security-Policy` (CSP level 3): nothing but this style sheet, the icon, and forms to this host. */
 export function contentSecurityPolicy(): Promise<string> {
   policy ??= hashOf(STYLE).then(
-    (hash) => `default-src 'none'; style-src 'sha256-${hash}'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`,
+    (hash) =>
+      `default-src 'none'; style-src 'sha256-${hash}'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`,
   );
   return policy;
 }

@@ -37,7 +37,11 @@ export function TagPage({ view, place }: { readonly view: TagView; readonly plac
   const { name, tag, isProtected, record, manifest, config, children } = view;
   const details = config ?? manifest?.details ?? null;
   const size = manifest === null ? 0 : manifest.layers.reduce((sum, layer) => sum + (layer.size ?? 0), 0);
-  const facts = [size > 0 ? formatBytes(size) : null, children.length === 0 ? (details?.platform ?? null) : null, manifest?.artifactType ?? null];
+  const facts = [
+    size > 0 ? formatBytes(size) : null,
+    children.length === 0 ? (details?.platform ?? null) : null,
+    manifest?.artifactType ?? null,
+  ];
   return (
     <Page title={`${name}:${tag}`} place={place} section="repositories">
       <nav class="crumbs" aria-label="Where you are">
@@ -55,7 +59,11 @@ export function TagPage({ view, place }: { readonly view: TagView; readonly plac
       {children.length > 0 && <Platforms view={view} place={place} />}
       <Clients view={view} place={place} />
       {manifest !== null && (
-        <Layers manifest={manifest} history={details?.history ?? []} onlyOf={children.length > 0 ? (details?.platform ?? null) : null} />
+        <Layers
+          manifest={manifest}
+          history={details?.history ?? []}
+          onlyOf={children.length > 0 ? (details?.platform ?? null) : null}
+        />
       )}
       {details !== null && <ImageConfig config={details} />}
       {manifest !== null && manifest.annotations.length > 0 && (
@@ -68,7 +76,13 @@ export function TagPage({ view, place }: { readonly view: TagView; readonly plac
   );
 }
 
-function PullCommands({ view: { name, tag, manifest }, place: { host, isPlain } }: { readonly view: TagView; readonly place: Place }) {
+function PullCommands({
+  view: { name, tag, manifest },
+  place: { host, isPlain },
+}: {
+  readonly view: TagView;
+  readonly place: Place;
+}) {
   const image = `${host}/${name}:${tag}`;
   const isArtifact = manifest?.kind === 'artifact';
   // Docker takes registries on this machine for plain HTTP by itself; the others must be told.
@@ -79,7 +93,10 @@ function PullCommands({ view: { name, tag, manifest }, place: { host, isPlain } 
           ['docker', `docker pull ${image}`],
           ['podman', `podman pull ${isPlain ? '--tls-verify=false ' : ''}${image}`],
         ] as const)),
-    ['skopeo', `skopeo copy ${isPlain ? '--src-tls-verify=false ' : ''}docker://${image} oci:${name.slice(name.lastIndexOf('/') + 1)}:${tag}`],
+    [
+      'skopeo',
+      `skopeo copy ${isPlain ? '--src-tls-verify=false ' : ''}docker://${image} oci:${name.slice(name.lastIndexOf('/') + 1)}:${tag}`,
+    ],
   ];
   return (
     <section>
@@ -101,7 +118,11 @@ function PullCommands({ view: { name, tag, manifest }, place: { host, isPlain } 
 function Forms({ record }: { readonly record: TagRecord }) {
   const rows = [
     ...record.forms.map((form) => ({ ...form, standing: { kind: form.source.kind } })),
-    ...record.missing.map(({ form, platform, reason }) => ({ form, platform, standing: { kind: 'missing' as const, reason } })),
+    ...record.missing.map(({ form, platform, reason }) => ({
+      form,
+      platform,
+      standing: { kind: 'missing' as const, reason },
+    })),
   ];
   const hasPlatforms = rows.some(({ platform }) => platform !== undefined);
   return (
@@ -126,12 +147,16 @@ function Forms({ record }: { readonly record: TagRecord }) {
                 <th scope="row">
                   <FormBadge form={row.form} standing={row.standing} />
                 </th>
-                {hasPlatforms && <td>{row.platform === undefined ? 'any' : visible(formatPlatform(row.platform), 80)}</td>}
+                {hasPlatforms && (
+                  <td>{row.platform === undefined ? 'any' : visible(formatPlatform(row.platform), 80)}</td>
+                )}
                 {'digest' in row ? (
                   <>
                     <td>
                       <code class="digest">{row.digest}</code>
-                      {row.source.kind === 'derived' && <div class="quiet mono">from {shortDigest(row.source.from)}</div>}
+                      {row.source.kind === 'derived' && (
+                        <div class="quiet mono">from {shortDigest(row.source.from)}</div>
+                      )}
                     </td>
                     <td class="num">{formatBytes(row.length)}</td>
                   </>
@@ -180,7 +205,9 @@ function Clients({ view: { name, tag, record, asked }, place }: { readonly view:
   return (
     <section>
       <h2 id="client">What will my client get?</h2>
-      {asked !== null && <Answer asked={asked} url={`${place.isPlain ? 'http' : 'https'}://${place.host}/v2/${name}/manifests/${tag}`} />}
+      {asked !== null && (
+        <Answer asked={asked} url={`${place.isPlain ? 'http' : 'https'}://${place.host}/v2/${name}/manifests/${tag}`} />
+      )}
       <div class="scroll" role="region" aria-labelledby="client" tabindex={0}>
         <table>
           <thead>
@@ -231,7 +258,10 @@ function Answer({ asked: { title, client, choice }, url }: { readonly asked: Out
   const accept = foldAccept(client.accept);
   const userAgent = choice.varies.userAgent ? foldUserAgent(client.userAgent) : null;
   // What the choice depends on and nothing else: text of the client's own has no place in a command.
-  const headers = [accept === null ? `-H 'Accept:'` : `-H 'Accept: ${accept}'`, ...(userAgent === null ? [] : [`-A '${userAgent}'`])];
+  const headers = [
+    accept === null ? `-H 'Accept:'` : `-H 'Accept: ${accept}'`,
+    ...(userAgent === null ? [] : [`-A '${userAgent}'`]),
+  ];
   return (
     <div class="answer" role="status">
       <p>
@@ -245,7 +275,9 @@ function Answer({ asked: { title, client, choice }, url }: { readonly asked: Out
       ) : (
         <>
           <p>{reasonRow(choice.reason).message}</p>
-          {choice.available.length > 0 && <p>There is: {choice.available.map((one) => visible(one, 120)).join(', ')}</p>}
+          {choice.available.length > 0 && (
+            <p>There is: {choice.available.map((one) => visible(one, 120)).join(', ')}</p>
+          )}
         </>
       )}
       <Command>{`curl -sSI ${headers.join(' ')} ${url}`}</Command>

@@ -10,7 +10,10 @@ const HIDDEN =
 /** The text with everything hidden in it shown as `⟨U+202E⟩`, cut to `limit` characters. */
 export function visible(text: string, limit = 4_000): string {
   const cut = text.length > limit ? `${text.slice(0, limit)}…` : text;
-  return cut.replace(HIDDEN, (character) => `⟨U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}⟩`);
+  return cut.replace(
+    HIDDEN,
+    (character) => `⟨U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}⟩`,
+  );
 }
 
 /** What was typed into a search field, without what is hidden in it, cut to `limit` characters. */

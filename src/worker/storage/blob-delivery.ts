@@ -86,7 +86,12 @@ export function parseBlobDelivery(value: unknown, secrets: DeliverySecrets): Blo
         mode: 'redirect',
         base: address(base, `${where}.base`),
         rewrite:
-          pair === null ? null : { match: text(pair.match, `${where}.rewrite.match`), replace: text(pair.replace, `${where}.rewrite.replace`) },
+          pair === null
+            ? null
+            : {
+                match: text(pair.match, `${where}.rewrite.match`),
+                replace: text(pair.replace, `${where}.rewrite.replace`),
+              },
         signing: auth === undefined ? null : signing(auth, `${where}.auth`, secrets.authSecret),
       };
     }
@@ -101,9 +106,11 @@ function signing(value: unknown, where: string, secret: string | undefined): Url
     throw new BlobDeliveryError('BLOB_DELIVERY.auth needs the secret BLOB_AUTH_SECRET: the key in hexadecimal digits.');
   }
   const name = optionalText(algorithm, `${where}.algorithm`) ?? 'sha256';
-  if (!Object.hasOwn(ALGORITHMS, name)) throw new BlobDeliveryError(`${where}.algorithm must be "sha256", "sha1" or "md5".`);
+  if (!Object.hasOwn(ALGORITHMS, name))
+    throw new BlobDeliveryError(`${where}.algorithm must be "sha256", "sha1" or "md5".`);
   const parameterName = optionalText(parameter, `${where}.parameter`) ?? '_auth_';
-  if (!/^[\w.-]+$/.test(parameterName)) throw new BlobDeliveryError(`${where}.parameter must be letters, digits, "_", "-" and ".".`);
+  if (!/^[\w.-]+$/.test(parameterName))
+    throw new BlobDeliveryError(`${where}.parameter must be letters, digits, "_", "-" and ".".`);
   return {
     secret: Uint8Array.from(secret.match(/../g) ?? [], (pair) => parseInt(pair, 16)),
     parameter: parameterName,

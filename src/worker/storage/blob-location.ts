@@ -47,15 +47,30 @@ export async function presign(
   const url = new URL(`${bucket}/${key}`, endpoint);
   url.searchParams.set('X-Amz-Expires', String(ttl));
   const datetime = now.toISOString().replace(/[:-]|\.\d{3}/g, '');
-  const signer = new AwsV4Signer({ method, url: url.href, accessKeyId, secretAccessKey, service: 's3', region: 'auto', datetime, signQuery: true });
+  const signer = new AwsV4Signer({
+    method,
+    url: url.href,
+    accessKeyId,
+    secretAccessKey,
+    service: 's3',
+    region: 'auto',
+    datetime,
+    signQuery: true,
+  });
   return (await signer.sign()).url.href;
 }
 
 /** crane's token: `<parameter>=exp=<unix>~hmac=<hex>` over `exp=<unix>~url=<path>`, nothing of it percent-encoded. */
-export async function signUrl(url: string, { secret, parameter, ttl, algorithm }: UrlSigning, now: Date): Promise<string> {
+export async function signUrl(
+  url: string,
+  { secret, parameter, ttl, algorithm }: UrlSigning,
+  now: Date,
+): Promise<string> {
   const expiry = `exp=${String(Math.floor(now.getTime() / 1000) + ttl)}`;
   const key = await crypto.subtle.importKey('raw', secret, { name: 'HMAC', hash: algorithm }, false, ['sign']);
-  const mac = new Uint8Array(await crypto.subtle.sign('HMAC', key, new TextEncoder().encode(`${expiry}~url=${new URL(url).pathname}`)));
+  const mac = new Uint8Array(
+    await crypto.subtle.sign('HMAC', key, new TextEncoder().encode(`${expiry}~url=${new URL(url).pathname}`)),
+  );
   const hex = Array.from(mac, (byte) => byte.toString(16).padStart(2, '0')).join('');
   return `${url}${url.includes('?') ? '&' : '?'}${parameter}=${expiry}~hmac=${hex}`;
 }

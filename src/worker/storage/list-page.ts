@@ -1,6 +1,14 @@
 /** Pages of sorted lists (registry/sorted-list.ts): at most two reads, and work that grows with the page, not with the list. */
 import { compareNames } from '../../registry/name.ts';
-import { decodeListHeader, decodeSpan, FIRST_READ, leavesOfPage, type Leaf, type ListHeader, spanOf } from '../../registry/sorted-list.ts';
+import {
+  decodeListHeader,
+  decodeSpan,
+  FIRST_READ,
+  leavesOfPage,
+  type Leaf,
+  type ListHeader,
+  spanOf,
+} from '../../registry/sorted-list.ts';
 import { type ReadStore, StorageError } from '../../registry/store.ts';
 import { readAll } from './byte-reader.ts';
 
@@ -30,12 +38,16 @@ export async function openList(store: ReadStore, key: string, firstRead = FIRST_
   const first = object.bytes ?? (await readAll(object.body, object.range.length));
   const header = decodeListHeader(first, metadata);
 
-  async function streamOf(leaves: readonly Leaf[], part: 'names' | 'details'): Promise<Uint8Array | ReadableStream<Uint8Array>> {
+  async function streamOf(
+    leaves: readonly Leaf[],
+    part: 'names' | 'details',
+  ): Promise<Uint8Array | ReadableStream<Uint8Array>> {
     const { offset, length } = spanOf(header, leaves, part);
     if (offset + length <= first.length) return first.subarray(offset, offset + length);
     const more = await store.get(key, { range: { offset, length }, ifMatch: etag });
     // Asked again as a whole, the new list answers.
-    if (more === null || more === 'changed') throw new StorageError('STORAGE_UNAVAILABLE', 'the list was written while it was read');
+    if (more === null || more === 'changed')
+      throw new StorageError('STORAGE_UNAVAILABLE', 'the list was written while it was read');
     return more.body;
   }
 
@@ -55,11 +67,16 @@ export async function openList(store: ReadStore, key: string, firstRead = FIRST_
 }
 
 /** The names of a page, and whether there are more behind it. */
-export async function namesOfPage(list: OpenList, { n, last }: ListPage): Promise<{ readonly names: readonly string[]; readonly more: boolean }> {
+export async function namesOfPage(
+  list: OpenList,
+  { n, last }: ListPage,
+): Promise<{ readonly names: readonly string[]; readonly more: boolean }> {
   const limit = n ?? list.header.count;
   const leaves = leavesOfPage(list.header, last, limit);
   if (leaves === null) return { names: [], more: false };
-  const names = decodeSpan(await list.bytesOf(leaves, 'names')).filter((name): name is string => typeof name === 'string');
+  const names = decodeSpan(await list.bytesOf(leaves, 'names')).filter(
+    (name): name is string => typeof name === 'string',
+  );
   const after = last === null ? names : names.filter((name) => compareNames(name, last) > 0);
   return { names: after.slice(0, limit), more: after.length > limit };
 }

@@ -1,7 +1,10 @@
 import type { ObjectInfo, ReadStore } from '../../registry/store.ts';
 
 /** Passes on what a store says of objects, and remembers what it said of one. */
-export function observe(store: ReadStore, key: string): { readonly store: ReadStore; readonly info: () => ObjectInfo | null } {
+export function observe(
+  store: ReadStore,
+  key: string,
+): { readonly store: ReadStore; readonly info: () => ObjectInfo | null } {
   let seen: ObjectInfo | null = null;
   const note = <T extends ObjectInfo | null | 'changed'>(asked: string, found: T): T => {
     if (asked === key && found !== null && found !== 'changed') seen = found;

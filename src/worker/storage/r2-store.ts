@@ -1,4 +1,11 @@
-import { type ByteRange, type GetOptions, type ObjectInfo, type ReadStore, StorageError, type StoredObject } from '../../registry/store.ts';
+import {
+  type ByteRange,
+  type GetOptions,
+  type ObjectInfo,
+  type ReadStore,
+  StorageError,
+  type StoredObject,
+} from '../../registry/store.ts';
 import { readAll } from './byte-reader.ts';
 import { type ObjectMemory, objectMemory, type Remembered, REMEMBERED_MAX } from './object-cache.ts';
 
@@ -48,7 +55,11 @@ class R2Store implements ReadStore {
     return atOnce === true ? this.#getAtOnce(key, range) : this.#read(key, range, undefined);
   }
 
-  async #getUnchanged(key: string, range: ByteRange | undefined, etag: string): Promise<StoredObject | null | 'changed'> {
+  async #getUnchanged(
+    key: string,
+    range: ByteRange | undefined,
+    etag: string,
+  ): Promise<StoredObject | null | 'changed'> {
     const object = await this.#read(key, range, { etagMatches: etag });
     return object === null || 'range' in object ? object : 'changed';
   }
@@ -65,7 +76,8 @@ class R2Store implements ReadStore {
     }
     if (!('range' in object)) {
       // Which R2 does only where there was a condition.
-      if (known === undefined) throw new StorageError('STORAGE_UNAVAILABLE', 'storage sent an object without its bytes');
+      if (known === undefined)
+        throw new StorageError('STORAGE_UNAVAILABLE', 'storage sent an object without its bytes');
       return new AtHand(object, known);
     }
     const { range: found } = object;
@@ -77,8 +89,16 @@ class R2Store implements ReadStore {
 
   /** Facts alone where `onlyIf` does not hold. */
   #read(key: string, range: ByteRange | undefined, onlyIf: undefined): Promise<Stored | AtHand | null>;
-  #read(key: string, range: ByteRange | undefined, onlyIf: R2Conditional | undefined): Promise<Stored | AtHand | Info | null>;
-  async #read(key: string, range: ByteRange | undefined, onlyIf: R2Conditional | undefined): Promise<Stored | AtHand | Info | null> {
+  #read(
+    key: string,
+    range: ByteRange | undefined,
+    onlyIf: R2Conditional | undefined,
+  ): Promise<Stored | AtHand | Info | null>;
+  async #read(
+    key: string,
+    range: ByteRange | undefined,
+    onlyIf: R2Conditional | undefined,
+  ): Promise<Stored | AtHand | Info | null> {
     this.#count.get++;
     let object: R2ObjectBody | R2Object | null;
     try {
@@ -100,7 +120,9 @@ class R2Store implements ReadStore {
     if (info === null) return null;
     const { size, etag } = info;
     const isBeyond = size === 0 || ('suffix' in range ? range.suffix === 0 : range.offset >= size);
-    return isBeyond ? new AtHand(info, { etag, range: { offset: size, length: 0 }, bytes: new Uint8Array() }) : undefined;
+    return isBeyond
+      ? new AtHand(info, { etag, range: { offset: size, length: 0 }, bytes: new Uint8Array() })
+      : undefined;
   }
 }
 

@@ -18,12 +18,17 @@ export const PERSISTENCE: Persistence = { attempts: 3, attemptTime: 5_000, budge
  * Does `work`, again if storage failed in a way that may pass. `discard` is given what comes of an attempt after its time.
  * Rejects with the last {@link StorageError}, and at once with whatever else goes wrong.
  */
-export function persist<T>(work: () => Promise<T>, { attempts, attemptTime, budget, pause }: Persistence, discard: (late: T) => void): Promise<T> {
+export function persist<T>(
+  work: () => Promise<T>,
+  { attempts, attemptTime, budget, pause }: Persistence,
+  discard: (late: T) => void,
+): Promise<T> {
   const begun = Date.now();
   return new Promise((resolve, reject) => {
     const attempt = (number: number): void => {
       const fail = (error: unknown): void => {
-        const again = error instanceof StorageError && error.retryable && number < attempts && Date.now() - begun < budget;
+        const again =
+          error instanceof StorageError && error.retryable && number < attempts && Date.now() - begun < budget;
         if (again) setTimeout(() => attempt(number + 1), Math.random() * pause * 2 ** (number - 1));
         else reject(error instanceof Error ? error : new Error(String(error)));
       };

@@ -23,7 +23,10 @@ async function deployed({ folder, rounds, tell }: Bench): Promise<Section> {
   const later = modules.filter(({ atStart }) => !atStart);
   tell('starting it');
   const start = await startOf(join(folder, 'worker'), worker, rounds * 4);
-  const second = annex === null ? null : { modules: sizeOf(annex).modules, start: await startOf(join(folder, 'annex'), annex, rounds * 4) };
+  const second =
+    annex === null
+      ? null
+      : { modules: sizeOf(annex).modules, start: await startOf(join(folder, 'annex'), annex, rounds * 4) };
   return {
     title: 'The Worker as it is deployed',
     note:
@@ -37,7 +40,16 @@ async function deployed({ folder, rounds, tell }: Bench): Promise<Section> {
       ['  evaluate', '', '', shown(start.evaluate, ms)],
       ['later, when asked for (compile)', kib(plain(later)), kib(zipped(later)), shown(start.waiting, ms)],
       ['together', kib(plain(modules)), kib(zipped(modules)), shown(start.whole, ms)],
-      ...(second === null ? [] : [['the annex, together', kib(plain(second.modules)), kib(zipped(second.modules)), shown(second.start.whole, ms)]]),
+      ...(second === null
+        ? []
+        : [
+            [
+              'the annex, together',
+              kib(plain(second.modules)),
+              kib(zipped(second.modules)),
+              shown(second.start.whole, ms),
+            ],
+          ]),
     ],
     targets: [
       atMost('the Worker, all of it, minified and gzip', 60, zipped(modules), kib),
@@ -63,7 +75,11 @@ async function startOf(folder: string, { modules }: SplitWorker, times: number):
   const program = fileURLToPath(new URL('../parse-time.ts', import.meta.url));
   const starts: { compile: number; evaluate: number; compileWaiting: number }[] = [];
   for (let at = 0; at < times; at++) {
-    starts.push(JSON.parse(await must(process.execPath, ['--no-warnings', '--experimental-vm-modules', program, folder])) as (typeof starts)[number]);
+    starts.push(
+      JSON.parse(
+        await must(process.execPath, ['--no-warnings', '--experimental-vm-modules', program, folder]),
+      ) as (typeof starts)[number],
+    );
   }
   const spread = (of: (start: (typeof starts)[number]) => number): Spread => spreadOf(starts.map(of));
   return {

@@ -43,7 +43,16 @@ export const derivation: Part = async ({ rounds, tell }) => {
         'Payload and signature, as `gantry publish` makes them once and docker-registry for every pull of an old client; in processor time of all threads, compiling included. ' +
         `The first time is that of a fresh process; the others are runs ${String(WARM + 1)} to ${String(RUNS)} of one. ` +
         'Linear: microseconds a layer stay the same.',
-      columns: ['config', 'config bytes', 'payload bytes', 'payload ms', 'µs a layer', 'signature ms', 'both ms', 'both ms, first time'],
+      columns: [
+        'config',
+        'config bytes',
+        'payload bytes',
+        'payload ms',
+        'µs a layer',
+        'signature ms',
+        'both ms',
+        'both ms, first time',
+      ],
       rows: measured.map(({ title, layers, configBytes, payloadBytes, build, sign, both, first }) => [
         title,
         configBytes.toLocaleString('en-US'),

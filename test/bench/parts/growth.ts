@@ -37,17 +37,25 @@ export const growth: Part = async (bench) => {
   }
 };
 
-async function pagesOf({ rounds, seconds, tell }: Bench, { gantry, store }: Stage, kind: 'tags' | 'repositories'): Promise<Section> {
+async function pagesOf(
+  { rounds, seconds, tell }: Bench,
+  { gantry, store }: Stage,
+  kind: 'tags' | 'repositories',
+): Promise<Section> {
   const { pid, url } = gantry;
   if (pid === null) throw new Error('Gantry is no process of ours');
   const nameOf = (at: number): string => `${kind === 'tags' ? 'v' : 'team/app-'}${String(at).padStart(6, '0')}`;
   const put = async (key: string, count: number): Promise<void> => {
     tell(`${count.toLocaleString('en-US')} ${kind}`);
-    const entries = Array.from({ length: count }, (_, at) => ({ name: nameOf(at), detail: kind === 'tags' ? DETAIL : null }));
+    const entries = Array.from({ length: count }, (_, at) => ({
+      name: nameOf(at),
+      detail: kind === 'tags' ? DETAIL : null,
+    }));
     const { body, metadata } = encodeSortedList(entries);
     await store.put(key, body, { contentType: 'application/json', metadata });
   };
-  if (kind === 'tags') for (const count of COUNTS) await put(tagListKey(parseTagged(`bench/tags-${String(count)}:x`).name), count);
+  if (kind === 'tags')
+    for (const count of COUNTS) await put(tagListKey(parseTagged(`bench/tags-${String(count)}:x`).name), count);
   const reads = new Map<number, string>();
   const figures = await inTurns(COUNTS, rounds, async (count) => {
     if (kind === 'repositories') await put(CATALOG_KEY, count);
@@ -60,7 +68,8 @@ async function pagesOf({ rounds, seconds, tell }: Bench, { gantry, store }: Stag
     if (names.length !== PAGE || names[0] !== nameOf(first))
       throw new Error(`${page} begins with ${String(names[0])} and has ${String(names.length)}`);
     reads.set(count, /\d+ head, \d+ get/.exec(headerOf(answer, 'server-timing'))?.[0] ?? '');
-    const ask = (length: number) => load({ method: 'GET', url: page, headers: {}, connections: 8, seconds: length, keepAlive: true });
+    const ask = (length: number) =>
+      load({ method: 'GET', url: page, headers: {}, connections: 8, seconds: length, keepAlive: true });
     await ask(1);
     const before = cpuSeconds(pid);
     const measured = await ask(seconds);

@@ -52,10 +52,17 @@ async function byRequest({ gantry, cachedGantry }: Stage, image: Image): Promise
     ['HEAD by tag', { method: 'HEAD', path: tag }],
     ['manifest by digest', { method: 'GET', path: `/v2/${IMAGE}/manifests/${image.digest}` }],
     ['HEAD by digest', { method: 'HEAD', path: `/v2/${IMAGE}/manifests/${image.digest}` }],
-    ['If-None-Match, by tag, unchanged', { method: 'GET', path: tag, headers: { 'if-none-match': `"${image.digest}"` } }],
+    [
+      'If-None-Match, by tag, unchanged',
+      { method: 'GET', path: tag, headers: { 'if-none-match': `"${image.digest}"` } },
+    ],
     [
       'If-None-Match, by digest',
-      { method: 'GET', path: `/v2/${IMAGE}/manifests/${image.digest}`, headers: { 'if-none-match': `"${image.digest}"` } },
+      {
+        method: 'GET',
+        path: `/v2/${IMAGE}/manifests/${image.digest}`,
+        headers: { 'if-none-match': `"${image.digest}"` },
+      },
     ],
     ['blob', { method: 'GET', path: `/v2/${IMAGE}/blobs/${layer}` }],
     ['part of a blob', { method: 'GET', path: `/v2/${IMAGE}/blobs/${layer}`, headers: { range: 'bytes=100-' } }],
@@ -75,7 +82,11 @@ async function byRequest({ gantry, cachedGantry }: Stage, image: Image): Promise
     const cells = [];
     for (const subject of [gantry, cachedGantry, cachedGantry]) cells.push(await ask(subject, step, client));
     const [straight, cold, warm] = cells;
-    rows.push([title, String(straight?.status ?? ''), ...[straight, cold, warm].map((one) => (one === undefined ? '' : show(one.reads)))]);
+    rows.push([
+      title,
+      String(straight?.status ?? ''),
+      ...[straight, cold, warm].map((one) => (one === undefined ? '' : show(one.reads))),
+    ]);
   }
   return {
     title: 'R2 operations of a request',
@@ -94,7 +105,16 @@ async function byPull({ rounds }: Bench, { gantry, cachedGantry }: Stage, image:
   const pulls: readonly (readonly [string, readonly Step[], Readonly<Record<string, string>>])[] = [
     ['Docker 1.9', [ping, { method: 'GET', path: tag }, ...blobs], OLD_CLIENT],
     ['Docker 20.10', [ping, { method: 'GET', path: tag }, config, ...blobs], NEW_CLIENT],
-    ['containerd', [{ method: 'HEAD', path: tag }, { method: 'GET', path: `/v2/${IMAGE}/manifests/${image.digest}` }, config, ...blobs], NEW_CLIENT],
+    [
+      'containerd',
+      [
+        { method: 'HEAD', path: tag },
+        { method: 'GET', path: `/v2/${IMAGE}/manifests/${image.digest}` },
+        config,
+        ...blobs,
+      ],
+      NEW_CLIENT,
+    ],
     ['Docker, image is up to date', [ping, { method: 'GET', path: tag }], NEW_CLIENT],
   ];
   const rows = [];
@@ -104,9 +124,11 @@ async function byPull({ rounds }: Bench, { gantry, cachedGantry }: Stage, image:
     await forget(cachedGantry);
     for (const step of steps) cold.push(await ask(cachedGantry, step, client));
     for (const step of steps) warm.push(await ask(cachedGantry, step, client));
-    for (const { status } of [...cold, ...warm]) if (status !== 200) throw new Error(`${title}: an answer with ${String(status)}`);
+    for (const { status } of [...cold, ...warm])
+      if (status !== 200) throw new Error(`${title}: an answer with ${String(status)}`);
     const cpu = await cpuOf(gantry, steps, client, rounds);
-    const bill = (reads: number): string => `$${(reads * PRICES.classB + steps.length * PRICES.requests + cpu * PRICES.cpu).toFixed(2)}`;
+    const bill = (reads: number): string =>
+      `$${(reads * PRICES.classB + steps.length * PRICES.requests + cpu * PRICES.cpu).toFixed(2)}`;
     const [readsCold, readsWarm] = [sum(cold), sum(warm)];
     rows.push([
       title,
@@ -128,11 +150,17 @@ async function byPull({ rounds }: Bench, { gantry, cachedGantry }: Stage, image:
 }
 
 /** Milliseconds of processor time for the steps, on average. */
-async function cpuOf({ pid, url }: Subject, steps: readonly Step[], client: Readonly<Record<string, string>>, rounds: number): Promise<number> {
+async function cpuOf(
+  { pid, url }: Subject,
+  steps: readonly Step[],
+  client: Readonly<Record<string, string>>,
+  rounds: number,
+): Promise<number> {
   if (pid === null) return NaN;
   const times = rounds * 10;
   const before = cpuSeconds(pid);
-  for (let at = 0; at < times; at++) for (const { method, path } of steps) await exchange(url + path, { method, headers: client });
+  for (let at = 0; at < times; at++)
+    for (const { method, path } of steps) await exchange(url + path, { method, headers: client });
   return ((cpuSeconds(pid) - before) * 1_000) / times;
 }
 

@@ -38,13 +38,19 @@ export const publishing: Part = async (bench) => {
   const stage = await openStage(bench.folder);
   const files = join(bench.folder, 'folder-s3');
   await mkdir(files);
-  const s3 = spawn(process.execPath, [fileURLToPath(new URL('../folder-s3.ts', import.meta.url)), files], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const s3 = spawn(process.execPath, [fileURLToPath(new URL('../folder-s3.ts', import.meta.url)), files], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   try {
     const [port] = (await once(s3.stdout, 'data')) as [Buffer];
     const folderBucket: Bucket = {
       title: 'S3 over a folder',
       name: 'bench',
-      env: { AWS_ENDPOINT_URL: `http://127.0.0.1:${port.toString().trim()}`, AWS_ACCESS_KEY_ID: 'bench', AWS_SECRET_ACCESS_KEY: 'bench' },
+      env: {
+        AWS_ENDPOINT_URL: `http://127.0.0.1:${port.toString().trim()}`,
+        AWS_ACCESS_KEY_ID: 'bench',
+        AWS_SECRET_ACCESS_KEY: 'bench',
+      },
     };
     const simulator: Bucket = { title: 'R2’s simulator', name: stage.bucket, env: stage.s3 };
     const services = await makeServices(bench);
@@ -74,7 +80,13 @@ async function rates(
       for (const [at, image] of images.entries()) {
         // A prefix of its own is a bucket of its own.
         const to = `s3://${bucket.name}/${setTitle.replaceAll(' ', '-')}-${String(round)}`;
-        taken.push(await gantry(['publish', `dir:${image.folder}`, `set/image-${String(at)}:v1`, '--to', to], bucket.env, folder));
+        taken.push(
+          await gantry(
+            ['publish', `dir:${image.folder}`, `set/image-${String(at)}:v1`, '--to', to],
+            bucket.env,
+            folder,
+          ),
+        );
       }
       return taken;
     },
@@ -103,7 +115,8 @@ async function rates(
     const taken = await publish(round);
     return { seconds: sum(taken.map((one) => one.seconds)), cpu: sum(taken.map((one) => one.cpu)) };
   });
-  const rateOf = (subject: (typeof subjects)[number]): readonly number[] => (figures.get(subject) ?? []).map(({ seconds }) => size / MIB / seconds);
+  const rateOf = (subject: (typeof subjects)[number]): readonly number[] =>
+    (figures.get(subject) ?? []).map(({ seconds }) => size / MIB / seconds);
   const ratioTo = (subject: (typeof subjects)[number]): Spread => ratioOf(rateOf(subject), rateOf(skopeo));
   const [first] = subjects;
   return {
@@ -114,7 +127,9 @@ async function rates(
     columns: ['command and target', 'seconds', 'CPU s', 'MiB/s', '÷ skopeo'],
     rows: subjects.map((subject) => [
       subject.title,
-      ...[({ seconds }: Sums) => seconds, ({ cpu }: Sums) => cpu].map((of) => shown(spreadOf((figures.get(subject) ?? []).map(of)), digits)),
+      ...[({ seconds }: Sums) => seconds, ({ cpu }: Sums) => cpu].map((of) =>
+        shown(spreadOf((figures.get(subject) ?? []).map(of)), digits),
+      ),
       shown(spreadOf(rateOf(subject)), digits),
       shown(ratioTo(subject), digits),
     ]),
@@ -128,15 +143,27 @@ async function together({ folder, rounds, tell }: Bench, { images, size }: Image
   try {
     const repositories = images.map((_, at) => `set/image-${String(at)}`);
     for (const [at, image] of images.entries()) {
-      await must('skopeo', ['copy', '-q', '--dest-tls-verify=false', `dir:${image.folder}`, `docker://${from.host}/${repositories[at] ?? ''}:v1`]);
+      await must('skopeo', [
+        'copy',
+        '-q',
+        '--dest-tls-verify=false',
+        `dir:${image.folder}`,
+        `docker://${from.host}/${repositories[at] ?? ''}:v1`,
+      ]);
     }
     const [ours, theirs] = [join(folder, 'set.yaml'), join(folder, 'set-skopeo.yaml')];
-    const entries = repositories.map((name) => `  - { from: "docker://${from.host}/${name}", to: ${name}, tls-verify: false }\n`);
+    const entries = repositories.map(
+      (name) => `  - { from: "docker://${from.host}/${name}", to: ${name}, tls-verify: false }\n`,
+    );
     await writeFile(ours, `repositories:\n${entries.join('')}`);
-    await writeFile(theirs, `${from.host}:\n  tls-verify: false\n  images:\n${repositories.map((name) => `    ${name}: [v1]\n`).join('')}`);
+    await writeFile(
+      theirs,
+      `${from.host}:\n  tls-verify: false\n  images:\n${repositories.map((name) => `    ${name}: [v1]\n`).join('')}`,
+    );
     const gantrySync = {
       title: `gantry sync, ${bucket.title}`,
-      run: (round: number) => gantry(['sync', ours, '--to', `s3://${bucket.name}/together-${String(round)}`], bucket.env, folder),
+      run: (round: number) =>
+        gantry(['sync', ours, '--to', `s3://${bucket.name}/together-${String(round)}`], bucket.env, folder),
     };
     const skopeoSync = {
       title: 'skopeo sync, docker-registry 2.8.2',
@@ -144,7 +171,14 @@ async function together({ folder, rounds, tell }: Bench, { images, size }: Image
         const store = join(folder, `together-${String(round)}`);
         const to = await startDockerRegistry(store);
         try {
-          return await watched('skopeo', ['sync', '--src=yaml', '--dest=docker', '--dest-tls-verify=false', theirs, `${to.host}/set`]);
+          return await watched('skopeo', [
+            'sync',
+            '--src=yaml',
+            '--dest=docker',
+            '--dest-tls-verify=false',
+            theirs,
+            `${to.host}/set`,
+          ]);
         } finally {
           await to.close();
           await rm(store, { recursive: true, force: true });
@@ -209,29 +243,53 @@ async function again({ folder, rounds, tell }: Bench, bucket: Bucket): Promise<S
   tell(`a repository of ${String(TAGS)} tags`);
   const [from, to] = [await startDockerRegistry(join(folder, 'from')), await startDockerRegistry(join(folder, 'to'))];
   try {
-    const layers = Array.from({ length: TAGGED_LAYERS }, (_, at) => ({ seed: `synced ${String(at)}`, size: 128 * 1024 }));
+    const layers = Array.from({ length: TAGGED_LAYERS }, (_, at) => ({
+      seed: `synced ${String(at)}`,
+      size: 128 * 1024,
+    }));
     for (let at = 0; at < TAGS; at++) {
       const image = await makeImage(join(folder, 'synced'), layers, `number ${String(at)}`);
-      await must('skopeo', ['copy', '-q', '--dest-tls-verify=false', `dir:${image.folder}`, `docker://${from.host}/bench/synced:v${String(at)}`]);
+      await must('skopeo', [
+        'copy',
+        '-q',
+        '--dest-tls-verify=false',
+        `dir:${image.folder}`,
+        `docker://${from.host}/bench/synced:v${String(at)}`,
+      ]);
     }
     const near = { title: 'loopback', from: from.host, to: to.host, bucket: bucket.env.AWS_ENDPOINT_URL ?? '' };
-    const lines = await Promise.all([near.from, near.to, new URL(near.bucket).host].map((host) => openSlowLine(host, ROUND_TRIP)));
+    const lines = await Promise.all(
+      [near.from, near.to, new URL(near.bucket).host].map((host) => openSlowLine(host, ROUND_TRIP)),
+    );
     const [farFrom = '', farTo = '', farBucket = ''] = lines.map(({ host }) => host);
     const far = { title: `${String(ROUND_TRIP)} ms away`, from: farFrom, to: farTo, bucket: `http://${farBucket}` };
-    const syncOf = async (place: typeof near): Promise<{ title: string; gantry: () => Promise<unknown>; skopeo: () => Promise<unknown> }> => {
+    const syncOf = async (
+      place: typeof near,
+    ): Promise<{ title: string; gantry: () => Promise<unknown>; skopeo: () => Promise<unknown> }> => {
       const config = join(folder, `sync-${place.from}.yaml`);
-      await writeFile(config, `repositories:\n  - from: docker://${place.from}/bench/synced\n    to: bench/synced\n    tls-verify: false\n`);
+      await writeFile(
+        config,
+        `repositories:\n  - from: docker://${place.from}/bench/synced\n    to: bench/synced\n    tls-verify: false\n`,
+      );
       const plain = ['--src=docker', '--dest=docker', '--src-tls-verify=false', '--dest-tls-verify=false'];
       return {
         title: place.title,
-        gantry: () => gantry(['sync', config, '--to', `s3://${bucket.name}/synced`], { ...bucket.env, AWS_ENDPOINT_URL: place.bucket }, folder),
+        gantry: () =>
+          gantry(
+            ['sync', config, '--to', `s3://${bucket.name}/synced`],
+            { ...bucket.env, AWS_ENDPOINT_URL: place.bucket },
+            folder,
+          ),
         skopeo: () => must('skopeo', ['sync', ...plain, `${place.from}/bench/synced`, `${place.to}/bench`]),
       };
     };
     const places = [await syncOf(near), await syncOf(far)];
     const [here] = places;
     tell('both for the first time');
-    const first = [here === undefined ? NaN : await timed(here.gantry), here === undefined ? NaN : await timed(here.skopeo)];
+    const first = [
+      here === undefined ? NaN : await timed(here.gantry),
+      here === undefined ? NaN : await timed(here.skopeo),
+    ];
     const rows: string[][] = [];
     const targets = [];
     for (const place of places) {
@@ -242,7 +300,11 @@ async function again({ folder, rounds, tell }: Bench, bucket: Bucket): Promise<S
       });
       const [ours = [], theirs = []] = tools.map((tool) => figures.get(tool));
       const faster = ratioOf(theirs, ours);
-      rows.push([place.title, ...[ours, theirs].map((seconds) => shown(spreadOf(seconds), digits)), shown(faster, digits)]);
+      rows.push([
+        place.title,
+        ...[ours, theirs].map((seconds) => shown(spreadOf(seconds), digits)),
+        shown(faster, digits),
+      ]);
       targets.push(atLeast(`times as fast as skopeo sync, ${place.title}`, 5, faster, digits));
     }
     for (const line of lines) line.close();

@@ -145,8 +145,20 @@ function casesOf(app: Image, large: Image, fewTagsLength: number): readonly Case
     { ...byTag, title: MANIFEST_NEW, check: isApp },
     { ...byTag, title: MANIFEST_OLD, headers: OLD_CLIENT, check: isSchema1 },
     { ...byTag, title: 'the same, a connection each', headers: OLD_CLIENT, keepAlive: false, check: isSchema1 },
-    { ...common, title: 'manifest by digest', path: `/v2/${name}/manifests/${digest}`, key: manifest, length: app.manifest.length, check: isApp },
-    { ...byTag, title: 'HEAD by tag', method: 'HEAD', check: (answer) => same(headerOf(answer, 'docker-content-digest'), app.digest) },
+    {
+      ...common,
+      title: 'manifest by digest',
+      path: `/v2/${name}/manifests/${digest}`,
+      key: manifest,
+      length: app.manifest.length,
+      check: isApp,
+    },
+    {
+      ...byTag,
+      title: 'HEAD by tag',
+      method: 'HEAD',
+      check: (answer) => same(headerOf(answer, 'docker-content-digest'), app.digest),
+    },
     list(FEW_TAGS, 10, fewTagsLength),
     { ...list(MANY_TAGS, 10_000, null), connections: 4 },
     blob(0, 'blob of 1 MiB', 8),
@@ -157,7 +169,11 @@ function casesOf(app: Image, large: Image, fewTagsLength: number): readonly Case
 const MANIFEST_NEW = 'manifest by tag, new client';
 const MANIFEST_OLD = 'manifest by tag, old client';
 
-async function measureCase({ rounds, seconds, tell }: Bench, stage: Stage, one: Case): Promise<ReadonlyMap<Subject, readonly Figures[]>> {
+async function measureCase(
+  { rounds, seconds, tell }: Bench,
+  stage: Stage,
+  one: Case,
+): Promise<ReadonlyMap<Subject, readonly Figures[]>> {
   const paths = new Map<Subject, string>([
     [stage.gantry, one.path],
     [stage.quietGantry, one.path],
@@ -214,9 +230,14 @@ function whatIsWrong(answer: Exchange, registry: Pick<Case, 'check'> | null): st
   }
 }
 
-function sections(stage: Stage, measured: readonly { of: Case; figures: ReadonlyMap<Subject, readonly Figures[]> }[]): readonly Section[] {
+function sections(
+  stage: Stage,
+  measured: readonly { of: Case; figures: ReadonlyMap<Subject, readonly Figures[]> }[],
+): readonly Section[] {
   const rateOf = ({ of, figures }: (typeof measured)[number], subject: Subject): readonly number[] =>
-    (figures.get(subject) ?? []).map(({ requests: count, bytes, seconds }) => (of.isBulk ? bytes / MIB : count) / seconds);
+    (figures.get(subject) ?? []).map(
+      ({ requests: count, bytes, seconds }) => (of.isBulk ? bytes / MIB : count) / seconds,
+    );
   const ratio = (one: (typeof measured)[number], subject: Subject, other: Subject): Spread | null => {
     const [a, b] = [rateOf(one, subject), rateOf(one, other)];
     return a.length === 0 || b.length === 0 ? null : middleHalfOf(ratiosOf(a, b));
@@ -235,7 +256,9 @@ function sections(stage: Stage, measured: readonly { of: Case; figures: Readonly
         `${shown(rate, digits)} ${one.of.isBulk ? 'MiB/s' : '/s'}`,
         digits(middleHalfOf(figures.map(({ p50 }) => p50)).median),
         digits(middleHalfOf(figures.map(({ p99 }) => p99)).median),
-        perRequest.some(Number.isNaN) ? '–' : `${digits(middleHalfOf(perRequest).median)}${one.of.isBulk ? '/MiB' : ''}`,
+        perRequest.some(Number.isNaN)
+          ? '–'
+          : `${digits(middleHalfOf(perRequest).median)}${one.of.isBulk ? '/MiB' : ''}`,
         floor === null ? '–' : shown(floor, digits),
         peer === null ? '–' : shown(peer, digits),
       ];

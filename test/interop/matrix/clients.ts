@@ -68,7 +68,8 @@ function oldEngine(version: OldEngine): Start {
     const pull = async (image: PublishedImage, reference: string): Promise<string> => {
       const got = await pullAsOldEngine({ version, host, name: image.name, reference, ...(verify && { verify }) });
       expectSameTree(got.tree, image.tree);
-      if (image.root.form === 'docker-schema1') expectEqual('the document', digestOf(got.document), digestOf(image.root.bytes));
+      if (image.root.form === 'docker-schema1')
+        expectEqual('the document', digestOf(got.document), digestOf(image.root.bytes));
       if (!image.hasCopies) expectEqual('the layers', unique(got.layers.filter(isNoEmptyLayer)), unique(image.layers));
       return got.digest;
     };
@@ -83,7 +84,8 @@ function oldEngine(version: OldEngine): Start {
           const digest = await pull(image, first(image.tags));
           expectEqual('the digest by digest', await pull(image, digest), digest);
         },
-        all: async ({ name, tags }) => expectEqual('the tags', await listTagsAsOldEngine({ version, host, name }), [...tags].sort()),
+        all: async ({ name, tags }) =>
+          expectEqual('the tags', await listTagsAsOldEngine({ version, host, name }), [...tags].sort()),
       },
     };
     return Promise.resolve(client);
@@ -98,7 +100,13 @@ async function docker({ host, folder, machine }: Bench): Promise<Client | null> 
   const daemon = machine.start(
     'dockerd',
     [
-      ...['--iptables=false', '--ip6tables=false', '--bridge=none', '--storage-driver=vfs', `--data-root=${join(folder, 'data')}`],
+      ...[
+        '--iptables=false',
+        '--ip6tables=false',
+        '--bridge=none',
+        '--storage-driver=vfs',
+        `--data-root=${join(folder, 'data')}`,
+      ],
       ...[`--exec-root=${join(folder, 'exec')}`, `--pidfile=${join(folder, 'pid')}`, `--host=${socket}`],
     ],
     log.fd,
@@ -119,7 +127,9 @@ async function docker({ host, folder, machine }: Bench): Promise<Client | null> 
   /** By tag the form with gzip copies where the engine cannot unpack zstd; by digest it is that which must be asked for. */
   const rootFor = (image: PublishedImage): string => {
     const derived = image.forms.find(({ form }) => form === 'docker-schema2')?.digest;
-    return image.kind === 'zstd' && !unpacksZstd(`docker/${version}`) && derived !== undefined ? derived : readableRoot(image);
+    return image.kind === 'zstd' && !unpacksZstd(`docker/${version}`) && derived !== undefined
+      ? derived
+      : readableRoot(image);
   };
   const judge = async (image: PublishedImage, reference: string, digest: string): Promise<void> => {
     const printed = await command('pull', reference);
@@ -141,7 +151,9 @@ async function docker({ host, folder, machine }: Bench): Promise<Client | null> 
       digest: (image) => judge(image, `${host}/${image.name}@${rootFor(image)}`, rootFor(image)),
       all: async ({ name, tags, config }) => {
         await command('pull', '--all-tags', `${host}/${name}`);
-        const listed = (await command('image', 'ls', '--no-trunc', '--format', '{{.Tag}} {{.ID}}', `${host}/${name}`)).trim().split('\n');
+        const listed = (await command('image', 'ls', '--no-trunc', '--format', '{{.Tag}} {{.ID}}', `${host}/${name}`))
+          .trim()
+          .split('\n');
         expectEqual('the tags', listed.sort(), tags.map((tag) => `${tag} ${String(config)}`).sort());
         await command('rmi', '--force', String(config));
       },
@@ -159,9 +171,12 @@ async function podman({ host, folder, machine }: Bench): Promise<Client | null> 
   const judge = async (image: PublishedImage, reference: string): Promise<void> => {
     const id = (await command('pull', '--quiet', reference)).trim();
     if (image.config !== undefined) expectEqual('the image ID', `sha256:${id}`, image.config);
-    const seen = (await command('image', 'inspect', '--format', '{{range .RepoDigests}}{{.}} {{end}}', id)).trim().split(' ');
+    const seen = (await command('image', 'inspect', '--format', '{{range .RepoDigests}}{{.}} {{end}}', id))
+      .trim()
+      .split(' ');
     for (const digest of unique([readableRoot(image), image.manifest.digest])) {
-      if (!seen.includes(`${host}/${image.name}@${digest}`)) throw new Error(`the digests are ${seen.join(', ')}, without ${digest}`);
+      if (!seen.includes(`${host}/${image.name}@${digest}`))
+        throw new Error(`the digests are ${seen.join(', ')}, without ${digest}`);
     }
     const mounted = (await command('image', 'mount', id)).trim();
     expectSameTree(await treeOfFolder(machine.outside(mounted)), image.tree);
@@ -176,7 +191,9 @@ async function podman({ host, folder, machine }: Bench): Promise<Client | null> 
       digest: (image) => judge(image, `${host}/${image.name}@${readableRoot(image)}`),
       all: async ({ name, tags, config }) => {
         await command('pull', '--quiet', '--all-tags', `${host}/${name}`);
-        const listed = (await command('images', '--no-trunc', '--format', '{{.Tag}} {{.ID}}', `${host}/${name}`)).trim().split('\n');
+        const listed = (await command('images', '--no-trunc', '--format', '{{.Tag}} {{.ID}}', `${host}/${name}`))
+          .trim()
+          .split('\n');
         expectEqual('the tags', listed.sort(), tags.map((tag) => `${tag} ${String(config)}`).sort());
         await command('rmi', '--force', String(config).slice('sha256:'.length));
       },
@@ -191,7 +208,8 @@ async function buildah({ host, folder, machine }: Bench): Promise<Client | null>
     const container = (await command('from', '--quiet', '--pull-always', reference)).trim();
     const told = JSON.parse(await command('inspect', container)) as { FromImageID: string; FromImageDigest: string };
     if (image.config !== undefined) expectEqual('the image ID', `sha256:${told.FromImageID}`, image.config);
-    if (![readableRoot(image), image.manifest.digest].includes(told.FromImageDigest)) throw new Error(`the digest is ${told.FromImageDigest}`);
+    if (![readableRoot(image), image.manifest.digest].includes(told.FromImageDigest))
+      throw new Error(`the digest is ${told.FromImageDigest}`);
     expectSameTree(await treeOfFolder(machine.outside((await command('mount', container)).trim())), image.tree);
     await command('rm', container);
     await command('rmi', '--force', told.FromImageID);
@@ -207,8 +225,14 @@ async function buildah({ host, folder, machine }: Bench): Promise<Client | null>
         // All that there are: asked for by a name, some versions look for its tag `latest`.
         const lines = (await command('images', '--no-trunc', '--format', '{{.Name}} {{.Tag}} {{.ID}}')).split('\n');
         const words = lines.map((line) => line.replace('sha256:', '').trim().split(/\s+/));
-        const listed = words.filter(([repository]) => repository === `${host}/${name}`).map(([, tag, id]) => `${String(tag)} ${String(id)}`);
-        expectEqual('the tags', unique(listed).sort(), tags.map((tag) => `${tag} ${String(config).slice('sha256:'.length)}`).sort());
+        const listed = words
+          .filter(([repository]) => repository === `${host}/${name}`)
+          .map(([, tag, id]) => `${String(tag)} ${String(id)}`);
+        expectEqual(
+          'the tags',
+          unique(listed).sort(),
+          tags.map((tag) => `${tag} ${String(config).slice('sha256:'.length)}`).sort(),
+        );
         await command('rmi', '--force', String(config).slice('sha256:'.length));
       },
     },
@@ -235,7 +259,8 @@ async function containerd({ host, folder, machine }: Bench): Promise<Client | nu
   const log = await open(join(folder, 'log'), 'w');
   const daemon = machine.start('containerd', ['--config', config], log.fd);
   daemon.stdout?.resume();
-  const command = (...args: readonly string[]): Promise<string> => machine.must('ctr', ['--address', socket, '--namespace', 'matrix', ...args]);
+  const command = (...args: readonly string[]): Promise<string> =>
+    machine.must('ctr', ['--address', socket, '--namespace', 'matrix', ...args]);
   try {
     await until('containerd', async () => {
       if (daemon.exitCode !== null) throw new Error('containerd ended');
@@ -244,14 +269,21 @@ async function containerd({ host, folder, machine }: Bench): Promise<Client | nu
     });
   } catch (cause) {
     await end(daemon);
-    throw new Error(`containerd did not start: ${(await readFile(join(folder, 'log'), 'utf8')).slice(-500)}`, { cause });
+    throw new Error(`containerd did not start: ${(await readFile(join(folder, 'log'), 'utf8')).slice(-500)}`, {
+      cause,
+    });
   }
   const judge = async (image: PublishedImage, reference: string): Promise<void> => {
     await command('images', 'pull', '--plain-http', '--snapshotter', 'native', reference);
     const [line = ''] = (await command('images', 'ls', `name==${reference}`)).trim().split('\n').slice(1);
     expectEqual('the digest', line.split(/\s+/)[2], readableRoot(image));
     const content = (await command('content', 'ls', '--quiet')).trim().split('\n');
-    const wanted = [readableRoot(image), image.manifest.digest, ...(image.config === undefined ? [] : [image.config]), ...image.layers];
+    const wanted = [
+      readableRoot(image),
+      image.manifest.digest,
+      ...(image.config === undefined ? [] : [image.config]),
+      ...image.layers,
+    ];
     const lacking = wanted.filter((digest) => !content.includes(digest));
     if (lacking.length > 0) throw new Error(`the content store lacks ${lacking.join(', ')}`);
     const mounted = join(folder, 'mounted');
@@ -285,7 +317,14 @@ async function skopeo({ host, folder, machine }: Bench): Promise<Client | null> 
     await rm(folder, { recursive: true, force: true });
     await mkdir(folder, { recursive: true });
     const out = join(folder, 'out');
-    await command('copy', '--quiet', '--src-tls-verify=false', ...options, `docker://${host}/${reference}`, `dir:${out}`);
+    await command(
+      'copy',
+      '--quiet',
+      '--src-tls-verify=false',
+      ...options,
+      `docker://${host}/${reference}`,
+      `dir:${out}`,
+    );
     return out;
   };
   return {
@@ -301,7 +340,11 @@ async function skopeo({ host, folder, machine }: Bench): Promise<Client | null> 
           Layers: string[];
         };
         // It asks for schema 1 as well as for anything newer.
-        expectEqual('the digest', told.Digest, image.root.form === 'docker-schema1' ? image.manifest.digest : image.root.digest);
+        expectEqual(
+          'the digest',
+          told.Digest,
+          image.root.form === 'docker-schema1' ? image.manifest.digest : image.root.digest,
+        );
         expectEqual('the layers', told.Layers, image.layers);
       },
       digest: async (image) => {
@@ -315,11 +358,23 @@ async function skopeo({ host, folder, machine }: Bench): Promise<Client | null> 
         expectEqual('the manifest', digestOf(await readFile(join(out, 'manifest.json'))), digestOf(image.root.bytes));
       },
       all: async (image) => {
-        const { Tags: tags } = JSON.parse(await command('list-tags', '--tls-verify=false', `docker://${host}/${image.name}`)) as { Tags: string[] };
+        const { Tags: tags } = JSON.parse(
+          await command('list-tags', '--tls-verify=false', `docker://${host}/${image.name}`),
+        ) as { Tags: string[] };
         expectEqual('the tags', tags, [...image.tags].sort());
         await rm(folder, { recursive: true, force: true });
         await mkdir(folder, { recursive: true });
-        await command('sync', '--src', 'docker', '--dest', 'dir', '--src-tls-verify=false', '--scoped', `${host}/${image.name}`, folder);
+        await command(
+          'sync',
+          '--src',
+          'docker',
+          '--dest',
+          'dir',
+          '--src-tls-verify=false',
+          '--scoped',
+          `${host}/${image.name}`,
+          folder,
+        );
         for (const tag of image.tags) await expectDir(join(folder, host, `${image.name}:${tag}`), image);
       },
     },
@@ -367,7 +422,9 @@ async function crane({ host, folder, machine }: Bench): Promise<Client | null> {
     ways: {
       tag: async (image) => {
         await pull(image, `${image.name}:${first(image.tags)}`);
-        const digest = (await machine.must('crane', ['digest', '--insecure', `${host}/${image.name}:${first(image.tags)}`])).trim();
+        const digest = (
+          await machine.must('crane', ['digest', '--insecure', `${host}/${image.name}:${first(image.tags)}`])
+        ).trim();
         expectEqual('the digest', digest, readableRoot(image));
       },
       digest: (image) => pull(image, `${image.name}@${readableRoot(image)}`),
@@ -384,7 +441,13 @@ async function oras({ host, folder, machine }: Bench): Promise<Client | null> {
   const copy = async (image: PublishedImage, reference: string): Promise<void> => {
     await rm(folder, { recursive: true, force: true });
     await mkdir(folder, { recursive: true });
-    await machine.must('oras', ['cp', '--from-plain-http', `${host}/${reference}`, '--to-oci-layout', `${join(folder, 'out')}:it`]);
+    await machine.must('oras', [
+      'cp',
+      '--from-plain-http',
+      `${host}/${reference}`,
+      '--to-oci-layout',
+      `${join(folder, 'out')}:it`,
+    ]);
     await expectLayout(join(folder, 'out'), image);
   };
   return {
@@ -394,7 +457,9 @@ async function oras({ host, folder, machine }: Bench): Promise<Client | null> {
       tag: (image) => copy(image, `${image.name}:${first(image.tags)}`),
       digest: (image) => copy(image, `${image.name}@${readableRoot(image)}`),
       all: async ({ name, tags }) => {
-        const listed = (await machine.must('oras', ['repo', 'tags', '--plain-http', `${host}/${name}`])).trim().split('\n');
+        const listed = (await machine.must('oras', ['repo', 'tags', '--plain-http', `${host}/${name}`]))
+          .trim()
+          .split('\n');
         expectEqual('the tags', listed, [...tags].sort());
       },
     },
@@ -418,7 +483,9 @@ async function curl({ host, folder, machine }: Bench): Promise<Client | null> {
       tag: async (image) => {
         const path = `/v2/${image.name}/manifests/${first(image.tags)}`;
         expectEqual('the manifest for */*', digestOf(await get(path)), digestOf(image.root.bytes));
-        for (const { form, digest } of image.forms.filter(({ platform }) => platform === undefined || platform === 'linux/amd64')) {
+        for (const { form, digest } of image.forms.filter(
+          ({ platform }) => platform === undefined || platform === 'linux/amd64',
+        )) {
           const bytes = await get(path, '-H', `Accept: ${MEDIA_TYPE_OF_FORM[form]}`);
           expectEqual(`the digest of ${form}`, digestOf(form === 'docker-schema1' ? payloadOf(bytes) : bytes), digest);
         }
@@ -428,10 +495,15 @@ async function curl({ host, folder, machine }: Bench): Promise<Client | null> {
           const bytes = await get(`/v2/${image.name}/manifests/${digest}`);
           expectEqual(`the digest of ${form}`, digestOf(form === 'docker-schema1' ? payloadOf(bytes) : bytes), digest);
         }
-        for (const [digest] of blobsOf(image)) expectEqual('a blob', digestOf(await get(`/v2/${image.name}/blobs/${digest}`)), digest);
+        for (const [digest] of blobsOf(image))
+          expectEqual('a blob', digestOf(await get(`/v2/${image.name}/blobs/${digest}`)), digest);
       },
       all: async ({ name, tags }) => {
-        expectEqual('the tags', (JSON.parse((await get(`/v2/${name}/tags/list`)).toString()) as { tags: string[] }).tags, [...tags].sort());
+        expectEqual(
+          'the tags',
+          (JSON.parse((await get(`/v2/${name}/tags/list`)).toString()) as { tags: string[] }).tags,
+          [...tags].sort(),
+        );
       },
       resume: async (image) => {
         for (const [digest, bytes] of blobsOf(image).slice(0, 6)) {
@@ -475,7 +547,11 @@ async function expectDir(out: string, image: PublishedImage): Promise<void> {
   const files = (await readdir(out)).filter((name) => /^[0-9a-f]{64}$/.test(name));
   for (const name of files) expectEqual('a blob', digestOf(await readFile(join(out, name))), `sha256:${name}`);
   const { config } = JSON.parse(manifest.toString()) as { config: { digest: string } };
-  expectEqual('the blobs', files.map((name) => `sha256:${name}`).sort(), unique([config.digest, ...image.layers]).sort());
+  expectEqual(
+    'the blobs',
+    files.map((name) => `sha256:${name}`).sort(),
+    unique([config.digest, ...image.layers]).sort(),
+  );
 }
 
 /** A `dir:` with all images of the list: everything that was given, byte for byte. */
@@ -496,7 +572,8 @@ async function expectLayout(out: string, image: PublishedImage): Promise<void> {
   const folder = join(out, 'blobs', 'sha256');
   const names = await readdir(folder);
   for (const name of names) expectEqual('a blob', digestOf(await readFile(join(folder, name))), `sha256:${name}`);
-  const wanted = image.root.form === 'docker-schema1' ? [image.manifest.digest, ...image.layers] : [...image.blobs.keys()];
+  const wanted =
+    image.root.form === 'docker-schema1' ? [image.manifest.digest, ...image.layers] : [...image.blobs.keys()];
   const lacking = wanted.filter((digest) => !names.includes(digest.slice('sha256:'.length)));
   if (lacking.length > 0) throw new Error(`the layout lacks ${lacking.join(', ')}`);
 }

@@ -122,18 +122,29 @@ export async function publishForms(
   image: string,
   args: readonly string[] = [],
 ): Promise<readonly PublishedForm[]> {
-  const { code, stdout, stderr } = await gantry(['publish', source, image, '--state', state, '--json', ...args], { env });
+  const { code, stdout, stderr } = await gantry(['publish', source, image, '--state', state, '--json', ...args], {
+    env,
+  });
   if (code !== 0) throw new Error(`gantry publish ${source} ${image} ended with ${String(code)}:\n${stderr}`);
   // One event a line; the last is the result.
   const { forms } = JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '') as {
-    forms: { form: Form; digest: string; source: { kind: string }; platform?: { os: string; architecture: string; variant?: string } }[];
+    forms: {
+      form: Form;
+      digest: string;
+      source: { kind: string };
+      platform?: { os: string; architecture: string; variant?: string };
+    }[];
   };
   return forms.map(({ form, digest, source: { kind }, platform }) => ({
     form,
     digest,
     isPublished: kind === 'published',
     ...(platform !== undefined && {
-      platform: [platform.os, platform.architecture, ...(platform.variant === undefined ? [] : [platform.variant])].join('/'),
+      platform: [
+        platform.os,
+        platform.architecture,
+        ...(platform.variant === undefined ? [] : [platform.variant]),
+      ].join('/'),
     }),
   }));
 }
@@ -158,8 +169,15 @@ async function makeSource(folder: string, kind: ImageKind, greeting: string): Pr
   const ordinary = await ordinaryLayers(greeting);
   const single = { name, tags: ['1.0'] as const, blobs };
   const small = async (platform: Parameters<typeof makeImage>[3], flavour: 'docker' | 'oci'): Promise<MadeImage> =>
-    makeImage(blobs, flavour, [await programLayer(), greetingLayer(`${greeting} ${String(platform?.architecture)}`)], platform);
-  const dockerImage = async (layers: readonly (readonly Entry[])[]): Promise<Pick<Source, 'root' | 'image' | 'source'>> => {
+    makeImage(
+      blobs,
+      flavour,
+      [await programLayer(), greetingLayer(`${greeting} ${String(platform?.architecture)}`)],
+      platform,
+    );
+  const dockerImage = async (
+    layers: readonly (readonly Entry[])[],
+  ): Promise<Pick<Source, 'root' | 'image' | 'source'>> => {
     const image = await makeImage(blobs, 'docker', layers);
     return { root: image.manifest, image, source: await writeDir(folder, blobs, image.manifest) };
   };
@@ -183,7 +201,10 @@ async function makeSource(folder: string, kind: ImageKind, greeting: string): Pr
     case 'index': {
       const image = await makeImage(blobs, 'oci', ordinary);
       const children = [image.manifest, (await small(ARM64, 'oci')).manifest];
-      const root = makeList(blobs, MEDIA_TYPE_OF_FORM['oci-index'], [...children, ...children.map((child) => makeAttestation(blobs, child))]);
+      const root = makeList(blobs, MEDIA_TYPE_OF_FORM['oci-index'], [
+        ...children,
+        ...children.map((child) => makeAttestation(blobs, child)),
+      ]);
       return { ...single, root, image, source: await writeLayout(folder, blobs, root) };
     }
     case 'schema1': {
@@ -199,14 +220,27 @@ async function makeSource(folder: string, kind: ImageKind, greeting: string): Pr
         await peer.close();
       }
       const bytes = await readFile(join(folder, 'signed', 'manifest.json'));
-      return { ...single, ...made, source, signed: { form: 'docker-schema1', digest: digestOf(payloadOf(bytes)), bytes } };
+      return {
+        ...single,
+        ...made,
+        source,
+        signed: { form: 'docker-schema1', digest: digestOf(payloadOf(bytes)), bytes },
+      };
     }
     case 'large':
-      return { ...single, ...(await dockerImage([await programLayer(), noiseLayer('large', LARGE), greetingLayer(greeting)])) };
+      return {
+        ...single,
+        ...(await dockerImage([await programLayer(), noiseLayer('large', LARGE), greetingLayer(greeting)])),
+      };
     case 'many':
       return { ...single, ...(await dockerImage([...smallLayers(MANY - 1), greetingLayer(greeting)])) };
     case 'odd':
-      return { ...single, name: 'matrix/a.b/c_d__e/f--g/0/x-1', tags: [ODD_TAG, '0'], ...(await dockerImage(ordinary)) };
+      return {
+        ...single,
+        name: 'matrix/a.b/c_d__e/f--g/0/x-1',
+        tags: [ODD_TAG, '0'],
+        ...(await dockerImage(ordinary)),
+      };
   }
 }
 

@@ -37,9 +37,17 @@ export interface MadeImage {
 export type Blobs = Map<string, Buffer>;
 
 const NAMES = {
-  docker: { manifest: MEDIA_TYPE_OF_FORM['docker-schema2'], config: MEDIA_TYPES.dockerConfig, layer: MEDIA_TYPES.dockerLayerGzip },
+  docker: {
+    manifest: MEDIA_TYPE_OF_FORM['docker-schema2'],
+    config: MEDIA_TYPES.dockerConfig,
+    layer: MEDIA_TYPES.dockerLayerGzip,
+  },
   oci: { manifest: MEDIA_TYPE_OF_FORM['oci-manifest'], config: MEDIA_TYPES.ociConfig, layer: MEDIA_TYPES.ociLayerGzip },
-  'oci-zstd': { manifest: MEDIA_TYPE_OF_FORM['oci-manifest'], config: MEDIA_TYPES.ociConfig, layer: MEDIA_TYPES.ociLayerZstd },
+  'oci-zstd': {
+    manifest: MEDIA_TYPE_OF_FORM['oci-manifest'],
+    config: MEDIA_TYPES.ociConfig,
+    layer: MEDIA_TYPES.ociLayerZstd,
+  },
 } as const satisfies Record<Flavour, unknown>;
 
 const TIME = new Date('2026-02-03T04:05:06Z');
@@ -49,24 +57,38 @@ export async function makeImage(
   blobs: Blobs,
   flavour: Flavour,
   layers: readonly (readonly Entry[])[],
-  platform: { readonly os: string; readonly architecture: string; readonly variant?: string } = { os: 'linux', architecture: 'amd64' },
+  platform: { readonly os: string; readonly architecture: string; readonly variant?: string } = {
+    os: 'linux',
+    architecture: 'amd64',
+  },
 ): Promise<MadeImage> {
   const names = NAMES[flavour];
   const tars = [];
   for (const entries of layers) tars.push(await tarOf(entries));
-  const packed = tars.map((tar) => put(blobs, names.layer, flavour === 'oci-zstd' ? zstdCompressSync(tar) : gzipSync(tar, { level: 1 })));
+  const packed = tars.map((tar) =>
+    put(blobs, names.layer, flavour === 'oci-zstd' ? zstdCompressSync(tar) : gzipSync(tar, { level: 1 })),
+  );
   const created = TIME.toISOString();
   const config = putJson(blobs, names.config, {
     created,
     ...platform,
-    config: { Env: ['PATH=/bin'], Cmd: ['/bin/busybox', 'cat', '/data/greeting'], Labels: { made: 'for <interop> & "proof"' } },
+    config: {
+      Env: ['PATH=/bin'],
+      Cmd: ['/bin/busybox', 'cat', '/data/greeting'],
+      Labels: { made: 'for <interop> & "proof"' },
+    },
     rootfs: { type: 'layers', diff_ids: tars.map(digestOf) },
     history: [
       ...tars.map((_, index) => ({ created, created_by: `COPY layer-${String(index)} / # buildkit` })),
       { created, created_by: 'CMD ["/bin/busybox" "cat" "/data/greeting"]', empty_layer: true },
     ],
   });
-  const manifest = putJson(blobs, names.manifest, { schemaVersion: 2, mediaType: names.manifest, config, layers: packed });
+  const manifest = putJson(blobs, names.manifest, {
+    schemaVersion: 2,
+    mediaType: names.manifest,
+    config,
+    layers: packed,
+  });
   return {
     manifest: { ...manifest, platform },
     manifestBytes: bytesOf(blobs, manifest.digest),
@@ -83,7 +105,12 @@ export function makeList(blobs: Blobs, mediaType: string, manifests: readonly De
 
 /** What BuildKit adds to an index for an image: a manifest without a platform that carries an in-toto statement about it. */
 export function makeAttestation(blobs: Blobs, subject: Described): Described {
-  const statement = { _type: 'https://in-toto.io/Statement/v0.1', predicateType: 'https://slsa.dev/provenance/v0.2', subject: [], predicate: {} };
+  const statement = {
+    _type: 'https://in-toto.io/Statement/v0.1',
+    predicateType: 'https://slsa.dev/provenance/v0.2',
+    subject: [],
+    predicate: {},
+  };
   const layer = {
     ...putJson(blobs, 'application/vnd.in-toto+json', statement),
     annotations: { 'in-toto.io/predicate-type': 'https://slsa.dev/provenance/v0.2' },
@@ -105,7 +132,8 @@ export function makeAttestation(blobs: Blobs, subject: Described): Described {
 /** Writes an OCI layout with `root` as its tag `latest`. Gives the source as the publisher and skopeo name it. */
 export async function writeLayout(folder: string, blobs: Blobs, root: Described): Promise<string> {
   await mkdir(join(folder, 'blobs', 'sha256'), { recursive: true });
-  for (const [digest, bytes] of blobs) await writeFile(join(folder, 'blobs', 'sha256', digest.slice('sha256:'.length)), bytes);
+  for (const [digest, bytes] of blobs)
+    await writeFile(join(folder, 'blobs', 'sha256', digest.slice('sha256:'.length)), bytes);
   const manifests = [{ ...root, annotations: { 'org.opencontainers.image.ref.name': 'latest' } }];
   await writeFile(join(folder, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests }));
   await writeFile(join(folder, 'oci-layout'), JSON.stringify({ imageLayoutVersion: '1.0.0' }));
@@ -113,13 +141,21 @@ export async function writeLayout(folder: string, blobs: Blobs, root: Described)
 }
 
 /** Writes what `skopeo copy --all … dir:` would: `manifest.json`, children of a list as `<hex>.manifest.json`, blobs by their hex digest. */
-export async function writeDir(folder: string, blobs: Blobs, root: Described, children: readonly Described[] = []): Promise<string> {
+export async function writeDir(
+  folder: string,
+  blobs: Blobs,
+  root: Described,
+  children: readonly Described[] = [],
+): Promise<string> {
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, 'version'), 'Directory Transport Version: 1.1\n');
   for (const [digest, bytes] of blobs) {
     const hex = digest.slice('sha256:'.length);
     const isChild = children.some((child) => child.digest === digest);
-    await writeFile(join(folder, digest === root.digest ? 'manifest.json' : isChild ? `${hex}.manifest.json` : hex), bytes);
+    await writeFile(
+      join(folder, digest === root.digest ? 'manifest.json' : isChild ? `${hex}.manifest.json` : hex),
+      bytes,
+    );
   }
   return `dir:${folder}`;
 }
@@ -169,7 +205,10 @@ export function noiseLayer(name: string, size: number): readonly Entry[] {
 
 /** `count` layers of one small file each. */
 export function smallLayers(count: number): readonly (readonly Entry[])[] {
-  return Array.from({ length: count }, (_, index) => [folder('layers'), file(`layers/${String(index)}`, `layer ${String(index)}\n`)]);
+  return Array.from({ length: count }, (_, index) => [
+    folder('layers'),
+    file(`layers/${String(index)}`, `layer ${String(index)}\n`),
+  ]);
 }
 
 /** A layer with what the image prints when it runs. */

@@ -28,9 +28,11 @@ export function machineAt(title: string, root?: string): Machine {
   return {
     title,
     outside: (path) => (root === undefined ? path : join(root, path)),
-    has: async (program) => (await run(...words('sh', ['-c', `command -v ${program}`]), { env: environment() })).code === 0,
+    has: async (program) =>
+      (await run(...words('sh', ['-c', `command -v ${program}`]), { env: environment() })).code === 0,
     run: (program, args, { env } = {}) => run(...words(program, args), { env: environment(env) }),
     must: (program, args, { env } = {}) => must(...words(program, args), { env: environment(env) }),
-    start: (program, args, log) => spawn(...words(program, args), { env: environment(), stdio: ['ignore', 'pipe', log ?? 'ignore'] }),
+    start: (program, args, log) =>
+      spawn(...words(program, args), { env: environment(), stdio: ['ignore', 'pipe', log ?? 'ignore'] }),
   };
 }

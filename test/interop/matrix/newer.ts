@@ -31,7 +31,11 @@ export interface NewerDebian {
  * Makes it below `root`, or takes it as it is where it was made before. `shared`: the folder of images and storages, the same inside and outside.
  * `tell` gets what was left out. Throws, saying why, where it cannot be made.
  */
-export async function openNewerDebian(root: string, shared: string, tell: (message: string) => void): Promise<NewerDebian> {
+export async function openNewerDebian(
+  root: string,
+  shared: string,
+  tell: (message: string) => void,
+): Promise<NewerDebian> {
   if (process.getuid?.() !== 0) throw new Error('--newer needs root, for chroot and mounts');
   if (!(await isReady(root))) {
     const missing = missingPrograms('debootstrap', 'chroot');
@@ -42,9 +46,13 @@ export async function openNewerDebian(root: string, shared: string, tell: (messa
     await writeFile(join(root, 'usr/sbin/policy-rc.d'), '#!/bin/sh\nexit 101\n', { mode: 0o755 });
     await must('chroot', [root, 'apt-get', 'update']);
     for (const name of PACKAGES) {
-      const { code } = await run('chroot', [root, 'apt-get', 'install', '--yes', '--quiet', '--no-install-recommends', name], {
-        env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-      });
+      const { code } = await run(
+        'chroot',
+        [root, 'apt-get', 'install', '--yes', '--quiet', '--no-install-recommends', name],
+        {
+          env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+        },
+      );
       if (code !== 0) tell(`Debian 13 has no package ${name} that installs`);
     }
     await writeFile(join(root, READY), '');

@@ -25,11 +25,41 @@ interface Demands {
 
 /** The engines that are replayed. 1.8.3 stands for those that no longer verify; 1.8.2 is the last of its line that does. */
 export const OLD_ENGINES = {
-  '1.6.2': { userAgent: agent('1.6.2', 'go1.4.2', '7c8fca2'), pings: 2, headsBlobs: false, verifies: true, comparesDigest: true },
-  '1.7.1': { userAgent: agent('1.7.1', 'go1.4.2', '786b29d'), pings: 2, headsBlobs: false, verifies: true, comparesDigest: true },
-  '1.8.2': { userAgent: agent('1.8.2', 'go1.4.2', '0a8c2e3'), pings: 1, headsBlobs: true, verifies: true, comparesDigest: false },
-  '1.8.3': { userAgent: agent('1.8.3', 'go1.4.2', 'f4bf5c7'), pings: 1, headsBlobs: true, verifies: false, comparesDigest: false },
-  '1.9.1': { userAgent: agent('1.9.1', 'go1.4.3', 'a34a1d5'), pings: 1, headsBlobs: true, verifies: false, comparesDigest: false },
+  '1.6.2': {
+    userAgent: agent('1.6.2', 'go1.4.2', '7c8fca2'),
+    pings: 2,
+    headsBlobs: false,
+    verifies: true,
+    comparesDigest: true,
+  },
+  '1.7.1': {
+    userAgent: agent('1.7.1', 'go1.4.2', '786b29d'),
+    pings: 2,
+    headsBlobs: false,
+    verifies: true,
+    comparesDigest: true,
+  },
+  '1.8.2': {
+    userAgent: agent('1.8.2', 'go1.4.2', '0a8c2e3'),
+    pings: 1,
+    headsBlobs: true,
+    verifies: true,
+    comparesDigest: false,
+  },
+  '1.8.3': {
+    userAgent: agent('1.8.3', 'go1.4.2', 'f4bf5c7'),
+    pings: 1,
+    headsBlobs: true,
+    verifies: false,
+    comparesDigest: false,
+  },
+  '1.9.1': {
+    userAgent: agent('1.9.1', 'go1.4.3', 'a34a1d5'),
+    pings: 1,
+    headsBlobs: true,
+    verifies: false,
+    comparesDigest: false,
+  },
 } as const satisfies Record<string, Demands>;
 
 /** One of {@link OLD_ENGINES}. */
@@ -91,7 +121,9 @@ export async function pullAsOldEngine(pull: OldPull): Promise<OldPulled> {
   const digest = digestOf(payload);
   if (demands.verifies && !document.includes('"signatures"')) give('no signatures present');
   if (demands.comparesDigest && answer.headers.get('docker-content-digest') !== digest) {
-    give(`manifest digest ${String(answer.headers.get('docker-content-digest'))} is not that of the payload, ${digest}`);
+    give(
+      `manifest digest ${String(answer.headers.get('docker-content-digest'))} is not that of the payload, ${digest}`,
+    );
   }
   if (reference.includes(':') && reference !== digest) give(`the manifest has the digest ${digest}, not ${reference}`);
   const manifest = readSchema1(payload);
@@ -128,11 +160,21 @@ interface Session {
 }
 
 /** Greets the registry and logs in as its `/v2/` asks: later challenges are not looked at. */
-async function openSession({ version, host, name, architecture = 'amd64', login }: Omit<OldPull, 'reference'>): Promise<Session> {
+async function openSession({
+  version,
+  host,
+  name,
+  architecture = 'amd64',
+  login,
+}: Omit<OldPull, 'reference'>): Promise<Session> {
   const { userAgent, pings } = OLD_ENGINES[version];
   const requests: string[] = [];
   let authorization: string | undefined;
-  const send = (method: 'GET' | 'HEAD', target: string, own: Readonly<Record<string, string>> = {}): Promise<Answer> => {
+  const send = (
+    method: 'GET' | 'HEAD',
+    target: string,
+    own: Readonly<Record<string, string>> = {},
+  ): Promise<Answer> => {
     requests.push(`${method} ${target}`);
     return exchange(host, method, target, {
       'User-Agent': userAgent.replace('arch/amd64', `arch/${architecture}`),
@@ -141,27 +183,34 @@ async function openSession({ version, host, name, architecture = 'amd64', login 
       ...(method === 'GET' && { 'Accept-Encoding': 'gzip' }),
     });
   };
-  const basic = login === undefined ? undefined : `Basic ${Buffer.from(`${login.user}:${login.password}`).toString('base64')}`;
+  const basic =
+    login === undefined ? undefined : `Basic ${Buffer.from(`${login.user}:${login.password}`).toString('base64')}`;
   for (let ping = 0; ping < pings; ping++) {
     const answer = await send('GET', '/v2/');
-    if (answer.headers.get('docker-distribution-api-version') !== 'registry/2.0') give(`${host} does not speak the v2 API`);
+    if (answer.headers.get('docker-distribution-api-version') !== 'registry/2.0')
+      give(`${host} does not speak the v2 API`);
     if (answer.status === 200) continue;
     if (answer.status !== 401) give(`Received unexpected HTTP status: ${String(answer.status)}`);
     const challenge = answer.headers.get('www-authenticate') ?? '';
     if (/^basic /i.test(challenge)) authorization = basic ?? give('no basic auth credentials');
     else authorization ??= `Bearer ${await tokenFor(challenge, name, basic, send)}`;
   }
-  const ask: Session['ask'] = (method, path) => send(method, path, authorization === undefined ? {} : { Authorization: authorization });
+  const ask: Session['ask'] = (method, path) =>
+    send(method, path, authorization === undefined ? {} : { Authorization: authorization });
   const follow: Session['follow'] = async (method, path) => {
     let target = path;
     for (let hops = 0; hops < 10; hops++) {
       const answer = await ask(method, target);
       // Go before 1.8 does not know 308.
       if (![301, 302, 303, 307].includes(answer.status)) {
-        if (answer.status !== 200) give(`${method} ${target}: Received unexpected HTTP status: ${String(answer.status)}`);
+        if (answer.status !== 200)
+          give(`${method} ${target}: Received unexpected HTTP status: ${String(answer.status)}`);
         return answer;
       }
-      const next = new URL(answer.headers.get('location') ?? give('a redirect without Location'), `http://${host}${target}`);
+      const next = new URL(
+        answer.headers.get('location') ?? give('a redirect without Location'),
+        `http://${host}${target}`,
+      );
       if (next.host !== host) give(`a redirect to ${next.host}`);
       target = `${next.pathname}${next.search}`;
     }
@@ -184,23 +233,33 @@ async function tokenFor(
   if (answer.status !== 200) give(`token auth attempt for registry failed with status: ${String(answer.status)}`);
   const { token } = JSON.parse(answer.body.toString()) as { token?: unknown };
   // `access_token` is a later invention.
-  return typeof token === 'string' && token !== '' ? token : give('authorization server did not include a token in the response');
+  return typeof token === 'string' && token !== ''
+    ? token
+    : give('authorization server did not include a token in the response');
 }
 
 /** What the user reads in place of an image. By tag, 1.6 and 1.7 show nothing of v2's answer, and ask the v1 API. */
-async function refusal(session: Session, { version, name, reference, host }: OldPull, answer: Answer): Promise<OldEngineError> {
+async function refusal(
+  session: Session,
+  { version, name, reference, host }: OldPull,
+  answer: Answer,
+): Promise<OldEngineError> {
   const isEarly = OLD_ENGINES[version].pings === 2;
   const errors = isEarly ? [] : readErrors(answer.body);
   const [first] = errors;
   if (first !== undefined && (first.code !== 'MANIFEST_UNKNOWN' || reference.includes(':')) && answer.status < 500) {
     const lines = errors.map(({ code, message }) => `${code.toLowerCase().replaceAll('_', ' ')}: ${message}`);
-    return new OldEngineError(`Error response from daemon: ${lines.length > 1 ? `errors:\n${lines.join('\n')}\n` : lines.join('')}`);
+    return new OldEngineError(
+      `Error response from daemon: ${lines.length > 1 ? `errors:\n${lines.join('\n')}\n` : lines.join('')}`,
+    );
   }
   if (reference.includes(':')) return new OldEngineError(`Received unexpected HTTP status: ${String(answer.status)}`);
   if (isEarly) await session.ask('GET', '/v1/_ping');
   const v1 = await session.ask('GET', `/v1/repositories/${name}/images`);
   if ([200, 401, 404].includes(v1.status)) return new OldEngineError(`Error: image ${name}:${reference} not found`);
-  return new OldEngineError(`Error: Status ${String(v1.status)} trying to pull repository ${host}/${name}: ${JSON.stringify(v1.body.toString())}`);
+  return new OldEngineError(
+    `Error: Status ${String(v1.status)} trying to pull repository ${host}/${name}: ${JSON.stringify(v1.body.toString())}`,
+  );
 }
 
 function readErrors(body: Buffer): readonly { code: string; message: string }[] {
@@ -266,25 +325,36 @@ function agent(version: string, go: string, commit: string): string {
 }
 
 /** One request on a connection of its own, as Go 1.4 sends it with keep-alive off: nothing is sent that is not given here. */
-export async function exchange(host: string, method: string, target: string, headers: Readonly<Record<string, string>>): Promise<Answer> {
+export async function exchange(
+  host: string,
+  method: string,
+  target: string,
+  headers: Readonly<Record<string, string>>,
+): Promise<Answer> {
   const [hostname, port] = host.split(':');
   const socket = connect({ host: hostname ?? '', port: Number(port) });
   const chunks: Buffer[] = [];
   socket.on('data', (chunk: Buffer) => chunks.push(chunk));
-  const lines = Object.entries({ Host: host, ...headers, Connection: 'close' }).map(([name, value]) => `${name}: ${value}\r\n`);
+  const lines = Object.entries({ Host: host, ...headers, Connection: 'close' }).map(
+    ([name, value]) => `${name}: ${value}\r\n`,
+  );
   socket.write(`${method} ${target} HTTP/1.1\r\n${lines.join('')}\r\n`);
   await once(socket, 'close');
   const bytes = Buffer.concat(chunks);
   const end = bytes.indexOf('\r\n\r\n');
   if (end === -1) return give(`${method} ${target}: EOF`);
   const [statusLine = '', ...rows] = bytes.toString('latin1', 0, end).split('\r\n');
-  const given = new Map(rows.map((row) => [row.slice(0, row.indexOf(':')).toLowerCase(), row.slice(row.indexOf(':') + 1).trim()]));
+  const given = new Map(
+    rows.map((row) => [row.slice(0, row.indexOf(':')).toLowerCase(), row.slice(row.indexOf(':') + 1).trim()]),
+  );
   const raw = bytes.subarray(end + 4);
   const whole = given.get('transfer-encoding') === 'chunked' ? dechunk(raw) : raw;
   const length = given.get('content-length');
-  if (method !== 'HEAD' && length !== undefined && Number(length) !== whole.length) give(`${method} ${target}: unexpected EOF`);
+  if (method !== 'HEAD' && length !== undefined && Number(length) !== whole.length)
+    give(`${method} ${target}: unexpected EOF`);
   // Whoever asked for gzip by itself unpacks it by itself, and forgets the length, as Go's transport does.
-  if (given.get('content-encoding') !== 'gzip' || method === 'HEAD') return { status: Number(statusLine.split(' ')[1]), headers: given, body: whole };
+  if (given.get('content-encoding') !== 'gzip' || method === 'HEAD')
+    return { status: Number(statusLine.split(' ')[1]), headers: given, body: whole };
   given.delete('content-length');
   return { status: Number(statusLine.split(' ')[1]), headers: given, body: gunzipSync(whole) };
 }

@@ -21,10 +21,9 @@ const LETTERS = { tag: 'T', digest: 'D', all: 'A', resume: 'R' } as const satisf
 /** A row a client, a column an image; in the cells a letter for each way that gave what was published, in bold with an exclamation mark for one that did not. */
 export function matrixTable(results: readonly Result[]): string {
   const kinds = (Object.keys(IMAGES) as ImageKind[]).filter((kind) => results.some(({ image }) => image === kind));
-  const rows = groups(results, ({ machine, client, version }) => `${machine} | ${client} ${version}`).map(([title, own]) => [
-    ...title.split(' | '),
-    ...kinds.map((kind) => cell(own.filter(({ image }) => image === kind))),
-  ]);
+  const rows = groups(results, ({ machine, client, version }) => `${machine} | ${client} ${version}`).map(
+    ([title, own]) => [...title.split(' | '), ...kinds.map((kind) => cell(own.filter(({ image }) => image === kind)))],
+  );
   return table([['from', 'client', ...kinds], ...rows]);
 }
 
@@ -33,7 +32,11 @@ export function matrixPage(results: readonly Result[]): string {
   const tried = results.filter(({ excuse }) => excuse === null);
   const failed = tried.filter(({ trouble }) => trouble !== null);
   const excuses = [
-    ...new Set(results.flatMap(({ client, version, image, excuse }) => (excuse === null ? [] : [`- ${client} ${version}, ${image}: ${excuse}`]))),
+    ...new Set(
+      results.flatMap(({ client, version, image, excuse }) =>
+        excuse === null ? [] : [`- ${client} ${version}, ${image}: ${excuse}`],
+      ),
+    ),
   ];
   return `# Interoperability
 

@@ -70,7 +70,9 @@ export function expectSameTree(actual: Tree, expected: Tree): void {
   const different = paths.filter((path) => expected.get(path) !== actual.get(path));
   if (expected.size === 0) throw new Error('the image has no files to compare');
   if (different.length === 0) return;
-  const shown = different.slice(0, 3).map((path) => `${path}: ${actual.get(path) ?? 'absent'}, not ${expected.get(path) ?? 'absent'}`);
+  const shown = different
+    .slice(0, 3)
+    .map((path) => `${path}: ${actual.get(path) ?? 'absent'}, not ${expected.get(path) ?? 'absent'}`);
   throw new Error(`${String(different.length)} of ${String(paths.length)} paths differ: ${shown.join('; ')}`);
 }
 

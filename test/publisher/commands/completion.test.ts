@@ -18,7 +18,8 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 /** What bash offers for the last of the words. */
 async function complete(...words: readonly string[]): Promise<readonly string[]> {
-  const program = 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _gantry; printf "%s\\n" "${COMPREPLY[@]}"';
+  const program =
+    'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _gantry; printf "%s\\n" "${COMPREPLY[@]}"';
   return (await must('bash', ['-c', program, 'bash', script, ...words])).trim().split('\n');
 }
 
@@ -53,7 +54,20 @@ describe('gantry completion', () => {
   it('knows every command in each shell, and refuses other shells', async () => {
     for (const shell of ['bash', 'zsh', 'fish']) {
       const { stdout } = await runGantry(new Bucket(), ['completion', shell]);
-      for (const verb of ['publish', 'ls', 'inspect', 'explain', 'rm', 'serve', 'convert', 'gc', 'verify', 'doctor', 'key', 'token'])
+      for (const verb of [
+        'publish',
+        'ls',
+        'inspect',
+        'explain',
+        'rm',
+        'serve',
+        'convert',
+        'gc',
+        'verify',
+        'doctor',
+        'key',
+        'token',
+      ])
         expect(stdout).toContain(verb);
     }
     expect((await runGantry(new Bucket(), ['completion', 'tcsh'])).code).toBe(2);

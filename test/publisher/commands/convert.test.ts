@@ -16,9 +16,23 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 async function convert(vector: string, ...more: readonly string[]): ReturnType<typeof gantry> {
-  const { name, tag } = JSON.parse(await readFile(join(VECTORS, vector, 'ref.json'), 'utf8')) as { name: string; tag: string };
+  const { name, tag } = JSON.parse(await readFile(join(VECTORS, vector, 'ref.json'), 'utf8')) as {
+    name: string;
+    tag: string;
+  };
   const file = (part: string): string => join(VECTORS, vector, `${part}.json`);
-  return gantry(['convert', '--manifest', file('manifest'), '--config', file('config'), '--name', name, '--tag', tag, ...more]);
+  return gantry([
+    'convert',
+    '--manifest',
+    file('manifest'),
+    '--config',
+    file('config'),
+    '--name',
+    name,
+    '--tag',
+    tag,
+    ...more,
+  ]);
 }
 
 describe.concurrent('gantry convert', () => {
@@ -39,7 +53,9 @@ describe.concurrent('gantry convert', () => {
     const strict = await convert(vector);
     expect(strict).toMatchObject({ code: 1, stdout: '' });
     expect(strict.stderr).toMatch(/^error: no schema 1: .*would be lost/);
-    expect((await convert(vector, '--compat')).stdout).toBe(await readFile(join(VECTORS, vector, 'payload.json'), 'utf8'));
+    expect((await convert(vector, '--compat')).stdout).toBe(
+      await readFile(join(VECTORS, vector, 'payload.json'), 'utf8'),
+    );
   });
 
   it('says with --compat too why there is nothing to convert', async () => {

@@ -29,14 +29,16 @@ beforeEach(() => {
   bucket = new Bucket();
 });
 
-const gantry = (...args: readonly string[]): Promise<Ran> => runGantry(bucket, args, { GANTRY_KEY: join(folder, 'key.pem') });
+const gantry = (...args: readonly string[]): Promise<Ran> =>
+  runGantry(bucket, args, { GANTRY_KEY: join(folder, 'key.pem') });
 const json = (text: string): unknown => JSON.parse(text);
 const lines = (text: string): Record<string, unknown>[] =>
   text
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as Record<string, unknown>);
-const faults = async (): Promise<readonly unknown[]> => (await verify(bucket, { table: [], sample: 1, repair: false, jobs: 2 })).faults;
+const faults = async (): Promise<readonly unknown[]> =>
+  (await verify(bucket, { table: [], sample: 1, repair: false, jobs: 2 })).faults;
 
 describe('gantry publish', () => {
   it('publishes an image with its derived forms, and leaves nothing wrong', async () => {
@@ -61,15 +63,28 @@ describe('gantry publish', () => {
     const { stdout, code } = await gantry('publish', image.source, 'library/app:v1', '--dry-run', '--json');
     expect(code).toBe(0);
     const result = lines(stdout).at(-1);
-    expect(result).toMatchObject({ event: 'result', dryRun: true, change: 'new', blobs: { total: 4, present: 0, sent: 4 } });
+    expect(result).toMatchObject({
+      event: 'result',
+      dryRun: true,
+      change: 'new',
+      blobs: { total: 4, present: 0, sent: 4 },
+    });
     expect(bucket.keys()).toEqual([]);
   });
 
   it('tells with --json what goes on, a line an event, the result last', async () => {
     const { stdout } = await gantry('publish', image.source, 'library/app:v1', '--json');
     const events = lines(stdout);
-    expect(events.map(({ event }) => event)).toEqual(expect.arrayContaining(['plan', 'blob-started', 'blob-sent', 'result']));
-    expect(events.at(-1)).toMatchObject({ event: 'result', name: 'library/app', tag: 'v1', change: 'new', missing: [] });
+    expect(events.map(({ event }) => event)).toEqual(
+      expect.arrayContaining(['plan', 'blob-started', 'blob-sent', 'result']),
+    );
+    expect(events.at(-1)).toMatchObject({
+      event: 'result',
+      name: 'library/app',
+      tag: 'v1',
+      change: 'new',
+      missing: [],
+    });
   });
 
   it('replaces a form by one of the same kind', async () => {
@@ -85,9 +100,16 @@ describe('gantry publish', () => {
     const docker = await writeDirImage(join(folder, 'twin-docker'), { layers });
     const oci = await writeDirImage(join(folder, 'twin-oci'), { layers, form: 'oci-manifest' });
     await gantry('publish', docker.source, 'library/app:v1');
-    const joined = json((await gantry('publish', oci.source, 'library/app:v1', '--json')).stdout.trim().split('\n').at(-1) ?? '');
+    const joined = json(
+      (await gantry('publish', oci.source, 'library/app:v1', '--json')).stdout.trim().split('\n').at(-1) ?? '',
+    );
     expect(joined).toMatchObject({ kept: [{ form: 'docker-schema2', digest: docker.manifest.digest }], dropped: [] });
-    const replaced = json((await gantry('publish', docker.source, 'library/app:v1', '--replace', '--json')).stdout.trim().split('\n').at(-1) ?? '');
+    const replaced = json(
+      (await gantry('publish', docker.source, 'library/app:v1', '--replace', '--json')).stdout
+        .trim()
+        .split('\n')
+        .at(-1) ?? '',
+    );
     expect(replaced).toMatchObject({ kept: [], dropped: [{ form: 'oci-manifest', why: 'replace' }] });
     expect(await faults()).toEqual([]);
   });
@@ -139,7 +161,9 @@ describe('gantry publish', () => {
       GANTRY_EDGE_URL: `http://127.0.0.1:${String((edge.address() as AddressInfo).port)}`,
     };
     try {
-      expect((await runGantry(bucket, ['publish', image.source, 'library/app:v1'], variables)).stderr).not.toMatch(/warning/);
+      expect((await runGantry(bucket, ['publish', image.source, 'library/app:v1'], variables)).stderr).not.toMatch(
+        /warning/,
+      );
       expect(asked).toEqual(['POST /-/purge Bearer secret {"repositories":["library/app"],"tags":["library/app:v1"]}']);
       status = 401;
       const refused = await runGantry(bucket, ['publish', other.source, 'library/app:v1'], variables);
@@ -148,7 +172,10 @@ describe('gantry publish', () => {
     } finally {
       edge.close();
     }
-    const half = await runGantry(bucket, ['publish', image.source, 'library/app:v1'], { ...variables, PURGE_TOKEN: '' });
+    const half = await runGantry(bucket, ['publish', image.source, 'library/app:v1'], {
+      ...variables,
+      PURGE_TOKEN: '',
+    });
     expect(half).toMatchObject({ code: 2, stdout: '' });
   });
 
@@ -160,7 +187,9 @@ describe('gantry publish', () => {
     expect(damaged).toMatchObject({ code: 1, stdout: '' });
     expect(damaged.stderr).toMatch(/error: the layer sha256:[0-9a-f]{64} has 14 bytes, it should have \d+/);
     await rm(layer);
-    expect((await gantry('publish', broken.source, 'library/app:v1')).stderr).toMatch(/error: the source lacks the layer/);
+    expect((await gantry('publish', broken.source, 'library/app:v1')).stderr).toMatch(
+      /error: the source lacks the layer/,
+    );
     expect(bucket.keys().filter((key) => key.startsWith('repositories/'))).toEqual([]);
   });
 });
@@ -175,9 +204,17 @@ describe('gantry ls', () => {
       { name: 'library/app', tags: 2 },
       { name: 'team/other', tags: 1 },
     ]);
-    expect((await gantry('ls', 'library/app')).stdout).toMatch(/v1 .*linux\/amd64.*Docker schema 2, Docker schema 1\nv2 /);
+    expect((await gantry('ls', 'library/app')).stdout).toMatch(
+      /v1 .*linux\/amd64.*Docker schema 2, Docker schema 1\nv2 /,
+    );
     expect(json((await gantry('ls', 'library/app', '--json')).stdout)).toMatchObject([
-      { tag: 'v1', platforms: ['linux/amd64'], published: ['docker-schema2'], derived: ['docker-schema1'], missing: [] },
+      {
+        tag: 'v1',
+        platforms: ['linux/amd64'],
+        published: ['docker-schema2'],
+        derived: ['docker-schema1'],
+        missing: [],
+      },
       { tag: 'v2' },
     ]);
   });
@@ -225,7 +262,9 @@ describe('gantry inspect', () => {
   it('fails clearly for a tag, a repository or a digest that is not there', async () => {
     await gantry('publish', image.source, 'library/app:v1');
     expect((await gantry('inspect', 'library/app:v2')).stderr).toMatch(/library\/app has no tag v2/);
-    expect((await gantry('inspect', 'library/nothing:v2')).stderr).toMatch(/nothing is published under library\/nothing/);
+    expect((await gantry('inspect', 'library/nothing:v2')).stderr).toMatch(
+      /nothing is published under library\/nothing/,
+    );
     expect((await gantry('inspect', `library/app@${other.manifest.digest}`)).code).toBe(1);
     expect((await gantry('inspect', 'library/app@sha256:12')).code).toBe(2);
   });
@@ -239,7 +278,10 @@ describe('gantry explain', () => {
     expect(stdout).toMatch(/✓ Docker 1\.8–1\.9 +Docker schema 1 +derived/);
     expect(stdout).toMatch(/✓ podman\/skopeo\/buildah +Docker schema 2 +published/);
     expect(code).toBe(0);
-    const answers = json((await gantry('explain', 'library/app:v1', '--json')).stdout) as { client: string; gets: string | null }[];
+    const answers = json((await gantry('explain', 'library/app:v1', '--json')).stdout) as {
+      client: string;
+      gets: string | null;
+    }[];
     expect(answers.every(({ gets }) => gets !== null)).toBe(true);
   });
 
@@ -298,7 +340,11 @@ describe('gantry rm', () => {
   it('removes all tags of a repository, and none with --dry-run', async () => {
     expect((await gantry('rm', 'library/app', '--dry-run')).stdout).toBe('library/app:v1\nlibrary/app:v2\n');
     expect(json((await gantry('ls', '--json')).stdout)).toEqual([{ name: 'library/app', tags: 2 }]);
-    expect(json((await gantry('rm', 'library/app', '--json')).stdout)).toEqual({ name: 'library/app', tags: ['v1', 'v2'], dryRun: false });
+    expect(json((await gantry('rm', 'library/app', '--json')).stdout)).toEqual({
+      name: 'library/app',
+      tags: ['v1', 'v2'],
+      dryRun: false,
+    });
     expect(json((await gantry('ls', '--json')).stdout)).toEqual([]);
   });
 });

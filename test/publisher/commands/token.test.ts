@@ -34,9 +34,12 @@ describe('--expires', () => {
     expect(parseExpiry('never', NOW)).toBeNull();
   });
 
-  it.each(['', '90', '90m', '-1d', '0d', '1.5d', '999999y', '2026-11-24', '2027-13-01', '22.02.2027', 'tomorrow'])('is refused: "%s"', (text) => {
-    expect(() => parseExpiry(text, NOW)).toThrow();
-  });
+  it.each(['', '90', '90m', '-1d', '0d', '1.5d', '999999y', '2026-11-24', '2027-13-01', '22.02.2027', 'tomorrow'])(
+    'is refused: "%s"',
+    (text) => {
+      expect(() => parseExpiry(text, NOW)).toThrow();
+    },
+  );
 });
 
 describe('a new token', () => {
@@ -60,11 +63,35 @@ describe('a new token', () => {
 
 describe('gantry token', () => {
   it('prints the token once, and only there; the file has its line, for its owner’s eyes', async () => {
-    const first = await gantry(['token', 'create', '--name', 'ci', '--realm', 'team-a', '--realm', 'team-b', '--expires', '30d', '--file', file]);
+    const first = await gantry([
+      'token',
+      'create',
+      '--name',
+      'ci',
+      '--realm',
+      'team-a',
+      '--realm',
+      'team-b',
+      '--expires',
+      '30d',
+      '--file',
+      file,
+    ]);
     expect(first).toMatchObject({ code: 0 });
     expect(first.stdout).toMatch(/^gantry_[\w-]{43}\n$/);
     expect(first.stderr).not.toContain(first.stdout.trim());
-    const second = await gantry(['token', 'create', '--name', 'ci', '--realm', 'team-a', '--expires', 'never', '--file', file]);
+    const second = await gantry([
+      'token',
+      'create',
+      '--name',
+      'ci',
+      '--realm',
+      'team-a',
+      '--expires',
+      'never',
+      '--file',
+      file,
+    ]);
     const lines = await readFile(file, 'utf8');
     expect(parseRobotTokenLines(lines).map(({ name, realms }) => [name, ...realms])).toEqual([
       ['ci', 'team-a', 'team-b'],
@@ -74,7 +101,9 @@ describe('gantry token', () => {
     expect((await stat(file)).mode & 0o077).toBe(0);
 
     const checked = await gantry(['token', 'list', file, '--check', '--json'], { input: Buffer.from(second.stdout) });
-    expect(JSON.parse(checked.stdout)).toMatchObject([{ name: 'ci', realms: ['team-a'], expires: null, state: 'valid' }]);
+    expect(JSON.parse(checked.stdout)).toMatchObject([
+      { name: 'ci', realms: ['team-a'], expires: null, state: 'valid' },
+    ]);
     expect(checked.stdout).not.toContain(second.stdout.trim());
   });
 
@@ -82,7 +111,9 @@ describe('gantry token', () => {
     const { stdout } = await gantry(['token', 'create', '--name', 'ci', '--realm', 'team-a', '--json']);
     const { token, line } = JSON.parse(stdout) as { token: string; line: string };
     await writeFile(join(folder, 'one'), line);
-    expect((await gantry(['token', 'list', join(folder, 'one'), '--check'], { input: Buffer.from(token) })).stdout).toMatch(/ci {4}team-a/);
+    expect(
+      (await gantry(['token', 'list', join(folder, 'one'), '--check'], { input: Buffer.from(token) })).stdout,
+    ).toMatch(/ci {4}team-a/);
   });
 
   it('shows which have ended', async () => {
@@ -101,7 +132,12 @@ describe('gantry token', () => {
     ['a bad expiry', ['create', '--name', 'ci', '--realm', 'team-a', '--expires', 'soon'], 2, /--expires soon/],
     ['no realm', ['create', '--name', 'ci'], 2, /--realm/],
     ['a file that is not there', ['list', '/nonexistent/tokens'], 1, /cannot be read/],
-    ['a file that cannot be written', ['create', '--name', 'ci', '--realm', 'team-a', '--file', '/nonexistent/tokens'], 1, /No token was made/],
+    [
+      'a file that cannot be written',
+      ['create', '--name', 'ci', '--realm', 'team-a', '--file', '/nonexistent/tokens'],
+      1,
+      /No token was made/,
+    ],
   ])('says what to do about %s', async (_, args, code, message) => {
     const done = await gantry(['token', ...args]);
     expect(done).toMatchObject({ code, stdout: '' });

@@ -12,7 +12,13 @@ beforeAll(async () => {
   // Whoever runs the tests may be logged in.
   const login = new Set(['CLOUDFLARE_API_TOKEN', 'CLOUDFLARE_API_KEY', 'CLOUDFLARE_ACCOUNT_ID']);
   const others = Object.fromEntries(Object.entries(process.env).filter(([name]) => !login.has(name)));
-  environment = { ...others, HOME: home, XDG_CONFIG_HOME: join(home, 'config'), WRANGLER_SEND_METRICS: 'false', NO_COLOR: '1' };
+  environment = {
+    ...others,
+    HOME: home,
+    XDG_CONFIG_HOME: join(home, 'config'),
+    WRANGLER_SEND_METRICS: 'false',
+    NO_COLOR: '1',
+  };
 });
 
 afterAll(() => rm(home, { recursive: true, force: true }));
@@ -32,7 +38,11 @@ describe('gantry deploy', () => {
 
   it('stops without --dry-run, too, and says so as JSON', async () => {
     const { code, stdout } = await gantry(['deploy', '--json'], { env: environment });
-    const report = JSON.parse(stdout) as { ready: boolean; deployed: boolean; points: { kind: string; what: string }[] };
+    const report = JSON.parse(stdout) as {
+      ready: boolean;
+      deployed: boolean;
+      points: { kind: string; what: string }[];
+    };
     expect(report).toMatchObject({ ready: false, deployed: false });
     expect(report.points).toContainEqual(expect.objectContaining({ kind: 'missing', what: 'no login at Cloudflare' }));
     expect(code).toBe(1);

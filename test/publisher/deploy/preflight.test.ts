@@ -10,7 +10,9 @@ const ROUTED = `routes = [{ pattern = "registry.example.com", custom_domain = tr
 const ACCOUNT: AccountFacts = { accounts: [{ id: 'a1', name: 'Example' }], hasBucket: true, secrets: ['PURGE_TOKEN'] };
 
 const missing = (toml: string, account: AccountFacts | null, chosen?: string): readonly string[] =>
-  preflight(deployConfigOf(parse(toml)), account, chosen).flatMap(({ kind, what }) => (kind === 'missing' ? [what] : []));
+  preflight(deployConfigOf(parse(toml)), account, chosen).flatMap(({ kind, what }) =>
+    kind === 'missing' ? [what] : [],
+  );
 const todos = (toml: string, account: AccountFacts | null): string =>
   preflight(deployConfigOf(parse(toml)), account, undefined)
     .map(({ todo }) => todo ?? '')
@@ -34,7 +36,13 @@ describe('the preflight', () => {
     ['an account that the login has', ROUTED, ACCOUNT, 'c3', 'the login has no account c3'],
     ['any account', ROUTED, { ...ACCOUNT, accounts: [] }, undefined, 'the login has no account'],
     ['the bucket', ROUTED, { ...ACCOUNT, hasBucket: false }, undefined, 'the bucket gantry does not exist'],
-    ['the binding of the bucket', ROUTED.replace('"BUCKET"', '"OTHER"'), ACCOUNT, undefined, 'no R2 bucket with the binding BUCKET'],
+    [
+      'the binding of the bucket',
+      ROUTED.replace('"BUCKET"', '"OTHER"'),
+      ACCOUNT,
+      undefined,
+      'no R2 bucket with the binding BUCKET',
+    ],
     ['an address', OWN, ACCOUNT, undefined, 'no address: nobody could reach the Worker'],
     [
       'the secret that opens a protected realm',
@@ -60,7 +68,9 @@ describe('the preflight', () => {
     expect(missing(without, ACCOUNT)).toEqual([]);
     expect(todos(without, ACCOUNT)).toMatch(/binding = "ANNEX"/);
     expect(missing(`${without}\n${origins}`, ACCOUNT)).toEqual([expect.stringMatching(/no annex.*ORIGINS/)]);
-    expect(missing(ROUTED.replace('entrypoint = "Annex"', ''), ACCOUNT)).toEqual(['the binding ANNEX leads to no entrypoint of the annex']);
+    expect(missing(ROUTED.replace('entrypoint = "Annex"', ''), ACCOUNT)).toEqual([
+      'the binding ANNEX leads to no entrypoint of the annex',
+    ]);
   });
 
   it('does without TOKENS where somebody else opens the realm', () => {
@@ -69,12 +79,16 @@ describe('the preflight', () => {
   });
 
   it('takes a chosen account of several', () => {
-    expect(missing(ROUTED, { ...ACCOUNT, accounts: [...ACCOUNT.accounts, { id: 'b2', name: 'Other' }] }, 'b2')).toEqual([]);
+    expect(missing(ROUTED, { ...ACCOUNT, accounts: [...ACCOUNT.accounts, { id: 'b2', name: 'Other' }] }, 'b2')).toEqual(
+      [],
+    );
   });
 
   it('says with which command each is mended', () => {
     expect(todos(ROUTED, null)).toContain('CLOUDFLARE_API_TOKEN');
-    expect(todos(OWN, { ...ACCOUNT, hasBucket: false, secrets: [] })).toMatch(/custom_domain = true[^]*wrangler secret put PURGE_TOKEN/);
+    expect(todos(OWN, { ...ACCOUNT, hasBucket: false, secrets: [] })).toMatch(
+      /custom_domain = true[^]*wrangler secret put PURGE_TOKEN/,
+    );
     expect(todos(ROUTED, { ...ACCOUNT, hasBucket: false })).toContain('wrangler r2 bucket create gantry');
   });
 
@@ -89,13 +103,19 @@ describe('the preflight', () => {
 describe('what Wrangler says', () => {
   it('tells an absent bucket from one that could not be asked for', () => {
     expect(readBucket({ code: 0, stdout: '{"name":"gantry"}', stderr: '' })).toBe(true);
-    expect(readBucket({ code: 1, stdout: '', stderr: 'The specified bucket does not exist. [code: 10006]' })).toBe(false);
+    expect(readBucket({ code: 1, stdout: '', stderr: 'The specified bucket does not exist. [code: 10006]' })).toBe(
+      false,
+    );
     expect(readBucket({ code: 1, stdout: '', stderr: 'fetch failed' })).toBeNull();
   });
 
   it('gives the names of secrets, none for a Worker that is not there yet, and null where it could not be asked', () => {
-    expect(readSecrets({ code: 0, stdout: 'A notice\n[{"name":"PURGE_TOKEN","type":"secret_text"}]\n', stderr: '' })).toEqual(['PURGE_TOKEN']);
-    expect(readSecrets({ code: 1, stdout: '', stderr: 'This Worker does not exist on your account. [code: 10007]' })).toEqual([]);
+    expect(
+      readSecrets({ code: 0, stdout: 'A notice\n[{"name":"PURGE_TOKEN","type":"secret_text"}]\n', stderr: '' }),
+    ).toEqual(['PURGE_TOKEN']);
+    expect(
+      readSecrets({ code: 1, stdout: '', stderr: 'This Worker does not exist on your account. [code: 10007]' }),
+    ).toEqual([]);
     expect(readSecrets({ code: 1, stdout: '', stderr: 'fetch failed' })).toBeNull();
   });
 });

@@ -42,7 +42,8 @@ describe('the modules of the Worker', () => {
   it('have nothing of pages, of filling and of other registries, nor what derives and signs', () => {
     const inputs = workers.worker.modules.flatMap((module) => module.inputs);
     expect(inputs).toContain('src/worker/endpoints/manifest.ts');
-    const NOT_HERE = /^src\/(?:worker\/(?:pages|ingest)|origin|manifest\/(?:derive|sign|jws|key))|\.tsx$|@noble|hono\/dist\/jsx/;
+    const NOT_HERE =
+      /^src\/(?:worker\/(?:pages|ingest)|origin|manifest\/(?:derive|sign|jws|key))|\.tsx$|@noble|hono\/dist\/jsx/;
     expect(inputs.filter((input) => NOT_HERE.test(input))).toEqual([]);
   });
 
@@ -54,8 +55,12 @@ describe('the modules of the Worker', () => {
   it('leave tokens and signed addresses until somebody asks for them', () => {
     const { modules } = workers.worker;
     const waiting = modules.filter(({ atStart, source }) => !atStart && source !== null).map(({ source }) => source);
-    expect(waiting).toEqual(expect.arrayContaining(['src/worker/access/jwt.ts', 'node_modules/aws4fetch/dist/aws4fetch.esm.mjs']));
-    expect(modules.filter(({ atStart, source }) => atStart && source !== null).map(({ source }) => source)).toEqual(['src/worker/index.ts']);
+    expect(waiting).toEqual(
+      expect.arrayContaining(['src/worker/access/jwt.ts', 'node_modules/aws4fetch/dist/aws4fetch.esm.mjs']),
+    );
+    expect(modules.filter(({ atStart, source }) => atStart && source !== null).map(({ source }) => source)).toEqual([
+      'src/worker/index.ts',
+    ]);
   });
 
   it('are uploaded by Wrangler as they are, and those of the annex over the same bucket', async () => {
@@ -68,7 +73,9 @@ describe('the modules of the Worker', () => {
         ['annex', configs.annex ?? '', annex],
       ] as const) {
         const out = join(folder, 'uploaded', title);
-        const { code, stdout, stderr } = await (await openWrangler(config, environment)).ask(['deploy', '--dry-run', '--outdir', out]);
+        const { code, stdout, stderr } = await (
+          await openWrangler(config, environment)
+        ).ask(['deploy', '--dry-run', '--outdir', out]);
         expect({ code, said: code === 0 ? '' : stdout + stderr }).toEqual({ code: 0, said: '' });
         expect(stdout).toMatch(/env\.BUCKET \(gantry\)/);
         if (title === 'worker') expect(stdout).toMatch(/env\.ANNEX \(gantry-annex#Annex\)/);
@@ -104,7 +111,9 @@ describe('the configuration of the annex', () => {
 
   it('has the flags of the Worker, but does not refuse Node', () => {
     const flags = ['no_nodejs_compat', 'global_fetch_strictly_public', 'no_nodejs_compat_v2'];
-    expect(annexConfigOf({ compatibility_flags: flags }, 'mine-annex')).toMatchObject({ compatibility_flags: ['global_fetch_strictly_public'] });
+    expect(annexConfigOf({ compatibility_flags: flags }, 'mine-annex')).toMatchObject({
+      compatibility_flags: ['global_fetch_strictly_public'],
+    });
   });
 
   it('agrees with the file for `wrangler dev`', async () => {
@@ -160,7 +169,9 @@ describe('Worker and annex in modules', () => {
             unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
             bindings: {
               LOG: 'failures',
-              ORIGINS: JSON.stringify([{ name: 'up', pattern: 'mirror/theirs', remote: 'theirs', upstream: upstream.registry.href }]),
+              ORIGINS: JSON.stringify([
+                { name: 'up', pattern: 'mirror/theirs', remote: 'theirs', upstream: upstream.registry.href },
+              ]),
               SIGNING_KEY: writePrivateKey(newKey()),
             },
           },
@@ -198,7 +209,9 @@ describe('Worker and annex in modules', () => {
   });
 
   it('fills a repository from another registry, and signs the schema 1 that it derives', async () => {
-    const manifest = await fetch(`${url}/v2/mirror/theirs/manifests/v1`, { headers: { accept: MEDIA_TYPE_OF_FORM['docker-schema1'] } });
+    const manifest = await fetch(`${url}/v2/mirror/theirs/manifests/v1`, {
+      headers: { accept: MEDIA_TYPE_OF_FORM['docker-schema1'] },
+    });
     expect(manifest.status).toBe(200);
     expect(manifest.headers.get('content-type')).toBe(MEDIA_TYPE_OF_FORM['docker-schema1']);
     expect(await manifest.json()).toMatchObject({ schemaVersion: 1, name: 'mirror/theirs', tag: 'v1' });

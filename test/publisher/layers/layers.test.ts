@@ -66,12 +66,16 @@ describe('a schema 1 that stands alone', () => {
   test('does without a layer that the source lacks, and knows the empty one', async () => {
     const work = prepareLayers({ recompress: undefined, signal: undefined, onEvent: () => undefined });
     const { content } = await work.complete(contentOf(schema1(GZIP, EMPTY_LAYER.bytes)), sourceOf());
-    expect([...content.unpacked.values()]).toEqual([{ diffId: sha256(new Uint8Array(1024)), size: 32, compression: 'gzip' }]);
+    expect([...content.unpacked.values()]).toEqual([
+      { diffId: sha256(new Uint8Array(1024)), size: 32, compression: 'gzip' },
+    ]);
   });
 
   test('is refused if a layer is not what its digest says', async () => {
     const work = prepareLayers({ recompress: undefined, signal: undefined, onEvent: () => undefined });
-    await expect(work.complete(contentOf(schema1(GZIP)), lying(GZIP, gzipSync('other')))).rejects.toThrow(`the layer ${sha256(GZIP)}`);
+    await expect(work.complete(contentOf(schema1(GZIP)), lying(GZIP, gzipSync('other')))).rejects.toThrow(
+      `the layer ${sha256(GZIP)}`,
+    );
   });
 
   test('is unpacked once, however often it is tried to be written; beside another form it is not at all', async () => {
@@ -113,7 +117,10 @@ describe('gzip copies', () => {
     const digests = await Promise.all(
       [1_000, 65_536, 1_000_000].map(async (step) => {
         const work = prepareLayers({ recompress: 'zstd', signal: undefined, onEvent: () => undefined });
-        const { content } = await work.complete(contentOf(image('oci-manifest', [[MEDIA_TYPES.ociLayerZstd, ZSTD]])), inSteps(step, ZSTD));
+        const { content } = await work.complete(
+          contentOf(image('oci-manifest', [[MEDIA_TYPES.ociLayerZstd, ZSTD]])),
+          inSteps(step, ZSTD),
+        );
         return content.recompressed.get(sha256(ZSTD))?.digest;
       }),
     );
@@ -152,10 +159,17 @@ function manifest(form: Form, value: unknown): Manifest {
 }
 
 function schema1(...layers: readonly Uint8Array[]): Manifest {
-  return manifest('docker-schema1', { schemaVersion: 1, fsLayers: layers.map((bytes) => ({ blobSum: sha256(bytes) })) });
+  return manifest('docker-schema1', {
+    schemaVersion: 1,
+    fsLayers: layers.map((bytes) => ({ blobSum: sha256(bytes) })),
+  });
 }
 
-function image(form: Form, layers: readonly (readonly [string, Uint8Array])[], configType: string = MEDIA_TYPES.ociConfig): Manifest {
+function image(
+  form: Form,
+  layers: readonly (readonly [string, Uint8Array])[],
+  configType: string = MEDIA_TYPES.ociConfig,
+): Manifest {
   return manifest(form, {
     schemaVersion: 2,
     config: { mediaType: configType, digest: sha256(Buffer.from('{}')), size: 2 },

@@ -91,7 +91,8 @@ describe('a publish that is killed', () => {
     `leaves the tag old or new and complete, ${String(TIMES)} times over, and nothing wrong after the next publish`,
     { timeout: 400_000 },
     async () => {
-      const image = (index: number): Promise<DirImage> => writeDirImage(join(folder, `image-${String(index)}`), { layers: 6 });
+      const image = (index: number): Promise<DirImage> =>
+        writeDirImage(join(folder, `image-${String(index)}`), { layers: 6 });
       const first = await image(0);
       const { lines, silent } = await publish(first);
       let now: string = await digestOfTag();
@@ -101,7 +102,10 @@ describe('a publish that is killed', () => {
         const next = await image(index);
         // Spread evenly over the events of a publish, those without one (manifests, tag, lists) at its end included.
         const at = Math.min(lines, Math.ceil((index * (lines + 4)) / TIMES));
-        const { ended } = await publish(next, { lines: at, milliseconds: at === lines ? Math.random() * silent : Math.random() * 5 });
+        const { ended } = await publish(next, {
+          lines: at,
+          milliseconds: at === lines ? Math.random() * silent : Math.random() * 5,
+        });
         if (!ended) cut += 1;
         const found = await digestOfTag();
         expect([now, next.manifest.digest]).toContain(found);

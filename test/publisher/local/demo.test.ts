@@ -22,16 +22,25 @@ beforeEach(async () => {
 afterEach(() => rm(root, { recursive: true, force: true }));
 
 const seed = (): Promise<void> =>
-  seedDemo({ folder, target: { store: bucket, title: 'a bucket in memory', close: () => Promise.resolve() } }, join(root, 'key.pem'), {
-    tell: () => undefined,
-  });
+  seedDemo(
+    { folder, target: { store: bucket, title: 'a bucket in memory', close: () => Promise.resolve() } },
+    join(root, 'key.pem'),
+    {
+      tell: () => undefined,
+    },
+  );
 
 describe('the demo image of a new registry', () => {
   it('is published with a schema 1, whose empty layer is there', async () => {
     await seed();
     const { record } = await readStoredTag(bucket, nameOf('demo/hello'), tagOf('latest'));
-    expect(record.forms.map(({ form, source }) => `${form} ${source.kind}`)).toEqual(['docker-schema2 published', 'docker-schema1 derived']);
-    expect(bucket.keys()).toContain('blobs/public/sha256/a3ed95caeb02ffe68cdd9fd84406680ae93d633cb16422d00e8a7c22955b46d4');
+    expect(record.forms.map(({ form, source }) => `${form} ${source.kind}`)).toEqual([
+      'docker-schema2 published',
+      'docker-schema1 derived',
+    ]);
+    expect(bucket.keys()).toContain(
+      'blobs/public/sha256/a3ed95caeb02ffe68cdd9fd84406680ae93d633cb16422d00e8a7c22955b46d4',
+    );
     expect((await verify(bucket, { table: [], sample: 1, repair: false, jobs: 2 })).faults).toEqual([]);
   });
 

@@ -31,7 +31,10 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 async function publish(state: string, ...others: readonly number[]): Promise<{ code: number | null; most: number }> {
-  const child = spawn(process.execPath, [MAIN, 'publish', `dir:${folder}`, 'test/large:v1', '--state', state], { env, stdio: 'ignore' });
+  const child = spawn(process.execPath, [MAIN, 'publish', `dir:${folder}`, 'test/large:v1', '--state', state], {
+    env,
+    stdio: 'ignore',
+  });
   const memory = watchMemory(child.pid ?? 0, ...others);
   const [code] = (await once(child, 'close')) as [number | null];
   return { code, most: memory.stop() };
@@ -47,7 +50,10 @@ describe.skipIf(process.platform !== 'linux')(`a layer of ${String(MIB)} MiB`, (
 
   it('goes into a store that is served, with the server counted', { timeout: 600_000 }, async () => {
     const state = join(folder, 'served');
-    const server = spawn(process.execPath, [MAIN, 'serve', '--port', '0', '--state', state, '--json'], { env, stdio: ['ignore', 'pipe', 'ignore'] });
+    const server = spawn(process.execPath, [MAIN, 'serve', '--port', '0', '--state', state, '--json'], {
+      env,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
     try {
       await once(server.stdout, 'data');
       const { code, most } = await publish(state, server.pid ?? 0);
@@ -71,7 +77,13 @@ async function writeLargeImage(into: string): Promise<void> {
   const layer = await digestOfFile(draft);
   await rename(draft, join(into, hexOf(layer)));
   const created = '2026-01-01T00:00:00Z';
-  const config = encode({ architecture: 'amd64', os: 'linux', created, history: [{ created }], rootfs: { type: 'layers', diff_ids: [layer] } });
+  const config = encode({
+    architecture: 'amd64',
+    os: 'linux',
+    created,
+    history: [{ created }],
+    rootfs: { type: 'layers', diff_ids: [layer] },
+  });
   await writeFile(join(into, hexOf(digestOf(config))), config);
   const manifest = encode({
     schemaVersion: 2,
@@ -84,7 +96,8 @@ async function writeLargeImage(into: string): Promise<void> {
 
 async function digestOfFile(path: string): Promise<Digest> {
   const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 20 }) as AsyncIterable<Uint8Array>) hash.update(chunk);
+  for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 20 }) as AsyncIterable<Uint8Array>)
+    hash.update(chunk);
   const digest = parseDigest(`sha256:${hash.digest('hex')}`);
   if (digest === null) throw new Error('no digest');
   return digest;

@@ -24,7 +24,8 @@ let server: GantryServer;
 let env: NodeJS.ProcessEnv;
 
 const gantry = (...args: readonly string[]): Promise<Finished> => runGantry(args, { env });
-const publish = (source: string, name: string): Promise<Finished> => gantry('publish', source, name, '--state', server.state);
+const publish = (source: string, name: string): Promise<Finished> =>
+  gantry('publish', source, name, '--state', server.state);
 const get = (name: string, tag: string): Promise<Response> =>
   fetch(`${server.url}/v2/${name}/manifests/${tag}`, { headers: { accept: image.manifest.mediaType } });
 
@@ -78,11 +79,17 @@ describe('what cannot be published', () => {
   }
 
   it('a layer that is damaged', async () => {
-    const damaged = await writeDirImage(join(folder, 'damaged'), { layers: [new Uint8Array(100_000), new Uint8Array(10)] });
+    const damaged = await writeDirImage(join(folder, 'damaged'), {
+      layers: [new Uint8Array(100_000), new Uint8Array(10)],
+    });
     const layer = damaged.layers[0] ?? damaged.config;
     const [size = 0] = readImageManifest({ bytes: damaged.manifestBytes }).layers.map((one) => one.size);
     await writeFile(join(damaged.folder, hexOf(layer)), Buffer.alloc(size, 1));
-    await isRefused(damaged.source, 'bad/damaged', new RegExp(`error: the layer ${layer} is damaged: its content has the digest sha256:`));
+    await isRefused(
+      damaged.source,
+      'bad/damaged',
+      new RegExp(`error: the layer ${layer} is damaged: its content has the digest sha256:`),
+    );
   });
 
   it('a manifest that is not JSON', async () => {
@@ -130,7 +137,10 @@ describe('a bucket that cannot be written', () => {
       AWS_SECRET_ACCESS_KEY: 'secret',
       AWS_REGION: 'auto',
     };
-    const { code, stdout, stderr } = await runGantry(['publish', image.source, 'library/app:v1', '--to', 's3://bucket'], { env: variables });
+    const { code, stdout, stderr } = await runGantry(
+      ['publish', image.source, 'library/app:v1', '--to', 's3://bucket'],
+      { env: variables },
+    );
     storage.close();
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr.match(/error:/g)).toHaveLength(1);
@@ -141,11 +151,17 @@ describe('a bucket that cannot be written', () => {
 
 describe('Ctrl-C', () => {
   it('ends a publish with 130, the tag untouched, and the next one goes on', async () => {
-    const large = await writeDirImage(join(folder, 'large'), { layers: [crypto.getRandomValues(new Uint8Array(65_536)), ...someLarge()] });
-    const child = spawn(process.execPath, [MAIN, 'publish', large.source, 'test/large:v1', '--state', server.state, '--json', '--jobs', '1'], {
-      env,
-      stdio: 'pipe',
+    const large = await writeDirImage(join(folder, 'large'), {
+      layers: [crypto.getRandomValues(new Uint8Array(65_536)), ...someLarge()],
     });
+    const child = spawn(
+      process.execPath,
+      [MAIN, 'publish', large.source, 'test/large:v1', '--state', server.state, '--json', '--jobs', '1'],
+      {
+        env,
+        stdio: 'pipe',
+      },
+    );
     let output = '';
     let interrupted = false;
     child.stdout.on('data', (chunk: Buffer) => {
@@ -167,10 +183,14 @@ describe('Ctrl-C', () => {
   });
 
   it('is how a served registry ends: with 0', async () => {
-    const child = spawn(process.execPath, [MAIN, 'serve', '--port', '0', '--json', '--state', join(folder, 'other-state')], {
-      env,
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
+    const child = spawn(
+      process.execPath,
+      [MAIN, 'serve', '--port', '0', '--json', '--state', join(folder, 'other-state')],
+      {
+        env,
+        stdio: ['ignore', 'pipe', 'ignore'],
+      },
+    );
     const [line] = (await once(child.stdout, 'data')) as [Buffer];
     const { url } = JSON.parse(line.toString()) as { url: string };
     expect((await fetch(`${url}/v2/demo/hello/manifests/latest`, { method: 'HEAD' })).status).toBe(200);

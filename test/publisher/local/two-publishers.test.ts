@@ -29,13 +29,17 @@ describe('two publishers at once', () => {
       const images = [await writeDirImage(join(folder, 'a')), await writeDirImage(join(folder, 'b'))];
       // The first to come has the store open, the other goes through it, and takes it over where the first is done before.
       const done = await Promise.all(
-        images.map((image, index) => run(process.execPath, [PROGRAM, state, image.folder, 'test/many', index === 0 ? 'a' : 'b', String(TAGS)])),
+        images.map((image, index) =>
+          run(process.execPath, [PROGRAM, state, image.folder, 'test/many', index === 0 ? 'a' : 'b', String(TAGS)]),
+        ),
       );
       expect(done.map(({ code, stderr }) => ({ code, stderr }))).toEqual(images.map(() => ({ code: 0, stderr: '' })));
       const target = await openLocal(state);
       try {
         const name = nameOf('test/many');
-        const expected = ['a', 'b'].flatMap((prefix) => Array.from({ length: TAGS }, (_, index) => `${prefix}${String(index)}`)).sort();
+        const expected = ['a', 'b']
+          .flatMap((prefix) => Array.from({ length: TAGS }, (_, index) => `${prefix}${String(index)}`))
+          .sort();
         const listing = (await listRepositories(target.store, name)).repositories.get(name);
         expect([...(listing?.tags.keys() ?? [])].sort()).toEqual(expected);
         expect((await readTagList(target.store, name)).map(({ tag }) => tag)).toEqual(expected);

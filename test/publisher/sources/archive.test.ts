@@ -17,7 +17,9 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 function tar(from: string, file: string, ...args: readonly string[]): string {
-  const { status, stderr } = spawnSync('tar', [...args, '-C', from, '-cf', join(folder, file), '.'], { encoding: 'utf8' });
+  const { status, stderr } = spawnSync('tar', [...args, '-C', from, '-cf', join(folder, file), '.'], {
+    encoding: 'utf8',
+  });
   if (status !== 0) throw new Error(stderr);
   return join(folder, file);
 }
@@ -25,35 +27,41 @@ function tar(from: string, file: string, ...args: readonly string[]): string {
 const LONG = `${'long-'.repeat(30)}/${'name-'.repeat(20)}.json`;
 
 describe('a tar archive', () => {
-  test.each(['gnu', 'pax', 'ustar', 'v7', 'oldgnu'])('of the format %s is indexed: names, links and sizes', async (format) => {
-    const from = join(folder, `from-${format}`);
-    // ustar and v7 have no long names at all.
-    const long = format === 'ustar' || format === 'v7' ? 'short.json' : LONG;
-    await mkdir(join(from, 'a/b'), { recursive: true });
-    await mkdir(join(from, long, '..'), { recursive: true });
-    await writeFile(join(from, 'a/b/file'), 'content');
-    await writeFile(join(from, 'empty'), '');
-    await writeFile(join(from, long), 'long');
-    await symlink('b/file', join(from, 'a/link'));
-    await symlink('../../etc/passwd', join(from, 'a/out'));
-    const archive = await openArchive(tar(from, `${format}.tar`, `--format=${format}`));
-    try {
-      expect(Buffer.from((await archive.read('a/b/file')) ?? '').toString()).toBe('content');
-      expect(Buffer.from((await archive.read('a/link')) ?? '').toString()).toBe('content');
-      expect(Buffer.from((await archive.read(long)) ?? '').toString()).toBe('long');
-      expect(archive.sizeOf('empty')).toBe(0);
-      expect([archive.has('a/out'), archive.has('a/b'), archive.has('none')]).toEqual([false, false, false]);
-    } finally {
-      await archive.close();
-    }
-  });
+  test.each(['gnu', 'pax', 'ustar', 'v7', 'oldgnu'])(
+    'of the format %s is indexed: names, links and sizes',
+    async (format) => {
+      const from = join(folder, `from-${format}`);
+      // ustar and v7 have no long names at all.
+      const long = format === 'ustar' || format === 'v7' ? 'short.json' : LONG;
+      await mkdir(join(from, 'a/b'), { recursive: true });
+      await mkdir(join(from, long, '..'), { recursive: true });
+      await writeFile(join(from, 'a/b/file'), 'content');
+      await writeFile(join(from, 'empty'), '');
+      await writeFile(join(from, long), 'long');
+      await symlink('b/file', join(from, 'a/link'));
+      await symlink('../../etc/passwd', join(from, 'a/out'));
+      const archive = await openArchive(tar(from, `${format}.tar`, `--format=${format}`));
+      try {
+        expect(Buffer.from((await archive.read('a/b/file')) ?? '').toString()).toBe('content');
+        expect(Buffer.from((await archive.read('a/link')) ?? '').toString()).toBe('content');
+        expect(Buffer.from((await archive.read(long)) ?? '').toString()).toBe('long');
+        expect(archive.sizeOf('empty')).toBe(0);
+        expect([archive.has('a/out'), archive.has('a/b'), archive.has('none')]).toEqual([false, false, false]);
+      } finally {
+        await archive.close();
+      }
+    },
+  );
 
   test('gives a file in buffers of its own and in lent ones, and not a byte of the next', async () => {
     const from = join(folder, 'lent');
     await mkdir(from);
     const sizes = [0, 1, 262_144, 262_145, 3_000_000];
     for (const size of sizes)
-      await writeFile(join(from, `f${String(size)}`), createHash('shake256', { outputLength: size }).update(String(size)).digest());
+      await writeFile(
+        join(from, `f${String(size)}`),
+        createHash('shake256', { outputLength: size }).update(String(size)).digest(),
+      );
     const archive = await openArchive(tar(from, 'lent.tar'));
     try {
       for (const size of sizes) {
@@ -61,7 +69,8 @@ describe('a tar archive', () => {
         for (const way of ['chunks', 'lent'] as const) {
           const blob = archive.open(`f${String(size)}`);
           const got: Buffer[] = [];
-          for await (const chunk of (way === 'lent' ? blob?.lent?.chunks : blob?.chunks) ?? []) got.push(Buffer.from(chunk));
+          for await (const chunk of (way === 'lent' ? blob?.lent?.chunks : blob?.chunks) ?? [])
+            got.push(Buffer.from(chunk));
           expect(Buffer.concat(got).equals(bytes), `${way} of ${String(size)}`).toBe(true);
         }
       }
@@ -91,7 +100,11 @@ describe('a tar archive', () => {
     const before = new Set((await readdir(tmpdir())).filter((name) => name.startsWith('gantry-')));
     const told: string[] = [];
     const archive = await openArchive(`${file}.gz`, { tell: (message) => void told.push(message) });
-    expect((await readdir(tmpdir())).filter((name) => name.startsWith('gantry-') && !before.has(name) && /^gantry-\w{6}$/.test(name))).toEqual([]);
+    expect(
+      (await readdir(tmpdir())).filter(
+        (name) => name.startsWith('gantry-') && !before.has(name) && /^gantry-\w{6}$/.test(name),
+      ),
+    ).toEqual([]);
     expect(Buffer.from((await archive.read('file')) ?? '').toString()).toBe('content');
     await archive.close();
     expect(told).toHaveLength(1);
@@ -110,7 +123,10 @@ describe('what docker save wrote', () => {
     JSON.stringify({
       architecture: 'amd64',
       os: 'linux',
-      rootfs: { type: 'layers', diff_ids: [layers[0], layers[1], layers[0]].map((bytes) => digestOf(bytes ?? Buffer.alloc(0))) },
+      rootfs: {
+        type: 'layers',
+        diff_ids: [layers[0], layers[1], layers[0]].map((bytes) => digestOf(bytes ?? Buffer.alloc(0))),
+      },
     }),
   );
   const hex = createHash('sha256').update(config).digest('hex');
@@ -130,7 +146,13 @@ describe('what docker save wrote', () => {
     await mkdir(join(from, 'layer2'), { recursive: true });
     await symlink('../layer0/layer.tar', join(from, 'layer2', 'layer.tar'));
     await writeFile(join(from, `${hex}.json`), change.config ?? config);
-    const manifest = [{ Config: `${hex}.json`, RepoTags: ['team/app:1'], Layers: ['layer0/layer.tar', 'layer1/layer.tar', 'layer2/layer.tar'] }];
+    const manifest = [
+      {
+        Config: `${hex}.json`,
+        RepoTags: ['team/app:1'],
+        Layers: ['layer0/layer.tar', 'layer1/layer.tar', 'layer2/layer.tar'],
+      },
+    ];
     await writeFile(join(from, 'manifest.json'), change.manifest ?? JSON.stringify(manifest));
     return tar(from, `${name}.tar`);
   }
@@ -151,7 +173,9 @@ describe('what docker save wrote', () => {
   test('is read with layers that are compressed: then their digest is that of the file', async () => {
     const packed = layers.map((bytes) => gzipSync(bytes));
     const source = await openDockerArchive(await save('packed', { layerFiles: packed }), {});
-    const manifest = JSON.parse(Buffer.from(source.roots[0]?.bytes ?? '').toString()) as { layers: { digest: string }[] };
+    const manifest = JSON.parse(Buffer.from(source.roots[0]?.bytes ?? '').toString()) as {
+      layers: { digest: string }[];
+    };
     expect(manifest.layers[0]).toEqual({
       mediaType: MEDIA_TYPES.dockerLayerGzip,
       size: packed[0]?.length,
@@ -172,7 +196,11 @@ describe('what docker save wrote', () => {
       { manifest: JSON.stringify([{ Config: `${hex}.json`, Layers: ['layer0/layer.tar'] }]) },
       /names 1 layers, the config 3/,
     ],
-    ['names a config that is not there', { manifest: '[{"Config":"none.json","Layers":[]}]' }, /lacks the config none\.json/],
+    [
+      'names a config that is not there',
+      { manifest: '[{"Config":"none.json","Layers":[]}]' },
+      /lacks the config none\.json/,
+    ],
   ])('is refused if it %s', async (title, change, message) => {
     await expect(openDockerArchive(await save(title.replaceAll(' ', '-'), change), {})).rejects.toThrow(message);
   });

@@ -36,7 +36,9 @@ describe('a login is found', () => {
 
   test('in podman’s auth.json first, by the longest path', async () => {
     await write('.docker/config.json', { auths: { 'registry.example:5000': auth('docker:x') } });
-    await write('.config/containers/auth.json', { auths: { 'registry.example:5000': auth('host:x'), 'registry.example:5000/team': auth('team:x') } });
+    await write('.config/containers/auth.json', {
+      auths: { 'registry.example:5000': auth('host:x'), 'registry.example:5000/team': auth('team:x') },
+    });
     expect(await findLogin(OWN, env())).toEqual(basic('team', 'x'));
     expect(await findLogin({ ...OWN, repository: 'other/app' }, env())).toEqual(basic('host', 'x'));
   });
@@ -50,7 +52,10 @@ describe('a login is found', () => {
 
   test('as tokens', async () => {
     await write('.docker/config.json', {
-      auths: { 'docker.io': { ...auth('<token>:'), identitytoken: 'refresh' }, 'registry.example:5000': { registrytoken: 'access' } },
+      auths: {
+        'docker.io': { ...auth('<token>:'), identitytoken: 'refresh' },
+        'registry.example:5000': { registrytoken: 'access' },
+      },
     });
     expect(await findLogin(HUB, env())).toEqual({ kind: 'identity-token', token: 'refresh' });
     expect(await findLogin(OWN, env())).toEqual({ kind: 'registry-token', token: 'access' });
@@ -78,7 +83,11 @@ esac
   });
 
   test.each([
-    ['a helper that is not installed', { credsStore: 'no-such-helper' }, /docker-credential-no-such-helper cannot be run/],
+    [
+      'a helper that is not installed',
+      { credsStore: 'no-such-helper' },
+      /docker-credential-no-such-helper cannot be run/,
+    ],
     ['a helper whose name is a path', { credsStore: '../evil' }, /no program's name/],
     ['a damaged login', { auths: { 'registry.example:5000': { auth: '????' } } }, /damaged/],
     ['a damaged file', '{"auths": {"registry.example:5000": {"auth": "c2VjcmV0', /is not a JSON object/],

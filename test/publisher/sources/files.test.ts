@@ -23,16 +23,19 @@ async function blobOf(size: number) {
 }
 
 describe('a file as a blob', () => {
-  it.each([0, 1, 262_144, 262_145, 3_000_000])('of %i bytes comes whole, in buffers of its own and in lent ones', async (size) => {
-    const { bytes, blob } = await blobOf(size);
-    expect(blob.size).toBe(size);
-    const own: Uint8Array[] = [];
-    for await (const chunk of blob.chunks) own.push(chunk);
-    expect(Buffer.concat(own).equals(bytes)).toBe(true);
-    const copied: Buffer[] = [];
-    for await (const chunk of blob.lent.chunks) copied.push(Buffer.from(chunk));
-    expect(Buffer.concat(copied).equals(bytes)).toBe(true);
-  });
+  it.each([0, 1, 262_144, 262_145, 3_000_000])(
+    'of %i bytes comes whole, in buffers of its own and in lent ones',
+    async (size) => {
+      const { bytes, blob } = await blobOf(size);
+      expect(blob.size).toBe(size);
+      const own: Uint8Array[] = [];
+      for await (const chunk of blob.chunks) own.push(chunk);
+      expect(Buffer.concat(own).equals(bytes)).toBe(true);
+      const copied: Buffer[] = [];
+      for await (const chunk of blob.lent.chunks) copied.push(Buffer.from(chunk));
+      expect(Buffer.concat(copied).equals(bytes)).toBe(true);
+    },
+  );
 
   it('lent chunks stay as they are as long as is told', async () => {
     const { bytes, blob } = await blobOf(5_000_000);
@@ -43,7 +46,8 @@ describe('a file as a blob', () => {
       at += chunk.length;
       // What was read ahead lies in its buffer by then.
       await new Promise((resolve) => setImmediate(resolve));
-      for (const one of held.slice(-1 - blob.lent.kept)) expect(bytes.subarray(one.at, one.at + one.chunk.length).equals(one.chunk)).toBe(true);
+      for (const one of held.slice(-1 - blob.lent.kept))
+        expect(bytes.subarray(one.at, one.at + one.chunk.length).equals(one.chunk)).toBe(true);
     }
     expect(at).toBe(bytes.length);
   });

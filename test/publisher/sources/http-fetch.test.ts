@@ -28,9 +28,18 @@ afterEach(async () => {
   server.closeAllConnections();
 });
 
-function ask(method = 'GET', { signal = new AbortController().signal, body }: { signal?: AbortSignal; body?: string } = {}) {
+function ask(
+  method = 'GET',
+  { signal = new AbortController().signal, body }: { signal?: AbortSignal; body?: string } = {},
+) {
   const url = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}/v2/`;
-  return way.fetch(url, { method, headers: { 'x-asked': 'so' }, redirect: 'manual', signal, ...(body === undefined ? {} : { body }) });
+  return way.fetch(url, {
+    method,
+    headers: { 'x-asked': 'so' },
+    redirect: 'manual',
+    signal,
+    ...(body === undefined ? {} : { body }),
+  });
 }
 
 async function textOf(asked: ReturnType<typeof ask>): Promise<string> {
@@ -113,7 +122,9 @@ describe('fetch over Node’s http', () => {
     server.close();
     await once(server, 'close');
     const url = 'http://127.0.0.1:1/';
-    await expect(way.fetch(url, { method: 'GET', headers: {}, redirect: 'manual', signal: new AbortController().signal })).rejects.toMatchObject({
+    await expect(
+      way.fetch(url, { method: 'GET', headers: {}, redirect: 'manual', signal: new AbortController().signal }),
+    ).rejects.toMatchObject({
       code: 'ECONNREFUSED',
     });
   });

@@ -23,7 +23,11 @@ beforeAll(async () => {
     name: 'rhel7/app',
     version: 4,
     tags: {
-      latest: { list: listOf({ amd64, arm64 }), schema2: amd64.schema2, schema1: schema1Of(amd64, 'rhel7/app', 'latest') },
+      latest: {
+        list: listOf({ amd64, arm64 }),
+        schema2: amd64.schema2,
+        schema1: schema1Of(amd64, 'rhel7/app', 'latest'),
+      },
       both: { schema2: amd64.schema2, schema1: schema1Of(amd64, 'rhel7/app', 'both') },
       old: { schema1: schema1Of(old, 'rhel7/app', 'old') },
     },
@@ -37,7 +41,13 @@ beforeAll(async () => {
     tags: { latest: { schema2: amd64.schema2 } },
     images: [amd64],
   });
-  await publishInPulp(root, { id: 'v2', name: 'older', version: 2, tags: { latest: { schema1: schema1Of(old, 'older', 'latest') } }, images: [old] });
+  await publishInPulp(root, {
+    id: 'v2',
+    name: 'older',
+    version: 2,
+    tags: { latest: { schema1: schema1Of(old, 'older', 'latest') } },
+    images: [old],
+  });
   await publishInPulp(root, { id: 'v1', name: 'oldest', version: 1, tags: {} });
 });
 
@@ -51,7 +61,10 @@ async function publish(source: string, name: string): Promise<PublishResult & { 
 }
 
 const formsOf = ({ forms }: PublishResult) =>
-  forms.map(({ form, source, platform }) => `${form}${platform === undefined ? '' : `/${platform.architecture}`} ${source.kind}`);
+  forms.map(
+    ({ form, source, platform }) =>
+      `${form}${platform === undefined ? '' : `/${platform.architecture}`} ${source.kind}`,
+  );
 
 describe('a repository published by Pulp 2', () => {
   test('gives every form that a tag has, each as it was published', async () => {
@@ -73,20 +86,28 @@ describe('a repository published by Pulp 2', () => {
   });
 
   test('is read with the one folder of manifests that app file version 2 stands for', async () => {
-    expect(formsOf(await publish(`pulp2:${join(root, 'v2/web/v2')}`, 'a')).sort()).toEqual(['docker-schema1 published', 'docker-schema2 derived']);
+    expect(formsOf(await publish(`pulp2:${join(root, 'v2/web/v2')}`, 'a')).sort()).toEqual([
+      'docker-schema1 published',
+      'docker-schema2 derived',
+    ]);
   });
 
   test('tells its name, its tags and the digests of what is under them', async () => {
     const repository = await openPulpRepository(join(root, 'v2/web/v4'));
     expect(repository.name).toBe('rhel7/app');
     expect(new Set(await repository.tags())).toEqual(new Set(['latest', 'both', 'old']));
-    expect((await repository.digests(tagOf('latest')))?.slice(0, 2)).toEqual([digestOf(listOf({ amd64, arm64 })), digestOf(amd64.schema2)]);
+    expect((await repository.digests(tagOf('latest')))?.slice(0, 2)).toEqual([
+      digestOf(listOf({ amd64, arm64 })),
+      digestOf(amd64.schema2),
+    ]);
     expect(await repository.digests(tagOf('none'))).toBeNull();
     expect(await repository.open(tagOf('none'), { schema1: true })).toBeNull();
   });
 
   test('is found in its tree', async () => {
-    expect(await listPulpTree(root)).toEqual(['v1', 'v2', 'v3', 'v4'].map((id) => join(root, 'v2', 'app', `${id}.json`)));
+    expect(await listPulpTree(root)).toEqual(
+      ['v1', 'v2', 'v3', 'v4'].map((id) => join(root, 'v2', 'app', `${id}.json`)),
+    );
   });
 
   test('that is protected goes where only some may read, and nowhere else', async () => {
@@ -124,7 +145,13 @@ describe('a repository published by Pulp 2', () => {
   test('whose file has another content than its digest is refused, and nothing of it is published', async () => {
     const broken = await mkdtemp(join(tmpdir(), 'gantry-pulp-'));
     const image = makeImage('broken');
-    await publishInPulp(broken, { id: 'a', name: 'a', version: 3, tags: { t: { schema2: image.schema2 } }, images: [image] });
+    await publishInPulp(broken, {
+      id: 'a',
+      name: 'a',
+      version: 3,
+      tags: { t: { schema2: image.schema2 } },
+      images: [image],
+    });
     const layer = Buffer.from(image.layer);
     layer[20] = (layer[20] ?? 0) ^ 1;
     await writeFile(join(broken, 'content/a', digestOf(image.layer).slice(7)), layer);

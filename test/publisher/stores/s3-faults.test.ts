@@ -84,7 +84,9 @@ describe('a write', () => {
 
   test('is given up at once if Retry-After asks for more patience than there is', async () => {
     const { spoilt } = spoil(isPut, 10, { kind: 'answer', status: 503, headers: { 'retry-after': '3600' } });
-    await expect(bed.store('proxy').put(freshKey(), Buffer.from('content'), PLAIN)).rejects.toMatchObject({ code: 'STORAGE_UNAVAILABLE' });
+    await expect(bed.store('proxy').put(freshKey(), Buffer.from('content'), PLAIN)).rejects.toMatchObject({
+      code: 'STORAGE_UNAVAILABLE',
+    });
     expect(spoilt()).toBe(1);
   });
 
@@ -143,7 +145,9 @@ describe('a long body', () => {
 
   test('that was damaged at the source is not to be seen, and nothing of it stays behind', async () => {
     const key = freshKey();
-    await expect(bed.store('proxy').put(key, streamOf(bytes), { ...PLAIN, sha256: sha256(Buffer.from('other')) })).rejects.toMatchObject({
+    await expect(
+      bed.store('proxy').put(key, streamOf(bytes), { ...PLAIN, sha256: sha256(Buffer.from('other')) }),
+    ).rejects.toMatchObject({
       code: 'DIGEST_MISMATCH',
     });
     expect(await bytesIn(key)).toBeNull();
@@ -174,7 +178,9 @@ describe('a read', () => {
     const object = await bed.store('proxy').get(key);
     if (object === null || object === 'changed') throw new Error('not there');
     await bed.store('direct').put(key, randomBytes(1_000_000), PLAIN);
-    await expect(new Response(object.body).arrayBuffer()).rejects.toMatchObject({ message: expect.stringMatching(/replaced meanwhile/) as string });
+    await expect(new Response(object.body).arrayBuffer()).rejects.toMatchObject({
+      message: expect.stringMatching(/replaced meanwhile/) as string,
+    });
   });
 
   test('that cannot find out is no miss', async () => {
@@ -186,16 +192,43 @@ describe('a read', () => {
 
 describe('--to s3://', () => {
   test.each<[string, string, NodeJS.ProcessEnv, RegExp, RegExp]>([
-    ['a wrong secret', 's3://images', { AWS_SECRET_ACCESS_KEY: 'wrong' }, /refuses the credentials/, /AWS_SECRET_ACCESS_KEY/],
+    [
+      'a wrong secret',
+      's3://images',
+      { AWS_SECRET_ACCESS_KEY: 'wrong' },
+      /refuses the credentials/,
+      /AWS_SECRET_ACCESS_KEY/,
+    ],
     ['a wrong key', 's3://images', { AWS_ACCESS_KEY_ID: 'wrong' }, /refuses the credentials/, /AWS_ACCESS_KEY_ID/],
     ['no key', 's3://images', { AWS_ACCESS_KEY_ID: '' }, /AWS_ACCESS_KEY_ID is not set/, /R2 API token/],
-    ['a bucket that is not there', 's3://no-such-bucket', {}, /no such bucket|refuses the credentials/, /name of the bucket/],
-    ['a host that does not answer', 's3://images', { AWS_ENDPOINT_URL: 'http://127.0.0.1:9' }, /did not answer/, /AWS_ENDPOINT_URL/],
-    ['an address that is none', 's3://images', { AWS_ENDPOINT_URL: 'images.example' }, /is no address/, /r2\.cloudflarestorage\.com/],
+    [
+      'a bucket that is not there',
+      's3://no-such-bucket',
+      {},
+      /no such bucket|refuses the credentials/,
+      /name of the bucket/,
+    ],
+    [
+      'a host that does not answer',
+      's3://images',
+      { AWS_ENDPOINT_URL: 'http://127.0.0.1:9' },
+      /did not answer/,
+      /AWS_ENDPOINT_URL/,
+    ],
+    [
+      'an address that is none',
+      's3://images',
+      { AWS_ENDPOINT_URL: 'images.example' },
+      /is no address/,
+      /r2\.cloudflarestorage\.com/,
+    ],
     ['a name that is none', 's3://', {}, /s3:\/\//, /s3:\/\/BUCKET/],
   ])('says what is wrong with %s, and what to do', async (_, to, env, message, hint) => {
     const opening = openS3(to, { ...bed.env, ...env });
-    await expect(opening).rejects.toMatchObject({ message: expect.stringMatching(message) as string, hint: expect.stringMatching(hint) as string });
+    await expect(opening).rejects.toMatchObject({
+      message: expect.stringMatching(message) as string,
+      hint: expect.stringMatching(hint) as string,
+    });
   });
 
   test('says that a token has expired', async () => {
@@ -242,14 +275,23 @@ describe('a publish', () => {
     const publisher = await createPublisher({ store, realms: [], signer: createSigner(newKey()) });
     await Promise.all(
       Array.from({ length: 12 }, async (_, index) =>
-        publisher.publish(sourceOf(makeImage(`image ${String(index)}`)), { name: nameOf(`a/${String(index % 3)}`), tag: tagOf(`t${String(index)}`) }),
+        publisher.publish(sourceOf(makeImage(`image ${String(index)}`)), {
+          name: nameOf(`a/${String(index % 3)}`),
+          tag: tagOf(`t${String(index)}`),
+        }),
       ),
     );
     expect(spoilt).toBeGreaterThan(20);
-    const report = await verify(bed.store('direct', { prefix: 'published/' }), { table: [], sample: 1, jobs: 4, repair: false });
+    const report = await verify(bed.store('direct', { prefix: 'published/' }), {
+      table: [],
+      sample: 1,
+      jobs: 4,
+      repair: false,
+    });
     expect(report.faults).toEqual([]);
     let tags = 0;
-    for await (const { key } of bed.store('direct', { prefix: 'published/' }).list('repositories/')) if (key.includes('/_tags/')) tags += 1;
+    for await (const { key } of bed.store('direct', { prefix: 'published/' }).list('repositories/'))
+      if (key.includes('/_tags/')) tags += 1;
     expect(tags).toBe(12);
   });
 });

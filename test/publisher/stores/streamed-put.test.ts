@@ -69,7 +69,8 @@ async function bytesIn(key: string): Promise<Buffer | null> {
   return object === null || object === 'changed' ? null : Buffer.from(await new Response(object.body).arrayBuffer());
 }
 
-const putsOf = (key: string): number => bed.proxy.seen.filter(({ method, path }) => method === 'PUT' && path.includes(key)).length;
+const putsOf = (key: string): number =>
+  bed.proxy.seen.filter(({ method, path }) => method === 'PUT' && path.includes(key)).length;
 
 describe('a body that can be read again', () => {
   const bytes = randomBytes(2 * PART + 4_321);
@@ -81,17 +82,24 @@ describe('a body that can be read again', () => {
     expect(written).toEqual({ etag: createHash('md5').update(bytes).digest('hex') });
     expect((await bytesIn(key))?.equals(bytes)).toBe(true);
     const requests = bed.proxy.seen.filter(({ path }) => path.includes(key));
-    expect(requests.map(({ method, headers }) => [method, headers['x-amz-content-sha256']])).toEqual([['PUT', options.sha256]]);
+    expect(requests.map(({ method, headers }) => [method, headers['x-amz-content-sha256']])).toEqual([
+      ['PUT', options.sha256],
+    ]);
   });
 
   test('goes without a signed digest where storage would keep it whole to look at that, and is known by its etag', async () => {
     const key = freshKey();
     await bed.store('proxy', { checks: 'none' }).put(key, bodyOf(bytes), optionsFor(bytes));
     const requests = bed.proxy.seen.filter(({ path }) => path.includes(key));
-    expect(requests.map(({ method, headers }) => [method, headers['x-amz-content-sha256']])).toEqual([['PUT', 'UNSIGNED-PAYLOAD']]);
+    expect(requests.map(({ method, headers }) => [method, headers['x-amz-content-sha256']])).toEqual([
+      ['PUT', 'UNSIGNED-PAYLOAD'],
+    ]);
     expect((await bytesIn(key))?.equals(bytes)).toBe(true);
-    bed.proxy.fault = ({ method }) => (method === 'PUT' ? { kind: 'answer', status: 200, headers: { etag: '"0"' } } : undefined);
-    await expect(bed.store('proxy', { checks: 'none' }).put(key, bodyOf(bytes), optionsFor(bytes))).rejects.toMatchObject({
+    bed.proxy.fault = ({ method }) =>
+      method === 'PUT' ? { kind: 'answer', status: 200, headers: { etag: '"0"' } } : undefined;
+    await expect(
+      bed.store('proxy', { checks: 'none' }).put(key, bodyOf(bytes), optionsFor(bytes)),
+    ).rejects.toMatchObject({
       code: 'STORAGE_CORRUPT',
     });
   });
@@ -99,7 +107,10 @@ describe('a body that can be read again', () => {
   test.each<[string, Fault]>([
     ['storage fails', { kind: 'answer', status: 500 }],
     ['storage is busy', { kind: 'answer', status: 503, headers: { 'retry-after': '0' } }],
-    ['storage finds other bytes than were signed', { kind: 'answer', status: 400, body: '<Error><Code>XAmzContentSHA256Mismatch</Code></Error>' }],
+    [
+      'storage finds other bytes than were signed',
+      { kind: 'answer', status: 400, body: '<Error><Code>XAmzContentSHA256Mismatch</Code></Error>' },
+    ],
   ])('is read again where %s, and arrives whole', async (_, fault) => {
     const key = freshKey();
     let spoilt = 0;
@@ -113,28 +124,37 @@ describe('a body that can be read again', () => {
   test('goes in parts once a connection broke in its midst, so that not all of it has to come again', async () => {
     const key = freshKey();
     let dropped = 0;
-    bed.proxy.fault = ({ method }) => (method === 'PUT' && (dropped += 1) === 1 ? { kind: 'drop', when: 'before' } : undefined);
+    bed.proxy.fault = ({ method }) =>
+      method === 'PUT' && (dropped += 1) === 1 ? { kind: 'drop', when: 'before' } : undefined;
     const body = bodyOf(bytes);
     await bed.store('proxy').put(key, body, optionsFor(bytes));
     expect(body.why).toHaveLength(1);
-    expect(bed.proxy.seen.filter(({ method, path }) => method === 'PUT' && path.includes(key) && path.includes('partNumber='))).toHaveLength(3);
+    expect(
+      bed.proxy.seen.filter(
+        ({ method, path }) => method === 'PUT' && path.includes(key) && path.includes('partNumber='),
+      ),
+    ).toHaveLength(3);
     expect((await bytesIn(key))?.equals(bytes)).toBe(true);
   });
 
   test.each([
     ['in parts', 2 * PART + 4_321, 3],
     ['whole', PART, 1],
-  ])('that is dear is read again once at most, and then kept, %s, however often storage fails', async (_, size, puts) => {
-    const dear = bytes.subarray(0, size);
-    const key = freshKey();
-    let spoilt = 0;
-    bed.proxy.fault = ({ method }) => (method === 'PUT' && (spoilt += 1) <= 3 ? { kind: 'answer', status: 500 } : undefined);
-    const body = { ...bodyOf(dear), isDear: true };
-    await bed.store('proxy').put(key, body, optionsFor(dear));
-    expect(body.why).toHaveLength(1);
-    expect(putsOf(key)).toBe(3 + puts);
-    expect((await bytesIn(key))?.equals(dear)).toBe(true);
-  });
+  ])(
+    'that is dear is read again once at most, and then kept, %s, however often storage fails',
+    async (_, size, puts) => {
+      const dear = bytes.subarray(0, size);
+      const key = freshKey();
+      let spoilt = 0;
+      bed.proxy.fault = ({ method }) =>
+        method === 'PUT' && (spoilt += 1) <= 3 ? { kind: 'answer', status: 500 } : undefined;
+      const body = { ...bodyOf(dear), isDear: true };
+      await bed.store('proxy').put(key, body, optionsFor(dear));
+      expect(body.why).toHaveLength(1);
+      expect(putsOf(key)).toBe(3 + puts);
+      expect((await bytesIn(key))?.equals(dear)).toBe(true);
+    },
+  );
 
   test('whose refusals come early leaves no connection that nobody can use', async () => {
     let connections = 0;
@@ -156,7 +176,13 @@ describe('a body that can be read again', () => {
     try {
       const small = bytes.subarray(0, 1_750_000);
       const retry = { tries: 6, firstMs: 1, mostMs: 2, mostRetryAfterMs: 5 };
-      const store = new S3Store({ connection: steadyConnection(client), bucket: 'b', title: 'the bucket', uploads: listedUploads('b'), retry });
+      const store = new S3Store({
+        connection: steadyConnection(client),
+        bucket: 'b',
+        title: 'the bucket',
+        uploads: listedUploads('b'),
+        retry,
+      });
       for (let at = 0; at < 10; at += 1) {
         await expect(store.put(freshKey(), bodyOf(small), optionsFor(small))).rejects.toMatchObject({
           message: expect.stringContaining('503') as string,
@@ -182,7 +208,10 @@ describe('a body that can be read again', () => {
   test('that breaks off leaves nothing, is not tried again, and says why', async () => {
     const key = freshKey();
     const cause = expect.objectContaining({ message: 'the disk is broken' }) as unknown;
-    await expect(bed.store('proxy').put(key, bodyOf(bytes, PART), optionsFor(bytes))).rejects.toMatchObject({ code: 'DIGEST_MISMATCH', cause });
+    await expect(bed.store('proxy').put(key, bodyOf(bytes, PART), optionsFor(bytes))).rejects.toMatchObject({
+      code: 'DIGEST_MISMATCH',
+      cause,
+    });
     expect(putsOf(key)).toBe(1);
     expect(await bytesIn(key)).toBeNull();
   });
@@ -190,7 +219,9 @@ describe('a body that can be read again', () => {
   test('of other content than its sha256 is refused by storage', async () => {
     const key = freshKey();
     const store = bed.store('direct', { retry: { tries: 1, firstMs: 1, mostMs: 1, mostRetryAfterMs: 1 } });
-    await expect(store.put(key, bodyOf(bytes), optionsFor(randomBytes(10)))).rejects.toMatchObject({ code: 'STORAGE_UNAVAILABLE' });
+    await expect(store.put(key, bodyOf(bytes), optionsFor(randomBytes(10)))).rejects.toMatchObject({
+      code: 'STORAGE_UNAVAILABLE',
+    });
     expect(await bytesIn(key)).toBeNull();
   });
 
@@ -217,7 +248,8 @@ describe('a body that can be read again', () => {
   ])('is kept until it is sent where %s', async (_, other) => {
     const key = freshKey();
     const body = { ...bodyOf(bytes.subarray(0, PART)), chunks: streamOnce(bytes.subarray(0, PART)), ...other };
-    bed.proxy.fault = ({ method }) => (method === 'PUT' && putsOf(key) === 1 ? { kind: 'answer', status: 500 } : undefined);
+    bed.proxy.fault = ({ method }) =>
+      method === 'PUT' && putsOf(key) === 1 ? { kind: 'answer', status: 500 } : undefined;
     await bed.store('proxy').put(key, body, optionsFor(bytes.subarray(0, PART)));
     expect(body.why).toEqual([]);
     expect((await bytesIn(key))?.length).toBe(PART);

@@ -18,7 +18,10 @@ const freshKey = (): string => `suite/a+b:c@${String((keys += 1))}/ü_%41`;
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 /** Bytes in chunks of odd sizes. `fail`: throws once so many bytes have come. */
-export function streamOf(bytes: Uint8Array, { size = bytes.length, fail }: { size?: number; fail?: number } = {}): BodyStream {
+export function streamOf(
+  bytes: Uint8Array,
+  { size = bytes.length, fail }: { size?: number; fail?: number } = {},
+): BodyStream {
   async function* chunks(): AsyncGenerator<Uint8Array> {
     for (let at = 0; at < bytes.length;) {
       if (fail !== undefined && at >= fail) throw new Error('the source broke');
@@ -62,9 +65,20 @@ export function describeWriteStore(title: string, open: () => Promise<StoreUnder
       const options = { contentType: 'application/vnd.x.y+json', metadata: { 'gantry-tag': '{"a":"b, c; \\u00fc"}' } };
       const written = await store.put(key, bytes, options);
       const info = await store.head(key);
-      expect(info).toMatchObject({ key, size: 1000, ...options, etag: written === 'precondition-failed' ? '' : written.etag });
+      expect(info).toMatchObject({
+        key,
+        size: 1000,
+        ...options,
+        etag: written === 'precondition-failed' ? '' : written.etag,
+      });
       const object = await store.get(key);
-      expect(object).toMatchObject({ key, size: 1000, ...options, etag: info?.etag, range: { offset: 0, length: 1000 } });
+      expect(object).toMatchObject({
+        key,
+        size: 1000,
+        ...options,
+        etag: info?.etag,
+        range: { offset: 0, length: 1000 },
+      });
       expect((await bytesOf(object)).equals(bytes)).toBe(true);
       expect(Math.abs(Date.now() - (info?.uploaded.getTime() ?? 0))).toBeLessThan(60_000_000_000);
     });
@@ -85,9 +99,13 @@ export function describeWriteStore(title: string, open: () => Promise<StoreUnder
       expect(sha256(await bytesOf(await store.get(key)))).toBe(sha256(bytes));
       const middle = bytes.length >> 1;
       expect(
-        (await bytesOf(await store.get(key, { range: { offset: middle - 50, length: 100 } }))).equals(bytes.subarray(middle - 50, middle + 50)),
+        (await bytesOf(await store.get(key, { range: { offset: middle - 50, length: 100 } }))).equals(
+          bytes.subarray(middle - 50, middle + 50),
+        ),
       ).toBe(true);
-      expect(await store.put(key, streamOf(bytes), { ...PLAIN, sha256: sha256(bytes), onlyIf: 'absent' })).toBe('precondition-failed');
+      expect(await store.put(key, streamOf(bytes), { ...PLAIN, sha256: sha256(bytes), onlyIf: 'absent' })).toBe(
+        'precondition-failed',
+      );
     });
 
     test.each([
@@ -116,7 +134,9 @@ export function describeWriteStore(title: string, open: () => Promise<StoreUnder
 
     test('a conditional write holds only over what it says', async () => {
       const key = freshKey();
-      expect(await store.put(key, Buffer.from('x'), { ...PLAIN, onlyIf: { etag: 'd41d8cd98f00b204e9800998ecf8427e' } })).toBe('precondition-failed');
+      expect(
+        await store.put(key, Buffer.from('x'), { ...PLAIN, onlyIf: { etag: 'd41d8cd98f00b204e9800998ecf8427e' } }),
+      ).toBe('precondition-failed');
       const first = await store.put(key, Buffer.from('first'), { ...PLAIN, onlyIf: 'absent' });
       if (first === 'precondition-failed') throw new Error('not absent');
       expect(await store.put(key, Buffer.from('again'), { ...PLAIN, onlyIf: 'absent' })).toBe('precondition-failed');
@@ -129,7 +149,9 @@ export function describeWriteStore(title: string, open: () => Promise<StoreUnder
     test('of many conditional writes at once, one holds', async () => {
       const key = freshKey();
       const results = await Promise.all(
-        Array.from({ length: 20 }, (_, index) => store.put(key, Buffer.from(`writer ${String(index)}`), { ...PLAIN, onlyIf: 'absent' })),
+        Array.from({ length: 20 }, (_, index) =>
+          store.put(key, Buffer.from(`writer ${String(index)}`), { ...PLAIN, onlyIf: 'absent' }),
+        ),
       );
       const winners = results.flatMap((result, index) => (result === 'precondition-failed' ? [] : [index]));
       expect(winners).toHaveLength(1);
@@ -143,13 +165,19 @@ export function describeWriteStore(title: string, open: () => Promise<StoreUnder
       ['ends early', (bytes) => streamOf(bytes, { size: bytes.length + 1 }), { code: 'DIGEST_MISMATCH' }],
       ['ends early, a long one', (_, long) => streamOf(long, { size: long.length + 1 }), { code: 'DIGEST_MISMATCH' }],
       ['goes on too long', (bytes) => streamOf(bytes, { size: bytes.length - 1 }), { code: 'DIGEST_MISMATCH' }],
-      ['goes on too long, a long one', (_, long) => streamOf(long, { size: long.length - 1 }), { code: 'DIGEST_MISMATCH' }],
+      [
+        'goes on too long, a long one',
+        (_, long) => streamOf(long, { size: long.length - 1 }),
+        { code: 'DIGEST_MISMATCH' },
+      ],
       ['breaks', (bytes) => streamOf(bytes, { fail: 1 }), { message: 'the source broke' }],
       ['breaks, a long one', (_, long) => streamOf(long, { fail: long.length >> 1 }), { message: 'the source broke' }],
     ])('a body is refused, and nothing of it is to be seen, if it %s', async (_, body, error) => {
       const key = freshKey();
       const [bytes, long] = [randomBytes(5000), randomBytes(under.longBody)];
-      await expect(store.put(key, body(bytes, long), { ...PLAIN, sha256: sha256(Buffer.from('another')) })).rejects.toMatchObject(error);
+      await expect(
+        store.put(key, body(bytes, long), { ...PLAIN, sha256: sha256(Buffer.from('another')) }),
+      ).rejects.toMatchObject(error);
       expect(await store.head(key)).toBeNull();
     });
 
@@ -170,7 +198,11 @@ export function describeWriteStore(title: string, open: () => Promise<StoreUnder
         yield bytes.subarray(1000);
       }
       await expect(
-        store.put(key, { size: bytes.length, chunks: chunks() }, { ...PLAIN, sha256: sha256(bytes), signal: stop.signal }),
+        store.put(
+          key,
+          { size: bytes.length, chunks: chunks() },
+          { ...PLAIN, sha256: sha256(bytes), signal: stop.signal },
+        ),
       ).rejects.toThrow('called off');
       expect(await store.head(key)).toBeNull();
     });

@@ -4,7 +4,11 @@ import { describeWriteStore } from './write-store-suite.ts';
 
 describeWriteStore('S3, which checks the hash of each request', async () => {
   const bed = await startS3Bed();
-  return { store: bed.store('direct', { checks: 'hash', prefix: 'below/' }), longBody: 2 * PART + 12_345, close: () => bed.close() };
+  return {
+    store: bed.store('direct', { checks: 'hash', prefix: 'below/' }),
+    longBody: 2 * PART + 12_345,
+    close: () => bed.close(),
+  };
 });
 
 describeWriteStore('S3, of which the etag of the whole is checked', async () => {

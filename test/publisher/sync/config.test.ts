@@ -28,7 +28,11 @@ repositories:
 `,
       'sync.yaml',
     );
-    expect(first?.source).toEqual({ kind: 'registry', remote: { host: 'docker.io', name: 'library/busybox' }, tlsVerify: false });
+    expect(first?.source).toEqual({
+      kind: 'registry',
+      remote: { host: 'docker.io', name: 'library/busybox' },
+      tlsVerify: false,
+    });
     expect(first?.settings).toMatchObject({
       platforms: [
         { os: 'linux', architecture: 'amd64' },
@@ -44,7 +48,12 @@ repositories:
     expect(first?.rename(name('library/busybox'))).toBe('mirror/busybox');
     expect(second?.source).toEqual({ kind: 'pulp2', path: '/srv/pulp', repositories: ['rhel7/*'] });
     expect(second?.rename(name('rhel7/etcd'))).toBe('legacy/rhel7/etcd');
-    expect(second?.settings).toMatchObject({ prune: 'none', recompress: 'zstd', mode: 'compat', tags: { glob: ['latest'] } });
+    expect(second?.settings).toMatchObject({
+      prune: 'none',
+      recompress: 'zstd',
+      mode: 'compat',
+      tags: { glob: ['latest'] },
+    });
   });
 
   test.each<[string, string, RegExp]>([
@@ -62,16 +71,56 @@ repositories:
     ['has no source', 'repositories:\n  - to: a', /has no "from"/],
     ['has a source of another kind', 'repositories:\n  - from: dir:/a', /"dir:\/a" is no source/],
     ['has a tag in its source', 'repositories:\n  - from: docker://a:1', /is no repository/],
-    ['has a name outside the grammar', 'repositories:\n  - from: docker://a\n    to: Upper', /"Upper" is no repository name/],
-    ['puts many repositories into one', 'repositories:\n  - from: pulp2:/a\n    repositories: ["x/*"]\n    to: b', /must have a \*/],
-    ['chooses repositories of a registry', 'repositories:\n  - from: docker://a\n    repositories: b', /only chosen from a tree/],
-    ['has a number where a version is meant', 'repositories:\n  - from: docker://a\n    tags: [1.10]', /^s\.yaml:3: tags\[0\] must be text/],
-    ['has a range that is none', 'repositories:\n  - from: docker://a\n    tags: { semver: "abc def" }', /is no range of versions/],
-    ['has an expression that is none', 'repositories:\n  - from: docker://a\n    tags: { regex: "(" }', /is no regular expression/],
-    ['asks for less than one tag', 'repositories:\n  - from: docker://a\n    tags: { newest: 0 }', /whole number from 1/],
-    ['has a platform that is none', 'repositories:\n  - from: docker://a\n    platforms: [arm]', /"arm" is no platform/],
-    ['prunes in a way that is not known', 'repositories:\n  - from: docker://a\n    prune: yes please', /must be one of none, missing, unselected/],
-    ['says yes where true is meant', 'repositories:\n  - from: docker://a\n    referrers: "yes"', /must be true or false/],
+    [
+      'has a name outside the grammar',
+      'repositories:\n  - from: docker://a\n    to: Upper',
+      /"Upper" is no repository name/,
+    ],
+    [
+      'puts many repositories into one',
+      'repositories:\n  - from: pulp2:/a\n    repositories: ["x/*"]\n    to: b',
+      /must have a \*/,
+    ],
+    [
+      'chooses repositories of a registry',
+      'repositories:\n  - from: docker://a\n    repositories: b',
+      /only chosen from a tree/,
+    ],
+    [
+      'has a number where a version is meant',
+      'repositories:\n  - from: docker://a\n    tags: [1.10]',
+      /^s\.yaml:3: tags\[0\] must be text/,
+    ],
+    [
+      'has a range that is none',
+      'repositories:\n  - from: docker://a\n    tags: { semver: "abc def" }',
+      /is no range of versions/,
+    ],
+    [
+      'has an expression that is none',
+      'repositories:\n  - from: docker://a\n    tags: { regex: "(" }',
+      /is no regular expression/,
+    ],
+    [
+      'asks for less than one tag',
+      'repositories:\n  - from: docker://a\n    tags: { newest: 0 }',
+      /whole number from 1/,
+    ],
+    [
+      'has a platform that is none',
+      'repositories:\n  - from: docker://a\n    platforms: [arm]',
+      /"arm" is no platform/,
+    ],
+    [
+      'prunes in a way that is not known',
+      'repositories:\n  - from: docker://a\n    prune: yes please',
+      /must be one of none, missing, unselected/,
+    ],
+    [
+      'says yes where true is meant',
+      'repositories:\n  - from: docker://a\n    referrers: "yes"',
+      /must be true or false/,
+    ],
   ])('is refused with its line if it %s', (_, text, message) => {
     expect(() => parseSyncConfig(text, 's.yaml')).toThrow(message);
   });

@@ -26,12 +26,24 @@ describe('tags are chosen', () => {
     ],
     ['by glob', { glob: ['1.*'] }, ['1.9', '1.10', '1.10.0-rc.1']],
     ['by any of several globs, and none with !', { glob: ['1.*', 'v*', '!*-*'] }, ['1.9', '1.10', 'v2.0.0']],
-    ['by globs with ! alone', { glob: ['!nightly-*'] }, ['latest', '1.9', '1.10', '1.10.0-rc.1', 'v2.0.0', 'v2.0.0-alpine', '2024-01-02']],
+    [
+      'by globs with ! alone',
+      { glob: ['!nightly-*'] },
+      ['latest', '1.9', '1.10', '1.10.0-rc.1', 'v2.0.0', 'v2.0.0-alpine', '2024-01-02'],
+    ],
     ['by regular expression, found anywhere', { regex: /alpine|rc/u }, ['1.10.0-rc.1', 'v2.0.0-alpine']],
     ['by a range of versions, without suffixes', { semver: new semver.Range('>=1.10 <3') }, ['1.10', 'v2.0.0']],
-    ['by a range that names a pre-release', { semver: new semver.Range('>=1.10.0-rc.0 <1.11') }, ['1.10', '1.10.0-rc.1']],
+    [
+      'by a range that names a pre-release',
+      { semver: new semver.Range('>=1.10.0-rc.0 <1.11') },
+      ['1.10', '1.10.0-rc.1'],
+    ],
     ['by what is newest, as versions and not as text', { glob: ['1.*'], newest: 1 }, ['1.10']],
-    ['by what is newest of names that are no versions, knowing numbers', { glob: ['nightly-*'], newest: 1 }, ['nightly-10']],
+    [
+      'by what is newest of names that are no versions, knowing numbers',
+      { glob: ['nightly-*'], newest: 1 },
+      ['nightly-10'],
+    ],
     ['versions before names, when the newest are asked for', { glob: ['latest', '1.9'], newest: 1 }, ['1.9']],
     ['by all conditions together', { glob: ['v*'], regex: /^v2/u, newest: 1 }, ['v2.0.0']],
   ])('%s', (_, filter, expected) => {
@@ -40,12 +52,16 @@ describe('tags are chosen', () => {
 
   test('never more than there are, never others, and the same whatever the order', () => {
     fc.assert(
-      fc.property(fc.uniqueArray(fc.stringMatching(/^[a-z0-9][a-z0-9.-]{0,12}$/)), fc.integer({ min: 1, max: 5 }), (texts, newest) => {
-        const tags = texts.map(tag);
-        const chosen = selectTags(tags, { ...ALL_TAGS, newest });
-        expect(chosen).toHaveLength(Math.min(newest, tags.length));
-        expect(new Set(selectTags([...tags].reverse(), { ...ALL_TAGS, newest }))).toEqual(new Set(chosen));
-      }),
+      fc.property(
+        fc.uniqueArray(fc.stringMatching(/^[a-z0-9][a-z0-9.-]{0,12}$/)),
+        fc.integer({ min: 1, max: 5 }),
+        (texts, newest) => {
+          const tags = texts.map(tag);
+          const chosen = selectTags(tags, { ...ALL_TAGS, newest });
+          expect(chosen).toHaveLength(Math.min(newest, tags.length));
+          expect(new Set(selectTags([...tags].reverse(), { ...ALL_TAGS, newest }))).toEqual(new Set(chosen));
+        },
+      ),
     );
   });
 });

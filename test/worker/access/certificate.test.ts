@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { type ClientCertificate, fits, parseCertificateRule, parseDistinguishedName } from '../../../src/worker/access/certificate.ts';
+import {
+  type ClientCertificate,
+  fits,
+  parseCertificateRule,
+  parseDistinguishedName,
+} from '../../../src/worker/access/certificate.ts';
 
 const FINGERPRINT = 'ab'.repeat(32);
 const certificate = (more: Partial<ClientCertificate> = {}): ClientCertificate => ({
@@ -35,7 +40,12 @@ describe('a certificate rule', () => {
 
   it('is not fooled by a value that reads like more attributes', () => {
     const rule = parseCertificateRule({ subject: 'OU=team-a' }, 'rule');
-    for (const certSubjectDNRFC2253 of ['CN=evil\\,OU=team-a', 'CN=evil\\+OU=team-a', 'O=x\\\\\\,OU=team-a', 'CN=OU=team-a']) {
+    for (const certSubjectDNRFC2253 of [
+      'CN=evil\\,OU=team-a',
+      'CN=evil\\+OU=team-a',
+      'O=x\\\\\\,OU=team-a',
+      'CN=OU=team-a',
+    ]) {
       expect(fits(rule, certificate({ certSubjectDNRFC2253 }))).toBe(false);
     }
     expect(fits(rule, certificate({ certSubjectDNRFC2253: 'CN=x+OU=team-a,O=y' }))).toBe(true);
@@ -50,12 +60,18 @@ describe('a certificate rule', () => {
     expect(fits(parseCertificateRule({ fingerprint: FINGERPRINT }, 'rule'), certificate(more))).toBe(false);
   });
 
-  it.each([[{}], [{ fingerprint: 'abc' }], [{ subject: '*' }], [{ subject: 'CN=*' }], [{ subject: '' }], [{ serial: '1' }], ['CN=x'], [null]])(
-    'is refused where it would mean everybody or nobody: %j',
-    (rule) => {
-      expect(() => parseCertificateRule(rule, 'here')).toThrow(/^here/);
-    },
-  );
+  it.each([
+    [{}],
+    [{ fingerprint: 'abc' }],
+    [{ subject: '*' }],
+    [{ subject: 'CN=*' }],
+    [{ subject: '' }],
+    [{ serial: '1' }],
+    ['CN=x'],
+    [null],
+  ])('is refused where it would mean everybody or nobody: %j', (rule) => {
+    expect(() => parseCertificateRule(rule, 'here')).toThrow(/^here/);
+  });
 });
 
 describe('a distinguished name', () => {

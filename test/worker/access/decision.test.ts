@@ -86,7 +86,10 @@ describe('who may do what', () => {
 
 describe('two ways in at once', () => {
   it('open what either opens, and one that does not hold is not made good by the other', () => {
-    const both = together(CALLERS['known, team-a/x'], { ...CALLERS['known, team-a'], realms: new Set([realm('team-b')]) });
+    const both = together(CALLERS['known, team-a/x'], {
+      ...CALLERS['known, team-a'],
+      realms: new Set([realm('team-b')]),
+    });
     expect(short(decide(policy, both, of('team-a/x')))).toBe('team-a private');
     expect(short(decide(policy, both, of('team-b/x')))).toBe('team-b private');
     expect(short(decide(policy, both, of('team-a/y')))).toBe('hide team-a');
@@ -97,7 +100,10 @@ describe('two ways in at once', () => {
   });
 
   it('end when the first of them ends', () => {
-    const until = (year: string): Caller => ({ ...CALLERS['known, team-a'], expires: new Date(`${year}-01-01T00:00:00Z`) });
+    const until = (year: string): Caller => ({
+      ...CALLERS['known, team-a'],
+      expires: new Date(`${year}-01-01T00:00:00Z`),
+    });
     expect(together(until('2027'), until('2028')).expires?.getUTCFullYear()).toBe(2027);
     expect(together(until('2028'), CALLERS.nobody).expires?.getUTCFullYear()).toBe(2028);
     expect(together(CALLERS.nobody, until('2028')).expires?.getUTCFullYear()).toBe(2028);
@@ -116,7 +122,10 @@ describe('a challenge', () => {
   });
 
   it('names somebody else’s token server where there is one', () => {
-    const theirs = parseAccess({ realms: REALMS, access: { authority: 'https://pulp.example/token/', service: 'pulp.example' } });
+    const theirs = parseAccess({
+      realms: REALMS,
+      access: { authority: 'https://pulp.example/token/', service: 'pulp.example' },
+    });
     expect(challengeOf(theirs, facts)).toBe('Bearer realm="https://pulp.example/token/",service="pulp.example"');
   });
 

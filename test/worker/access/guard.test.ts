@@ -24,7 +24,11 @@ const facts = (authorization: string | null): AccessFacts => ({
   page: false,
 });
 const of = (text: string): Resource => ({ kind: 'repository', name: parseRepositoryName(text) ?? expect.fail() });
-const PUBLIC = { 'cache-control': 'public, max-age=60, stale-if-error=300', 'cloudflare-cdn-cache-control': 'max-age=300', 'cache-tag': 'x' };
+const PUBLIC = {
+  'cache-control': 'public, max-age=60, stale-if-error=300',
+  'cloudflare-cdn-cache-control': 'max-age=300',
+  'cache-tag': 'x',
+};
 
 async function ask(authorization: string | null, resource: Resource): Promise<{ response: Response; grants: Grant[] }> {
   const grants: Grant[] = [];
@@ -33,7 +37,12 @@ async function ask(authorization: string | null, resource: Resource): Promise<{ 
     limiter: null,
     answer: (grant) => {
       grants.push(grant);
-      return Promise.resolve(new Response(grant.hidden ? 'nothing here' : grant.realm, { status: grant.hidden ? 404 : 200, headers: PUBLIC }));
+      return Promise.resolve(
+        new Response(grant.hidden ? 'nothing here' : grant.realm, {
+          status: grant.hidden ? 404 : 200,
+          headers: PUBLIC,
+        }),
+      );
     },
     refuse: (reason, headers) => new Response(reason, { status: reason === 'unauthorized' ? 401 : 503, headers }),
   });

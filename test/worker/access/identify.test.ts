@@ -107,7 +107,9 @@ describe('who asks', () => {
     expect(presentsAnything(plain, { authorization: `Bearer ${GUEST_TOKEN}`, certificate: null })).toBe(false);
     expect(presentsAnything(plain, { authorization: 'Bearer x', certificate: null })).toBe(true);
     expect(presentsAnything(plain, { authorization: null, certificate: CERTIFICATE })).toBe(true);
-    expect(presentsAnything(parseAccess({ realms: REALMS }), { authorization: null, certificate: CERTIFICATE })).toBe(false);
+    expect(presentsAnything(parseAccess({ realms: REALMS }), { authorization: null, certificate: CERTIFICATE })).toBe(
+      false,
+    );
   });
 });
 
@@ -171,7 +173,11 @@ describe('the token endpoint', () => {
 
   it('does not let a token be made into a wider one', async () => {
     const narrow = await ask(signing, basic(TOKENS.a), 'scope=repository:team-a/x:pull');
-    const wider = await ask(signing, `Bearer ${narrow.token}`, 'scope=repository:team-a/y:pull&scope=registry:catalog:*');
+    const wider = await ask(
+      signing,
+      `Bearer ${narrow.token}`,
+      'scope=repository:team-a/y:pull&scope=registry:catalog:*',
+    );
     const caller = await use(signing, wider);
     expect(caller.repositories.size + caller.realms.size + caller.listed.size).toBe(0);
   });

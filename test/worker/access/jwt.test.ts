@@ -1,4 +1,14 @@
-import { base64url, calculateJwkThumbprint, CompactSign, exportJWK, exportPKCS8, exportSPKI, generateKeyPair, SignJWT, UnsecuredJWT } from 'jose';
+import {
+  base64url,
+  calculateJwkThumbprint,
+  CompactSign,
+  exportJWK,
+  exportPKCS8,
+  exportSPKI,
+  generateKeyPair,
+  SignJWT,
+  UnsecuredJWT,
+} from 'jose';
 import type { CryptoKey, GenerateKeyPairResult, JWK, JWTPayload } from 'jose';
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { parseRepositoryName, type RepositoryName } from '../../../src/registry/name.ts';
@@ -18,8 +28,20 @@ const REALMS = [
   { pattern: 'team-b/*', realm: 'team-b' },
 ];
 const name = (text: string): RepositoryName => parseRepositoryName(text) ?? expect.fail(text);
-const pull = (repository: string, actions: unknown = ['pull'], type = 'repository'): object => ({ type, name: repository, actions });
-const CLAIMS = { iss: ISSUER, aud: AUDIENCE, sub: 'someone', exp: SECOND + 300, nbf: SECOND, iat: SECOND, access: [pull('team-a/app')] };
+const pull = (repository: string, actions: unknown = ['pull'], type = 'repository'): object => ({
+  type,
+  name: repository,
+  actions,
+});
+const CLAIMS = {
+  iss: ISSUER,
+  aud: AUDIENCE,
+  sub: 'someone',
+  exp: SECOND + 300,
+  nbf: SECOND,
+  iat: SECOND,
+  access: [pull('team-a/app')],
+};
 
 const policyOf = (keys: object, more: { signingKeys?: string; realms?: object } = {}): AccessPolicy =>
   parseAccess({
@@ -58,7 +80,10 @@ describe('a token that holds', () => {
     async (alg) => {
       const pair = await generateKeyPair(alg, { extractable: true });
       const token = await sign(pair.privateKey, CLAIMS, { alg });
-      for (const keys of [{ pem: await exportSPKI(pair.publicKey) }, { jwks: { keys: [await exportJWK(pair.publicKey)] } }]) {
+      for (const keys of [
+        { pem: await exportSPKI(pair.publicKey) },
+        { jwks: { keys: [await exportJWK(pair.publicKey)] } },
+      ]) {
         const caller = await ask(policyOf(keys), token);
         expect(caller).toMatchObject({ standing: 'known', name: 'someone' });
         expect(mayRead(policy, caller, name('team-a/app'))).toBe(true);
@@ -69,10 +94,15 @@ describe('a token that holds', () => {
   );
 
   it('may be for several audiences, and be signed by any of the keys', async () => {
-    expect((await ask(policy, await sign(es.privateKey, { ...CLAIMS, aud: ['other', AUDIENCE] }))).standing).toBe('known');
-    expect((await ask(policy, await sign(rs.privateKey, CLAIMS, { alg: 'RS256', kid: 'whatever' }))).standing).toBe('known');
+    expect((await ask(policy, await sign(es.privateKey, { ...CLAIMS, aud: ['other', AUDIENCE] }))).standing).toBe(
+      'known',
+    );
+    expect((await ask(policy, await sign(rs.privateKey, CLAIMS, { alg: 'RS256', kid: 'whatever' }))).standing).toBe(
+      'known',
+    );
     const keys = await Promise.all([es, other].map(({ publicKey }) => exportJWK(publicKey)));
-    for (const pair of [es, other]) expect((await ask(policyOf({ jwks: { keys } }), await sign(pair.privateKey))).standing).toBe('known');
+    for (const pair of [es, other])
+      expect((await ask(policyOf({ jwks: { keys } }), await sign(pair.privateKey))).standing).toBe('known');
   });
 
   it('allows for clocks that differ a little', async () => {
@@ -98,7 +128,10 @@ describe('a token that holds', () => {
   });
 
   it('for the catalogue lists the issuer’s realms, and pulls nothing', async () => {
-    const caller = await ask(policy, await sign(es.privateKey, { ...CLAIMS, access: [{ type: 'registry', name: 'catalog', actions: ['*'] }] }));
+    const caller = await ask(
+      policy,
+      await sign(es.privateKey, { ...CLAIMS, access: [{ type: 'registry', name: 'catalog', actions: ['*'] }] }),
+    );
     expect(mayList(policy, caller, name('team-a/app'))).toBe(true);
     expect(mayList(policy, caller, name('team-b/app'))).toBe(false);
     expect(mayRead(policy, caller, name('team-a/app'))).toBe(false);
@@ -110,20 +143,31 @@ describe('a token that does not hold is refused', () => {
     [base64url.encode(JSON.stringify(header)), base64url.encode(JSON.stringify(payload)), signature].join('.');
   const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
   const hs = (secret: string, header: object = {}): Promise<string> =>
-    new CompactSign(encode(JSON.stringify(CLAIMS))).setProtectedHeader({ alg: 'HS256', ...header }).sign(encode(secret));
+    new CompactSign(encode(JSON.stringify(CLAIMS)))
+      .setProtectedHeader({ alg: 'HS256', ...header })
+      .sign(encode(secret));
 
   it.each<[string, () => Promise<string> | string]>([
     ['alg none', () => new UnsecuredJWT(CLAIMS).encode()],
     ['alg None, NONE', () => forge({ alg: 'NONE' }, CLAIMS)],
-    ['alg none with a signature', async () => forge({ alg: 'none' }, CLAIMS, (await sign(es.privateKey)).split('.')[2])],
+    [
+      'alg none with a signature',
+      async () => forge({ alg: 'none' }, CLAIMS, (await sign(es.privateKey)).split('.')[2]),
+    ],
     ['no alg', () => forge({}, CLAIMS, 'AAAA')],
     ['an empty signature', () => forge({ alg: 'ES256' }, CLAIMS)],
     ['a signature of zeros', () => forge({ alg: 'ES256' }, CLAIMS, base64url.encode(new Uint8Array(64)))],
     ['HS256 keyed with the RSA public key’s PEM', () => hs(rsPem)],
     ['HS256 keyed with the EC public key’s PEM, trimmed', () => hs(esPem.trim())],
     ['HS256 keyed with the JWK', async () => hs(JSON.stringify(await exportJWK(rs.publicKey)))],
-    ['HS256 with the right kid', async () => hs(rsPem, { kid: await calculateJwkThumbprint(await exportJWK(rs.publicKey)) })],
-    ['RS256 in the header of an ES256 signature', async () => forge({ alg: 'RS256' }, CLAIMS, (await sign(es.privateKey)).split('.')[2])],
+    [
+      'HS256 with the right kid',
+      async () => hs(rsPem, { kid: await calculateJwkThumbprint(await exportJWK(rs.publicKey)) }),
+    ],
+    [
+      'RS256 in the header of an ES256 signature',
+      async () => forge({ alg: 'RS256' }, CLAIMS, (await sign(es.privateKey)).split('.')[2]),
+    ],
     ['another audience', () => sign(es.privateKey, { ...CLAIMS, aud: 'other.example' })],
     ['an audience that only contains ours', () => sign(es.privateKey, { ...CLAIMS, aud: `${AUDIENCE}.evil` })],
     ['no audience', () => sign(es.privateKey, { ...CLAIMS, aud: undefined })],
@@ -136,7 +180,10 @@ describe('a token that does not hold is refused', () => {
     ['no issuer', () => sign(es.privateKey, { ...CLAIMS, iss: undefined })],
     ['our own issuer, signed by another', () => sign(es.privateKey, { ...CLAIMS, iss: 'gantry' })],
     ['another key', () => sign(other.privateKey)],
-    ['another key, put into the header', async () => sign(other.privateKey, CLAIMS, { jwk: await exportJWK(other.publicKey) })],
+    [
+      'another key, put into the header',
+      async () => sign(other.privateKey, CLAIMS, { jwk: await exportJWK(other.publicKey) }),
+    ],
     ['another key, behind jku', () => sign(other.privateKey, CLAIMS, { jku: 'https://evil.example/jwks' })],
     ['another key, behind x5u', () => sign(other.privateKey, CLAIMS, { x5u: 'https://evil.example/cert' })],
     ['a kid that is a path', () => sign(other.privateKey, CLAIMS, { kid: '../../../../dev/null' })],
@@ -146,13 +193,30 @@ describe('a token that does not hold is refused', () => {
       'an extension that must be understood',
       async () => forge({ alg: 'ES256', crit: ['exp2'], exp2: 1 }, CLAIMS, (await sign(es.privateKey)).split('.')[2]),
     ],
-    ['changed claims', async () => forge({ alg: 'ES256' }, { ...CLAIMS, access: [pull('team-a/other')] }, (await sign(es.privateKey)).split('.')[2])],
+    [
+      'changed claims',
+      async () =>
+        forge(
+          { alg: 'ES256' },
+          { ...CLAIMS, access: [pull('team-a/other')] },
+          (await sign(es.privateKey)).split('.')[2],
+        ),
+    ],
     ['access that is no list', () => sign(es.privateKey, { ...CLAIMS, access: { 0: pull('team-a/app') } })],
-    ['access with actions that are text', () => sign(es.privateKey, { ...CLAIMS, access: [pull('team-a/app', 'pull')] })],
-    ['a payload that is no object', async () => (await sign(es.privateKey)).replace(/\.[^.]+\./, `.${base64url.encode('[]')}.`)],
+    [
+      'access with actions that are text',
+      () => sign(es.privateKey, { ...CLAIMS, access: [pull('team-a/app', 'pull')] }),
+    ],
+    [
+      'a payload that is no object',
+      async () => (await sign(es.privateKey)).replace(/\.[^.]+\./, `.${base64url.encode('[]')}.`),
+    ],
     ['five parts', () => 'a.b.c.d.e'],
     ['dots', () => '...'],
-    ['longer than anything that is looked at', () => sign(es.privateKey, { ...CLAIMS, pad: 'x'.repeat(AUTHORIZATION_MAX_LENGTH) })],
+    [
+      'longer than anything that is looked at',
+      () => sign(es.privateKey, { ...CLAIMS, pad: 'x'.repeat(AUTHORIZATION_MAX_LENGTH) }),
+    ],
   ])('%s', async (_, make) => {
     const caller = await ask(policy, await make());
     expect(caller.standing).toBe('refused');
@@ -160,10 +224,18 @@ describe('a token that does not hold is refused', () => {
   });
 
   it('a key of the set by another key’s kid', async () => {
-    const keys = await Promise.all([es, other].map(async ({ publicKey }, index) => ({ ...(await exportJWK(publicKey)), kid: String(index) })));
-    expect((await ask(policyOf({ jwks: { keys } }), await sign(es.privateKey, CLAIMS, { kid: '0' }))).standing).toBe('known');
-    expect((await ask(policyOf({ jwks: { keys } }), await sign(es.privateKey, CLAIMS, { kid: '1' }))).standing).toBe('refused');
-    expect((await ask(policyOf({ jwks: { keys } }), await sign(es.privateKey, CLAIMS, { kid: '2' }))).standing).toBe('refused');
+    const keys = await Promise.all(
+      [es, other].map(async ({ publicKey }, index) => ({ ...(await exportJWK(publicKey)), kid: String(index) })),
+    );
+    expect((await ask(policyOf({ jwks: { keys } }), await sign(es.privateKey, CLAIMS, { kid: '0' }))).standing).toBe(
+      'known',
+    );
+    expect((await ask(policyOf({ jwks: { keys } }), await sign(es.privateKey, CLAIMS, { kid: '1' }))).standing).toBe(
+      'refused',
+    );
+    expect((await ask(policyOf({ jwks: { keys } }), await sign(es.privateKey, CLAIMS, { kid: '2' }))).standing).toBe(
+      'refused',
+    );
   });
 
   it('an algorithm that the issuer’s table row does not allow', async () => {
@@ -203,21 +275,31 @@ describe('a key set at an address', () => {
     return counter;
   };
   const set = async (...pairs: [GenerateKeyPairResult, string][]): Promise<() => Response> => {
-    const keys: JWK[] = await Promise.all(pairs.map(async ([{ publicKey }, kid]) => ({ ...(await exportJWK(publicKey)), kid })));
+    const keys: JWK[] = await Promise.all(
+      pairs.map(async ([{ publicKey }, kid]) => ({ ...(await exportJWK(publicKey)), kid })),
+    );
     return () => Response.json({ keys });
   };
 
   it('is fetched once and kept', async () => {
     const counter = serve([await set([es, 'a'])]);
     const remote = policyOf({ jwks: 'https://auth.example/jwks' });
-    for (let turn = 0; turn < 3; turn++) expect((await ask(remote, await sign(es.privateKey, CLAIMS, { kid: 'a' }))).standing).toBe('known');
+    for (let turn = 0; turn < 3; turn++)
+      expect((await ask(remote, await sign(es.privateKey, CLAIMS, { kid: 'a' }))).standing).toBe('known');
     expect(counter.calls).toBe(1);
   });
 
   it('that cannot be had is not taken for a token that does not hold', async () => {
-    for (const answers of [[], [() => new Response('no', { status: 500 })], [() => new Response('<html>')], [() => Response.json({ keys: 1 })]]) {
+    for (const answers of [
+      [],
+      [() => new Response('no', { status: 500 })],
+      [() => new Response('<html>')],
+      [() => Response.json({ keys: 1 })],
+    ]) {
       serve(answers);
-      await expect(ask(policyOf({ jwks: 'https://auth.example/jwks' }), await sign(es.privateKey))).rejects.toThrow(KeysUnavailableError);
+      await expect(ask(policyOf({ jwks: 'https://auth.example/jwks' }), await sign(es.privateKey))).rejects.toThrow(
+        KeysUnavailableError,
+      );
     }
   });
 
@@ -258,7 +340,9 @@ describe('our own tokens', () => {
     const own = policyOf({ pem: rsPem }, { signingKeys });
     expect((await ask(own, await signToken(signingKeys, claims()))).standing).toBe('known');
     expect((await ask(own, await signToken(signingKeys, claims({ audience: 'other' })))).standing).toBe('refused');
-    expect((await ask(own, await signToken(signingKeys, claims({ issued: new Date(NOW.getTime() - 361_000) })))).standing).toBe('refused');
+    expect(
+      (await ask(own, await signToken(signingKeys, claims({ issued: new Date(NOW.getTime() - 361_000) })))).standing,
+    ).toBe('refused');
   });
 
   it('cannot be made with an issuer’s key, nor an issuer’s with ours', async () => {

@@ -2,7 +2,13 @@ import { describe, expect, it } from 'vitest';
 import { parseRepositoryName, type RepositoryName } from '../../../src/registry/name.ts';
 import { parseRealmTable } from '../../../src/registry/realms.ts';
 import { encodeSortedList } from '../../../src/registry/sorted-list.ts';
-import { type ByteRange, type GetOptions, type ReadStore, StorageError, type StoredObject } from '../../../src/registry/store.ts';
+import {
+  type ByteRange,
+  type GetOptions,
+  type ReadStore,
+  StorageError,
+  type StoredObject,
+} from '../../../src/registry/store.ts';
 import { visibleNames } from '../../../src/worker/access/visible-names.ts';
 import { cranePage, craneRepositories, wantsJson } from '../../../src/worker/endpoints/crane-repositories.ts';
 import { isMeant, SEARCH_PAGE, searchAnswer } from '../../../src/worker/endpoints/name-search.ts';
@@ -10,7 +16,10 @@ import { isMeant, SEARCH_PAGE, searchAnswer } from '../../../src/worker/endpoint
 const name = (text: string): RepositoryName => parseRepositoryName(text) ?? expect.fail(text);
 
 /** A store with one catalogue; counts reads, and calls `onRead` before each. */
-function storeOf(names: readonly string[], onRead?: (read: number) => readonly string[] | undefined): ReadStore & { reads: number } {
+function storeOf(
+  names: readonly string[],
+  onRead?: (read: number) => readonly string[] | undefined,
+): ReadStore & { reads: number } {
   let { body, metadata } = encodeSortedList(names.map((one) => ({ name: one, detail: null })));
   let version = 1;
   const cut = (range: ByteRange | undefined): Uint8Array =>
@@ -43,7 +52,10 @@ function storeOf(names: readonly string[], onRead?: (read: number) => readonly s
   };
   return store;
 }
-const many = Array.from({ length: 40_000 }, (_, index) => `${index % 100 === 0 ? 'open' : 'team-a'}/r${String(index).padStart(6, '0')}`);
+const many = Array.from(
+  { length: 40_000 },
+  (_, index) => `${index % 100 === 0 ? 'open' : 'team-a'}/r${String(index).padStart(6, '0')}`,
+);
 const isOpen = (one: RepositoryName): boolean => one.startsWith('open/');
 const all = (): boolean => true;
 
@@ -102,7 +114,10 @@ describe('the names a caller sees', () => {
 
 describe('search', () => {
   it('means names that contain the word', () => {
-    expect(['library/busybox', 'x/busy', 'x/box'].map(name).filter((one) => isMeant('BUSY', one))).toEqual(['library/busybox', 'x/busy']);
+    expect(['library/busybox', 'x/busy', 'x/box'].map(name).filter((one) => isMeant('BUSY', one))).toEqual([
+      'library/busybox',
+      'x/busy',
+    ]);
   });
 
   it('answers as docker search reads it', () => {
@@ -112,7 +127,16 @@ describe('search', () => {
       num_pages: 1,
       page: 1,
       page_size: 25,
-      results: [{ name: 'library/busybox', description: '', star_count: 0, is_official: false, is_automated: false, is_trusted: false }],
+      results: [
+        {
+          name: 'library/busybox',
+          description: '',
+          star_count: 0,
+          is_official: false,
+          is_automated: false,
+          is_trusted: false,
+        },
+      ],
     });
   });
 
@@ -131,7 +155,10 @@ describe('search', () => {
 });
 
 describe('crane’s list', () => {
-  const repositories = craneRepositories(parseRealmTable([{ pattern: 'team-a/*', realm: 'team-a' }]), [name('library/x'), name('team-a/x')]);
+  const repositories = craneRepositories(parseRealmTable([{ pattern: 'team-a/*', realm: 'team-a' }]), [
+    name('library/x'),
+    name('team-a/x'),
+  ]);
 
   it('says what is protected', async () => {
     expect(repositories).toEqual({ 'library/x': { protected: false }, 'team-a/x': { protected: true } });

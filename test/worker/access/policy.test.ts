@@ -13,12 +13,19 @@ describe('the tables of who may read what', () => {
   });
 
   it('may be JSON text as well as JSON', () => {
-    const access = { issuers: { pulp: ISSUER }, realms: { 'team-a': { issuers: ['pulp'], certificates: [{ subject: 'OU=a' }] } } };
-    expect(parseAccess({ realms: JSON.stringify(REALMS), access: JSON.stringify(access) })).toEqual(parseAccess({ realms: REALMS, access }));
+    const access = {
+      issuers: { pulp: ISSUER },
+      realms: { 'team-a': { issuers: ['pulp'], certificates: [{ subject: 'OU=a' }] } },
+    };
+    expect(parseAccess({ realms: JSON.stringify(REALMS), access: JSON.stringify(access) })).toEqual(
+      parseAccess({ realms: REALMS, access }),
+    );
   });
 
   it('do not count the public realm among those protected', () => {
-    expect([...parseAccess({ realms: [{ pattern: 'team-a/open/*', realm: 'public' }, ...REALMS] }).protectedRealms]).toEqual(['team-a']);
+    expect([
+      ...parseAccess({ realms: [{ pattern: 'team-a/open/*', realm: 'public' }, ...REALMS] }).protectedRealms,
+    ]).toEqual(['team-a']);
   });
 
   it.each<[string, unknown, RegExp]>([
@@ -45,11 +52,19 @@ describe('the tables of who may read what', () => {
       { issuers: { x: { ...ISSUER, jwks: { keys: [KEY, { kty: 'oct', k: 'AA' }] } } } },
       /keys\[1\] is not a public key/,
     ],
-    ['a private key among the keys', { issuers: { x: { ...ISSUER, jwks: { keys: [{ ...KEY, d: 'secret' }] } } } }, /not a public key/],
+    [
+      'a private key among the keys',
+      { issuers: { x: { ...ISSUER, jwks: { keys: [{ ...KEY, d: 'secret' }] } } } },
+      /not a public key/,
+    ],
     ['no keys', { issuers: { x: { ...ISSUER, jwks: { keys: [] } } } }, /must be an array of keys/],
     [
       'PEM of a private key',
-      { issuers: { x: { issuer: 'x', audience: 'y', pem: '-----BEGIN PRIVATE KEY-----\nAA\n-----END PRIVATE KEY-----' } } },
+      {
+        issuers: {
+          x: { issuer: 'x', audience: 'y', pem: '-----BEGIN PRIVATE KEY-----\nAA\n-----END PRIVATE KEY-----' },
+        },
+      },
       /PEM of public keys/,
     ],
     ['our own issuer', { issuers: { x: { ...ISSUER, issuer: 'gantry' } } }, /may not be "gantry"/],

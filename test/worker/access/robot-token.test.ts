@@ -18,7 +18,14 @@ describe('a robot token', () => {
   it('is a prefix and 256 bits of base64url', () => {
     expect(TOKEN).toBe(`gantry_${btoa('\x07'.repeat(32)).replaceAll('+', '-').replaceAll('/', '_').replace('=', '')}`);
     expect(looksLikeRobotToken(TOKEN)).toBe(true);
-    for (const text of ['', 'gantry_', TOKEN.slice(0, -1), `${TOKEN}A`, TOKEN.replace('gantry_', 'Gantry_'), `${TOKEN}\n`]) {
+    for (const text of [
+      '',
+      'gantry_',
+      TOKEN.slice(0, -1),
+      `${TOKEN}A`,
+      TOKEN.replace('gantry_', 'Gantry_'),
+      `${TOKEN}\n`,
+    ]) {
       expect(looksLikeRobotToken(text)).toBe(false);
     }
   });
@@ -36,7 +43,12 @@ describe('a robot token', () => {
 describe('a token line', () => {
   it('comes back as it was written', async () => {
     const lines = [
-      { name: 'ci-1', realms: ['team-a', 'team-b'], expires: new Date('2027-02-22T00:00:00Z'), hash: await hashOf(TOKEN) },
+      {
+        name: 'ci-1',
+        realms: ['team-a', 'team-b'],
+        expires: new Date('2027-02-22T00:00:00Z'),
+        hash: await hashOf(TOKEN),
+      },
       { name: 'Robot@x.y', realms: ['team-a'], expires: null, hash: await hashOf('x') },
     ];
     expect(parseRobotTokenLines(`# mine\r\n\n${lines.map(formatRobotTokenLine).join('\n')}\n`)).toEqual(lines);

@@ -104,7 +104,9 @@ describe.each<[string, Ask]>([
     });
 
     it('a manifest of another repository is not found', async () => {
-      expect((await ask(`/v2/conformance/empty/manifests/${image.digest}`, { headers: { accept: ACCEPT_ALL } })).status).toBe(404);
+      expect(
+        (await ask(`/v2/conformance/empty/manifests/${image.digest}`, { headers: { accept: ACCEPT_ALL } })).status,
+      ).toBe(404);
     });
   });
 
@@ -151,9 +153,14 @@ describe.each<[string, Ask]>([
       },
     );
 
-    it.each([`manifests/absent`, `manifests/${UNKNOWN}`, `blobs/${UNKNOWN}`])('HEAD %s of what is not there MUST be answered 404', async (path) => {
-      expect((await ask(`/v2/${NAME}/${path}`, { method: 'HEAD', headers: { accept: ACCEPT_ALL } })).status).toBe(404);
-    });
+    it.each([`manifests/absent`, `manifests/${UNKNOWN}`, `blobs/${UNKNOWN}`])(
+      'HEAD %s of what is not there MUST be answered 404',
+      async (path) => {
+        expect((await ask(`/v2/${NAME}/${path}`, { method: 'HEAD', headers: { accept: ACCEPT_ALL } })).status).toBe(
+          404,
+        );
+      },
+    );
 
     it('HEAD says what GET says, in every header', async () => {
       const paths = [
@@ -227,8 +234,14 @@ describe.each<[string, Ask]>([
     });
 
     it('last MUST NOT be in the answer, and need not be a tag that exists', async () => {
-      expect(await getJson(`/v2/${NAME}/tags/list?last=latest`)).toEqual({ name: NAME, tags: ['test0', 'test1', 'test2'] });
-      expect(await getJson(`/v2/${NAME}/tags/list?n=2&last=m-not-there`)).toEqual({ name: NAME, tags: ['test0', 'test1'] });
+      expect(await getJson(`/v2/${NAME}/tags/list?last=latest`)).toEqual({
+        name: NAME,
+        tags: ['test0', 'test1', 'test2'],
+      });
+      expect(await getJson(`/v2/${NAME}/tags/list?n=2&last=m-not-there`)).toEqual({
+        name: NAME,
+        tags: ['test0', 'test1'],
+      });
       expect(await getJson(`/v2/${NAME}/tags/list?last=zzz`)).toEqual({ name: NAME, tags: [] });
     });
 
@@ -257,11 +270,17 @@ describe.each<[string, Ask]>([
       expect(response.status).toBe(200);
       expect(response.headers.get('content-type')).toBe(MEDIA_TYPE_OF_FORM['oci-index']);
       expect(response.headers.get('oci-filters-applied')).toBeNull();
-      expect(await response.json()).toEqual({ schemaVersion: 2, mediaType: MEDIA_TYPE_OF_FORM['oci-index'], manifests: [SIGNATURE, SBOM] });
+      expect(await response.json()).toEqual({
+        schemaVersion: 2,
+        mediaType: MEDIA_TYPE_OF_FORM['oci-index'],
+        manifests: [SIGNATURE, SBOM],
+      });
     });
 
     it('artifactType filters, and OCI-Filters-Applied MUST say so', async () => {
-      const response = await ask(`/v2/${NAME}/referrers/${image.digest}?artifactType=${encodeURIComponent('application/vnd.example.sbom')}`);
+      const response = await ask(
+        `/v2/${NAME}/referrers/${image.digest}?artifactType=${encodeURIComponent('application/vnd.example.sbom')}`,
+      );
       expect(response.headers.get('oci-filters-applied')).toBe('artifactType');
       expect((await response.json<{ manifests: unknown[] }>()).manifests).toEqual([SBOM]);
     });

@@ -45,18 +45,24 @@ describe('filling', { timeout: 30_000 }, () => {
   it('stores a blob whose length nobody knows', async () => {
     const bytes = bytesOf(100_000);
     const digest = await hash(bytes);
-    expect(await fillBlob({ size: undefined, chunks: inChunks(bytes, 999) }, { digest, key: 'unknown length', bucket, client: null, keep })).toBe(
-      'stored',
-    );
+    expect(
+      await fillBlob(
+        { size: undefined, chunks: inChunks(bytes, 999) },
+        { digest, key: 'unknown length', bucket, client: null, keep },
+      ),
+    ).toBe('stored');
     expect((await bucket.head('unknown length'))?.size).toBe(bytes.length);
   });
 
   it('checks a sha512 digest as well', async () => {
     const bytes = bytesOf(5_000);
     const digest = await hash(bytes, 'sha512');
-    expect(await fillBlob({ size: bytes.length, chunks: inChunks(bytes, 999) }, { digest, key: 'sha512', bucket, client: null, keep })).toBe(
-      'stored',
-    );
+    expect(
+      await fillBlob(
+        { size: bytes.length, chunks: inChunks(bytes, 999) },
+        { digest, key: 'sha512', bucket, client: null, keep },
+      ),
+    ).toBe('stored');
   });
 
   it.each([
@@ -82,7 +88,10 @@ describe('filling', { timeout: 30_000 }, () => {
     const digest = await hash(bytes);
     const { body, sink } = clientSink(bytes.length);
     const reader = body.getReader();
-    const filling = fillBlob({ size: bytes.length, chunks: inChunks(bytes, 10_000) }, { digest, key: 'left', bucket, client: sink, keep });
+    const filling = fillBlob(
+      { size: bytes.length, chunks: inChunks(bytes, 10_000) },
+      { digest, key: 'left', bucket, client: sink, keep },
+    );
     await reader.read();
     await reader.cancel('gone');
     expect(await filling).toBe('stored');
@@ -109,7 +118,10 @@ describe('filling', { timeout: 30_000 }, () => {
     const digest = await hash(bytes);
     const { body, sink } = clientSink(bytes.length);
     const failing = { put: () => Promise.reject(new Error('storage is down')) } as unknown as R2Bucket;
-    const filling = fillBlob({ size: bytes.length, chunks: inChunks(bytes, 10_000) }, { digest, key: 'fails', bucket: failing, client: sink, keep });
+    const filling = fillBlob(
+      { size: bytes.length, chunks: inChunks(bytes, 10_000) },
+      { digest, key: 'fails', bucket: failing, client: sink, keep },
+    );
     expect(await hash(new Uint8Array(await new Response(body).arrayBuffer()))).toBe(digest);
     expect(await filling).toBe('passed-on');
   });

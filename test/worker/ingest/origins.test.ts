@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { localNameOf, originOf, OriginRulesError, parseOrigins, remoteNameOf } from '../../../src/worker/ingest/origins.ts';
+import {
+  localNameOf,
+  originOf,
+  OriginRulesError,
+  parseOrigins,
+  remoteNameOf,
+} from '../../../src/worker/ingest/origins.ts';
 import { nameOf } from '../seed.ts';
 
 const RULE = { name: 'a', pattern: '*', upstream: 'https://upstream.example' };
@@ -94,7 +100,9 @@ describe('ORIGIN_CREDENTIALS', () => {
 
   it('are not sent over plain http, except to this machine', () => {
     const credentials = { a: { username: 'u', password: 'p' } };
-    expect(() => parseOrigins([{ ...RULE, upstream: 'http://upstream.example' }], credentials)).toThrow(/must be https/);
+    expect(() => parseOrigins([{ ...RULE, upstream: 'http://upstream.example' }], credentials)).toThrow(
+      /must be https/,
+    );
     expect(parseOrigins([{ ...RULE, upstream: 'http://127.0.0.1:5000' }], credentials)).toHaveLength(1);
     expect(parseOrigins([{ ...RULE, upstream: 'http://upstream.example' }], undefined)).toHaveLength(1);
   });
@@ -139,6 +147,8 @@ describe('a repository', () => {
     expect(localNameOf(rules, 'docker.io', nameOf('library/busybox'))).toBe('hub/library/busybox');
     expect(localNameOf(rules, 'quay.io', nameOf('library/busybox'))).toBeNull();
     // Where no rule is for a host, mirrors are what they always were: the name is the name.
-    expect(localNameOf(parseOrigins([RULE], undefined), 'docker.io', nameOf('library/busybox'))).toBe('library/busybox');
+    expect(localNameOf(parseOrigins([RULE], undefined), 'docker.io', nameOf('library/busybox'))).toBe(
+      'library/busybox',
+    );
   });
 });

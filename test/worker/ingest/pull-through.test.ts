@@ -66,7 +66,10 @@ async function addImage(
   const send = (bytes: Uint8Array<ArrayBuffer>, headers: Record<string, string>) => (): Response =>
     new Response(bytes, { headers: { ...headers, 'content-length': String(bytes.length) } });
   for (const reference of [tag, digest])
-    upstream.set(`${base}/manifests/${reference}`, send(manifest, { 'content-type': SCHEMA2, 'docker-content-digest': digest }));
+    upstream.set(
+      `${base}/manifests/${reference}`,
+      send(manifest, { 'content-type': SCHEMA2, 'docker-content-digest': digest }),
+    );
   for (const blob of [layer, config]) upstream.set(`${base}/blobs/${await hash(blob)}`, send(blob, {}));
   return { manifest: digest, layer: await hash(layer), bytes: layer };
 }
@@ -79,7 +82,8 @@ const rulesFor = (host: string, more: Record<string, unknown> = {}): { readonly 
 function failing(how: Partial<Pick<R2Bucket, 'put' | 'createMultipartUpload'>>): R2Bucket {
   return new Proxy(bucket, {
     get: (target, property) => {
-      const value: unknown = property in how ? (how as Record<PropertyKey, unknown>)[property] : Reflect.get(target, property);
+      const value: unknown =
+        property in how ? (how as Record<PropertyKey, unknown>)[property] : Reflect.get(target, property);
       return typeof value === 'function' ? (value as (...args: unknown[]) => unknown).bind(target) : value;
     },
   });
@@ -111,13 +115,19 @@ describe('a repository that is filled', () => {
     const { manifest, layer, bytes } = await addImage(host, name, 'one');
     const edge = edgeOver(bucket, { vars: rulesFor(host) });
     const first = await get(edge, `/v2/${name}/manifests/one`);
-    expect([first.status, first.headers.get('docker-content-digest'), first.headers.get('warning')]).toEqual([200, manifest, null]);
+    expect([first.status, first.headers.get('docker-content-digest'), first.headers.get('warning')]).toEqual([
+      200,
+      manifest,
+      null,
+    ]);
     expect(await hash(new Uint8Array(await first.arrayBuffer()))).toBe(manifest);
     const blob = await get(edge, `/v2/${name}/blobs/${layer}`);
     expect(new Uint8Array(await blob.arrayBuffer())).toEqual(bytes);
     expect(blob.headers.get('content-length')).toBe(String(bytes.length));
     const before = asked.length;
-    expect(await hash(new Uint8Array(await (await get(edge, `/v2/${name}/manifests/one`)).arrayBuffer()))).toBe(manifest);
+    expect(await hash(new Uint8Array(await (await get(edge, `/v2/${name}/manifests/one`)).arrayBuffer()))).toBe(
+      manifest,
+    );
     expect(new Uint8Array(await (await get(edge, `/v2/${name}/blobs/${layer}`)).arrayBuffer())).toEqual(bytes);
     expect(asked.length).toBe(before);
   });
@@ -127,13 +137,17 @@ describe('a repository that is filled', () => {
     const edge = directEdge(bucket, { vars: rulesFor('head.example') });
     const head = await edge(`/v2/head/blobs/${layer}`, { method: 'HEAD' });
     expect([head.status, head.headers.get('content-length')]).toEqual([200, String(bytes.length)]);
-    expect(asked.filter((one) => one.includes('head.example'))).toEqual([`HEAD https://head.example/v2/head/blobs/${layer}`]);
+    expect(asked.filter((one) => one.includes('head.example'))).toEqual([
+      `HEAD https://head.example/v2/head/blobs/${layer}`,
+    ]);
     expect(await bucket.head(blobKey(PUBLIC_REALM, digestOf(layer)))).toBeNull();
   });
 
   it('is not filled for whoever may not see it', async () => {
     await addImage('hidden.example', 'secret/a', 'one');
-    const edge = directEdge(bucket, { vars: { ...rulesFor('hidden.example'), REALMS: [{ pattern: 'secret/*', realm: 'secret' }], ACCESS: {} } });
+    const edge = directEdge(bucket, {
+      vars: { ...rulesFor('hidden.example'), REALMS: [{ pattern: 'secret/*', realm: 'secret' }], ACCESS: {} },
+    });
     expect((await get(edge, '/v2/secret/a/manifests/one')).status).not.toBe(200);
     expect(asked.some((one) => one.includes('hidden.example'))).toBe(false);
   });
@@ -141,15 +155,25 @@ describe('a repository that is filled', () => {
   it.each([
     ['straight', directEdge],
     ['behind a cache', cachedEdge],
-  ] as const)('sends clients to where the upstream redirects to, with no word of it kept: %s', async (title, edgeOver) => {
-    const host = `redirect-${title.replaceAll(' ', '-')}.example`;
-    const { layer, bytes } = await addImage(host, 'r', 'one');
-    const elsewhere = `https://storage.example/${layer}?signature=of-the-moment`;
-    upstream.set(elsewhere, () => new Response(bytes));
-    upstream.set(`https://${host}/v2/r/blobs/${layer}`, () => new Response(null, { status: 307, headers: { location: elsewhere } }));
-    const got = await get(edgeOver(bucket, { vars: rulesFor(host, { blobs: 'redirect' }) }), `/v2/r/blobs/${layer}`);
-    expect([got.status, got.headers.get('location'), got.headers.get('cache-control')]).toEqual([307, elsewhere, 'no-store']);
-  });
+  ] as const)(
+    'sends clients to where the upstream redirects to, with no word of it kept: %s',
+    async (title, edgeOver) => {
+      const host = `redirect-${title.replaceAll(' ', '-')}.example`;
+      const { layer, bytes } = await addImage(host, 'r', 'one');
+      const elsewhere = `https://storage.example/${layer}?signature=of-the-moment`;
+      upstream.set(elsewhere, () => new Response(bytes));
+      upstream.set(
+        `https://${host}/v2/r/blobs/${layer}`,
+        () => new Response(null, { status: 307, headers: { location: elsewhere } }),
+      );
+      const got = await get(edgeOver(bucket, { vars: rulesFor(host, { blobs: 'redirect' }) }), `/v2/r/blobs/${layer}`);
+      expect([got.status, got.headers.get('location'), got.headers.get('cache-control')]).toEqual([
+        307,
+        elsewhere,
+        'no-store',
+      ]);
+    },
+  );
 });
 
 describe('a bucket that takes nothing', () => {
@@ -192,7 +216,9 @@ describe('a stored tag', () => {
     upstream.delete('https://gone.example/v2/gone/manifests/one');
     await age('gone', 'one', 120);
     expect((await get(directEdge(bucket, { vars: { ...vars } }), '/v2/gone/manifests/one')).status).toBe(200);
-    expect(decodeOriginMark((await bucket.head('repositories/gone/_tags/one'))?.customMetadata ?? {})?.gone).not.toBeNull();
+    expect(
+      decodeOriginMark((await bucket.head('repositories/gone/_tags/one'))?.customMetadata ?? {})?.gone,
+    ).not.toBeNull();
     await age('gone', 'one', 120, 7_200);
     const edge = directEdge(bucket, { vars: { ...vars } });
     const got = await get(edge, '/v2/gone/manifests/one');

@@ -10,7 +10,19 @@ import { robotTokenText, toBase64Url } from '../../../src/registry/robot-token.t
 import type { TagSummary } from '../../../src/registry/summary.ts';
 import { watched } from '../buckets.ts';
 import { directEdge } from '../edge.ts';
-import { bytesOf, hash, manifest, nameOf, seedBlob, seedCatalog, type SeededForm, seedTag, seedTagList, tagOf, UPDATED } from '../seed.ts';
+import {
+  bytesOf,
+  hash,
+  manifest,
+  nameOf,
+  seedBlob,
+  seedCatalog,
+  type SeededForm,
+  seedTag,
+  seedTagList,
+  tagOf,
+  UPDATED,
+} from '../seed.ts';
 
 const bucket = (env as unknown as { BUCKET: R2Bucket }).BUCKET;
 
@@ -32,12 +44,26 @@ const SUMMARY: TagSummary = {
 async function seedImage(config: unknown): Promise<SeededForm> {
   const configBytes = bytesOf(JSON.stringify(config));
   const digest = await seedBlob(bucket, configBytes);
-  const layers = [750, 250].map((size, index) => ({ mediaType: MEDIA_TYPES.ociLayerGzip, digest: `sha256:${String(index + 1).repeat(64)}`, size }));
-  const bytes = bytesOf(JSON.stringify({ schemaVersion: 2, config: { mediaType: MEDIA_TYPES.ociConfig, digest, size: configBytes.length }, layers }));
+  const layers = [750, 250].map((size, index) => ({
+    mediaType: MEDIA_TYPES.ociLayerGzip,
+    digest: `sha256:${String(index + 1).repeat(64)}`,
+    size,
+  }));
+  const bytes = bytesOf(
+    JSON.stringify({
+      schemaVersion: 2,
+      config: { mediaType: MEDIA_TYPES.ociConfig, digest, size: configBytes.length },
+      layers,
+    }),
+  );
   return { form: 'oci-manifest', bytes, digest: await hash(bytes) };
 }
 
-const HISTORY = [{ created_by: 'ADD rootfs.tar /' }, { created_by: 'ENV A=b', empty_layer: true }, { created_by: 'COPY app /app' }];
+const HISTORY = [
+  { created_by: 'ADD rootfs.tar /' },
+  { created_by: 'ENV A=b', empty_layer: true },
+  { created_by: 'COPY app /app' },
+];
 
 describe('pages', () => {
   it('cost two reads at most, however long the lists are', async () => {
@@ -115,9 +141,24 @@ describe('pages', () => {
       history: HISTORY,
     });
     const schema2 = await manifest('docker-schema2', 'derived', { derived: true });
-    await seedTag(bucket, 'shown/app', '1', [image, schema2], [{ form: 'docker-schema1', reason: 'schema1-zstd-layers' }]);
+    await seedTag(
+      bucket,
+      'shown/app',
+      '1',
+      [image, schema2],
+      [{ form: 'docker-schema1', reason: 'schema1-zstd-layers' }],
+    );
     const text = await (await directEdge(bucket)('/r/shown/app:1')).text();
-    for (const part of [image.digest, schema2.digest, 'ADD rootfs.tar /', 'ENV A=b', 'COPY app /app', '750 B (75 %)', 'maintainer', 'linux/amd64']) {
+    for (const part of [
+      image.digest,
+      schema2.digest,
+      'ADD rootfs.tar /',
+      'ENV A=b',
+      'COPY app /app',
+      '750 B (75 %)',
+      'maintainer',
+      'linux/amd64',
+    ]) {
       expect(text).toContain(part);
     }
     expect(text).toContain('docker pull registry.example/shown/app:1');
@@ -146,7 +187,9 @@ describe('pages', () => {
       headers: { ...headers, ...(userAgent && { 'user-agent': 'docker/1.9.1 go/go1.4.3 os/linux arch/amd64' }) },
     });
     expect(answer.status).toBe(200);
-    expect(/<div class="answer".*?<\/div>/s.exec(page)?.[0]).toContain(answer.headers.get('docker-content-digest') ?? 'none');
+    expect(/<div class="answer".*?<\/div>/s.exec(page)?.[0]).toContain(
+      answer.headers.get('docker-content-digest') ?? 'none',
+    );
   });
 
   it('let nothing of an image become markup', async () => {
@@ -156,11 +199,20 @@ describe('pages', () => {
       os: hostile,
       author: hostile,
       created: hostile,
-      config: { Cmd: [hostile], Env: [hostile], User: hostile, WorkingDir: hostile, ExposedPorts: { [hostile]: {} }, Labels: { [hostile]: hostile } },
+      config: {
+        Cmd: [hostile],
+        Env: [hostile],
+        User: hostile,
+        WorkingDir: hostile,
+        ExposedPorts: { [hostile]: {} },
+        Labels: { [hostile]: hostile },
+      },
       history: [{ created_by: hostile, comment: hostile }, { created_by: hostile }],
     });
     await seedTag(bucket, 'hostile/app', '1', [image]);
-    await seedTagList(bucket, 'hostile/app', [{ name: '1', detail: { ...SUMMARY, updated: hostile, platforms: [hostile] } }]);
+    await seedTagList(bucket, 'hostile/app', [
+      { name: '1', detail: { ...SUMMARY, updated: hostile, platforms: [hostile] } },
+    ]);
     const ask = directEdge(bucket);
     for (const path of [
       '/r/hostile/app:1',
@@ -219,7 +271,8 @@ describe('pages', () => {
   it('are refusals with their own status: what is not there, what is damaged, what could not be found out', async () => {
     await bucket.put(tagKey(nameOf('broken/app'), tagOf('1')), 'x', { customMetadata: { 'gantry-tag': 'not json' } });
     const failing = watched(bucket, () => Promise.reject(new Error('storage is down'))).bucket;
-    const status = async (ask: ReturnType<typeof directEdge>, path: string): Promise<number> => (await ask(path)).status;
+    const status = async (ask: ReturnType<typeof directEdge>, path: string): Promise<number> =>
+      (await ask(path)).status;
     const ask = directEdge(bucket);
     expect(await status(ask, '/r/none')).toBe(404);
     expect(await status(ask, '/r/none:1')).toBe(404);
@@ -285,11 +338,17 @@ describe('pages of what is protected', () => {
     const [there, none] = await Promise.all(['/r/secret/app', '/r/secret/nope'].map((path) => ask(path, init)));
     expect(there?.status).toBe(404);
     expect(none?.status).toBe(404);
-    expect((await there?.text())?.replaceAll('secret/app', 'N')).toBe((await none?.text())?.replaceAll('secret/nope', 'N'));
+    expect((await there?.text())?.replaceAll('secret/app', 'N')).toBe(
+      (await none?.text())?.replaceAll('secret/nope', 'N'),
+    );
   });
 
   it('read blobs of their own realm alone', async () => {
-    const image = await seedImage({ architecture: 'amd64', os: 'linux', config: { Labels: { note: 'of-the-public-realm' } } });
+    const image = await seedImage({
+      architecture: 'amd64',
+      os: 'linux',
+      config: { Labels: { note: 'of-the-public-realm' } },
+    });
     await seedTag(bucket, 'secret/app', '1', [image]);
     const text = await (await directEdge(bucket, { vars: PROTECTED })('/r/secret/app:1', WITH_TOKEN)).text();
     expect(text).toContain(image.digest);
