@@ -54,11 +54,11 @@ export interface BodyStream {
   /** A chunk is good until the next one is asked for: its buffer may be filled again. Whoever keeps it copies it. */
   readonly chunks: AsyncIterable<Uint8Array>;
   /** How many of the latest chunks stay good all the same while the next one is asked for: none unless told, `Infinity` for buffers that are never filled again. A finite number also says that all chunks but the last have 64 KiB or more. */
-  readonly kept?: number;
+  readonly validChunks?: number;
   /** Reads it once more, from the beginning. Where it is there, a store may send bytes on instead of keeping them for another try. */
   readonly reread?: (why: string) => AsyncIterable<Uint8Array>;
   /** Reading it costs more than a look at a disk: once more at most, and what comes then is kept. */
-  readonly isDear?: boolean;
+  readonly expensiveToReread?: boolean;
   /** Whoever makes the chunks checks them against the sha256 that the store is told, and lets the last one out only if they have it: once is enough. */
   readonly verified?: boolean;
 }

@@ -158,7 +158,7 @@ export class S3Store implements WriteStore {
     }
     const keep = (chunks: AsyncIterable<Uint8Array>): Promise<Put> =>
       this.#putKept(key, { size: body.size, chunks, verified: true }, options);
-    const orElse = body.isDear === true || body.size > this.#partSize ? keep : undefined;
+    const orElse = body.expensiveToReread === true || body.size > this.#partSize ? keep : undefined;
     return putStreamed(body, {
       ...options,
       ...this.#place(key),

@@ -23,7 +23,10 @@ export type RereadableBody = BodyStream & Required<Pick<BodyStream, 'reread'>>;
 /** Whether a body is worth being sent without being kept, and can be: checked by whoever makes it, to be had again, and in buffers that are left alone for long enough. */
 export function canBeStreamed(body: BodyStream): body is RereadableBody {
   return (
-    body.size >= LEAST && body.verified === true && body.reread !== undefined && (body.kept ?? 0) >= STREAMED_CHUNKS
+    body.size >= LEAST &&
+    body.verified === true &&
+    body.reread !== undefined &&
+    (body.validChunks ?? 0) >= STREAMED_CHUNKS
   );
 }
 
@@ -45,13 +48,13 @@ export interface StreamedPut extends Pick<PutOptions, 'contentType' | 'metadata'
 
 /** Sends the body, and reads it anew for another try. Throws {@link StorageError}; DIGEST_MISMATCH where the body could not be read, with the reason as its cause. */
 export function putStreamed(
-  { size, chunks, reread, isDear = false }: RereadableBody,
+  { size, chunks, reread, expensiveToReread = false }: RereadableBody,
   put: StreamedPut,
 ): Promise<{ readonly etag: string } | 'precondition-failed'> {
   let failed: S3Failure | undefined;
   return put.request(`writing ${put.title}`, async (client) => {
     const body = failed === undefined ? chunks : reread(failed.message);
-    if (failed !== undefined && (isDear || failed.status === undefined) && put.orElse !== undefined)
+    if (failed !== undefined && (expensiveToReread || failed.status === undefined) && put.orElse !== undefined)
       return put.orElse(body);
     try {
       return await sendOnce(client, put, size, body);

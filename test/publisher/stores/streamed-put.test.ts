@@ -55,7 +55,7 @@ function bodyOf(bytes: Uint8Array, failAt = Infinity): BodyStream & { readonly w
     size: bytes.length,
     chunks: chunks(),
     verified: true,
-    kept: STREAMED_CHUNKS,
+    validChunks: STREAMED_CHUNKS,
     reread: (reason) => {
       why.push(reason);
       return chunks();
@@ -244,7 +244,7 @@ describe('a body that can be read again', () => {
 
   test.each<[string, Partial<BodyStream>]>([
     ['nobody has checked it', { verified: false }],
-    ['its buffers are filled again too soon', { kept: STREAMED_CHUNKS - 1 }],
+    ['its buffers are filled again too soon', { validChunks: STREAMED_CHUNKS - 1 }],
   ])('is kept until it is sent where %s', async (_, other) => {
     const key = freshKey();
     const body = { ...bodyOf(bytes.subarray(0, PART)), chunks: streamOnce(bytes.subarray(0, PART)), ...other };
