@@ -3,7 +3,7 @@ import { HonoBase } from 'hono/hono-base';
 import type { Edge } from './edge.ts';
 import { failure, fallback } from './endpoints/fallback.ts';
 import { health } from './endpoints/health.ts';
-import { page } from './endpoints/page.ts';
+import { browse, help, helpIndex, home } from './endpoints/page.ts';
 import { ping, pingV1 } from './endpoints/ping.ts';
 import { purge, purgeByOtherMethods } from './endpoints/purge.ts';
 import { crane, search } from './endpoints/repository-names.ts';
@@ -34,10 +34,10 @@ export const app = new HonoBase<{ Bindings: Edge }>({ router: new FirstMatchRout
   .get('/crane/repositories', crane)
   .get('/crane/repositories/v2', crane)
   .get('/healthz', health)
-  .get('/help', page)
-  .get('/help/:reason', page)
-  .get('/r/:path{.+}', page)
-  .get('/', page)
+  .get('/help', helpIndex)
+  .get('/help/:reason', help)
+  .get('/r/:path{.+}', browse)
+  .get('/', home)
   .post('/-/purge', purge)
   .all('/-/purge', purgeByOtherMethods)
   .notFound(fallback)

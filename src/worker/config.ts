@@ -2,7 +2,6 @@
 import type { RealmTable } from '../registry/realms.ts';
 import type { RateLimiter } from './access/login-limit.ts';
 import { type AccessPolicy, parseAccess } from './access/policy.ts';
-import { type AnnexEntrypoint, type AnnexPort, annexPort } from './annex-port.ts';
 import { type BlobDelivery, parseBlobDelivery } from './storage/blob-delivery.ts';
 import { type OriginRules, parseOrigins } from './ingest/origins.ts';
 import { PERSISTENCE, type Persistence } from './storage/retry.ts';
@@ -10,8 +9,6 @@ import { PERSISTENCE, type Persistence } from './storage/retry.ts';
 /** Bindings, variables and secrets as the platform gives them. */
 export interface Env {
   readonly BUCKET: R2Bucket;
-  /** The second Worker; without it there are no pages, and nothing is filled from other registries. */
-  readonly ANNEX?: AnnexEntrypoint;
   /** Optional: a data point for every pull. */
   readonly PULLS?: AnalyticsEngineDataset;
   /** Optional: counts failed logins. */
@@ -35,7 +32,6 @@ export interface Env {
 /** Everything that can be set, read. */
 export interface Config {
   readonly bucket: R2Bucket;
-  readonly annex: AnnexPort;
   readonly persistence: Persistence;
   readonly access: AccessPolicy;
   readonly realms: RealmTable;
@@ -50,7 +46,7 @@ export interface Config {
   readonly log: 'all' | 'failures';
   /** Which repositories are filled from another registry. */
   readonly origins: OriginRules;
-  /** PEM or JWK of the key that signs schema 1 manifests that are derived for them; null: none are. Read where it is needed first, in the annex. */
+  /** PEM or JWK of the key that signs schema 1 manifests that are derived for them; null: none are. Parsed where it is first needed. */
   readonly signingKey: string | null;
 }
 
@@ -76,7 +72,6 @@ export function readConfig(env: Env): Config {
   }
   return Object.freeze({
     bucket: env.BUCKET,
-    annex: annexPort(env.ANNEX, settingsOf(env), env.LOGIN_LIMITER ?? null),
     persistence: PERSISTENCE,
     access,
     realms: access.realms,
@@ -93,25 +88,6 @@ export function readConfig(env: Env): Config {
     origins: parseOrigins(env.ORIGINS, env.ORIGIN_CREDENTIALS),
     signingKey: textOf(env.SIGNING_KEY, 'SIGNING_KEY') ?? null,
   });
-}
-
-/** What the annex needs to know beside `TOKENS`. */
-const ANNEX_SETTINGS = [
-  'REALMS',
-  'ACCESS',
-  'TOKEN_SIGNING_KEY',
-  'PUBLIC_URL',
-  'ORIGINS',
-  'ORIGIN_CREDENTIALS',
-  'SIGNING_KEY',
-] as const satisfies readonly (keyof Env)[];
-
-/** Variables and secrets for the annex, as JSON: an environment of its own but for the bindings. */
-export function settingsOf(env: Env): string {
-  const values = env as unknown as Record<string, unknown>;
-  return JSON.stringify(
-    Object.fromEntries([...ANNEX_SETTINGS, ...tokenNames(env)].map((name) => [name, values[name]])),
-  );
 }
 
 function tokenNames(env: Env): readonly string[] {

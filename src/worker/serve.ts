@@ -7,17 +7,17 @@ import { addClosingFields, report } from './log/report.ts';
 import { API_VERSION, refuse } from './gateway/respond.ts';
 import { beginTrace, type Trace } from './log/trace.ts';
 
-/** Answers a client's request. `registry` makes the way to the registry, once the configuration has been read. */
+/** Answers a client's request. `read` reads the configuration; `registry` makes the way to the registry by it. */
 export async function serve(
   request: Request,
-  env: Env,
+  read: () => Config,
   registry: (config: Config) => RegistryPort | Promise<RegistryPort>,
   ctx: ExecutionContext,
 ): Promise<Response> {
   const trace = beginTrace();
   let config: Config;
   try {
-    config = configOf(env);
+    config = read();
   } catch (error) {
     // Nothing is served by rules that were not understood.
     console.error(

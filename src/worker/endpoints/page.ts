@@ -1,19 +1,14 @@
-/** Pages for people: the annex makes them. */
-import { refused } from '../gateway/answer.ts';
-import { type EdgeHandler, refuseTo } from '../gateway/gateway.ts';
-import { INNER_HEADERS, type PageFacts } from '../gateway/respond.ts';
+/** HTML pages for people. Their code is imported with the first request for a page: pulls do not need it. */
+import type { EdgeHandler } from '../gateway/gateway.ts';
 
-/** Answers as the annex does; 503 without it. */
-export const page: EdgeHandler = async (c) => {
-  const { config, trace } = c.env;
-  const response = await config.annex.page(c.req.raw, trace.id, (work) => c.executionCtx.waitUntil(work));
-  if (response === null) return refuseTo(c, refused('annex-unavailable'));
-  const facts = response.headers.get(INNER_HEADERS.facts);
-  response.headers.delete(INNER_HEADERS.facts);
-  const { head, get, ms, reason } = JSON.parse(facts ?? '{"head":0,"get":0,"ms":0}') as PageFacts;
-  trace.heads += head;
-  trace.gets += get;
-  trace.storageTime += ms;
-  if (reason !== undefined) trace.reason = reason;
-  return response;
-};
+/** `/` */
+export const home: EdgeHandler = async (c) => (await import('./home.tsx')).home(c);
+
+/** `/r/<name>` and `/r/<name>:<tag>` */
+export const browse: EdgeHandler = async (c) => (await import('./browse.tsx')).browse(c);
+
+/** `/help/<reason>` */
+export const help: EdgeHandler = async (c) => (await import('./help.tsx')).help(c);
+
+/** `/help` */
+export const helpIndex: EdgeHandler = async (c) => (await import('./help.tsx')).helpIndex(c);

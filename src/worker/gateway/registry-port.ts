@@ -3,9 +3,8 @@ import { PUBLIC_REALM } from '../../registry/realms.ts';
 import { canonicalRequest } from './canonical-request.ts';
 import type { Config, Env } from '../config.ts';
 import type { PurgeOutcome, RegistryPort } from '../edge.ts';
-import { throughAnnex } from '../ingest/fronted.ts';
 import { answerFor, type RegistryProps } from './registry.ts';
-import { passOn, readReply, replyOf } from './respond.ts';
+import { readReply, replyOf } from './respond.ts';
 
 /** The registry entrypoint as the gateway calls it. */
 export interface RegistryEntrypoint {
@@ -49,7 +48,7 @@ export function portTo(entrypoint: (props: RegistryProps) => RegistryEntrypoint)
 
 /** Straight. The answers are those of the entrypoint: the same code makes them. */
 export function directPort(
-  { bucket, persistence, realms, origins, annex }: Config,
+  { bucket, persistence, realms, origins, signingKey }: Config,
   ctx: Pick<GatewayContext, 'waitUntil'>,
 ): RegistryPort {
   const waitUntil = (work: Promise<unknown>): void => {
@@ -63,10 +62,11 @@ export function directPort(
         props,
         realms,
         origins,
-        answerFronted: throughAnnex(annex, { props, cached: false }, waitUntil),
+        signingKey,
         cached: false,
+        waitUntil,
       });
-      return answer instanceof Response ? readReply(passOn(answer, facts)) : replyOf(answer, question, facts);
+      return replyOf(answer, question, facts);
     },
     purge: () => Promise.resolve({ kind: 'absent' }),
   };

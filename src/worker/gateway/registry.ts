@@ -15,12 +15,13 @@ import { answerManifest } from '../endpoints/manifest.ts';
 import { answerReferrers } from '../endpoints/referrers.ts';
 import { answerTagList } from '../endpoints/tag-list.ts';
 import { answerV1Images } from '../endpoints/v1-images.ts';
-import type { AnswerFronted, AnswerStored } from '../ingest/fronted.ts';
+import { answerFronted } from '../ingest/fronted.ts';
+import type { AnswerStored } from '../ingest/stored-answer.ts';
 import { originOf, type OriginRules } from '../ingest/origins.ts';
 import { type Persistence, persist } from '../storage/retry.ts';
 import { pathOf, type Question, questionOf } from './question.ts';
 import { EMPTY_STORE, r2Store, type ReadCount } from '../storage/r2-store.ts';
-import { type InnerFacts, passOn, respond } from './respond.ts';
+import { type InnerFacts, respond } from './respond.ts';
 
 /** What the gateway vouches for; a client cannot forge it, and the cache keeps what was asked with other props apart. */
 export interface RegistryProps {
@@ -46,9 +47,12 @@ export interface RegistryContext {
   readonly realms: RealmTable;
   /** Whether a cache stands in front: it cuts ranges itself, and cannot keep what is cut. */
   readonly cached: boolean;
-  /** Which repositories are filled from another registry, and what answers for them. */
+  /** Which repositories are filled from another registry. */
   readonly origins: OriginRules;
-  readonly answerFronted: AnswerFronted;
+  /** PEM or JWK of the key that signs the schema 1 manifests that are derived for them; null: none are. */
+  readonly signingKey: string | null;
+  /** Keeps work alive after the response. */
+  readonly waitUntil: (work: Promise<unknown>) => void;
 }
 
 /** Bytes of the longest body that the cache in front keeps; longer ones pass through it. */
@@ -58,7 +62,7 @@ const CACHED_UP_TO = 512_000_000;
 export async function serveRegistry(request: Request, context: RegistryContext): Promise<Response> {
   const question = canonicalQuestionOf(request);
   const { answer, facts } = await answerFor(question, askedOf(request), context);
-  return answer instanceof Response ? passOn(answer, facts) : respond(answer, question, facts);
+  return respond(answer, question, facts);
 }
 
 /** What a canonical request asks. */
@@ -78,12 +82,12 @@ export function askedOf({ method, headers }: Request): Asked {
   };
 }
 
-/** Answers one question, storage faults included. A Response is the annex's: an answer in the form that it has between registry and gateway. */
+/** Answers one question, storage faults included. */
 export async function answerFor(
   question: Question,
   asked: Asked,
-  { bucket, persistence, props, realms, cached, origins, answerFronted }: RegistryContext,
-): Promise<{ readonly answer: Answer | Elsewhere | Response; readonly facts: InnerFacts }> {
+  { bucket, persistence, props, realms, cached, origins, signingKey, waitUntil }: RegistryContext,
+): Promise<{ readonly answer: Answer | Elsewhere; readonly facts: InnerFacts }> {
   const begun = Date.now();
   const count: ReadCount = { head: 0, get: 0 };
   const store = props.hidden ? EMPTY_STORE : r2Store(bucket, count);
@@ -93,15 +97,24 @@ export async function answerFor(
   const answerStored: AnswerStored = (wrap = (own) => own) =>
     persist(() => answerQuestion(question, asked, { ...sources, store: wrap(store) }), persistence, discard);
   const rule = props.hidden || question.kind === 'catalog' ? null : originOf(origins, question.name);
-  let answer: Answer | Elsewhere | Response;
+  let answer: Answer | Elsewhere;
   try {
     answer = await (rule === null || question.kind === 'catalog'
       ? answerStored()
-      : answerFronted(question, asked, { rule, store, answerStored }));
+      : answerFronted(question, asked, {
+          rule,
+          realm: props.realm,
+          bucket,
+          store,
+          persistence,
+          signingKey,
+          answerStored,
+          waitUntil,
+        }));
   } catch (error) {
     answer = refusalOf(error, question);
   }
-  const form = 'kind' in answer && answer.kind === 'found' ? answer.form : undefined;
+  const form = answer.kind === 'found' ? answer.form : undefined;
   const { head, get } = count;
   return { answer, facts: { head, get, ms: Date.now() - begun, ...(form !== undefined && { form }) } };
 }

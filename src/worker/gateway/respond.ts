@@ -18,13 +18,6 @@ export interface InnerFacts extends ReadCount {
   readonly form?: string;
   /** Milliseconds from question to answer. */
   readonly ms: number;
-  /** When the annex last compared the tag with the upstream's, in milliseconds; for the first Worker to remember. */
-  readonly checked?: number;
-}
-
-/** What the annex tells of a page. */
-export interface PageFacts extends Omit<InnerFacts, 'form' | 'checked'> {
-  readonly reason?: Reason | undefined;
 }
 
 /** Seconds after which a client may ask again where storage did not answer. */
@@ -86,33 +79,17 @@ export function respond(answer: Answer | Elsewhere, question: Question, facts: I
   return new Response(body, { status, headers });
 }
 
-/** What a response between registry and gateway tells the log; null if it tells nothing. */
-export function factsOf({ headers }: Response): InnerFacts | null {
-  const facts = headers.get(INNER_HEADERS.facts);
-  return facts === null ? null : (JSON.parse(facts) as InnerFacts);
-}
-
-/** The annex's response as that of the registry: what was read before the annex was asked counts, too. */
-export function passOn(response: Response, { head, get, ms }: InnerFacts): Response {
-  const passed = new Response(response.body, response);
-  const facts = factsOf(response) ?? { head: 0, get: 0 };
-  passed.headers.set(
-    INNER_HEADERS.facts,
-    ascii(JSON.stringify({ ...facts, checked: undefined, head: facts.head + head, get: facts.get + get, ms })),
-  );
-  return passed;
-}
-
 /** Reads the response of the registry entrypoint, or of the cache in front of it. */
 export function readReply(response: Response): Reply {
   const headers: HeaderFields = {};
+  const facts = response.headers.get(INNER_HEADERS.facts);
   for (const [name, value] of response.headers) if (!NOT_FOR_CLIENTS.has(name)) headers[name] = value;
   return {
     status: response.status,
     headers,
     body: response.body as ReadableStream<Uint8Array> | null,
     refusal: refusalOf(response.headers.get(INNER_HEADERS.refusal), response.status),
-    facts: factsOf(response),
+    facts: facts === null ? null : (JSON.parse(facts) as InnerFacts),
     cache: response.headers.get('cf-cache-status'),
   };
 }

@@ -6,7 +6,7 @@ import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { StorageError } from '../../registry/store.ts';
 import type { Answer, Elsewhere } from '../gateway/answer.ts';
 import type { Asked } from '../gateway/asked.ts';
-import { isUnknown } from './fronted.ts';
+import { isUnknown, type StoredAnswer } from './stored-answer.ts';
 import type { Question } from '../gateway/question.ts';
 import { type BlobOutcome, clientSink, fillBlob } from './fill-blob.ts';
 import { within } from './single-flight.ts';
@@ -18,11 +18,15 @@ type BlobQuestion = Extract<Question, { kind: 'blob' | 'blob-presence' }>;
 /** How often a request that waited for another one's fetch looks again when that failed. */
 const ROUNDS = 3;
 
-/** Answers with the blob, or with where the client gets it. Throws OriginError and StorageError. */
-export async function pullBlob(pull: Pull, question: BlobQuestion, { head }: Asked): Promise<Answer | Elsewhere> {
+/** Answers with the blob, or with where the client gets it. `stored`: what storage answered. Throws OriginError and StorageError. */
+export async function pullBlob(
+  pull: Pull,
+  question: BlobQuestion,
+  { head }: Asked,
+  { answer }: StoredAnswer,
+): Promise<Answer | Elsewhere> {
   const { upstream, rule, remote, realm, answerStored } = pull;
   const { digest } = question;
-  const answer = await answerStored();
   const key = blobKey(realm, digest);
   const what = `${remote} ${digest}`;
   if (!isUnknown(answer) || isKnownUnknown(upstream, what)) return answer;

@@ -8,7 +8,7 @@ import type { Answer } from '../gateway/answer.ts';
 import { answerNames } from '../endpoints/list-answer.ts';
 import { namesOfPage, openList } from '../storage/list-page.ts';
 import { persist } from '../storage/retry.ts';
-import { isUnknown, look, withWarning } from './fronted.ts';
+import { isUnknown, type StoredAnswer, withWarning } from './stored-answer.ts';
 import { pathOf, type Question } from '../gateway/question.ts';
 import { overlay } from './overlay.ts';
 import { noteOutage, type Pull, unlessLimited, waitFor } from './pull.ts';
@@ -43,12 +43,15 @@ export async function pullTagList(pull: Pull, question: Extract<Question, { kind
   });
 }
 
-/** Answers with what refers to a manifest: what was published here, else what the upstream has. Throws OriginError and StorageError. */
-export async function pullReferrers(pull: Pull, question: Extract<Question, { kind: 'referrers' }>): Promise<Answer> {
+/** Answers with what refers to a manifest: what was published here, else what the upstream has. `stored`: what storage answered. Throws OriginError and StorageError. */
+export async function pullReferrers(
+  pull: Pull,
+  question: Extract<Question, { kind: 'referrers' }>,
+  { answer, info }: StoredAnswer,
+): Promise<Answer> {
   const { answerStored } = pull;
   const { name, subject } = question;
   const key = referrersKey(name, subject);
-  const { answer, info } = await look(answerStored, key);
   if (info !== null) return answer;
   return withFallback(pull, question, async () => {
     const descriptors = await listOf(pull, `referrers ${subject}`, () =>

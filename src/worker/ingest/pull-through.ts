@@ -7,43 +7,66 @@ import { OriginError } from '../../origin/errors.ts';
 import { assertNever } from '../../registry/errors.ts';
 import { type Answer, type Elsewhere, refused } from '../gateway/answer.ts';
 import type { Asked } from '../gateway/asked.ts';
-import { pathOf, type Question } from '../gateway/question.ts';
+import { pathOf } from '../gateway/question.ts';
 import { type FillContext, noteOutage, type Pull, waitOf } from './pull.ts';
 import { pullBlob } from './pull-blob.ts';
 import { pullManifest } from './pull-manifest.ts';
 import { pullTag } from './pull-tag.ts';
 import { pullReferrers, pullTagList } from './pull-list.ts';
+import { signerOf } from './signer.ts';
+import type { RepositoryQuestion, StoredAnswer } from './stored-answer.ts';
 import { remoteName, upstreamOf } from './upstream.ts';
 
-/** Answers, from storage or from the upstream. Throws StorageError and what says that a record is damaged. */
-export async function answerThrough(
-  question: Exclude<Question, { kind: 'catalog' }>,
+/** Answers from the upstream, or with what storage answered before. Throws StorageError, and errors for damaged records. */
+export function answerThrough(
+  question: Exclude<RepositoryQuestion, { kind: 'tag-list' }>,
   asked: Asked,
-  context: FillContext,
+  sources: FillContext,
+  stored: StoredAnswer,
 ): Promise<Answer | Elsewhere> {
-  const { rule } = context;
-  const upstream = upstreamOf(rule);
-  try {
-    const pull: Pull = { ...context, upstream, remote: remoteName(rule, question.name) };
+  return withUpstream(question, sources, async (pull) => {
     switch (question.kind) {
       case 'manifest': {
         const { name, reference } = question;
         return reference.kind === 'tag'
-          ? await pullTag(pull, name, reference.tag)
-          : await pullManifest(pull, name, reference.digest);
+          ? pullTag(pull, name, reference.tag, stored)
+          : pullManifest(pull, name, reference.digest, stored);
       }
       case 'blob':
       case 'blob-presence':
-        return await pullBlob(pull, question, asked);
-      case 'tag-list':
-        return await pullTagList(pull, question);
+        return pullBlob(pull, question, asked, stored);
       case 'referrers':
-        return await pullReferrers(pull, question);
+        return pullReferrers(pull, question, stored);
       case 'v1-images':
-        return await context.answerStored();
+        return stored.answer;
       default:
         return assertNever(question);
     }
+  });
+}
+
+/** Answers with the tags that the upstream and storage have. Throws StorageError, and errors for damaged records. */
+export function answerTagList(
+  question: Extract<RepositoryQuestion, { kind: 'tag-list' }>,
+  sources: FillContext,
+): Promise<Answer | Elsewhere> {
+  return withUpstream(question, sources, (pull) => pullTagList(pull, question));
+}
+
+async function withUpstream(
+  question: RepositoryQuestion,
+  { signingKey, ...sources }: FillContext,
+  work: (pull: Pull) => Promise<Answer | Elsewhere>,
+): Promise<Answer | Elsewhere> {
+  const { rule } = sources;
+  const upstream = upstreamOf(rule);
+  try {
+    return await work({
+      ...sources,
+      upstream,
+      remote: remoteName(rule, question.name),
+      signer: signerOf(signingKey),
+    });
   } catch (error) {
     if (!(error instanceof OriginError)) throw error;
     noteOutage(upstream, error, pathOf(question));
