@@ -1,5 +1,5 @@
 /** The endpoint table. */
-import { HonoBase } from 'hono/hono-base';
+import { Hono } from 'hono/tiny';
 import type { Edge } from './edge.ts';
 import { failure, fallback } from './endpoints/fallback.ts';
 import { health } from './endpoints/health.ts';
@@ -9,7 +9,6 @@ import { purge, purgeByOtherMethods } from './endpoints/purge.ts';
 import { crane, search } from './endpoints/repository-names.ts';
 import { token } from './endpoints/token.ts';
 import { ask } from './gateway/gateway.ts';
-import { FirstMatchRouter } from './first-match-router.ts';
 import {
   blobQuestion,
   catalogQuestion,
@@ -19,8 +18,8 @@ import {
   v1ImagesQuestion,
 } from './gateway/read-question.ts';
 
-// The first line that fits answers; what is asked most stands first.
-export const app = new HonoBase<{ Bindings: Edge }>({ router: new FirstMatchRouter() })
+// The first matching line answers. hono/tiny brings PatternRouter: it compiles each pattern once, and parameters may contain slashes, as repository names do.
+export const app = new Hono<{ Bindings: Edge }>()
   .get('/v2/:name{.+}/blobs/:digest', ask(blobQuestion))
   .get('/v2/:name{.+}/manifests/:reference', ask(manifestQuestion))
   .get('/v2', ping)
