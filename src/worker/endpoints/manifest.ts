@@ -13,8 +13,7 @@ import {
   type TagRecord,
 } from '../../registry/records.ts';
 import type { ReadStore } from '../../registry/store.ts';
-import { canRead, type Client, negotiate, unreadableReason } from '../../manifest/negotiate.ts';
-import { type Accept, parseAccept } from '../../http/accept.ts';
+import { canRead, negotiate, unreadableReason } from '../../manifest/negotiate.ts';
 import { type Answer, type AnswerBody, refused, type Representation } from '../gateway/answer.ts';
 import type { Asked } from '../gateway/asked.ts';
 import { openBytes, readAll } from '../storage/byte-reader.ts';
@@ -91,7 +90,7 @@ async function answerFrom(
   asked: Asked,
   bodyOf: (form: TagForm) => Promise<AnswerBody>,
 ): Promise<Answer> {
-  const choice = negotiate(clientOf(asked), record);
+  const choice = negotiate(asked, record);
   const vary = varyOf(choice);
   if (choice.kind === 'missing') return refused(choice.reason, { detail: { available: choice.available }, vary });
   const { form } = choice;
@@ -125,13 +124,12 @@ async function byDigest(name: RepositoryName, digest: Digest, asked: Asked, stor
   const { contentType, size } = object;
   if (contentType === undefined) throw new CorruptRecordError(`the manifest ${digest} has no media type`);
   const form = formOfMediaType(contentType);
-  const client = clientOf(asked);
   // A media type that is none of the known forms says nothing about who can read it.
-  const reading = form === null ? { readable: true, varies: { userAgent: false } } : canRead(client, form);
+  const reading = form === null ? { readable: true, varies: { userAgent: false } } : canRead(asked, form);
   const vary = varyOf(reading);
   if (!reading.readable) {
     if (stored !== null && stored.bytes === undefined) await stored.body.cancel();
-    return refused(unreadableReason(client), { detail: { name, digest, available: [contentType] }, vary });
+    return refused(unreadableReason(asked), { detail: { name, digest, available: [contentType] }, vary });
   }
   const body =
     stored === null ? null : (stored.bytes ?? (size <= BUFFERED ? await readAll(stored.body, size) : stored.body));
@@ -142,20 +140,6 @@ async function byDigest(name: RepositoryName, digest: Digest, asked: Asked, stor
     vary,
     ...(form !== null && { form }),
   };
-}
-
-/** Canonical `Accept` headers that were read: there are a handful, and whatever more come are not kept for long. */
-const accepts = new Map<string | null, Accept>();
-const ACCEPTS_KEPT = 64;
-
-function clientOf({ accept, userAgent }: Asked): Client {
-  let ranges = accepts.get(accept);
-  if (ranges === undefined) {
-    ranges = parseAccept(accept);
-    if (accepts.size >= ACCEPTS_KEPT) accepts.clear();
-    accepts.set(accept, ranges);
-  }
-  return { accept: ranges, userAgent };
 }
 
 function varyOf({ varies }: { readonly varies: { readonly userAgent: boolean } }): readonly string[] {

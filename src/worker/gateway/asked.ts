@@ -1,13 +1,12 @@
+import type { Accept } from '../../http/accept.ts';
 import type { ByteRange } from '../../registry/store.ts';
 
-/** How a question is asked: what of the request plays a part beside what it is about. */
+/** How a representation is requested: the method, and what negotiation and ranges need of the headers. */
 export interface Asked {
-  /** Only the headers are wanted. */
+  /** Whether the method is HEAD: then no body is opened. */
   readonly head: boolean;
-  /** `Accept` in canonical form; null where the client sent none, or where it does not matter. */
-  readonly accept: string | null;
-  /** `User-Agent` in canonical form: what of it may tell an old engine and its platform. */
+  /** `Accept`, parsed once. Only manifests are negotiated; null for everything else. */
+  readonly accept: Accept;
   readonly userAgent: string | null;
-  /** Part of a blob; null for all of it. */
   readonly range: ByteRange | null;
 }

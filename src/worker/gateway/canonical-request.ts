@@ -1,12 +1,17 @@
 import { formatRange } from '../../http/range.ts';
+import { normalizeAccept, normalizeUserAgent } from '../../manifest/negotiate.ts';
 import type { Asked } from './asked.ts';
 import { type Question, urlOf } from './question.ts';
 
-/** A question as a request that a cache can tell apart from others by what matters and nothing else. */
+/**
+ * The request to the registry entrypoint in canonical form, so that requests with the same answer share one cache entry. Its `Accept` and `User-Agent` are normalized: a
+ * handful of values stand for all clients, and negotiation decides the same by them.
+ */
 export function canonicalRequest(question: Question, { head, accept, userAgent, range }: Asked): Request {
   const headers = new Headers();
-  if (accept !== null) headers.set('accept', accept);
-  if (userAgent !== null) headers.set('user-agent', userAgent);
+  const [normalAccept, normalUserAgent] = [normalizeAccept(accept), normalizeUserAgent(userAgent)];
+  if (normalAccept !== null) headers.set('accept', normalAccept);
+  if (normalUserAgent !== null) headers.set('user-agent', normalUserAgent);
   if (range !== null) headers.set('range', formatRange(range));
   // A redirect is for the client.
   return new Request(urlOf(question), { method: head ? 'HEAD' : 'GET', headers, redirect: 'manual' });

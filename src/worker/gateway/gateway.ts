@@ -3,6 +3,7 @@
  * looked at here, after negotiation.
  */
 import type { Context } from 'hono';
+import { parseAccept } from '../../http/accept.ts';
 import { allowsRange, isNamed } from '../../http/conditions.ts';
 import { parseRange } from '../../http/range.ts';
 import { type ByteRange, StorageError } from '../../registry/store.ts';
@@ -13,7 +14,6 @@ import { type Grant, guard } from '../access/guard.ts';
 import type { Refused } from './answer.ts';
 import { refused } from './answer.ts';
 import type { Asked } from './asked.ts';
-import { canonicalClient } from './canonical-client.ts';
 import type { Config } from '../config.ts';
 import type { Edge } from '../edge.ts';
 import type { HeaderFields } from './header-fields.ts';
@@ -98,11 +98,16 @@ async function answer(c: EdgeContext, question: Question, grant: Grant): Promise
   const hasIt = known !== null && isNamed(condition, known);
   const head = raw.method === 'HEAD' || hasIt;
   const range = question.kind === 'blob' && !head && known !== null ? rangeOf(raw.headers, known) : null;
-  const client = question.kind === 'manifest' ? canonicalClient(raw.headers) : WHOLE;
+  const isNegotiated = question.kind === 'manifest';
   const { config, registry, trace } = c.env;
   const reply = await registry.ask(
     question,
-    { head, accept: client.accept, userAgent: client.userAgent, range },
+    {
+      head,
+      accept: isNegotiated ? parseAccept(raw.headers.get('accept')) : null,
+      userAgent: isNegotiated ? raw.headers.get('user-agent') : null,
+      range,
+    },
     propsFor(config, question, grant),
   );
   note(trace, reply);

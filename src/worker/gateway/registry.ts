@@ -1,4 +1,5 @@
 /** The registry: answers questions from storage. It stands behind the cache and knows nothing of who asks but what its props say. */
+import { parseAccept } from '../../http/accept.ts';
 import { parseRange } from '../../http/range.ts';
 import { assertNever } from '../../registry/errors.ts';
 import type { RepositoryName } from '../../registry/name.ts';
@@ -76,7 +77,7 @@ export function canonicalQuestionOf({ url }: Request): Question {
 export function askedOf({ method, headers }: Request): Asked {
   return {
     head: method === 'HEAD',
-    accept: headers.get('accept'),
+    accept: parseAccept(headers.get('accept')),
     userAgent: headers.get('user-agent'),
     range: parseRange(headers.get('range')),
   };

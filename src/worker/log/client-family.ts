@@ -1,5 +1,3 @@
-import { remembering } from '../storage/memoize.ts';
-
 /** Beginnings of `User-Agent` by which clients are told apart in logs and counts, the first that fits. */
 const FAMILIES = [
   [/^docker\/(?:0\.\d+|1\.\d)(?:[.\s-]|$)/, 'docker before 1.10'],
@@ -22,7 +20,7 @@ const FAMILIES = [
 ] as const satisfies readonly (readonly [RegExp, string])[];
 
 /** Which family of clients a `User-Agent` names; `other` for all that are not known, `none` without one. */
-export const clientFamily = remembering((userAgent: string | null): string => {
+export function clientFamily(userAgent: string | null): string {
   if (userAgent === null || userAgent === '') return 'none';
   return FAMILIES.find(([pattern]) => pattern.test(userAgent))?.[1] ?? 'other';
-});
+}

@@ -1,5 +1,5 @@
 import type { Choice } from '../../manifest/negotiate.ts';
-import { foldAccept, foldUserAgent, RULES } from '../../manifest/negotiate.ts';
+import { normalizeAccept, normalizeUserAgent, RULES } from '../../manifest/negotiate.ts';
 import { helpPath, reasonRow } from '../../registry/errors.ts';
 import { helpOf } from '../../registry/help.ts';
 import { FORM_TITLE } from '../../registry/media-type.ts';
@@ -255,8 +255,8 @@ function Clients({ view: { name, tag, record, asked }, place }: { readonly view:
 }
 
 function Answer({ asked: { title, client, choice }, url }: { readonly asked: Outcome; readonly url: string }) {
-  const accept = foldAccept(client.accept);
-  const userAgent = choice.varies.userAgent ? foldUserAgent(client.userAgent) : null;
+  const accept = normalizeAccept(client.accept);
+  const userAgent = choice.varies.userAgent ? normalizeUserAgent(client.userAgent) : null;
   // What the choice depends on and nothing else: text of the client's own has no place in a command.
   const headers = [
     accept === null ? `-H 'Accept:'` : `-H 'Accept: ${accept}'`,
