@@ -8,28 +8,28 @@ import { ping, pingV1 } from './endpoints/ping.ts';
 import { purge, purgeByOtherMethods } from './endpoints/purge.ts';
 import { crane, search } from './endpoints/repository-names.ts';
 import { token } from './endpoints/token.ts';
-import { ask } from './gateway/gateway.ts';
+import { handle } from './gateway/gateway.ts';
 import {
-  blobQuestion,
-  catalogQuestion,
-  manifestQuestion,
-  referrersQuestion,
-  tagListQuestion,
-  v1ImagesQuestion,
+  parseBlobRequest,
+  parseCatalogRequest,
+  parseManifestRequest,
+  parseReferrersRequest,
+  parseTagListRequest,
+  parseV1ImagesRequest,
 } from './gateway/read-question.ts';
 
 // The first matching line answers. hono/tiny brings PatternRouter: it compiles each pattern once, and parameters may contain slashes, as repository names do.
 export const app = new Hono<{ Bindings: Edge }>()
-  .get('/v2/:name{.+}/blobs/:digest', ask(blobQuestion))
-  .get('/v2/:name{.+}/manifests/:reference', ask(manifestQuestion))
+  .get('/v2/:name{.+}/blobs/:digest', handle(parseBlobRequest))
+  .get('/v2/:name{.+}/manifests/:reference', handle(parseManifestRequest))
   .get('/v2', ping)
-  .get('/v2/:name{.+}/tags/list', ask(tagListQuestion))
-  .get('/v2/:name{.+}/referrers/:digest', ask(referrersQuestion))
-  .get('/v2/_catalog', ask(catalogQuestion))
+  .get('/v2/:name{.+}/tags/list', handle(parseTagListRequest))
+  .get('/v2/:name{.+}/referrers/:digest', handle(parseReferrersRequest))
+  .get('/v2/_catalog', handle(parseCatalogRequest))
   .get('/token', token)
   .get('/v1/_ping', pingV1)
   .get('/v1/search', search)
-  .get('/v1/repositories/:name{.+}/images', ask(v1ImagesQuestion))
+  .get('/v1/repositories/:name{.+}/images', handle(parseV1ImagesRequest))
   .get('/crane/repositories', crane)
   .get('/crane/repositories/v2', crane)
   .get('/healthz', health)

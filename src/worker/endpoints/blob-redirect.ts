@@ -3,21 +3,27 @@ import { isNamed } from '../../http/conditions.ts';
 import { blobKey } from '../../registry/keys.ts';
 import type { Grant } from '../access/guard.ts';
 import { locationOf } from '../storage/blob-location.ts';
-import { askRegistry, type EdgeContext, notModified, refuseTo, WHOLE } from '../gateway/gateway.ts';
-import type { Question } from '../gateway/question.ts';
+import {
+  fetchFromRegistry,
+  type EdgeContext,
+  notModified,
+  refuseTo,
+  WHOLE_REPRESENTATION,
+} from '../gateway/gateway.ts';
+import type { RegistryRequest } from '../gateway/question.ts';
 
 /** Seconds that a redirect without a signature may be kept: what it says changes only with the configuration. */
 const UNSIGNED_MAX_AGE = 3_600;
 
 /** 307, which every client follows on GET and HEAD (308 is not known to engines from before 1.10). */
-export async function sendElsewhere(
+export async function redirectBlob(
   c: EdgeContext,
-  { name, digest }: Extract<Question, { kind: 'blob' }>,
+  { name, digest }: Extract<RegistryRequest, { kind: 'blob' }>,
   grant: Grant,
 ): Promise<Response> {
   const { delivery } = c.env.config;
   if (delivery.mode === 'stream') throw new Error('blobs are streamed here, not sent elsewhere');
-  const reply = await askRegistry(c, { kind: 'blob-presence', name, digest }, WHOLE, grant);
+  const reply = await fetchFromRegistry(c, { kind: 'blob-presence', name, digest }, WHOLE_REPRESENTATION, grant);
   if (reply.refusal !== null) return refuseTo(c, reply.refusal, reply.headers);
   const { raw } = c.req;
   const { etag } = reply.headers;

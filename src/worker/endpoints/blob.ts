@@ -4,14 +4,14 @@ import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import type { RealmName } from '../../registry/realms.ts';
 import type { ReadStore } from '../../registry/store.ts';
 import { type Answer, refused } from '../gateway/answer.ts';
-import type { Asked } from '../gateway/asked.ts';
-import type { Question } from '../gateway/question.ts';
-import { unlessKnown } from './known-repository.ts';
+import type { RequestOptions } from '../gateway/asked.ts';
+import type { RegistryRequest } from '../gateway/question.ts';
+import { refuseUnknown } from './known-repository.ts';
 
 /** Answers with a blob of the repository's realm, or part of it. The bytes are handed from storage to client without a detour through this program. */
 export async function answerBlob(
-  { name, digest }: Extract<Question, { kind: 'blob' | 'blob-presence' }>,
-  { head, range }: Pick<Asked, 'head' | 'range'>,
+  { name, digest }: Extract<RegistryRequest, { kind: 'blob' | 'blob-presence' }>,
+  { head, range }: Pick<RequestOptions, 'head' | 'range'>,
   { realm, store, wholeUpTo }: { readonly realm: RealmName; readonly store: ReadStore; readonly wholeUpTo: number },
 ): Promise<Answer> {
   const key = blobKey(realm, digest);
@@ -21,7 +21,7 @@ export async function answerBlob(
   const object = head ? await store.head(key) : stored;
   if (object === null) {
     const message = `The repository ${name} has no blob ${digest}.`;
-    return unlessKnown(store, name, refused('blob-unknown', { message, detail: { name, digest } }));
+    return refuseUnknown(store, name, refused('blob-unknown', { message, detail: { name, digest } }));
   }
   const { size } = object;
   const part = cut ? stored?.range : undefined;
@@ -48,7 +48,7 @@ export async function answerBlob(
 
 /** Answers whether the blob is there: its length as text, so that a cache keeps a few bytes instead of the blob. */
 export async function answerBlobPresence(
-  question: Extract<Question, { kind: 'blob-presence' }>,
+  question: Extract<RegistryRequest, { kind: 'blob-presence' }>,
   { realm, store }: { readonly realm: RealmName; readonly store: ReadStore },
 ): Promise<Answer> {
   const answer = await answerBlob(question, { head: true, range: null }, { realm, store, wholeUpTo: 0 });

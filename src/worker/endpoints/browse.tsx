@@ -2,7 +2,7 @@
 import type { Child } from 'hono/jsx';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { refused, type Refused } from '../gateway/answer.ts';
-import { askedBy } from '../pages/clients.ts';
+import { clientFromQuery } from '../pages/clients.ts';
 import type { EdgeContext } from '../gateway/gateway.ts';
 import { answerPage, noSuchPage, type PageRequest } from '../pages/page-endpoint.tsx';
 import { parsePagePath } from '../pages/paths.ts';
@@ -11,7 +11,7 @@ import { readTag } from '../pages/read-tag.ts';
 import { RepositoryPage } from '../pages/repository-page.tsx';
 import { searchText } from '../pages/visible-text.ts';
 import { TagPage } from '../pages/tag-page.tsx';
-import { unknownName, unlessKnown } from './known-repository.ts';
+import { repositoryUnknown, refuseUnknown } from './known-repository.ts';
 
 /** Tags of a page. */
 const PAGE_SIZE = 50;
@@ -35,7 +35,7 @@ async function repositoryPage(
   const lower = wanted.toLowerCase();
   const keep = wanted === '' ? null : (tag: string) => tag.toLowerCase().includes(lower);
   const part = await readTags(store, name, { after, limit: PAGE_SIZE, keep });
-  if (part === null) return unknownName(name);
+  if (part === null) return repositoryUnknown(name);
   const { tags, next, count } = part;
   return (
     <RepositoryPage
@@ -52,10 +52,10 @@ async function tagPage(
 ): Promise<Child | Refused> {
   const content = await readTag(store, grant.realm, name, tag);
   if (content === null)
-    return unlessKnown(store, name, refused('tag-unknown', { message: `The repository ${name} has no tag ${tag}.` }));
+    return refuseUnknown(store, name, refused('tag-unknown', { message: `The repository ${name} has no tag ${tag}.` }));
   return (
     <TagPage
-      view={{ name, tag, isProtected: isProtected(name), ...content, asked: askedBy(query, content.record) }}
+      view={{ name, tag, isProtected: isProtected(name), ...content, asked: clientFromQuery(query, content.record) }}
       place={place}
     />
   );

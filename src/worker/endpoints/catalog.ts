@@ -4,15 +4,15 @@ import type { RepositoryName } from '../../registry/name.ts';
 import type { ReadStore } from '../../registry/store.ts';
 import { visibleNames } from '../access/visible-names.ts';
 import type { Answer } from '../gateway/answer.ts';
-import type { Asked } from '../gateway/asked.ts';
+import type { RequestOptions } from '../gateway/asked.ts';
 import { openList } from '../storage/list-page.ts';
-import { pathOf, type Question } from '../gateway/question.ts';
+import { pathOf, type RegistryRequest } from '../gateway/question.ts';
 import { answerList, answerNames } from './list-answer.ts';
 
 /** Answers with the repositories in ASCII order: all, or those that `keep` keeps. */
 export async function answerCatalog(
-  question: Extract<Question, { kind: 'catalog' }>,
-  { head }: Asked,
+  question: Extract<RegistryRequest, { kind: 'catalog' }>,
+  { head }: RequestOptions,
   store: ReadStore,
   keep: ((name: RepositoryName) => boolean) | null,
 ): Promise<Answer> {

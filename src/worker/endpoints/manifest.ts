@@ -15,15 +15,15 @@ import {
 import type { ReadStore } from '../../registry/store.ts';
 import { canRead, negotiate, unreadableReason } from '../../manifest/negotiate.ts';
 import { type Answer, type AnswerBody, refused, type Representation } from '../gateway/answer.ts';
-import type { Asked } from '../gateway/asked.ts';
+import type { RequestOptions } from '../gateway/asked.ts';
 import { openBytes, readAll } from '../storage/byte-reader.ts';
-import type { Question } from '../gateway/question.ts';
-import { unlessKnown } from './known-repository.ts';
+import type { RegistryRequest } from '../gateway/question.ts';
+import { refuseUnknown } from './known-repository.ts';
 
 /** Answers by tag (the form that fits the client) or by digest (those very bytes). */
 export async function answerManifest(
-  question: Extract<Question, { kind: 'manifest' }>,
-  asked: Asked,
+  question: Extract<RegistryRequest, { kind: 'manifest' }>,
+  asked: RequestOptions,
   store: ReadStore,
 ): Promise<Answer> {
   const { name, reference } = question;
@@ -32,7 +32,7 @@ export async function answerManifest(
     : byDigest(name, reference.digest, asked, store);
 }
 
-async function byTag(name: RepositoryName, tag: Tag, asked: Asked, store: ReadStore): Promise<Answer> {
+async function byTag(name: RepositoryName, tag: Tag, asked: RequestOptions, store: ReadStore): Promise<Answer> {
   const key = tagKey(name, tag);
   const unknown = refused('tag-unknown', {
     message: `The repository ${name} has no tag ${tag}.`,
@@ -40,7 +40,7 @@ async function byTag(name: RepositoryName, tag: Tag, asked: Asked, store: ReadSt
   });
   if (asked.head) {
     const object = await store.head(key);
-    if (object === null) return unlessKnown(store, name, unknown);
+    if (object === null) return refuseUnknown(store, name, unknown);
     const index = readIndex(object.metadata);
     if (index.kind === 'record') return answerFrom(index.record, asked, () => Promise.resolve(null));
     const head = await store.get(key, { range: { offset: 0, length: index.length }, ifMatch: object.etag });
@@ -50,7 +50,7 @@ async function byTag(name: RepositoryName, tag: Tag, asked: Asked, store: ReadSt
     }
   }
   const object = await store.get(key, { atOnce: true });
-  if (object === null || object === 'changed') return unlessKnown(store, name, unknown);
+  if (object === null || object === 'changed') return refuseUnknown(store, name, unknown);
   const index = readIndex(object.metadata);
   const reader = await openBytes(object);
   try {
@@ -87,7 +87,7 @@ function readIndex(metadata: Readonly<Record<string, string>>): TagIndex {
 
 async function answerFrom(
   record: TagRecord,
-  asked: Asked,
+  asked: RequestOptions,
   bodyOf: (form: TagForm) => Promise<AnswerBody>,
 ): Promise<Answer> {
   const choice = negotiate(asked, record);
@@ -106,13 +106,18 @@ async function answerFrom(
 // A manifest is read whole before it is sent, so that what breaks off is read again; only one that no client would take is streamed.
 const BUFFERED = 4 * 1024 * 1024;
 
-async function byDigest(name: RepositoryName, digest: Digest, asked: Asked, store: ReadStore): Promise<Answer> {
+async function byDigest(
+  name: RepositoryName,
+  digest: Digest,
+  asked: RequestOptions,
+  store: ReadStore,
+): Promise<Answer> {
   const key = manifestKey(name, digest);
   const got = asked.head ? null : await store.get(key, { atOnce: true });
   const stored = got === 'changed' ? null : got;
   const object = asked.head ? await store.head(key) : stored;
   if (object === null) {
-    return unlessKnown(
+    return refuseUnknown(
       store,
       name,
       refused('manifest-unknown', {

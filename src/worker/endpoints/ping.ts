@@ -2,10 +2,10 @@
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { refused } from '../gateway/answer.ts';
 import { CACHING } from '../gateway/cache-policy.ts';
-import { type EdgeHandler, guarded, refuseTo } from '../gateway/gateway.ts';
+import { type EdgeHandler, withAccess, refuseTo } from '../gateway/gateway.ts';
 
 /** Says that this is a v2 registry, or who must log in. */
-export const ping: EdgeHandler = (c) => guarded(c, { kind: 'ping' }, () => Promise.resolve(pong()));
+export const ping: EdgeHandler = (c) => withAccess(c, { kind: 'ping' }, () => Promise.resolve(pong()));
 
 /** `/v1/_ping`: engines from before 1.8 look here where they were not pleased with v2. There is no v1 API. */
 export const pingV1: EdgeHandler = (c) => refuseTo(c, refused('v1-unsupported'));

@@ -5,26 +5,26 @@ import { MEDIA_TYPE_OF_FORM } from '../../registry/media-type.ts';
 import { decodeReferrers, encodeReferrers } from '../../registry/referrers.ts';
 import type { ReadStore } from '../../registry/store.ts';
 import type { Answer } from '../gateway/answer.ts';
-import type { Asked } from '../gateway/asked.ts';
+import type { RequestOptions } from '../gateway/asked.ts';
 import { readAll } from '../storage/byte-reader.ts';
 import { entityTagOf } from '../gateway/entity-tag.ts';
-import { pathOf, type Question } from '../gateway/question.ts';
-import { unknownName } from './known-repository.ts';
+import { pathOf, type RegistryRequest } from '../gateway/question.ts';
+import { repositoryUnknown } from './known-repository.ts';
 
 /** Bytes of one answer; more descriptors follow by `Link`. Clients stop reading an index at 4 MiB. */
 export const REFERRERS_PAGE = 1024 * 1024;
 
 /** Answers with an index of what refers to the manifest; an empty one where nothing does, or the manifest is not there. */
 export async function answerReferrers(
-  question: Extract<Question, { kind: 'referrers' }>,
-  _asked: Asked,
+  question: Extract<RegistryRequest, { kind: 'referrers' }>,
+  _asked: RequestOptions,
   store: ReadStore,
 ): Promise<Answer> {
   const { name, subject, artifactType, last } = question;
   const object = await store.get(referrersKey(name, subject));
   if (object === null || object === 'changed') {
     return (await store.head(tagListKey(name))) === null
-      ? unknownName(name)
+      ? repositoryUnknown(name)
       : answerIndex(encodeReferrers([]), artifactType, null);
   }
   const stored = await readAll(object.body, object.size);

@@ -3,12 +3,19 @@ import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
 import type { Grant } from '../access/guard.ts';
 import { cranePage, craneRepositories, wantsJson } from './crane-repositories.ts';
-import { askRegistry, type EdgeContext, type EdgeHandler, guarded, refuseTo, WHOLE } from '../gateway/gateway.ts';
+import {
+  fetchFromRegistry,
+  type EdgeContext,
+  type EdgeHandler,
+  withAccess,
+  refuseTo,
+  WHOLE_REPRESENTATION,
+} from '../gateway/gateway.ts';
 import { isMeant, searchAnswer } from './name-search.ts';
 
 /** `/v1/search?q=&n=&page=` (Docker's v1 index API). */
 export const search: EdgeHandler = (c) =>
-  guarded(c, { kind: 'listing' }, (grant) =>
+  withAccess(c, { kind: 'listing' }, (grant) =>
     withNames(c, grant, (names) => {
       const { searchParams } = new URL(c.req.url);
       const query = searchParams.get('q') ?? '';
@@ -26,7 +33,7 @@ export const search: EdgeHandler = (c) =>
 
 /** `/crane/repositories`, `/crane/repositories/v2`: HTML, or JSON where that is accepted. */
 export const crane: EdgeHandler = (c) =>
-  guarded(c, { kind: 'listing' }, (grant) =>
+  withAccess(c, { kind: 'listing' }, (grant) =>
     withNames(
       c,
       grant,
@@ -52,7 +59,12 @@ async function withNames(
   write: (names: readonly RepositoryName[]) => Written | Promise<Written>,
   vary: readonly string[] = [],
 ): Promise<Response> {
-  const reply = await askRegistry(c, { kind: 'catalog', page: { n: null, last: null } }, WHOLE, grant);
+  const reply = await fetchFromRegistry(
+    c,
+    { kind: 'catalog', page: { n: null, last: null } },
+    WHOLE_REPRESENTATION,
+    grant,
+  );
   if (reply.refusal !== null) return refuseTo(c, reply.refusal, reply.headers);
   const { repositories } = await new Response(reply.body).json<{ repositories: readonly string[] }>();
   const names = repositories.map(parseRepositoryName).filter((name) => name !== null);

@@ -2,16 +2,16 @@
 import { tagListKey } from '../../registry/keys.ts';
 import type { ReadStore } from '../../registry/store.ts';
 import type { Answer } from '../gateway/answer.ts';
-import type { Asked } from '../gateway/asked.ts';
+import type { RequestOptions } from '../gateway/asked.ts';
 import { openList } from '../storage/list-page.ts';
-import { pathOf, type Question } from '../gateway/question.ts';
-import { unknownName } from './known-repository.ts';
+import { pathOf, type RegistryRequest } from '../gateway/question.ts';
+import { repositoryUnknown } from './known-repository.ts';
 import { answerList, answerNames } from './list-answer.ts';
 
 /** Answers with the tags of a repository in ASCII order. */
 export async function answerTagList(
-  question: Extract<Question, { kind: 'tag-list' }>,
-  { head }: Asked,
+  question: Extract<RegistryRequest, { kind: 'tag-list' }>,
+  { head }: RequestOptions,
   store: ReadStore,
 ): Promise<Answer> {
   const { name, page } = question;
@@ -21,7 +21,7 @@ export async function answerTagList(
     nextPath: (last: string) => pathOf({ ...question, page: { n: page.n, last } }),
   };
   const key = tagListKey(name);
-  if (page.n === 0) return (await store.head(key)) === null ? unknownName(name) : answerNames([], false, shape);
+  if (page.n === 0) return (await store.head(key)) === null ? repositoryUnknown(name) : answerNames([], false, shape);
   const list = await openList(store, key);
-  return list === null ? unknownName(name) : answerList(list, page, head, shape);
+  return list === null ? repositoryUnknown(name) : answerList(list, page, head, shape);
 }

@@ -10,7 +10,7 @@ import type { ReadStore } from '../../registry/store.ts';
 import { type Answer, refused } from '../gateway/answer.ts';
 import type { HeaderFields } from '../gateway/header-fields.ts';
 import { type OpenList, openList } from '../storage/list-page.ts';
-import type { Question } from '../gateway/question.ts';
+import type { RegistryRequest } from '../gateway/question.ts';
 
 /** A tag without a schema 1 manifest (null: which one is not known), and why it has none. */
 export interface TagWithoutSchema1 {
@@ -20,7 +20,7 @@ export interface TagWithoutSchema1 {
 
 /** Refuses: as a v1 registry that this is not, or with the tag whose lack of schema 1 may be why the client is here. */
 export async function answerV1Images(
-  { name }: Extract<Question, { kind: 'v1-images' }>,
+  { name }: Extract<RegistryRequest, { kind: 'v1-images' }>,
   store: ReadStore,
 ): Promise<Answer> {
   const list = await openList(store, tagListKey(name));
@@ -29,12 +29,12 @@ export async function answerV1Images(
 }
 
 /** The text of the 400. The request does not say which tag was pulled, so the text says which one it is about. */
-export function textFor(name: RepositoryName, { tag, reason }: TagWithoutSchema1, origin: string): string {
+export function explanationText(name: RepositoryName, { tag, reason }: TagWithoutSchema1, origin: string): string {
   return `${name}${tag === null ? '' : `:${tag}`}: ${reasonRow(reason).message} See ${origin}${helpPath(reason)}`;
 }
 
 /** Reads back what {@link answerV1Images} found; null if nothing. */
-export function foundIn(detail: Readonly<Record<string, unknown>> | undefined): TagWithoutSchema1 | null {
+export function readExplanation(detail: Readonly<Record<string, unknown>> | undefined): TagWithoutSchema1 | null {
   const { tag, why } = detail ?? {};
   return typeof why === 'string' && isReason(why) ? { tag: typeof tag === 'string' ? tag : null, reason: why } : null;
 }
@@ -82,7 +82,7 @@ export function v1Explanation(
   origin: string,
   base: HeaderFields,
 ): Response {
-  const body = new TextEncoder().encode(textFor(name, found, origin));
+  const body = new TextEncoder().encode(explanationText(name, found, origin));
   const headers = { ...base, 'content-type': 'text/plain; charset=utf-8', 'content-length': String(body.length) };
   return new Response(body, { status: 400, headers });
 }

@@ -51,8 +51,8 @@ export interface Refused {
 export type Answer = Found | Refused;
 
 /** The client gets it elsewhere, at an address that is for now. */
-export interface Elsewhere {
-  readonly kind: 'elsewhere';
+export interface Redirect {
+  readonly kind: 'redirect';
   readonly location: string;
 }
 

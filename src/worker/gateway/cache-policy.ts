@@ -1,7 +1,7 @@
 /** What caches may do with each kind of answer: one table. */
 import { assertNever, reasonRow, type Reason } from '../../registry/errors.ts';
 import type { RepositoryName } from '../../registry/name.ts';
-import type { Question } from './question.ts';
+import type { RegistryRequest } from './question.ts';
 
 /** How an answer may be kept. `moving`: what a publisher may change; `immutable`: what a digest names; `miss`: what is not there; `never`: everything that says nothing about tomorrow. */
 export type CacheKind = 'moving' | 'immutable' | 'miss' | 'never';
@@ -35,7 +35,7 @@ export const CACHING = {
 } as const satisfies Record<CacheKind, Caching>;
 
 /** How an answer to the question may be kept where it was found. */
-export function cachingOfFound(question: Question): CacheKind {
+export function cachingOfFound(question: RegistryRequest): CacheKind {
   switch (question.kind) {
     case 'manifest':
       return question.reference.kind === 'digest' ? 'immutable' : 'moving';
@@ -62,7 +62,7 @@ export function cachingOfReason(reason: Reason): CacheKind {
  * The value of `Cache-Tag`: by what an answer can be purged. All answers to one URL carry the same tags, since a cache may know them under one identity.
  * `repository:` stands on what any publish in the repository can change, `tag:` on one tag in all its forms (and its absence), `everything:` on all of it.
  */
-export function cacheTags(question: Question): string {
+export function cacheTags(question: RegistryRequest): string {
   switch (question.kind) {
     case 'manifest':
       return question.reference.kind === 'tag'

@@ -1,13 +1,16 @@
 import { formatRange } from '../../http/range.ts';
 import { normalizeAccept, normalizeUserAgent } from '../../manifest/negotiate.ts';
-import type { Asked } from './asked.ts';
-import { type Question, urlOf } from './question.ts';
+import type { RequestOptions } from './asked.ts';
+import { type RegistryRequest, urlOf } from './question.ts';
 
 /**
  * The request to the registry entrypoint in canonical form, so that requests with the same answer share one cache entry. Its `Accept` and `User-Agent` are normalized: a
  * handful of values stand for all clients, and negotiation decides the same by them.
  */
-export function canonicalRequest(question: Question, { head, accept, userAgent, range }: Asked): Request {
+export function canonicalRequest(
+  question: RegistryRequest,
+  { head, accept, userAgent, range }: RequestOptions,
+): Request {
   const headers = new Headers();
   const [normalAccept, normalUserAgent] = [normalizeAccept(accept), normalizeUserAgent(userAgent)];
   if (normalAccept !== null) headers.set('accept', normalAccept);

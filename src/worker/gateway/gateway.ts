@@ -13,20 +13,20 @@ import type { Resource } from '../access/decision.ts';
 import { type Grant, guard } from '../access/guard.ts';
 import type { Refused } from './answer.ts';
 import { refused } from './answer.ts';
-import type { Asked } from './asked.ts';
+import type { RequestOptions } from './asked.ts';
 import type { Config } from '../config.ts';
 import type { Edge } from '../edge.ts';
 import type { HeaderFields } from './header-fields.ts';
-import { sendElsewhere } from '../endpoints/blob-redirect.ts';
-import { foundIn, v1Explanation } from '../endpoints/v1-images.ts';
-import { isSentElsewhere } from '../storage/blob-location.ts';
+import { redirectBlob } from '../endpoints/blob-redirect.ts';
+import { readExplanation, v1Explanation } from '../endpoints/v1-images.ts';
+import { redirectsBlobs } from '../storage/blob-location.ts';
 import { inNamespace } from './namespace.ts';
-import type { Question } from './question.ts';
-import type { Asking } from './read-question.ts';
+import type { RegistryRequest } from './question.ts';
+import type { RequestTarget } from './read-question.ts';
 import type { RegistryProps, VisibleTo } from './registry.ts';
 import { addClosingFields } from '../log/report.ts';
-import { refuse, type Reply } from './respond.ts';
-import { note } from '../log/trace.ts';
+import { refuse, type RegistryResponse } from './respond.ts';
+import { noteResponse } from '../log/trace.ts';
 
 /** What a handler of the endpoint table gets. */
 export type EdgeContext = Context<{ Bindings: Edge }>;
@@ -35,18 +35,18 @@ export type EdgeContext = Context<{ Bindings: Edge }>;
 export type EdgeHandler = (c: EdgeContext) => Response | Promise<Response>;
 
 /** The handler of an endpoint that is answered from storage. `read` makes a question of path and query. */
-export function ask(read: (asking: Asking) => Question | Refused): EdgeHandler {
+export function handle(read: (asking: RequestTarget) => RegistryRequest | Refused): EdgeHandler {
   return (c) => {
-    const asking = askingOf(c);
+    const asking = requestTargetOf(c);
     const question = inNamespace(read(asking), asking, c.env.config.origins);
     if (question.kind === 'refused') return refuseTo(c, question);
     c.env.trace.question = question;
-    return guarded(c, resourceOf(question), (grant) => answer(c, question, grant));
+    return withAccess(c, resourceOf(question), (grant) => answer(c, question, grant));
   };
 }
 
 /** Answers what the caller may have: asks who is there, and keeps caches on the way from keeping what is not everybody's. `page`: a person with a browser asks. */
-export function guarded(
+export function withAccess(
   c: EdgeContext,
   resource: Resource,
   work: (grant: Grant) => Promise<Response>,
@@ -62,22 +62,27 @@ export function guarded(
 }
 
 /** Puts a question to the registry with what the grant allows, and notes what came of it. */
-export async function askRegistry(c: EdgeContext, question: Question, asked: Asked, grant: Grant): Promise<Reply> {
+export async function fetchFromRegistry(
+  c: EdgeContext,
+  question: RegistryRequest,
+  asked: RequestOptions,
+  grant: Grant,
+): Promise<RegistryResponse> {
   const { config, registry, trace } = c.env;
   // As askRegistry does, without another promise: this is the way of every pull.
-  const reply = await registry.ask(question, asked, propsFor(config, question, grant));
-  note(trace, reply);
+  const reply = await registry.fetch(question, asked, registryProps(config, question, grant));
+  noteResponse(trace, reply);
   return reply;
 }
 
 /** A refusal, as the client gets it. `base`: headers to keep. */
 export function refuseTo(c: EdgeContext, reason: Refused, base?: HeaderFields): Response {
   c.env.trace.reason = reason.reason;
-  return refuse(reason, originOf(c), base);
+  return refuse(reason, publicOrigin(c), base);
 }
 
 /** Scheme and host for links: those that were set, or those that the client asked. */
-export function originOf({ env, req }: EdgeContext): string {
+export function publicOrigin({ env, req }: EdgeContext): string {
   return env.config.publicUrl ?? new URL(req.url).origin;
 }
 
@@ -87,20 +92,20 @@ export function factsOf(c: EdgeContext, page = false): AccessFacts {
 }
 
 /** Everything a question's answer holds, and nothing of what a client said; for what the gateway itself needs to know. */
-export const WHOLE: Asked = { head: false, accept: null, userAgent: null, range: null };
+export const WHOLE_REPRESENTATION: RequestOptions = { head: false, accept: null, userAgent: null, range: null };
 
-async function answer(c: EdgeContext, question: Question, grant: Grant): Promise<Response> {
+async function answer(c: EdgeContext, question: RegistryRequest, grant: Grant): Promise<Response> {
   const { raw } = c.req;
-  if (question.kind === 'blob' && !grant.hidden && isSentElsewhere(c.env.config.delivery, grant.realm))
-    return sendElsewhere(c, question, grant);
+  if (question.kind === 'blob' && !grant.hidden && redirectsBlobs(c.env.config.delivery, grant.realm))
+    return redirectBlob(c, question, grant);
   const condition = raw.headers.get('if-none-match');
-  const known = entityTagOf(question);
+  const known = knownEntityTag(question);
   const hasIt = known !== null && isNamed(condition, known);
   const head = raw.method === 'HEAD' || hasIt;
   const range = question.kind === 'blob' && !head && known !== null ? rangeOf(raw.headers, known) : null;
   const isNegotiated = question.kind === 'manifest';
   const { config, registry, trace } = c.env;
-  const reply = await registry.ask(
+  const reply = await registry.fetch(
     question,
     {
       head,
@@ -108,16 +113,16 @@ async function answer(c: EdgeContext, question: Question, grant: Grant): Promise
       userAgent: isNegotiated ? raw.headers.get('user-agent') : null,
       range,
     },
-    propsFor(config, question, grant),
+    registryProps(config, question, grant),
   );
-  note(trace, reply);
+  noteResponse(trace, reply);
   const { status, headers } = reply;
   if (reply.refusal !== null) return refusal(c, question, reply.refusal, headers);
   if (headers.etag !== undefined && isNamed(condition, headers.etag)) return notModified(reply);
   const body = head
     ? null
     : question.kind === 'manifest' && reply.body instanceof ReadableStream
-      ? await wholeOf(reply.body, headers)
+      ? await readWhole(reply.body, headers)
       : reply.body;
   const response = new Response(body, { status, headers: addClosingFields(headers, trace) });
   trace.bytes = body === null ? 0 : Number(headers['content-length'] ?? 0);
@@ -130,15 +135,15 @@ function rangeOf(headers: Headers, etag: string): ByteRange | null {
 }
 
 /** What a digest names has that for its entity tag: known before it is asked for. */
-function entityTagOf(question: Question): string | null {
+function knownEntityTag(question: RegistryRequest): string | null {
   if (question.kind === 'blob') return `"${question.digest}"`;
   return question.kind === 'manifest' && question.reference.kind === 'digest' ? `"${question.reference.digest}"` : null;
 }
 
-function refusal(c: EdgeContext, question: Question, reason: Refused, headers: HeaderFields): Response {
+function refusal(c: EdgeContext, question: RegistryRequest, reason: Refused, headers: HeaderFields): Response {
   if (question.kind === 'v1-images') {
-    const found = foundIn(reason.detail);
-    if (found !== null) return v1Explanation(question.name, found, originOf(c), headers);
+    const found = readExplanation(reason.detail);
+    if (found !== null) return v1Explanation(question.name, found, publicOrigin(c), headers);
   }
   return refuseTo(
     c,
@@ -153,12 +158,12 @@ function refusal(c: EdgeContext, question: Question, reason: Refused, headers: H
 }
 
 /** Headers that speak of a body, which a 304 does not have (RFC 9110, section 15.4.5). */
-const OF_THE_BODY: ReadonlySet<string> = new Set(['content-type', 'content-length', 'content-range', 'accept-ranges']);
+const BODY_HEADERS: ReadonlySet<string> = new Set(['content-type', 'content-length', 'content-range', 'accept-ranges']);
 
 /** Says that the client has it already. */
-export function notModified({ headers, body }: Reply): Response {
+export function notModified({ headers, body }: RegistryResponse): Response {
   if (body instanceof ReadableStream) void body.cancel().catch(() => undefined);
-  const kept = Object.entries(headers).filter(([name]) => !OF_THE_BODY.has(name));
+  const kept = Object.entries(headers).filter(([name]) => !BODY_HEADERS.has(name));
   return new Response(null, { status: 304, headers: Object.fromEntries(kept) });
 }
 
@@ -167,7 +172,7 @@ export function notModified({ headers, body }: Reply): Response {
  * would stop one that has been through one before: workerd does not pass bytes from one to the next.) A manifest is small and no client takes one without its length, so
  * it is read whole where it came as a stream. Throws {@link StorageError} where it comes short.
  */
-async function wholeOf(body: ReadableStream<Uint8Array>, headers: HeaderFields): Promise<Uint8Array> {
+async function readWhole(body: ReadableStream<Uint8Array>, headers: HeaderFields): Promise<Uint8Array> {
   const bytes = new Uint8Array(await new Response(body).arrayBuffer());
   const length = headers['content-length'];
   if (length !== undefined && bytes.length !== Number(length))
@@ -176,11 +181,11 @@ async function wholeOf(body: ReadableStream<Uint8Array>, headers: HeaderFields):
   return bytes;
 }
 
-function resourceOf(question: Question): Resource {
+function resourceOf(question: RegistryRequest): Resource {
   return question.kind === 'catalog' ? { kind: 'listing' } : { kind: 'repository', name: question.name };
 }
 
-function propsFor({ access }: Config, question: Question, { realm, hidden, caller }: Grant): RegistryProps {
+function registryProps({ access }: Config, question: RegistryRequest, { realm, hidden, caller }: Grant): RegistryProps {
   const lists = question.kind === 'catalog' && access.protectedRealms.size > 0 ? visibleTo(caller) : null;
   return { realm, hidden, lists };
 }
@@ -190,6 +195,6 @@ function visibleTo({ realms, listed, repositories }: Caller): VisibleTo {
   return { realms: [...new Set([...realms, ...listed])].sort(), repositories: [...repositories].sort() };
 }
 
-function askingOf({ req }: EdgeContext): Asking {
+function requestTargetOf({ req }: EdgeContext): RequestTarget {
   return { parameter: (name) => req.param(name) ?? '', query: () => new URL(req.url).searchParams };
 }

@@ -1,11 +1,15 @@
 /** Repositories of other registries: clients that were told to use this one as a mirror say by `ns` whose repository they mean (containerd; OCI distribution spec, "Registry Proxying"). */
 import { refused, type Refused } from './answer.ts';
 import { localNameOf, type OriginRules } from '../ingest/origins.ts';
-import type { Question } from './question.ts';
-import type { Asking } from './read-question.ts';
+import type { RegistryRequest } from './question.ts';
+import type { RequestTarget } from './read-question.ts';
 
 /** The question as it is put to the repository of ours that stands for the one that the client means. */
-export function inNamespace(question: Question | Refused, asking: Asking, origins: OriginRules): Question | Refused {
+export function inNamespace(
+  question: RegistryRequest | Refused,
+  asking: RequestTarget,
+  origins: OriginRules,
+): RegistryRequest | Refused {
   if (origins.length === 0 || question.kind === 'refused' || question.kind === 'catalog') return question;
   const ns = asking.query().get('ns');
   if (ns === null || ns === '') return question;

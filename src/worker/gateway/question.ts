@@ -10,7 +10,7 @@ import { parseReference, type Reference } from '../../registry/reference.ts';
 import type { ListPage } from '../storage/list-page.ts';
 
 /** One question about what is stored. */
-export type Question =
+export type RegistryRequest =
   | { readonly kind: 'manifest'; readonly name: RepositoryName; readonly reference: Reference }
   | { readonly kind: 'blob'; readonly name: RepositoryName; readonly digest: Digest }
   /** Whether the blob is there, and how long it is: for answers that send the client elsewhere for the bytes. */
@@ -31,7 +31,7 @@ const ORIGIN = 'https://registry.gantry';
 const OF_REPOSITORY = /^\/v2\/(.+)\/(manifests|blobs|blob-presence|referrers|tags|v1)\/([^/]+)$/;
 
 /** The canonical path and query of a question. */
-export function pathOf(question: Question): string {
+export function pathOf(question: RegistryRequest): string {
   switch (question.kind) {
     case 'manifest':
       return `/v2/${question.name}/manifests/${question.reference.kind === 'tag' ? question.reference.tag : question.reference.digest}`;
@@ -53,12 +53,12 @@ export function pathOf(question: Question): string {
 }
 
 /** The canonical URL of a question. */
-export function urlOf(question: Question): string {
+export function urlOf(question: RegistryRequest): string {
   return ORIGIN + pathOf(question);
 }
 
 /** Reads a canonical URL; null if no question gives it. */
-export function questionOf(url: string): Question | null {
+export function parseRegistryUrl(url: string): RegistryRequest | null {
   const { pathname, searchParams } = new URL(url);
   if (pathname === '/v2/_catalog') return { kind: 'catalog', page: pageOf(searchParams) };
   const [, nameText = '', what, last = ''] = OF_REPOSITORY.exec(pathname) ?? [];

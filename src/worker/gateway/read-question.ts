@@ -1,13 +1,13 @@
-/** Reads paths and queries: what a client asks, as a {@link Question}, or why that is none. */
+/** Reads paths and queries: what a client asks, as a {@link RegistryRequest}, or why that is none. */
 import { parseDigest } from '../../registry/digest.ts';
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
 import { parseReference } from '../../registry/reference.ts';
 import { refused, type Refused } from './answer.ts';
 import type { ListPage } from '../storage/list-page.ts';
-import type { Question } from './question.ts';
+import type { RegistryRequest } from './question.ts';
 
 /** What a path and its query say, read as it is asked for. */
-export interface Asking {
+export interface RequestTarget {
   /** A parameter of the path, percent-decoded once; empty where the path has none of this name. */
   readonly parameter: (name: string) => string;
   readonly query: () => URLSearchParams;
@@ -17,7 +17,7 @@ export interface Asking {
 const PARAMETER_MAX_LENGTH = 255;
 
 /** `/v2/<name>/manifests/<reference>` */
-export function manifestQuestion({ parameter }: Asking): Question | Refused {
+export function parseManifestRequest({ parameter }: RequestTarget): RegistryRequest | Refused {
   return named(parameter, (name) => {
     const text = parameter('reference');
     const reference = parseReference(text);
@@ -33,7 +33,7 @@ export function manifestQuestion({ parameter }: Asking): Question | Refused {
 }
 
 /** `/v2/<name>/blobs/<digest>` */
-export function blobQuestion({ parameter }: Asking): Question | Refused {
+export function parseBlobRequest({ parameter }: RequestTarget): RegistryRequest | Refused {
   return named(parameter, (name) => {
     const text = parameter('digest');
     const digest = parseDigest(text);
@@ -42,12 +42,12 @@ export function blobQuestion({ parameter }: Asking): Question | Refused {
 }
 
 /** `/v2/<name>/tags/list?n=&last=` */
-export function tagListQuestion({ parameter, query }: Asking): Question | Refused {
+export function parseTagListRequest({ parameter, query }: RequestTarget): RegistryRequest | Refused {
   return named(parameter, (name) => paged(query(), (page) => ({ kind: 'tag-list', name, page })));
 }
 
 /** `/v2/<name>/referrers/<digest>?artifactType=`; `last` is ours, in the `Link` of a page. */
-export function referrersQuestion({ parameter, query }: Asking): Question | Refused {
+export function parseReferrersRequest({ parameter, query }: RequestTarget): RegistryRequest | Refused {
   return named(parameter, (name) => {
     const text = parameter('digest');
     const subject = parseDigest(text);
@@ -63,22 +63,25 @@ export function referrersQuestion({ parameter, query }: Asking): Question | Refu
 }
 
 /** `/v2/_catalog?n=&last=` */
-export function catalogQuestion({ query }: Asking): Question | Refused {
+export function parseCatalogRequest({ query }: RequestTarget): RegistryRequest | Refused {
   return paged(query(), (page) => ({ kind: 'catalog', page }));
 }
 
 /** `/v1/repositories/<name>/images` */
-export function v1ImagesQuestion({ parameter }: Asking): Question | Refused {
+export function parseV1ImagesRequest({ parameter }: RequestTarget): RegistryRequest | Refused {
   return named(parameter, (name) => ({ kind: 'v1-images', name }));
 }
 
-function named(parameter: Asking['parameter'], next: (name: RepositoryName) => Question | Refused): Question | Refused {
+function named(
+  parameter: RequestTarget['parameter'],
+  next: (name: RepositoryName) => RegistryRequest | Refused,
+): RegistryRequest | Refused {
   const text = parameter('name');
   const name = parseRepositoryName(text);
   return name === null ? refused('name-invalid', { detail: { name: text } }) : next(name);
 }
 
-function paged(query: URLSearchParams, next: (page: ListPage) => Question): Question | Refused {
+function paged(query: URLSearchParams, next: (page: ListPage) => RegistryRequest): RegistryRequest | Refused {
   const n = single(query, 'n');
   const last = single(query, 'last');
   if (n === undefined || last === undefined) return refused('query-invalid');

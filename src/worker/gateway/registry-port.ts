@@ -3,8 +3,8 @@ import { PUBLIC_REALM } from '../../registry/realms.ts';
 import { canonicalRequest } from './canonical-request.ts';
 import type { Config, Env } from '../config.ts';
 import type { PurgeOutcome, RegistryPort } from '../edge.ts';
-import { answerFor, type RegistryProps } from './registry.ts';
-import { readReply, replyOf } from './respond.ts';
+import { answerRequest, type RegistryProps } from './registry.ts';
+import { readRegistryResponse, toRegistryResponse } from './respond.ts';
 
 /** The registry entrypoint as the gateway calls it. */
 export interface RegistryEntrypoint {
@@ -19,21 +19,21 @@ export interface GatewayContext {
   waitUntil(work: Promise<unknown>): void;
 }
 
-const ways = new WeakMap<Env, boolean>();
+const cachedByEnv = new WeakMap<Env, boolean>();
 
 /** The way to take. Whether there is a cache only the entrypoint knows, which is asked once: a gateway has none of its own to tell it by. */
 export function registryPort(config: Config, env: Env, ctx: GatewayContext): RegistryPort | Promise<RegistryPort> {
-  const isCached = ways.get(env);
+  const isCached = cachedByEnv.get(env);
   // Looking at what the context exports takes as long as all else that is decided for a request.
   if (isCached === false) return directPort(config, ctx);
   const entrypoint = entrypointOf(ctx);
   if (entrypoint === null) return directPort(config, ctx);
   const port = (cached: boolean): RegistryPort => (cached ? portTo(entrypoint) : directPort(config, ctx));
   if (isCached !== undefined) return port(isCached);
-  return entrypoint(NOBODY)
+  return entrypoint(NO_ACCESS)
     .isCached()
     .then((cached) => {
-      ways.set(env, cached);
+      cachedByEnv.set(env, cached);
       return port(cached);
     });
 }
@@ -41,8 +41,9 @@ export function registryPort(config: Config, env: Env, ctx: GatewayContext): Reg
 /** Through the entrypoint. */
 export function portTo(entrypoint: (props: RegistryProps) => RegistryEntrypoint): RegistryPort {
   return {
-    ask: async (question, asked, props) => readReply(await entrypoint(props).fetch(canonicalRequest(question, asked))),
-    purge: (cacheTags) => entrypoint(NOBODY).purge(cacheTags),
+    fetch: async (question, asked, props) =>
+      readRegistryResponse(await entrypoint(props).fetch(canonicalRequest(question, asked))),
+    purge: (cacheTags) => entrypoint(NO_ACCESS).purge(cacheTags),
   };
 }
 
@@ -55,8 +56,8 @@ export function directPort(
     ctx.waitUntil(work);
   };
   return {
-    ask: async (question, asked, props) => {
-      const { answer, facts } = await answerFor(question, asked, {
+    fetch: async (question, asked, props) => {
+      const { answer, facts } = await answerRequest(question, asked, {
         bucket,
         persistence,
         props,
@@ -66,13 +67,13 @@ export function directPort(
         cached: false,
         waitUntil,
       });
-      return replyOf(answer, question, facts);
+      return toRegistryResponse(answer, question, facts);
     },
     purge: () => Promise.resolve({ kind: 'absent' }),
   };
 }
 
-const NOBODY: RegistryProps = { realm: PUBLIC_REALM, hidden: true, lists: null };
+const NO_ACCESS: RegistryProps = { realm: PUBLIC_REALM, hidden: true, lists: null };
 
 function entrypointOf({ exports }: GatewayContext): ((props: RegistryProps) => RegistryEntrypoint) | null {
   const registry = (exports as { Registry?: (options: { props: RegistryProps }) => RegistryEntrypoint } | undefined)

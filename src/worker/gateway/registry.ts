@@ -8,8 +8,8 @@ import { CorruptRecordError } from '../../registry/records.ts';
 import { CorruptReferrersError } from '../../registry/referrers.ts';
 import { CorruptListError } from '../../registry/sorted-list.ts';
 import { type ReadStore, StorageError } from '../../registry/store.ts';
-import { type Answer, discard, type Elsewhere, refused, type Refused } from './answer.ts';
-import type { Asked } from './asked.ts';
+import { type Answer, discard, type Redirect, refused, type Refused } from './answer.ts';
+import type { RequestOptions } from './asked.ts';
 import { answerBlob, answerBlobPresence } from '../endpoints/blob.ts';
 import { answerCatalog } from '../endpoints/catalog.ts';
 import { answerManifest } from '../endpoints/manifest.ts';
@@ -20,9 +20,9 @@ import { answerFronted } from '../ingest/fronted.ts';
 import type { AnswerStored } from '../ingest/stored-answer.ts';
 import { originOf, type OriginRules } from '../ingest/origins.ts';
 import { type Persistence, persist } from '../storage/retry.ts';
-import { pathOf, type Question, questionOf } from './question.ts';
+import { pathOf, type RegistryRequest, parseRegistryUrl } from './question.ts';
 import { EMPTY_STORE, r2Store, type ReadCount } from '../storage/r2-store.ts';
-import { type InnerFacts, respond } from './respond.ts';
+import { type InnerFacts, toResponse } from './respond.ts';
 
 /** What the gateway vouches for; a client cannot forge it, and the cache keeps what was asked with other props apart. */
 export interface RegistryProps {
@@ -61,20 +61,20 @@ const CACHED_UP_TO = 512_000_000;
 
 /** Answers one canonical request: what a gateway behind a cache sends (see {@link canonicalRequest}). */
 export async function serveRegistry(request: Request, context: RegistryContext): Promise<Response> {
-  const question = canonicalQuestionOf(request);
-  const { answer, facts } = await answerFor(question, askedOf(request), context);
-  return respond(answer, question, facts);
+  const question = readCanonicalRequest(request);
+  const { answer, facts } = await answerRequest(question, readRequestOptions(request), context);
+  return toResponse(answer, question, facts);
 }
 
 /** What a canonical request asks. */
-export function canonicalQuestionOf({ url }: Request): Question {
-  const question = questionOf(url);
+export function readCanonicalRequest({ url }: Request): RegistryRequest {
+  const question = parseRegistryUrl(url);
   if (question === null) throw new Error(`the gateway asked what is no question: ${url}`);
   return question;
 }
 
 /** How it asks. */
-export function askedOf({ method, headers }: Request): Asked {
+export function readRequestOptions({ method, headers }: Request): RequestOptions {
   return {
     head: method === 'HEAD',
     accept: parseAccept(headers.get('accept')),
@@ -84,11 +84,11 @@ export function askedOf({ method, headers }: Request): Asked {
 }
 
 /** Answers one question, storage faults included. */
-export async function answerFor(
-  question: Question,
-  asked: Asked,
+export async function answerRequest(
+  question: RegistryRequest,
+  asked: RequestOptions,
   { bucket, persistence, props, realms, cached, origins, signingKey, waitUntil }: RegistryContext,
-): Promise<{ readonly answer: Answer | Elsewhere; readonly facts: InnerFacts }> {
+): Promise<{ readonly answer: Answer | Redirect; readonly facts: InnerFacts }> {
   const begun = Date.now();
   const count: ReadCount = { head: 0, get: 0 };
   const store = props.hidden ? EMPTY_STORE : r2Store(bucket, count);
@@ -96,9 +96,9 @@ export async function answerFor(
   const keep = lists === null ? null : (name: RepositoryName) => isVisible(realms, name, lists);
   const sources: Sources = { store, realm: props.realm, keep, wholeUpTo: cached ? CACHED_UP_TO : 0 };
   const answerStored: AnswerStored = (wrap = (own) => own) =>
-    persist(() => answerQuestion(question, asked, { ...sources, store: wrap(store) }), persistence, discard);
+    persist(() => answerFromStorage(question, asked, { ...sources, store: wrap(store) }), persistence, discard);
   const rule = props.hidden || question.kind === 'catalog' ? null : originOf(origins, question.name);
-  let answer: Answer | Elsewhere;
+  let answer: Answer | Redirect;
   try {
     answer = await (rule === null || question.kind === 'catalog'
       ? answerStored()
@@ -130,9 +130,9 @@ export interface Sources {
 }
 
 /** One endpoint a line. Throws {@link StorageError} and what says that a record is damaged. */
-export function answerQuestion(
-  question: Question,
-  asked: Asked,
+export function answerFromStorage(
+  question: RegistryRequest,
+  asked: RequestOptions,
   { store, realm, keep, wholeUpTo }: Sources,
 ): Promise<Answer> {
   switch (question.kind) {
@@ -156,7 +156,7 @@ export function answerQuestion(
 }
 
 /** What has gone wrong, told to the log, as an answer. */
-function refusalOf(error: unknown, question: Question): Refused {
+function refusalOf(error: unknown, question: RegistryRequest): Refused {
   const reason = reasonOf(error);
   const cause =
     error instanceof Error

@@ -4,10 +4,10 @@
  */
 import { type ErrorDetail, errorBody, isReason, type Reason, reasonRow } from '../../registry/errors.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
-import type { Answer, AnswerBody, Elsewhere, Refused, Representation } from './answer.ts';
+import type { Answer, AnswerBody, Redirect, Refused, Representation } from './answer.ts';
 import { type CacheKind, CACHING, cacheTags, cachingOfFound, cachingOfReason } from './cache-policy.ts';
 import type { HeaderFields } from './header-fields.ts';
-import type { Question } from './question.ts';
+import type { RegistryRequest } from './question.ts';
 import type { ReadCount } from '../storage/r2-store.ts';
 
 /** Headers between registry and gateway; clients never see them. */
@@ -27,7 +27,7 @@ const RETRY_AFTER = '5';
 export const API_VERSION = 'registry/2.0';
 
 /** What the gateway gets for a question. `headers` are its own, to change and to send on. */
-export interface Reply {
+export interface RegistryResponse {
   readonly status: number;
   readonly headers: HeaderFields;
   readonly body: AnswerBody;
@@ -40,9 +40,13 @@ export interface Reply {
 }
 
 /** The registry's answer to a question, for a gateway in the same isolate. */
-export function replyOf(answer: Answer | Elsewhere, question: Question, facts: InnerFacts): Reply {
+export function toRegistryResponse(
+  answer: Answer | Redirect,
+  question: RegistryRequest,
+  facts: InnerFacts,
+): RegistryResponse {
   const headers: HeaderFields = { 'cache-control': CACHING[cachingOf(answer, question)].cacheControl };
-  if (answer.kind === 'elsewhere') {
+  if (answer.kind === 'redirect') {
     headers.location = answer.location;
     headers['content-type'] = MEDIA_TYPES.octetStream;
     headers['content-length'] = '0';
@@ -67,23 +71,23 @@ export function replyOf(answer: Answer | Elsewhere, question: Question, facts: I
 }
 
 /** The same as a response, for the cache and the gateway behind it. */
-export function respond(answer: Answer | Elsewhere, question: Question, facts: InnerFacts): Response {
-  const { status, headers, body, refusal } = replyOf(answer, question, facts);
+export function toResponse(answer: Answer | Redirect, question: RegistryRequest, facts: InnerFacts): Response {
+  const { status, headers, body, refusal } = toRegistryResponse(answer, question, facts);
   headers['cloudflare-cdn-cache-control'] = CACHING[cachingOf(answer, question)].edgeCacheControl;
   headers['cache-tag'] = cacheTags(question);
-  headers[INNER_HEADERS.facts] = ascii(JSON.stringify(facts));
+  headers[INNER_HEADERS.facts] = escapeNonAscii(JSON.stringify(facts));
   if (refusal !== null) {
     const { reason, message, detail } = refusal;
-    headers[INNER_HEADERS.refusal] = ascii(JSON.stringify({ reason, message, detail }));
+    headers[INNER_HEADERS.refusal] = escapeNonAscii(JSON.stringify({ reason, message, detail }));
   }
   return new Response(body, { status, headers });
 }
 
 /** Reads the response of the registry entrypoint, or of the cache in front of it. */
-export function readReply(response: Response): Reply {
+export function readRegistryResponse(response: Response): RegistryResponse {
   const headers: HeaderFields = {};
   const facts = response.headers.get(INNER_HEADERS.facts);
-  for (const [name, value] of response.headers) if (!NOT_FOR_CLIENTS.has(name)) headers[name] = value;
+  for (const [name, value] of response.headers) if (!INTERNAL_ONLY.has(name)) headers[name] = value;
   return {
     status: response.status,
     headers,
@@ -94,7 +98,7 @@ export function readReply(response: Response): Reply {
   };
 }
 
-const NOT_FOR_CLIENTS: ReadonlySet<string> = new Set([
+const INTERNAL_ONLY: ReadonlySet<string> = new Set([
   INNER_HEADERS.facts,
   INNER_HEADERS.refusal,
   'cloudflare-cdn-cache-control',
@@ -118,8 +122,8 @@ function refusalOf(text: string | null, status: number): Refused | null {
   };
 }
 
-function cachingOf(answer: Answer | Elsewhere, question: Question): CacheKind {
-  if (answer.kind === 'elsewhere') return 'never';
+function cachingOf(answer: Answer | Redirect, question: RegistryRequest): CacheKind {
+  if (answer.kind === 'redirect') return 'never';
   return answer.kind === 'found' ? cachingOfFound(question) : cachingOfReason(answer.reason);
 }
 
@@ -165,6 +169,6 @@ export function refuse(
 }
 
 // A header's value is Latin-1 at best; what a client sent may be anything.
-function ascii(json: string): string {
+function escapeNonAscii(json: string): string {
   return json.replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

@@ -6,26 +6,26 @@ import { assertNever } from '../../registry/errors.ts';
 import { referrersKey, tagKey } from '../../registry/keys.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { decodeOriginMark } from '../../registry/origin-mark.ts';
-import type { Answer, Elsewhere } from '../gateway/answer.ts';
-import type { Asked } from '../gateway/asked.ts';
+import type { Answer, Redirect } from '../gateway/answer.ts';
+import type { RequestOptions } from '../gateway/asked.ts';
 import { freshnessOf, lastComparisons } from './freshness.ts';
 import type { OriginRule } from './origins.ts';
 import type { FillContext } from './pull.ts';
 import {
   type AnswerStored,
   isUnknown,
-  look,
-  type RepositoryQuestion,
+  answerObserved,
+  type RepositoryRequest,
   type StoredAnswer,
   unknownTag,
 } from './stored-answer.ts';
 
 /** Answers from the bucket where that is enough, otherwise with the help of the upstream. Throws StorageError, and errors for damaged records. */
 export async function answerFronted(
-  question: RepositoryQuestion,
-  asked: Asked,
+  question: RepositoryRequest,
+  asked: RequestOptions,
   sources: FillContext,
-): Promise<Answer | Elsewhere> {
+): Promise<Answer | Redirect> {
   // The upstream always contributes to a tag list.
   if (question.kind === 'tag-list') return (await import('./pull-through.ts')).answerTagList(question, sources);
   const stored = await readStored(question, sources);
@@ -39,14 +39,14 @@ interface Stored extends StoredAnswer {
 }
 
 async function readStored(
-  question: Exclude<RepositoryQuestion, { kind: 'tag-list' }>,
+  question: Exclude<RepositoryRequest, { kind: 'tag-list' }>,
   { rule, answerStored }: FillContext,
 ): Promise<Stored> {
   switch (question.kind) {
     case 'v1-images':
       return { answer: await answerStored(), info: null, isFinal: true };
     case 'referrers': {
-      const stored = await look(answerStored, referrersKey(question.name, question.subject));
+      const stored = await answerObserved(answerStored, referrersKey(question.name, question.subject));
       return { ...stored, isFinal: stored.info !== null };
     }
     case 'manifest': {
@@ -68,7 +68,7 @@ async function readImmutable(answerStored: AnswerStored): Promise<Stored> {
 }
 
 async function readTag(name: RepositoryName, tag: Tag, rule: OriginRule, answerStored: AnswerStored): Promise<Stored> {
-  const stored = await look(answerStored, tagKey(name, tag));
+  const stored = await answerObserved(answerStored, tagKey(name, tag));
   const { answer, info } = stored;
   if (info === null) return { ...stored, isFinal: !isUnknown(answer) };
   const now = Date.now();

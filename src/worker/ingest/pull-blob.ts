@@ -4,16 +4,16 @@ import { OriginError } from '../../origin/errors.ts';
 import { blobKey } from '../../registry/keys.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { StorageError } from '../../registry/store.ts';
-import type { Answer, Elsewhere } from '../gateway/answer.ts';
-import type { Asked } from '../gateway/asked.ts';
+import type { Answer, Redirect } from '../gateway/answer.ts';
+import type { RequestOptions } from '../gateway/asked.ts';
 import { isUnknown, type StoredAnswer } from './stored-answer.ts';
-import type { Question } from '../gateway/question.ts';
+import type { RegistryRequest } from '../gateway/question.ts';
 import { type BlobOutcome, clientSink, fillBlob } from './fill-blob.ts';
 import { within } from './single-flight.ts';
 import { isKnownUnknown, noteUnknown, type Pull, unlessLimited } from './pull.ts';
 import type { Upstream } from './upstream.ts';
 
-type BlobQuestion = Extract<Question, { kind: 'blob' | 'blob-presence' }>;
+type BlobRequest = Extract<RegistryRequest, { kind: 'blob' | 'blob-presence' }>;
 
 /** How often a request that waited for another one's fetch looks again when that failed. */
 const ROUNDS = 3;
@@ -21,10 +21,10 @@ const ROUNDS = 3;
 /** Answers with the blob, or with where the client gets it. `stored`: what storage answered. Throws OriginError and StorageError. */
 export async function pullBlob(
   pull: Pull,
-  question: BlobQuestion,
-  { head }: Asked,
+  question: BlobRequest,
+  { head }: RequestOptions,
   { answer }: StoredAnswer,
-): Promise<Answer | Elsewhere> {
+): Promise<Answer | Redirect> {
   const { upstream, rule, remote, realm, answerStored } = pull;
   const { digest } = question;
   const key = blobKey(realm, digest);
@@ -41,7 +41,7 @@ export async function pullBlob(
     }
   } else if (question.kind === 'blob' && rule.blobs === 'redirect') {
     const location = await locationUpstream(pull, question);
-    if (location !== null) return { kind: 'elsewhere', location };
+    if (location !== null) return { kind: 'redirect', location };
   }
   const isStreamed = question.kind === 'blob' && !head;
   for (let round = 1; ; round++) {
@@ -84,7 +84,7 @@ const LATE = Symbol('late');
 /** Fetches the blob into the bucket and, where it can be streamed, gives the answer whose body it is. Throws OriginError. */
 async function fetchBlob(
   { upstream, remote, bucket, waitUntil }: Pull,
-  question: BlobQuestion,
+  question: BlobRequest,
   key: string,
   isStreamed: boolean,
 ): Promise<BlobOutcome | Answer> {
@@ -117,7 +117,7 @@ async function* noting(
   }
 }
 
-function found({ digest }: BlobQuestion, size: number, body: ReadableStream<Uint8Array> | null): Answer {
+function found({ digest }: BlobRequest, size: number, body: ReadableStream<Uint8Array> | null): Answer {
   return {
     kind: 'found',
     representation: {
@@ -133,7 +133,7 @@ function found({ digest }: BlobQuestion, size: number, body: ReadableStream<Uint
 }
 
 /** Where the upstream sends those who want the blob; null if it sends it itself, or has nothing. */
-async function locationUpstream({ upstream, remote }: Pull, { digest }: BlobQuestion): Promise<string | null> {
+async function locationUpstream({ upstream, remote }: Pull, { digest }: BlobRequest): Promise<string | null> {
   const blob = await upstream.client.blob(remote, digest);
   if (blob.kind === 'not-found') return null;
   await blob.body.cancel().catch(() => undefined);

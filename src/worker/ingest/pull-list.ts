@@ -9,7 +9,7 @@ import { answerNames } from '../endpoints/list-answer.ts';
 import { namesOfPage, openList } from '../storage/list-page.ts';
 import { persist } from '../storage/retry.ts';
 import { isUnknown, type StoredAnswer, withWarning } from './stored-answer.ts';
-import { pathOf, type Question } from '../gateway/question.ts';
+import { pathOf, type RegistryRequest } from '../gateway/question.ts';
 import { overlay } from './overlay.ts';
 import { noteOutage, type Pull, unlessLimited, waitFor } from './pull.ts';
 
@@ -17,7 +17,10 @@ import { noteOutage, type Pull, unlessLimited, waitFor } from './pull.ts';
 const LIST_LIFETIME = 60_000;
 
 /** Answers with the tags that the upstream has, and those that were published here. Throws OriginError where only the upstream could tell, and StorageError. */
-export async function pullTagList(pull: Pull, question: Extract<Question, { kind: 'tag-list' }>): Promise<Answer> {
+export async function pullTagList(
+  pull: Pull,
+  question: Extract<RegistryRequest, { kind: 'tag-list' }>,
+): Promise<Answer> {
   const { store, persistence, answerStored } = pull;
   const { name, page } = question;
   return withFallback(pull, question, async () => {
@@ -46,7 +49,7 @@ export async function pullTagList(pull: Pull, question: Extract<Question, { kind
 /** Answers with what refers to a manifest: what was published here, else what the upstream has. `stored`: what storage answered. Throws OriginError and StorageError. */
 export async function pullReferrers(
   pull: Pull,
-  question: Extract<Question, { kind: 'referrers' }>,
+  question: Extract<RegistryRequest, { kind: 'referrers' }>,
   { answer, info }: StoredAnswer,
 ): Promise<Answer> {
   const { answerStored } = pull;
@@ -83,7 +86,7 @@ async function listOf<T>(
   return list as readonly T[] | 'unknown';
 }
 
-async function withFallback(pull: Pull, question: Question, work: () => Promise<Answer>): Promise<Answer> {
+async function withFallback(pull: Pull, question: RegistryRequest, work: () => Promise<Answer>): Promise<Answer> {
   try {
     return await work();
   } catch (error) {

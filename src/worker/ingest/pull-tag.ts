@@ -7,7 +7,7 @@ import { type ObjectInfo, StorageError } from '../../registry/store.ts';
 import type { Answer } from '../gateway/answer.ts';
 import { readAll } from '../storage/byte-reader.ts';
 import { freshnessOf } from './freshness.ts';
-import { isUnknown, look, type StoredAnswer, unknownTag, withWarning } from './stored-answer.ts';
+import { isUnknown, answerObserved, type StoredAnswer, unknownTag, withWarning } from './stored-answer.ts';
 import { bucketWriter } from './bucket-writer.ts';
 import { fetchImage } from './fetch-image.ts';
 import { within } from './single-flight.ts';
@@ -46,7 +46,7 @@ export async function pullTag(
   if (freshness === 'stale') return answer;
   const outcome = await within(PATIENCE, checking, SLOW);
   if (outcome !== null) return stale(pull, answer, info, outcome);
-  const after = await look(pull.answerStored, tagKey(name, tag));
+  const after = await answerObserved(pull.answerStored, tagKey(name, tag));
   return after.info === null || isBuried(after.info) ? unknownTag(name, tag) : after.answer;
 }
 

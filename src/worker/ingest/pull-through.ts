@@ -5,8 +5,8 @@
  */
 import { OriginError } from '../../origin/errors.ts';
 import { assertNever } from '../../registry/errors.ts';
-import { type Answer, type Elsewhere, refused } from '../gateway/answer.ts';
-import type { Asked } from '../gateway/asked.ts';
+import { type Answer, type Redirect, refused } from '../gateway/answer.ts';
+import type { RequestOptions } from '../gateway/asked.ts';
 import { pathOf } from '../gateway/question.ts';
 import { type FillContext, noteOutage, type Pull, waitOf } from './pull.ts';
 import { pullBlob } from './pull-blob.ts';
@@ -14,16 +14,16 @@ import { pullManifest } from './pull-manifest.ts';
 import { pullTag } from './pull-tag.ts';
 import { pullReferrers, pullTagList } from './pull-list.ts';
 import { signerOf } from './signer.ts';
-import type { RepositoryQuestion, StoredAnswer } from './stored-answer.ts';
+import type { RepositoryRequest, StoredAnswer } from './stored-answer.ts';
 import { remoteName, upstreamOf } from './upstream.ts';
 
 /** Answers from the upstream, or with what storage answered before. Throws StorageError, and errors for damaged records. */
 export function answerThrough(
-  question: Exclude<RepositoryQuestion, { kind: 'tag-list' }>,
-  asked: Asked,
+  question: Exclude<RepositoryRequest, { kind: 'tag-list' }>,
+  asked: RequestOptions,
   sources: FillContext,
   stored: StoredAnswer,
-): Promise<Answer | Elsewhere> {
+): Promise<Answer | Redirect> {
   return withUpstream(question, sources, async (pull) => {
     switch (question.kind) {
       case 'manifest': {
@@ -47,17 +47,17 @@ export function answerThrough(
 
 /** Answers with the tags that the upstream and storage have. Throws StorageError, and errors for damaged records. */
 export function answerTagList(
-  question: Extract<RepositoryQuestion, { kind: 'tag-list' }>,
+  question: Extract<RepositoryRequest, { kind: 'tag-list' }>,
   sources: FillContext,
-): Promise<Answer | Elsewhere> {
+): Promise<Answer | Redirect> {
   return withUpstream(question, sources, (pull) => pullTagList(pull, question));
 }
 
 async function withUpstream(
-  question: RepositoryQuestion,
+  question: RepositoryRequest,
   { signingKey, ...sources }: FillContext,
-  work: (pull: Pull) => Promise<Answer | Elsewhere>,
-): Promise<Answer | Elsewhere> {
+  work: (pull: Pull) => Promise<Answer | Redirect>,
+): Promise<Answer | Redirect> {
   const { rule } = sources;
   const upstream = upstreamOf(rule);
   try {

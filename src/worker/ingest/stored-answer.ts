@@ -2,12 +2,12 @@
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import type { ObjectInfo, ReadStore } from '../../registry/store.ts';
 import { type Answer, refused } from '../gateway/answer.ts';
-import type { Question } from '../gateway/question.ts';
+import type { RegistryRequest } from '../gateway/question.ts';
 import { observe } from '../storage/observed-store.ts';
 import type { OriginRule } from './origins.ts';
 
 /** A request for something in one repository. */
-export type RepositoryQuestion = Exclude<Question, { kind: 'catalog' }>;
+export type RepositoryRequest = Exclude<RegistryRequest, { kind: 'catalog' }>;
 
 /** Answers a request from storage alone; `wrap` puts another store in front of the bucket. */
 export type AnswerStored = (wrap?: (store: ReadStore) => ReadStore) => Promise<Answer>;
@@ -19,7 +19,7 @@ export interface StoredAnswer {
 }
 
 /** Answers from storage, and reports what the store said about the object with this key. */
-export async function look(answerStored: AnswerStored, key: string): Promise<StoredAnswer> {
+export async function answerObserved(answerStored: AnswerStored, key: string): Promise<StoredAnswer> {
   let info: () => ObjectInfo | null = () => null;
   const answer = await answerStored((store) => {
     const observed = observe(store, key);

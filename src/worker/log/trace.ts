@@ -1,12 +1,12 @@
 import type { Reason } from '../../registry/errors.ts';
-import type { Question } from '../gateway/question.ts';
-import type { Reply } from '../gateway/respond.ts';
+import type { RegistryRequest } from '../gateway/question.ts';
+import type { RegistryResponse } from '../gateway/respond.ts';
 
 /** What is learnt about a request while it is answered, for its log line. */
 export interface Trace {
   readonly id: string;
   readonly begun: number;
-  question?: Question;
+  question?: RegistryRequest;
   reason?: Reason;
   form?: string;
   /** What the cache did: `HIT`, `MISS` …; absent where there is none. */
@@ -25,7 +25,7 @@ export function beginTrace(): Trace {
 }
 
 /** Notes what a reply tells. A request may ask several questions. */
-export function note(trace: Trace, { facts, cache, refusal }: Reply): void {
+export function noteResponse(trace: Trace, { facts, cache, refusal }: RegistryResponse): void {
   if (cache !== null) trace.cache = cache;
   if (facts?.form !== undefined) trace.form = facts.form;
   if (refusal !== null) trace.reason = refusal.reason;

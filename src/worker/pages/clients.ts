@@ -26,7 +26,7 @@ export function outcomeOf({ title, accept, userAgent }: KnownClient, record: Tag
 }
 
 /** What is asked for by a page's query: a family by its id (`client`), or pasted headers (`headers`, one `Name: value` a line). Null if it asks for nothing. */
-export function askedBy(query: URLSearchParams, record: TagRecord): Outcome | null {
+export function clientFromQuery(query: URLSearchParams, record: TagRecord): Outcome | null {
   const pasted = query.get('headers');
   if (pasted !== null) {
     const text = pasted.slice(0, PASTED_MAX_LENGTH);
