@@ -4,7 +4,7 @@ import type { RateLimiter } from './access/login-limit.ts';
 import { type AccessPolicy, parseAccess } from './access/policy.ts';
 import { type BlobDelivery, parseBlobDelivery } from './storage/blob-delivery.ts';
 import { type OriginRules, parseOrigins } from './ingest/origins.ts';
-import { PERSISTENCE, type Persistence } from './storage/retry.ts';
+import { PERSISTENCE, type Persistence } from '../bucket/retry.ts';
 
 /** Bindings, variables and secrets as the platform gives them. */
 export interface Env {

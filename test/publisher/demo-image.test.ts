@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { DEMO_GREETING, helloProgram, openDemoImage } from '../../src/publisher/local/demo-image.ts';
-import { readImage } from '../../src/publisher/publish/read-image.ts';
+import { readImage } from '../../src/bucket/read-image.ts';
 import { readBlob } from '../../src/publisher/streams/verified-stream.ts';
 import { readImageManifest } from '../../src/manifest/read.ts';
 import { digestOf } from './gc-bucket.ts';

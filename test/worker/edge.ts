@@ -5,7 +5,7 @@ import { configOf, serve } from '../../src/worker/serve.ts';
 import type { Config, Env } from '../../src/worker/config.ts';
 import { directPort, portTo, type RegistryEntrypoint } from '../../src/worker/gateway/registry-port.ts';
 import { type RegistryProps, serveRegistry } from '../../src/worker/gateway/registry.ts';
-import { PERSISTENCE, type Persistence } from '../../src/worker/storage/retry.ts';
+import { PERSISTENCE, type Persistence } from '../../src/bucket/retry.ts';
 
 export const ORIGIN = 'https://registry.example';
 

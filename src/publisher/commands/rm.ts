@@ -6,7 +6,7 @@ import { type Environment, readEdge } from '../cli/environment.ts';
 import { CommandError } from '../cli/errors.ts';
 import { parseImageName } from '../cli/image-name.ts';
 import { abortOnInterrupt } from '../cli/interrupt.ts';
-import { keepLists, type Lists } from '../publish/lists.ts';
+import { keepLists, type Lists } from '../../bucket/lists.ts';
 import { purgeEdge } from '../publish/purge.ts';
 import type { OpenTarget } from '../stores/target.ts';
 import { formatCount } from '../cli/terminal-text.ts';

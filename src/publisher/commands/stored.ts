@@ -7,7 +7,7 @@ import { CorruptListError, decodeListHeader, decodeSortedList, FIRST_READ } from
 import type { ReadStore } from '../../registry/store.ts';
 import type { TagSummary } from '../../registry/summary.ts';
 import { CommandError } from '../cli/errors.ts';
-import { readObject, readTag, type TagReading } from '../gc/survey.ts';
+import { readObject, readTag, type TagReading } from '../../bucket/survey.ts';
 
 /** A tag object that could be read. */
 export type StoredTag = Extract<TagReading, { kind: 'read' }>;

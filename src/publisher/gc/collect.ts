@@ -27,7 +27,7 @@ import {
   type MarkedRepository,
   type Marking,
 } from './mark.ts';
-import { eachOf } from './pool.ts';
+import { eachOf } from '../../bucket/concurrency.ts';
 import {
   listBlobs,
   listRepositories,
@@ -35,7 +35,7 @@ import {
   READS_AT_ONCE,
   readRecords,
   type RepositoryListing,
-} from './survey.ts';
+} from '../../bucket/survey.ts';
 
 /** How to collect. */
 export interface CollectOptions {

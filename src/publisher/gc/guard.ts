@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { GC_JOURNAL_KEY } from '../../registry/keys.ts';
 import type { WriteStore } from '../../registry/store.ts';
 import { type JournalVersion, readJournal, waitForSweep, writeJournal } from './journal.ts';
-import { eachOf } from './pool.ts';
+import { eachOf } from '../../bucket/concurrency.ts';
 
 /** Keeps what a publisher relies on from being deleted. Made by {@link guardAgainstGc}. */
 export interface GcGuard {

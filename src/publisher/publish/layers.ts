@@ -7,7 +7,7 @@ import { type Digest, parseDigest } from '../../registry/digest.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { CommandError } from '../cli/errors.ts';
 import type { EventSink } from './events.ts';
-import { eachOf } from '../gc/pool.ts';
+import { eachOf } from '../../bucket/concurrency.ts';
 import { readLinks } from '../../manifest/links.ts';
 import { gzipped, type Packing, unpacked } from '../streams/packing.ts';
 import { PackingError } from '../streams/packing-error.ts';

@@ -5,11 +5,11 @@ import type { RepositoryName } from '../../registry/name.ts';
 import type { RealmName } from '../../registry/realms.ts';
 import type { WriteStore } from '../../registry/store.ts';
 import { CommandError } from '../cli/errors.ts';
-import type { TagReading } from '../gc/survey.ts';
+import type { TagReading } from '../../bucket/survey.ts';
 import { identitiesOf } from './image-identity.ts';
 import { decideJoin, type Join, type JoinRoot } from './merge-forms.ts';
-import { readImage, type ReadImage } from './read-image.ts';
-import { openBucketTag, publishedRoots } from '../sources/bucket.ts';
+import { readImage, type ReadImage } from '../../bucket/read-image.ts';
+import { openBucketTag, publishedRoots } from '../../bucket/stored-image.ts';
 import type { SourceImage } from '../sources/source.ts';
 
 type ReadTag = Extract<TagReading, { kind: 'read' }>;

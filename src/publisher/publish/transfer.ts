@@ -4,8 +4,8 @@ import { isListForm, formOfMediaType, MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '..
 import { StorageError, type WriteStore } from '../../registry/store.ts';
 import { CommandError } from '../cli/errors.ts';
 import type { EventSink } from './events.ts';
-import { eachOf } from '../gc/pool.ts';
-import { readObject } from '../gc/survey.ts';
+import { eachOf } from '../../bucket/concurrency.ts';
+import { readObject } from '../../bucket/survey.ts';
 import { createLimit } from './limit.ts';
 import type { PlannedBlob, PlannedManifest } from './plan.ts';
 import { whileUnavailable } from './retry.ts';

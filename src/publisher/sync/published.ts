@@ -7,7 +7,7 @@ import { CorruptRecordError, decodeTagMetadata, publishedDigests, type TagRecord
 import { CorruptListError, decodeSortedList } from '../../registry/sorted-list.ts';
 import type { WriteStore } from '../../registry/store.ts';
 import type { TagEntry } from '../../registry/summary.ts';
-import { readTag } from '../gc/survey.ts';
+import { readTag } from '../../bucket/survey.ts';
 
 /** Gives the digests of what was published under a tag; null if it is not there or cannot be read. */
 export type PublishedLookup = (tag: Tag) => Promise<ReadonlySet<Digest> | null>;

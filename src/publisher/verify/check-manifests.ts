@@ -5,7 +5,7 @@ import { type Form, FORM_TITLE, MEDIA_TYPE_OF_FORM } from '../../registry/media-
 import { SignatureError, verifyDocument } from '../../manifest/signing/jws.ts';
 import { decodeOriginMark } from '../../registry/origin-mark.ts';
 import { formOfLinks, readLinks } from '../../manifest/links.ts';
-import type { TagReading } from '../gc/survey.ts';
+import type { TagReading } from '../../bucket/survey.ts';
 import type { FaultKind } from './faults.ts';
 
 /** A fault without its place. */

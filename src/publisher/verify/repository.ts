@@ -11,7 +11,7 @@ import { CorruptReferrersError, decodeReferrers, encodeReferrers } from '../../r
 import { encodeSortedList, type ListEntry } from '../../registry/sorted-list.ts';
 import type { ListedObject, WriteStore } from '../../registry/store.ts';
 import { readLinks } from '../../manifest/links.ts';
-import { eachOf } from '../gc/pool.ts';
+import { eachOf } from '../../bucket/concurrency.ts';
 import {
   readObject,
   READS_AT_ONCE,
@@ -19,7 +19,7 @@ import {
   type RepositoryListing,
   type RepositoryRecords,
   type TagReading,
-} from '../gc/survey.ts';
+} from '../../bucket/survey.ts';
 import {
   compareDetail,
   compareNamesWith,

@@ -5,7 +5,7 @@ import type { ReadStore } from '../../registry/store.ts';
 import { visibleNames } from '../access/visible-names.ts';
 import type { Answer } from '../gateway/answer.ts';
 import type { RequestOptions } from '../gateway/asked.ts';
-import { openList } from '../storage/list-page.ts';
+import { openList } from '../../bucket/list-page.ts';
 import { pathOf, type RegistryRequest } from '../gateway/question.ts';
 import { answerList, answerNames } from './list-answer.ts';
 

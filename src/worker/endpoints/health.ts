@@ -4,7 +4,7 @@ import { StorageError } from '../../registry/store.ts';
 import { refused } from '../gateway/answer.ts';
 import { CACHING } from '../gateway/cache-policy.ts';
 import { type EdgeHandler, refuseTo } from '../gateway/gateway.ts';
-import { persist } from '../storage/retry.ts';
+import { persist } from '../../bucket/retry.ts';
 import { r2Store } from '../storage/r2-store.ts';
 
 /** 200 if storage answers, whatever it has; 503 if it does not. No cache is asked: it would answer for a bucket that is gone. */

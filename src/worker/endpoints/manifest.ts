@@ -16,7 +16,7 @@ import type { ReadStore } from '../../registry/store.ts';
 import { canRead, negotiate, unreadableReason } from '../../manifest/negotiate.ts';
 import { type Answer, type AnswerBody, refused, type Representation } from '../gateway/answer.ts';
 import type { RequestOptions } from '../gateway/asked.ts';
-import { openBytes, readAll } from '../storage/byte-reader.ts';
+import { openBytes, readAll } from '../../bucket/read-object.ts';
 import type { RegistryRequest } from '../gateway/question.ts';
 import { refuseUnknown } from './known-repository.ts';
 

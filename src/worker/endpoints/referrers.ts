@@ -6,7 +6,7 @@ import { decodeReferrers, encodeReferrers } from '../../registry/referrers.ts';
 import type { ReadStore } from '../../registry/store.ts';
 import type { Answer } from '../gateway/answer.ts';
 import type { RequestOptions } from '../gateway/asked.ts';
-import { readAll } from '../storage/byte-reader.ts';
+import { readAll } from '../../bucket/read-object.ts';
 import { entityTagOf } from '../gateway/entity-tag.ts';
 import { pathOf, type RegistryRequest } from '../gateway/question.ts';
 import { repositoryUnknown } from './known-repository.ts';

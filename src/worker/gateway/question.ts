@@ -7,7 +7,7 @@ import { type Digest, parseDigest } from '../../registry/digest.ts';
 import { assertNever } from '../../registry/errors.ts';
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
 import { parseReference, type Reference } from '../../registry/reference.ts';
-import type { ListPage } from '../storage/list-page.ts';
+import type { ListPage } from '../../bucket/list-page.ts';
 
 /** One question about what is stored. */
 export type RegistryRequest =

@@ -19,7 +19,7 @@ import { answerV1Images } from '../endpoints/v1-images.ts';
 import { answerFronted } from '../ingest/fronted.ts';
 import type { AnswerStored } from '../ingest/stored-answer.ts';
 import { originOf, type OriginRules } from '../ingest/origins.ts';
-import { type Persistence, persist } from '../storage/retry.ts';
+import { type Persistence, persist } from '../../bucket/retry.ts';
 import { pathOf, type RegistryRequest, parseRegistryUrl } from './question.ts';
 import { EMPTY_STORE, r2Store, type ReadCount } from '../storage/r2-store.ts';
 import { type InnerFacts, toResponse } from './respond.ts';

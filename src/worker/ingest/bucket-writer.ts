@@ -1,6 +1,6 @@
 /** Writing small objects to the bucket: manifests, configs, tag objects, lists. Readers see the old object or the new one, whole. */
 import { type ObjectInfo, StorageError } from '../../registry/store.ts';
-import { type Persistence, persist } from '../storage/retry.ts';
+import { type Persistence, persist } from '../../bucket/retry.ts';
 
 /** How an object is written. */
 export interface WriteOptions {

@@ -5,7 +5,7 @@ import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { decodeSortedList, encodeSortedList, type ListEntry } from '../../registry/sorted-list.ts';
 import { type ReadStore, StorageError } from '../../registry/store.ts';
 import type { TagSummary } from '../../registry/summary.ts';
-import { readAll } from '../storage/byte-reader.ts';
+import { readAll } from '../../bucket/read-object.ts';
 import type { BucketWriter } from './bucket-writer.ts';
 
 /** What lists are read from and written to. */

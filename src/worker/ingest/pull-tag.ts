@@ -5,7 +5,7 @@ import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { decodeOriginMark, type OriginMark } from '../../registry/origin-mark.ts';
 import { type ObjectInfo, StorageError } from '../../registry/store.ts';
 import type { Answer } from '../gateway/answer.ts';
-import { readAll } from '../storage/byte-reader.ts';
+import { readAll } from '../../bucket/read-object.ts';
 import { freshnessOf } from './freshness.ts';
 import { isUnknown, answerObserved, type StoredAnswer, unknownTag, withWarning } from './stored-answer.ts';
 import { bucketWriter } from './bucket-writer.ts';

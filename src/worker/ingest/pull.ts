@@ -6,7 +6,7 @@ import type { RealmName } from '../../registry/realms.ts';
 import type { ReadStore } from '../../registry/store.ts';
 import type { AnswerStored } from './stored-answer.ts';
 import type { OriginRule } from './origins.ts';
-import type { Persistence } from '../storage/retry.ts';
+import type { Persistence } from '../../bucket/retry.ts';
 import { type Flights, within } from './single-flight.ts';
 import { forgetUpstream, type Outage, type Upstream } from './upstream.ts';
 

@@ -10,7 +10,7 @@ import type { Resource } from '../access/decision.ts';
 import { type Grant, guard } from '../access/guard.ts';
 import { type Refused, refused } from '../gateway/answer.ts';
 import { type EdgeContext, factsOf, publicOrigin } from '../gateway/gateway.ts';
-import { persist } from '../storage/retry.ts';
+import { persist } from '../../bucket/retry.ts';
 import { EMPTY_STORE, r2Store } from '../storage/r2-store.ts';
 import type { Place } from './layout.tsx';
 import { pageResponse } from './page-response.ts';

@@ -6,7 +6,7 @@ import {
   StorageError,
   type StoredObject,
 } from '../../registry/store.ts';
-import { readAll } from './byte-reader.ts';
+import { readAll } from '../../bucket/read-object.ts';
 import { type ObjectMemory, objectMemory, type Remembered, REMEMBERED_MAX } from './object-cache.ts';
 
 /** Reads that were made of the bucket, each a class B operation. */

@@ -1,15 +1,15 @@
 /** Reads an image from a source: its manifests, children and configs, every one verified. Layers are only named; they are verified on their way. */
-import type { ImageContent, Manifest } from '../../manifest/image.ts';
-import { ManifestError, readManifest } from '../../manifest/read.ts';
-import type { Descriptor } from '../../registry/descriptor.ts';
-import type { Digest } from '../../registry/digest.ts';
-import { isListForm } from '../../registry/media-type.ts';
-import { formatPlatform, type Platform } from '../../registry/platform.ts';
-import { CommandError } from '../cli/errors.ts';
-import { readLinks } from '../../manifest/links.ts';
-import type { SourceImage, SourceManifest } from '../sources/source.ts';
-import { readBlob } from '../streams/verified-stream.ts';
-import { hasDigest } from '../verify/check-manifests.ts';
+import type { ImageContent, Manifest } from '../manifest/image.ts';
+import { ManifestError, readManifest } from '../manifest/read.ts';
+import type { Descriptor } from '../registry/descriptor.ts';
+import type { Digest } from '../registry/digest.ts';
+import { isListForm } from '../registry/media-type.ts';
+import { formatPlatform, type Platform } from '../registry/platform.ts';
+import { CommandError } from '../publisher/cli/errors.ts';
+import { readLinks } from '../manifest/links.ts';
+import type { SourceImage, SourceManifest } from '../publisher/sources/source.ts';
+import { readBlob } from '../publisher/streams/verified-stream.ts';
+import { hasDigest } from '../publisher/verify/check-manifests.ts';
 
 /** Most bytes of an image config; larger ones that belong to artifacts are blobs like any other. */
 export const CONFIG_MAX_BYTES = 16 * 1024 * 1024;

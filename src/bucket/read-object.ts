@@ -1,4 +1,4 @@
-import { StorageError, type StoredObject } from '../../registry/store.ts';
+import { StorageError, type StoredObject } from '../registry/store.ts';
 
 /** Reads a body front to back, as much of it as is wanted. */
 export interface ByteReader {

@@ -3,13 +3,13 @@
  * `gc` marks over it, `verify` compares with it.
  */
 import { buffer } from 'node:stream/consumers';
-import type { Digest } from '../../registry/digest.ts';
-import { BLOBS_PREFIX, parseKey, type ParsedKey, REPOSITORIES_PREFIX, repositoryPrefix } from '../../registry/keys.ts';
-import type { RepositoryName, Tag } from '../../registry/name.ts';
-import { CorruptRecordError, decodeTagIndex, decodeTagMetadata, type TagRecord } from '../../registry/records.ts';
-import type { ListedObject, ObjectInfo, ReadStore, StoredObject, WriteStore } from '../../registry/store.ts';
-import { type ManifestLinks, readLinks } from '../../manifest/links.ts';
-import { eachOf } from './pool.ts';
+import type { Digest } from '../registry/digest.ts';
+import { BLOBS_PREFIX, parseKey, type ParsedKey, REPOSITORIES_PREFIX, repositoryPrefix } from '../registry/keys.ts';
+import type { RepositoryName, Tag } from '../registry/name.ts';
+import { CorruptRecordError, decodeTagIndex, decodeTagMetadata, type TagRecord } from '../registry/records.ts';
+import type { ListedObject, ObjectInfo, ReadStore, StoredObject, WriteStore } from '../registry/store.ts';
+import { type ManifestLinks, readLinks } from '../manifest/links.ts';
+import { eachOf } from './concurrency.ts';
 
 /** How many reads go on at once. */
 export const READS_AT_ONCE = 32;

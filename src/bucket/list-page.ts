@@ -1,5 +1,5 @@
 /** Pages of sorted lists (registry/sorted-list.ts): at most two reads, and work that grows with the page, not with the list. */
-import { compareNames } from '../../registry/name.ts';
+import { compareNames } from '../registry/name.ts';
 import {
   decodeListHeader,
   decodeSpan,
@@ -8,9 +8,9 @@ import {
   type Leaf,
   type ListHeader,
   spanOf,
-} from '../../registry/sorted-list.ts';
-import { type ReadStore, StorageError } from '../../registry/store.ts';
-import { readAll } from './byte-reader.ts';
+} from '../registry/sorted-list.ts';
+import { type ReadStore, StorageError } from '../registry/store.ts';
+import { readAll } from './read-object.ts';
 
 /** Which part of a list: `n` entries (null: all there are) after `last`, which need not be in it (null: from the beginning). */
 export interface ListPage {

@@ -4,16 +4,16 @@
  * Every change is a conditional write over the version that was read, after a look at what the list is about: a tag's entry is made by whoever wrote the tag's
  * object last, so an older summary never overwrites a newer one. What is asked for while a list is being written goes into the next write together.
  */
-import { CATALOG_KEY, tagKey, tagListKey, tagsPrefix, parseKey } from '../../registry/keys.ts';
-import type { RepositoryName, Tag } from '../../registry/name.ts';
-import { CorruptListError, decodeSortedList, encodeSortedList, type ListEntry } from '../../registry/sorted-list.ts';
-import type { WriteStore } from '../../registry/store.ts';
-import type { TagEntry } from '../../registry/summary.ts';
-import { CommandError } from '../cli/errors.ts';
-import { eachOf } from '../gc/pool.ts';
-import { readObject, READS_AT_ONCE } from '../gc/survey.ts';
-import { isListed } from './list-lookup.ts';
-import { type RetryOptions, untilWritten } from './retry.ts';
+import { CATALOG_KEY, tagKey, tagListKey, tagsPrefix, parseKey } from '../registry/keys.ts';
+import type { RepositoryName, Tag } from '../registry/name.ts';
+import { CorruptListError, decodeSortedList, encodeSortedList, type ListEntry } from '../registry/sorted-list.ts';
+import type { WriteStore } from '../registry/store.ts';
+import type { TagEntry } from '../registry/summary.ts';
+import { CommandError } from '../publisher/cli/errors.ts';
+import { eachOf } from './concurrency.ts';
+import { readObject, READS_AT_ONCE } from './survey.ts';
+import { isListed } from '../publisher/publish/list-lookup.ts';
+import { type RetryOptions, untilWritten } from '../publisher/publish/retry.ts';
 
 /** What a list is to say of a tag: it was written and has that entry, or it was removed. */
 export type TagChange = { readonly kind: 'written'; readonly entry: TagEntry } | { readonly kind: 'removed' };

@@ -1,4 +1,4 @@
-import { StorageError } from '../../registry/store.ts';
+import { StorageError } from '../registry/store.ts';
 
 /** How long storage is waited for, and how often it is asked. Times in milliseconds. */
 export interface Persistence {

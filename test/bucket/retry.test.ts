@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { StorageError } from '../../src/registry/store.ts';
-import { persist } from '../../src/worker/storage/retry.ts';
+import { persist } from '../../src/bucket/retry.ts';
 
 const WAITS = { attempts: 3, attemptTime: 10, budget: 10_000, pause: 1 };
 

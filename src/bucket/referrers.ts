@@ -1,18 +1,18 @@
 /** What comes along with an image: manifests that refer to it (signatures, attestations, SBOMs), and the records by which they are found. */
-import type { DerivedManifest, Manifest } from '../../manifest/image.ts';
-import type { Descriptor } from '../../registry/descriptor.ts';
-import type { Digest } from '../../registry/digest.ts';
-import { referrersKey } from '../../registry/keys.ts';
-import { isListForm, MEDIA_TYPE_OF_FORM } from '../../registry/media-type.ts';
-import type { RepositoryName } from '../../registry/name.ts';
-import { decodeReferrers, encodeReferrers } from '../../registry/referrers.ts';
-import type { WriteStore } from '../../registry/store.ts';
-import { readLinks } from '../../manifest/links.ts';
-import { readObject } from '../gc/survey.ts';
+import type { DerivedManifest, Manifest } from '../manifest/image.ts';
+import type { Descriptor } from '../registry/descriptor.ts';
+import type { Digest } from '../registry/digest.ts';
+import { referrersKey } from '../registry/keys.ts';
+import { isListForm, MEDIA_TYPE_OF_FORM } from '../registry/media-type.ts';
+import type { RepositoryName } from '../registry/name.ts';
+import { decodeReferrers, encodeReferrers } from '../registry/referrers.ts';
+import type { WriteStore } from '../registry/store.ts';
+import { readLinks } from '../manifest/links.ts';
+import { readObject } from './survey.ts';
 import { verifiedManifest } from './read-image.ts';
-import { type RetryOptions, untilWritten } from './retry.ts';
-import type { SourceImage } from '../sources/source.ts';
-import { descriptorOf } from '../verify/check-lists.ts';
+import { type RetryOptions, untilWritten } from '../publisher/publish/retry.ts';
+import type { SourceImage } from '../publisher/sources/source.ts';
+import { descriptorOf } from '../publisher/verify/check-lists.ts';
 
 /** Most manifests that come along with one image: beyond that something is made to hurt. */
 const MOST = 1_000;

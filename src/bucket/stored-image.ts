@@ -1,13 +1,13 @@
 /** A tag that is in the bucket already, as a source: to join forms, and to look at it. */
-import type { Digest } from '../../registry/digest.ts';
-import { blobKey, manifestKey } from '../../registry/keys.ts';
-import type { RepositoryName } from '../../registry/name.ts';
-import type { RealmName } from '../../registry/realms.ts';
-import type { TagForm, TagRecord } from '../../registry/records.ts';
-import type { ReadStore } from '../../registry/store.ts';
-import { readLinks } from '../../manifest/links.ts';
-import { readObject, type TagReading } from '../gc/survey.ts';
-import type { SourceImage, SourceManifest } from './source.ts';
+import type { Digest } from '../registry/digest.ts';
+import { blobKey, manifestKey } from '../registry/keys.ts';
+import type { RepositoryName } from '../registry/name.ts';
+import type { RealmName } from '../registry/realms.ts';
+import type { TagForm, TagRecord } from '../registry/records.ts';
+import type { ReadStore } from '../registry/store.ts';
+import { readLinks } from '../manifest/links.ts';
+import { readObject, type TagReading } from './survey.ts';
+import type { SourceImage, SourceManifest } from '../publisher/sources/source.ts';
 
 /** Where the tag is. */
 export interface BucketPlace {
