@@ -1,33 +1,36 @@
 /**
- * The lists of a bucket, kept true while others write too: the tags of each repository, and the catalogue.
+ * Writes the lists of a bucket, which others write too: the tags of each repository, and the catalogue.
  *
- * Every change is a conditional write over the version that was read, after a look at what the list is about: a tag's entry is made by whoever wrote the tag's
- * object last, so an older summary never overwrites a newer one. What is asked for while a list is being written goes into the next write together.
+ * Every change is a conditional write over the version that was read, after a look at what the list is about: the entry of a tag is made by whoever wrote the tag object
+ * last, so an older summary never overwrites a newer one. Changes that arrive while a list is being written are merged into the next write.
  */
-import { CATALOG_KEY, tagKey, tagListKey, tagsPrefix, parseKey } from '../registry/keys.ts';
+import { CATALOG_KEY, tagKey, tagListKey } from '../registry/keys.ts';
 import type { RepositoryName, Tag } from '../registry/name.ts';
+import { MEDIA_TYPES } from '../registry/media-type.ts';
 import { CorruptListError, decodeSortedList, encodeSortedList, type ListEntry } from '../registry/sorted-list.ts';
-import type { WriteStore } from '../registry/store.ts';
+import { StorageError, type WriteStore } from '../registry/store.ts';
 import type { TagEntry } from '../registry/summary.ts';
-import { CommandError } from '../publisher/cli/errors.ts';
-import { eachOf } from './concurrency.ts';
-import { readObject, READS_AT_ONCE } from './survey.ts';
-import { isListed } from '../publisher/publish/list-lookup.ts';
-import { type RetryOptions, untilWritten } from '../publisher/publish/retry.ts';
+import { forEachLimit } from './concurrency.ts';
+import { isListed } from './list-page.ts';
+import { readObject } from './read-object.ts';
+import { isTombstone } from './read-tag.ts';
+import { type ConflictOptions, untilWritten } from './retry.ts';
+import { listTags, READS_AT_ONCE } from './survey.ts';
+import { type Over, overCondition, type Written } from './write-tag.ts';
 
-/** What a list is to say of a tag: it was written and has that entry, or it was removed. */
+/** A change of a tag: it was written and has that entry, or it was removed. */
 export type TagChange = { readonly kind: 'written'; readonly entry: TagEntry } | { readonly kind: 'removed' };
 
-/** Keeps lists. */
+/** Writes lists. */
 export interface Lists {
-  /** Puts a tag's change into the tag list, and the repository into the catalogue; resolves once both are written. Throws {@link CommandError}. */
+  /** Enters a change of a tag into the tag list, and the repository into the catalogue; resolves once both are written. Throws {@link StorageError}. */
   update(name: RepositoryName, tag: Tag, change: TagChange): Promise<void>;
-  /** After the last tag of a repository was removed: takes away its list and its place in the catalogue, unless tags have come meanwhile. */
+  /** Deletes the tag list of a repository without tags, and its entry in the catalogue; restores both if a tag was published meanwhile. */
   forget(name: RepositoryName): Promise<void>;
 }
 
-/** Makes a keeper of lists; one a run, so that changes made at the same time are written together. */
-export function keepLists(store: WriteStore, options: RetryOptions = {}): Lists {
+/** Opens the lists of a bucket. One for each run merges the changes that are made at the same time. */
+export function openLists(store: WriteStore, options: ConflictOptions = {}): Lists {
   const tagLists = new Map<RepositoryName, Batch<Tag, TagChange>>();
   const catalog = new Batch<RepositoryName, true>((names) => updateCatalog(store, names, options));
   const known = new Set<RepositoryName>();
@@ -39,7 +42,7 @@ export function keepLists(store: WriteStore, options: RetryOptions = {}): Lists 
       tagLists.set(name, batch);
     }
     await batch.add(tag, change);
-    // Also where the list was there before: whoever made it may have been cut off before the catalogue.
+    // Also where the list existed before: its writer may have stopped before the catalogue.
     if (known.has(name)) return;
     if (!(await isListed(store, CATALOG_KEY, name))) await catalog.add(name, true);
     known.add(name);
@@ -49,23 +52,18 @@ export function keepLists(store: WriteStore, options: RetryOptions = {}): Lists 
     known.delete(name);
     await store.delete([tagListKey(name)]);
     await catalog.add(name, true);
-    // A publisher may have put a tag in between what was looked at and the deletion: its object tells.
-    const tags = await tagsOf(store, name);
-    if (tags.length === 0) return;
+    // A tag may have been published between the last look and the deletion.
+    if ((await listTags(store, name)).size === 0) return;
     await untilWritten(
       `the tag list of ${name}`,
       async () => {
-        const { entries, condition } = await readEntries(store, tagListKey(name));
-        const there = new Set(entries.map((entry) => entry.name));
-        const lost = (await tagsOf(store, name)).filter((tag) => !there.has(tag));
+        const { entries, over } = await readEntries(store, tagListKey(name));
+        const listed = new Set(entries.map((entry) => entry.name));
+        const lost = [...(await listTags(store, name)).keys()].filter((tag) => !listed.has(tag));
         if (lost.length === 0) return undefined;
-        // What it looks like is left to whoever published it; `null` shows nothing.
-        return write(
-          store,
-          tagListKey(name),
-          [...entries, ...lost.map((tag) => ({ name: tag, detail: null }))],
-          condition,
-        );
+        // Its publisher writes the summary.
+        const added = lost.map((tag) => ({ name: tag, detail: null }));
+        return writeEntries(store, tagListKey(name), [...entries, ...added], over);
       },
       options,
     );
@@ -75,7 +73,7 @@ export function keepLists(store: WriteStore, options: RetryOptions = {}): Lists 
   return { update, forget };
 }
 
-/** Collects what is asked for while a write goes on, so that one write does for many. The latest change of a key counts. */
+/** Merges the changes that arrive during a write into one next write. The latest change of a key counts. */
 class Batch<K, V> {
   private readonly write: (changes: ReadonlyMap<K, V>) => Promise<void>;
   private pending = new Map<K, V>();
@@ -105,22 +103,22 @@ async function updateTagList(
   store: WriteStore,
   name: RepositoryName,
   changes: ReadonlyMap<Tag, TagChange>,
-  options: RetryOptions,
+  options: ConflictOptions,
 ): Promise<void> {
   const key = tagListKey(name);
   await untilWritten(
     `the tag list of ${name}`,
     async () => {
-      // The list first, the tags after it: whoever moves a tag in between writes the list after us, or makes our write fail.
-      const { entries, condition } = await readEntries(store, key);
+      // The list is read before the tags: a publisher that moves a tag in between writes the list after us, or makes our write fail.
+      const { entries, over } = await readEntries(store, key);
       const byName = new Map(entries.map((entry) => [entry.name, entry]));
-      await eachOf(changes, READS_AT_ONCE, async ([tag, change]) => {
+      await forEachLimit(changes, READS_AT_ONCE, async ([tag, change]) => {
         const info = await store.head(tagKey(name, tag));
-        if (info === null) byName.delete(tag);
+        if (info === null || isTombstone(info)) byName.delete(tag);
         else if (change.kind === 'written' && (info.etag === change.entry.etag || !byName.has(tag)))
           byName.set(tag, { name: tag, detail: change.entry });
       });
-      return write(store, key, [...byName.values()], condition, entries);
+      return writeEntries(store, key, [...byName.values()], over, entries);
     },
     options,
   );
@@ -129,18 +127,18 @@ async function updateTagList(
 async function updateCatalog(
   store: WriteStore,
   names: ReadonlyMap<RepositoryName, true>,
-  options: RetryOptions,
+  options: ConflictOptions,
 ): Promise<void> {
   await untilWritten(
     'the catalogue',
     async () => {
-      const { entries, condition } = await readEntries(store, CATALOG_KEY);
+      const { entries, over } = await readEntries(store, CATALOG_KEY);
       const byName = new Map(entries.map((entry) => [entry.name, entry]));
-      await eachOf(names.keys(), READS_AT_ONCE, async (name) => {
+      await forEachLimit(names.keys(), READS_AT_ONCE, async (name) => {
         if ((await store.head(tagListKey(name))) === null) byName.delete(name);
         else if (!byName.has(name)) byName.set(name, { name, detail: null });
       });
-      return write(store, CATALOG_KEY, [...byName.values()], condition, entries);
+      return writeEntries(store, CATALOG_KEY, [...byName.values()], over, entries);
     },
     options,
   );
@@ -149,43 +147,40 @@ async function updateCatalog(
 async function readEntries(
   store: WriteStore,
   key: string,
-): Promise<{
-  readonly entries: readonly ListEntry<unknown>[];
-  readonly condition: 'absent' | { readonly etag: string };
-}> {
+): Promise<{ readonly entries: readonly ListEntry<unknown>[]; readonly over: Over }> {
   const object = await readObject(store, key);
-  if (object === null) return { entries: [], condition: 'absent' };
+  if (object === null) return { entries: [], over: null };
   try {
-    return { entries: decodeSortedList(object.bytes), condition: { etag: object.info.etag } };
+    return { entries: decodeSortedList(object.bytes), over: object.info };
   } catch (cause) {
     if (!(cause instanceof CorruptListError)) throw cause;
-    throw new CommandError(`the list ${key} cannot be read: ${cause.message}`, {
-      cause,
-      hint: 'Mend it with: gantry verify --repair',
-    });
+    throw new StorageError('STORAGE_CORRUPT', `the list ${key} cannot be read: ${cause.message}`, { cause });
   }
 }
 
-/** Writes a list unless it says the same as `before`. */
-async function write(
+async function writeEntries(
   store: WriteStore,
   key: string,
   entries: readonly ListEntry<unknown>[],
-  onlyIf: 'absent' | { readonly etag: string },
+  over: Over,
   before?: readonly ListEntry<unknown>[],
 ): Promise<undefined | 'precondition-failed'> {
-  const { body, metadata } = encodeSortedList(entries);
-  if (before !== undefined && onlyIf !== 'absent' && Buffer.from(encodeSortedList(before).body).equals(body))
-    return undefined;
-  const result = await store.put(key, body, { contentType: 'application/json', metadata, onlyIf });
-  return result === 'precondition-failed' ? result : undefined;
+  if (before !== undefined && over !== null && isSameList(before, entries)) return undefined;
+  return (await writeList(store, key, entries, over)) === 'precondition-failed' ? 'precondition-failed' : undefined;
 }
 
-async function tagsOf(store: WriteStore, name: RepositoryName): Promise<readonly Tag[]> {
-  const tags: Tag[] = [];
-  for await (const { key } of store.list(tagsPrefix(name))) {
-    const parsed = parseKey(key);
-    if (parsed?.kind === 'tag') tags.push(parsed.tag);
-  }
-  return tags;
+function isSameList(a: readonly ListEntry<unknown>[], b: readonly ListEntry<unknown>[]): boolean {
+  const [one, other] = [encodeSortedList(a).body, encodeSortedList(b).body];
+  return one.length === other.length && one.every((byte, at) => byte === other[at]);
+}
+
+/** Writes a list object over the version that was read. Throws {@link StorageError}. */
+export function writeList(
+  store: WriteStore,
+  key: string,
+  entries: readonly ListEntry<unknown>[],
+  over: Over,
+): Promise<Written> {
+  const { body, metadata } = encodeSortedList(entries);
+  return store.put(key, body, { contentType: MEDIA_TYPES.json, metadata, onlyIf: overCondition(over) });
 }

@@ -1,11 +1,11 @@
 /** Blobs read to their end: cut connections are taken up again where they broke, silence has a limit, and bytes can be checked as they pass. */
 import { sha256, sha512 } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
+import { retryDelay } from '../http/retry.ts';
 import { algorithmOf, type Digest } from '../registry/digest.ts';
 import type { RepositoryName } from '../registry/name.ts';
 import type { RegistryClient, RemoteBlob } from './client.ts';
 import { type NotFound, OriginError } from './errors.ts';
-import { retryDelay } from './policy.ts';
 import { reasonOf, unreachable } from './transport.ts';
 
 /** A blob that can be read once. `size` in bytes where the upstream tells. */

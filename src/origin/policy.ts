@@ -1,17 +1,10 @@
 /** What the client does on its own, and how far it goes: redirects, waiting, sizes. Decisions only; `transport.ts` acts on them. */
+import type { RetryPolicy } from '../http/retry.ts';
 
 /** How far to go. */
-export interface OriginPolicy {
+export interface OriginPolicy extends RetryPolicy {
   /** Most redirects followed for one answer. */
   readonly maxRedirects: number;
-  /** How often a question is asked at most, the first time included. 1 never asks again. */
-  readonly attempts: number;
-  /** Wait before the second attempt, in milliseconds; doubled for each further one, and spread at random over its upper half. */
-  readonly backoff: number;
-  /** Longest wait that is chosen by us, in milliseconds. */
-  readonly maxBackoff: number;
-  /** Longest wait that an upstream may impose by `Retry-After`, in milliseconds; if it asks for more, the answer is final. */
-  readonly maxRetryAfter: number;
   /** Largest manifest, list of tags page or token that is read, in bytes. */
   readonly maxDocument: number;
   /** Most pages of a list. */
@@ -98,28 +91,4 @@ export function nextPage(from: URL, next: string): URL | null {
 /** Statuses after which the same question may be answered (RFC 9110 §15; 520 and up are those of CDNs). 501 and 505 are final. */
 export function isTransientStatus(status: number): boolean {
   return status === 408 || status === 425 || status === 429 || (status >= 500 && status !== 501 && status !== 505);
-}
-
-/** Reads `Retry-After` (RFC 9110 §10.2.3): milliseconds from `now`; undefined if it is absent or not readable. */
-export function parseRetryAfter(value: string | null, now: number): number | undefined {
-  if (value === null) return undefined;
-  const text = value.trim();
-  if (/^\d{1,9}$/.test(text)) return Number(text) * 1000;
-  // Date.parse takes much that is no HTTP date; those all begin with the name of a day.
-  const date = /^[A-Z][a-z]{2}/.test(text) ? Date.parse(text) : NaN;
-  return Number.isNaN(date) ? undefined : Math.max(0, date - now);
-}
-
-/** How long to wait before attempt `attempt` + 1 (the first is 1), in milliseconds; null to give up. `random` in [0, 1). */
-export function retryDelay(
-  attempt: number,
-  retryAfter: number | undefined,
-  random: number,
-  policy: OriginPolicy,
-): number | null {
-  if (attempt >= policy.attempts) return null;
-  if (retryAfter !== undefined && retryAfter > policy.maxRetryAfter) return null;
-  const ceiling = Math.min(policy.maxBackoff, policy.backoff * 2 ** (attempt - 1));
-  // Never earlier than asked for; the spread keeps many waiting clients from coming back at once.
-  return Math.max(retryAfter ?? 0, 0) + ceiling * (retryAfter === undefined ? 0.5 + random / 2 : random / 4);
 }

@@ -27,7 +27,7 @@ import {
   type MarkedRepository,
   type Marking,
 } from './mark.ts';
-import { eachOf } from '../../bucket/concurrency.ts';
+import { forEachLimit } from '../../bucket/concurrency.ts';
 import {
   listBlobs,
   listRepositories,
@@ -147,7 +147,7 @@ async function readReferrers(
   onRead: () => void,
 ): Promise<Map<Digest, readonly Digest[] | null>> {
   const referrers = new Map<Digest, readonly Digest[] | null>();
-  await eachOf(listing.referrers, READS_AT_ONCE, async ([subject, { key }]) => {
+  await forEachLimit(listing.referrers, READS_AT_ONCE, async ([subject, { key }]) => {
     const object = await readObject(store, key);
     if (object !== null) referrers.set(subject, descriptorsOf(object.bytes)?.map(({ digest }) => digest) ?? null);
     onRead();

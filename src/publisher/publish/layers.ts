@@ -7,7 +7,7 @@ import { type Digest, parseDigest } from '../../registry/digest.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { CommandError } from '../cli/errors.ts';
 import type { EventSink } from './events.ts';
-import { eachOf } from '../../bucket/concurrency.ts';
+import { forEachLimit } from '../../bucket/concurrency.ts';
 import { readLinks } from '../../manifest/links.ts';
 import { gzipped, type Packing, unpacked } from '../streams/packing.ts';
 import { PackingError } from '../streams/packing-error.ts';
@@ -55,7 +55,7 @@ export function prepareLayers({ recompress, signal, onEvent }: LayerOptions): La
   return {
     async complete(content, source) {
       const toUnpack = standsAlone(content.roots) ? layersOf(content.roots) : [];
-      await eachOf(
+      await forEachLimit(
         toUnpack.filter((digest) => !unpackedLayers.has(digest)),
         AT_ONCE,
         (digest) => look(digest, source),
@@ -64,7 +64,7 @@ export function prepareLayers({ recompress, signal, onEvent }: LayerOptions): La
         recompress === undefined
           ? []
           : [...content.roots, ...content.children.values()].flatMap((manifest) => layersToCopy(manifest, recompress));
-      await eachOf(
+      await forEachLimit(
         [...new Set(toCopy)].filter((digest) => !copies.has(digest)),
         AT_ONCE,
         (digest) => copy(digest, source),

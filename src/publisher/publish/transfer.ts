@@ -4,7 +4,7 @@ import { isListForm, formOfMediaType, MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '..
 import { StorageError, type WriteStore } from '../../registry/store.ts';
 import { CommandError } from '../cli/errors.ts';
 import type { EventSink } from './events.ts';
-import { eachOf } from '../../bucket/concurrency.ts';
+import { forEachLimit } from '../../bucket/concurrency.ts';
 import { readObject } from '../../bucket/survey.ts';
 import { createLimit } from './limit.ts';
 import type { PlannedBlob, PlannedManifest } from './plan.ts';
@@ -67,7 +67,7 @@ export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions
       there.add(key);
       found.add(key);
     };
-    await eachOf([...blobs, ...manifests], HEADS_AT_ONCE, (planned) =>
+    await forEachLimit([...blobs, ...manifests], HEADS_AT_ONCE, (planned) =>
       look(planned.key, () => ('origin' in planned ? isBlobThere(store, planned) : isManifestThere(store, planned))),
     );
     return found;
@@ -84,7 +84,7 @@ export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions
     // Where one fails, the others need not go on for minutes before that is told.
     const stop = new AbortController();
     const either = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
-    await eachOf(blobs, jobs, async (blob) => {
+    await forEachLimit(blobs, jobs, async (blob) => {
       try {
         const send = (): Promise<number | null> =>
           whileUnavailable(() => sendBlob(blob, source, recompressed, either), { signal: either });
@@ -212,7 +212,7 @@ export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions
       const form = formOfMediaType(contentType);
       return form !== null && isListForm(form);
     };
-    await eachOf(
+    await forEachLimit(
       manifests.filter((manifest) => !isList(manifest)),
       jobs,
       send,

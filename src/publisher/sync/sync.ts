@@ -9,7 +9,7 @@ import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { StorageError, type WriteStore } from '../../registry/store.ts';
 import { CommandError } from '../cli/errors.ts';
 import type { EventSink } from '../publish/events.ts';
-import { eachOf } from '../../bucket/concurrency.ts';
+import { forEachLimit } from '../../bucket/concurrency.ts';
 import { createLimit } from '../publish/limit.ts';
 import { keepLists } from '../../bucket/lists.ts';
 import type { Publisher, PublishResult } from '../publish/publish.ts';
@@ -77,7 +77,7 @@ export function hasFailures({ repositories }: SyncReport): boolean {
 export async function sync(jobs: readonly SyncJob[], options: SyncOptions): Promise<SyncReport> {
   const limit = createLimit(TAGS_AT_ONCE);
   const reports = new Map<SyncJob, RepositoryReport>();
-  await eachOf(jobs, REPOSITORIES_AT_ONCE, async (job) => {
+  await forEachLimit(jobs, REPOSITORIES_AT_ONCE, async (job) => {
     reports.set(job, await syncRepository(job, options, limit));
   });
   return { dryRun: options.dryRun, repositories: jobs.flatMap((job) => reports.get(job) ?? []) };
@@ -128,7 +128,7 @@ interface Run {
 
 async function syncTags(run: Run, tags: readonly Tag[]): Promise<void> {
   const { job, options, limit, report } = run;
-  await eachOf(tags, TAGS_AT_ONCE, (tag) =>
+  await forEachLimit(tags, TAGS_AT_ONCE, (tag) =>
     limit(async () => {
       if (run.stopped) {
         report.untried.push(tag);
@@ -197,7 +197,7 @@ function withoutCompanions(image: SourceImage): SourceImage {
 /** Tags that belong by their name to a manifest that is in the bucket. */
 async function companionsOf({ job, options }: Run, listed: readonly Tag[]): Promise<readonly Tag[]> {
   const found: Tag[] = [];
-  await eachOf(listed.filter(isCompanionTag), TAGS_AT_ONCE, async (tag) => {
+  await forEachLimit(listed.filter(isCompanionTag), TAGS_AT_ONCE, async (tag) => {
     const match = /^(sha256|sha512)-([0-9a-f]+)\.\w+$/.exec(tag);
     // Fallback tags are read as lists of referrers; as tags they would only repeat those.
     const subject = match === null ? null : parseDigest(`${match[1] ?? ''}:${match[2] ?? ''}`);

@@ -11,7 +11,7 @@ import { CorruptReferrersError, decodeReferrers, encodeReferrers } from '../../r
 import { encodeSortedList, type ListEntry } from '../../registry/sorted-list.ts';
 import type { ListedObject, WriteStore } from '../../registry/store.ts';
 import { readLinks } from '../../manifest/links.ts';
-import { eachOf } from '../../bucket/concurrency.ts';
+import { forEachLimit } from '../../bucket/concurrency.ts';
 import {
   readObject,
   READS_AT_ONCE,
@@ -65,7 +65,7 @@ export async function verifyRepository(
   const derivedLists = new Set<Digest>();
   const fetched = new Set<Tag>();
   const tombstones = new Set<Tag>();
-  await eachOf(listing.tags, READS_AT_ONCE, async ([tag, { key }]) => {
+  await forEachLimit(listing.tags, READS_AT_ONCE, async ([tag, { key }]) => {
     const reading = await readTag(store, key);
     onRead();
     if (reading === null) return;
@@ -109,7 +109,7 @@ async function verifyManifests(
 ): Promise<Map<Digest, StoredManifest>> {
   const { store, name, listing, report, onRead } = context;
   const stored = new Map<Digest, StoredManifest>();
-  await eachOf(listing.manifests, READS_AT_ONCE, async ([digest, { key }]) => {
+  await forEachLimit(listing.manifests, READS_AT_ONCE, async ([digest, { key }]) => {
     const object = await readObject(store, key);
     onRead();
     if (object === null) return;
@@ -244,7 +244,7 @@ async function entriesOf(
   const old = new Map(listed.map(({ name: tag, detail }) => [tag, detail]));
   const entries: ListEntry<unknown>[] = [];
   const bytesOf = async (key: string): Promise<Uint8Array | null> => (await readObject(store, key))?.bytes ?? null;
-  await eachOf(tags.keys(), READS_AT_ONCE, async (tag) => {
+  await forEachLimit(tags.keys(), READS_AT_ONCE, async (tag) => {
     const reading: TagReading | null = await readTag(store, tagKey(name, tag));
     if (reading === null) return;
     const detail = old.get(tag) ?? null;

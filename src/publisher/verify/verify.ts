@@ -7,7 +7,7 @@ import { encodeSortedList } from '../../registry/sorted-list.ts';
 import type { ListedObject, WriteStore } from '../../registry/store.ts';
 import { blobsOf, type ManifestLinks } from '../../manifest/links.ts';
 import { markRepository } from '../gc/mark.ts';
-import { eachOf } from '../../bucket/concurrency.ts';
+import { forEachLimit } from '../../bucket/concurrency.ts';
 import { listBlobs, listRepositories, readObject, READS_AT_ONCE, type RepositoryListing } from '../../bucket/survey.ts';
 import { keepHeapSmall } from '../streams/small-heap.ts';
 import { checkListed, hashBlob, type NeededBlob, sampleOf } from './check-blobs.ts';
@@ -143,7 +143,7 @@ async function verifyBlobs(
   const found = new Map<string, Pick<ListedObject, 'key' | 'size'>>();
   for (const blobs of listed?.values() ?? []) for (const object of blobs.values()) found.set(object.key, object);
   if (listed === null) {
-    await eachOf(needed.values(), READS_AT_ONCE, async ({ key }) => {
+    await forEachLimit(needed.values(), READS_AT_ONCE, async ({ key }) => {
       const info = await store.head(key);
       if (info !== null) found.set(key, info);
     });
@@ -162,7 +162,7 @@ async function verifyBlobs(
   const chosen = new Set(sampleOf(all, options.sample, options.random ?? Math.random));
   for (const object of all) if (bad.has(object.key)) chosen.add(object);
   let [done, bytes] = [0, 0];
-  await eachOf(chosen, options.jobs, async ({ key }) => {
+  await forEachLimit(chosen, options.jobs, async ({ key }) => {
     const blob = needed.get(key);
     const digest = blob?.digest ?? digestOfKey(key);
     const result =
