@@ -12,7 +12,7 @@ export type PurgeOutcome =
 /** The registry as the gateway sees it, with or without a cache between them. */
 export interface RegistryPort {
   /** Answers; storage faults are answers too. */
-  fetch(question: RegistryRequest, asked: RequestOptions, props: RegistryProps): Promise<RegistryResponse>;
+  fetch(request: RegistryRequest, options: RequestOptions, props: RegistryProps): Promise<RegistryResponse>;
   /** Purges by cache tags. It is called there since a purge reaches only the cache of the entrypoint that asks for it. */
   purge(cacheTags: readonly string[]): Promise<PurgeOutcome>;
 }

@@ -48,10 +48,10 @@ export async function answerBlob(
 
 /** Answers whether the blob is there: its length as text, so that a cache keeps a few bytes instead of the blob. */
 export async function answerBlobPresence(
-  question: Extract<RegistryRequest, { kind: 'blob-presence' }>,
+  request: Extract<RegistryRequest, { kind: 'blob-presence' }>,
   { realm, store }: { readonly realm: RealmName; readonly store: ReadStore },
 ): Promise<Answer> {
-  const answer = await answerBlob(question, { head: true, range: null }, { realm, store, wholeUpTo: 0 });
+  const answer = await answerBlob(request, { head: true, range: null }, { realm, store, wholeUpTo: 0 });
   if (answer.kind === 'refused') return answer;
   const body = new TextEncoder().encode(String(answer.representation.length));
   return {
@@ -60,7 +60,7 @@ export async function answerBlobPresence(
       contentType: 'text/plain',
       length: body.length,
       etag: answer.representation.etag,
-      digest: question.digest,
+      digest: request.digest,
     },
     body,
     vary: [],

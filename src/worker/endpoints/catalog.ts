@@ -11,16 +11,16 @@ import { answerList, answerNames } from './list-answer.ts';
 
 /** Answers with the repositories in ASCII order: all, or those that `keep` keeps. */
 export async function answerCatalog(
-  question: Extract<RegistryRequest, { kind: 'catalog' }>,
+  request: Extract<RegistryRequest, { kind: 'catalog' }>,
   { head }: RequestOptions,
   store: ReadStore,
   keep: ((name: RepositoryName) => boolean) | null,
 ): Promise<Answer> {
-  const { page } = question;
+  const { page } = request;
   const shape = {
     before: '{"repositories":[',
     after: ']}',
-    nextPath: (last: string) => pathOf({ ...question, page: { n: page.n, last } }),
+    nextPath: (last: string) => pathOf({ ...request, page: { n: page.n, last } }),
   };
   if (page.n === 0) return answerNames([], false, shape);
   if (keep !== null) {

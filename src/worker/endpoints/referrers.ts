@@ -16,11 +16,11 @@ export const REFERRERS_PAGE = 1024 * 1024;
 
 /** Answers with an index of what refers to the manifest; an empty one where nothing does, or the manifest is not there. */
 export async function answerReferrers(
-  question: Extract<RegistryRequest, { kind: 'referrers' }>,
-  _asked: RequestOptions,
+  request: Extract<RegistryRequest, { kind: 'referrers' }>,
+  _options: RequestOptions,
   store: ReadStore,
 ): Promise<Answer> {
-  const { name, subject, artifactType, last } = question;
+  const { name, subject, artifactType, last } = request;
   const object = await store.get(referrersKey(name, subject));
   if (object === null || object === 'changed') {
     return (await store.head(tagListKey(name))) === null
@@ -35,7 +35,7 @@ export async function answerReferrers(
   );
   const page = firstOf(matching, REFERRERS_PAGE);
   const next = page.length < matching.length ? (page.at(-1)?.digest ?? null) : null;
-  return answerIndex(encodeReferrers(page), artifactType, next === null ? null : pathOf({ ...question, last: next }));
+  return answerIndex(encodeReferrers(page), artifactType, next === null ? null : pathOf({ ...request, last: next }));
 }
 
 async function answerIndex(body: Uint8Array, artifactType: string | null, nextPath: string | null): Promise<Answer> {

@@ -10,15 +10,15 @@ import { answerList, answerNames } from './list-answer.ts';
 
 /** Answers with the tags of a repository in ASCII order. */
 export async function answerTagList(
-  question: Extract<RegistryRequest, { kind: 'tag-list' }>,
+  request: Extract<RegistryRequest, { kind: 'tag-list' }>,
   { head }: RequestOptions,
   store: ReadStore,
 ): Promise<Answer> {
-  const { name, page } = question;
+  const { name, page } = request;
   const shape = {
     before: `{"name":${JSON.stringify(name)},"tags":[`,
     after: ']}',
-    nextPath: (last: string) => pathOf({ ...question, page: { n: page.n, last } }),
+    nextPath: (last: string) => pathOf({ ...request, page: { n: page.n, last } }),
   };
   const key = tagListKey(name);
   if (page.n === 0) return (await store.head(key)) === null ? repositoryUnknown(name) : answerNames([], false, shape);

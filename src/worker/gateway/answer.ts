@@ -47,7 +47,7 @@ export interface Refused {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** What comes of a question. */
+/** What comes of a request. */
 export type Answer = Found | Refused;
 
 /** The client gets it elsewhere, at an address that is for now. */

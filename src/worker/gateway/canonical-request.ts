@@ -8,7 +8,7 @@ import { type RegistryRequest, urlOf } from './question.ts';
  * handful of values stand for all clients, and negotiation decides the same by them.
  */
 export function canonicalRequest(
-  question: RegistryRequest,
+  request: RegistryRequest,
   { head, accept, userAgent, range }: RequestOptions,
 ): Request {
   const headers = new Headers();
@@ -17,5 +17,5 @@ export function canonicalRequest(
   if (normalUserAgent !== null) headers.set('user-agent', normalUserAgent);
   if (range !== null) headers.set('range', formatRange(range));
   // A redirect is for the client.
-  return new Request(urlOf(question), { method: head ? 'HEAD' : 'GET', headers, redirect: 'manual' });
+  return new Request(urlOf(request), { method: head ? 'HEAD' : 'GET', headers, redirect: 'manual' });
 }

@@ -1,5 +1,5 @@
 /**
- * The gateway: reads what a client asks, sees who asks, puts the question to the registry in canonical form, and makes the answer this client's: conditions and ranges are
+ * The gateway: reads what a client asks, sees who asks, puts the request to the registry in canonical form, and makes the answer this client's: conditions and ranges are
  * looked at here, after negotiation.
  */
 import type { Context } from 'hono';
@@ -34,14 +34,14 @@ export type EdgeContext = Context<{ Bindings: Edge }>;
 /** A handler of the endpoint table. */
 export type EdgeHandler = (c: EdgeContext) => Response | Promise<Response>;
 
-/** The handler of an endpoint that is answered from storage. `read` makes a question of path and query. */
+/** The handler of an endpoint that is answered from storage. `read` makes a request of path and query. */
 export function handle(read: (asking: RequestTarget) => RegistryRequest | Refused): EdgeHandler {
   return (c) => {
     const asking = requestTargetOf(c);
-    const question = inNamespace(read(asking), asking, c.env.config.origins);
-    if (question.kind === 'refused') return refuseTo(c, question);
-    c.env.trace.question = question;
-    return withAccess(c, resourceOf(question), (grant) => answer(c, question, grant));
+    const request = inNamespace(read(asking), asking, c.env.config.origins);
+    if (request.kind === 'refused') return refuseTo(c, request);
+    c.env.trace.target = request;
+    return withAccess(c, resourceOf(request), (grant) => answer(c, request, grant));
   };
 }
 
@@ -61,16 +61,16 @@ export function withAccess(
   });
 }
 
-/** Puts a question to the registry with what the grant allows, and notes what came of it. */
+/** Puts a request to the registry with what the grant allows, and notes what came of it. */
 export async function fetchFromRegistry(
   c: EdgeContext,
-  question: RegistryRequest,
-  asked: RequestOptions,
+  request: RegistryRequest,
+  options: RequestOptions,
   grant: Grant,
 ): Promise<RegistryResponse> {
   const { config, registry, trace } = c.env;
   // As askRegistry does, without another promise: this is the way of every pull.
-  const reply = await registry.fetch(question, asked, registryProps(config, question, grant));
+  const reply = await registry.fetch(request, options, registryProps(config, request, grant));
   noteResponse(trace, reply);
   return reply;
 }
@@ -91,37 +91,37 @@ export function factsOf(c: EdgeContext, page = false): AccessFacts {
   return accessFactsOf(c.req.raw, page, c.env.config.publicUrl ?? undefined);
 }
 
-/** Everything a question's answer holds, and nothing of what a client said; for what the gateway itself needs to know. */
+/** Everything a request's answer holds, and nothing of what a client said; for what the gateway itself needs to know. */
 export const WHOLE_REPRESENTATION: RequestOptions = { head: false, accept: null, userAgent: null, range: null };
 
-async function answer(c: EdgeContext, question: RegistryRequest, grant: Grant): Promise<Response> {
+async function answer(c: EdgeContext, request: RegistryRequest, grant: Grant): Promise<Response> {
   const { raw } = c.req;
-  if (question.kind === 'blob' && !grant.hidden && redirectsBlobs(c.env.config.delivery, grant.realm))
-    return redirectBlob(c, question, grant);
+  if (request.kind === 'blob' && !grant.hidden && redirectsBlobs(c.env.config.delivery, grant.realm))
+    return redirectBlob(c, request, grant);
   const condition = raw.headers.get('if-none-match');
-  const known = knownEntityTag(question);
+  const known = knownEntityTag(request);
   const hasIt = known !== null && isNamed(condition, known);
   const head = raw.method === 'HEAD' || hasIt;
-  const range = question.kind === 'blob' && !head && known !== null ? rangeOf(raw.headers, known) : null;
-  const isNegotiated = question.kind === 'manifest';
+  const range = request.kind === 'blob' && !head && known !== null ? rangeOf(raw.headers, known) : null;
+  const isNegotiated = request.kind === 'manifest';
   const { config, registry, trace } = c.env;
   const reply = await registry.fetch(
-    question,
+    request,
     {
       head,
       accept: isNegotiated ? parseAccept(raw.headers.get('accept')) : null,
       userAgent: isNegotiated ? raw.headers.get('user-agent') : null,
       range,
     },
-    registryProps(config, question, grant),
+    registryProps(config, request, grant),
   );
   noteResponse(trace, reply);
   const { status, headers } = reply;
-  if (reply.refusal !== null) return refusal(c, question, reply.refusal, headers);
+  if (reply.refusal !== null) return refusal(c, request, reply.refusal, headers);
   if (headers.etag !== undefined && isNamed(condition, headers.etag)) return notModified(reply);
   const body = head
     ? null
-    : question.kind === 'manifest' && reply.body instanceof ReadableStream
+    : request.kind === 'manifest' && reply.body instanceof ReadableStream
       ? await readWhole(reply.body, headers)
       : reply.body;
   const response = new Response(body, { status, headers: addClosingFields(headers, trace) });
@@ -135,15 +135,15 @@ function rangeOf(headers: Headers, etag: string): ByteRange | null {
 }
 
 /** What a digest names has that for its entity tag: known before it is asked for. */
-function knownEntityTag(question: RegistryRequest): string | null {
-  if (question.kind === 'blob') return `"${question.digest}"`;
-  return question.kind === 'manifest' && question.reference.kind === 'digest' ? `"${question.reference.digest}"` : null;
+function knownEntityTag(request: RegistryRequest): string | null {
+  if (request.kind === 'blob') return `"${request.digest}"`;
+  return request.kind === 'manifest' && request.reference.kind === 'digest' ? `"${request.reference.digest}"` : null;
 }
 
-function refusal(c: EdgeContext, question: RegistryRequest, reason: Refused, headers: HeaderFields): Response {
-  if (question.kind === 'v1-images') {
+function refusal(c: EdgeContext, request: RegistryRequest, reason: Refused, headers: HeaderFields): Response {
+  if (request.kind === 'v1-images') {
     const found = readExplanation(reason.detail);
-    if (found !== null) return v1Explanation(question.name, found, publicOrigin(c), headers);
+    if (found !== null) return v1Explanation(request.name, found, publicOrigin(c), headers);
   }
   return refuseTo(
     c,
@@ -181,12 +181,12 @@ async function readWhole(body: ReadableStream<Uint8Array>, headers: HeaderFields
   return bytes;
 }
 
-function resourceOf(question: RegistryRequest): Resource {
-  return question.kind === 'catalog' ? { kind: 'listing' } : { kind: 'repository', name: question.name };
+function resourceOf(request: RegistryRequest): Resource {
+  return request.kind === 'catalog' ? { kind: 'listing' } : { kind: 'repository', name: request.name };
 }
 
-function registryProps({ access }: Config, question: RegistryRequest, { realm, hidden, caller }: Grant): RegistryProps {
-  const lists = question.kind === 'catalog' && access.protectedRealms.size > 0 ? visibleTo(caller) : null;
+function registryProps({ access }: Config, request: RegistryRequest, { realm, hidden, caller }: Grant): RegistryProps {
+  const lists = request.kind === 'catalog' && access.protectedRealms.size > 0 ? visibleTo(caller) : null;
   return { realm, hidden, lists };
 }
 

@@ -9,7 +9,7 @@ import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts
 import { parseReference, type Reference } from '../../registry/reference.ts';
 import type { ListPage } from '../storage/list-page.ts';
 
-/** One question about what is stored. */
+/** One request about what is stored. */
 export type RegistryRequest =
   | { readonly kind: 'manifest'; readonly name: RepositoryName; readonly reference: Reference }
   | { readonly kind: 'blob'; readonly name: RepositoryName; readonly digest: Digest }
@@ -30,34 +30,34 @@ export type RegistryRequest =
 const ORIGIN = 'https://registry.gantry';
 const OF_REPOSITORY = /^\/v2\/(.+)\/(manifests|blobs|blob-presence|referrers|tags|v1)\/([^/]+)$/;
 
-/** The canonical path and query of a question. */
-export function pathOf(question: RegistryRequest): string {
-  switch (question.kind) {
+/** The canonical path and query of a request. */
+export function pathOf(request: RegistryRequest): string {
+  switch (request.kind) {
     case 'manifest':
-      return `/v2/${question.name}/manifests/${question.reference.kind === 'tag' ? question.reference.tag : question.reference.digest}`;
+      return `/v2/${request.name}/manifests/${request.reference.kind === 'tag' ? request.reference.tag : request.reference.digest}`;
     case 'blob':
-      return `/v2/${question.name}/blobs/${question.digest}`;
+      return `/v2/${request.name}/blobs/${request.digest}`;
     case 'blob-presence':
-      return `/v2/${question.name}/blob-presence/${question.digest}`;
+      return `/v2/${request.name}/blob-presence/${request.digest}`;
     case 'tag-list':
-      return `/v2/${question.name}/tags/list${queryOf({ n: question.page.n, last: question.page.last })}`;
+      return `/v2/${request.name}/tags/list${queryOf({ n: request.page.n, last: request.page.last })}`;
     case 'referrers':
-      return `/v2/${question.name}/referrers/${question.subject}${queryOf({ artifactType: question.artifactType, last: question.last })}`;
+      return `/v2/${request.name}/referrers/${request.subject}${queryOf({ artifactType: request.artifactType, last: request.last })}`;
     case 'catalog':
-      return `/v2/_catalog${queryOf({ n: question.page.n, last: question.page.last })}`;
+      return `/v2/_catalog${queryOf({ n: request.page.n, last: request.page.last })}`;
     case 'v1-images':
-      return `/v2/${question.name}/v1/images`;
+      return `/v2/${request.name}/v1/images`;
     default:
-      return assertNever(question);
+      return assertNever(request);
   }
 }
 
-/** The canonical URL of a question. */
-export function urlOf(question: RegistryRequest): string {
-  return ORIGIN + pathOf(question);
+/** The canonical URL of a request. */
+export function urlOf(request: RegistryRequest): string {
+  return ORIGIN + pathOf(request);
 }
 
-/** Reads a canonical URL; null if no question gives it. */
+/** Reads a canonical URL; null if no request gives it. */
 export function parseRegistryUrl(url: string): RegistryRequest | null {
   const { pathname, searchParams } = new URL(url);
   if (pathname === '/v2/_catalog') return { kind: 'catalog', page: pageOf(searchParams) };

@@ -6,7 +6,8 @@ import type { RegistryResponse } from '../gateway/respond.ts';
 export interface Trace {
   readonly id: string;
   readonly begun: number;
-  question?: RegistryRequest;
+  /** What the client requests from the registry; absent for other endpoints. */
+  target?: RegistryRequest;
   reason?: Reason;
   form?: string;
   /** What the cache did: `HIT`, `MISS` …; absent where there is none. */
