@@ -1,8 +1,8 @@
 import type { RequestOptions } from './gateway/asked.ts';
 import type { Config } from './config.ts';
-import type { RegistryRequest } from './gateway/question.ts';
+import type { RegistryRequest } from './gateway/registry-request.ts';
 import type { RegistryProps } from './gateway/registry.ts';
-import type { RegistryResponse } from './gateway/respond.ts';
+import type { RegistryResponse } from './gateway/registry-response.ts';
 import type { Trace } from './log/trace.ts';
 
 /** What a purge came to. `absent`: there is no cache here, as in local development. */

@@ -10,7 +10,7 @@ import type { ReadStore } from '../../registry/store.ts';
 import { type Answer, refused } from '../gateway/answer.ts';
 import type { HeaderFields } from '../gateway/header-fields.ts';
 import { type OpenList, openList } from '../storage/list-page.ts';
-import type { RegistryRequest } from '../gateway/question.ts';
+import type { RegistryRequest } from '../gateway/registry-request.ts';
 
 /** A tag without a schema 1 manifest (null: which one is not known), and why it has none. */
 export interface TagWithoutSchema1 {

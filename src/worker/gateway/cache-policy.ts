@@ -1,7 +1,7 @@
 /** What caches may do with each kind of answer: one table. */
 import { assertNever, reasonRow, type Reason } from '../../registry/errors.ts';
 import type { RepositoryName } from '../../registry/name.ts';
-import type { RegistryRequest } from './question.ts';
+import type { RegistryRequest } from './registry-request.ts';
 
 /** How an answer may be kept. `moving`: what a publisher may change; `immutable`: what a digest names; `miss`: what is not there; `never`: everything that says nothing about tomorrow. */
 export type CacheKind = 'moving' | 'immutable' | 'miss' | 'never';

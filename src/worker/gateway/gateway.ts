@@ -17,15 +17,15 @@ import type { RequestOptions } from './asked.ts';
 import type { Config } from '../config.ts';
 import type { Edge } from '../edge.ts';
 import type { HeaderFields } from './header-fields.ts';
-import { redirectBlob } from '../endpoints/blob-redirect.ts';
+import { redirectBlob } from '../endpoints/v2/blob-redirect.ts';
 import { readExplanation, v1Explanation } from '../endpoints/v1-images.ts';
 import { redirectsBlobs } from '../storage/blob-location.ts';
 import { inNamespace } from './namespace.ts';
-import type { RegistryRequest } from './question.ts';
-import type { RequestTarget } from './read-question.ts';
+import type { RegistryRequest } from './registry-request.ts';
+import type { RequestTarget } from './parse-request.ts';
 import type { RegistryProps, VisibleTo } from './registry.ts';
 import { addClosingFields } from '../log/report.ts';
-import { refuse, type RegistryResponse } from './respond.ts';
+import { refuse, type RegistryResponse } from './registry-response.ts';
 import { noteResponse } from '../log/trace.ts';
 
 /** What a handler of the endpoint table gets. */

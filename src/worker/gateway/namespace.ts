@@ -1,8 +1,8 @@
 /** Repositories of other registries: clients that were told to use this one as a mirror say by `ns` whose repository they mean (containerd; OCI distribution spec, "Registry Proxying"). */
 import { refused, type Refused } from './answer.ts';
 import { localNameOf, type OriginRules } from '../ingest/origins.ts';
-import type { RegistryRequest } from './question.ts';
-import type { RequestTarget } from './read-question.ts';
+import type { RegistryRequest } from './registry-request.ts';
+import type { RequestTarget } from './parse-request.ts';
 
 /** The request as it is put to the repository of ours that stands for the one that the client means. */
 export function inNamespace(

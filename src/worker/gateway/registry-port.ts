@@ -4,7 +4,7 @@ import { canonicalRequest } from './canonical-request.ts';
 import type { Config, Env } from '../config.ts';
 import type { PurgeOutcome, RegistryPort } from '../edge.ts';
 import { answerRequest, type RegistryProps } from './registry.ts';
-import { readRegistryResponse, toRegistryResponse } from './respond.ts';
+import { readRegistryResponse, toRegistryResponse } from './registry-response.ts';
 
 /** The registry entrypoint as the gateway calls it. */
 export interface RegistryEntrypoint {

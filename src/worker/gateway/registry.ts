@@ -10,19 +10,19 @@ import { CorruptListError } from '../../registry/sorted-list.ts';
 import { type ReadStore, StorageError } from '../../registry/store.ts';
 import { type Answer, discard, type Redirect, refused, type Refused } from './answer.ts';
 import type { RequestOptions } from './asked.ts';
-import { answerBlob, answerBlobPresence } from '../endpoints/blob.ts';
-import { answerCatalog } from '../endpoints/catalog.ts';
-import { answerManifest } from '../endpoints/manifest.ts';
-import { answerReferrers } from '../endpoints/referrers.ts';
-import { answerTagList } from '../endpoints/tag-list.ts';
+import { answerBlob, answerBlobPresence } from '../endpoints/v2/blob.ts';
+import { answerCatalog } from '../endpoints/v2/catalog.ts';
+import { answerManifest } from '../endpoints/v2/manifest.ts';
+import { answerReferrers } from '../endpoints/v2/referrers.ts';
+import { answerTagList } from '../endpoints/v2/tag-list.ts';
 import { answerV1Images } from '../endpoints/v1-images.ts';
 import { answerFronted } from '../ingest/fronted.ts';
 import type { AnswerStored } from '../ingest/stored-answer.ts';
 import { originOf, type OriginRules } from '../ingest/origins.ts';
 import { type Persistence, persist } from '../storage/retry.ts';
-import { pathOf, type RegistryRequest, parseRegistryUrl } from './question.ts';
+import { pathOf, type RegistryRequest, parseRegistryUrl } from './registry-request.ts';
 import { EMPTY_STORE, r2Store, type ReadCount } from '../storage/r2-store.ts';
-import { type InnerFacts, toResponse } from './respond.ts';
+import { type InnerFacts, toResponse } from './registry-response.ts';
 
 /** What the gateway vouches for; a client cannot forge it, and the cache keeps what was asked with other props apart. */
 export interface RegistryProps {

@@ -7,7 +7,7 @@ import { StorageError } from '../../registry/store.ts';
 import type { Answer, Redirect } from '../gateway/answer.ts';
 import type { RequestOptions } from '../gateway/asked.ts';
 import { isUnknown, type StoredAnswer } from './stored-answer.ts';
-import type { RegistryRequest } from '../gateway/question.ts';
+import type { RegistryRequest } from '../gateway/registry-request.ts';
 import { type BlobOutcome, clientSink, fillBlob } from './fill-blob.ts';
 import { within } from './single-flight.ts';
 import { isKnownUnknown, noteUnknown, type Pull, unlessLimited } from './pull.ts';

@@ -5,11 +5,11 @@ import { compareNames } from '../../registry/name.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { encodeReferrers } from '../../registry/referrers.ts';
 import type { Answer } from '../gateway/answer.ts';
-import { answerNames } from '../endpoints/list-answer.ts';
+import { answerNames } from '../endpoints/v2/list-answer.ts';
 import { namesOfPage, openList } from '../storage/list-page.ts';
 import { persist } from '../storage/retry.ts';
 import { isUnknown, type StoredAnswer, withWarning } from './stored-answer.ts';
-import { pathOf, type RegistryRequest } from '../gateway/question.ts';
+import { pathOf, type RegistryRequest } from '../gateway/registry-request.ts';
 import { overlay } from './overlay.ts';
 import { noteOutage, type Pull, unlessLimited, waitFor } from './pull.ts';
 

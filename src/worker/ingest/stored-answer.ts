@@ -2,7 +2,7 @@
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import type { ObjectInfo, ReadStore } from '../../registry/store.ts';
 import { type Answer, refused } from '../gateway/answer.ts';
-import type { RegistryRequest } from '../gateway/question.ts';
+import type { RegistryRequest } from '../gateway/registry-request.ts';
 import { observe } from '../storage/observed-store.ts';
 import type { OriginRule } from './origins.ts';
 

@@ -2,8 +2,8 @@
 import { clientFamily } from './client-family.ts';
 import type { Config } from '../config.ts';
 import type { HeaderFields } from '../gateway/header-fields.ts';
-import { API_VERSION } from '../gateway/respond.ts';
-import type { RegistryRequest } from '../gateway/question.ts';
+import { API_VERSION } from '../gateway/registry-response.ts';
+import type { RegistryRequest } from '../gateway/registry-request.ts';
 import type { Trace } from './trace.ts';
 
 /** Longest path of an unknown endpoint that is logged, in characters. */

@@ -1,6 +1,6 @@
 import type { Reason } from '../../registry/errors.ts';
-import type { RegistryRequest } from '../gateway/question.ts';
-import type { RegistryResponse } from '../gateway/respond.ts';
+import type { RegistryRequest } from '../gateway/registry-request.ts';
+import type { RegistryResponse } from '../gateway/registry-response.ts';
 
 /** What is learnt about a request while it is answered, for its log line. */
 export interface Trace {

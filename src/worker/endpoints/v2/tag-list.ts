@@ -1,10 +1,10 @@
 /** `/v2/<name>/tags/list`: OCI distribution spec 1.1, "Listing Tags". */
-import { tagListKey } from '../../registry/keys.ts';
-import type { ReadStore } from '../../registry/store.ts';
-import type { Answer } from '../gateway/answer.ts';
-import type { RequestOptions } from '../gateway/asked.ts';
-import { openList } from '../storage/list-page.ts';
-import { pathOf, type RegistryRequest } from '../gateway/question.ts';
+import { tagListKey } from '../../../registry/keys.ts';
+import type { ReadStore } from '../../../registry/store.ts';
+import type { Answer } from '../../gateway/answer.ts';
+import type { RequestOptions } from '../../gateway/asked.ts';
+import { openList } from '../../storage/list-page.ts';
+import { pathOf, type RegistryRequest } from '../../gateway/registry-request.ts';
 import { repositoryUnknown } from './known-repository.ts';
 import { answerList, answerNames } from './list-answer.ts';
 

@@ -1,8 +1,8 @@
 /** `/v2/<name>/manifests/<reference>`: OCI distribution spec 1.1, "Pulling manifests". */
-import type { Digest } from '../../registry/digest.ts';
-import { manifestKey, tagKey } from '../../registry/keys.ts';
-import { formOfMediaType } from '../../registry/media-type.ts';
-import type { RepositoryName, Tag } from '../../registry/name.ts';
+import type { Digest } from '../../../registry/digest.ts';
+import { manifestKey, tagKey } from '../../../registry/keys.ts';
+import { formOfMediaType } from '../../../registry/media-type.ts';
+import type { RepositoryName, Tag } from '../../../registry/name.ts';
 import {
   CorruptRecordError,
   decodeTagIndex,
@@ -11,13 +11,13 @@ import {
   type TagForm,
   type TagIndex,
   type TagRecord,
-} from '../../registry/records.ts';
-import type { ReadStore } from '../../registry/store.ts';
-import { canRead, negotiate, unreadableReason } from '../../manifest/negotiate.ts';
-import { type Answer, type AnswerBody, refused, type Representation } from '../gateway/answer.ts';
-import type { RequestOptions } from '../gateway/asked.ts';
-import { openBytes, readAll } from '../storage/byte-reader.ts';
-import type { RegistryRequest } from '../gateway/question.ts';
+} from '../../../registry/records.ts';
+import type { ReadStore } from '../../../registry/store.ts';
+import { canRead, negotiate, unreadableReason } from '../../../manifest/negotiate.ts';
+import { type Answer, type AnswerBody, refused, type Representation } from '../../gateway/answer.ts';
+import type { RequestOptions } from '../../gateway/asked.ts';
+import { openBytes, readAll } from '../../storage/byte-reader.ts';
+import type { RegistryRequest } from '../../gateway/registry-request.ts';
 import { refuseUnknown } from './known-repository.ts';
 
 /** Answers by tag (the form that fits the client) or by digest (those very bytes). */

@@ -7,7 +7,7 @@ import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import type { Answer, AnswerBody, Redirect, Refused, Representation } from './answer.ts';
 import { type CacheKind, CACHING, cacheTags, cachingOfFound, cachingOfReason } from './cache-policy.ts';
 import type { HeaderFields } from './header-fields.ts';
-import type { RegistryRequest } from './question.ts';
+import type { RegistryRequest } from './registry-request.ts';
 import type { ReadCount } from '../storage/r2-store.ts';
 
 /** Headers between registry and gateway; clients never see them. */
