@@ -1,6 +1,5 @@
-import type { RequestOptions } from './gateway/asked.ts';
+import type { RegistryRequest, RequestOptions } from './gateway/registry-request.ts';
 import type { Config } from './config.ts';
-import type { RegistryRequest } from './gateway/registry-request.ts';
 import type { RegistryProps } from './gateway/registry.ts';
 import type { RegistryResponse } from './gateway/registry-response.ts';
 import type { Trace } from './log/trace.ts';

@@ -1,5 +1,4 @@
-import type { RobotTokenLine } from '../../registry/robot-token.ts';
-import { parseRobotTokenLines } from '../../registry/robot-token.ts';
+import { parseRobotTokenLines, type RobotTokenLine } from '../../registry/robot-token.ts';
 import { parseRealmTable, PUBLIC_REALM, type RealmName, type RealmTable } from '../../registry/realms.ts';
 import { type CertificateRule, parseCertificateRule } from './certificate.ts';
 import { AccessConfigError, fields, optionalText, textList } from './config-reading.ts';

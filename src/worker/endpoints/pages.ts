@@ -1,5 +1,5 @@
 /** HTML pages for people. Their code is imported with the first request for a page: pulls do not need it. */
-import type { EdgeHandler } from '../gateway/gateway.ts';
+import type { EdgeHandler } from '../gateway/edge-context.ts';
 
 /** `/` */
 export const home: EdgeHandler = async (c) => (await import('../pages/home.tsx')).home(c);

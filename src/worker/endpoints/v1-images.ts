@@ -7,8 +7,7 @@ import { tagListKey } from '../../registry/keys.ts';
 import { compareNames, type RepositoryName } from '../../registry/name.ts';
 import { decodeSpan, type Leaf } from '../../registry/sorted-list.ts';
 import type { ReadStore } from '../../registry/store.ts';
-import { type Answer, refused } from '../gateway/answer.ts';
-import type { HeaderFields } from '../gateway/header-fields.ts';
+import { type Answer, type HeaderFields, refused } from '../gateway/answer.ts';
 import { type OpenList, openList } from '../storage/list-page.ts';
 import type { RegistryRequest } from '../gateway/registry-request.ts';
 

@@ -1,7 +1,6 @@
 import { formatRange } from '../../http/range.ts';
 import { normalizeAccept, normalizeUserAgent } from '../../manifest/negotiate.ts';
-import type { RequestOptions } from './asked.ts';
-import { type RegistryRequest, urlOf } from './registry-request.ts';
+import { type RegistryRequest, type RequestOptions, urlOf } from './registry-request.ts';
 
 /**
  * The request to the registry entrypoint in canonical form, so that requests with the same answer share one cache entry. Its `Accept` and `User-Agent` are normalized: a

@@ -1,15 +1,16 @@
 /**
- * What the gateway asks the registry, in canonical form: everything that an answer depends on and nothing else, so that all clients share few cache entries.
- * The URL is a path of the OCI distribution spec (or of ours) under a host that does not matter; who may ask is in the entrypoint's props, what a client
- * can read in the headers.
+ * Requests to the registry, in canonical form: everything that an answer depends on and nothing else, so that clients share cache entries. The URL is a path of the OCI
+ * distribution spec (or one of ours) under a fixed host. Access is in the props of the entrypoint, and what the client can read is in the headers.
  */
+import type { Accept } from '../../http/accept.ts';
 import { type Digest, parseDigest } from '../../registry/digest.ts';
 import { assertNever } from '../../registry/errors.ts';
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
 import { parseReference, type Reference } from '../../registry/reference.ts';
+import type { ByteRange } from '../../registry/store.ts';
 import type { ListPage } from '../storage/list-page.ts';
 
-/** One request about what is stored. */
+/** What is requested. */
 export type RegistryRequest =
   | { readonly kind: 'manifest'; readonly name: RepositoryName; readonly reference: Reference }
   | { readonly kind: 'blob'; readonly name: RepositoryName; readonly digest: Digest }
@@ -26,6 +27,16 @@ export type RegistryRequest =
   | { readonly kind: 'catalog'; readonly page: ListPage }
   /** Whether engines that fall back to the v1 API can be told why. */
   | { readonly kind: 'v1-images'; readonly name: RepositoryName };
+
+/** How a representation is requested: the method, and what negotiation and ranges need of the headers. */
+export interface RequestOptions {
+  /** Whether the method is HEAD: then no body is opened. */
+  readonly head: boolean;
+  /** `Accept`, parsed once. Only manifests are negotiated; null for everything else. */
+  readonly accept: Accept;
+  readonly userAgent: string | null;
+  readonly range: ByteRange | null;
+}
 
 const ORIGIN = 'https://registry.gantry';
 const OF_REPOSITORY = /^\/v2\/(.+)\/(manifests|blobs|blob-presence|referrers|tags|v1)\/([^/]+)$/;

@@ -4,9 +4,8 @@
  */
 import { type ErrorDetail, errorBody, isReason, type Reason, reasonRow } from '../../registry/errors.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
-import type { Answer, AnswerBody, Redirect, Refused, Representation } from './answer.ts';
+import type { Answer, AnswerBody, HeaderFields, Redirect, Refused, Representation } from './answer.ts';
 import { type CacheKind, CACHING, cacheTags, cachingOfFound, cachingOfReason } from './cache-policy.ts';
-import type { HeaderFields } from './header-fields.ts';
 import type { RegistryRequest } from './registry-request.ts';
 import type { ReadCount } from '../storage/r2-store.ts';
 

@@ -9,7 +9,7 @@ import { CorruptReferrersError } from '../../registry/referrers.ts';
 import { CorruptListError } from '../../registry/sorted-list.ts';
 import { type ReadStore, StorageError } from '../../registry/store.ts';
 import { type Answer, discard, type Redirect, refused, type Refused } from './answer.ts';
-import type { RequestOptions } from './asked.ts';
+import { parseRegistryUrl, pathOf, type RegistryRequest, type RequestOptions } from './registry-request.ts';
 import { answerBlob, answerBlobPresence } from '../endpoints/v2/blob.ts';
 import { answerCatalog } from '../endpoints/v2/catalog.ts';
 import { answerManifest } from '../endpoints/v2/manifest.ts';
@@ -20,7 +20,6 @@ import { answerFronted } from '../ingest/fronted.ts';
 import type { AnswerStored } from '../ingest/stored-answer.ts';
 import { originOf, type OriginRules } from '../ingest/origins.ts';
 import { type Persistence, persist } from '../storage/retry.ts';
-import { pathOf, type RegistryRequest, parseRegistryUrl } from './registry-request.ts';
 import { EMPTY_STORE, r2Store, type ReadCount } from '../storage/r2-store.ts';
 import { type InnerFacts, toResponse } from './registry-response.ts';
 

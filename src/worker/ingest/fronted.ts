@@ -7,7 +7,7 @@ import { referrersKey, tagKey } from '../../registry/keys.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { decodeOriginMark } from '../../registry/origin-mark.ts';
 import type { Answer, Redirect } from '../gateway/answer.ts';
-import type { RequestOptions } from '../gateway/asked.ts';
+import type { RequestOptions } from '../gateway/registry-request.ts';
 import { freshnessOf, lastComparisons } from './freshness.ts';
 import type { OriginRule } from './origins.ts';
 import type { FillContext } from './pull.ts';

@@ -6,8 +6,7 @@
 import { OriginError } from '../../origin/errors.ts';
 import { assertNever } from '../../registry/errors.ts';
 import { type Answer, type Redirect, refused } from '../gateway/answer.ts';
-import type { RequestOptions } from '../gateway/asked.ts';
-import { pathOf } from '../gateway/registry-request.ts';
+import { pathOf, type RequestOptions } from '../gateway/registry-request.ts';
 import { type FillContext, noteOutage, type Pull, waitOf } from './pull.ts';
 import { pullBlob } from './pull-blob.ts';
 import { pullManifest } from './pull-manifest.ts';

@@ -3,7 +3,7 @@ import type { Child } from 'hono/jsx';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { refused, type Refused } from '../gateway/answer.ts';
 import { clientFromQuery } from './clients.ts';
-import type { EdgeContext } from '../gateway/gateway.ts';
+import type { EdgeContext } from '../gateway/edge-context.ts';
 import { answerPage, noSuchPage, type PageRequest } from './page-endpoint.tsx';
 import { parsePagePath } from './paths.ts';
 import { readTags } from './read-lists.ts';

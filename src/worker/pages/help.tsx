@@ -1,7 +1,7 @@
 /** `/help` and `/help/<reason>`: why something cannot be had, printed from the reason table. No reads. */
 import { isReason } from '../../registry/errors.ts';
 import { HelpIndexPage, HelpPage } from './views/help-page.tsx';
-import type { EdgeContext } from '../gateway/gateway.ts';
+import type { EdgeContext } from '../gateway/edge-context.ts';
 import { answerPage, noSuchPage, placeOf } from './page-endpoint.tsx';
 import { pageResponse } from './page-response.ts';
 

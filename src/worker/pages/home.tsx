@@ -1,7 +1,7 @@
 /** `/?q=&after=`: the repositories that the caller may see, with a search. Two reads at most. */
 import { isMeant } from '../endpoints/name-search.ts';
 import { HomePage } from './views/home-page.tsx';
-import type { EdgeContext } from '../gateway/gateway.ts';
+import type { EdgeContext } from '../gateway/edge-context.ts';
 import { answerPage } from './page-endpoint.tsx';
 import { readRepositories } from './read-lists.ts';
 import { searchText } from './visible-text.ts';

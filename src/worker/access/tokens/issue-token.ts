@@ -1,6 +1,5 @@
 import { parseRepositoryName } from '../../../registry/name.ts';
-import type { Caller } from '../caller.ts';
-import { mayRead } from '../caller.ts';
+import { type Caller, mayRead } from '../caller.ts';
 import { serviceOf } from '../challenge.ts';
 import { readCredentials } from '../credentials.ts';
 import { GUEST_TOKEN } from '../identify.ts';

@@ -9,7 +9,7 @@ import {
   notModified,
   refuseTo,
   WHOLE_REPRESENTATION,
-} from '../../gateway/gateway.ts';
+} from '../../gateway/edge-context.ts';
 import type { RegistryRequest } from '../../gateway/registry-request.ts';
 
 /** Seconds that a redirect without a signature may be kept: what it says changes only with the configuration. */

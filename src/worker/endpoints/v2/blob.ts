@@ -4,8 +4,7 @@ import { MEDIA_TYPES } from '../../../registry/media-type.ts';
 import type { RealmName } from '../../../registry/realms.ts';
 import type { ReadStore } from '../../../registry/store.ts';
 import { type Answer, refused } from '../../gateway/answer.ts';
-import type { RequestOptions } from '../../gateway/asked.ts';
-import type { RegistryRequest } from '../../gateway/registry-request.ts';
+import type { RegistryRequest, RequestOptions } from '../../gateway/registry-request.ts';
 import { refuseUnknown } from './known-repository.ts';
 
 /** Answers with a blob of the repository's realm, or part of it. The bytes are handed from storage to client without a detour through this program. */

@@ -4,9 +4,8 @@ import type { RepositoryName } from '../../../registry/name.ts';
 import type { ReadStore } from '../../../registry/store.ts';
 import { visibleNames } from '../../access/visible-names.ts';
 import type { Answer } from '../../gateway/answer.ts';
-import type { RequestOptions } from '../../gateway/asked.ts';
+import { pathOf, type RegistryRequest, type RequestOptions } from '../../gateway/registry-request.ts';
 import { openList } from '../../storage/list-page.ts';
-import { pathOf, type RegistryRequest } from '../../gateway/registry-request.ts';
 import { answerList, answerNames } from './list-answer.ts';
 
 /** Answers with the repositories in ASCII order: all, or those that `keep` keeps. */

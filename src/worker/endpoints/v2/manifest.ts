@@ -15,9 +15,8 @@ import {
 import type { ReadStore } from '../../../registry/store.ts';
 import { canRead, negotiate, unreadableReason } from '../../../manifest/negotiate.ts';
 import { type Answer, type AnswerBody, refused, type Representation } from '../../gateway/answer.ts';
-import type { RequestOptions } from '../../gateway/asked.ts';
+import type { RegistryRequest, RequestOptions } from '../../gateway/registry-request.ts';
 import { openBytes, readAll } from '../../storage/byte-reader.ts';
-import type { RegistryRequest } from '../../gateway/registry-request.ts';
 import { refuseUnknown } from './known-repository.ts';
 
 /** Answers by tag (the form that fits the client) or by digest (those very bytes). */

@@ -4,11 +4,9 @@ import { referrersKey, tagListKey } from '../../../registry/keys.ts';
 import { MEDIA_TYPE_OF_FORM } from '../../../registry/media-type.ts';
 import { decodeReferrers, encodeReferrers } from '../../../registry/referrers.ts';
 import type { ReadStore } from '../../../registry/store.ts';
-import type { Answer } from '../../gateway/answer.ts';
-import type { RequestOptions } from '../../gateway/asked.ts';
+import { type Answer, entityTagOf } from '../../gateway/answer.ts';
+import { pathOf, type RegistryRequest, type RequestOptions } from '../../gateway/registry-request.ts';
 import { readAll } from '../../storage/byte-reader.ts';
-import { entityTagOf } from '../../gateway/entity-tag.ts';
-import { pathOf, type RegistryRequest } from '../../gateway/registry-request.ts';
 import { repositoryUnknown } from './known-repository.ts';
 
 /** Bytes of one answer; more descriptors follow by `Link`. Clients stop reading an index at 4 MiB. */

@@ -2,9 +2,8 @@
 import { tagListKey } from '../../../registry/keys.ts';
 import type { ReadStore } from '../../../registry/store.ts';
 import type { Answer } from '../../gateway/answer.ts';
-import type { RequestOptions } from '../../gateway/asked.ts';
+import { pathOf, type RegistryRequest, type RequestOptions } from '../../gateway/registry-request.ts';
 import { openList } from '../../storage/list-page.ts';
-import { pathOf, type RegistryRequest } from '../../gateway/registry-request.ts';
 import { repositoryUnknown } from './known-repository.ts';
 import { answerList, answerNames } from './list-answer.ts';
 

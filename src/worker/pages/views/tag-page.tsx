@@ -1,5 +1,4 @@
-import type { Choice } from '../../../manifest/negotiate.ts';
-import { normalizeAccept, normalizeUserAgent, RULES } from '../../../manifest/negotiate.ts';
+import { type Choice, normalizeAccept, normalizeUserAgent, RULES } from '../../../manifest/negotiate.ts';
 import { helpPath, reasonRow } from '../../../registry/errors.ts';
 import { helpOf } from '../../../registry/help.ts';
 import { FORM_TITLE } from '../../../registry/media-type.ts';
