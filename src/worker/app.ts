@@ -3,7 +3,7 @@ import { Hono } from 'hono/tiny';
 import type { Edge } from './edge.ts';
 import { failure, fallback } from './endpoints/fallback.ts';
 import { health } from './endpoints/health.ts';
-import { browse, help, helpIndex, home } from './endpoints/page.ts';
+import { browse, help, helpIndex, home } from './endpoints/pages.ts';
 import { ping, pingV1 } from './endpoints/ping.ts';
 import { purge, purgeByOtherMethods } from './endpoints/purge.ts';
 import { crane, search } from './endpoints/repository-names.ts';
@@ -16,7 +16,7 @@ import {
   parseReferrersRequest,
   parseTagListRequest,
   parseV1ImagesRequest,
-} from './gateway/read-question.ts';
+} from './gateway/parse-request.ts';
 
 // The first matching line answers. hono/tiny brings PatternRouter: it compiles each pattern once, and parameters may contain slashes, as repository names do.
 export const app = new Hono<{ Bindings: Edge }>()

@@ -1,8 +1,7 @@
-import type { RequestOptions } from './gateway/asked.ts';
+import type { RegistryRequest, RequestOptions } from './gateway/registry-request.ts';
 import type { Config } from './config.ts';
-import type { RegistryRequest } from './gateway/question.ts';
 import type { RegistryProps } from './gateway/registry.ts';
-import type { RegistryResponse } from './gateway/respond.ts';
+import type { RegistryResponse } from './gateway/registry-response.ts';
 import type { Trace } from './log/trace.ts';
 
 /** What a purge came to. `absent`: there is no cache here, as in local development. */
@@ -12,7 +11,7 @@ export type PurgeOutcome =
 /** The registry as the gateway sees it, with or without a cache between them. */
 export interface RegistryPort {
   /** Answers; storage faults are answers too. */
-  fetch(question: RegistryRequest, asked: RequestOptions, props: RegistryProps): Promise<RegistryResponse>;
+  fetch(request: RegistryRequest, options: RequestOptions, props: RegistryProps): Promise<RegistryResponse>;
   /** Purges by cache tags. It is called there since a purge reaches only the cache of the entrypoint that asks for it. */
   purge(cacheTags: readonly string[]): Promise<PurgeOutcome>;
 }

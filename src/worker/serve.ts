@@ -4,7 +4,7 @@ import { refused } from './gateway/answer.ts';
 import { type Config, type Env, readConfig } from './config.ts';
 import type { RegistryPort } from './edge.ts';
 import { addClosingFields, report } from './log/report.ts';
-import { API_VERSION, refuse } from './gateway/respond.ts';
+import { API_VERSION, refuse } from './gateway/registry-response.ts';
 import { beginTrace, type Trace } from './log/trace.ts';
 
 /** Answers a client's request. `read` reads the configuration; `registry` makes the way to the registry by it. */

@@ -112,7 +112,7 @@ async function callerOf(
   now: Date,
 ): Promise<Caller | Refusal> {
   const caller = await identify(policy, facts, facts.origin, now).catch(async (error: unknown): Promise<Refusal> => {
-    const { KeysUnavailableError } = await import('./jwt.ts');
+    const { KeysUnavailableError } = await import('./tokens/jwt.ts');
     if (!(error instanceof KeysUnavailableError)) throw error;
     // The token is not in the message, only the address of the key set.
     console.error(

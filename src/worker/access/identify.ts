@@ -5,9 +5,9 @@ import { type Caller, callerWithout, together } from './caller.ts';
 import { type ClientCertificate, fits, isTrusted } from './certificate.ts';
 import { serviceOf } from './challenge.ts';
 import { type Credentials, readCredentials } from './credentials.ts';
-import type { AccessClaim, VerifiedToken } from './jwt.ts';
+import type { AccessClaim, VerifiedToken } from './tokens/jwt.ts';
 import { type AccessPolicy, realmsOfIssuer, usesCertificates } from './policy.ts';
-import { findRobotToken } from './robot-tokens.ts';
+import { findRobotToken } from './tokens/robot-tokens.ts';
 
 /** What `/token` gives to those who have no credentials: it opens what is public, as no token does too, but Docker will not go on without one. */
 export const GUEST_TOKEN = 'anonymous';
@@ -56,7 +56,7 @@ async function fromCredentials(
       if (!credentials.token.includes('.'))
         return fromRobotToken(policy, await findRobotToken(policy.robotTokens, credentials.token, now));
       if (policy.issuers.length === 0 && policy.signingKeys === null) return callerWithout('refused');
-      const { verifyToken } = await import('./jwt.ts');
+      const { verifyToken } = await import('./tokens/jwt.ts');
       const own = policy.signingKeys === null ? null : { pem: policy.signingKeys, audience: serviceOf(policy, origin) };
       const verified = await verifyToken(credentials.token, { issuers: policy.issuers, own, now });
       return verified === null ? callerWithout('refused') : fromToken(policy, verified);

@@ -1,9 +1,8 @@
-import type { RobotTokenLine } from '../../registry/robot-token.ts';
-import { parseRobotTokenLines } from '../../registry/robot-token.ts';
+import { parseRobotTokenLines, type RobotTokenLine } from '../../registry/robot-token.ts';
 import { parseRealmTable, PUBLIC_REALM, type RealmName, type RealmTable } from '../../registry/realms.ts';
 import { type CertificateRule, parseCertificateRule } from './certificate.ts';
 import { AccessConfigError, fields, optionalText, textList } from './config-reading.ts';
-import { type JwtIssuer, parseIssuer } from './issuer.ts';
+import { type JwtIssuer, parseIssuer } from './tokens/issuer.ts';
 
 /**
  * What `GET /v2/` says to a caller without credentials, where a realm is protected.

@@ -1,7 +1,7 @@
 /** What no line of the endpoint table answers. */
 import { StorageError } from '../../registry/store.ts';
 import { refused } from '../gateway/answer.ts';
-import { type EdgeContext, type EdgeHandler, refuseTo } from '../gateway/gateway.ts';
+import { type EdgeContext, type EdgeHandler, refuseTo } from '../gateway/edge-context.ts';
 
 /** An unknown path, or a method that is not served: pushes above all. */
 export const fallback: EdgeHandler = (c) => {

@@ -3,7 +3,7 @@ import { CATALOG_KEY } from '../../registry/keys.ts';
 import { StorageError } from '../../registry/store.ts';
 import { refused } from '../gateway/answer.ts';
 import { CACHING } from '../gateway/cache-policy.ts';
-import { type EdgeHandler, refuseTo } from '../gateway/gateway.ts';
+import { type EdgeHandler, refuseTo } from '../gateway/edge-context.ts';
 import { persist } from '../../bucket/retry.ts';
 import { r2Store } from '../storage/r2-store.ts';
 

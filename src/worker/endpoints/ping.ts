@@ -2,7 +2,7 @@
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { refused } from '../gateway/answer.ts';
 import { CACHING } from '../gateway/cache-policy.ts';
-import { type EdgeHandler, withAccess, refuseTo } from '../gateway/gateway.ts';
+import { type EdgeHandler, withAccess, refuseTo } from '../gateway/edge-context.ts';
 
 /** Says that this is a v2 registry, or who must log in. */
 export const ping: EdgeHandler = (c) => withAccess(c, { kind: 'ping' }, () => Promise.resolve(pong()));

@@ -4,7 +4,7 @@ import { parseRepositoryName, parseTag, type RepositoryName } from '../../regist
 import { LOGIN_RETRY_AFTER, tooManyFailures } from '../access/login-limit.ts';
 import { refused } from '../gateway/answer.ts';
 import { CACHING, CATALOG_CACHE_TAG, repositoryCacheTag, tagCacheTag } from '../gateway/cache-policy.ts';
-import { type EdgeContext, type EdgeHandler, refuseTo } from '../gateway/gateway.ts';
+import { type EdgeContext, type EdgeHandler, refuseTo } from '../gateway/edge-context.ts';
 import { accessFactsOf } from '../access/authorize.ts';
 
 /** Bytes of the longest body that is read: some ten thousand tags. */

@@ -10,7 +10,7 @@ import {
   withAccess,
   refuseTo,
   WHOLE_REPRESENTATION,
-} from '../gateway/gateway.ts';
+} from '../gateway/edge-context.ts';
 import { isMeant, searchAnswer } from './name-search.ts';
 
 /** `/v1/search?q=&n=&page=` (Docker's v1 index API). */

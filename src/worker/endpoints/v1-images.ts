@@ -7,10 +7,9 @@ import { tagListKey } from '../../registry/keys.ts';
 import { compareNames, type RepositoryName } from '../../registry/name.ts';
 import { decodeSpan, type Leaf } from '../../registry/sorted-list.ts';
 import type { ReadStore } from '../../registry/store.ts';
-import { type Answer, refused } from '../gateway/answer.ts';
-import type { HeaderFields } from '../gateway/header-fields.ts';
+import { type Answer, type HeaderFields, refused } from '../gateway/answer.ts';
 import { type OpenList, openList } from '../../bucket/list-page.ts';
-import type { RegistryRequest } from '../gateway/question.ts';
+import type { RegistryRequest } from '../gateway/registry-request.ts';
 
 /** A tag without a schema 1 manifest (null: which one is not known), and why it has none. */
 export interface TagWithoutSchema1 {

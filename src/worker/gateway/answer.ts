@@ -47,7 +47,7 @@ export interface Refused {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** What comes of a question. */
+/** What comes of a request. */
 export type Answer = Found | Refused;
 
 /** The client gets it elsewhere, at an address that is for now. */
@@ -64,4 +64,13 @@ export function refused(reason: Reason, more: Omit<Refused, 'kind' | 'reason'> =
 /** Lets go of the body of an answer that nobody gets. */
 export function discard(answer: Answer): void {
   if (answer.kind === 'found' && answer.body instanceof ReadableStream) answer.body.cancel().catch(() => undefined);
+}
+
+/** The headers of a response that is not made yet: values by name in lower case. A `Response` takes all of them at once, which is cheaper than setting each. */
+export type HeaderFields = Record<string, string>;
+
+/** The entity tag of bytes: their sha256, quoted. */
+export async function entityTagOf(bytes: Uint8Array): Promise<string> {
+  const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+  return `"sha256:${Array.from(hash, (byte) => byte.toString(16).padStart(2, '0')).join('')}"`;
 }

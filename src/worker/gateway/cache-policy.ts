@@ -1,7 +1,7 @@
 /** What caches may do with each kind of answer: one table. */
 import { assertNever, reasonRow, type Reason } from '../../registry/errors.ts';
 import type { RepositoryName } from '../../registry/name.ts';
-import type { RegistryRequest } from './question.ts';
+import type { RegistryRequest } from './registry-request.ts';
 
 /** How an answer may be kept. `moving`: what a publisher may change; `immutable`: what a digest names; `miss`: what is not there; `never`: everything that says nothing about tomorrow. */
 export type CacheKind = 'moving' | 'immutable' | 'miss' | 'never';
@@ -34,11 +34,11 @@ export const CACHING = {
   never: { cacheControl: 'no-store', edgeCacheControl: 'no-store' },
 } as const satisfies Record<CacheKind, Caching>;
 
-/** How an answer to the question may be kept where it was found. */
-export function cachingOfFound(question: RegistryRequest): CacheKind {
-  switch (question.kind) {
+/** How an answer to the request may be kept where it was found. */
+export function cachingOfFound(request: RegistryRequest): CacheKind {
+  switch (request.kind) {
     case 'manifest':
-      return question.reference.kind === 'digest' ? 'immutable' : 'moving';
+      return request.reference.kind === 'digest' ? 'immutable' : 'moving';
     case 'blob':
     case 'blob-presence':
       return 'immutable';
@@ -49,7 +49,7 @@ export function cachingOfFound(question: RegistryRequest): CacheKind {
     case 'v1-images':
       return 'miss';
     default:
-      return assertNever(question);
+      return assertNever(request);
   }
 }
 
@@ -62,23 +62,23 @@ export function cachingOfReason(reason: Reason): CacheKind {
  * The value of `Cache-Tag`: by what an answer can be purged. All answers to one URL carry the same tags, since a cache may know them under one identity.
  * `repository:` stands on what any publish in the repository can change, `tag:` on one tag in all its forms (and its absence), `everything:` on all of it.
  */
-export function cacheTags(question: RegistryRequest): string {
-  switch (question.kind) {
+export function cacheTags(request: RegistryRequest): string {
+  switch (request.kind) {
     case 'manifest':
-      return question.reference.kind === 'tag'
-        ? [tagCacheTag(`${question.name}:${question.reference.tag}`), everythingCacheTag(question.name)].join(',')
-        : everythingCacheTag(question.name);
+      return request.reference.kind === 'tag'
+        ? [tagCacheTag(`${request.name}:${request.reference.tag}`), everythingCacheTag(request.name)].join(',')
+        : everythingCacheTag(request.name);
     case 'blob':
     case 'blob-presence':
-      return everythingCacheTag(question.name);
+      return everythingCacheTag(request.name);
     case 'tag-list':
     case 'referrers':
     case 'v1-images':
-      return [repositoryCacheTag(question.name), everythingCacheTag(question.name)].join(',');
+      return [repositoryCacheTag(request.name), everythingCacheTag(request.name)].join(',');
     case 'catalog':
       return CATALOG_CACHE_TAG;
     default:
-      return assertNever(question);
+      return assertNever(request);
   }
 }
 

@@ -1,14 +1,13 @@
 import { formatRange } from '../../http/range.ts';
 import { normalizeAccept, normalizeUserAgent } from '../../manifest/negotiate.ts';
-import type { RequestOptions } from './asked.ts';
-import { type RegistryRequest, urlOf } from './question.ts';
+import { type RegistryRequest, type RequestOptions, urlOf } from './registry-request.ts';
 
 /**
  * The request to the registry entrypoint in canonical form, so that requests with the same answer share one cache entry. Its `Accept` and `User-Agent` are normalized: a
  * handful of values stand for all clients, and negotiation decides the same by them.
  */
 export function canonicalRequest(
-  question: RegistryRequest,
+  request: RegistryRequest,
   { head, accept, userAgent, range }: RequestOptions,
 ): Request {
   const headers = new Headers();
@@ -17,5 +16,5 @@ export function canonicalRequest(
   if (normalUserAgent !== null) headers.set('user-agent', normalUserAgent);
   if (range !== null) headers.set('range', formatRange(range));
   // A redirect is for the client.
-  return new Request(urlOf(question), { method: head ? 'HEAD' : 'GET', headers, redirect: 'manual' });
+  return new Request(urlOf(request), { method: head ? 'HEAD' : 'GET', headers, redirect: 'manual' });
 }

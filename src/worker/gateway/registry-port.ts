@@ -4,7 +4,7 @@ import { canonicalRequest } from './canonical-request.ts';
 import type { Config, Env } from '../config.ts';
 import type { PurgeOutcome, RegistryPort } from '../edge.ts';
 import { answerRequest, type RegistryProps } from './registry.ts';
-import { readRegistryResponse, toRegistryResponse } from './respond.ts';
+import { readRegistryResponse, toRegistryResponse } from './registry-response.ts';
 
 /** The registry entrypoint as the gateway calls it. */
 export interface RegistryEntrypoint {
@@ -41,8 +41,8 @@ export function registryPort(config: Config, env: Env, ctx: GatewayContext): Reg
 /** Through the entrypoint. */
 export function portTo(entrypoint: (props: RegistryProps) => RegistryEntrypoint): RegistryPort {
   return {
-    fetch: async (question, asked, props) =>
-      readRegistryResponse(await entrypoint(props).fetch(canonicalRequest(question, asked))),
+    fetch: async (request, options, props) =>
+      readRegistryResponse(await entrypoint(props).fetch(canonicalRequest(request, options))),
     purge: (cacheTags) => entrypoint(NO_ACCESS).purge(cacheTags),
   };
 }
@@ -56,8 +56,8 @@ export function directPort(
     ctx.waitUntil(work);
   };
   return {
-    fetch: async (question, asked, props) => {
-      const { answer, facts } = await answerRequest(question, asked, {
+    fetch: async (request, options, props) => {
+      const { answer, facts } = await answerRequest(request, options, {
         bucket,
         persistence,
         props,
@@ -67,7 +67,7 @@ export function directPort(
         cached: false,
         waitUntil,
       });
-      return toRegistryResponse(answer, question, facts);
+      return toRegistryResponse(answer, request, facts);
     },
     purge: () => Promise.resolve({ kind: 'absent' }),
   };

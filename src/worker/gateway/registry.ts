@@ -9,20 +9,19 @@ import { CorruptReferrersError } from '../../registry/referrers.ts';
 import { CorruptListError } from '../../registry/sorted-list.ts';
 import { type ReadStore, StorageError } from '../../registry/store.ts';
 import { type Answer, discard, type Redirect, refused, type Refused } from './answer.ts';
-import type { RequestOptions } from './asked.ts';
-import { answerBlob, answerBlobPresence } from '../endpoints/blob.ts';
-import { answerCatalog } from '../endpoints/catalog.ts';
-import { answerManifest } from '../endpoints/manifest.ts';
-import { answerReferrers } from '../endpoints/referrers.ts';
-import { answerTagList } from '../endpoints/tag-list.ts';
+import { parseRegistryUrl, pathOf, type RegistryRequest, type RequestOptions } from './registry-request.ts';
+import { answerBlob, answerBlobPresence } from '../endpoints/v2/blob.ts';
+import { answerCatalog } from '../endpoints/v2/catalog.ts';
+import { answerManifest } from '../endpoints/v2/manifest.ts';
+import { answerReferrers } from '../endpoints/v2/referrers.ts';
+import { answerTagList } from '../endpoints/v2/tag-list.ts';
 import { answerV1Images } from '../endpoints/v1-images.ts';
 import { answerFronted } from '../ingest/fronted.ts';
 import type { AnswerStored } from '../ingest/stored-answer.ts';
 import { originOf, type OriginRules } from '../ingest/origins.ts';
 import { type Persistence, persist } from '../../bucket/retry.ts';
-import { pathOf, type RegistryRequest, parseRegistryUrl } from './question.ts';
 import { EMPTY_STORE, r2Store, type ReadCount } from '../storage/r2-store.ts';
-import { type InnerFacts, toResponse } from './respond.ts';
+import { type InnerFacts, toResponse } from './registry-response.ts';
 
 /** What the gateway vouches for; a client cannot forge it, and the cache keeps what was asked with other props apart. */
 export interface RegistryProps {
@@ -59,22 +58,15 @@ export interface RegistryContext {
 /** Bytes of the longest body that the cache in front keeps; longer ones pass through it. */
 const CACHED_UP_TO = 512_000_000;
 
-/** Answers one canonical request: what a gateway behind a cache sends (see {@link canonicalRequest}). */
-export async function serveRegistry(request: Request, context: RegistryContext): Promise<Response> {
-  const question = readCanonicalRequest(request);
-  const { answer, facts } = await answerRequest(question, readRequestOptions(request), context);
-  return toResponse(answer, question, facts);
+/** Answers the registry entrypoint's request, which is in canonical form: see `canonicalRequest`. */
+export async function serveRegistry(canonical: Request, context: RegistryContext): Promise<Response> {
+  const request = parseRegistryUrl(canonical.url);
+  if (request === null) throw new Error(`not a canonical registry URL: ${canonical.url}`);
+  const { answer, facts } = await answerRequest(request, readRequestOptions(canonical), context);
+  return toResponse(answer, request, facts);
 }
 
-/** What a canonical request asks. */
-export function readCanonicalRequest({ url }: Request): RegistryRequest {
-  const question = parseRegistryUrl(url);
-  if (question === null) throw new Error(`the gateway asked what is no question: ${url}`);
-  return question;
-}
-
-/** How it asks. */
-export function readRequestOptions({ method, headers }: Request): RequestOptions {
+function readRequestOptions({ method, headers }: Request): RequestOptions {
   return {
     head: method === 'HEAD',
     accept: parseAccept(headers.get('accept')),
@@ -83,10 +75,10 @@ export function readRequestOptions({ method, headers }: Request): RequestOptions
   };
 }
 
-/** Answers one question, storage faults included. */
+/** Answers one request, storage faults included. */
 export async function answerRequest(
-  question: RegistryRequest,
-  asked: RequestOptions,
+  request: RegistryRequest,
+  options: RequestOptions,
   { bucket, persistence, props, realms, cached, origins, signingKey, waitUntil }: RegistryContext,
 ): Promise<{ readonly answer: Answer | Redirect; readonly facts: InnerFacts }> {
   const begun = Date.now();
@@ -96,13 +88,13 @@ export async function answerRequest(
   const keep = lists === null ? null : (name: RepositoryName) => isVisible(realms, name, lists);
   const sources: Sources = { store, realm: props.realm, keep, wholeUpTo: cached ? CACHED_UP_TO : 0 };
   const answerStored: AnswerStored = (wrap = (own) => own) =>
-    persist(() => answerFromStorage(question, asked, { ...sources, store: wrap(store) }), persistence, discard);
-  const rule = props.hidden || question.kind === 'catalog' ? null : originOf(origins, question.name);
+    persist(() => answerFromStorage(request, options, { ...sources, store: wrap(store) }), persistence, discard);
+  const rule = props.hidden || request.kind === 'catalog' ? null : originOf(origins, request.name);
   let answer: Answer | Redirect;
   try {
-    answer = await (rule === null || question.kind === 'catalog'
+    answer = await (rule === null || request.kind === 'catalog'
       ? answerStored()
-      : answerFronted(question, asked, {
+      : answerFronted(request, options, {
           rule,
           realm: props.realm,
           bucket,
@@ -113,14 +105,14 @@ export async function answerRequest(
           waitUntil,
         }));
   } catch (error) {
-    answer = refusalOf(error, question);
+    answer = refusalOf(error, request);
   }
   const form = answer.kind === 'found' ? answer.form : undefined;
   const { head, get } = count;
   return { answer, facts: { head, get, ms: Date.now() - begun, ...(form !== undefined && { form }) } };
 }
 
-/** What a question is answered from. */
+/** What a request is answered from. */
 export interface Sources {
   readonly store: ReadStore;
   readonly realm: RealmName;
@@ -131,38 +123,38 @@ export interface Sources {
 
 /** One endpoint a line. Throws {@link StorageError} and what says that a record is damaged. */
 export function answerFromStorage(
-  question: RegistryRequest,
-  asked: RequestOptions,
+  request: RegistryRequest,
+  options: RequestOptions,
   { store, realm, keep, wholeUpTo }: Sources,
 ): Promise<Answer> {
-  switch (question.kind) {
+  switch (request.kind) {
     case 'manifest':
-      return answerManifest(question, asked, store);
+      return answerManifest(request, options, store);
     case 'blob':
-      return answerBlob(question, asked, { realm, store, wholeUpTo });
+      return answerBlob(request, options, { realm, store, wholeUpTo });
     case 'blob-presence':
-      return answerBlobPresence(question, { realm, store });
+      return answerBlobPresence(request, { realm, store });
     case 'tag-list':
-      return answerTagList(question, asked, store);
+      return answerTagList(request, options, store);
     case 'referrers':
-      return answerReferrers(question, asked, store);
+      return answerReferrers(request, options, store);
     case 'catalog':
-      return answerCatalog(question, asked, store, keep);
+      return answerCatalog(request, options, store, keep);
     case 'v1-images':
-      return answerV1Images(question, store);
+      return answerV1Images(request, store);
     default:
-      return assertNever(question);
+      return assertNever(request);
   }
 }
 
 /** What has gone wrong, told to the log, as an answer. */
-function refusalOf(error: unknown, question: RegistryRequest): Refused {
+function refusalOf(error: unknown, request: RegistryRequest): Refused {
   const reason = reasonOf(error);
   const cause =
     error instanceof Error
       ? { name: error.name, message: error.message, cause: String(error.cause) }
       : { message: String(error) };
-  console.error(JSON.stringify({ event: reason, question: pathOf(question), ...cause }));
+  console.error(JSON.stringify({ event: reason, request: pathOf(request), ...cause }));
   return refused(reason);
 }
 

@@ -7,7 +7,7 @@ import { referrersKey, tagKey } from '../../registry/keys.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { decodeOriginMark } from '../../registry/origin-mark.ts';
 import type { Answer, Redirect } from '../gateway/answer.ts';
-import type { RequestOptions } from '../gateway/asked.ts';
+import type { RequestOptions } from '../gateway/registry-request.ts';
 import { freshnessOf, lastComparisons } from './freshness.ts';
 import type { OriginRule } from './origins.ts';
 import type { FillContext } from './pull.ts';
@@ -22,15 +22,15 @@ import {
 
 /** Answers from the bucket where that is enough, otherwise with the help of the upstream. Throws StorageError, and errors for damaged records. */
 export async function answerFronted(
-  question: RepositoryRequest,
-  asked: RequestOptions,
+  request: RepositoryRequest,
+  options: RequestOptions,
   sources: FillContext,
 ): Promise<Answer | Redirect> {
   // The upstream always contributes to a tag list.
-  if (question.kind === 'tag-list') return (await import('./pull-through.ts')).answerTagList(question, sources);
-  const stored = await readStored(question, sources);
+  if (request.kind === 'tag-list') return (await import('./pull-through.ts')).answerTagList(request, sources);
+  const stored = await readStored(request, sources);
   if (stored.isFinal) return stored.answer;
-  return (await import('./pull-through.ts')).answerThrough(question, asked, sources, stored);
+  return (await import('./pull-through.ts')).answerThrough(request, options, sources, stored);
 }
 
 interface Stored extends StoredAnswer {
@@ -39,25 +39,25 @@ interface Stored extends StoredAnswer {
 }
 
 async function readStored(
-  question: Exclude<RepositoryRequest, { kind: 'tag-list' }>,
+  request: Exclude<RepositoryRequest, { kind: 'tag-list' }>,
   { rule, answerStored }: FillContext,
 ): Promise<Stored> {
-  switch (question.kind) {
+  switch (request.kind) {
     case 'v1-images':
       return { answer: await answerStored(), info: null, isFinal: true };
     case 'referrers': {
-      const stored = await answerObserved(answerStored, referrersKey(question.name, question.subject));
+      const stored = await answerObserved(answerStored, referrersKey(request.name, request.subject));
       return { ...stored, isFinal: stored.info !== null };
     }
     case 'manifest': {
-      const { name, reference } = question;
+      const { name, reference } = request;
       return reference.kind === 'tag' ? readTag(name, reference.tag, rule, answerStored) : readImmutable(answerStored);
     }
     case 'blob':
     case 'blob-presence':
       return readImmutable(answerStored);
     default:
-      return assertNever(question);
+      return assertNever(request);
   }
 }
 

@@ -5,9 +5,8 @@ import { blobKey } from '../../registry/keys.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { StorageError } from '../../registry/store.ts';
 import type { Answer, Redirect } from '../gateway/answer.ts';
-import type { RequestOptions } from '../gateway/asked.ts';
+import type { RegistryRequest, RequestOptions } from '../gateway/registry-request.ts';
 import { isUnknown, type StoredAnswer } from './stored-answer.ts';
-import type { RegistryRequest } from '../gateway/question.ts';
 import { type BlobOutcome, clientSink, fillBlob } from './fill-blob.ts';
 import { within } from './single-flight.ts';
 import { isKnownUnknown, noteUnknown, type Pull, unlessLimited } from './pull.ts';
@@ -21,33 +20,33 @@ const ROUNDS = 3;
 /** Answers with the blob, or with where the client gets it. `stored`: what storage answered. Throws OriginError and StorageError. */
 export async function pullBlob(
   pull: Pull,
-  question: BlobRequest,
+  request: BlobRequest,
   { head }: RequestOptions,
   { answer }: StoredAnswer,
 ): Promise<Answer | Redirect> {
   const { upstream, rule, remote, realm, answerStored } = pull;
-  const { digest } = question;
+  const { digest } = request;
   const key = blobKey(realm, digest);
   const what = `${remote} ${digest}`;
   if (!isUnknown(answer) || isKnownUnknown(upstream, what)) return answer;
   unlessLimited(upstream);
-  if (question.kind === 'blob' && head) {
+  if (request.kind === 'blob' && head) {
     const told = await upstream.client.blobHead(remote, digest);
-    if (told.kind === 'blob-head' && told.size !== undefined) return found(question, told.size, null);
+    if (told.kind === 'blob-head' && told.size !== undefined) return found(request, told.size, null);
     // Old engines need the length: where the upstream does not tell it, the blob does.
     if (told.kind === 'not-found') {
       noteUnknown(upstream, what);
       return answer;
     }
-  } else if (question.kind === 'blob' && rule.blobs === 'redirect') {
-    const location = await locationUpstream(pull, question);
+  } else if (request.kind === 'blob' && rule.blobs === 'redirect') {
+    const location = await locationUpstream(pull, request);
     if (location !== null) return { kind: 'redirect', location };
   }
-  const isStreamed = question.kind === 'blob' && !head;
+  const isStreamed = request.kind === 'blob' && !head;
   for (let round = 1; ; round++) {
     const underway = upstream.blobs.of(key);
     const outcome =
-      underway === undefined ? await fetchBlob(pull, question, key, isStreamed) : await follow(pull, key, underway);
+      underway === undefined ? await fetchBlob(pull, request, key, isStreamed) : await follow(pull, key, underway);
     switch (outcome) {
       case 'stored':
         return answerStored();
@@ -84,11 +83,11 @@ const LATE = Symbol('late');
 /** Fetches the blob into the bucket and, where it can be streamed, gives the answer whose body it is. Throws OriginError. */
 async function fetchBlob(
   { upstream, remote, bucket, waitUntil }: Pull,
-  question: BlobRequest,
+  request: BlobRequest,
   key: string,
   isStreamed: boolean,
 ): Promise<BlobOutcome | Answer> {
-  const { digest } = question;
+  const { digest } = request;
   let answerWith: (answer: Answer) => void = () => undefined;
   const streamed = new Promise<Answer>((resolve) => (answerWith = resolve));
   const flight = upstream.blobs.once(key, waitUntil, async (): Promise<BlobOutcome> => {
@@ -99,7 +98,7 @@ async function fetchBlob(
     if (!isStreamed || blob.size === undefined)
       return fillBlob(watched, { digest, key, bucket, client: null, keep: waitUntil });
     const { body, sink } = clientSink(blob.size);
-    answerWith(found(question, blob.size, body));
+    answerWith(found(request, blob.size, body));
     return fillBlob(watched, { digest, key, bucket, client: sink, keep: waitUntil });
   });
   return Promise.race([streamed, flight]);

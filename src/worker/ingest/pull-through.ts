@@ -6,8 +6,7 @@
 import { OriginError } from '../../origin/errors.ts';
 import { assertNever } from '../../registry/errors.ts';
 import { type Answer, type Redirect, refused } from '../gateway/answer.ts';
-import type { RequestOptions } from '../gateway/asked.ts';
-import { pathOf } from '../gateway/question.ts';
+import { pathOf, type RequestOptions } from '../gateway/registry-request.ts';
 import { type FillContext, noteOutage, type Pull, waitOf } from './pull.ts';
 import { pullBlob } from './pull-blob.ts';
 import { pullManifest } from './pull-manifest.ts';
@@ -19,42 +18,42 @@ import { remoteName, upstreamOf } from './upstream.ts';
 
 /** Answers from the upstream, or with what storage answered before. Throws StorageError, and errors for damaged records. */
 export function answerThrough(
-  question: Exclude<RepositoryRequest, { kind: 'tag-list' }>,
-  asked: RequestOptions,
+  request: Exclude<RepositoryRequest, { kind: 'tag-list' }>,
+  options: RequestOptions,
   sources: FillContext,
   stored: StoredAnswer,
 ): Promise<Answer | Redirect> {
-  return withUpstream(question, sources, async (pull) => {
-    switch (question.kind) {
+  return withUpstream(request, sources, async (pull) => {
+    switch (request.kind) {
       case 'manifest': {
-        const { name, reference } = question;
+        const { name, reference } = request;
         return reference.kind === 'tag'
           ? pullTag(pull, name, reference.tag, stored)
           : pullManifest(pull, name, reference.digest, stored);
       }
       case 'blob':
       case 'blob-presence':
-        return pullBlob(pull, question, asked, stored);
+        return pullBlob(pull, request, options, stored);
       case 'referrers':
-        return pullReferrers(pull, question, stored);
+        return pullReferrers(pull, request, stored);
       case 'v1-images':
         return stored.answer;
       default:
-        return assertNever(question);
+        return assertNever(request);
     }
   });
 }
 
 /** Answers with the tags that the upstream and storage have. Throws StorageError, and errors for damaged records. */
 export function answerTagList(
-  question: Extract<RepositoryRequest, { kind: 'tag-list' }>,
+  request: Extract<RepositoryRequest, { kind: 'tag-list' }>,
   sources: FillContext,
 ): Promise<Answer | Redirect> {
-  return withUpstream(question, sources, (pull) => pullTagList(pull, question));
+  return withUpstream(request, sources, (pull) => pullTagList(pull, request));
 }
 
 async function withUpstream(
-  question: RepositoryRequest,
+  request: RepositoryRequest,
   { signingKey, ...sources }: FillContext,
   work: (pull: Pull) => Promise<Answer | Redirect>,
 ): Promise<Answer | Redirect> {
@@ -64,12 +63,12 @@ async function withUpstream(
     return await work({
       ...sources,
       upstream,
-      remote: remoteName(rule, question.name),
+      remote: remoteName(rule, request.name),
       signer: signerOf(signingKey),
     });
   } catch (error) {
     if (!(error instanceof OriginError)) throw error;
-    noteOutage(upstream, error, pathOf(question));
+    noteOutage(upstream, error, pathOf(request));
     return refused('upstream-unavailable', {
       detail: { upstream: rule.name, code: error.code },
       headers: { 'retry-after': String(Math.ceil(waitOf(error) / 1000)) },

@@ -2,7 +2,7 @@
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import type { ObjectInfo, ReadStore } from '../../registry/store.ts';
 import { type Answer, refused } from '../gateway/answer.ts';
-import type { RegistryRequest } from '../gateway/question.ts';
+import type { RegistryRequest } from '../gateway/registry-request.ts';
 import { observe } from '../storage/observed-store.ts';
 import type { OriginRule } from './origins.ts';
 
@@ -46,6 +46,6 @@ export function withWarning(answer: Answer, { name }: OriginRule, { code }: { re
   if (answer.kind !== 'found') return answer;
   return {
     ...answer,
-    warning: `110 gantry "Response is Stale", 299 gantry "The upstream ${name} cannot be asked: ${code}"`,
+    warning: `110 gantry "Response is Stale", 299 gantry "The upstream ${name} cannot be options: ${code}"`,
   };
 }

@@ -1,7 +1,6 @@
 /** What one isolate knows of each upstream: the client with its tokens, and what was found out a moment ago. */
-import type { OriginErrorCode } from '../../origin/errors.ts';
+import { OriginError, type OriginErrorCode } from '../../origin/errors.ts';
 import { createRegistryClient, type RegistryClient } from '../../origin/client.ts';
-import { OriginError } from '../../origin/errors.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import { lastComparisons } from './freshness.ts';
 import { type OriginRule, remoteNameOf } from './origins.ts';

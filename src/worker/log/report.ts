@@ -1,8 +1,9 @@
 /** What is told of a request once it is answered: to the log, to the client (`Server-Timing`), and to Analytics Engine. Credentials are in none of it, nor are queries. */
 import { clientFamily } from './client-family.ts';
 import type { Config } from '../config.ts';
-import type { HeaderFields } from '../gateway/header-fields.ts';
-import { API_VERSION } from '../gateway/respond.ts';
+import type { HeaderFields } from '../gateway/answer.ts';
+import { API_VERSION } from '../gateway/registry-response.ts';
+import type { RegistryRequest } from '../gateway/registry-request.ts';
 import type { Trace } from './trace.ts';
 
 /** Longest path of an unknown endpoint that is logged, in characters. */
@@ -24,19 +25,19 @@ export function report(
   { log, pulls }: Pick<Config, 'log' | 'pulls'>,
 ): void {
   const told = log === 'all' || status >= 500;
-  const { question } = trace;
-  const counted = pulls !== null && question?.kind === 'manifest' && status < 500;
+  const { target } = trace;
+  const counted = pulls !== null && target?.kind === 'manifest' && status < 500;
   if (!told && !counted) return;
   const ms = Date.now() - trace.begun;
   if (told) console.log(JSON.stringify(logLine(request, status, trace, ms)));
   if (!counted) return;
-  const { name, reference } = question;
-  const asked = reference.kind === 'tag' ? reference.tag : reference.digest;
+  const { name, reference } = target;
+  const manifest = reference.kind === 'tag' ? reference.tag : reference.digest;
   pulls.writeDataPoint({
     indexes: [name.slice(0, 96)],
     blobs: [
       name,
-      asked,
+      manifest,
       trace.form ?? '',
       clientFamily(request.headers.get('user-agent')),
       request.method,
@@ -50,14 +51,12 @@ export function report(
 
 /** A log line: one request. Bytes are those that were promised; whether they arrived only the platform knows. */
 export function logLine(request: Request, status: number, trace: Trace, ms: number): Readonly<Record<string, unknown>> {
-  const { id, question, reason, form, cache, heads, gets, bytes } = trace;
+  const { id, target, reason, form, cache, heads, gets, bytes } = trace;
   return {
     event: 'request',
     id,
     method: request.method,
-    ...(question === undefined
-      ? { path: new URL(request.url).pathname.slice(0, PATH_MAX_LENGTH) }
-      : subjectOf(question)),
+    ...(target === undefined ? { path: new URL(request.url).pathname.slice(0, PATH_MAX_LENGTH) } : subjectOf(target)),
     status,
     reason,
     form,
@@ -69,26 +68,24 @@ export function logLine(request: Request, status: number, trace: Trace, ms: numb
   };
 }
 
-function subjectOf(question: NonNullable<Trace['question']>): Readonly<Record<string, unknown>> {
-  const { kind } = question;
-  switch (question.kind) {
+function subjectOf(target: RegistryRequest): Readonly<Record<string, unknown>> {
+  const { kind } = target;
+  switch (target.kind) {
     case 'catalog':
       return { kind };
     case 'manifest':
       return {
         kind,
-        name: question.name,
-        ...(question.reference.kind === 'tag'
-          ? { tag: question.reference.tag }
-          : { digest: question.reference.digest }),
+        name: target.name,
+        ...(target.reference.kind === 'tag' ? { tag: target.reference.tag } : { digest: target.reference.digest }),
       };
     case 'blob':
     case 'blob-presence':
-      return { kind, name: question.name, digest: question.digest };
+      return { kind, name: target.name, digest: target.digest };
     case 'referrers':
-      return { kind, name: question.name, digest: question.subject };
+      return { kind, name: target.name, digest: target.subject };
     default:
-      return { kind, name: question.name };
+      return { kind, name: target.name };
   }
 }
 

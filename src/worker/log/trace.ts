@@ -1,12 +1,13 @@
 import type { Reason } from '../../registry/errors.ts';
-import type { RegistryRequest } from '../gateway/question.ts';
-import type { RegistryResponse } from '../gateway/respond.ts';
+import type { RegistryRequest } from '../gateway/registry-request.ts';
+import type { RegistryResponse } from '../gateway/registry-response.ts';
 
 /** What is learnt about a request while it is answered, for its log line. */
 export interface Trace {
   readonly id: string;
   readonly begun: number;
-  question?: RegistryRequest;
+  /** What the client requests from the registry; absent for other endpoints. */
+  target?: RegistryRequest;
   reason?: Reason;
   form?: string;
   /** What the cache did: `HIT`, `MISS` …; absent where there is none. */

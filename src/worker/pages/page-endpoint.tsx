@@ -9,12 +9,12 @@ import { mayList } from '../access/caller.ts';
 import type { Resource } from '../access/decision.ts';
 import { type Grant, guard } from '../access/guard.ts';
 import { type Refused, refused } from '../gateway/answer.ts';
-import { type EdgeContext, factsOf, publicOrigin } from '../gateway/gateway.ts';
+import { type EdgeContext, factsOf, publicOrigin } from '../gateway/edge-context.ts';
 import { persist } from '../../bucket/retry.ts';
 import { EMPTY_STORE, r2Store } from '../storage/r2-store.ts';
-import type { Place } from './layout.tsx';
+import type { Place } from './views/layout.tsx';
 import { pageResponse } from './page-response.ts';
-import { RefusalPage } from './refusal-page.tsx';
+import { RefusalPage } from './views/refusal-page.tsx';
 
 /** What a page is made of. */
 export interface PageRequest {

@@ -61,7 +61,7 @@ async function sourcesAtStart(): Promise<readonly string[]> {
 describe('the code that is evaluated before the first request', () => {
   it('has no pages, no upstreams, nothing that derives or signs, and no library for tokens and signed URLs', async () => {
     const sources = await sourcesAtStart();
-    expect(sources).toContain('src/worker/endpoints/manifest.ts');
+    expect(sources).toContain('src/worker/endpoints/v2/manifest.ts');
     const LATER =
       /^src\/(?:worker\/(?:pages|ingest\/(?:pull|upstream|fetch|fill))|origin|manifest\/(?:derive|signing))|\.tsx$|@noble|jose|aws4fetch|hono\/dist\/jsx/;
     expect(sources.filter((source) => LATER.test(source))).toEqual([]);

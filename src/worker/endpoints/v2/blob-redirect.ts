@@ -1,16 +1,16 @@
 /** Blobs that the client fetches elsewhere: a redirect, once it is known that the blob is there. */
-import { isNamed } from '../../http/conditions.ts';
-import { blobKey } from '../../registry/keys.ts';
-import type { Grant } from '../access/guard.ts';
-import { locationOf } from '../storage/blob-location.ts';
+import { isNamed } from '../../../http/conditions.ts';
+import { blobKey } from '../../../registry/keys.ts';
+import type { Grant } from '../../access/guard.ts';
+import { locationOf } from '../../storage/blob-location.ts';
 import {
   fetchFromRegistry,
   type EdgeContext,
   notModified,
   refuseTo,
   WHOLE_REPRESENTATION,
-} from '../gateway/gateway.ts';
-import type { RegistryRequest } from '../gateway/question.ts';
+} from '../../gateway/edge-context.ts';
+import type { RegistryRequest } from '../../gateway/registry-request.ts';
 
 /** Seconds that a redirect without a signature may be kept: what it says changes only with the configuration. */
 const UNSIGNED_MAX_AGE = 3_600;

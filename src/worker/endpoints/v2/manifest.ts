@@ -1,8 +1,8 @@
 /** `/v2/<name>/manifests/<reference>`: OCI distribution spec 1.1, "Pulling manifests". */
-import type { Digest } from '../../registry/digest.ts';
-import { manifestKey, tagKey } from '../../registry/keys.ts';
-import { formOfMediaType } from '../../registry/media-type.ts';
-import type { RepositoryName, Tag } from '../../registry/name.ts';
+import type { Digest } from '../../../registry/digest.ts';
+import { manifestKey, tagKey } from '../../../registry/keys.ts';
+import { formOfMediaType } from '../../../registry/media-type.ts';
+import type { RepositoryName, Tag } from '../../../registry/name.ts';
 import {
   CorruptRecordError,
   decodeTagIndex,
@@ -11,42 +11,41 @@ import {
   type TagForm,
   type TagIndex,
   type TagRecord,
-} from '../../registry/records.ts';
-import type { ReadStore } from '../../registry/store.ts';
-import { canRead, negotiate, unreadableReason } from '../../manifest/negotiate.ts';
-import { type Answer, type AnswerBody, refused, type Representation } from '../gateway/answer.ts';
-import type { RequestOptions } from '../gateway/asked.ts';
-import { openBytes, readAll } from '../../bucket/read-object.ts';
-import type { RegistryRequest } from '../gateway/question.ts';
+} from '../../../registry/records.ts';
+import type { ReadStore } from '../../../registry/store.ts';
+import { canRead, negotiate, unreadableReason } from '../../../manifest/negotiate.ts';
+import { type Answer, type AnswerBody, refused, type Representation } from '../../gateway/answer.ts';
+import type { RegistryRequest, RequestOptions } from '../../gateway/registry-request.ts';
+import { openBytes, readAll } from '../../../bucket/read-object.ts';
 import { refuseUnknown } from './known-repository.ts';
 
 /** Answers by tag (the form that fits the client) or by digest (those very bytes). */
 export async function answerManifest(
-  question: Extract<RegistryRequest, { kind: 'manifest' }>,
-  asked: RequestOptions,
+  request: Extract<RegistryRequest, { kind: 'manifest' }>,
+  options: RequestOptions,
   store: ReadStore,
 ): Promise<Answer> {
-  const { name, reference } = question;
+  const { name, reference } = request;
   return reference.kind === 'tag'
-    ? byTag(name, reference.tag, asked, store)
-    : byDigest(name, reference.digest, asked, store);
+    ? byTag(name, reference.tag, options, store)
+    : byDigest(name, reference.digest, options, store);
 }
 
-async function byTag(name: RepositoryName, tag: Tag, asked: RequestOptions, store: ReadStore): Promise<Answer> {
+async function byTag(name: RepositoryName, tag: Tag, options: RequestOptions, store: ReadStore): Promise<Answer> {
   const key = tagKey(name, tag);
   const unknown = refused('tag-unknown', {
     message: `The repository ${name} has no tag ${tag}.`,
     detail: { name, tag },
   });
-  if (asked.head) {
+  if (options.head) {
     const object = await store.head(key);
     if (object === null) return refuseUnknown(store, name, unknown);
     const index = readIndex(object.metadata);
-    if (index.kind === 'record') return answerFrom(index.record, asked, () => Promise.resolve(null));
+    if (index.kind === 'record') return answerFrom(index.record, options, () => Promise.resolve(null));
     const head = await store.get(key, { range: { offset: 0, length: index.length }, ifMatch: object.etag });
     // The tag moved meanwhile: then it is read whole.
     if (head !== null && head !== 'changed') {
-      return answerFrom(decodeTagIndex(await readAll(head.body, index.length)), asked, () => Promise.resolve(null));
+      return answerFrom(decodeTagIndex(await readAll(head.body, index.length)), options, () => Promise.resolve(null));
     }
   }
   const object = await store.get(key, { atOnce: true });
@@ -60,9 +59,9 @@ async function byTag(name: RepositoryName, tag: Tag, asked: RequestOptions, stor
       return length;
     };
     const record = index.kind === 'record' ? index.record : decodeTagIndex(await reader.take(within(index.length)));
-    return await answerFrom(record, asked, async (form) => {
+    return await answerFrom(record, options, async (form) => {
       within(offset + form.offset + form.length);
-      if (asked.head) return null;
+      if (options.head) return null;
       await reader.skip(form.offset);
       return reader.take(form.length);
     });
@@ -87,10 +86,10 @@ function readIndex(metadata: Readonly<Record<string, string>>): TagIndex {
 
 async function answerFrom(
   record: TagRecord,
-  asked: RequestOptions,
+  options: RequestOptions,
   bodyOf: (form: TagForm) => Promise<AnswerBody>,
 ): Promise<Answer> {
-  const choice = negotiate(asked, record);
+  const choice = negotiate(options, record);
   const vary = varyOf(choice);
   if (choice.kind === 'missing') return refused(choice.reason, { detail: { available: choice.available }, vary });
   const { form } = choice;
@@ -109,13 +108,13 @@ const BUFFERED = 4 * 1024 * 1024;
 async function byDigest(
   name: RepositoryName,
   digest: Digest,
-  asked: RequestOptions,
+  options: RequestOptions,
   store: ReadStore,
 ): Promise<Answer> {
   const key = manifestKey(name, digest);
-  const got = asked.head ? null : await store.get(key, { atOnce: true });
+  const got = options.head ? null : await store.get(key, { atOnce: true });
   const stored = got === 'changed' ? null : got;
-  const object = asked.head ? await store.head(key) : stored;
+  const object = options.head ? await store.head(key) : stored;
   if (object === null) {
     return refuseUnknown(
       store,
@@ -130,11 +129,11 @@ async function byDigest(
   if (contentType === undefined) throw new CorruptRecordError(`the manifest ${digest} has no media type`);
   const form = formOfMediaType(contentType);
   // A media type that is none of the known forms says nothing about who can read it.
-  const reading = form === null ? { readable: true, varies: { userAgent: false } } : canRead(asked, form);
+  const reading = form === null ? { readable: true, varies: { userAgent: false } } : canRead(options, form);
   const vary = varyOf(reading);
   if (!reading.readable) {
     if (stored !== null && stored.bytes === undefined) await stored.body.cancel();
-    return refused(unreadableReason(asked), { detail: { name, digest, available: [contentType] }, vary });
+    return refused(unreadableReason(options), { detail: { name, digest, available: [contentType] }, vary });
   }
   const body =
     stored === null ? null : (stored.bytes ?? (size <= BUFFERED ? await readAll(stored.body, size) : stored.body));

@@ -1,6 +1,5 @@
-import type { BlobView, ConfigView, HistoryStep, ManifestView } from './image-view.ts';
-import { stepsOf } from './image-view.ts';
-import { formatBytes, visible } from './visible-text.ts';
+import { type BlobView, type ConfigView, type HistoryStep, type ManifestView, stepsOf } from '../image-view.ts';
+import { formatBytes, visible } from '../visible-text.ts';
 
 /** Most steps that are shown: what engines can run has 127 layers at most, what anybody can write has more. */
 const STEPS_MAX = 300;

@@ -1,10 +1,10 @@
-import type { RepositoryName, Tag } from '../../registry/name.ts';
-import type { TagSummary } from '../../registry/summary.ts';
+import type { RepositoryName, Tag } from '../../../registry/name.ts';
+import type { TagSummary } from '../../../registry/summary.ts';
 import { FormBadge, Legend, standingsOf } from './form-badge.tsx';
 import { NameParts } from './home-page.tsx';
 import { Age, Command, Page, type Place } from './layout.tsx';
-import { repositoryPath, tagPath } from './paths.ts';
-import { counted, formatBytes, visible } from './visible-text.ts';
+import { repositoryPath, tagPath } from '../paths.ts';
+import { counted, formatBytes, visible } from '../visible-text.ts';
 
 /** What a repository's page shows. */
 export interface RepositoryView {

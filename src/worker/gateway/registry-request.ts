@@ -1,15 +1,16 @@
 /**
- * What the gateway asks the registry, in canonical form: everything that an answer depends on and nothing else, so that all clients share few cache entries.
- * The URL is a path of the OCI distribution spec (or of ours) under a host that does not matter; who may ask is in the entrypoint's props, what a client
- * can read in the headers.
+ * Requests to the registry, in canonical form: everything that an answer depends on and nothing else, so that clients share cache entries. The URL is a path of the OCI
+ * distribution spec (or one of ours) under a fixed host. Access is in the props of the entrypoint, and what the client can read is in the headers.
  */
+import type { Accept } from '../../http/accept.ts';
 import { type Digest, parseDigest } from '../../registry/digest.ts';
 import { assertNever } from '../../registry/errors.ts';
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
 import { parseReference, type Reference } from '../../registry/reference.ts';
+import type { ByteRange } from '../../registry/store.ts';
 import type { ListPage } from '../../bucket/list-page.ts';
 
-/** One question about what is stored. */
+/** What is requested. */
 export type RegistryRequest =
   | { readonly kind: 'manifest'; readonly name: RepositoryName; readonly reference: Reference }
   | { readonly kind: 'blob'; readonly name: RepositoryName; readonly digest: Digest }
@@ -27,37 +28,47 @@ export type RegistryRequest =
   /** Whether engines that fall back to the v1 API can be told why. */
   | { readonly kind: 'v1-images'; readonly name: RepositoryName };
 
+/** How a representation is requested: the method, and what negotiation and ranges need of the headers. */
+export interface RequestOptions {
+  /** Whether the method is HEAD: then no body is opened. */
+  readonly head: boolean;
+  /** `Accept`, parsed once. Only manifests are negotiated; null for everything else. */
+  readonly accept: Accept;
+  readonly userAgent: string | null;
+  readonly range: ByteRange | null;
+}
+
 const ORIGIN = 'https://registry.gantry';
 const OF_REPOSITORY = /^\/v2\/(.+)\/(manifests|blobs|blob-presence|referrers|tags|v1)\/([^/]+)$/;
 
-/** The canonical path and query of a question. */
-export function pathOf(question: RegistryRequest): string {
-  switch (question.kind) {
+/** The canonical path and query of a request. */
+export function pathOf(request: RegistryRequest): string {
+  switch (request.kind) {
     case 'manifest':
-      return `/v2/${question.name}/manifests/${question.reference.kind === 'tag' ? question.reference.tag : question.reference.digest}`;
+      return `/v2/${request.name}/manifests/${request.reference.kind === 'tag' ? request.reference.tag : request.reference.digest}`;
     case 'blob':
-      return `/v2/${question.name}/blobs/${question.digest}`;
+      return `/v2/${request.name}/blobs/${request.digest}`;
     case 'blob-presence':
-      return `/v2/${question.name}/blob-presence/${question.digest}`;
+      return `/v2/${request.name}/blob-presence/${request.digest}`;
     case 'tag-list':
-      return `/v2/${question.name}/tags/list${queryOf({ n: question.page.n, last: question.page.last })}`;
+      return `/v2/${request.name}/tags/list${queryOf({ n: request.page.n, last: request.page.last })}`;
     case 'referrers':
-      return `/v2/${question.name}/referrers/${question.subject}${queryOf({ artifactType: question.artifactType, last: question.last })}`;
+      return `/v2/${request.name}/referrers/${request.subject}${queryOf({ artifactType: request.artifactType, last: request.last })}`;
     case 'catalog':
-      return `/v2/_catalog${queryOf({ n: question.page.n, last: question.page.last })}`;
+      return `/v2/_catalog${queryOf({ n: request.page.n, last: request.page.last })}`;
     case 'v1-images':
-      return `/v2/${question.name}/v1/images`;
+      return `/v2/${request.name}/v1/images`;
     default:
-      return assertNever(question);
+      return assertNever(request);
   }
 }
 
-/** The canonical URL of a question. */
-export function urlOf(question: RegistryRequest): string {
-  return ORIGIN + pathOf(question);
+/** The canonical URL of a request. */
+export function urlOf(request: RegistryRequest): string {
+  return ORIGIN + pathOf(request);
 }
 
-/** Reads a canonical URL; null if no question gives it. */
+/** Reads a canonical URL; null if no request gives it. */
 export function parseRegistryUrl(url: string): RegistryRequest | null {
   const { pathname, searchParams } = new URL(url);
   if (pathname === '/v2/_catalog') return { kind: 'catalog', page: pageOf(searchParams) };

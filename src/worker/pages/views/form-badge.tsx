@@ -1,7 +1,7 @@
-import { helpPath, reasonRow, type Reason } from '../../registry/errors.ts';
-import { helpOf } from '../../registry/help.ts';
-import { type Form, FORM_TITLE, FORMS } from '../../registry/media-type.ts';
-import type { TagSummary } from '../../registry/summary.ts';
+import { helpPath, reasonRow, type Reason } from '../../../registry/errors.ts';
+import { helpOf } from '../../../registry/help.ts';
+import { type Form, FORM_TITLE, FORMS } from '../../../registry/media-type.ts';
+import type { TagSummary } from '../../../registry/summary.ts';
 
 /** How a tag stands to a form. */
 export type FormStanding =

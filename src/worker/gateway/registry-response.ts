@@ -4,10 +4,9 @@
  */
 import { type ErrorDetail, errorBody, isReason, type Reason, reasonRow } from '../../registry/errors.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
-import type { Answer, AnswerBody, Redirect, Refused, Representation } from './answer.ts';
+import type { Answer, AnswerBody, HeaderFields, Redirect, Refused, Representation } from './answer.ts';
 import { type CacheKind, CACHING, cacheTags, cachingOfFound, cachingOfReason } from './cache-policy.ts';
-import type { HeaderFields } from './header-fields.ts';
-import type { RegistryRequest } from './question.ts';
+import type { RegistryRequest } from './registry-request.ts';
 import type { ReadCount } from '../storage/r2-store.ts';
 
 /** Headers between registry and gateway; clients never see them. */
@@ -16,7 +15,7 @@ export const INNER_HEADERS = { refusal: 'gantry-refusal', facts: 'gantry-facts' 
 /** What the registry tells the gateway's log. */
 export interface InnerFacts extends ReadCount {
   readonly form?: string;
-  /** Milliseconds from question to answer. */
+  /** Milliseconds from request to answer. */
   readonly ms: number;
 }
 
@@ -26,7 +25,7 @@ const RETRY_AFTER = '5';
 /** Every answer of a v2 registry carries it; without it old engines take the host for a v1 registry. */
 export const API_VERSION = 'registry/2.0';
 
-/** What the gateway gets for a question. `headers` are its own, to change and to send on. */
+/** What the gateway gets for a request. `headers` are its own, to change and to send on. */
 export interface RegistryResponse {
   readonly status: number;
   readonly headers: HeaderFields;
@@ -39,13 +38,13 @@ export interface RegistryResponse {
   readonly cache: string | null;
 }
 
-/** The registry's answer to a question, for a gateway in the same isolate. */
+/** The registry's answer to a request, for a gateway in the same isolate. */
 export function toRegistryResponse(
   answer: Answer | Redirect,
-  question: RegistryRequest,
+  request: RegistryRequest,
   facts: InnerFacts,
 ): RegistryResponse {
-  const headers: HeaderFields = { 'cache-control': CACHING[cachingOf(answer, question)].cacheControl };
+  const headers: HeaderFields = { 'cache-control': CACHING[cachingOf(answer, request)].cacheControl };
   if (answer.kind === 'redirect') {
     headers.location = answer.location;
     headers['content-type'] = MEDIA_TYPES.octetStream;
@@ -71,10 +70,10 @@ export function toRegistryResponse(
 }
 
 /** The same as a response, for the cache and the gateway behind it. */
-export function toResponse(answer: Answer | Redirect, question: RegistryRequest, facts: InnerFacts): Response {
-  const { status, headers, body, refusal } = toRegistryResponse(answer, question, facts);
-  headers['cloudflare-cdn-cache-control'] = CACHING[cachingOf(answer, question)].edgeCacheControl;
-  headers['cache-tag'] = cacheTags(question);
+export function toResponse(answer: Answer | Redirect, request: RegistryRequest, facts: InnerFacts): Response {
+  const { status, headers, body, refusal } = toRegistryResponse(answer, request, facts);
+  headers['cloudflare-cdn-cache-control'] = CACHING[cachingOf(answer, request)].edgeCacheControl;
+  headers['cache-tag'] = cacheTags(request);
   headers[INNER_HEADERS.facts] = escapeNonAscii(JSON.stringify(facts));
   if (refusal !== null) {
     const { reason, message, detail } = refusal;
@@ -122,9 +121,9 @@ function refusalOf(text: string | null, status: number): Refused | null {
   };
 }
 
-function cachingOf(answer: Answer | Redirect, question: RegistryRequest): CacheKind {
+function cachingOf(answer: Answer | Redirect, request: RegistryRequest): CacheKind {
   if (answer.kind === 'redirect') return 'never';
-  return answer.kind === 'found' ? cachingOfFound(question) : cachingOfReason(answer.reason);
+  return answer.kind === 'found' ? cachingOfFound(request) : cachingOfReason(answer.reason);
 }
 
 function setRepresentation(

@@ -1,20 +1,19 @@
-import type { Choice } from '../../manifest/negotiate.ts';
-import { normalizeAccept, normalizeUserAgent, RULES } from '../../manifest/negotiate.ts';
-import { helpPath, reasonRow } from '../../registry/errors.ts';
-import { helpOf } from '../../registry/help.ts';
-import { FORM_TITLE } from '../../registry/media-type.ts';
-import type { RepositoryName, Tag } from '../../registry/name.ts';
-import { formatPlatform } from '../../registry/platform.ts';
-import type { TagRecord } from '../../registry/records.ts';
-import { CLIENTS } from '../../manifest/known-clients.ts';
-import { type Outcome, outcomeOf, PASTED_MAX_LENGTH } from './clients.ts';
+import { type Choice, normalizeAccept, normalizeUserAgent, RULES } from '../../../manifest/negotiate.ts';
+import { helpPath, reasonRow } from '../../../registry/errors.ts';
+import { helpOf } from '../../../registry/help.ts';
+import { FORM_TITLE } from '../../../registry/media-type.ts';
+import type { RepositoryName, Tag } from '../../../registry/name.ts';
+import { formatPlatform } from '../../../registry/platform.ts';
+import type { TagRecord } from '../../../registry/records.ts';
+import { CLIENTS } from '../../../manifest/known-clients.ts';
+import { type Outcome, outcomeOf, PASTED_MAX_LENGTH } from '../clients.ts';
 import { FormBadge, Legend } from './form-badge.tsx';
 import { NameParts } from './home-page.tsx';
-import type { ChildView, ConfigView, ManifestView } from './image-view.ts';
+import type { ChildView, ConfigView, ManifestView } from '../image-view.ts';
 import { ImageConfig, Layers, Pairs } from './image-sections.tsx';
 import { Age, Command, Page, type Place } from './layout.tsx';
-import { repositoryPath, tagPath } from './paths.ts';
-import { formatBytes, visible } from './visible-text.ts';
+import { repositoryPath, tagPath } from '../paths.ts';
+import { formatBytes, visible } from '../visible-text.ts';
 
 /** What a tag's page shows. */
 export interface TagView {

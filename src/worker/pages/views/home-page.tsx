@@ -1,7 +1,7 @@
-import type { RepositoryName } from '../../registry/name.ts';
+import type { RepositoryName } from '../../../registry/name.ts';
 import { Command, Page, type Place } from './layout.tsx';
-import { repositoryPath } from './paths.ts';
-import { counted, visible } from './visible-text.ts';
+import { repositoryPath } from '../paths.ts';
+import { counted, visible } from '../visible-text.ts';
 
 /** What the front page shows. */
 export interface HomeView {

@@ -2,16 +2,16 @@
 import type { Child } from 'hono/jsx';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { refused, type Refused } from '../gateway/answer.ts';
-import { clientFromQuery } from '../pages/clients.ts';
-import type { EdgeContext } from '../gateway/gateway.ts';
-import { answerPage, noSuchPage, type PageRequest } from '../pages/page-endpoint.tsx';
-import { parsePagePath } from '../pages/paths.ts';
-import { readTags } from '../pages/read-lists.ts';
-import { readTag } from '../pages/read-tag.ts';
-import { RepositoryPage } from '../pages/repository-page.tsx';
-import { searchText } from '../pages/visible-text.ts';
-import { TagPage } from '../pages/tag-page.tsx';
-import { repositoryUnknown, refuseUnknown } from './known-repository.ts';
+import { clientFromQuery } from './clients.ts';
+import type { EdgeContext } from '../gateway/edge-context.ts';
+import { answerPage, noSuchPage, type PageRequest } from './page-endpoint.tsx';
+import { parsePagePath } from './paths.ts';
+import { readTags } from './read-lists.ts';
+import { readTag } from './read-tag.ts';
+import { RepositoryPage } from './views/repository-page.tsx';
+import { searchText } from './visible-text.ts';
+import { TagPage } from './views/tag-page.tsx';
+import { repositoryUnknown, refuseUnknown } from '../endpoints/v2/known-repository.ts';
 
 /** Tags of a page. */
 const PAGE_SIZE = 50;

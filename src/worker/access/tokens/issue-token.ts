@@ -1,11 +1,10 @@
-import { parseRepositoryName } from '../../registry/name.ts';
-import type { Caller } from './caller.ts';
-import { mayRead } from './caller.ts';
-import { serviceOf } from './challenge.ts';
-import { readCredentials } from './credentials.ts';
-import { GUEST_TOKEN } from './identify.ts';
+import { parseRepositoryName } from '../../../registry/name.ts';
+import { type Caller, mayRead } from '../caller.ts';
+import { serviceOf } from '../challenge.ts';
+import { readCredentials } from '../credentials.ts';
+import { GUEST_TOKEN } from '../identify.ts';
 import type { AccessClaim } from './jwt.ts';
-import type { AccessPolicy } from './policy.ts';
+import type { AccessPolicy } from '../policy.ts';
 
 /** Seconds that a token holds. Long enough to begin the last layer of a large image, short enough that taking a robot token away soon tells. */
 export const TOKEN_LIFETIME = 300;

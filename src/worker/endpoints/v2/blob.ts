@@ -1,11 +1,10 @@
 /** `/v2/<name>/blobs/<digest>`: OCI distribution spec 1.1, "Pulling blobs". */
-import { blobKey } from '../../registry/keys.ts';
-import { MEDIA_TYPES } from '../../registry/media-type.ts';
-import type { RealmName } from '../../registry/realms.ts';
-import type { ReadStore } from '../../registry/store.ts';
-import { type Answer, refused } from '../gateway/answer.ts';
-import type { RequestOptions } from '../gateway/asked.ts';
-import type { RegistryRequest } from '../gateway/question.ts';
+import { blobKey } from '../../../registry/keys.ts';
+import { MEDIA_TYPES } from '../../../registry/media-type.ts';
+import type { RealmName } from '../../../registry/realms.ts';
+import type { ReadStore } from '../../../registry/store.ts';
+import { type Answer, refused } from '../../gateway/answer.ts';
+import type { RegistryRequest, RequestOptions } from '../../gateway/registry-request.ts';
 import { refuseUnknown } from './known-repository.ts';
 
 /** Answers with a blob of the repository's realm, or part of it. The bytes are handed from storage to client without a detour through this program. */
@@ -48,10 +47,10 @@ export async function answerBlob(
 
 /** Answers whether the blob is there: its length as text, so that a cache keeps a few bytes instead of the blob. */
 export async function answerBlobPresence(
-  question: Extract<RegistryRequest, { kind: 'blob-presence' }>,
+  request: Extract<RegistryRequest, { kind: 'blob-presence' }>,
   { realm, store }: { readonly realm: RealmName; readonly store: ReadStore },
 ): Promise<Answer> {
-  const answer = await answerBlob(question, { head: true, range: null }, { realm, store, wholeUpTo: 0 });
+  const answer = await answerBlob(request, { head: true, range: null }, { realm, store, wholeUpTo: 0 });
   if (answer.kind === 'refused') return answer;
   const body = new TextEncoder().encode(String(answer.representation.length));
   return {
@@ -60,7 +59,7 @@ export async function answerBlobPresence(
       contentType: 'text/plain',
       length: body.length,
       etag: answer.representation.etag,
-      digest: question.digest,
+      digest: request.digest,
     },
     body,
     vary: [],

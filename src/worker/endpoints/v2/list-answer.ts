@@ -1,8 +1,7 @@
-import { MEDIA_TYPES } from '../../registry/media-type.ts';
-import { spanOf } from '../../registry/sorted-list.ts';
-import type { Answer, AnswerBody } from '../gateway/answer.ts';
-import { entityTagOf } from '../gateway/entity-tag.ts';
-import { type ListPage, namesOfPage, type OpenList } from '../../bucket/list-page.ts';
+import { MEDIA_TYPES } from '../../../registry/media-type.ts';
+import { spanOf } from '../../../registry/sorted-list.ts';
+import { type Answer, type AnswerBody, entityTagOf } from '../../gateway/answer.ts';
+import { type ListPage, namesOfPage, type OpenList } from '../../../bucket/list-page.ts';
 
 /** How a list is written: what stands before and behind the names, and the path of the next page. */
 export interface ListShape {

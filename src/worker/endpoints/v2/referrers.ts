@@ -1,14 +1,12 @@
 /** `/v2/<name>/referrers/<digest>`: OCI distribution spec 1.1, "Listing Referrers". */
-import type { Descriptor } from '../../registry/descriptor.ts';
-import { referrersKey, tagListKey } from '../../registry/keys.ts';
-import { MEDIA_TYPE_OF_FORM } from '../../registry/media-type.ts';
-import { decodeReferrers, encodeReferrers } from '../../registry/referrers.ts';
-import type { ReadStore } from '../../registry/store.ts';
-import type { Answer } from '../gateway/answer.ts';
-import type { RequestOptions } from '../gateway/asked.ts';
-import { readAll } from '../../bucket/read-object.ts';
-import { entityTagOf } from '../gateway/entity-tag.ts';
-import { pathOf, type RegistryRequest } from '../gateway/question.ts';
+import type { Descriptor } from '../../../registry/descriptor.ts';
+import { referrersKey, tagListKey } from '../../../registry/keys.ts';
+import { MEDIA_TYPE_OF_FORM } from '../../../registry/media-type.ts';
+import { decodeReferrers, encodeReferrers } from '../../../registry/referrers.ts';
+import type { ReadStore } from '../../../registry/store.ts';
+import { type Answer, entityTagOf } from '../../gateway/answer.ts';
+import { pathOf, type RegistryRequest, type RequestOptions } from '../../gateway/registry-request.ts';
+import { readAll } from '../../../bucket/read-object.ts';
 import { repositoryUnknown } from './known-repository.ts';
 
 /** Bytes of one answer; more descriptors follow by `Link`. Clients stop reading an index at 4 MiB. */
@@ -16,11 +14,11 @@ export const REFERRERS_PAGE = 1024 * 1024;
 
 /** Answers with an index of what refers to the manifest; an empty one where nothing does, or the manifest is not there. */
 export async function answerReferrers(
-  question: Extract<RegistryRequest, { kind: 'referrers' }>,
-  _asked: RequestOptions,
+  request: Extract<RegistryRequest, { kind: 'referrers' }>,
+  _options: RequestOptions,
   store: ReadStore,
 ): Promise<Answer> {
-  const { name, subject, artifactType, last } = question;
+  const { name, subject, artifactType, last } = request;
   const object = await store.get(referrersKey(name, subject));
   if (object === null || object === 'changed') {
     return (await store.head(tagListKey(name))) === null
@@ -35,7 +33,7 @@ export async function answerReferrers(
   );
   const page = firstOf(matching, REFERRERS_PAGE);
   const next = page.length < matching.length ? (page.at(-1)?.digest ?? null) : null;
-  return answerIndex(encodeReferrers(page), artifactType, next === null ? null : pathOf({ ...question, last: next }));
+  return answerIndex(encodeReferrers(page), artifactType, next === null ? null : pathOf({ ...request, last: next }));
 }
 
 async function answerIndex(body: Uint8Array, artifactType: string | null, nextPath: string | null): Promise<Answer> {

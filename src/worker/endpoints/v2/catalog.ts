@@ -1,26 +1,25 @@
 /** `/v2/_catalog`: Docker Registry HTTP API v2, "Catalog" (the OCI distribution spec has none). */
-import { CATALOG_KEY } from '../../registry/keys.ts';
-import type { RepositoryName } from '../../registry/name.ts';
-import type { ReadStore } from '../../registry/store.ts';
-import { visibleNames } from '../access/visible-names.ts';
-import type { Answer } from '../gateway/answer.ts';
-import type { RequestOptions } from '../gateway/asked.ts';
-import { openList } from '../../bucket/list-page.ts';
-import { pathOf, type RegistryRequest } from '../gateway/question.ts';
+import { CATALOG_KEY } from '../../../registry/keys.ts';
+import type { RepositoryName } from '../../../registry/name.ts';
+import type { ReadStore } from '../../../registry/store.ts';
+import { visibleNames } from '../../access/visible-names.ts';
+import type { Answer } from '../../gateway/answer.ts';
+import { pathOf, type RegistryRequest, type RequestOptions } from '../../gateway/registry-request.ts';
+import { openList } from '../../../bucket/list-page.ts';
 import { answerList, answerNames } from './list-answer.ts';
 
 /** Answers with the repositories in ASCII order: all, or those that `keep` keeps. */
 export async function answerCatalog(
-  question: Extract<RegistryRequest, { kind: 'catalog' }>,
+  request: Extract<RegistryRequest, { kind: 'catalog' }>,
   { head }: RequestOptions,
   store: ReadStore,
   keep: ((name: RepositoryName) => boolean) | null,
 ): Promise<Answer> {
-  const { page } = question;
+  const { page } = request;
   const shape = {
     before: '{"repositories":[',
     after: ']}',
-    nextPath: (last: string) => pathOf({ ...question, page: { n: page.n, last } }),
+    nextPath: (last: string) => pathOf({ ...request, page: { n: page.n, last } }),
   };
   if (page.n === 0) return answerNames([], false, shape);
   if (keep !== null) {

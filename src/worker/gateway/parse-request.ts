@@ -4,7 +4,7 @@ import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts
 import { parseReference } from '../../registry/reference.ts';
 import { refused, type Refused } from './answer.ts';
 import type { ListPage } from '../../bucket/list-page.ts';
-import type { RegistryRequest } from './question.ts';
+import type { RegistryRequest } from './registry-request.ts';
 
 /** What a path and its query say, read as it is asked for. */
 export interface RequestTarget {

@@ -1,10 +1,10 @@
 /** `/?q=&after=`: the repositories that the caller may see, with a search. Two reads at most. */
-import { isMeant } from './name-search.ts';
-import { HomePage } from '../pages/home-page.tsx';
-import type { EdgeContext } from '../gateway/gateway.ts';
-import { answerPage } from '../pages/page-endpoint.tsx';
-import { readRepositories } from '../pages/read-lists.ts';
-import { searchText } from '../pages/visible-text.ts';
+import { isMeant } from '../endpoints/name-search.ts';
+import { HomePage } from './views/home-page.tsx';
+import type { EdgeContext } from '../gateway/edge-context.ts';
+import { answerPage } from './page-endpoint.tsx';
+import { readRepositories } from './read-lists.ts';
+import { searchText } from './visible-text.ts';
 import { parseRepositoryName } from '../../registry/name.ts';
 
 /** Repositories of a page. */

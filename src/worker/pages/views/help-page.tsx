@@ -1,5 +1,5 @@
-import { helpPath, REASONS, reasonRow, type Reason } from '../../registry/errors.ts';
-import { helpOf } from '../../registry/help.ts';
+import { helpPath, REASONS, reasonRow, type Reason } from '../../../registry/errors.ts';
+import { helpOf } from '../../../registry/help.ts';
 import { Page, type Place, Prose } from './layout.tsx';
 
 /** The page of one reason: what it means and what to do. */

@@ -1,9 +1,9 @@
 /** `/help` and `/help/<reason>`: why something cannot be had, printed from the reason table. No reads. */
 import { isReason } from '../../registry/errors.ts';
-import { HelpIndexPage, HelpPage } from '../pages/help-page.tsx';
-import type { EdgeContext } from '../gateway/gateway.ts';
-import { answerPage, noSuchPage, placeOf } from '../pages/page-endpoint.tsx';
-import { pageResponse } from '../pages/page-response.ts';
+import { HelpIndexPage, HelpPage } from './views/help-page.tsx';
+import type { EdgeContext } from '../gateway/edge-context.ts';
+import { answerPage, noSuchPage, placeOf } from './page-endpoint.tsx';
+import { pageResponse } from './page-response.ts';
 
 /** Answers with the page of a reason. */
 export function help(context: EdgeContext): Promise<Response> {

@@ -1,6 +1,6 @@
 import type { Child } from 'hono/jsx';
 import { STYLE } from './style.ts';
-import { formatAge, visible } from './visible-text.ts';
+import { formatAge, visible } from '../visible-text.ts';
 
 /** What is the same for all pages of one answer. */
 export interface Place {

@@ -1,7 +1,7 @@
-import { helpPath, reasonRow, type Reason } from '../../registry/errors.ts';
-import { helpOf } from '../../registry/help.ts';
+import { helpPath, reasonRow, type Reason } from '../../../registry/errors.ts';
+import { helpOf } from '../../../registry/help.ts';
 import { Page, type Place, Prose } from './layout.tsx';
-import { visible } from './visible-text.ts';
+import { visible } from '../visible-text.ts';
 
 /** What a person sees where a page cannot be had. */
 export function RefusalPage({
