@@ -9,7 +9,6 @@ import { readObject } from '../gc/survey.ts';
 import { createLimit } from './limit.ts';
 import type { PlannedBlob, PlannedManifest } from './plan.ts';
 import { whileUnavailable } from './retry.ts';
-import { keepHeapSmall } from '../streams/small-heap.ts';
 import type { SourceBlob, SourceImage } from '../sources/source.ts';
 import { openBlob, verifyChunks } from '../streams/verified-stream.ts';
 
@@ -78,7 +77,6 @@ export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions
     source: SourceImage,
     recompressed: OpenRecompressed,
   ): Promise<{ sent: Sent; absent: ReadonlySet<string> }> {
-    if (blobs.length > 0) keepHeapSmall();
     let [count, bytes] = [0, 0];
     const absent = new Set<string>();
     // Where one fails, the others need not go on for minutes before that is told.

@@ -12,7 +12,7 @@ import { formOfContent } from '../../manifest/links.ts';
 import { originFailure } from './origin-failure.ts';
 import { openRegistryAccess, type RegistryAccess, type RemoteAccess } from './registry-access.ts';
 import { parseRemoteImage, type RemoteRepository } from './registry-name.ts';
-import { tellReceived } from '../streams/small-heap.ts';
+import { freeNetworkBuffers } from '../streams/network-buffers.ts';
 import type { SourceOptions } from './open.ts';
 import {
   type Companion,
@@ -125,7 +125,7 @@ function createReader(way: RemoteAccess, name: RepositoryName, signal: AbortSign
     async function* chunks(blobChunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
       try {
         for await (const chunk of blobChunks) {
-          tellReceived(chunk.length);
+          freeNetworkBuffers(chunk.length);
           yield chunk;
         }
       } catch (error) {

@@ -2,7 +2,7 @@
 import type { Readable } from 'node:stream';
 import type { GetObjectCommandOutput, HeadObjectCommandOutput } from '@aws-sdk/client-s3';
 import { type ByteRange, type ObjectInfo, StorageError } from '../../registry/store.ts';
-import { tellReceived } from '../streams/small-heap.ts';
+import { freeNetworkBuffers } from '../streams/network-buffers.ts';
 
 /** An entity tag without quotes and weakness; empty for none. */
 export function unquoted(etag: string | undefined): string {
@@ -52,7 +52,7 @@ export async function* bytesOf(
   for (let found = first; done < length;) {
     try {
       for await (const chunk of found.Body as Readable) {
-        tellReceived((chunk as Uint8Array).length);
+        freeNetworkBuffers((chunk as Uint8Array).length);
         yield chunk as Uint8Array;
         done += (chunk as Uint8Array).length;
         idle = 0;

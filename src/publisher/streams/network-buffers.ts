@@ -1,36 +1,27 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-/**
- * Tells V8 to favour memory over speed from here on: what moves lies in buffers outside the heap, and hashing and copying are not V8's. Without it a publish keeps some 60 MB,
- * and a server some 90 MB, of garbage that nobody comes back for. To be called when code is loaded and bytes begin to flow: what was compiled before and kept (Node's own modules,
- * the compile cache) is not taken by a V8 with other flags.
- */
-export function keepHeapSmall(): void {
-  setFlagsFromString('--optimize-for-size');
-  setFlagsFromString('--semi-space-growth-factor=1');
-}
+/** Bytes received between two collections. */
+const COLLECT_EVERY = 4 * 2 ** 20;
 
-/** Bytes that come between two collections. */
-const BETWEEN = 4 * 2 ** 20;
-
-let came = 0;
+let uncollected = 0;
 let collectYoung: (() => void) | undefined;
 
 /**
- * To be told how many bytes came off the network. Node puts each read into a buffer of its own (and HTTP copies it into another), outside the heap and garbage a moment later; left to
- * itself V8 marks the whole heap each time these come to some 64 MB, on two threads, which takes a quarter of a copy's time. Collecting the young generation frees them at a tenth
- * of that, and earlier.
+ * Counts bytes received from the network, and frees the buffers of earlier ones. Node reads into a new buffer outside
+ * the heap each time. V8 would free them by marking the whole heap every 64 MiB. A minor garbage collection every
+ * 4 MiB frees them sooner and for less: reading 480 MiB over HTTP and hashing them takes 0.92 s of processor time
+ * and 108 MiB of memory, against 1.48 s and 192 MiB without it (medians of five paired runs, Node 24, 2 cores).
  */
-export function tellReceived(bytes: number): void {
-  came += bytes;
-  if (came < BETWEEN) return;
-  came = 0;
+export function freeNetworkBuffers(received: number): void {
+  uncollected += received;
+  if (uncollected < COLLECT_EVERY) return;
+  uncollected = 0;
   collectYoung ??= youngCollector();
   collectYoung();
 }
 
-/** V8 shows its collector only to contexts that are made when this flag is set. */
+/** V8 exposes its collector only to contexts that are created while this flag is set. */
 function youngCollector(): () => void {
   setFlagsFromString('--expose-gc');
   const collect: unknown = runInNewContext('globalThis.gc');
