@@ -154,16 +154,16 @@ export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions
     }
     onEvent({ event: 'blob-started', digest, role, size });
     // What a store makes of an error inside the body is its own affair: the reason is kept here.
-    let flaw: { readonly error: unknown } | undefined;
+    let sourceError: { readonly error: unknown } | undefined;
     const expected = { digest, size, role };
     async function* watched(body: SourceBlob): AsyncGenerator<Uint8Array, void, undefined> {
       try {
-        for await (const chunk of verifyChunks(body.lent?.chunks ?? body.chunks, expected)) {
+        for await (const chunk of verifyChunks(body.pooled?.chunks ?? body.chunks, expected)) {
           yield chunk;
           onEvent({ event: 'blob-progress', digest, bytes: chunk.length });
         }
       } catch (error) {
-        flaw = { error };
+        sourceError = { error };
         throw error;
       }
     }
@@ -173,21 +173,20 @@ export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions
       if (reopened === null) throw new CommandError(`the ${role} ${digest} is not in the source any more`);
       yield* watched(reopened);
     }
-    // The verification holds one back. What is not lent is left alone.
-    const kept = opened.lent === undefined ? Infinity : opened.lent.kept - 1;
+    // Verification withholds one chunk. Buffers that are not pooled are never reused.
     const body = {
       size,
       chunks: watched(opened),
       verified: true,
-      kept,
+      kept: opened.pooled === undefined ? Infinity : opened.pooled.validChunks - 1,
       reread: again,
-      isDear: opened.lent === undefined,
+      isDear: opened.pooled === undefined,
     };
     try {
       await store.put(key, body, options);
     } catch (error) {
       either.throwIfAborted();
-      if (flaw !== undefined) throw flaw.error;
+      if (sourceError !== undefined) throw sourceError.error;
       if (error instanceof StorageError && error.retryable)
         onEvent({ event: 'blob-retried', digest, why: error.message });
       throw error;

@@ -124,7 +124,7 @@ async function sendParts(
   const reader = readExactly(options, whole);
   try {
     for (let number = 1, offset = 0; offset < size; number += 1, offset += partSize) {
-      const lent = await pool.lend(partSize, signal);
+      const lent = await pool.acquire(partSize, signal);
       let handedOver = false;
       try {
         const bytes = lent.buffer.subarray(0, Math.min(partSize, size - offset));
