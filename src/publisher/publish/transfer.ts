@@ -1,7 +1,7 @@
 /** Carries out a plan: sends blobs and manifests that are not there, several at once, each verified on its way. Writes no tag. */
 import type { Digest } from '../../registry/digest.ts';
 import { isListForm, formOfMediaType, MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../../registry/media-type.ts';
-import { StorageError, type WriteStore } from '../../registry/store.ts';
+import { type BodyStream, StorageError, type WriteStore } from '../../registry/store.ts';
 import { CommandError } from '../cli/errors.ts';
 import type { EventSink } from './events.ts';
 import { eachOf } from '../gc/pool.ts';
@@ -174,13 +174,13 @@ export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions
       yield* watched(reopened);
     }
     // Verification withholds one chunk. Buffers that are not pooled are never reused.
-    const body = {
+    const body: BodyStream = {
       size,
       chunks: watched(opened),
       verified: true,
-      kept: opened.pooled === undefined ? Infinity : opened.pooled.validChunks - 1,
+      validChunks: opened.pooled === undefined ? Infinity : opened.pooled.validChunks - 1,
       reread: again,
-      isDear: opened.pooled === undefined,
+      expensiveToReread: opened.pooled === undefined,
     };
     try {
       await store.put(key, body, options);

@@ -284,3 +284,30 @@ test('a file is sent out of the buffers that it is read into', async () => {
   }
 });
 
+test('a layer of a folder is streamed, and read again where storage fails', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'gantry-streamed-'));
+  try {
+    const image = await writeDirImage(folder, { layers: [randomBytes(9_000_001)] });
+    const layer = image.layers[0] ?? '';
+    let failures = 1;
+    bed.proxy.fault = ({ method, path }) =>
+      method === 'PUT' && path.includes(layer.slice('sha256:'.length)) && failures-- > 0
+        ? { kind: 'answer', status: 500 }
+        : undefined;
+    const retried: string[] = [];
+    const publisher = await createPublisher({
+      store: bed.store('proxy'),
+      realms: [],
+      signer: createSigner(newKey()),
+      jobs: 1,
+      onEvent: (event) => {
+        if (event.event === 'blob-retried') retried.push(event.digest);
+      },
+    });
+    await publisher.publish(await openDir(image.folder), { name: nameOf('streamed/image'), tag: tagOf('v1') });
+    // A buffered body would be sent again without reading its source.
+    expect(retried).toHaveLength(1);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
