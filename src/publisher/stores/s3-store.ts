@@ -22,7 +22,7 @@ import { PART_SIZE, POOL_SIZE, STREAMED_MAX } from '../streams/buffer-sizes.ts';
 import type { Connection } from './connection.ts';
 import { partSizeFor, uploadInParts } from './multipart-upload.ts';
 import { DEFAULT_RETRY, type RetryPolicy, type SendRequest, sendRetrying } from './retrying.ts';
-import { bytesOf, infoOf, rangeHeader, unquoted } from './s3-answer.ts';
+import { bytesOf, infoOf, rangeHeader, unquoted } from './s3-messages.ts';
 import { readFailure } from './s3-failure.ts';
 import { canBeStreamed, putStreamed } from './streamed-put.ts';
 import type { UnfinishedUploads } from './unfinished-uploads.ts';

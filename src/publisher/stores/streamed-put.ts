@@ -4,9 +4,8 @@ import { Readable } from 'node:stream';
 import { PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { type BodyStream, type PutOptions, StorageError } from '../../registry/store.ts';
 import { STREAMED_CHUNKS, STREAMED_MIN } from '../streams/buffer-sizes.ts';
-import { withPayloadHash } from './payload-hash.ts';
 import type { SendRequest } from './retrying.ts';
-import { unquoted } from './s3-answer.ts';
+import { unquoted, withPayloadHash } from './s3-messages.ts';
 import { readFailure, type S3Failure } from './s3-failure.ts';
 
 /** A body that can be streamed: see {@link canBeStreamed}. */
