@@ -2,8 +2,9 @@
 import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import type { Environment } from './cli/environment.ts';
+import { CommandError } from './cli/errors.ts';
 import { PROJECT } from './project.ts';
-import type { OpenTarget } from './stores/target.ts';
+import { DEFAULT_STATE, type OpenTarget } from './stores/target.ts';
 
 /** Adds a command. What a command needs to work is loaded when it runs. */
 type Register = (program: Command, openTarget: OpenTarget, environment: Environment) => void;
@@ -46,10 +47,18 @@ const FIRST_STEPS = `Gantry puts container images into a bucket and serves them 
 \`gantry --help\` lists all commands, \`gantry COMMAND --help\` says more about one, with examples.
 `;
 
-const OPEN_TARGET: OpenTarget = async (options) => (await import('./stores/open.ts')).openTarget(options);
+/** Opens the bucket that `--to` names. Stores are loaded when they are used. */
+const openTargetOf: OpenTarget = async ({ to, state = DEFAULT_STATE, env }) => {
+  if (to === 'local') return (await import('./local/open-local.ts')).openLocal(state);
+  if (to.startsWith('s3://')) return (await import('./stores/s3-target.ts')).openS3(to, env);
+  throw new CommandError(`--to ${to} is not a valid target`, {
+    kind: 'usage',
+    hint: 'Write --to local, or --to s3://BUCKET.',
+  });
+};
 
 /** Makes the program. Only the command that is asked for is loaded, all of them where none is (`--help`). */
-export async function createProgram(environment: Environment, openTarget: OpenTarget = OPEN_TARGET): Promise<Command> {
+export async function createProgram(environment: Environment, openTarget = openTargetOf): Promise<Command> {
   const program = new Command('gantry')
     .description('Publish container images for the edge, in every form that a Docker or OCI client can pull.')
     .version(await versionOf(), '-V, --version')

@@ -14,7 +14,8 @@ import {
   type PublishRequest,
   type PublishResult,
 } from '../../src/publisher/publish/publish.ts';
-import { openSource, type SourceOptions } from '../../src/publisher/sources/open.ts';
+import { openSource } from '../../src/publisher/sources/open.ts';
+import type { SourceOptions } from '../../src/publisher/sources/source.ts';
 import type { Digest } from '../../src/registry/digest.ts';
 import { blobKey, manifestKey, tagKey } from '../../src/registry/keys.ts';
 import { PUBLIC_REALM } from '../../src/registry/realms.ts';
@@ -323,7 +324,7 @@ describe('archives', () => {
       await must('sh', ['-c', `gzip -c "$1" > "$1.gz"`, 'sh', join(folder, 'oci.tar')]);
       const told: string[] = [];
       const { forms } = await publish(`oci-archive:${join(folder, 'oci.tar.gz')}`, {
-        tell: (message) => void told.push(message),
+        onMessage: (message) => void told.push(message),
       });
       expect(forms[0]?.form).toBe('oci-manifest');
       expect(told.join()).toMatch(/compressed.*temporary file/);

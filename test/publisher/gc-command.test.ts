@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { register as registerGc } from '../../src/publisher/commands/gc.ts';
 import { register as registerVerify } from '../../src/publisher/commands/verify.ts';
 import { baseOf, register as registerDoctor } from '../../src/publisher/commands/doctor.ts';
-import { readDuration } from '../../src/publisher/cli/duration.ts';
+import { parseDuration } from '../../src/publisher/commands/gc.ts';
 import { readRealmTable } from '../../src/publisher/cli/realm-table.ts';
 import type { OpenTarget } from '../../src/publisher/stores/target.ts';
 import { Bucket, tagOf, Writer } from './gc-bucket.ts';
@@ -100,7 +100,7 @@ describe('gantry gc', () => {
     ['2w', 1_209_600_000],
     ['h', null],
   ])('reads the duration %s', (text, milliseconds) => {
-    expect(readDuration(text)).toBe(milliseconds);
+    expect(parseDuration(text)).toBe(milliseconds);
   });
 });
 

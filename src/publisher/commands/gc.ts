@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
 import { CommandError, EXIT } from '../cli/errors.ts';
 import { collect } from '../gc/collect.ts';
-import { readDuration } from '../cli/duration.ts';
 import { collectLines } from '../gc/report.ts';
 import { DEFAULT_STATE, type OpenTarget } from '../stores/target.ts';
 import { progressLine, terminalWidth } from '../cli/terminal-text.ts';
@@ -43,7 +42,7 @@ export function register(program: Command, openTarget: OpenTarget): void {
 }
 
 async function run(options: Options, openTarget: OpenTarget): Promise<void> {
-  const grace = readDuration(options.grace);
+  const grace = parseDuration(options.grace);
   if (grace === null)
     throw new CommandError(`--grace ${options.grace} is no duration`, {
       kind: 'usage',
@@ -72,4 +71,13 @@ async function run(options: Options, openTarget: OpenTarget): Promise<void> {
     progress.clear();
     await target.close();
   }
+}
+
+const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 } as const;
+
+/** Parses `90m`, `24h`, `7d` or `0` as milliseconds; null if it is not a duration. */
+export function parseDuration(text: string): number | null {
+  if (/^0+$/.test(text)) return 0;
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d|w)$/.exec(text);
+  return match === null ? null : Number(match[1]) * UNITS[match[2] as keyof typeof UNITS];
 }

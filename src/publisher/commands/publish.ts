@@ -97,7 +97,7 @@ async function run(
     env: environment.variables,
     platforms,
     signal,
-    tell: (message) => void process.stderr.write(`${message}\n`),
+    onMessage: (message) => void process.stderr.write(`${message}\n`),
     ...(creds === undefined ? {} : { creds }),
     ...(srcTlsVerify === undefined ? {} : { tlsVerify: srcTlsVerify }),
   });

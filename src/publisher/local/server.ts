@@ -1,7 +1,6 @@
 /** The local registry: the Worker over the local store, on a port of this machine. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CommandError } from '../cli/errors.ts';
-import { keepHeapSmall } from '../streams/small-heap.ts';
 import { steadyConnection } from '../stores/connection.ts';
 import { DEFAULT_STATE, type Target } from '../stores/target.ts';
 import { announce, readAnnouncement, withdraw } from './announcement.ts';
@@ -70,7 +69,6 @@ export async function startServer(options: ServerOptions): Promise<LocalServer> 
       ...(onLog === undefined ? {} : { onLog }),
     });
     undo.push(() => simulator.stop());
-    keepHeapSmall();
     const url = urlOf(front);
     const reach = {
       endpoint: simulator.endpoint,

@@ -7,8 +7,7 @@ import { join } from 'node:path';
 import { algorithmOf, type Digest, hexOf } from '../../registry/digest.ts';
 import { CommandError } from '../cli/errors.ts';
 import { openFileBlob, readSmallFile } from './files.ts';
-import type { SourceOptions } from './open.ts';
-import type { SourceImage } from './source.ts';
+import type { SourceImage, SourceOptions } from './source.ts';
 
 /** Opens a folder. Throws {@link CommandError}. */
 export async function openDir(folder: string, options: Pick<SourceOptions, 'signal'> = {}): Promise<SourceImage> {

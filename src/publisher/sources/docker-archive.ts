@@ -8,12 +8,11 @@ import { type Digest, hexOf, parseDigest } from '../../registry/digest.ts';
 import { MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../../registry/media-type.ts';
 import { CommandError } from '../cli/errors.ts';
 import { readLinks } from '../../manifest/links.ts';
-import { packingOf } from '../streams/packing.ts';
-import { type Archive, openArchive, splitArchiveRef } from './archive.ts';
+import { detectCompression } from '../streams/compression.ts';
+import { type Archive, type ArchiveOptions, openImageIn } from './archive.ts';
 import { layoutIn } from './oci-archive.ts';
 import { openLayout } from './oci-layout.ts';
-import type { SourceOptions } from './open.ts';
-import { parseRemoteImage } from './registry-name.ts';
+import { parseRemoteImage } from './registry/remote-name.ts';
 import type { SourceImage } from './source.ts';
 
 /** containerd's name of an image, in an `index.json`. */
@@ -26,21 +25,13 @@ interface SavedImage {
   readonly layers: readonly string[];
 }
 
-/** Opens an archive; without a name it must hold one image. `@N` names the N-th, from 0. Throws {@link CommandError}. */
-export async function openDockerArchive(
-  where: string,
-  options: Pick<SourceOptions, 'signal' | 'tell'>,
-): Promise<SourceImage> {
-  const [path, ref] = await splitArchiveRef(where);
-  const archive = await openArchive(path, options);
-  try {
+/** Opens an image of an archive: by name or by index (`@N`, from 0). The name may be omitted if there is one image. Throws {@link CommandError}. */
+export function openDockerArchive(where: string, options: ArchiveOptions): Promise<SourceImage> {
+  return openImageIn(where, options, async (archive, ref) => {
     const saved = choose(archive, await readSaved(archive), ref);
     const root = await findInLayout(archive, saved);
-    return root === null ? await makeImage(archive, saved) : await openLayout(layoutIn(archive), root);
-  } catch (error) {
-    await archive.close();
-    throw error;
-  }
+    return root === null ? makeImage(archive, saved) : openLayout(layoutIn(archive), root);
+  });
 }
 
 async function readSaved(archive: Archive): Promise<readonly SavedImage[]> {
@@ -166,7 +157,7 @@ async function makeImage(archive: Archive, saved: SavedImage): Promise<SourceIma
         hint: 'The archive is not complete: save the image again.',
       });
     }
-    const packing = packingOf(await archive.head(path, 6));
+    const packing = detectCompression(await archive.head(path, 6));
     if (packing === null)
       throw new CommandError(`${title}: the layer ${path} is packed with bzip2 or xz`, {
         hint: 'Save the image again with a newer Docker.',

@@ -11,8 +11,13 @@ import { parseTag } from '../../registry/name.ts';
 import { CommandError } from '../cli/errors.ts';
 import { readLinks } from '../../manifest/links.ts';
 import { MANIFEST_MAX_BYTES, openFileBlob, readSmallFile } from './files.ts';
-import type { SourceOptions } from './open.ts';
-import { type Companion, COSIGN_SUFFIXES, type SourceImage, type SourceManifest } from './source.ts';
+import {
+  type Companion,
+  COSIGN_SUFFIXES,
+  type SourceImage,
+  type SourceManifest,
+  type SourceOptions,
+} from './source.ts';
 
 const REF_NAME = 'org.opencontainers.image.ref.name';
 

@@ -1,22 +1,6 @@
 /** The table of sources: which transport is read by what. Each is loaded when it is used. */
-import type { Platform } from '../../registry/platform.ts';
 import { CommandError } from '../cli/errors.ts';
-import type { SourceImage } from './source.ts';
-
-/** How a source is read. */
-export interface SourceOptions {
-  /** All variables of the process, for what has conventions of its own (`DOCKER_CONFIG`, `REGISTRY_AUTH_FILE` …). */
-  readonly env: Readonly<NodeJS.ProcessEnv>;
-  /** `USER:PASSWORD` for a registry, before whatever the environment offers. */
-  readonly creds?: string;
-  /** False: plain http and any certificate will do. Undefined: only for this machine. */
-  readonly tlsVerify?: boolean;
-  /** Only these platforms of a list are wanted: a source need not fetch others. Empty means all. */
-  readonly platforms?: readonly Platform[];
-  readonly signal?: AbortSignal;
-  /** Takes what a person should know meanwhile: that an archive is copied to disk first. */
-  readonly tell?: (message: string) => void;
-}
+import type { SourceImage, SourceOptions } from './source.ts';
 
 /** Opens what stands behind `transport:`. Throws {@link CommandError} where that cannot be done. */
 export type SourceOpener = (where: string, options: SourceOptions) => Promise<SourceImage>;
@@ -38,7 +22,7 @@ export const SOURCES: Readonly<Record<string, Transport>> = {
   docker: {
     syntax: 'docker://[HOST/]NAME[:TAG]',
     title: 'another registry',
-    load: async () => (await import('./registry.ts')).openRegistryImage,
+    load: async () => (await import('./registry/repository.ts')).openRegistryImage,
   },
   'docker-archive': {
     syntax: 'docker-archive:FILE[:NAME:TAG]',

@@ -16,8 +16,7 @@ import type { Digest } from '../../registry/digest.ts';
 import { parseRepositoryName, parseTag, type RepositoryName, type Tag } from '../../registry/name.ts';
 import { CommandError } from '../cli/errors.ts';
 import { openFileBlob, readSmallFile } from './files.ts';
-import type { SourceOptions } from './open.ts';
-import type { SourceImage, SourceManifest, SourceRepository } from './source.ts';
+import type { SourceImage, SourceManifest, SourceRepository, SourceOptions } from './source.ts';
 
 /** A repository, with what its app file says. */
 export interface PulpRepository extends SourceRepository {

@@ -1,6 +1,22 @@
 import type { Digest } from '../../registry/digest.ts';
 import type { Descriptor } from '../../registry/descriptor.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
+import type { Platform } from '../../registry/platform.ts';
+
+/** How a source is read. */
+export interface SourceOptions {
+  /** All variables of the process: some sources read their own (`DOCKER_CONFIG`, `REGISTRY_AUTH_FILE` …). */
+  readonly env: Readonly<NodeJS.ProcessEnv>;
+  /** `USER:PASSWORD` for a registry; it comes before any login that the environment offers. */
+  readonly creds?: string;
+  /** False: plain http and any certificate are accepted. Undefined: only on this machine. */
+  readonly tlsVerify?: boolean;
+  /** The platforms wanted of a list: a source need not fetch others. Empty means all. */
+  readonly platforms?: readonly Platform[];
+  readonly signal?: AbortSignal;
+  /** Receives messages for the user, e.g. that an archive is copied to disk first. */
+  readonly onMessage?: (message: string) => void;
+}
 
 /** A manifest as a source gave it: bytes and the media type it came with (undefined where the source knows none, e.g. a `dir:`); nothing verified yet. */
 export interface SourceManifest {
@@ -15,13 +31,13 @@ export interface SourceBlob {
   readonly size: number | undefined;
   readonly chunks: AsyncIterable<Uint8Array>;
   /** The same bytes in buffers that are filled again, for whoever copies or sends them on; one of both is read. Where it is there, opening the blob again costs little. */
-  readonly lent?: LentChunks;
+  readonly pooled?: PooledChunks;
 }
 
 /** Chunks whose buffers are filled again. */
-export interface LentChunks {
+export interface PooledChunks {
   /** How many of the latest chunks stay good while the next one is asked for. */
-  readonly kept: number;
+  readonly validChunks: number;
   readonly chunks: AsyncIterable<Uint8Array>;
 }
 

@@ -8,9 +8,8 @@ import {
 } from '@aws-sdk/client-s3';
 import { StorageError } from '../../registry/store.ts';
 import type { BufferPool } from '../streams/buffer-pool.ts';
-import { withPayloadHash } from './payload-hash.ts';
 import type { SendRequest } from './retrying.ts';
-import { unquoted } from './s3-answer.ts';
+import { unquoted, withPayloadHash } from './s3-messages.ts';
 import { readFailure } from './s3-failure.ts';
 import type { SentPart, UnfinishedUpload, UnfinishedUploads, UploadNotes } from './unfinished-uploads.ts';
 
@@ -124,7 +123,7 @@ async function sendParts(
   const reader = readExactly(options, whole);
   try {
     for (let number = 1, offset = 0; offset < size; number += 1, offset += partSize) {
-      const lent = await pool.lend(partSize, signal);
+      const lent = await pool.acquire(partSize, signal);
       let handedOver = false;
       try {
         const bytes = lent.buffer.subarray(0, Math.min(partSize, size - offset));

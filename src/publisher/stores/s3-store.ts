@@ -18,25 +18,15 @@ import {
   type WriteStore,
 } from '../../registry/store.ts';
 import { bufferSizeFor, type BufferPool, createBufferPool } from '../streams/buffer-pool.ts';
+import { PART_SIZE, POOL_SIZE, STREAMED_MAX } from '../streams/buffer-sizes.ts';
 import type { Connection } from './connection.ts';
 import { partSizeFor, uploadInParts } from './multipart-upload.ts';
 import { DEFAULT_RETRY, type RetryPolicy, type SendRequest, sendRetrying } from './retrying.ts';
-import { bytesOf, infoOf, rangeHeader, unquoted } from './s3-answer.ts';
+import { bytesOf, infoOf, rangeHeader, unquoted } from './s3-messages.ts';
 import { readFailure } from './s3-failure.ts';
 import { canBeStreamed, putStreamed } from './streamed-put.ts';
 import type { UnfinishedUploads } from './unfinished-uploads.ts';
 import { putWhole } from './whole-put.ts';
-
-const MIB = 2 ** 20;
-
-/** Bodies above it go in parts of that size. Small enough for many at once in little memory, large enough that requests cost little. */
-export const PART_SIZE = 8 * MIB;
-
-/** Longest body that is sent in one request as it is read, where its source can be read again: parts would be kept in memory, to be hashed before they are sent. */
-const STREAMED_MOST = 64 * MIB;
-
-/** What all bodies on their way may take together: five parts at once. */
-const POOL_SIZE = 5 * PART_SIZE;
 
 /** DeleteObjects takes no more keys. */
 const DELETE_AT_ONCE = 1000;
@@ -57,7 +47,7 @@ export interface S3StoreOptions {
   readonly checks?: 'hash' | 'none';
   readonly retry?: RetryPolicy;
   /** Bytes of the longest body that is streamed. */
-  readonly streamedMost?: number;
+  readonly streamedMax?: number;
   /** Bytes; at least S3's 5 MiB. */
   readonly partSize?: number;
   /** Bytes that bodies on their way take at most. */
@@ -73,7 +63,7 @@ export class S3Store implements WriteStore {
   readonly #uploads: UnfinishedUploads;
   readonly #checks: 'hash' | 'none';
   readonly #retry: RetryPolicy;
-  readonly #streamedMost: number;
+  readonly #streamedMax: number;
   readonly #partSize: number;
   readonly #pool: BufferPool;
 
@@ -85,7 +75,7 @@ export class S3Store implements WriteStore {
     this.#uploads = options.uploads;
     this.#checks = options.checks ?? 'hash';
     this.#retry = options.retry ?? DEFAULT_RETRY;
-    this.#streamedMost = options.streamedMost ?? STREAMED_MOST;
+    this.#streamedMax = options.streamedMax ?? STREAMED_MAX;
     this.#partSize = options.partSize ?? PART_SIZE;
     this.#pool = createBufferPool(options.poolSize ?? POOL_SIZE);
   }
@@ -153,7 +143,7 @@ export class S3Store implements WriteStore {
   async put(key: string, body: Uint8Array | BodyStream, options: PutOptions): Promise<Put> {
     if (body instanceof Uint8Array) return this.#putWhole(key, body, options);
     const { sha256, onlyIf, signal } = options;
-    if (sha256 === undefined || onlyIf !== undefined || body.size > this.#streamedMost || !canBeStreamed(body)) {
+    if (sha256 === undefined || onlyIf !== undefined || body.size > this.#streamedMax || !canBeStreamed(body)) {
       return this.#putKept(key, body, options);
     }
     const keep = (chunks: AsyncIterable<Uint8Array>): Promise<Put> =>
@@ -173,7 +163,7 @@ export class S3Store implements WriteStore {
   /** Keeps what is being sent, whole or in parts, until it has arrived. */
   async #putKept(key: string, body: BodyStream, options: PutOptions): Promise<Put> {
     if (body.size > this.#partSize) return this.#putInParts(key, body, options);
-    const lent = await this.#pool.lend(bufferSizeFor(body.size, this.#partSize), options.signal);
+    const lent = await this.#pool.acquire(bufferSizeFor(body.size, this.#partSize), options.signal);
     try {
       const bytes = lent.buffer.subarray(0, body.size);
       let filled = 0;

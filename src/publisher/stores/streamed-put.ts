@@ -3,19 +3,10 @@ import { createHash, type Hash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { type BodyStream, type PutOptions, StorageError } from '../../registry/store.ts';
-import { withPayloadHash } from './payload-hash.ts';
+import { STREAMED_CHUNKS, STREAMED_MIN } from '../streams/buffer-sizes.ts';
 import type { SendRequest } from './retrying.ts';
-import { unquoted } from './s3-answer.ts';
+import { unquoted, withPayloadHash } from './s3-messages.ts';
 import { readFailure, type S3Failure } from './s3-failure.ts';
-
-/** Shorter ones are as well kept. Bytes. */
-const LEAST = 256 * 1024;
-
-/**
- * Chunks that are on their way at most while the next is asked for: one in the socket, one that waits for it, and one that is handed from one to the other. It holds as long as
- * each chunk but the last is long enough to stop the flow (64 KiB, a socket's high-water mark).
- */
-export const STREAMED_CHUNKS = 3;
 
 /** A body that can be streamed: see {@link canBeStreamed}. */
 export type RereadableBody = BodyStream & Required<Pick<BodyStream, 'reread'>>;
@@ -23,7 +14,7 @@ export type RereadableBody = BodyStream & Required<Pick<BodyStream, 'reread'>>;
 /** Whether a body is worth being sent without being kept, and can be: checked by whoever makes it, to be had again, and in buffers that are left alone for long enough. */
 export function canBeStreamed(body: BodyStream): body is RereadableBody {
   return (
-    body.size >= LEAST &&
+    body.size >= STREAMED_MIN &&
     body.verified === true &&
     body.reread !== undefined &&
     (body.validChunks ?? 0) >= STREAMED_CHUNKS

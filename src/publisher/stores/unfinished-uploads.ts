@@ -1,6 +1,6 @@
 /** Multipart uploads that ended half way: who remembers them, so that what was sent is not sent again. */
 import { ListMultipartUploadsCommand, ListPartsCommand, type S3Client } from '@aws-sdk/client-s3';
-import { unquoted } from './s3-answer.ts';
+import { unquoted } from './s3-messages.ts';
 import { readFailure } from './s3-failure.ts';
 
 /** A part that storage has. `md5` in hex; undefined where nobody compares it. */

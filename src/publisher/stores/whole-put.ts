@@ -2,9 +2,8 @@
 import { createHash } from 'node:crypto';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { type PutOptions, StorageError } from '../../registry/store.ts';
-import { withPayloadHash } from './payload-hash.ts';
 import type { SendRequest } from './retrying.ts';
-import { unquoted } from './s3-answer.ts';
+import { unquoted, withPayloadHash } from './s3-messages.ts';
 import { readFailure } from './s3-failure.ts';
 
 /** What is sent, and how. */

@@ -1,5 +1,5 @@
 /** A buffer that is lent; give it back once nothing reads it any more. */
-export interface Lent {
+export interface BufferLease {
   readonly buffer: Uint8Array;
   release(): void;
 }
@@ -7,7 +7,7 @@ export interface Lent {
 /** Lends buffers, together at most `capacity` bytes. */
 export interface BufferPool {
   /** Waits in turn until `size` bytes are free. A size above the capacity is lent alone. */
-  lend(size: number, signal?: AbortSignal): Promise<Lent>;
+  acquire(size: number, signal?: AbortSignal): Promise<BufferLease>;
 }
 
 /**
@@ -36,7 +36,7 @@ export function createBufferPool(capacity: number): BufferPool {
   };
 
   return {
-    async lend(size, signal) {
+    async acquire(size, signal) {
       signal?.throwIfAborted();
       if (waiting.length === 0 && fits(size)) {
         used += size;

@@ -2,7 +2,11 @@
  * Where zstd frames begin and end (RFC 8878 §3.1). Node's decompressor drops, without a word, what stands behind a frame in the same chunk, and layers do consist of many
  * frames: pzstd writes them, and zstd:chunked one a file.
  */
-import { PackingError } from './packing-error.ts';
+
+/** Compressed bytes are damaged, or in a format that is not read (bzip2, xz). */
+export class CompressionError extends Error {
+  override readonly name = 'CompressionError';
+}
 
 const MAGIC = 0xfd2fb528;
 const SKIPPABLE = 0x184d2a50;
@@ -20,7 +24,7 @@ type Step =
 
 const BEGIN: Step = { kind: 'magic', bytes: 4 };
 
-/** Cuts at the ends of frames and leaves skippable ones out. Throws {@link PackingError} for what is no frame, or not all of one. */
+/** Cuts at the ends of frames and leaves skippable ones out. Throws {@link CompressionError} for what is no frame, or not all of one. */
 export async function* zstdFrames(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
   let step = BEGIN;
   // What has come of this step, where it is one that is looked at.
@@ -51,7 +55,7 @@ export async function* zstdFrames(chunks: AsyncIterable<Uint8Array>): AsyncGener
     }
     if (at > from) yield chunk.subarray(from, at);
   }
-  if (step !== BEGIN || seen.length > 0) throw new PackingError('the zstd data ends too early');
+  if (step !== BEGIN || seen.length > 0) throw new CompressionError('the zstd data ends too early');
 }
 
 function isLookedAt({ kind }: Step): boolean {
@@ -68,7 +72,7 @@ function after(step: Step, seen: readonly number[]): Step {
       const magic = littleEndian(seen);
       if (magic === MAGIC) return { kind: 'descriptor', bytes: 1 };
       if ((magic & 0xfffffff0) >>> 0 === SKIPPABLE) return { kind: 'skip-size', bytes: 4 };
-      throw new PackingError('what stands behind the zstd data is none');
+      throw new CompressionError('what stands behind the zstd data is none');
     }
     case 'descriptor': {
       const [descriptor = 0] = seen;

@@ -54,7 +54,7 @@ describe('a tar archive', () => {
   );
 
   test('gives a file in buffers of its own and in lent ones, and not a byte of the next', async () => {
-    const from = join(folder, 'lent');
+    const from = join(folder, 'pooled');
     await mkdir(from);
     const sizes = [0, 1, 262_144, 262_145, 3_000_000];
     for (const size of sizes)
@@ -66,10 +66,10 @@ describe('a tar archive', () => {
     try {
       for (const size of sizes) {
         const bytes = createHash('shake256', { outputLength: size }).update(String(size)).digest();
-        for (const way of ['chunks', 'lent'] as const) {
+        for (const way of ['chunks', 'pooled'] as const) {
           const blob = archive.open(`f${String(size)}`);
           const got: Buffer[] = [];
-          for await (const chunk of (way === 'lent' ? blob?.lent?.chunks : blob?.chunks) ?? [])
+          for await (const chunk of (way === 'pooled' ? blob?.pooled?.chunks : blob?.chunks) ?? [])
             got.push(Buffer.from(chunk));
           expect(Buffer.concat(got).equals(bytes), `${way} of ${String(size)}`).toBe(true);
         }
@@ -99,7 +99,7 @@ describe('a tar archive', () => {
     spawnSync('gzip', ['-k', file]);
     const before = new Set((await readdir(tmpdir())).filter((name) => name.startsWith('gantry-')));
     const told: string[] = [];
-    const archive = await openArchive(`${file}.gz`, { tell: (message) => void told.push(message) });
+    const archive = await openArchive(`${file}.gz`, { onMessage: (message) => void told.push(message) });
     expect(
       (await readdir(tmpdir())).filter(
         (name) => name.startsWith('gantry-') && !before.has(name) && /^gantry-\w{6}$/.test(name),
@@ -113,7 +113,7 @@ describe('a tar archive', () => {
   test('that is compressed and cut off is refused', async () => {
     const file = join(folder, 'cut.tar.gz');
     await writeFile(file, gzipSync(Buffer.alloc(100_000, 'x')).subarray(0, 80));
-    await expect(openArchive(file)).rejects.toThrow(/cannot be unpacked/);
+    await expect(openArchive(file)).rejects.toThrow(/cannot be decompressed/);
   });
 });
 

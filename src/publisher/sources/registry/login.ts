@@ -7,8 +7,8 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import type { Credentials } from '../../origin/auth.ts';
-import { CommandError } from '../cli/errors.ts';
+import type { Credentials } from '../../../origin/auth.ts';
+import { CommandError } from '../../cli/errors.ts';
 
 /** Docker Hub's name in Docker's configuration; all other registries stand there by host. */
 const HUB_KEY = 'https://index.docker.io/v1/';

@@ -1,6 +1,6 @@
 /** What a person is told when another registry does not give what is wanted. */
-import { OriginError } from '../../origin/errors.ts';
-import { CommandError } from '../cli/errors.ts';
+import { OriginError } from '../../../origin/errors.ts';
+import { CommandError } from '../../cli/errors.ts';
 
 /** What was known when it failed. */
 export interface Asking {

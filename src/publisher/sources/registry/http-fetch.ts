@@ -5,7 +5,7 @@
 import { Agent as PlainAgent, type IncomingMessage, request as plainRequest } from 'node:http';
 import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
 import { pipeline, type Readable } from 'node:stream';
-import type { Fetch, FetchAnswer } from '../../origin/transport.ts';
+import type { Fetch, FetchAnswer } from '../../../origin/transport.ts';
 
 /** A connection that nobody has used for so long is closed, in milliseconds: most servers wait five seconds or more. */
 const IDLE_MS = 4_000;

@@ -1,8 +1,28 @@
-/** What S3 says of an object, and its body over all breaks of the connection. */
+/** S3 requests and answers: the signed payload hash, an object's headers, and its body across broken connections. */
 import type { Readable } from 'node:stream';
-import type { GetObjectCommandOutput, HeadObjectCommandOutput } from '@aws-sdk/client-s3';
+import type {
+  GetObjectCommandOutput,
+  HeadObjectCommandOutput,
+  PutObjectCommand,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3';
 import { type ByteRange, type ObjectInfo, StorageError } from '../../registry/store.ts';
-import { tellReceived } from '../streams/small-heap.ts';
+import { freeNetworkBuffers } from '../streams/network-buffers.ts';
+
+/**
+ * Sets the signed payload hash: the body's hex sha256, which storage then checks, or `UNSIGNED-PAYLOAD` (SigV4,
+ * "x-amz-content-sha256"). The client would otherwise hash the body itself, even where its hash is known.
+ */
+export function withPayloadHash<T extends PutObjectCommand | UploadPartCommand>(command: T, hash: string): T {
+  (command as PutObjectCommand).middlewareStack.add(
+    (next) => (args) => {
+      (args.request as { headers: Record<string, string> }).headers['x-amz-content-sha256'] = hash;
+      return next(args);
+    },
+    { step: 'build', name: 'payloadHash', override: true },
+  );
+  return command;
+}
 
 /** An entity tag without quotes and weakness; empty for none. */
 export function unquoted(etag: string | undefined): string {
@@ -52,7 +72,7 @@ export async function* bytesOf(
   for (let found = first; done < length;) {
     try {
       for await (const chunk of found.Body as Readable) {
-        tellReceived((chunk as Uint8Array).length);
+        freeNetworkBuffers((chunk as Uint8Array).length);
         yield chunk as Uint8Array;
         done += (chunk as Uint8Array).length;
         idle = 0;

@@ -2,7 +2,7 @@ import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { findLogin, parseCreds } from '../../../src/publisher/sources/docker-auth.ts';
+import { findLogin, parseCreds } from '../../../../src/publisher/sources/registry/login.ts';
 
 let folder: string;
 const HUB = { host: 'docker.io', repository: 'library/busybox' };

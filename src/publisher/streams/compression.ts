@@ -2,17 +2,17 @@
 import { once } from 'node:events';
 import type { Transform } from 'node:stream';
 import { constants, crc32, createDeflateRaw, createGunzip, createZstdDecompress } from 'node:zlib';
-import { PackingError } from './packing-error.ts';
-import { zstdFrames } from './zstd-frames.ts';
+import { ZLIB_BLOCK } from './buffer-sizes.ts';
+import { CompressionError, zstdFrames } from './zstd-frames.ts';
 
 /** Packings that are read. */
-export type Packing = 'gzip' | 'zstd' | 'none';
+export type Compression = 'gzip' | 'zstd' | 'none';
 
 /** Bytes that tell how something is packed; more than any magic number needs. */
 const HEAD = 6;
 
 /** Tells by the first bytes (RFC 1952, RFC 8878 §3.1.1 and its skippable frames); null for a packing that is known but not read. */
-export function packingOf(head: Uint8Array): Packing | null {
+export function detectCompression(head: Uint8Array): Compression | null {
   const starts = (...magic: readonly number[]): boolean => magic.every((byte, index) => head[index] === byte);
   if (starts(0x1f, 0x8b)) return 'gzip';
   if (starts(0x28, 0xb5, 0x2f, 0xfd)) return 'zstd';
@@ -23,12 +23,12 @@ export function packingOf(head: Uint8Array): Packing | null {
 
 /**
  * Unpacks, whichever way it is packed; `told.packing` says which way that was. All of `chunks` is read, also what stands behind the packed data, so that whoever hashes
- * it sees the whole; unless `stopAt` says that this packing is not worth it: then nothing comes. Throws {@link PackingError}, and whatever reading throws.
+ * it sees the whole; unless `stopAt` says that this packing is not worth it: then nothing comes. Throws {@link CompressionError}, and whatever reading throws.
  */
-export async function* unpacked(
+export async function* decompress(
   chunks: AsyncIterable<Uint8Array>,
-  told: { packing?: Packing } = {},
-  stopAt: (packing: Packing) => boolean = () => false,
+  told: { packing?: Compression } = {},
+  stopAt: (packing: Compression) => boolean = () => false,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const iterator = chunks[Symbol.asyncIterator]();
   let head: Uint8Array = new Uint8Array();
@@ -38,8 +38,8 @@ export async function* unpacked(
       if (next.done === true) break;
       head = head.length === 0 ? next.value : Buffer.concat([head, next.value]);
     }
-    const packing = packingOf(head);
-    if (packing === null) throw new PackingError('the layer is packed with bzip2 or xz');
+    const packing = detectCompression(head);
+    if (packing === null) throw new CompressionError('the layer is packed with bzip2 or xz');
     told.packing = packing;
     if (stopAt(packing)) return;
     const whole = (async function* () {
@@ -47,14 +47,12 @@ export async function* unpacked(
       yield* { [Symbol.asyncIterator]: () => iterator };
     })();
     if (packing === 'none') yield* whole;
-    else if (packing === 'gzip') yield* through(whole, createGunzip({ chunkSize: BLOCK }));
-    else yield* through(zstdFrames(whole), createZstdDecompress({ chunkSize: BLOCK }));
+    else if (packing === 'gzip') yield* through(whole, createGunzip({ chunkSize: ZLIB_BLOCK }));
+    else yield* through(zstdFrames(whole), createZstdDecompress({ chunkSize: ZLIB_BLOCK }));
   } finally {
     await iterator.return?.();
   }
 }
-
-const BLOCK = 64 * 1024;
 
 /** What stands before the packed data (RFC 1952 §2.3): deflate, no name, no time, unknown system. Node's own writes the system it runs on. */
 const GZIP_HEAD = Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff);
@@ -63,7 +61,7 @@ const GZIP_HEAD = Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff);
  * Packs with gzip, the same bytes each time for the same content: zlib is fed blocks of one size whatever comes in, since what it writes may depend on that. The bytes
  * may differ between releases of zlib, never within one run.
  */
-export async function* gzipped(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+export async function* gzip(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
   let sum = 0;
   let length = 0;
   async function* summed(): AsyncGenerator<Uint8Array, void, undefined> {
@@ -74,7 +72,7 @@ export async function* gzipped(chunks: AsyncIterable<Uint8Array>): AsyncGenerato
     }
   }
   yield GZIP_HEAD;
-  yield* through(summed(), createDeflateRaw({ level: constants.Z_DEFAULT_COMPRESSION, chunkSize: BLOCK }));
+  yield* through(summed(), createDeflateRaw({ level: constants.Z_DEFAULT_COMPRESSION, chunkSize: ZLIB_BLOCK }));
   const tail = Buffer.alloc(8);
   tail.writeUInt32LE(sum, 0);
   tail.writeUInt32LE(length % 2 ** 32, 4);
@@ -82,25 +80,25 @@ export async function* gzipped(chunks: AsyncIterable<Uint8Array>): AsyncGenerato
 }
 
 async function* inBlocks(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
-  let block = Buffer.allocUnsafe(BLOCK);
+  let block = Buffer.allocUnsafe(ZLIB_BLOCK);
   let filled = 0;
   for await (const chunk of chunks) {
     for (let at = 0; at < chunk.length;) {
-      const taken = Math.min(BLOCK - filled, chunk.length - at);
+      const taken = Math.min(ZLIB_BLOCK - filled, chunk.length - at);
       block.set(chunk.subarray(at, at + taken), filled);
       filled += taken;
       at += taken;
-      if (filled < BLOCK) continue;
+      if (filled < ZLIB_BLOCK) continue;
       yield block;
       // zlib reads the block later, in another thread: it is not written to again.
-      block = Buffer.allocUnsafe(BLOCK);
+      block = Buffer.allocUnsafe(ZLIB_BLOCK);
       filled = 0;
     }
   }
   if (filled > 0) yield block.subarray(0, filled);
 }
 
-/** Passes bytes through zlib. What reading throws comes out as it is, what zlib throws as {@link PackingError}. */
+/** Passes bytes through zlib. What reading throws comes out as it is, what zlib throws as {@link CompressionError}. */
 async function* through(
   chunks: AsyncIterable<Uint8Array>,
   zlib: Transform & { readonly bytesWritten: number },
@@ -141,7 +139,8 @@ async function* through(
   // Go's gzip, which all engines use, refuses what stands behind the packed data; Node's passes over it.
   if (fault === undefined && !left && zlib.bytesWritten !== fed)
     fault = new Error('there are bytes behind the packed data');
-  if (fault !== undefined) throw new PackingError(fault instanceof Error ? fault.message : 'damaged', { cause: fault });
+  if (fault !== undefined)
+    throw new CompressionError(fault instanceof Error ? fault.message : 'damaged', { cause: fault });
 }
 
 /** When the stream takes more, or never will. */

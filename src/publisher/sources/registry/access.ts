@@ -1,14 +1,14 @@
 /** Ways to other registries: which scheme, which certificates, which proxy, which login. */
-import type { Credentials } from '../../origin/auth.ts';
-import { createRegistryClient, type RegistryClient } from '../../origin/client.ts';
-import { OriginError } from '../../origin/errors.ts';
-import type { OriginPolicy, OriginTimeouts } from '../../origin/policy.ts';
-import { type Fetch, unreachable } from '../../origin/transport.ts';
-import { findLogin, parseCreds } from './docker-auth.ts';
+import type { Credentials } from '../../../origin/auth.ts';
+import { createRegistryClient, type RegistryClient } from '../../../origin/client.ts';
+import { OriginError } from '../../../origin/errors.ts';
+import type { OriginPolicy, OriginTimeouts } from '../../../origin/policy.ts';
+import { type Fetch, unreachable } from '../../../origin/transport.ts';
+import { findLogin, parseCreds } from './login.ts';
 import { createHttpFetch, type HttpFetch } from './http-fetch.ts';
 import { type Asking, originFailure } from './origin-failure.ts';
-import type { SourceOptions } from './open.ts';
-import { isLoopback, registryUrl, type RemoteRepository } from './registry-name.ts';
+import type { SourceOptions } from '../source.ts';
+import { isLoopback, registryUrl, type RemoteRepository } from './remote-name.ts';
 
 const USER_AGENT = 'gantry';
 
@@ -22,7 +22,7 @@ export interface RemoteAccess extends Asking {
 
 /** Makes ways to registries; connections are shared. */
 export interface RegistryAccess {
-  /** Throws {@link import('../cli/errors.ts').CommandError} where nobody answers. */
+  /** Throws {@link import('../../cli/errors.ts').CommandError} where nobody answers. */
   to(remote: RemoteRepository): Promise<RemoteAccess>;
   close(): Promise<void>;
 }

@@ -1,19 +1,18 @@
 /** `docker://[HOST[:PORT]/]NAME[:TAG|@DIGEST]`: another registry, over its API. */
-import { openBlob } from '../../origin/blob.ts';
-import { OriginError } from '../../origin/errors.ts';
-import { ACCEPT_SCHEMA1 } from '../../origin/manifest.ts';
-import type { Descriptor } from '../../registry/descriptor.ts';
-import { algorithmOf, type Digest, hexOf } from '../../registry/digest.ts';
-import { formOfMediaType } from '../../registry/media-type.ts';
-import { parseTag, type RepositoryName, type Tag } from '../../registry/name.ts';
-import type { Reference } from '../../registry/reference.ts';
-import { CommandError } from '../cli/errors.ts';
-import { formOfContent } from '../../manifest/links.ts';
+import { openBlob } from '../../../origin/blob.ts';
+import { OriginError } from '../../../origin/errors.ts';
+import { ACCEPT_SCHEMA1 } from '../../../origin/manifest.ts';
+import type { Descriptor } from '../../../registry/descriptor.ts';
+import { algorithmOf, type Digest, hexOf } from '../../../registry/digest.ts';
+import { formOfMediaType } from '../../../registry/media-type.ts';
+import { parseTag, type RepositoryName, type Tag } from '../../../registry/name.ts';
+import type { Reference } from '../../../registry/reference.ts';
+import { CommandError } from '../../cli/errors.ts';
+import { formOfContent } from '../../../manifest/links.ts';
 import { originFailure } from './origin-failure.ts';
-import { openRegistryAccess, type RegistryAccess, type RemoteAccess } from './registry-access.ts';
-import { parseRemoteImage, type RemoteRepository } from './registry-name.ts';
-import { tellReceived } from '../streams/small-heap.ts';
-import type { SourceOptions } from './open.ts';
+import { openRegistryAccess, type RegistryAccess, type RemoteAccess } from './access.ts';
+import { parseRemoteImage, type RemoteRepository } from './remote-name.ts';
+import { freeNetworkBuffers } from '../../streams/network-buffers.ts';
 import {
   type Companion,
   COSIGN_SUFFIXES,
@@ -21,7 +20,8 @@ import {
   type SourceImage,
   type SourceManifest,
   type SourceRepository,
-} from './source.ts';
+  type SourceOptions,
+} from '../source.ts';
 
 /** Opens an image of another registry. Throws {@link CommandError}. */
 export async function openRegistryImage(where: string, options: SourceOptions): Promise<SourceImage> {
@@ -125,7 +125,7 @@ function createReader(way: RemoteAccess, name: RepositoryName, signal: AbortSign
     async function* chunks(blobChunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
       try {
         for await (const chunk of blobChunks) {
-          tellReceived(chunk.length);
+          freeNetworkBuffers(chunk.length);
           yield chunk;
         }
       } catch (error) {

@@ -1,8 +1,8 @@
 /** Image names as Docker and its kin write them: `[HOST[:PORT]/]NAME[:TAG][@DIGEST]`, where what stands for Docker Hub is left out. */
-import { parseDigest } from '../../registry/digest.ts';
-import { parseRepositoryName, parseTag, type RepositoryName } from '../../registry/name.ts';
-import type { Reference } from '../../registry/reference.ts';
-import { CommandError } from '../cli/errors.ts';
+import { parseDigest } from '../../../registry/digest.ts';
+import { parseRepositoryName, parseTag, type RepositoryName } from '../../../registry/name.ts';
+import type { Reference } from '../../../registry/reference.ts';
+import { CommandError } from '../../cli/errors.ts';
 
 /** A repository of a registry. */
 export interface RemoteRepository {
