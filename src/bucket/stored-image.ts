@@ -1,27 +1,28 @@
-/** A tag that is in the bucket already, as a source: to join forms, and to look at it. */
+/** A tag of the bucket as an image source: to merge its forms with new ones, and to verify it. */
 import type { Digest } from '../registry/digest.ts';
 import { blobKey, manifestKey } from '../registry/keys.ts';
 import type { RepositoryName } from '../registry/name.ts';
 import type { RealmName } from '../registry/realms.ts';
-import type { TagForm, TagRecord } from '../registry/records.ts';
+import type { TagForm } from '../registry/records.ts';
 import type { ReadStore } from '../registry/store.ts';
-import { readLinks } from '../manifest/links.ts';
-import { readObject, type TagReading } from './survey.ts';
-import type { SourceImage, SourceManifest } from '../publisher/sources/source.ts';
+import type { ImageSource, SourceManifest } from './image-source.ts';
+import { readObject } from './read-object.ts';
+import { publishedRoots, type ReadTag } from './read-tag.ts';
 
-/** Where the tag is. */
-export interface BucketPlace {
+/** Where a repository is stored. */
+export interface RepositoryPlace {
   readonly store: ReadStore;
   readonly name: RepositoryName;
   readonly realm: RealmName;
 }
 
-/** Opens a tag. `roots`: which of its published forms to take; all of them unless told otherwise. */
-export function openBucketTag(
-  { store, name, realm }: BucketPlace,
-  { record, manifests }: Extract<TagReading, { kind: 'read' }>,
-  roots: readonly TagForm[] = publishedRoots(record, manifests),
-): SourceImage {
+/** Opens a tag. `roots`: which of its published forms to read; by default all. */
+export function openStoredImage(
+  { store, name, realm }: RepositoryPlace,
+  tag: ReadTag,
+  roots: readonly TagForm[] = publishedRoots(tag),
+): ImageSource {
+  const { record, manifests } = tag;
   const inTag = new Map(
     record.forms.map(({ digest, mediaType }, index): [Digest, SourceManifest] => [
       digest,
@@ -45,13 +46,4 @@ export function openBucketTag(
     referrers: () => Promise.resolve([]),
     close: () => Promise.resolve(),
   };
-}
-
-/** The forms that were published under the tag itself; a published list's children, which stand for one platform, are not. */
-export function publishedRoots(record: TagRecord, manifests: readonly Uint8Array[]): readonly TagForm[] {
-  const children = new Set(manifests.flatMap((bytes) => readLinks(bytes)?.children.map(({ digest }) => digest) ?? []));
-  return record.forms.filter(
-    ({ source, platform, form, digest }) =>
-      source.kind === 'published' && !children.has(digest) && (platform === undefined || form === 'docker-schema1'),
-  );
 }

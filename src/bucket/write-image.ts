@@ -11,7 +11,13 @@ import type { WriteStore } from '../registry/store.ts';
 export async function writeManifest(
   store: WriteStore,
   name: RepositoryName,
-  { digest, mediaType, bytes, form, source }: Pick<DerivedManifest, 'digest' | 'mediaType' | 'bytes' | 'source'> & {
+  {
+    digest,
+    mediaType,
+    bytes,
+    form,
+    source,
+  }: Pick<DerivedManifest, 'digest' | 'mediaType' | 'bytes' | 'source'> & {
     /** Null for a manifest of an unknown kind. */
     readonly form: DerivedManifest['form'] | null;
   },

@@ -11,7 +11,7 @@ import type { ObjectInfo, PutOptions, WriteStore } from '../registry/store.ts';
 export type Written = Awaited<ReturnType<WriteStore['put']>>;
 
 /** The version of an object that may be written over; null: there must be none. */
-export type Over = Pick<ObjectInfo, 'etag'> & Partial<Pick<ObjectInfo, 'uploaded'>> | null;
+export type Over = (Pick<ObjectInfo, 'etag'> & Partial<Pick<ObjectInfo, 'uploaded'>>) | null;
 
 /** The condition that a write is made under. */
 export function overCondition(over: Over): NonNullable<PutOptions['onlyIf']> {

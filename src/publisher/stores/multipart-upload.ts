@@ -41,6 +41,13 @@ export interface MultipartOptions {
   readonly head: () => Promise<{ readonly size: number; readonly etag: string } | null>;
 }
 
+/** Somebody else ended the upload: another publisher that sends the same blob, or a lifecycle rule. Sending the whole body again may work. */
+export class UploadEndedError extends StorageError {
+  constructor(key: string, cause: unknown) {
+    super('STORAGE_UNAVAILABLE', `writing ${key}: the upload was ended by somebody else`, { cause });
+  }
+}
+
 /** Bytes of each part: the usual size unless that would make more parts than storage takes. */
 export function partSizeFor(size: number, usual: number): number {
   return size <= usual * MAX_PARTS ? usual : Math.ceil(size / MAX_PARTS / MIB) * MIB;
@@ -75,9 +82,7 @@ export async function uploadInParts(options: MultipartOptions): Promise<{ readon
       // Another publisher went on with the same upload and was faster.
       const there = options.sha256 === undefined ? null : await options.head();
       if (there?.size === options.size) return { etag: there.etag };
-      throw new StorageError('STORAGE_UNAVAILABLE', `writing ${key}: the upload was ended by somebody else`, {
-        cause: error,
-      });
+      throw new UploadEndedError(key, error);
     }
     if (
       !resumable ||

@@ -1,3 +1,4 @@
+import { parseRetryAfter } from '../../http/retry.ts';
 import { StorageError } from '../../registry/store.ts';
 
 /** What came of a request that did not give what was asked. */
@@ -12,7 +13,7 @@ export interface S3Failure {
   /** Whether the other side may have done what was asked all the same. */
   readonly ambiguous: boolean;
   /** What `Retry-After` says, in milliseconds. */
-  readonly retryAfterMs: number | undefined;
+  readonly retryAfter: number | undefined;
 }
 
 // The codes with which S3 and R2 say "again, please" though the status alone would not. BadDigest and its kin: bytes that were damaged on the way.
@@ -58,16 +59,8 @@ export function readFailure(error: unknown): S3Failure {
     message: text,
     retryable: !full && ((weak && !LASTING_NETWORK_CODES.has(shown)) || RETRYABLE_CODES.has(shown)),
     ambiguous: status === undefined || status < 400 || status >= 500 || status === 408,
-    retryAfterMs: retryAfter($response?.headers?.['retry-after']),
+    retryAfter: parseRetryAfter($response?.headers?.['retry-after'], Date.now()),
   };
-}
-
-/** `Retry-After` in milliseconds: seconds or an HTTP date (RFC 9110, 10.2.3); undefined if there is none or it cannot be read. */
-function retryAfter(value: string | undefined): number | undefined {
-  if (value === undefined) return undefined;
-  if (/^\d+$/.test(value.trim())) return Number(value) * 1000;
-  const date = Date.parse(value);
-  return Number.isNaN(date) ? undefined : Math.max(0, date - Date.now());
 }
 
 /** Says what a failure means for whoever wanted `what` (e.g. `writing blobs/…`) of the store `title`. */
