@@ -74,7 +74,8 @@ function sourceOf(client: RegistryClient, name: RepositoryName, roots: readonly 
   };
 }
 
-function toSource({
+/** A manifest of the origin client as a source gives it. */
+export function toSource({
   bytes,
   digest,
   mediaType,

@@ -1,12 +1,7 @@
 /** One question over `fetch`: redirects by policy, time limits, failures with names; and asking again. No endpoint and no credentials are known here. */
 import { parseRetryAfter, retryDelay } from '../http/retry.ts';
 import { OriginError, readErrorBody } from './errors.ts';
-import {
-  decideRedirect,
-  isTransientStatus,
-  type OriginPolicy,
-  type OriginTimeouts,
-} from './policy.ts';
+import { decideRedirect, isTransientStatus, type OriginPolicy, type OriginTimeouts } from './policy.ts';
 
 /** What is needed of a `Response`: of the platform's own, or of what stands in for it. */
 export interface FetchAnswer {

@@ -243,7 +243,8 @@ function passedOver(error: unknown, { signal }: SyncOptions): Error {
 function describe(error: Error): SyncFailure {
   return {
     message: error.message,
-    ...((error instanceof CommandError || error instanceof ImageError) && error.hint !== undefined && { hint: error.hint }),
+    ...((error instanceof CommandError || error instanceof ImageError) &&
+      error.hint !== undefined && { hint: error.hint }),
   };
 }
 

@@ -21,7 +21,9 @@ export function checkManifest(bytes: Uint8Array, digest: Digest): readonly Flaw[
     return matchesDigest(digest, bytes) ? [] : [{ kind: 'manifest-digest', message: 'its bytes have another digest' }];
   try {
     const { payload } = verifyDocument(bytes);
-    return matchesDigest(digest, payload) ? [] : [{ kind: 'manifest-digest', message: 'its payload has another digest' }];
+    return matchesDigest(digest, payload)
+      ? []
+      : [{ kind: 'manifest-digest', message: 'its payload has another digest' }];
   } catch (error) {
     if (!(error instanceof SignatureError)) throw error;
     return [{ kind: 'schema1-signature', message: error.message }];

@@ -28,12 +28,7 @@ import {
 } from '../../bucket/survey.ts';
 import { sha256Option } from '../../bucket/write-image.ts';
 import { isTombstone, readTag, type TagReading } from '../../bucket/read-tag.ts';
-import {
-  compareDetail,
-  compareNamesWith,
-  compareReferrers,
-  readList,
-} from './check-lists.ts';
+import { compareDetail, compareNamesWith, compareReferrers, readList } from './check-lists.ts';
 import { checkManifest, checkTag, contentTypeOf } from './check-manifests.ts';
 import { summarizeTag } from '../../manifest/tag-summary.ts';
 import type { Report } from './faults.ts';

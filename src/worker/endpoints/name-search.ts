@@ -29,16 +29,14 @@ export function isMeant(query: string, name: RepositoryName): boolean {
 export function searchAnswer(parameters: URLSearchParams, names: readonly RepositoryName[]): SearchAnswer {
   const size = Math.min(SEARCH_PAGE.most, positive(parameters.get('n')) ?? SEARCH_PAGE.usual);
   const page = positive(parameters.get('page')) ?? 1;
-  const results = names
-    .slice((page - 1) * size, page * size)
-    .map((name) => ({
-      name,
-      description: '',
-      star_count: 0,
-      is_official: false,
-      is_automated: false,
-      is_trusted: false,
-    }));
+  const results = names.slice((page - 1) * size, page * size).map((name) => ({
+    name,
+    description: '',
+    star_count: 0,
+    is_official: false,
+    is_automated: false,
+    is_trusted: false,
+  }));
   return {
     query: parameters.get('q') ?? '',
     num_results: names.length,

@@ -49,7 +49,7 @@ export function portTo(entrypoint: (props: RegistryProps) => RegistryEntrypoint)
 
 /** Straight. The answers are those of the entrypoint: the same code makes them. */
 export function directPort(
-  { bucket, persistence, realms, origins, signingKey }: Config,
+  { bucket, retry, realms, origins, signingKey }: Config,
   ctx: Pick<GatewayContext, 'waitUntil'>,
 ): RegistryPort {
   const waitUntil = (work: Promise<unknown>): void => {
@@ -59,7 +59,7 @@ export function directPort(
     fetch: async (request, options, props) => {
       const { answer, facts } = await answerRequest(request, options, {
         bucket,
-        persistence,
+        retry,
         props,
         realms,
         origins,

@@ -81,7 +81,7 @@ async function digestOfTag(): Promise<string> {
     }
   }
   expect(lacking).toEqual([]);
-  return publishedRoots(reading.record, reading.manifests)
+  return publishedRoots(reading)
     .map(({ digest }) => digest)
     .join();
 }
