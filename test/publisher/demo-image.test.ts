@@ -1,3 +1,4 @@
+import { buffer } from 'node:stream/consumers';
 import { spawnSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -30,8 +31,7 @@ describe('the demo image', () => {
     for (const { digest, size } of layers) {
       const expected = { digest, size, role: 'layer' };
       const { chunks } = await openBlob(source, expected);
-      const bytes = Buffer.concat(await Array.fromAsync(verifyChunks(chunks, expected)));
-      unpacked.push(digestOf(gunzipSync(bytes)));
+      unpacked.push(digestOf(gunzipSync(await buffer(verifyChunks(chunks, expected)))));
     }
     expect(unpacked).toEqual(rootfs.diff_ids);
     expect(history.filter(({ empty_layer: empty }) => empty === true)).toHaveLength(1);
