@@ -2,7 +2,7 @@
 import { parseDigest } from '../../../registry/digest.ts';
 import { parseRepositoryName, parseTag, type RepositoryName } from '../../../registry/name.ts';
 import type { Reference } from '../../../registry/reference.ts';
-import { CommandError } from '../../cli/errors.ts';
+import { usageError } from '../../cli/errors.ts';
 
 /** A repository of a registry. */
 export interface RemoteRepository {
@@ -28,12 +28,12 @@ export function parseRemoteImage(text: string): RemoteImage {
   const at = bare.indexOf('@');
   const digest = at < 0 ? undefined : parseDigest(bare.slice(at + 1));
   if (digest === null)
-    throw usage(`"${bare.slice(at + 1)}" is no digest`, 'Write NAME@sha256: and 64 hexadecimal digits in lower case.');
+    throw usageError(`"${bare.slice(at + 1)}" is no digest`, 'Write NAME@sha256: and 64 hexadecimal digits in lower case.');
   const tagged = at < 0 ? bare : bare.slice(0, at);
   const colon = tagged.lastIndexOf(':');
   const hasTag = colon > tagged.lastIndexOf('/');
   const tag = parseTag(hasTag ? tagged.slice(colon + 1) : 'latest');
-  if (tag === null) throw usage(`"${tagged.slice(colon + 1)}" is no tag`, 'Write docker://HOST/NAME:TAG.');
+  if (tag === null) throw usageError(`"${tagged.slice(colon + 1)}" is no tag`, 'Write docker://HOST/NAME:TAG.');
   const repository = parseRemoteRepository(hasTag ? tagged.slice(0, colon) : tagged);
   return { ...repository, reference: digest === undefined ? { kind: 'tag', tag } : { kind: 'digest', digest } };
 }
@@ -55,7 +55,7 @@ export function parseRemoteRepository(text: string): RemoteRepository {
     new URL(`https://${known}`).pathname !== '/' ||
     known.includes('@')
   ) {
-    throw usage(
+    throw usageError(
       `"${bare}" is no image name`,
       'Write docker://HOST[:PORT]/NAME[:TAG], in lower case; without HOST it is Docker Hub.',
     );
@@ -77,8 +77,4 @@ export function isLoopback(host: string): boolean {
     hostname === '[::1]' ||
     /^127\.\d+\.\d+\.\d+$/.test(hostname)
   );
-}
-
-function usage(message: string, hint: string): CommandError {
-  return new CommandError(message, { kind: 'usage', hint });
 }
