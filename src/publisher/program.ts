@@ -37,7 +37,8 @@ const WITHOUT_COMMANDS: ReadonlySet<string> = new Set(['--version', '-V']);
 /** Commands that list all others, so that all are loaded for them. */
 const LISTS_COMMANDS: ReadonlySet<string> = new Set(['completion']);
 
-const FIRST_STEPS = `Gantry publishes container images to a bucket and serves them at the edge, in every form that a Docker or OCI client can pull.
+const FIRST_STEPS = `Gantry publishes container images to a bucket and serves them at the edge,
+in every form that a Docker or OCI client can pull.
 
   gantry serve                                     serve the local registry at http://127.0.0.1:8787, with a demo image
   skopeo copy --format v2s2 docker://busybox dir:busybox

@@ -33,7 +33,10 @@ export function readEnvironment(argv: readonly string[], variables: NodeJS.Proce
   });
 }
 
-/** `$GANTRY_KEY`, else `gantry/signing-key.pem` in the XDG state folder (XDG base directory spec 0.8: a relative `$XDG_STATE_HOME` counts as unset). */
+/**
+ * `$GANTRY_KEY`, else `gantry/signing-key.pem` in the XDG state folder (XDG base directory spec 0.8: a relative
+ * `$XDG_STATE_HOME` counts as unset).
+ */
 function keyFileOf({ GANTRY_KEY, XDG_STATE_HOME, HOME }: NodeJS.ProcessEnv): string {
   if (GANTRY_KEY !== undefined && GANTRY_KEY !== '') return GANTRY_KEY;
   const home = HOME !== undefined && isAbsolute(HOME) ? HOME : homedir();
@@ -42,7 +45,10 @@ function keyFileOf({ GANTRY_KEY, XDG_STATE_HOME, HOME }: NodeJS.ProcessEnv): str
   return join(state, 'gantry', 'signing-key.pem');
 }
 
-/** The edge that `$GANTRY_EDGE_URL` and `$PURGE_TOKEN` name; undefined if it is not set. Throws {@link CommandError} if only the URL is set, or it is not valid. */
+/**
+ * The edge that `$GANTRY_EDGE_URL` and `$PURGE_TOKEN` name; undefined if it is not set. Throws {@link CommandError} if
+ * only the URL is set, or it is not valid.
+ */
 export function readEdge({ GANTRY_EDGE_URL, PURGE_TOKEN }: Readonly<NodeJS.ProcessEnv>): Edge | undefined {
   if (GANTRY_EDGE_URL === undefined || GANTRY_EDGE_URL === '') return undefined;
   const url = URL.canParse(GANTRY_EDGE_URL) ? new URL(GANTRY_EDGE_URL) : null;

@@ -1,6 +1,8 @@
 /** Ctrl-C: the first one ends the work cleanly, the second one ends the process. */
 
-/** A signal that the first SIGINT or SIGTERM aborts. Once this is called, that first signal no longer ends the process. */
+/**
+ * A signal that the first SIGINT or SIGTERM aborts. Once this is called, that first signal no longer ends the process.
+ */
 export function abortOnInterrupt(): AbortSignal {
   if (controller === undefined) {
     const own = new AbortController();

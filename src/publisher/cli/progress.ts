@@ -1,4 +1,6 @@
-/** The progress of a publish: the sum of its events, and lines of text for it. Pure; progress-bars.ts draws the lines. */
+/**
+ * The progress of a publish: the sum of its events, and lines of text for it. Pure; progress-bars.ts draws the lines.
+ */
 import type { Digest } from '../../registry/digest.ts';
 import type { PublishEvent } from '../publish/events.ts';
 import { formatBytes } from './terminal-text.ts';
@@ -96,7 +98,10 @@ export function sentBytes({ arrived, blobs }: Progress): number {
   return [...blobs.values()].reduce((sum, { done }) => sum + done, arrived);
 }
 
-/** The recent rate in bytes a second, and the time that the rest takes at that rate; null while there are too few samples. */
+/**
+ * The recent rate in bytes a second, and the time that the rest takes at that rate; null while there are too few
+ * samples.
+ */
 export function rateOf(
   progress: Progress,
   now: number,

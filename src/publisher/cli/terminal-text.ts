@@ -1,4 +1,7 @@
-/** Text for terminals: tables, wrapped paragraphs, sizes and colours (`styleText` omits them by NO_COLOR and off terminals). */
+/**
+ * Text for terminals: tables, wrapped paragraphs, sizes and colours (`styleText` omits them by NO_COLOR and off
+ * terminals).
+ */
 import { stripVTControlCharacters, styleText } from 'node:util';
 
 /** Colours by meaning. */
@@ -14,7 +17,10 @@ export function terminalWidth(): number {
   return Math.max(40, process.stdout.isTTY ? process.stdout.columns : 100);
 }
 
-/** Lines of a table: columns two spaces apart, the last one wrapped so that no line is longer than `width`. Cells may be coloured. */
+/**
+ * Lines of a table: columns two spaces apart, the last one wrapped so that no line is longer than `width`. Cells may be
+ * coloured.
+ */
 export function tableLines(rows: readonly (readonly string[])[], width: number): string[] {
   const columns = Math.max(0, ...rows.map((row) => row.length));
   const widths = Array.from({ length: columns }, (_, column) =>

@@ -16,9 +16,7 @@ interface Options {
 export function register(program: Command): void {
   program
     .command('convert')
-    .description(
-      'print the schema 1 payload of a schema 2 or OCI image: the exact bytes of its digest, without a newline at the end',
-    )
+    .description('print the schema 1 payload of a schema 2 or OCI image: the exact bytes of its digest')
     .requiredOption('--manifest <file>', 'the manifest; only its layers are used')
     .requiredOption('--config <file>', 'the image config, byte for byte')
     .requiredOption('--name <name>', 'the repository name in the payload')

@@ -23,9 +23,10 @@ export function register(program: Command, _openTarget: OpenTarget, environment:
     .addHelpText(
       'after',
       `
-Checks the login, the account, the bucket, the address, the annex, the cache and the secrets. If something is missing, the report has the command that
-fixes it, and nothing is deployed. The annex (a second Worker with pages and pull-through) is deployed first, with a configuration derived from the Worker's.
-Wrangler uploads both, and its variables CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID apply.
+Checks the login, the account, the bucket, the address, the annex, the cache and the secrets.
+If something is missing, the report has the command that fixes it, and nothing is deployed.
+The annex (a second Worker with pages and pull-through) is deployed first, with a configuration
+derived from the Worker's. Wrangler uploads both, and its variables CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID apply.
 
 Examples:
   $ gantry deploy --dry-run

@@ -44,7 +44,8 @@ Examples:
   $ gantry explain library/busybox:latest --user-agent docker/1.9.1
   $ gantry explain library/busybox:latest --accept application/vnd.oci.image.manifest.v1+json --accept '*/*;q=0.1'
 
-Exit codes: 0 the client gets a manifest, or the table was printed; 1 the client gets none, or the tag does not exist; 2 usage error.`,
+Exit codes: 0 the client gets a manifest, or the table was printed;
+1 the client gets none, or the tag does not exist; 2 usage error.`,
     )
     .action((text: string, options: Options) => run(text, options, openTarget, environment));
 }

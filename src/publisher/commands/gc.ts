@@ -27,9 +27,11 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
     .option('--drop-realm <realm...>', 'also collect these realms, which are no longer in the realm table')
     .addHelpText(
       'after',
-      '\nWithout --delete, nothing is changed. It is safe while publishers of this version run. Run it daily: one run records unneeded objects, a later run deletes them.' +
+      '\nWithout --delete, nothing is changed. It is safe while publishers of this version run.' +
+        '\nRun it daily: one run records unneeded objects, a later run deletes them.' +
         '\n\nExamples:\n  $ gantry gc\n  $ gantry gc --to s3://bucket --delete\n' +
-        '\nExit codes: 0 success; 1 an object could not be read or deleted (an unreadable one is kept, with everything it may need); 2 usage error.',
+        '\nExit codes: 0 success, 1 an object could not be read or deleted, 2 usage error.' +
+        '\nAn unreadable object is kept, with everything that it may need.',
     )
     .action((options: Options) => run(options, openTarget, environment));
 }

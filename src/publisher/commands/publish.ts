@@ -26,7 +26,8 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
     .description('publish an image to the bucket, in every form that a client can pull')
     .argument('<source>', 'the image to publish, in skopeo’s syntax')
     .argument('<name:tag>', 'the name and tag to publish it under, without a host');
-  // `--recompress` means `--recompress=zstd`. An option with an optional value would otherwise consume the source after it.
+  // `--recompress` means `--recompress=zstd`. An option with an optional value would otherwise consume the source after
+  // it.
   command.parseOptions = (args) => Command.prototype.parseOptions.call(command, args.map(spellOut));
   addBucketOptions(command)
     .option('--dry-run', 'show what would be written, and write nothing')
@@ -54,7 +55,8 @@ ${Object.values(SOURCES)
   .map(({ syntax, title }) => `  ${syntax.padEnd(30)} ${title}`)
   .join('\n')}
 
-Blobs that are in the bucket are not sent again. An interrupted run continues with the missing layers, and with the missing parts of layers above 64 MiB.
+Blobs that are in the bucket are not sent again. An interrupted run continues with the missing
+layers, and with the missing parts of layers above 64 MiB.
 If GANTRY_EDGE_URL and PURGE_TOKEN are set, the tag is purged from the cache of that edge.
 
 Examples:
@@ -63,7 +65,8 @@ Examples:
   $ gantry publish oci:build/layout:v1 team/app:v1 --to s3://bucket --dry-run
   $ gantry publish oci:build/layout:v1 team/app:v1 --recompress --platform linux/amd64 --platform linux/arm64
 
-Exit codes: 0 published or unchanged, 1 failed, 2 usage error, 130 interrupted. After a failure the tag is either unchanged or completely updated.`,
+Exit codes: 0 published or unchanged, 1 failed, 2 usage error, 130 interrupted.
+After a failure the tag is either unchanged or completely updated.`,
     )
     .action((source: string, image: string, options: Options) => run(source, image, options, openTarget, environment));
 }

@@ -63,7 +63,10 @@ export interface ListedTag {
   readonly summary: TagSummary | null;
 }
 
-/** The tags of a repository, sorted. Throws {@link CommandError} if nothing is published under the name, or the list cannot be read. */
+/**
+ * The tags of a repository, sorted. Throws {@link CommandError} if nothing is published under the name, or the list
+ * cannot be read.
+ */
 export async function readTagList(store: ReadStore, name: RepositoryName): Promise<readonly ListedTag[]> {
   const object = await readObject(store, tagListKey(name));
   if (object === null)

@@ -48,14 +48,16 @@ The file:
       repositories: ['rhel7/*']          # for a whole tree: globs over names
       to: legacy/*
 
-An unchanged tag costs one HEAD request. Cosign's signature tags are checked each time. New referrers of an unchanged tag, and changed settings, need --full.
+An unchanged tag costs one HEAD request. Cosign's signature tags are checked each time.
+New referrers of an unchanged tag, and changed settings, need --full.
 Run it from cron; it uses the logins of docker and podman.
 
 Examples:
   $ gantry sync sync.yaml --dry-run
   $ gantry sync sync.yaml --to s3://bucket --json
 
-Exit codes: 0 everything is up to date, 1 some tags failed (they are listed; the others were synced), 2 usage error, 130 interrupted.`,
+Exit codes: 0 everything is up to date, 1 some tags failed (they are listed, the others were synced),
+2 usage error, 130 interrupted.`,
     )
     .action((file: string, options: Options) => run(file, options, openTarget, environment));
 }

@@ -21,7 +21,10 @@ const DAY = 86_400_000;
 /** Milliseconds of each unit of `--expires`. */
 const UNITS = { h: 3_600_000, d: DAY, w: 7 * DAY, y: 365 * DAY } as const satisfies Record<string, number>;
 
-/** Adds `gantry token` and its verbs. None of them contacts a registry: its tokens are the secret TOKENS, set at deployment. */
+/**
+ * Adds `gantry token` and its verbs. None of them contacts a registry: its tokens are the secret TOKENS, set at
+ * deployment.
+ */
 export function register(program: Command): void {
   const token = program
     .command('token')
@@ -52,7 +55,8 @@ Examples:
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
-      '\nThe lines of all tokens are the secret TOKENS: `wrangler secret put TOKENS < FILE`. A name can have several tokens, so that a new one can replace an old one without a gap.',
+      '\nThe lines of all tokens are the secret TOKENS: `wrangler secret put TOKENS < FILE`.' +
+        '\nA name can have several tokens, so that a new one can replace an old one without a gap.',
     )
     .action(create);
   token
@@ -67,7 +71,8 @@ Examples:
     .description('create a key for the secret TOKEN_SIGNING_KEY (ES256, PKCS#8 PEM)')
     .addHelpText(
       'after',
-      '\nTo rotate keys without a gap, put the new key before the old one in the secret, and remove the old one ten minutes later.',
+      '\nTo rotate keys without a gap, put the new key before the old one in the secret,' +
+        '\nand remove the old one ten minutes later.',
     )
     .action(() => {
       const { privateKey } = generateKeyPairSync('ec', {
@@ -95,11 +100,14 @@ async function create({ name, realm, expires, file, json }: CreateOptions): Prom
   process.stderr.write(
     file === undefined
       ? 'The first line is the token: it cannot be shown again. Add the second line to the secret TOKENS.\n'
-      : `This is the token: it cannot be shown again. Its line was added to ${file}; activate it with \`wrangler secret put TOKENS < ${file}\`.\n`,
+      : `This is the token: it cannot be shown again. Its line was added to ${file}.\n` +
+          `Activate it with: wrangler secret put TOKENS < ${file}\n`,
   );
 }
 
-/** A token made of random bytes, and its line for the secret TOKENS. Throws {@link CommandError} on a bad name or realm. */
+/**
+ * A token made of random bytes, and its line for the secret TOKENS. Throws {@link CommandError} on a bad name or realm.
+ */
 export function makeToken(
   name: string,
   realms: readonly string[],
@@ -124,7 +132,10 @@ export function makeToken(
   return { token, line: formatRobotTokenLine({ name, realms: [...new Set(realms)], expires, hash: hashOf(token) }) };
 }
 
-/** Parses `--expires`: a duration from `now` (`90d`), a day or time in UTC, or `never` (null). Throws {@link CommandError} on anything else, and on a time in the past. */
+/**
+ * Parses `--expires`: a duration from `now` (`90d`), a day or time in UTC, or `never` (null). Throws {@link
+ * CommandError} on anything else, and on a time in the past.
+ */
 export function parseExpiry(text: string, now: Date): Date | null {
   if (text === 'never') return null;
   const span = /^(\d{1,6})([hdwy])$/.exec(text);
@@ -134,7 +145,10 @@ export function parseExpiry(text: string, now: Date): Date | null {
       ? new Date(now.getTime() + Number(span[1]) * unit)
       : new Date(/^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}:\d{2}Z)?$/.test(text) ? text : NaN);
   if (Number.isNaN(date.getTime()) || date.getUTCFullYear() > 9999)
-    throw usageError(`--expires ${text} is not a valid time`, 'Write 90d, 12h, 4w, 1y, a day such as 2027-02-22, or never.');
+    throw usageError(
+      `--expires ${text} is not a valid time`,
+      'Write 90d, 12h, 4w, 1y, a day such as 2027-02-22, or never.',
+    );
   if (date <= now) throw usageError(`--expires ${text} is in the past`);
   return date;
 }

@@ -1,4 +1,4 @@
-/** What is right or wrong about manifest answers whoever asks: HEAD against GET, conditions, lifetimes, and what does not exist. */
+/** Checks manifest answers for any client: HEAD against GET, conditions, lifetimes, and missing objects. */
 import { randomUUID } from 'node:crypto';
 import type { KnownClient as Client } from '../../manifest/known-clients.ts';
 import { short, statusOf } from './examine-clients.ts';
@@ -6,13 +6,13 @@ import type { Answer } from './exchange.ts';
 import type { Finding, FindingId } from './findings.ts';
 import { errorsOf, headersOf, type ImageName, parseJson, type Session } from './session.ts';
 
-/** Longest lifetime of a 404 and of a tag that raises no finding, in seconds. */
+/** The longest accepted lifetimes of a 404 and of a tag, in seconds. */
 const MISS_MAX = 60;
 const TAG_MAX = 3_600;
-/** Shortest lifetime of what never changes. */
+/** The shortest accepted lifetime of immutable content, in seconds. */
 const DIGEST_MIN = 86_400;
 
-// What HEAD and GET must agree in; a cache adds headers of its own to the rest.
+// Headers that must be equal in HEAD and GET; caches may change others.
 const SAME_ON_HEAD = [
   'content-length',
   'content-type',
@@ -22,7 +22,7 @@ const SAME_ON_HEAD = [
   'cache-control',
 ] as const;
 
-/** Asks for the tag and its digest in several ways: as one modern client, and as an old one that gets another form. */
+/** Requests the tag and its digest in several ways: as a modern client, and as an old one that gets another form. */
 export async function examineManifests(
   session: Session,
   image: ImageName,
@@ -32,7 +32,7 @@ export async function examineManifests(
   const findings: Finding[] = [];
   const add = (id: FindingId, seen: string): void => void findings.push({ id, seen });
   const path = `/v2/${image.name}/manifests/${image.tag}`;
-  // Without gzip on either: the two are compared header by header.
+  // Both without gzip, since they are compared header by header.
   const headers = headersOf(client, client.accept, 'HEAD');
   const head = await session.ask('HEAD', path, headers);
   const get = await session.ask('GET', path, headers);
@@ -80,7 +80,7 @@ export async function examineManifests(
   return findings;
 }
 
-/** Asks for what does not exist. */
+/** Requests missing objects. */
 export async function examineMisses(session: Session, image: ImageName, client: Client): Promise<Finding[]> {
   const findings: Finding[] = [];
   const add = (id: FindingId, seen: string): void => void findings.push({ id, seen });
@@ -123,7 +123,7 @@ function judgeMiss(
   add: (id: FindingId, seen: string) => void,
 ): void {
   const where = `${what} that does not exist: ${String(answer.status)}`;
-  // A protected registry may hide what is not there behind the same answer as what is not for us.
+  // A protected registry may answer the same for missing and for forbidden objects.
   const hidden = authorized && (answer.status === 401 || answer.status === 403);
   if (answer.status >= 500) add('server-error', where);
   else if (answer.status !== 404 && !hidden) add('missing-not-404', where);
@@ -138,7 +138,7 @@ function judgeMiss(
     );
 }
 
-/** Asks for lists. */
+/** Requests lists of tags and referrers. */
 export async function examineLists(session: Session, image: ImageName, digest: string | undefined): Promise<Finding[]> {
   const findings: Finding[] = [];
   const all = await session.ask('GET', `/v2/${image.name}/tags/list`);
@@ -158,14 +158,14 @@ export async function examineLists(session: Session, image: ImageName, digest: s
   return findings;
 }
 
-/** The tags of a tag list's answer; empty if it is none. */
+/** The tags in the answer of a tag list; empty if it is not valid. */
 export function tagsOf(answer: Answer): readonly string[] {
   const value = parseJson(answer.body);
   const tags = typeof value === 'object' && value !== null ? (value as { tags?: unknown }).tags : undefined;
   return Array.isArray(tags) ? tags.filter((tag) => typeof tag === 'string') : [];
 }
 
-/** Where HEAD and GET tell different things, in words. */
+/** Describes headers that differ between HEAD and GET. */
 export function differencesOf(head: Answer, get: Answer): readonly string[] {
   return SAME_ON_HEAD.filter(
     (name) =>

@@ -1,26 +1,28 @@
-/** Asking one registry as many clients: authentication once, then every request with the headers of whoever is played. */
+/**
+ * Requests to one registry as different clients: authentication once, then each request with the headers of a client.
+ */
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import type { KnownClient as Client } from '../../manifest/known-clients.ts';
 import { type Answer, ask, type AskOptions, type Exchange } from './exchange.ts';
 import type { Finding } from './findings.ts';
 
-/** How to ask; `credentials` are for Basic, or for the token service. */
+/** The options of a session. `credentials` are for Basic authentication, or for the token service. */
 export interface SessionOptions extends AskOptions {
   readonly credentials?: { readonly username: string; readonly password: string };
 }
 
-/** What is pulled. */
+/** The image that is pulled. */
 export interface ImageName {
   readonly name: RepositoryName;
   readonly tag: Tag;
 }
 
-/** A registry that answers, and how to ask it. */
+/** An authenticated session with a registry. */
 export interface Session {
   readonly base: URL;
   /** Whether requests carry `Authorization`. */
   readonly authorized: boolean;
-  /** Asks for a path below the registry's root, or for any URL (without credentials if that is on another host). */
+  /** Requests a path of the registry, or any URL (without credentials if it is on another host). */
   ask(
     method: 'GET' | 'HEAD',
     target: string | URL,
@@ -28,7 +30,7 @@ export interface Session {
   ): Promise<Exchange>;
 }
 
-/** The headers that a client sends with every request. Go's transport asks for gzip on GET; engines and skopeo share it. */
+/** The headers that a client sends. Go's transport, which engines and skopeo use, accepts gzip on GET. */
 export function headersOf(
   client: Pick<Client, 'userAgent'>,
   accept: readonly string[],
@@ -41,7 +43,7 @@ export function headersOf(
   };
 }
 
-/** Goes to `/v2/` as an engine does, logs in if asked to, and gives the session; null if there is nothing to talk to. */
+/** Requests `/v2/` as an engine does, and logs in if required. The session is null if the registry cannot be used. */
 export async function openSession(
   base: URL,
   scope: string | undefined,
@@ -76,7 +78,7 @@ export function hasErrors(body: Uint8Array): boolean {
   return errorsOf(body).length > 0;
 }
 
-/** The errors of an OCI error body; empty if it is none. */
+/** The errors of an OCI error body; empty if it is not valid. */
 export function errorsOf(body: Uint8Array): readonly { readonly code: string; readonly message: string }[] {
   const value = parseJson(body);
   const errors = typeof value === 'object' && value !== null ? (value as { errors?: unknown }).errors : undefined;

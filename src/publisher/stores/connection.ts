@@ -1,6 +1,9 @@
 import type { S3Client } from '@aws-sdk/client-s3';
 
-/** A store's connection to its bucket. The local store's server may stop while a command runs; other buckets keep one client. */
+/**
+ * A store's connection to its bucket. The local store's server may stop while a command runs; other buckets keep one
+ * client.
+ */
 export interface Connection {
   /** The current client. Throws CommandError or StorageError if it cannot connect. */
   client(signal?: AbortSignal): Promise<S3Client>;

@@ -1,4 +1,6 @@
-/** Uploads a long body in parts: several at once, each retried by itself, and without those that storage already has. */
+/**
+ * Uploads a long body in parts: several at once, each retried by itself, and without those that storage already has.
+ */
 import { createHash } from 'node:crypto';
 import {
   AbortMultipartUploadCommand,
@@ -46,7 +48,10 @@ export function partSizeFor(size: number, usual: number): number {
   return size <= usual * MAX_PARTS ? usual : Math.ceil(size / MAX_PARTS / MIB) * MIB;
 }
 
-/** Uploads the body. It becomes visible only once complete and verified. After a failure, valid parts stay in storage so that the upload can be resumed. */
+/**
+ * Uploads the body. It becomes visible only once complete and verified. After a failure, valid parts stay in storage so
+ * that the upload can be resumed.
+ */
 export async function uploadInParts(options: MultipartOptions): Promise<{ readonly etag: string }> {
   const { bucket, key, uploads, request } = options;
   const resumable = options.sha256 !== undefined && Object.keys(options.metadata).length === 0;
@@ -249,7 +254,10 @@ function isGone(error: unknown): boolean {
   return (error instanceof StorageError ? readFailure(error.cause) : readFailure(error)).code === 'NoSuchUpload';
 }
 
-/** Reads chunks of any size into the caller's buffers, and updates the hash. A body that is too short or too long is a {@link StorageError}. */
+/**
+ * Reads chunks of any size into the caller's buffers, and updates the hash. A body that is too short or too long is a
+ * {@link StorageError}.
+ */
 function readExactly({ chunks, size, key }: MultipartOptions, whole: { update(data: Uint8Array): unknown } | null) {
   const iterator = chunks[Symbol.asyncIterator]();
   let rest: Uint8Array = new Uint8Array();

@@ -42,7 +42,10 @@ export interface Attempt {
   readonly mayBeDone: boolean;
 }
 
-/** Calls `send` until it succeeds, fails permanently, or the attempts are used up. Throws the signal's reason, or the last failure as a {@link StorageError}. */
+/**
+ * Calls `send` until it succeeds, fails permanently, or the attempts are used up. Throws the signal's reason, or the
+ * last failure as a {@link StorageError}.
+ */
 export async function sendRetrying<T>(
   send: (attempt: Attempt) => Promise<T>,
   { policy, title, what, signal }: SendOptions,

@@ -15,7 +15,8 @@ export interface S3Failure {
   readonly retryAfterMs: number | undefined;
 }
 
-// Codes of S3 and R2 that can be retried although their status says otherwise. BadDigest and similar: damaged in transit.
+// Codes of S3 and R2 that can be retried although their status says otherwise. BadDigest and similar: damaged in
+// transit.
 const RETRYABLE_CODES = new Set([
   'RequestTimeout', 'SlowDown', 'InternalError', 'ServiceUnavailable', 'OperationAborted', 'ConditionalRequestConflict', 'TooManyRequests', 'ThrottlingException',
   'BadDigest', 'XAmzContentSHA256Mismatch', 'XAmzContentChecksumMismatch', 'IncompleteBody', 'RequestTimeTooSkewed',
@@ -62,7 +63,9 @@ export function readFailure(error: unknown): S3Failure {
   };
 }
 
-/** `Retry-After` in milliseconds: seconds or an HTTP date (RFC 9110, 10.2.3); undefined if it is missing or not valid. */
+/**
+ * `Retry-After` in milliseconds: seconds or an HTTP date (RFC 9110, 10.2.3); undefined if it is missing or not valid.
+ */
 function retryAfter(value: string | undefined): number | undefined {
   if (value === undefined) return undefined;
   if (/^\d+$/.test(value.trim())) return Number(value) * 1000;
@@ -79,9 +82,13 @@ export function storageErrorOf(error: unknown, what: string, title: string): Sto
   if (status === 507 || FULL.test(code) || FULL.test(message))
     return new StorageError('STORAGE_FULL', `${what}: ${title} is full (${said})`, { cause: error });
   if (code === 'NoSuchBucket')
-    return new StorageError('STORAGE_DENIED', `${title}: the bucket does not exist, or the credentials do not allow access to it`, {
-      cause: error,
-    });
+    return new StorageError(
+      'STORAGE_DENIED',
+      `${title}: the bucket does not exist, or the credentials do not allow access to it`,
+      {
+        cause: error,
+      },
+    );
   if (status === 401 || status === 403 || DENIED_CODES.has(code)) {
     return new StorageError('STORAGE_DENIED', `${what}: ${title} refuses the credentials (${said})`, { cause: error });
   }

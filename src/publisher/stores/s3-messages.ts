@@ -62,7 +62,10 @@ interface BodyReading {
 /** The most broken connections in a row without a single byte in between. */
 const BREAKS = 5;
 
-/** The bytes of a body. After a broken connection it resumes from the last byte, if the object is unchanged. Throws {@link StorageError}. */
+/**
+ * The bytes of a body. After a broken connection it resumes from the last byte, if the object is unchanged. Throws
+ * {@link StorageError}.
+ */
 export async function* bytesOf(
   first: GetObjectCommandOutput,
   { key, offset, length, signal, resume }: BodyReading,
@@ -88,7 +91,9 @@ export async function* bytesOf(
         });
       const again = await resume(offset + done);
       if (again === null || again === 'changed')
-        throw new StorageError('STORAGE_UNAVAILABLE', `reading ${key}: the object was replaced while it was read`, { cause: error });
+        throw new StorageError('STORAGE_UNAVAILABLE', `reading ${key}: the object was replaced while it was read`, {
+          cause: error,
+        });
       found = again;
     }
   }

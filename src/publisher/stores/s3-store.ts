@@ -54,7 +54,10 @@ export interface S3StoreOptions {
   readonly poolSize?: number;
 }
 
-/** Reads and writes a bucket over S3. Requests are retried where that can help; a permanent failure is a {@link StorageError}. */
+/**
+ * Reads and writes a bucket over S3. Requests are retried where that can help; a permanent failure is a {@link
+ * StorageError}.
+ */
 export class S3Store implements WriteStore {
   readonly #connection: Connection;
   readonly #bucket: string;
@@ -121,7 +124,9 @@ export class S3Store implements WriteStore {
             const { status } = readFailure(error);
             if (status === 412) return 'changed';
             if (status === 416)
-              throw new StorageError('STORAGE_CORRUPT', `reading ${key}: the object has no such range`, { cause: error });
+              throw new StorageError('STORAGE_CORRUPT', `reading ${key}: the object has no such range`, {
+                cause: error,
+              });
             throw error;
           }
         },
@@ -259,7 +264,8 @@ export class S3Store implements WriteStore {
     { contentType, metadata = {}, sha256, onlyIf, signal }: PutOptions,
   ): Promise<Put> {
     if (onlyIf !== undefined) {
-      // S3 can complete a multipart upload conditionally; R2 does not document it. It does not matter if the key contains the digest.
+      // S3 can complete a multipart upload conditionally; R2 does not document it. It does not matter if the key
+      // contains the digest.
       if (onlyIf !== 'absent' || sha256 === undefined)
         throw new TypeError(
           'a long body can be written conditionally only if the key must be absent and its sha256 is known',
@@ -306,7 +312,10 @@ export class S3Store implements WriteStore {
   }
 }
 
-/** Returns null if the key does not exist. A missing bucket throws; HEAD cannot distinguish the two, so {@link S3Store.check} runs first. */
+/**
+ * Returns null if the key does not exist. A missing bucket throws; HEAD cannot distinguish the two, so {@link
+ * S3Store.check} runs first.
+ */
 async function nullIfAbsent<T>(answer: Promise<T>): Promise<T | null> {
   try {
     return await answer;

@@ -23,7 +23,10 @@ export interface S3Address {
 // Bucket names of S3 and R2. Other characters would change the meaning of the path.
 const ADDRESS = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/(.*))?$/;
 
-/** Reads `--to s3://…` and AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN. Throws {@link CommandError}. */
+/**
+ * Reads `--to s3://…` and AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
+ * AWS_SESSION_TOKEN. Throws {@link CommandError}.
+ */
 export function readS3Address(to: string, env: Readonly<NodeJS.ProcessEnv>): S3Address {
   const match = ADDRESS.exec(to);
   if (match === null)
@@ -67,7 +70,10 @@ function set(value: string | undefined): string | undefined {
 const nothing = (): void => undefined;
 const SILENT = { trace: nothing, debug: nothing, info: nothing, warn: nothing, error: nothing };
 
-/** Creates a client that sends each request once, since the store retries. It hashes no bodies by itself, and times out if the server is silent. */
+/**
+ * Creates a client that sends each request once, since the store retries. It hashes no bodies by itself, and times out
+ * if the server is silent.
+ */
 export function createClient(
   address: Pick<S3Address, 'region' | 'accessKeyId' | 'secretAccessKey'> & Partial<S3Address>,
   silentMs = 60_000,
@@ -77,7 +83,8 @@ export function createClient(
     region,
     credentials: { accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : { sessionToken }) },
     maxAttempts: 1,
-    // Other servers do not support the checksums that newer clients send by default. The signature covers the body's sha256 anyway.
+    // Other servers do not support the checksums that newer clients send by default. The signature covers the body's
+    // sha256 anyway.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
     // The client would log to the console that it does not retry.

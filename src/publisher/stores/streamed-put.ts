@@ -11,7 +11,10 @@ import { readFailure, type S3Failure } from './s3-failure.ts';
 /** A body that can be streamed: see {@link canBeStreamed}. */
 export type RereadableBody = BodyStream & Required<Pick<BodyStream, 'reread'>>;
 
-/** Whether a body can be streamed: long enough, verified by its producer, readable again, and in buffers that stay valid long enough. */
+/**
+ * Whether a body can be streamed: long enough, verified by its producer, readable again, and in buffers that stay valid
+ * long enough.
+ */
 export function canBeStreamed(body: BodyStream): body is RereadableBody {
   return (
     body.size >= STREAMED_MIN &&
@@ -37,7 +40,10 @@ export interface StreamedPut extends Pick<PutOptions, 'contentType' | 'metadata'
     ((chunks: AsyncIterable<Uint8Array>) => Promise<{ readonly etag: string } | 'precondition-failed'>) | undefined;
 }
 
-/** Sends the body, and reads it again for each retry. Throws {@link StorageError}; DIGEST_MISMATCH, with the cause, if the body cannot be read. */
+/**
+ * Sends the body, and reads it again for each retry. Throws {@link StorageError}; DIGEST_MISMATCH, with the cause, if
+ * the body cannot be read.
+ */
 export function putStreamed(
   { size, chunks, reread, expensiveToReread = false }: RereadableBody,
   put: StreamedPut,

@@ -39,7 +39,10 @@ export interface UnfinishedUploads {
 
 const NO_NOTES: UploadNotes = { sent: () => Promise.resolve(), ended: () => Promise.resolve() };
 
-/** Uses the records of storage: ListMultipartUploads and ListParts, where a part's ETag is its MD5 (R2 since June 2023, S3 without KMS). A part with another ETag is sent again. */
+/**
+ * Uses the records of storage: ListMultipartUploads and ListParts, where a part's ETag is its MD5 (R2 since June 2023,
+ * S3 without KMS). A part with another ETag is sent again.
+ */
 export function listedUploads(bucket: string): UnfinishedUploads {
   return {
     keepsNotes: false,

@@ -74,7 +74,9 @@ export function createBufferPool(capacity: number): BufferPool {
   };
 }
 
-/** The buffer size for a body that is sent whole: one of a few sizes, so that buffers can be reused, and at most a part. */
+/**
+ * The buffer size for a body that is sent whole: one of a few sizes, so that buffers can be reused, and at most a part.
+ */
 export function bufferSizeFor(size: number, partSize: number): number {
   let rounded = 64 * 1024;
   while (rounded < size) rounded *= 4;

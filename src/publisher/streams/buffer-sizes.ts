@@ -21,7 +21,9 @@ export const CHUNK_SIZE = 256 * KIB;
  */
 export const STREAMED_CHUNKS = 3;
 
-/** Pooled chunks that stay valid while the next one is read: those of a streamed put, and one withheld until verified. */
+/**
+ * Pooled chunks that stay valid while the next one is read: those of a streamed put, and one withheld until verified.
+ */
 export const VALID_CHUNKS = STREAMED_CHUNKS + 1;
 
 /** Buffers of one pooled reader: the valid chunks, the one being returned, and one that is read ahead. */

@@ -11,7 +11,10 @@ export type Compression = 'gzip' | 'zstd' | 'none';
 /** Bytes needed to detect a compression: the longest magic number. */
 const HEAD = 6;
 
-/** Detects the compression by magic number (RFC 1952; RFC 8878 §3.1.1, with skippable frames); null for bzip2 and xz, which are not read. */
+/**
+ * Detects the compression by magic number (RFC 1952; RFC 8878 §3.1.1, with skippable frames); null for bzip2 and xz,
+ * which are not read.
+ */
 export function detectCompression(head: Uint8Array): Compression | null {
   const starts = (...magic: readonly number[]): boolean => magic.every((byte, index) => head[index] === byte);
   if (starts(0x1f, 0x8b)) return 'gzip';
@@ -55,7 +58,9 @@ export async function* decompress(
   }
 }
 
-/** The gzip header (RFC 1952 §2.3): deflate, no name, no time, unknown system. Node's own names the system it runs on. */
+/**
+ * The gzip header (RFC 1952 §2.3): deflate, no name, no time, unknown system. Node's own names the system it runs on.
+ */
 const GZIP_HEAD = Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff);
 
 /**

@@ -47,7 +47,9 @@ export async function* verifyChunks(
   if (withheld !== undefined) yield withheld;
 }
 
-/** Reads and verifies a small blob. Throws {@link CommandError} if it is missing, damaged, or longer than `most` bytes. */
+/**
+ * Reads and verifies a small blob. Throws {@link CommandError} if it is missing, damaged, or longer than `most` bytes.
+ */
 export async function readBlob(
   source: Pick<SourceImage, 'blob'>,
   expected: ExpectedBlob,

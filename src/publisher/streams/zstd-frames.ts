@@ -24,7 +24,10 @@ type Step =
 
 const BEGIN: Step = { kind: 'magic', bytes: 4 };
 
-/** Splits at the ends of frames and omits skippable ones. Throws {@link CompressionError} if a frame is not valid or incomplete. */
+/**
+ * Splits at the ends of frames and omits skippable ones. Throws {@link CompressionError} if a frame is not valid or
+ * incomplete.
+ */
 export async function* zstdFrames(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
   let step = BEGIN;
   // The bytes of the current step, if it is parsed.

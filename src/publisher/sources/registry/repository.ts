@@ -44,7 +44,7 @@ export async function openRegistryImage(where: string, options: SourceOptions): 
   }
 }
 
-/** Opens a repository of another registry; it closes nothing, `access` is shared. Throws {@link CommandError}. */
+/** Opens a repository of another registry. It does not close `access`, which is shared. Throws {@link CommandError}. */
 export async function openRegistryRepository(
   remote: RemoteRepository,
   access: RegistryAccess,
@@ -68,7 +68,7 @@ export async function openRegistryRepository(
 interface Reader {
   asking<T>(ask: () => Promise<T>): Promise<T>;
   tags(): Promise<readonly Tag[] | null>;
-  /** Null if it is not there. */
+  /** Null if it does not exist. */
   open(reference: Reference, schema1: boolean): Promise<SourceImage | null>;
 }
 
@@ -99,7 +99,10 @@ function createReader(way: RemoteAccess, name: RepositoryName, signal: AbortSign
     return { bytes, digest, ...(mediaType === undefined ? {} : { mediaType }) };
   }
 
-  /** As Pulp 2's client asks: a second question with only schema 1's types. Registries without one answer 404, some an error, others with what they have. */
+  /**
+   * Requests schema 1 alone, as Pulp 2's client does. Registries without one answer 404, another error, or with another
+   * form.
+   */
   async function schema1Of(reference: Reference): Promise<SourceManifest | null> {
     try {
       const found = await client.manifest(name, reference, { signal, accept: ACCEPT_SCHEMA1 });
@@ -140,7 +143,7 @@ function createReader(way: RemoteAccess, name: RepositoryName, signal: AbortSign
     return asking(() => client.referrers(name, subject, { signal }));
   }
 
-  /** One list of tags answers for all manifests of an image; where it is refused, each tag is asked for. */
+  /** Reads the list of tags once for all manifests of an image; if that is refused, requests each tag. */
   async function companions(subject: Digest): Promise<readonly Companion[]> {
     listed ??= client.tags(name, { signal }).then(
       (found) => new Set(found.kind === 'not-found' ? [] : found.tags),
