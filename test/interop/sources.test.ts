@@ -427,7 +427,7 @@ describe('archives', () => {
     titleWith('that are none, or not there, are refused with what to do', missing),
     async () => {
       await writeFile(join(folder, 'text'), 'x'.repeat(4096));
-      await expect(publish(`oci-archive:${join(folder, 'text')}`)).rejects.toThrow(/is no tar archive/);
+      await expect(publish(`oci-archive:${join(folder, 'text')}`)).rejects.toThrow(/is not a tar archive/);
       await expect(publish(`oci-archive:${join(folder, 'absent.tar')}`)).rejects.toThrow(/there is no file/);
       await expect(publish(`oci-archive:${layout}`)).rejects.toMatchObject({
         hint: expect.stringContaining('oci:') as string,

@@ -47,20 +47,20 @@ async function run(options: Options, environment: Environment): Promise<void> {
   ]);
   const signal = abortOnInterrupt();
   const { port, host, state, config } = options;
-  const tell = (message: string): void => void process.stderr.write(`${message}\n`);
+  const print = (message: string): void => void process.stderr.write(`${message}\n`);
   // With --json, the Worker's log lines are passed on unchanged.
-  const onLog = options.json === true ? tell : (text: string): void => tell(requestLine(text) ?? text);
+  const onLog = options.json === true ? print : (text: string): void => print(requestLine(text) ?? text);
   const own = config === undefined ? {} : { config };
   // The address is printed after the image is published.
   const prepare = (store: Parameters<typeof seedDemo>[0]): Promise<void> =>
-    seedDemo(store, environment.keyFile, { signal, onMessage: tell, ...own }).catch((error: unknown) => {
+    seedDemo(store, environment.keyFile, { signal, onMessage: print, ...own }).catch((error: unknown) => {
       // Without a signing key, everything else can still be served.
       if (!(error instanceof CommandError)) throw error;
-      tell(`warning: the demo image was not published: ${error.message}`);
+      print(`warning: the demo image was not published: ${error.message}`);
     });
   let server: LocalServer | undefined;
   try {
-    server = await startServer({ port, host, state, onMessage: tell, onLog, prepare, ...own });
+    server = await startServer({ port, host, state, onMessage: print, onLog, prepare, ...own });
     process.stdout.write(
       options.json === true
         ? `${JSON.stringify({ url: server.url, state: server.folder.root, pid: process.pid })}\n`

@@ -20,7 +20,7 @@ const HEADS_MAX = 16;
 /**
  * Chooses the blobs to request from the manifests that clients got: the smallest by GET, all (up to a limit) by HEAD.
  */
-export function blobsToAsk(manifests: readonly Uint8Array[]): {
+export function blobsToRequest(manifests: readonly Uint8Array[]): {
   readonly whole: Digest | undefined;
   readonly heads: readonly Digest[];
 } {
@@ -44,14 +44,14 @@ export async function examineBlobs(
   session: Session,
   image: ImageName,
   client: Client,
-  blobs: ReturnType<typeof blobsToAsk>,
+  blobs: ReturnType<typeof blobsToRequest>,
 ): Promise<Finding[]> {
   const findings: Finding[] = [];
   const add: Add = (id, seen) => void findings.push({ id, seen });
   for (const digest of blobs.heads) {
     const head = await follow(
       session,
-      await session.ask('HEAD', pathOf(image, digest), headersOf(client, [], 'HEAD')),
+      await session.send('HEAD', pathOf(image, digest), headersOf(client, [], 'HEAD')),
       add,
     );
     const where = `HEAD blobs/${short(digest)}`;
@@ -74,7 +74,7 @@ async function examineWhole(
 ): Promise<void> {
   const path = pathOf(image, digest);
   const where = `GET blobs/${short(digest)}`;
-  const get = await follow(session, await session.ask('GET', path, headersOf(client, [], 'GET')), add);
+  const get = await follow(session, await session.send('GET', path, headersOf(client, [], 'GET')), add);
   if (get.kind === 'failure' || get.status !== 200) {
     if (get.kind === 'failure' || get.status !== 404) add('redirect-broken', `${where}: ${statusOf(get)}`);
     return;
@@ -85,7 +85,7 @@ async function examineWhole(
   if (get.headers.etag?.startsWith('W/') === true) add('etag-weak', `${where}: ETag: ${get.headers.etag}`);
 
   // From here on without gzip, as clients request when they resume.
-  const plain = await follow(session, await session.ask('GET', path), add);
+  const plain = await follow(session, await session.send('GET', path), add);
   if (plain.kind === 'failure' || plain.status !== 200) return;
   if (plain.cut && plain.body.length < BODY_MAX)
     add('body-cut', `${where}: ${String(plain.body.length)} of ${plain.headers['content-length'] ?? '?'} bytes`);
@@ -93,14 +93,14 @@ async function examineWhole(
     add('blob-mismatch', `${where}: the body has ${sha256(plain.body)}`);
   const header = plain.headers['docker-content-digest'];
   if (header !== undefined && header !== digest) add('digest-wrong', `${where}: Docker-Content-Digest: ${header}`);
-  const head = await follow(session, await session.ask('HEAD', path), add);
+  const head = await follow(session, await session.send('HEAD', path), add);
   if (head.kind === 'answer' && head.status === 200)
     for (const seen of differencesOf(head, plain)) add('head-differs', `blobs/${short(digest)}: ${seen}`);
   await examineRange(session, path, plain, where, add);
   const etag = plain.headers.etag;
   if (etag !== undefined) {
     const headers = { 'if-none-match': etag };
-    const conditional = await follow(session, await session.ask('GET', path, headers), add, headers);
+    const conditional = await follow(session, await session.send('GET', path, headers), add, headers);
     if (conditional.kind === 'answer' && conditional.status === 200 && conditional.headers.etag === etag) {
       add('condition-ignored', `${where}, If-None-Match: ${etag}: 200`);
     }
@@ -112,7 +112,7 @@ async function examineRange(session: Session, path: string, whole: Answer, where
   if (size < 2 || whole.cut) return;
   const from = Math.floor(size / 2);
   const header = `bytes=${String(from)}-`;
-  const part = await follow(session, await session.ask('GET', path, { range: header }), add, { range: header });
+  const part = await follow(session, await session.send('GET', path, { range: header }), add, { range: header });
   if (part.kind === 'failure') return;
   if (part.status === 200) add('range-ignored', `${where}, Range: ${header}: 200`);
   if (part.status !== 206) return;
@@ -146,11 +146,11 @@ async function follow(
     if (question.url.protocol === 'https:' && target.protocol === 'http:')
       add('redirect-insecure', `${where} to http://${target.host}`);
     if (target.username !== '' || target.password !== '') add('redirect-userinfo', `${where} to ${target.host}`);
-    const next: Exchange = await session.ask(question.method, target, headers);
+    const next: Exchange = await session.send(question.method, target, headers);
     if (session.authorized && target.host !== session.base.host && sameDomain(session.base.hostname, target.hostname)) {
       const { authorization } = question.headers;
       const kept =
-        authorization === undefined ? next : await session.ask(question.method, target, { ...headers, authorization });
+        authorization === undefined ? next : await session.send(question.method, target, { ...headers, authorization });
       if (next.kind === 'answer' && next.status < 400 && kept.kind === 'answer' && kept.status >= 400) {
         add(
           'redirect-credentials',

@@ -71,13 +71,17 @@ async function pullManifest(
   const path = `/v2/${image.name}/manifests/${image.tag}`;
   const identity = { id: client.id, title: client.title };
   if (client.first === 'HEAD') {
-    const head = await session.ask('HEAD', path, headersOf(client, client.accept, 'HEAD'));
+    const head = await session.send('HEAD', path, headersOf(client, client.accept, 'HEAD'));
     if (head.kind === 'answer' && head.status === 200) {
       const digest = judgeHead(head, add);
       if (digest !== undefined) {
         const accept = client.acceptAfterHead?.(bareType(head.headers['content-type'])) ?? client.accept;
         const where = `GET manifests/${short(digest)}`;
-        const got = await session.ask('GET', `/v2/${image.name}/manifests/${digest}`, headersOf(client, accept, 'GET'));
+        const got = await session.send(
+          'GET',
+          `/v2/${image.name}/manifests/${digest}`,
+          headersOf(client, accept, 'GET'),
+        );
         if (got.kind === 'answer' && got.status === 200) {
           const manifest = readManifestAnswer(got, where);
           for (const finding of manifest.findings) add(finding.id, finding.seen);
@@ -94,7 +98,7 @@ async function pullManifest(
       add('server-error', `HEAD manifests/${image.tag}: ${String(head.status)}`);
     }
   }
-  const got = await session.ask('GET', path, headersOf(client, client.accept, 'GET'));
+  const got = await session.send('GET', path, headersOf(client, client.accept, 'GET'));
   if (got.kind === 'failure') {
     add('unreachable', `GET manifests/${image.tag}: ${got.message}`);
     return { result: { ...identity, outcome: 'fails', says: got.message } };
@@ -174,7 +178,7 @@ async function judgePrinted(session: Session, image: ImageName, answers: readonl
     // A header that differs from the body is reported elsewhere.
     if (manifest.digest === null || (byTag.headers['docker-content-digest'] ?? manifest.digest) !== manifest.digest)
       continue;
-    const answer = await session.ask(
+    const answer = await session.send(
       'GET',
       `/v2/${image.name}/manifests/${manifest.digest}`,
       headersOf(client, client.accept, 'GET'),
@@ -203,7 +207,7 @@ async function judgeForms(session: Session, image: ImageName, results: readonly 
       client.reads.length > 1 &&
       !client.accept.every((line) => line === '*/*');
     if (!unreadable && !tooOld) continue;
-    const fresh = await session.ask(
+    const fresh = await session.send(
       'GET',
       `/v2/${image.name}/manifests/${image.tag}?doctor=${randomUUID()}`,
       headersOf(client, client.accept, 'GET'),

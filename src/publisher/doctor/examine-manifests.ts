@@ -34,9 +34,9 @@ export async function examineManifests(
   const path = `/v2/${image.name}/manifests/${image.tag}`;
   // Both without gzip, since they are compared header by header.
   const headers = headersOf(client, client.accept, 'HEAD');
-  const head = await session.ask('HEAD', path, headers);
-  const get = await session.ask('GET', path, headers);
-  const again = await session.ask('GET', path, headers);
+  const head = await session.send('HEAD', path, headers);
+  const get = await session.send('GET', path, headers);
+  const again = await session.send('GET', path, headers);
   if (head.kind === 'failure' || get.kind === 'failure') return findings;
   if (head.status !== get.status) add('head-differs', `by tag: HEAD ${String(head.status)}, GET ${String(get.status)}`);
   if (get.status !== 200) return findings;
@@ -51,14 +51,14 @@ export async function examineManifests(
     add('etag-unstable', `by tag: ${etag}, then ${again.headers.etag ?? 'none'}`);
   }
   if (etag !== undefined) {
-    const conditional = await session.ask('GET', path, { ...headers, 'if-none-match': etag });
+    const conditional = await session.send('GET', path, { ...headers, 'if-none-match': etag });
     if (conditional.kind === 'answer' && conditional.status === 200 && conditional.headers.etag === etag)
       add('condition-ignored', `by tag, If-None-Match: ${etag}: 200`);
   }
   if (etag !== undefined) {
     const ofOld = headersOf(old, old.accept, 'HEAD');
-    const plain = await session.ask('GET', path, ofOld);
-    const crossed = await session.ask('GET', path, { ...ofOld, 'if-none-match': etag });
+    const plain = await session.send('GET', path, ofOld);
+    const crossed = await session.send('GET', path, { ...ofOld, 'if-none-match': etag });
     if (plain.kind === 'answer' && plain.headers.etag !== etag && crossed.kind === 'answer' && crossed.status === 304) {
       add('condition-other-form', `GET by tag without Accept, If-None-Match: the ETag of another form: 304`);
     }
@@ -69,7 +69,7 @@ export async function examineManifests(
 
   const digest = get.headers['docker-content-digest'];
   if (digest !== undefined) {
-    const byDigest = await session.ask('GET', `/v2/${image.name}/manifests/${digest}`, headers);
+    const byDigest = await session.send('GET', `/v2/${image.name}/manifests/${digest}`, headers);
     if (byDigest.kind === 'answer' && byDigest.status === 200 && (lifetimeOf(byDigest) ?? 0) < DIGEST_MIN) {
       add(
         'digest-uncached',
@@ -93,7 +93,7 @@ export async function examineMisses(session: Session, image: ImageName, client: 
     ['a repository', `/v2/doctor/${nobody}/tags/list`],
   ] as const;
   for (const [what, path] of misses) {
-    const answer = await session.ask(
+    const answer = await session.send(
       'GET',
       path,
       headersOf(client, path.includes('/manifests/') ? client.accept : [], 'GET'),
@@ -101,14 +101,14 @@ export async function examineMisses(session: Session, image: ImageName, client: 
     if (answer.kind === 'failure') add('unreachable', `${what} that does not exist: ${answer.message}`);
     else judgeMiss(answer, what, session.authorized, add);
   }
-  const malformed = await session.ask(
+  const malformed = await session.send(
     'GET',
     `/v2/${image.name}/manifests/sha256:doctor`,
     headersOf(client, client.accept, 'GET'),
   );
   if (malformed.kind === 'answer' && malformed.status >= 500)
     add('bad-digest-5xx', `GET manifests/sha256:doctor: ${String(malformed.status)}`);
-  const v1 = await session.ask('GET', `/v1/repositories/${image.name}/images`, {
+  const v1 = await session.send('GET', `/v1/repositories/${image.name}/images`, {
     'user-agent': 'docker/1.6.2 go/go1.4.3 os/linux arch/amd64',
   });
   if (v1.kind === 'answer' && v1.status !== 404 && v1.status !== 400)
@@ -141,17 +141,17 @@ function judgeMiss(
 /** Requests lists of tags and referrers. */
 export async function examineLists(session: Session, image: ImageName, digest: string | undefined): Promise<Finding[]> {
   const findings: Finding[] = [];
-  const all = await session.ask('GET', `/v2/${image.name}/tags/list`);
+  const all = await session.send('GET', `/v2/${image.name}/tags/list`);
   const tags = all.kind === 'answer' ? tagsOf(all) : [];
   if (tags.some((tag, index) => index > 0 && (tags[index - 1] ?? '') > tag))
     findings.push({ id: 'tags-unsorted', seen: `${tags.slice(0, 4).join(', ')} …` });
   if (tags.length > 1) {
-    const one = await session.ask('GET', `/v2/${image.name}/tags/list?n=1`);
+    const one = await session.send('GET', `/v2/${image.name}/tags/list?n=1`);
     const count = one.kind === 'answer' ? tagsOf(one).length : 1;
     if (count > 1) findings.push({ id: 'tags-unpaged', seen: `n=1 gives ${String(count)} tags` });
   }
   if (digest !== undefined) {
-    const referrers = await session.ask('GET', `/v2/${image.name}/referrers/${digest}`);
+    const referrers = await session.send('GET', `/v2/${image.name}/referrers/${digest}`);
     if (referrers.kind === 'failure' || referrers.status !== 200)
       findings.push({ id: 'referrers-missing', seen: `GET referrers/${short(digest)}: ${statusOf(referrers)}` });
   }

@@ -3,7 +3,7 @@ import { parseRepositoryName, parseTag } from '../../registry/name.ts';
 import { isListForm } from '../../registry/media-type.ts';
 import { formOfContent, readLinks } from '../../manifest/links.ts';
 import { CLIENTS, type KnownClient as Client } from '../../manifest/known-clients.ts';
-import { blobsToAsk, examineBlobs } from './examine-blobs.ts';
+import { blobsToRequest, examineBlobs } from './examine-blobs.ts';
 import { type ClientResult, examineClients } from './examine-clients.ts';
 import { examineLists, examineManifests, examineMisses, tagsOf } from './examine-manifests.ts';
 import type { Finding } from './findings.ts';
@@ -88,7 +88,7 @@ export async function examine(base: URL, options: ExamineOptions): Promise<Diagn
   findings.push(...(await examineManifests(session, image, modern, clientOf('docker-1.9'))));
   step('pulling blobs');
   const manifests = await imageManifests(session, image, results);
-  findings.push(...(await examineBlobs(session, image, clientOf('docker-1.9'), blobsToAsk(manifests))));
+  findings.push(...(await examineBlobs(session, image, clientOf('docker-1.9'), blobsToRequest(manifests))));
   step('requesting missing objects');
   findings.push(...(await examineMisses(session, image, modern)));
   findings.push(...(await examineLists(session, image, results.find(({ id }) => id === 'docker-28')?.digest)));
@@ -120,7 +120,7 @@ async function chooseImage(
 ): Promise<{ readonly image: ImageName } | { readonly finding: Finding }> {
   let name = wanted?.name;
   if (name === undefined) {
-    const catalog = await session.ask('GET', '/v2/_catalog?n=1');
+    const catalog = await session.send('GET', '/v2/_catalog?n=1');
     const value = catalog.kind === 'answer' ? parseJson(catalog.body) : undefined;
     const first = (value as { repositories?: readonly unknown[] } | null | undefined)?.repositories?.[0];
     name = typeof first === 'string' ? (parseRepositoryName(first) ?? undefined) : undefined;
@@ -133,7 +133,7 @@ async function chooseImage(
     }
   }
   if (wanted?.tag !== undefined) return { image: { name, tag: wanted.tag } };
-  const list = await session.ask('GET', `/v2/${name}/tags/list`);
+  const list = await session.send('GET', `/v2/${name}/tags/list`);
   const tags = list.kind === 'answer' ? tagsOf(list) : [];
   const tag = parseTag(tags.includes('latest') ? 'latest' : (tags[0] ?? ''));
   if (tag === null)
@@ -163,7 +163,7 @@ async function imageManifests(
     const child =
       children.find(({ platform }) => platform?.os === 'linux' && platform.architecture === 'amd64') ?? children[0];
     if (child === undefined || manifests.has(child.digest)) continue;
-    const answer = await session.ask(
+    const answer = await session.send(
       'GET',
       `/v2/${image.name}/manifests/${child.digest}`,
       headersOf({ userAgent: undefined }, [child.mediaType], 'HEAD'),

@@ -6,7 +6,7 @@ import { type IncomingHttpHeaders, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 
 /** A request. Headers with several lines are arrays. */
-export interface Question {
+export interface HttpRequest {
   readonly method: 'GET' | 'HEAD';
   readonly url: URL;
   readonly headers: Readonly<Record<string, string | readonly string[]>>;
@@ -16,7 +16,7 @@ export interface Question {
 export type Exchange =
   | {
       readonly kind: 'answer';
-      readonly question: Question;
+      readonly question: HttpRequest;
       readonly status: number;
       /** Names in lower case; of a header that came more than once, the lines joined by `, `. */
       readonly headers: Readonly<Record<string, string>>;
@@ -25,7 +25,7 @@ export type Exchange =
       /** The body ended before its `Content-Length`, or was longer than we read. */
       readonly cut: boolean;
     }
-  | { readonly kind: 'failure'; readonly question: Question; readonly message: string };
+  | { readonly kind: 'failure'; readonly question: HttpRequest; readonly message: string };
 
 /** An exchange that brought an answer. */
 export type Answer = Extract<Exchange, { kind: 'answer' }>;
@@ -33,15 +33,15 @@ export type Answer = Extract<Exchange, { kind: 'answer' }>;
 /** The longest body that is read, in bytes: manifests have at most 4 MiB, and a part of a layer is enough. */
 export const BODY_MAX = 8 * 1024 * 1024;
 
-/** The options of {@link ask}. */
-export interface AskOptions {
+/** The options of {@link sendRequest}. */
+export interface ExchangeOptions {
   readonly timeoutMs: number;
   /** Accept any certificate. */
   readonly insecure: boolean;
 }
 
 /** Sends the request. Never rejects: a failure is a result too. */
-export function ask(question: Question, options: AskOptions): Promise<Exchange> {
+export function sendRequest(question: HttpRequest, options: ExchangeOptions): Promise<Exchange> {
   return new Promise((resolve) => {
     const send = question.url.protocol === 'https:' ? requestHttps : requestHttp;
     const fail = (error: Error): void => resolve({ kind: 'failure', question, message: messageOf(error) });
@@ -99,7 +99,7 @@ function flat(headers: IncomingHttpHeaders): Record<string, string> {
   );
 }
 
-function mutable(headers: Question['headers']): Record<string, string | string[]> {
+function mutable(headers: HttpRequest['headers']): Record<string, string | string[]> {
   return Object.fromEntries(
     Object.entries(headers).map(([name, value]) => [name, typeof value === 'string' ? value : [...value]]),
   );

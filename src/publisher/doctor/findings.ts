@@ -174,7 +174,7 @@ export const FINDINGS = {
   'condition-other-form': {
     severity: 'warning',
     title: 'If-None-Match is evaluated before the form is chosen',
-    todo: 'A client that holds one form is told that another one has not changed. Choose by Accept first, then compare with the ETag of what was chosen.',
+    todo: 'A client with one form gets 304 for another form. Choose by Accept first, then compare with the ETag of what was chosen.',
   },
   'range-ignored': {
     severity: 'warning',

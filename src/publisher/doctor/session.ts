@@ -3,11 +3,11 @@
  */
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import type { KnownClient as Client } from '../../manifest/known-clients.ts';
-import { type Answer, ask, type AskOptions, type Exchange } from './exchange.ts';
+import { type Answer, sendRequest, type ExchangeOptions, type Exchange } from './exchange.ts';
 import type { Finding } from './findings.ts';
 
 /** The options of a session. `credentials` are for Basic authentication, or for the token service. */
-export interface SessionOptions extends AskOptions {
+export interface SessionOptions extends ExchangeOptions {
   readonly credentials?: { readonly username: string; readonly password: string };
 }
 
@@ -23,7 +23,7 @@ export interface Session {
   /** Whether requests carry `Authorization`. */
   readonly authorized: boolean;
   /** Requests a path of the registry, or any URL (without credentials if it is on another host). */
-  ask(
+  send(
     method: 'GET' | 'HEAD',
     target: string | URL,
     headers?: Readonly<Record<string, string | readonly string[]>>,
@@ -50,7 +50,7 @@ export async function openSession(
   options: SessionOptions,
 ): Promise<{ readonly session: Session | null; readonly findings: readonly Finding[]; readonly ping: Exchange }> {
   const findings: Finding[] = [];
-  const ping = await ask(
+  const ping = await sendRequest(
     { method: 'GET', url: new URL('/v2/', base), headers: { 'accept-encoding': 'gzip' } },
     options,
   );
@@ -98,14 +98,14 @@ export function parseJson(body: Uint8Array): unknown {
   }
 }
 
-function sessionOf(base: URL, authorization: string | undefined, options: AskOptions): Session {
+function sessionOf(base: URL, authorization: string | undefined, options: ExchangeOptions): Session {
   return {
     base,
     authorized: authorization !== undefined,
-    ask: (method, target, headers = {}) => {
+    send: (method, target, headers = {}) => {
       const url = typeof target === 'string' ? new URL(target, base) : target;
       const own = authorization !== undefined && url.host === base.host && url.protocol === base.protocol;
-      return ask({ method, url, headers: own ? { ...headers, authorization } : headers }, options);
+      return sendRequest({ method, url, headers: own ? { ...headers, authorization } : headers }, options);
     },
   };
 }
@@ -137,7 +137,7 @@ async function logIn(
   const service = parameters.get('service');
   if (service !== undefined) url.searchParams.set('service', service);
   if (scope !== undefined) url.searchParams.set('scope', scope);
-  const answer = await ask(
+  const answer = await sendRequest(
     { method: 'GET', url, headers: basic === undefined ? {} : { authorization: basic } },
     options,
   );

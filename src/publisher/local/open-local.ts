@@ -110,7 +110,7 @@ interface Reached {
 /** Connects to the process that has the store open, or opens the store. */
 async function reachStore(folder: StateFolder, bucket: string, onMessage: (message: string) => void): Promise<Reached> {
   const began = performance.now();
-  let told = false;
+  let notified = false;
   for (;;) {
     const lock = tryLock(folder.lock);
     if (lock !== null) return openOurselves(folder, bucket, lock);
@@ -135,8 +135,8 @@ async function reachStore(folder: StateFolder, bucket: string, onMessage: (messa
         },
       );
     }
-    if (waited > 2_000 && !told) {
-      told = true;
+    if (waited > 2_000 && !notified) {
+      notified = true;
       onMessage(
         `waiting for the local store (${folder.title}), which process ${String(announcement?.pid ?? 'unknown')} has open`,
       );

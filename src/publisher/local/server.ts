@@ -119,7 +119,7 @@ async function listen(host: string, port: number): Promise<Front> {
 /** Locks the store. Waits for commands that have it open, but not for another server. */
 async function takeStore(folder: StateFolder, onMessage: ServerOptions['onMessage']): Promise<Lock> {
   const began = performance.now();
-  for (let told = false; ;) {
+  for (let notified = false; ;) {
     const lock = tryLock(folder.lock);
     if (lock !== null) return lock;
     const other = await readAnnouncement(folder.announcement);
@@ -131,8 +131,8 @@ async function takeStore(folder: StateFolder, onMessage: ServerOptions['onMessag
         },
       );
     }
-    if (!told && performance.now() - began > 1_000) {
-      told = true;
+    if (!notified && performance.now() - began > 1_000) {
+      notified = true;
       onMessage?.(
         `waiting for the local store (${folder.title}), which ${other === null ? 'another process' : `process ${String(other.pid)}`} is writing`,
       );

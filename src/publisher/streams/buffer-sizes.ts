@@ -41,7 +41,7 @@ export const STREAMED_MAX = 64 * MIB;
 /** Longer bodies go in parts of this size: small enough for several at once, large enough that requests cost little. */
 export const PART_SIZE = 8 * MIB;
 
-/** All buffered bodies on their way to one store, together: five parts. */
+/** The most memory for buffered bodies on their way to one store: five parts. */
 export const POOL_SIZE = 5 * PART_SIZE;
 
 /** A block that zlib reads or writes at once. */

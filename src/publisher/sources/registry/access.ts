@@ -6,7 +6,7 @@ import type { OriginPolicy, OriginTimeouts } from '../../../origin/policy.ts';
 import { type Fetch, unreachable } from '../../../origin/transport.ts';
 import { findLogin, parseCreds } from './login.ts';
 import { createHttpFetch, type HttpFetch } from './http-fetch.ts';
-import { type Asking, originFailure } from './origin-failure.ts';
+import { type RegistryContext, originFailure } from './origin-failure.ts';
 import type { SourceOptions } from '../source.ts';
 import { isLoopback, registryUrl, type RemoteRepository } from './remote-name.ts';
 
@@ -16,7 +16,7 @@ const USER_AGENT = 'gantry';
 const PROBE_MS = 10_000;
 
 /** A client of another registry. */
-export interface RemoteAccess extends Asking {
+export interface RemoteAccess extends RegistryContext {
   readonly client: RegistryClient;
 }
 

@@ -3,7 +3,7 @@ import { OriginError } from '../../../origin/errors.ts';
 import { CommandError } from '../../cli/errors.ts';
 
 /** The registry that failed. */
-export interface Asking {
+export interface RegistryContext {
   /** As in image names. */
   readonly host: string;
   /** Whether credentials were available. */
@@ -11,7 +11,7 @@ export interface Asking {
 }
 
 /** Turns an {@link OriginError} into a failure with a hint; returns any other error unchanged. */
-export function originFailure(error: unknown, { host, hasLogin }: Asking): unknown {
+export function originFailure(error: unknown, { host, hasLogin }: RegistryContext): unknown {
   return error instanceof OriginError
     ? new CommandError(error.message, { ...hintOf(error, host, hasLogin()), cause: error })
     : error;

@@ -57,7 +57,7 @@ export async function openRegistryRepository(
     name: remote.name,
     tags: () => reader.tags(),
     digests: async (tag) => {
-      const head = await reader.asking(() => way.client.manifestHead(remote.name, { kind: 'tag', tag }, { signal }));
+      const head = await reader.attempt(() => way.client.manifestHead(remote.name, { kind: 'tag', tag }, { signal }));
       return head.kind === 'not-found' || head.digest === undefined ? null : [head.digest];
     },
     open: (tag, { schema1 }) => reader.open({ kind: 'tag', tag }, schema1),
@@ -66,7 +66,7 @@ export async function openRegistryRepository(
 }
 
 interface Reader {
-  asking<T>(ask: () => Promise<T>): Promise<T>;
+  attempt<T>(request: () => Promise<T>): Promise<T>;
   tags(): Promise<readonly Tag[] | null>;
   /** Null if it does not exist. */
   open(reference: Reference, schema1: boolean): Promise<SourceImage | null>;
@@ -76,9 +76,9 @@ function createReader(way: RemoteAccess, name: RepositoryName, signal: AbortSign
   const { client } = way;
   let listed: Promise<ReadonlySet<Tag> | null> | undefined;
 
-  async function asking<T>(ask: () => Promise<T>): Promise<T> {
+  async function attempt<T>(request: () => Promise<T>): Promise<T> {
     try {
-      return await ask();
+      return await request();
     } catch (error) {
       signal?.throwIfAborted();
       throw originFailure(error, way);
@@ -86,12 +86,12 @@ function createReader(way: RemoteAccess, name: RepositoryName, signal: AbortSign
   }
 
   async function tags(): Promise<readonly Tag[] | null> {
-    const found = await asking(() => client.tags(name, { signal }));
+    const found = await attempt(() => client.tags(name, { signal }));
     return found.kind === 'not-found' ? null : found.tags;
   }
 
   async function manifest(reference: Reference, accept?: readonly string[]): Promise<SourceManifest | null> {
-    const found = await asking(() =>
+    const found = await attempt(() =>
       client.manifest(name, reference, { signal, ...(accept === undefined ? {} : { accept }) }),
     );
     if (found.kind === 'not-found') return null;
@@ -123,7 +123,7 @@ function createReader(way: RemoteAccess, name: RepositoryName, signal: AbortSign
   }
 
   async function blob(digest: Digest, own: AbortSignal | undefined): Promise<SourceBlob | null> {
-    const found = await asking(() => openBlob(client, name, digest, { signal: own }));
+    const found = await attempt(() => openBlob(client, name, digest, { signal: own }));
     if (found.kind === 'not-found') return null;
     async function* chunks(blobChunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
       try {
@@ -140,7 +140,7 @@ function createReader(way: RemoteAccess, name: RepositoryName, signal: AbortSign
   }
 
   async function referrers(subject: Digest): Promise<readonly Descriptor[]> {
-    return asking(() => client.referrers(name, subject, { signal }));
+    return attempt(() => client.referrers(name, subject, { signal }));
   }
 
   /** Reads the list of tags once for all manifests of an image; if that is refused, requests each tag. */
@@ -181,5 +181,5 @@ function createReader(way: RemoteAccess, name: RepositoryName, signal: AbortSign
     };
   }
 
-  return { asking, tags, open };
+  return { attempt, tags, open };
 }
