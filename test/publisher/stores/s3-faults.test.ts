@@ -206,7 +206,7 @@ describe('--to s3://', () => {
       's3://no-such-bucket',
       {},
       /bucket does not exist|refuses the credentials/,
-      /name of the bucket/,
+      /the bucket name/,
     ],
     [
       'a host that does not answer',
