@@ -1,4 +1,4 @@
-/** The endpoint table. */
+/** The endpoint table: one line for each endpoint. */
 import { Hono } from 'hono/tiny';
 import type { Edge } from './edge.ts';
 import { failure, fallback } from './endpoints/fallback.ts';
@@ -18,7 +18,8 @@ import {
   parseV1ImagesRequest,
 } from './gateway/parse-request.ts';
 
-// The first matching line answers. hono/tiny brings PatternRouter: it compiles each pattern once, and parameters may contain slashes, as repository names do.
+// The first matching line answers. `hono/tiny` uses PatternRouter, whose parameters may contain slashes, as repository
+// names do.
 export const app = new Hono<{ Bindings: Edge }>()
   .get('/v2/:name{.+}/blobs/:digest', handle(parseBlobRequest))
   .get('/v2/:name{.+}/manifests/:reference', handle(parseManifestRequest))

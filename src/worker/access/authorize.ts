@@ -27,7 +27,10 @@ export type Outcome =
       readonly downstream: 'public' | 'private';
       /** Who asks; nobody where it does not matter. */
       readonly caller: Caller;
-      /** Whether credentials came with the request, looked at or not: answers to such a request must look like that of a hidden repository. */
+      /**
+       * Whether credentials came with the request, looked at or not: answers to such a request must look like that of a
+       * hidden repository.
+       */
       readonly presented: boolean;
     }
   /** Answer as if nothing were in the realm. */
@@ -39,7 +42,11 @@ export type Outcome =
       readonly headers: Readonly<Record<string, string>>;
     };
 
-/** Reads what matters here of a request, as it is asked for: most requests are for what is everybody's, and neither their address nor their certificate matters. `origin`: scheme and host that the client asked, if not those of the request. */
+/**
+ * Reads what matters here of a request, as it is asked for: most requests are for what is everybody's, and neither
+ * their address nor their certificate matters. `origin`: scheme and host that the client asked, if not those of the
+ * request.
+ */
 export function accessFactsOf(request: Request, page = false, origin?: string): AccessFacts {
   return new RequestFacts(request, page, origin);
 }
@@ -90,7 +97,10 @@ export async function authorize(
   return challenge(policy, facts, decision.scope, found.standing === 'refused');
 }
 
-/** Who asks, for `/token`; or why that is not said. A caller who was refused there is challenged with Basic: a Bearer challenge would lead back to the same place. */
+/**
+ * Who asks, for `/token`; or why that is not said. A caller who was refused there is challenged with Basic: a Bearer
+ * challenge would lead back to the same place.
+ */
 export async function authorizeToken(
   policy: AccessPolicy,
   limiter: RateLimiter | null,

@@ -3,8 +3,9 @@ import type { RepositoryName } from '../../registry/name.ts';
 import type { AccessPolicy } from './policy.ts';
 
 /**
- * How a caller stands. `nobody`: presented nothing. `guest`: presented the token that `/token` gives to those without credentials. `refused`: presented something that
- * does not hold. `known`: presented something that does, whatever it opens.
+ * How a caller stands. `nobody`: presented nothing. `guest`: presented the token that `/token` gives to those without
+ * credentials. `refused`: presented something that does not hold. `known`: presented something that does, whatever it
+ * opens.
  */
 export type Standing = 'nobody' | 'guest' | 'refused' | 'known';
 
@@ -30,7 +31,10 @@ export function callerWithout(standing: Exclude<Standing, 'known'>): Caller {
   return { standing, name: '', realms: NONE, repositories: NONE, listed: NONE, expires: null };
 }
 
-/** Two ways in at once (a certificate and a token): everything that either opens. Where one of them holds, the caller is known. */
+/**
+ * Two ways in at once (a certificate and a token): everything that either opens. Where one of them holds, the caller is
+ * known.
+ */
 export function together(a: Caller, b: Caller): Caller {
   const standings: readonly Standing[] = [a.standing, b.standing];
   const standing =
@@ -47,7 +51,9 @@ export function together(a: Caller, b: Caller): Caller {
   };
 }
 
-/** Whether the caller may pull from the repository. The name alone tells, so the answer says nothing about what exists. */
+/**
+ * Whether the caller may pull from the repository. The name alone tells, so the answer says nothing about what exists.
+ */
 export function mayRead(policy: Pick<AccessPolicy, 'realms'>, caller: Caller, name: RepositoryName): boolean {
   const realm = realmOf(policy.realms, name);
   return realm === PUBLIC_REALM || caller.realms.has(realm) || caller.repositories.has(name);

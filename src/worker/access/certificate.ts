@@ -15,7 +15,9 @@ export interface NamePart {
   readonly value: string;
 }
 
-/** What the edge says of the certificate a client came with (`request.cf.tlsClientAuth`): the part that is looked at. */
+/**
+ * What the edge says of the certificate a client came with (`request.cf.tlsClientAuth`): the part that is looked at.
+ */
 export interface ClientCertificate {
   readonly certPresented: string;
   readonly certVerified: string;
@@ -25,7 +27,10 @@ export interface ClientCertificate {
   readonly certIssuerDNRFC2253: string;
 }
 
-/** Reads `{fingerprint?, subject?, issuer?}`. Throws {@link AccessConfigError}; a rule without any would fit every certificate. */
+/**
+ * Reads `{fingerprint?, subject?, issuer?}`. Throws {@link AccessConfigError}; a rule without any would fit every
+ * certificate.
+ */
 export function parseCertificateRule(value: unknown, where: string): CertificateRule {
   const row = fields(value, where, ['fingerprint', 'subject', 'issuer']);
   const given = optionalText(row.fingerprint, `${where}.fingerprint`)?.replaceAll(':', '').toLowerCase();
@@ -38,7 +43,10 @@ export function parseCertificateRule(value: unknown, where: string): Certificate
   return { ...(given !== undefined && { fingerprint: given }), ...(subject && { subject }), ...(issuer && { issuer }) };
 }
 
-/** Whether the edge vouches for the certificate at all: its chain ends at a CA that the zone trusts, and it is not revoked. */
+/**
+ * Whether the edge vouches for the certificate at all: its chain ends at a CA that the zone trusts, and it is not
+ * revoked.
+ */
 export function isTrusted(certificate: ClientCertificate): boolean {
   return certificate.certPresented === '1' && certificate.certVerified === 'SUCCESS' && certificate.certRevoked !== '1';
 }
@@ -53,8 +61,9 @@ export function fits(rule: CertificateRule, certificate: ClientCertificate): boo
 }
 
 /**
- * Reads a distinguished name as RFC 2253 (section 2) writes it: attributes with `,` between them (`+` within one component), `\` before what would end a value.
- * null if a component has no `=`. Read apart rather than matched as text, so that a value with a comma in it cannot pass for an attribute.
+ * Reads a distinguished name as RFC 2253 (section 2) writes it: attributes with `,` between them (`+` within one
+ * component), `\` before what would end a value. null if a component has no `=`. Read apart rather than matched as
+ * text, so that a value with a comma in it cannot pass for an attribute.
  */
 export function parseDistinguishedName(name: string): readonly NamePart[] | null {
   const parts: NamePart[] = [];

@@ -17,8 +17,8 @@ export interface ChallengeFacts {
 }
 
 /**
- * The value of `WWW-Authenticate`. Always one challenge: Docker goes through all that are offered and stops at a Basic one that it has no password for,
- * even beside a Bearer one that it could use.
+ * The value of `WWW-Authenticate`. Always one challenge: Docker goes through all that are offered and stops at a Basic
+ * one that it has no password for, even beside a Bearer one that it could use.
  */
 export function challengeOf(policy: AccessPolicy, { origin, scope, refused, page = false }: ChallengeFacts): string {
   const service = serviceOf(policy, origin);

@@ -1,16 +1,23 @@
-/** What a client presented in `Authorization`. `unreadable`: something that is neither Basic nor Bearer, or too long, or not decodable. */
+/**
+ * What a client presented in `Authorization`. `unreadable`: something that is neither Basic nor Bearer, or too long, or
+ * not decodable.
+ */
 export type Credentials =
   | { readonly kind: 'none' }
   | { readonly kind: 'basic'; readonly password: string }
   | { readonly kind: 'bearer'; readonly token: string }
   | { readonly kind: 'unreadable' };
 
-/** Longest `Authorization` that is looked at, in characters. Tokens of the kinds served here are far shorter; nobody makes us decode more. */
+/**
+ * Longest `Authorization` that is looked at, in characters. Tokens of the kinds served here are far shorter; nobody
+ * makes us decode more.
+ */
 export const AUTHORIZATION_MAX_LENGTH = 16_384;
 
 /**
  * Reads `Authorization` (RFC 7617, RFC 6750). The user name of Basic is not looked at: the token alone says who it is.
- * Empty Basic credentials (`Og==`) are no credentials: Docker before 1.10, skopeo and podman send them where they have none.
+ * Empty Basic credentials (`Og==`) are no credentials: Docker before 1.10, skopeo and podman send them where they have
+ * none.
  */
 export function readCredentials(authorization: string | null): Credentials {
   if (authorization === null || authorization === '') return { kind: 'none' };

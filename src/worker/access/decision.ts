@@ -24,7 +24,10 @@ export type Decision =
   /** Answer as if nothing were there. */
   | { readonly kind: 'hide'; readonly realm: RealmName };
 
-/** Whether the caller's credentials play a part at all: where not, they are not even looked at, and a stale password does not keep anybody from what is public. */
+/**
+ * Whether the caller's credentials play a part at all: where not, they are not even looked at, and a stale password
+ * does not keep anybody from what is public.
+ */
 export function isOpenToAll(policy: AccessPolicy, resource: Resource): boolean {
   if (policy.protectedRealms.size === 0) return true;
   switch (resource.kind) {
@@ -41,7 +44,10 @@ export function isOpenToAll(policy: AccessPolicy, resource: Resource): boolean {
   }
 }
 
-/** Decides. Names outside the protected patterns are everybody's, whether they exist or not; within them the name alone decides, so nobody learns what exists. */
+/**
+ * Decides. Names outside the protected patterns are everybody's, whether they exist or not; within them the name alone
+ * decides, so nobody learns what exists.
+ */
 export function decide(policy: AccessPolicy, caller: Caller, resource: Resource): Decision {
   if (isOpenToAll(policy, resource)) return { kind: 'allow', realm: PUBLIC_REALM, downstream: 'public' };
   const { standing } = caller;

@@ -29,7 +29,10 @@ export interface GuardOptions {
   readonly now?: Date;
 }
 
-/** Stands before everything that is answered: asks who may have what, and sees to it that caches on the way keep nothing that is not everybody's. */
+/**
+ * Stands before everything that is answered: asks who may have what, and sees to it that caches on the way keep nothing
+ * that is not everybody's.
+ */
 export function guard(facts: AccessFacts, resource: Resource, options: GuardOptions): Promise<Response> {
   // Where nothing is protected, there is nothing to ask.
   return options.policy.protectedRealms.size === 0 ? options.answer(EVERYBODYS) : ask(facts, resource, options);
@@ -79,7 +82,10 @@ const SHARED_CACHE_HEADERS = [
   'expires',
 ] as const;
 
-/** A `Cache-Control` (RFC 9111, section 5.2.2) that says the same to the client's own cache and forbids it to all others. Nothing, or what cannot be read, becomes `no-store`. */
+/**
+ * A `Cache-Control` (RFC 9111, section 5.2.2) that says the same to the client's own cache and forbids it to all
+ * others. Nothing, or what cannot be read, becomes `no-store`.
+ */
 export function privately(cacheControl: string | null): string {
   const directives = (cacheControl ?? '').split(',').flatMap((part) => {
     const directive = part.trim();

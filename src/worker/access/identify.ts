@@ -9,7 +9,10 @@ import type { AccessClaim, VerifiedToken } from './tokens/jwt.ts';
 import { type AccessPolicy, realmsOfIssuer, usesCertificates } from './policy.ts';
 import { findRobotToken } from './tokens/robot-tokens.ts';
 
-/** What `/token` gives to those who have no credentials: it opens what is public, as no token does too, but Docker will not go on without one. */
+/**
+ * What `/token` gives to those who have no credentials: it opens what is public, as no token does too, but Docker will
+ * not go on without one.
+ */
 export const GUEST_TOKEN = 'anonymous';
 
 /** What a request says about who sends it. */
@@ -27,7 +30,10 @@ export function presentsAnything(policy: AccessPolicy, { authorization, certific
   return something || (certificate !== null && usesCertificates(policy) && isTrusted(certificate));
 }
 
-/** Finds out who asks. `origin`: scheme and host that were asked. Throws `KeysUnavailableError` where a token's issuer could not be asked for its keys. */
+/**
+ * Finds out who asks. `origin`: scheme and host that were asked. Throws `KeysUnavailableError` where a token's issuer
+ * could not be asked for its keys.
+ */
 export async function identify(
   policy: AccessPolicy,
   { authorization, certificate }: Presented,

@@ -7,8 +7,9 @@ export interface RateLimiter {
 export const LOGIN_RETRY_AFTER = 60;
 
 /**
- * Counts a failed login and says whether the caller had too many. Only failures count, and whoever presents what holds always gets in: tokens cannot be guessed, so
- * the limit is there to keep noise out, not to lock out everybody behind an address from which somebody tries.
+ * Counts a failed login and says whether the caller had too many. Only failures count, and whoever presents what holds
+ * always gets in: tokens cannot be guessed, so the limit is there to keep noise out, not to lock out everybody behind
+ * an address from which somebody tries.
  */
 export async function tooManyFailures(limiter: RateLimiter | null, address: string | null): Promise<boolean> {
   if (limiter === null) return false;

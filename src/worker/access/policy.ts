@@ -7,9 +7,12 @@ import { type JwtIssuer, parseIssuer } from './tokens/issuer.ts';
 /**
  * What `GET /v2/` says to a caller without credentials, where a realm is protected.
  *
- * - `bearer`: 401 with a Bearer challenge. Every client can go on, with credentials or without: those without get a token that opens what is public.
- * - `basic`: 401 with a Basic challenge. Docker engines without credentials stop there ("no basic auth credentials"), public images included: for registries where everything is protected.
- * - `none`: 200. Docker, podman and skopeo never send credentials then; containerd and others that read later challenges do.
+ * - `bearer`: 401 with a Bearer challenge. Every client can go on, with credentials or without: those without get a
+ * token that opens what is public.
+ * - `basic`: 401 with a Basic challenge. Docker engines without credentials stop there ("no basic auth credentials"),
+ * public images included: for registries where everything is protected.
+ * - `none`: 200. Docker, podman and skopeo never send credentials then; containerd and others that read later
+ * challenges do.
  */
 export type LoginChallenge = 'bearer' | 'basic' | 'none';
 
@@ -34,7 +37,10 @@ export interface AccessPolicy {
   readonly issuers: readonly JwtIssuer[];
   readonly readers: readonly RealmReaders[];
   readonly robotTokens: readonly RobotTokenLine[];
-  /** PKCS#8 PEM of ES256 keys: the first signs the tokens of `/token`, all verify; null: `/token` gives back the robot token itself. */
+  /**
+   * PKCS#8 PEM of ES256 keys: the first signs the tokens of `/token`, all verify; null: `/token` gives back the robot
+   * token itself.
+   */
   readonly signingKeys: string | null;
 }
 
@@ -49,7 +55,10 @@ export interface AccessSource {
 
 const LOGINS = ['bearer', 'basic', 'none'] as const satisfies readonly LoginChallenge[];
 
-/** Reads tables and secrets. Throws {@link AccessConfigError}, `RealmTableError` or `RobotTokenError`: rules that are half understood would open what was meant closed. */
+/**
+ * Reads tables and secrets. Throws {@link AccessConfigError}, `RealmTableError` or `RobotTokenError`: rules that are
+ * half understood would open what was meant closed.
+ */
 export function parseAccess(source: AccessSource): AccessPolicy {
   const realms = parseRealmTable(source.realms);
   const protectedRealms = new Set(realms.map(({ realm }) => realm).filter((realm) => realm !== PUBLIC_REALM));

@@ -11,7 +11,10 @@ import {
 } from '../../registry/sorted-list.ts';
 import { type ReadStore, StorageError } from '../../registry/store.ts';
 
-/** Most names of one read of the list: reads begin with the length of the page and grow up to this, so that a caller who may see little of a long list gets a page in few reads. */
+/**
+ * Most names of one read of the list: reads begin with the length of the page and grow up to this, so that a caller who
+ * may see little of a long list gets a page in few reads.
+ */
 const NAMES_A_READ = 16_384;
 
 /** Times that reading begins anew where a publisher writes the list meanwhile. */
@@ -25,8 +28,9 @@ export interface VisiblePage {
 }
 
 /**
- * The names after `after`, at most `limit`, that `keep` keeps. An absent catalogue is an empty one. Reads go on until the page is full, so a page costs two reads where all
- * is visible and more where little is. Throws {@link StorageError}, {@link CorruptListError}.
+ * The names after `after`, at most `limit`, that `keep` keeps. An absent catalogue is an empty one. Reads go on until
+ * the page is full, so a page costs two reads where all is visible and more where little is. Throws {@link
+ * StorageError}, {@link CorruptListError}.
  */
 export async function visibleNames(
   store: ReadStore,

@@ -9,7 +9,10 @@ export const fallback: EdgeHandler = (c) => {
   return refuseTo(c, refused(method === 'GET' || method === 'HEAD' ? 'endpoint-unknown' : 'method-not-allowed'));
 };
 
-/** A fault in this program: said to the log with the id that the client is told. Storage that failed after its answer had begun is no such fault. */
+/**
+ * A fault in this program: said to the log with the id that the client is told. Storage that failed after its answer
+ * had begun is no such fault.
+ */
 export function failure(error: unknown, c: EdgeContext): Response {
   const { trace } = c.env;
   if (error instanceof StorageError) {

@@ -7,7 +7,10 @@ import { type EdgeHandler, refuseTo } from '../gateway/edge-context.ts';
 import { persist } from '../storage/retry.ts';
 import { r2Store } from '../storage/r2-store.ts';
 
-/** 200 if storage answers, whatever it has; 503 if it does not. No cache is asked: it would answer for a bucket that is gone. */
+/**
+ * 200 if storage answers, whatever it has; 503 if it does not. No cache is asked: it would answer for a bucket that is
+ * gone.
+ */
 export const health: EdgeHandler = async (c) => {
   const { config, trace } = c.env;
   const count = { head: 0, get: 0 };

@@ -1,4 +1,6 @@
-/** `/v2/`: OCI distribution spec 1.1, "Determining Support". Most clients learn here, and nowhere else, how to log in. */
+/**
+ * `/v2/`: OCI distribution spec 1.1, "Determining Support". Most clients learn here, and nowhere else, how to log in.
+ */
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { refused } from '../gateway/answer.ts';
 import { CACHING } from '../gateway/cache-policy.ts';

@@ -1,4 +1,7 @@
-/** `POST /-/purge`: what the publisher calls once tags have moved. Body: `{"repositories": [name…], "tags": ["name:tag"…]}`. */
+/**
+ * `POST /-/purge`: what the publisher calls once tags have moved. Body: `{"repositories": [name…], "tags":
+ * ["name:tag"…]}`.
+ */
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { parseRepositoryName, parseTag, type RepositoryName } from '../../registry/name.ts';
 import { LOGIN_RETRY_AFTER, tooManyFailures } from '../access/login-limit.ts';
@@ -10,7 +13,10 @@ import { accessFactsOf } from '../access/authorize.ts';
 /** Bytes of the longest body that is read: some ten thousand tags. */
 const BODY_MAX = 2 ** 20;
 
-/** Purges tags in all their forms, their absence too, and the lists that name them. Needs `Authorization: Bearer` with the secret `PURGE_TOKEN`. */
+/**
+ * Purges tags in all their forms, their absence too, and the lists that name them. Needs `Authorization: Bearer` with
+ * the secret `PURGE_TOKEN`.
+ */
 export const purge: EdgeHandler = async (c) => {
   const { config, registry } = c.env;
   if (config.purgeToken === null) return refuseTo(c, refused('endpoint-unknown'));

@@ -1,4 +1,7 @@
-/** Lists of repositories other than `/v2/_catalog`: `docker search`, and what crane has for those who come from there. All ask the registry for the catalogue. */
+/**
+ * Lists of repositories other than `/v2/_catalog`: `docker search`, and what crane has for those who come from there.
+ * All ask the registry for the catalogue.
+ */
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
 import type { Grant } from '../access/guard.ts';

@@ -1,6 +1,7 @@
 /**
- * `/v1/repositories/<name>/images`: what engines before 1.10 ask for when the v2 API did not give them a manifest. 1.6 and 1.7 show nothing of v2's answers;
- * the body of a 400 here is the one thing that reaches their user (`Error: Status 400 trying to pull repository …: "<body>"`). A 404 gives a plain "not found".
+ * `/v1/repositories/<name>/images`: what engines before 1.10 ask for when the v2 API did not give them a manifest. 1.6
+ * and 1.7 show nothing of v2's answers; the body of a 400 here is the one thing that reaches their user (`Error: Status
+ * 400 trying to pull repository …: "<body>"`). A 404 gives a plain "not found".
  */
 import { reasonRow, helpPath, isReason, type Reason } from '../../registry/errors.ts';
 import { tagListKey } from '../../registry/keys.ts';
@@ -38,7 +39,8 @@ export function readExplanation(detail: Readonly<Record<string, unknown>> | unde
   return typeof why === 'string' && isReason(why) ? { tag: typeof tag === 'string' ? tag : null, reason: why } : null;
 }
 
-// The request names no tag. `latest` is what is pulled without one; of a long list only the leaf where it stands is looked at, so that there are two reads at most.
+// The request names no tag. `latest` is what is pulled without one; of a long list only the leaf where it stands is
+// looked at, so that there are two reads at most.
 async function tagWithoutSchema1(list: OpenList): Promise<TagWithoutSchema1 | null> {
   const { leaves } = list.header;
   const whole = leaves.length <= 1 ? leaves : leaves.slice(...aroundLatest(leaves));
@@ -74,7 +76,10 @@ function reasonWithoutSchema1(detail: unknown): Reason | null {
   return typeof reason === 'string' && isReason(reason) ? reason : 'schema1-not-published';
 }
 
-/** The 400 that tells an engine's user why there is no image for it: plain text, since the engine prints the body as it comes. `base`: headers to keep. */
+/**
+ * The 400 that tells an engine's user why there is no image for it: plain text, since the engine prints the body as it
+ * comes. `base`: headers to keep.
+ */
 export function v1Explanation(
   name: RepositoryName,
   found: TagWithoutSchema1,

@@ -1,4 +1,7 @@
-/** What is told of a request once it is answered: to the log, to the client (`Server-Timing`), and to Analytics Engine. Credentials are in none of it, nor are queries. */
+/**
+ * What is told of a request once it is answered: to the log, to the client (`Server-Timing`), and to Analytics Engine.
+ * Credentials are in none of it, nor are queries.
+ */
 import { clientFamily } from './client-family.ts';
 import type { Config } from '../config.ts';
 import type { HeaderFields } from '../gateway/answer.ts';

@@ -1,4 +1,7 @@
-/** Who asks, for "what will my client get?": families of clients with the headers that they were seen to send, or headers that somebody pasted. */
+/**
+ * Who asks, for "what will my client get?": families of clients with the headers that they were seen to send, or
+ * headers that somebody pasted.
+ */
 import { parseAccept } from '../../http/accept.ts';
 import { CLIENTS, type KnownClient } from '../../manifest/known-clients.ts';
 import { type Choice, type Client, negotiate } from '../../manifest/negotiate.ts';
@@ -25,7 +28,10 @@ export function outcomeOf({ title, accept, userAgent }: KnownClient, record: Tag
   return outcome(title, accept.length === 0 ? null : accept.join(', '), userAgent ?? null, lines.join('\n'), record);
 }
 
-/** What is asked for by a page's query: a family by its id (`client`), or pasted headers (`headers`, one `Name: value` a line). Null if it asks for nothing. */
+/**
+ * What is asked for by a page's query: a family by its id (`client`), or pasted headers (`headers`, one `Name: value` a
+ * line). Null if it asks for nothing.
+ */
 export function clientFromQuery(query: URLSearchParams, record: TagRecord): Outcome | null {
   const pasted = query.get('headers');
   if (pasted !== null) {
@@ -37,7 +43,10 @@ export function clientFromQuery(query: URLSearchParams, record: TagRecord): Outc
   return known === undefined ? null : outcomeOf(known, record);
 }
 
-/** Reads pasted header lines; several `Accept` lines are one, as RFC 9110 says (section 5.3). What is no header line is passed over. */
+/**
+ * Reads pasted header lines; several `Accept` lines are one, as RFC 9110 says (section 5.3). What is no header line is
+ * passed over.
+ */
 export function readHeaders(text: string): { readonly accept: string | null; readonly userAgent: string | null } {
   // `> ` before each line is how curl -v prints them.
   const lines = text.split(/\r?\n/).map((line) => /^(?:>\s*)?([!#$%&'*+.^_`|~\w-]+)\s*:\s*(.*?)\s*$/.exec(line));

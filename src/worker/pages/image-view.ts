@@ -1,5 +1,6 @@
 /**
- * What a page shows of an image, read from its manifest and config. Lenient: whatever is not as it should be is left out, since nothing is served from here.
+ * What a page shows of an image, read from its manifest and config. Lenient: whatever is not as it should be is left
+ * out, since nothing is served from here.
  */
 import { type Digest, parseDigest } from '../../registry/digest.ts';
 import { isListForm, MEDIA_TYPES } from '../../registry/media-type.ts';
@@ -60,7 +61,10 @@ export interface Step {
   readonly history: HistoryStep | null;
 }
 
-/** The form whose layers a page shows: an image's manifest, of the default platform where there are several, and one that tells sizes. Null if there is none. */
+/**
+ * The form whose layers a page shows: an image's manifest, of the default platform where there are several, and one
+ * that tells sizes. Null if there is none.
+ */
 export function shownForm({ forms }: TagRecord): TagForm | null {
   const images = forms.filter(({ form }) => !isListForm(form));
   const rank = ({ form, platform, source }: TagForm): number =>
@@ -111,7 +115,10 @@ export function readConfigView(bytes: Uint8Array): ConfigView | null {
   return config === null ? null : configView(config, listOf(config.history).map(historyStep));
 }
 
-/** Layers and history as one sequence, base first. Where their numbers differ nobody knows which made which: the layers come first, then the history. */
+/**
+ * Layers and history as one sequence, base first. Where their numbers differ nobody knows which made which: the layers
+ * come first, then the history.
+ */
 export function stepsOf(
   layers: readonly BlobView[],
   history: readonly HistoryStep[],

@@ -28,7 +28,10 @@ export interface PageRequest {
   readonly isProtected: (name: RepositoryName) => boolean;
 }
 
-/** Answers with a page of what the caller may see. `make` gives the page, or why there is none, and is called again where storage failed in a way that may pass. */
+/**
+ * Answers with a page of what the caller may see. `make` gives the page, or why there is none, and is called again
+ * where storage failed in a way that may pass.
+ */
 export async function answerPage(
   context: EdgeContext,
   resource: Resource,

@@ -1,4 +1,7 @@
-/** Lists as pages show them: a part of them, searched through where that was asked for, in two reads at most whatever their length. */
+/**
+ * Lists as pages show them: a part of them, searched through where that was asked for, in two reads at most whatever
+ * their length.
+ */
 import { isReason } from '../../registry/errors.ts';
 import { CATALOG_KEY, tagListKey } from '../../registry/keys.ts';
 import { type Form, FORMS } from '../../registry/media-type.ts';
@@ -33,10 +36,16 @@ export interface TagsPart {
   readonly count: number;
 }
 
-/** Most bytes of names or details that one page reads: about 100,000 entries' names, or 20,000 entries' details. A search through more goes on with its next page. */
+/**
+ * Most bytes of names or details that one page reads: about 100,000 entries' names, or 20,000 entries' details. A
+ * search through more goes on with its next page.
+ */
 const SPAN_MAX = 4 * 1024 * 1024;
 
-/** Bytes that are read of a tag list at first: its names, unless there are very many, so that the second read is left for details. */
+/**
+ * Bytes that are read of a tag list at first: its names, unless there are very many, so that the second read is left
+ * for details.
+ */
 const TAGS_FIRST_READ = 2 * 1024 * 1024;
 
 /** Reads repositories from the catalogue, which may be absent. Throws `StorageError`, `CorruptListError`. */
@@ -47,7 +56,10 @@ export async function readRepositories(store: ReadStore, wanted: Wanted): Promis
   return { names: names.flatMap((name) => parseRepositoryName(name) ?? []), next, count: list.header.count };
 }
 
-/** Reads tags with what the list says of them; null if the repository is not known. Throws `StorageError`, `CorruptListError`. */
+/**
+ * Reads tags with what the list says of them; null if the repository is not known. Throws `StorageError`,
+ * `CorruptListError`.
+ */
 export async function readTags(store: ReadStore, name: RepositoryName, wanted: Wanted): Promise<TagsPart | null> {
   const list = await openList(store, tagListKey(name), TAGS_FIRST_READ);
   if (list === null) return null;

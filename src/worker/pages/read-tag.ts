@@ -33,7 +33,10 @@ export interface TagContent {
 /** Longest manifest or config that is read for a page, in bytes: what registries take, and clients. */
 const DOCUMENT_MAX = 4 * 1024 * 1024;
 
-/** Reads a tag in two reads: its object and the config. Null if there is no such tag. Throws `StorageError`, {@link CorruptRecordError}. */
+/**
+ * Reads a tag in two reads: its object and the config. Null if there is no such tag. Throws `StorageError`, {@link
+ * CorruptRecordError}.
+ */
 export async function readTag(
   store: ReadStore,
   realm: RealmName,

@@ -1,8 +1,11 @@
-/** Text for people: what comes from images is anybody's, so nothing of it may hide, reorder or overflow what stands around it. */
+/**
+ * Text for people: what comes from images is anybody's, so nothing of it may hide, reorder or overflow what stands
+ * around it.
+ */
 
 /**
- * Control characters, lone surrogates, and characters that are invisible or change the direction of what follows (Unicode TR 36, "Bidirectional Text Spoofing");
- * line feed and tab are left in.
+ * Control characters, lone surrogates, and characters that are invisible or change the direction of what follows
+ * (Unicode TR 36, "Bidirectional Text Spoofing"); line feed and tab are left in.
  */
 const HIDDEN =
   /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|\p{Surrogate}/gu;

@@ -6,7 +6,10 @@ import { GUEST_TOKEN } from '../identify.ts';
 import type { AccessClaim } from './jwt.ts';
 import type { AccessPolicy } from '../policy.ts';
 
-/** Seconds that a token holds. Long enough to begin the last layer of a large image, short enough that taking a robot token away soon tells. */
+/**
+ * Seconds that a token holds. Long enough to begin the last layer of a large image, short enough that taking a robot
+ * token away soon tells.
+ */
 export const TOKEN_LIFETIME = 300;
 
 /** Scopes of one request that are looked at; what is beyond is not granted. */
@@ -36,7 +39,10 @@ export function readScopes(query: URLSearchParams): readonly AccessClaim[] {
     });
 }
 
-/** What of it the caller has: `pull` of what may be read, and the catalogue. Nothing is ever refused here, only left out, as the specification says. */
+/**
+ * What of it the caller has: `pull` of what may be read, and the catalogue. Nothing is ever refused here, only left
+ * out, as the specification says.
+ */
 export function grant(policy: AccessPolicy, caller: Caller, scopes: readonly AccessClaim[]): readonly AccessClaim[] {
   return scopes.flatMap(({ type, name, actions }): AccessClaim[] => {
     if (type === 'registry' && name === 'catalog') return [{ type, name, actions: ['*'] }];
@@ -49,8 +55,9 @@ export function grant(policy: AccessPolicy, caller: Caller, scopes: readonly Acc
 }
 
 /**
- * Makes the answer for a caller who was not refused. Without credentials: the guest token. With a robot token: where signing keys are configured, a token of
- * {@link TOKEN_LIFETIME} that opens only what was asked for; else the robot token itself, which is as good in `Authorization: Bearer` as in Basic.
+ * Makes the answer for a caller who was not refused. Without credentials: the guest token. With a robot token: where
+ * signing keys are configured, a token of {@link TOKEN_LIFETIME} that opens only what was asked for; else the robot
+ * token itself, which is as good in `Authorization: Bearer` as in Basic.
  */
 export async function issueToken(
   policy: AccessPolicy,

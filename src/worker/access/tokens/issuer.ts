@@ -1,7 +1,8 @@
 import { AccessConfigError, fields, text, textList } from '../config-reading.ts';
 
 /**
- * Signature algorithms that are taken (RFC 7518, RFC 8037, RFC 9864): public-key ones only. HS* would let whoever knows a public key sign with its text, and none is none.
+ * Signature algorithms that are taken (RFC 7518, RFC 8037, RFC 9864): public-key ones only. HS* would let whoever knows
+ * a public key sign with its text, and none is none.
  */
 export const JWT_ALGORITHMS = [
   'ES256',

@@ -1,6 +1,7 @@
 /**
- * Bearer tokens (Docker's "Token Authentication Specification" and "Token Authentication Implementation"): verifying those of others and our own, and making our own.
- * Loaded when the first such token arrives, so that jose is no part of a public pull.
+ * Bearer tokens (Docker's "Token Authentication Specification" and "Token Authentication Implementation"): verifying
+ * those of others and our own, and making our own. Loaded when the first such token arrives, so that jose is no part of
+ * a public pull.
  */
 import {
   calculateJwkThumbprint,
@@ -53,7 +54,10 @@ export class KeysUnavailableError extends Error {
   override readonly name = 'KeysUnavailableError';
 }
 
-/** Verifies a token: signature, issuer, audience, `exp` (which it must have), `nbf`, and the form of its claims. null if it does not hold. Throws {@link KeysUnavailableError}. */
+/**
+ * Verifies a token: signature, issuer, audience, `exp` (which it must have), `nbf`, and the form of its claims. null if
+ * it does not hold. Throws {@link KeysUnavailableError}.
+ */
 export async function verifyToken(token: string, { issuers, own, now }: Verifier): Promise<VerifiedToken | null> {
   try {
     // Not verified yet: it only says whose keys to take, and jwtVerify compares it with the issuer's once more.
@@ -172,7 +176,8 @@ async function verifyWithSet(
   }
 }
 
-// Keys are imported, and remote sets fetched, once an isolate: the map's keys come from the configuration, so it does not grow.
+// Keys are imported, and remote sets fetched, once an isolate: the map's keys come from the configuration, so it does
+// not grow.
 const sources = new WeakMap<IssuerKeys, KeySource>();
 
 function keysOf(keys: IssuerKeys): KeySource {

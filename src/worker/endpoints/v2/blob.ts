@@ -7,7 +7,10 @@ import { type Answer, refused } from '../../gateway/answer.ts';
 import type { RegistryRequest, RequestOptions } from '../../gateway/registry-request.ts';
 import { refuseUnknown } from './known-repository.ts';
 
-/** Answers with a blob of the repository's realm, or part of it. The bytes are handed from storage to client without a detour through this program. */
+/**
+ * Answers with a blob of the repository's realm, or part of it. The bytes are handed from storage to client without a
+ * detour through this program.
+ */
 export async function answerBlob(
   { name, digest }: Extract<RegistryRequest, { kind: 'blob' | 'blob-presence' }>,
   { head, range }: Pick<RequestOptions, 'head' | 'range'>,

@@ -70,7 +70,10 @@ async function byTag(name: RepositoryName, tag: Tag, options: RequestOptions, st
   }
 }
 
-/** Indexes that were read, by their text: a tag that is asked for is asked for again. Those of the metadata alone, so of at most 8 KiB each. */
+/**
+ * Indexes that were read, by their text: a tag that is asked for is asked for again. Those of the metadata alone, so of
+ * at most 8 KiB each.
+ */
 const indexes = new Map<string, TagIndex>();
 const INDEXES_KEPT = 256;
 
@@ -102,7 +105,8 @@ async function answerFrom(
   };
 }
 
-// A manifest is read whole before it is sent, so that what breaks off is read again; only one that no client would take is streamed.
+// A manifest is read whole before it is sent, so that what breaks off is read again; only one that no client would take
+// is streamed.
 const BUFFERED = 4 * 1024 * 1024;
 
 async function byDigest(

@@ -12,7 +12,9 @@ import { repositoryUnknown } from './known-repository.ts';
 /** Bytes of one answer; more descriptors follow by `Link`. Clients stop reading an index at 4 MiB. */
 export const REFERRERS_PAGE = 1024 * 1024;
 
-/** Answers with an index of what refers to the manifest; an empty one where nothing does, or the manifest is not there. */
+/**
+ * Answers with an index of what refers to the manifest; an empty one where nothing does, or the manifest is not there.
+ */
 export async function answerReferrers(
   request: Extract<RegistryRequest, { kind: 'referrers' }>,
   _options: RequestOptions,

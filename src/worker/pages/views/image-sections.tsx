@@ -7,7 +7,9 @@ const STEPS_MAX = 300;
 /** Colours of neighbouring layers; they come again. */
 const COLOURS = 8;
 
-/** The layers as a bar by size, and with the history what made each. `onlyOf`: the platform, where the tag has several. */
+/**
+ * The layers as a bar by size, and with the history what made each. `onlyOf`: the platform, where the tag has several.
+ */
 export function Layers({
   manifest,
   history,

@@ -1,4 +1,7 @@
-/** The one style sheet of all pages. It stands in each page, and the page's policy names its hash, so that nothing else is ever taken for one. */
+/**
+ * The one style sheet of all pages. It stands in each page, and the page's policy names its hash, so that nothing else
+ * is ever taken for one.
+ */
 
 /** Colours by meaning, chosen so that text on them has a contrast of 4.5 at least in both themes (WCAG 2.2, 1.4.3). */
 export const STYLE = `
@@ -116,7 +119,9 @@ tbody th a{font-weight:500}
 
 let policy: Promise<string> | undefined;
 
-/** The value of `Content-Security-Policy` (CSP level 3): nothing but this style sheet, the icon, and forms to this host. */
+/**
+ * The value of `Content-Security-Policy` (CSP level 3): nothing but this style sheet, the icon, and forms to this host.
+ */
 export function contentSecurityPolicy(): Promise<string> {
   policy ??= hashOf(STYLE).then(
     (hash) =>
