@@ -1,6 +1,6 @@
 /**
- * Lists of repositories other than `/v2/_catalog`: `docker search`, and what crane has for those who come from there.
- * All ask the registry for the catalogue.
+ * Lists of repositories beside `/v2/_catalog`: `docker search`, and crane's lists. They request the catalogue from the
+ * registry.
  */
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
@@ -34,7 +34,7 @@ export const search: EdgeHandler = (c) =>
     }),
   );
 
-/** `/crane/repositories`, `/crane/repositories/v2`: HTML, or JSON where that is accepted. */
+/** `/crane/repositories`, `/crane/repositories/v2`: HTML, or JSON if the client accepts it. */
 export const crane: EdgeHandler = (c) =>
   withAccess(c, { kind: 'listing' }, (grant) =>
     withNames(
@@ -55,7 +55,7 @@ interface Written {
   readonly text: string;
 }
 
-/** Answers with what `write` makes of the names that the caller may see. `vary`: request headers that it looks at. */
+/** Answers with what `write` makes of the names that the caller may see. `vary`: request headers that it depends on. */
 async function withNames(
   c: EdgeContext,
   grant: Grant,
