@@ -1,4 +1,4 @@
-/** `/?q=&after=`: the repositories that the caller may see, with a search. Two reads at most. */
+/** `/?q=&after=`: the repositories that the caller may see, with a search. At most two reads. */
 import { isMeant } from '../endpoints/name-search.ts';
 import { HomePage } from './views/home-page.tsx';
 import type { EdgeContext } from '../gateway/edge-context.ts';
@@ -7,7 +7,7 @@ import { readRepositories } from './read-lists.ts';
 import { searchText } from './visible-text.ts';
 import { parseRepositoryName } from '../../registry/name.ts';
 
-/** Repositories of a page. */
+/** Repositories per page. */
 const PAGE_SIZE = 60;
 
 /** Answers with the front page. */
