@@ -21,7 +21,7 @@ export interface SearchAnswer {
 }
 
 /** Whether a repository matches a search: its name contains the query, ignoring case. An empty query matches all. */
-export function isMeant(query: string, name: RepositoryName): boolean {
+export function matchesSearch(query: string, name: RepositoryName): boolean {
   return name.includes(query.toLowerCase());
 }
 

@@ -50,10 +50,7 @@ export const purge: EdgeHandler = async (c) => {
 
 /** Answers all other methods. */
 export const purgeByOtherMethods: EdgeHandler = (c) =>
-  refuseTo(
-    c,
-    refused('method-not-allowed', { message: 'Purging is asked for with POST.', headers: { allow: 'POST' } }),
-  );
+  refuseTo(c, refused('method-not-allowed', { message: 'Use POST to purge.', headers: { allow: 'POST' } }));
 
 async function refuseLogin(c: EdgeContext): Promise<Response> {
   const { limiter } = c.env.config;
