@@ -109,9 +109,7 @@ export async function startFaultProxy(target: string, { keepSeen = true }: { rea
       case 'answer':
         question.resume();
         await once(question, 'end');
-        answer
-          .writeHead(fault.status, { 'content-type': 'text/plain', ...fault.headers })
-          .end(one.method === 'HEAD' ? undefined : fault.body);
+        answer.writeHead(fault.status, { 'content-type': 'text/plain', ...fault.headers }).end(one.method === 'HEAD' ? undefined : fault.body);
         return;
       case 'hang':
         question.resume();

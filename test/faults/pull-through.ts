@@ -57,7 +57,7 @@ export async function runPullThrough({ seed, repositories, tags, requests }: Pul
     }
     // No key: a schema 1 is what the upstream has, or none.
     const rule = { name: 'faulty', pattern: 'faults/*', upstream: upstream.proxy.url, lifetime: LIFETIME, stale: 0, grace: 0, timeout: 1 };
-    const server = await startServer({ port: 0, state, vars: { LOG: 'failures', ORIGINS: JSON.stringify([rule]), } });
+    const server = await startServer({ port: 0, state, vars: { LOG: 'failures', ORIGINS: JSON.stringify([rule]) } });
     try {
       upstream.proxy.fault = byChance(seed, SHARE, CHANCES);
       const random = randomFrom(`${seed} clients`);

@@ -81,7 +81,9 @@ export async function openStorage(storage: Storage): Promise<StorageBed> {
   };
 }
 
-async function startR2(): Promise<Pick<Awaited<ReturnType<typeof startRadosgw>>, 'endpoint' | 'accessKeyId' | 'secretAccessKey' | 'bucket' | 'close'>> {
+async function startR2(): Promise<
+  Pick<Awaited<ReturnType<typeof startRadosgw>>, 'endpoint' | 'accessKeyId' | 'secretAccessKey' | 'bucket' | 'close'>
+> {
   const folder = await mkdtemp(join(tmpdir(), 'gantry-faults-r2-'));
   const bucket = 'images';
   const { endpoint, accessKeyId, secretAccessKey, stop } = await startSimulator({ persist: folder, bucket });

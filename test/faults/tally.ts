@@ -30,7 +30,7 @@ export class Tally {
   /** Something that must not be. */
   add(kind: Wrong, what: string): void {
     this.wrong[kind] += 1;
-    if (this.wrong[kind] <= 5) this.examples.push(`${kind}: ${what}`);
+    if (this.wrong[kind] <= 3) this.examples.push(`${kind}: ${what.replace(/\s+/g, ' ')}`);
   }
 
   /** Something that was done or seen. */
@@ -56,6 +56,8 @@ export function tallyLines(tallies: readonly Tally[]): readonly string[] {
     ...(Object.keys(MUST_BE_ZERO) as Wrong[]).map((kind) => [`${MUST_BE_ZERO[kind]} (0)`, ...tallies.map(({ wrong }) => String(wrong[kind]))]),
   ];
   const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
-  const lines = rows.map((row) => row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0))).join('  '));
+  const lines = rows.map((row) =>
+    row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0))).join('  '),
+  );
   return [...lines, ...tallies.flatMap(({ part, examples }) => examples.map((example) => `${part}: ${example}`))];
 }
