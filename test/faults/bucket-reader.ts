@@ -71,7 +71,7 @@ export class BucketReader {
       if (token !== undefined) url.searchParams.set('continuation-token', token);
       const text = await (await this.#ask(url)).text();
       for (const [, key = ''] of text.matchAll(/<Key>([^<]*)<\/Key>/g)) keys.push(unescape(key).slice(this.#address.prefix.length));
-      token = /<IsTruncated>true</.test(text) ? unescape(/<NextContinuationToken>([^<]*)</.exec(text)?.[1] ?? '') : undefined;
+      token = text.includes('<IsTruncated>true<') ? unescape(/<NextContinuationToken>([^<]*)</.exec(text)?.[1] ?? '') : undefined;
     } while (token !== undefined);
     return keys;
   }

@@ -79,10 +79,9 @@ export async function startFaultProxy(target: string, { keepSeen = true }: { rea
   }
 
   function ask({ method, path, headers }: Seen, stripped: readonly string[] = []): ReturnType<typeof request> {
-    const passed = { ...headers };
-    // Answered here.
-    delete passed.expect;
-    for (const name of stripped) delete passed[name];
+    // `Expect` is answered here.
+    const without = new Set(['expect', ...stripped]);
+    const passed = Object.fromEntries(Object.entries(headers).filter(([name]) => !without.has(name)));
     return request({ hostname, port, method, path, headers: passed, agent });
   }
 

@@ -86,10 +86,11 @@ async function startR2(): Promise<
 > {
   const folder = await mkdtemp(join(tmpdir(), 'gantry-faults-r2-'));
   const bucket = 'images';
-  const { endpoint, accessKeyId, secretAccessKey, stop } = await startSimulator({ persist: folder, bucket });
+  const simulator = await startSimulator({ persist: folder, bucket });
   const close = async (): Promise<void> => {
-    await stop();
+    await simulator.stop();
     await rm(folder, { recursive: true, force: true });
   };
+  const { endpoint, accessKeyId, secretAccessKey } = simulator;
   return { endpoint, accessKeyId, secretAccessKey, bucket, close };
 }
