@@ -35,7 +35,7 @@ else {
     const missing = missingFor(storage);
     if (!isWanted(storage)) continue;
     if (missing.length > 0) process.stdout.write(`skipped: ${storage} (${missing.join(', ')} not installed)\n`);
-    else work.push(runPublishers({ seed, storage, rounds: quick ? 1_000 : 40, most: quick ? 60_000 : 1_800_000 }));
+    else work.push(runPublishers({ seed, storage, rounds: quick ? 1_000 : 50, most: quick ? 60_000 : 1_800_000 }));
   }
   if (isWanted('pull-through')) {
     work.unshift(runPullThrough({ seed, repositories: 12, tags: quick ? 8 : 40, requests: quick ? 2_000 : 10_000 }));
@@ -46,4 +46,8 @@ else {
 const seconds = Math.round((performance.now() - started) / 1_000);
 process.stdout.write(`${[...tallyLines(tallies), `${String(seconds)} s, seed ${seed}`].join('\n')}\n`);
 if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify({ seed, quick, seconds, parts: tallies }, null, 2)}\n`);
-if (!tallies.every(({ isClean }) => isClean)) process.exitCode = 1;
+// Otherwise less was tested than is told.
+const sum = (fact: string): number => tallies.reduce((all, { facts }) => all + (facts.get(fact) ?? 0), 0);
+const isWhole = quick || tallies.length < PARTS.length || (sum('client requests') >= 10_000 && sum('kills') >= 100);
+if (!isWhole) process.stdout.write('too few requests or kills\n');
+if (!isWhole || !tallies.every(({ isClean }) => isClean)) process.exitCode = 1;
