@@ -111,6 +111,7 @@ async function rush({ seed, rounds, most }: PublishersOptions, { tally, folder, 
     );
     bed.proxy.fault = () => undefined;
     tally.count('rounds');
+    if (round % 10 === 9) process.stderr.write(`${bed.title}: ${String(round + 1)} rounds\n`);
     await runAgain(commands, ends, { ...bed.env('proxy'), ...key }, tally);
     for (const { tag, image } of publishes) published.set(tag, image.digest);
     await check(reader, published, round, tally);
