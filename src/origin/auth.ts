@@ -5,7 +5,7 @@
  * its own, without a scope.
  */
 import { type Challenge, parseChallenges } from '../http/challenge.ts';
-import { toBase64 } from '../manifest/signing/base64.ts';
+import { toBase64 } from '../registry/base64.ts';
 import { OriginError } from './errors.ts';
 import { refuseRealm } from './policy.ts';
 import { nameOf, statusError, type Transport } from './transport.ts';

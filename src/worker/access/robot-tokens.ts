@@ -1,4 +1,5 @@
-import { looksLikeRobotToken, type RobotTokenLine, toBase64Url } from '../../registry/robot-token.ts';
+import { toBase64Url } from '../../registry/base64.ts';
+import { looksLikeRobotToken, type RobotTokenLine } from '../../registry/robot-token.ts';
 
 /**
  * The line of a presented token, or null: not a token of ours, or one whose time is over. All lines are compared, each in constant time, so that the time taken tells
