@@ -34,7 +34,7 @@ export default defineConfig({
       },
       { test: { name: 'programs', include: PROGRAMS, testTimeout: 60_000, hookTimeout: 60_000 } },
       { test: { name: 'tree', include: ['test/tree.test.ts'] } },
-      { test: { name: 'docs', include: ['test/docs/**/*.test.ts'], testTimeout: 120_000, hookTimeout: 120_000 } },
+      { test: { name: 'docs', include: ['test/docs/**/*.test.ts'], testTimeout: 600_000, hookTimeout: 600_000 } },
       { test: { name: 'interop', include: ['test/interop/**/*.test.ts'], testTimeout: 120_000, hookTimeout: 120_000 } },
       {
         plugins: [
