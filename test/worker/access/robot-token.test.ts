@@ -7,7 +7,7 @@ import {
   RobotTokenError,
   robotTokenText,
 } from '../../../src/registry/robot-token.ts';
-import { findRobotToken } from '../../../src/worker/access/robot-tokens.ts';
+import { findRobotToken } from '../../../src/worker/access/tokens/robot-tokens.ts';
 
 const NOW = new Date('2026-11-24T12:00:00Z');
 const TOKEN = robotTokenText(new Uint8Array(32).fill(7));
