@@ -3,22 +3,16 @@
  * its own. Three things differ from what a reader has: the address of the registry, `gantry` for `npm run gantry --`
  * with its own store, and an image made here in place of those on the public network.
  */
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BUSYBOX_PROGRAMS, makeBusybox } from '../interop/busybox.ts';
 import { type DockerDaemon, startDockerDaemon } from '../interop/docker-daemon.ts';
 import { type GantryServer, startGantry } from '../interop/gantry-server.ts';
 import { missingPrograms, run, titleWith } from '../interop/programs.ts';
-import { blocksOf } from './blocks.ts';
+import { blocksOf, DOCUMENTS, ROOT } from './blocks.ts';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const DOCUMENTS = [
-  'README.md',
-  ...(await readdir(join(ROOT, 'docs'))).filter((file) => file.endsWith('.md')).map((file) => join('docs', file)),
-];
 const RUNNABLE = await Promise.all(
   DOCUMENTS.map(async (file) => ({
     file,

@@ -1,16 +1,10 @@
 /** Generated documents are current, links lead somewhere, and every command in the documents exists with its options. */
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { gantry, run } from '../interop/programs.ts';
-import { blocksOf, commandsOf } from './blocks.ts';
+import { blocksOf, commandsOf, DOCUMENTS, ROOT } from './blocks.ts';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const DOCUMENTS = [
-  'README.md',
-  ...(await readdir(join(ROOT, 'docs'))).filter((file) => file.endsWith('.md')).map((file) => join('docs', file)),
-];
 const TEXTS = new Map(
   await Promise.all(DOCUMENTS.map(async (file) => [file, await readFile(join(ROOT, file), 'utf8')] as const)),
 );
