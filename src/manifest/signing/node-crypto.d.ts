@@ -21,6 +21,12 @@ declare module 'node:crypto' {
   export function createPublicKey(key: JwkInput): PublicKeyObject;
   export function createPrivateKey(key: string | JwkInput): PrivateKeyObject;
   export function createECDH(curve: string): { setPrivateKey(key: Uint8Array): void; getPublicKey(): Uint8Array };
+  interface Hash {
+    update(data: Uint8Array): void;
+    digest(encoding: 'hex'): string;
+  }
+
+  export function createHash(algorithm: string): Hash;
   export function hash(algorithm: string, data: Uint8Array, encoding: 'hex'): string;
   export function sign(algorithm: string, data: Uint8Array, key: JwkInput): Uint8Array;
   export function verify(
