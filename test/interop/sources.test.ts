@@ -296,7 +296,7 @@ describe('a registry that is in trouble', () => {
     [
       'answers with a web page',
       ({ path }) => (isManifest(path) ? { kind: 'answer', status: 200, body: '<html>' } : undefined),
-      /something else than JSON/,
+      /did not send JSON/,
     ],
   ])(titleWith('leaves nothing behind if it %s', missing), async (_, fault, message) => {
     const image = await freshImage();

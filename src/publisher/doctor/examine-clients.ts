@@ -1,6 +1,6 @@
 /** Pulls a tag's manifest as each client family does, and checks the answers. */
 import { randomUUID } from 'node:crypto';
-import type { Digest } from '../../registry/digest.ts';
+import { type Digest, parseDigest } from '../../registry/digest.ts';
 import { type Form, FORM_TITLE, formOfMediaType } from '../../registry/media-type.ts';
 import { type ClientId, CLIENTS, type KnownClient as Client } from '../../manifest/known-clients.ts';
 import type { Answer, Exchange } from './exchange.ts';
@@ -115,8 +115,9 @@ function judgeHead(head: Answer, add: Add): Digest | undefined {
   if (head.headers['content-length'] === undefined) add('head-length-missing', 'HEAD by tag: no Content-Length');
   const digest = head.headers['docker-content-digest'];
   if (digest === undefined) add('digest-missing', 'HEAD by tag: no Docker-Content-Digest');
-  // An invalid digest cannot be requested; `readManifestAnswer` reports it.
-  return digest !== undefined && /^sha(?:256|512):[0-9a-f]+$/.test(digest) ? (digest as Digest) : undefined;
+  if (digest === undefined) return undefined;
+  // `readManifestAnswer` reports what is wrong with a value that is not a digest.
+  return parseDigest(digest) ?? undefined;
 }
 
 function gotManifest(

@@ -5,7 +5,7 @@
 import { Agent as PlainAgent, type IncomingMessage, request as plainRequest } from 'node:http';
 import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
 import { pipeline, type Readable } from 'node:stream';
-import type { Fetch, FetchAnswer } from '../../../origin/transport.ts';
+import type { Fetch, FetchResponse } from '../../../origin/transport.ts';
 
 /** An idle connection is closed after this time, in milliseconds: most servers close it after five seconds or more. */
 const IDLE_MS = 4_000;
@@ -70,7 +70,7 @@ export function createHttpFetch({
   };
 }
 
-function headersOf({ headers }: IncomingMessage): FetchAnswer['headers'] {
+function headersOf({ headers }: IncomingMessage): FetchResponse['headers'] {
   const get = (name: string): string | null => {
     const value = headers[name.toLowerCase()];
     return value === undefined ? null : typeof value === 'string' ? value : value.join(', ');

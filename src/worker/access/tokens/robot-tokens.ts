@@ -1,4 +1,5 @@
-import { looksLikeRobotToken, type RobotTokenLine, toBase64Url } from '../../../registry/robot-token.ts';
+import { toBase64Url } from '../../../registry/base64.ts';
+import { looksLikeRobotToken, type RobotTokenLine } from '../../../registry/robot-token.ts';
 
 /**
  * The entry of a presented token; null if it is unknown or expired. All entries are compared, each in constant time, so
