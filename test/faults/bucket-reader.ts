@@ -54,10 +54,15 @@ export class BucketReader {
   }
 
   /** An object with its metadata; null if there is none. */
-  async get(key: string): Promise<{ readonly bytes: Buffer; readonly metadata: (name: string) => string | null } | null> {
+  async get(
+    key: string,
+  ): Promise<{ readonly bytes: Buffer; readonly metadata: (name: string) => string | null } | null> {
     const answer = await this.#ask(this.#urlOf(key));
     if (answer.status === 404) return null;
-    return { bytes: Buffer.from(await answer.arrayBuffer()), metadata: (name) => answer.headers.get(`x-amz-meta-${name}`) };
+    return {
+      bytes: Buffer.from(await answer.arrayBuffer()),
+      metadata: (name) => answer.headers.get(`x-amz-meta-${name}`),
+    };
   }
 
   /** All keys below a prefix. */
@@ -70,8 +75,11 @@ export class BucketReader {
       url.searchParams.set('prefix', this.#address.prefix + prefix);
       if (token !== undefined) url.searchParams.set('continuation-token', token);
       const text = await (await this.#ask(url)).text();
-      for (const [, key = ''] of text.matchAll(/<Key>([^<]*)<\/Key>/g)) keys.push(unescape(key).slice(this.#address.prefix.length));
-      token = text.includes('<IsTruncated>true<') ? unescape(/<NextContinuationToken>([^<]*)</.exec(text)?.[1] ?? '') : undefined;
+      for (const [, key = ''] of text.matchAll(/<Key>([^<]*)<\/Key>/g))
+        keys.push(unescape(key).slice(this.#address.prefix.length));
+      token = text.includes('<IsTruncated>true<')
+        ? unescape(/<NextContinuationToken>([^<]*)</.exec(text)?.[1] ?? '')
+        : undefined;
     } while (token !== undefined);
     return keys;
   }
@@ -84,20 +92,29 @@ export class BucketReader {
   }
 
   /** Looks through everything that a tag needs. `found`: null if it is lost. */
-  async tag(name: string, tag: string, realm = 'public'): Promise<{ readonly found: TagFound | null; readonly findings: readonly Finding[] }> {
+  async tag(
+    name: string,
+    tag: string,
+    realm = 'public',
+  ): Promise<{ readonly found: TagFound | null; readonly findings: readonly Finding[] }> {
     const findings: Finding[] = [];
     const object = await this.get(`repositories/${name}/_tags/${tag}`);
     const text = object?.metadata('gantry-tag') ?? null;
     if (object === null || text === null) return { found: null, findings: [{ kind: 'lost', what: `${name}:${tag}` }] };
-    let index = JSON.parse(text) as { readonly h?: number; readonly f: readonly (readonly [string, string, number, number, string])[] };
+    let index = JSON.parse(text) as {
+      readonly h?: number;
+      readonly f: readonly (readonly [string, string, number, number, string])[];
+    };
     const start = index.h ?? 0;
     if (start > 0) index = JSON.parse(object.bytes.subarray(0, start).toString()) as typeof index;
     const blobs = new Map<string, string>();
     const manifests = new Set<string>();
     const visit = async (bytes: Buffer, digest: string, where: string): Promise<void> => {
       const value = JSON.parse(bytes.toString()) as ManifestJson;
-      if (digestOf(payloadOf(bytes, value)) !== digest) findings.push({ kind: 'wrong-bytes', what: `${where}: ${digest}` });
-      for (const one of [value.config, ...(value.layers ?? [])]) if (one !== undefined && one.urls === undefined) blobs.set(one.digest, where);
+      if (digestOf(payloadOf(bytes, value)) !== digest)
+        findings.push({ kind: 'wrong-bytes', what: `${where}: ${digest}` });
+      for (const one of [value.config, ...(value.layers ?? [])])
+        if (one !== undefined && one.urls === undefined) blobs.set(one.digest, where);
       for (const { blobSum } of value.fsLayers ?? []) blobs.set(blobSum, where);
       for (const child of value.manifests ?? []) await manifest(child.digest, where);
     };
@@ -117,9 +134,13 @@ export class BucketReader {
       const [algorithm = '', hex = ''] = digest.split(':');
       const blob = await this.get(`blobs/${realm}/${algorithm}/${hex}`);
       if (blob === null) findings.push({ kind: 'needed-missing', what: `${where}: blob ${digest}` });
-      else if (digestOf(blob.bytes) !== digest) findings.push({ kind: 'wrong-bytes', what: `${where}: blob ${digest}` });
+      else if (digestOf(blob.bytes) !== digest)
+        findings.push({ kind: 'wrong-bytes', what: `${where}: blob ${digest}` });
     }
-    return { found: { published: index.f.filter(([, , , , source]) => source === 'p').map(([, digest]) => digest) }, findings };
+    return {
+      found: { published: index.f.filter(([, , , , source]) => source === 'p').map(([, digest]) => digest) },
+      findings,
+    };
   }
 
   /** Looks through the whole bucket: every tag object, what it needs, and whether the lists name it. */

@@ -45,7 +45,8 @@ else {
 
 const seconds = Math.round((performance.now() - started) / 1_000);
 process.stdout.write(`${[...tallyLines(tallies), `${String(seconds)} s, seed ${seed}`].join('\n')}\n`);
-if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify({ seed, quick, seconds, parts: tallies }, null, 2)}\n`);
+if (options.json !== undefined)
+  await writeFile(options.json, `${JSON.stringify({ seed, quick, seconds, parts: tallies }, null, 2)}\n`);
 // Otherwise less was tested than is told.
 const sum = (fact: string): number => tallies.reduce((all, { facts }) => all + (facts.get(fact) ?? 0), 0);
 const isWhole = quick || tallies.length < PARTS.length || (sum('client requests') >= 10_000 && sum('kills') >= 100);

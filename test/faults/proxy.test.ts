@@ -29,7 +29,12 @@ beforeEach(async () => {
 afterEach(() => proxy.close());
 
 const put = (signal?: AbortSignal): Promise<Response> =>
-  fetch(`${proxy.url}/key`, { method: 'PUT', body: 'body', headers: { 'if-match': '"a"' }, ...(signal !== undefined && { signal }) });
+  fetch(`${proxy.url}/key`, {
+    method: 'PUT',
+    body: 'body',
+    headers: { 'if-match': '"a"' },
+    ...(signal !== undefined && { signal }),
+  });
 
 describe('a fault', () => {
   it.each<[string, Fault, number, string]>([
@@ -57,7 +62,9 @@ describe('a fault', () => {
   it('corrupt: one bit of the body is another', async () => {
     proxy.fault = () => ({ kind: 'corrupt' });
     const body = Buffer.from(await (await put()).arrayBuffer());
-    const bits = [...body].map((byte, index) => byte ^ ('0123456789'.codePointAt(index) ?? 0)).filter((difference) => difference !== 0);
+    const bits = [...body]
+      .map((byte, index) => byte ^ ('0123456789'.codePointAt(index) ?? 0))
+      .filter((difference) => difference !== 0);
     expect(bits).toEqual([1]);
   });
 
@@ -106,7 +113,10 @@ describe('a fault', () => {
   ])('%s: "100 Continue" comes, or not', async (_, fault, times) => {
     proxy.fault = () => fault;
     let continues = 0;
-    const asked = request(`${proxy.url}/key`, { method: 'PUT', headers: { expect: '100-continue', 'content-length': '4' } });
+    const asked = request(`${proxy.url}/key`, {
+      method: 'PUT',
+      headers: { expect: '100-continue', 'content-length': '4' },
+    });
     asked.on('continue', () => (continues += 1));
     asked.flushHeaders();
     await until('the request', () => Promise.resolve(proxy.counts.requests === 1));
@@ -125,7 +135,11 @@ describe('choosing', () => {
       { method: 'PUT', path: /a$/, times: 1, fault: { kind: 'hang' } },
       { path: /a$/, fault: { kind: 'corrupt' } },
     ]);
-    expect(['PUT', 'PUT', 'GET'].map((method) => choose(seen('/a', method))?.kind)).toEqual(['hang', 'corrupt', 'corrupt']);
+    expect(['PUT', 'PUT', 'GET'].map((method) => choose(seen('/a', method))?.kind)).toEqual([
+      'hang',
+      'corrupt',
+      'corrupt',
+    ]);
     expect(choose(seen('/b', 'PUT'))).toBeUndefined();
   });
 

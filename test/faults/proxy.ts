@@ -11,7 +11,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /** What is done to one request; undefined lets it pass. */
 export type Fault =
   /** An answer of the proxy's own; the server never sees the request. */
-  | { readonly kind: 'answer'; readonly status: number; readonly headers?: Readonly<Record<string, string>>; readonly body?: string }
+  | {
+      readonly kind: 'answer';
+      readonly status: number;
+      readonly headers?: Readonly<Record<string, string>>;
+      readonly body?: string;
+    }
   /** The connection ends without an answer: before the server is asked, or after it did what was asked. */
   | { readonly kind: 'drop'; readonly when: 'before' | 'after' }
   /** The body ends after so many bytes. */
@@ -58,7 +63,10 @@ export interface FaultProxy {
 }
 
 /** Starts a proxy to `target` (`http://127.0.0.1:port`). `keepSeen`: false for runs of many requests. */
-export async function startFaultProxy(target: string, { keepSeen = true }: { readonly keepSeen?: boolean } = {}): Promise<FaultProxy> {
+export async function startFaultProxy(
+  target: string,
+  { keepSeen = true }: { readonly keepSeen?: boolean } = {},
+): Promise<FaultProxy> {
   const { hostname, port } = new URL(target);
   const agent = new Agent({ keepAlive: true });
   const seen: Seen[] = [];
@@ -103,12 +111,19 @@ export async function startFaultProxy(target: string, { keepSeen = true }: { rea
     return work;
   }
 
-  async function handle(question: IncomingMessage, answer: ServerResponse, one: Seen, fault: Fault | undefined): Promise<void> {
+  async function handle(
+    question: IncomingMessage,
+    answer: ServerResponse,
+    one: Seen,
+    fault: Fault | undefined,
+  ): Promise<void> {
     switch (fault?.kind) {
       case 'answer':
         question.resume();
         await once(question, 'end');
-        answer.writeHead(fault.status, { 'content-type': 'text/plain', ...fault.headers }).end(one.method === 'HEAD' ? undefined : fault.body);
+        answer
+          .writeHead(fault.status, { 'content-type': 'text/plain', ...fault.headers })
+          .end(one.method === 'HEAD' ? undefined : fault.body);
         return;
       case 'hang':
         question.resume();
@@ -170,14 +185,20 @@ export async function startFaultProxy(target: string, { keepSeen = true }: { rea
     } else await passOn(given, answer, one, undefined);
   }
 
-  async function passOn(given: IncomingMessage, answer: ServerResponse, one: Seen, fault: Fault | undefined): Promise<void> {
+  async function passOn(
+    given: IncomingMessage,
+    answer: ServerResponse,
+    one: Seen,
+    fault: Fault | undefined,
+  ): Promise<void> {
     answer.writeHead(given.statusCode ?? 502, given.headers);
     if (one.method === 'HEAD') answer.flushHeaders();
     answer.on('close', () => given.destroy());
     let sent = 0;
     for await (const chunk of given as AsyncIterable<Buffer>) {
       const bytes = fault?.kind === 'cut' ? chunk.subarray(0, Math.max(0, fault.after - sent)) : chunk;
-      if (fault?.kind === 'corrupt' && sent === 0 && bytes.length > 0) bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1;
+      if (fault?.kind === 'corrupt' && sent === 0 && bytes.length > 0)
+        bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1;
       sent += bytes.length;
       if (bytes.length > 0 && !answer.write(bytes)) await once(answer, 'drain');
       if (fault?.kind === 'cut' && sent >= fault.after) {

@@ -43,8 +43,16 @@ const CHANCES: readonly Chance[] = [
   { weight: 2, fault: (random) => ({ kind: 'slow', milliseconds: Math.floor(random() * 500) }) },
   { weight: 2, when: isRead, fault: (random) => ({ kind: 'cut', after: Math.floor(random() * 400) }) },
   { weight: 1, when: isPut, fault: () => ({ kind: 'no-continue' }) },
-  { weight: 2, when: (seen) => isPut(seen) && seen.headers['if-match'] === undefined, fault: () => ({ kind: 'duplicate', times: 1 }) },
-  { weight: 9, when: isDelete, fault: (random) => ({ kind: 'duplicate', times: 1, milliseconds: Math.floor(random() * 3_000) }) },
+  {
+    weight: 2,
+    when: (seen) => isPut(seen) && seen.headers['if-match'] === undefined,
+    fault: () => ({ kind: 'duplicate', times: 1 }),
+  },
+  {
+    weight: 9,
+    when: isDelete,
+    fault: (random) => ({ kind: 'duplicate', times: 1, milliseconds: Math.floor(random() * 3_000) }),
+  },
   { weight: 9, when: isDelete, fault: (random) => ({ kind: 'hold', until: sleep(Math.floor(random() * 6_000)) }) },
 ];
 
@@ -56,7 +64,8 @@ export async function runPublishers({ seed, storage, rounds, most }: PublishersO
   const bed = await openStorage(storage);
   try {
     const images = await makeImages(folder);
-    for (let tag = 0; tag < SYNCED_TAGS; tag += 1) await upstream.push('src/app', `v${String(tag)}`, `synced ${String(tag % 4)}`);
+    for (let tag = 0; tag < SYNCED_TAGS; tag += 1)
+      await upstream.push('src/app', `v${String(tag)}`, `synced ${String(tag % 4)}`);
     const key = { GANTRY_KEY: join(folder, 'key.pem') };
     await Promise.all([
       rush({ seed, storage, rounds, most }, { tally, folder, upstream, bed, images, key }),
@@ -79,7 +88,10 @@ interface Scene {
   readonly key: NodeJS.ProcessEnv;
 }
 
-async function rush({ seed, rounds, most }: PublishersOptions, { tally, folder, upstream, bed, images, key }: Scene): Promise<void> {
+async function rush(
+  { seed, rounds, most }: PublishersOptions,
+  { tally, folder, upstream, bed, images, key }: Scene,
+): Promise<void> {
   const to = ['--to', `s3://${bed.bucket}/rush`];
   const reader = bed.reader('rush/');
   const random = randomFrom(`${seed} ${bed.title}`);
@@ -97,7 +109,11 @@ async function rush({ seed, rounds, most }: PublishersOptions, { tally, folder, 
       const tag = tags[index] ?? '';
       return { tag, image, args: ['publish', image.source, `rush/app:${tag}`, '--replace', ...to] };
     });
-    const commands = [...publishes.map(({ args }) => args), ['sync', file, ...to], ['gc', '--delete', '--grace', GRACE, ...to]];
+    const commands = [
+      ...publishes.map(({ args }) => args),
+      ['sync', file, ...to],
+      ['gc', '--delete', '--grace', GRACE, ...to],
+    ];
     bed.proxy.fault = byChance(`${seed} ${bed.title} ${String(round)}`, SHARE, CHANCES);
     const env = { ...bed.env('proxy'), ...key };
     const ends = await Promise.all(
@@ -125,7 +141,12 @@ async function rush({ seed, rounds, most }: PublishersOptions, { tally, folder, 
 }
 
 /** The same commands, without faults and to their end; gc only where it was cut off. */
-async function runAgain(commands: readonly (readonly string[])[], ends: readonly Ended[], env: NodeJS.ProcessEnv, tally: Tally): Promise<void> {
+async function runAgain(
+  commands: readonly (readonly string[])[],
+  ends: readonly Ended[],
+  env: NodeJS.ProcessEnv,
+  tally: Tally,
+): Promise<void> {
   for (const [index, args] of commands.entries()) {
     const end = ends[index];
     if (end?.code === 0) continue;
@@ -141,13 +162,19 @@ async function runAgain(commands: readonly (readonly string[])[], ends: readonly
 }
 
 /** What this round touched. */
-async function check(reader: ReturnType<StorageBed['reader']>, published: ReadonlyMap<string, string>, round: number, tally: Tally): Promise<void> {
+async function check(
+  reader: ReturnType<StorageBed['reader']>,
+  published: ReadonlyMap<string, string>,
+  round: number,
+  tally: Tally,
+): Promise<void> {
   const catalog = new Set(await reader.namesIn('catalog.json'));
   const mirror = `mirror/r${String(round)}`;
   for (const name of ['rush/app', mirror]) {
     if (!catalog.has(name)) tally.add('unlisted', `round ${String(round)}: ${name}`);
     const listed = new Set(await reader.namesIn(`repositories/${name}/_tags.json`));
-    const tags = name === mirror ? Array.from({ length: SYNCED_TAGS }, (_, tag) => `v${String(tag)}`) : [...published.keys()];
+    const tags =
+      name === mirror ? Array.from({ length: SYNCED_TAGS }, (_, tag) => `v${String(tag)}`) : [...published.keys()];
     for (const tag of tags) {
       if (!listed.has(tag)) tally.add('unlisted', `round ${String(round)}: ${name}:${tag}`);
       const { found, findings } = await reader.tag(name, tag);
@@ -170,13 +197,22 @@ async function deleteLate(signal: 'SIGKILL' | 'SIGSTOP', { tally, bed, images, k
     const [first, second] = images;
     if (first === undefined || second === undefined) throw new RangeError('too few images');
     const publish = async (source: string, tag: string): Promise<void> => {
-      const { code, output } = await startGantryProcess(['publish', source, `late/app:${tag}`, '--replace', ...to], direct).ended;
+      const { code, output } = await startGantryProcess(
+        ['publish', source, `late/app:${tag}`, '--replace', ...to],
+        direct,
+      ).ended;
       if (code !== 0) tally.add('next-run-failed', `publish late/app:${tag}: ${output.slice(-300)}`);
     };
     await publish(first.source, 'a');
     await publish(second.source, 'a');
     const { promise, resolve: release } = Promise.withResolvers<undefined>();
-    proxy.fault = byRules([{ path: /./, when: (seen) => isDelete(seen) || seen.method === 'DELETE', fault: { kind: 'hold', until: promise } }]);
+    proxy.fault = byRules([
+      {
+        path: /./,
+        when: (seen) => isDelete(seen) || seen.method === 'DELETE',
+        fault: { kind: 'hold', until: promise },
+      },
+    ]);
     const gc = startGantryProcess(['gc', '--delete', '--grace', '0', ...to], { ...bed.env(proxy), ...key });
     await until('the deletion', () => Promise.resolve((proxy.counts.faults.get('hold') ?? 0) > 0));
     gc.kill(signal);

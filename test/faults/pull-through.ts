@@ -43,7 +43,18 @@ const CHANCES: readonly Chance[] = [
 ];
 
 type Question = 'old' | 'modern' | 'digest' | 'blob' | 'list';
-const QUESTIONS: readonly Question[] = ['old', 'old', 'old', 'old', 'modern', 'modern', 'digest', 'blob', 'blob', 'list'];
+const QUESTIONS: readonly Question[] = [
+  'old',
+  'old',
+  'old',
+  'old',
+  'modern',
+  'modern',
+  'digest',
+  'blob',
+  'blob',
+  'list',
+];
 
 /** Runs this part. */
 export async function runPullThrough({ seed, repositories, tags, requests }: PullThroughOptions): Promise<Tally> {
@@ -53,10 +64,19 @@ export async function runPullThrough({ seed, repositories, tags, requests }: Pul
   const images: PushedImage[] = [];
   try {
     for (let repository = 0; repository < repositories; repository += 1) {
-      for (let tag = 0; tag < tags; tag += 1) images.push(await upstream.push(`faults/app${String(repository)}`, `v${String(tag)}`));
+      for (let tag = 0; tag < tags; tag += 1)
+        images.push(await upstream.push(`faults/app${String(repository)}`, `v${String(tag)}`));
     }
     // No key: a schema 1 is what the upstream has, or none.
-    const rule = { name: 'faulty', pattern: 'faults/*', upstream: upstream.proxy.url, lifetime: LIFETIME, stale: 0, grace: 0, timeout: 1 };
+    const rule = {
+      name: 'faulty',
+      pattern: 'faults/*',
+      upstream: upstream.proxy.url,
+      lifetime: LIFETIME,
+      stale: 0,
+      grace: 0,
+      timeout: 1,
+    };
     const server = await startServer({ port: 0, state, vars: { LOG: 'failures', ORIGINS: JSON.stringify([rule]) } });
     try {
       upstream.proxy.fault = byChance(seed, SHARE, CHANCES);
@@ -105,7 +125,8 @@ async function ask(url: string, image: PushedImage, question: Question, tally: T
   }
   tally.count(`answers ${String(got.status)}`);
   if (got.status === 404) tally.add('false-404', `${what}: ${got.body.toString().slice(0, 200)}`);
-  else if (got.status !== 200 && got.status !== 503) tally.add('wrong-status', `${what}: ${String(got.status)} ${got.body.toString().slice(0, 200)}`);
+  else if (got.status !== 200 && got.status !== 503)
+    tally.add('wrong-status', `${what}: ${String(got.status)} ${got.body.toString().slice(0, 200)}`);
   if (got.status !== 200) return got.status;
   if (question === 'list') {
     const listed = (JSON.parse(got.body.toString()) as { readonly tags: readonly string[] }).tags;

@@ -17,8 +17,17 @@ describe.skipIf(missing.length > 0)(titleWith('Ceph RGW', missing), () => {
   }, 60_000);
   afterAll(() => gateway.close());
 
-  async function ask(method: string, key: string, headers: Record<string, string> = {}, body?: string): Promise<number> {
-    const answer = await signer.fetch(`${gateway.endpoint}/${gateway.bucket}/${key}`, { method, headers, ...(body !== undefined && { body }) });
+  async function ask(
+    method: string,
+    key: string,
+    headers: Record<string, string> = {},
+    body?: string,
+  ): Promise<number> {
+    const answer = await signer.fetch(`${gateway.endpoint}/${gateway.bucket}/${key}`, {
+      method,
+      headers,
+      ...(body !== undefined && { body }),
+    });
     await answer.arrayBuffer();
     return answer.status;
   }
@@ -48,7 +57,9 @@ describe.skipIf(missing.length > 0)(titleWith('Ceph RGW', missing), () => {
   it.each(['absent', 'etag'])('lets one of many conditional writes at once through: %s', async (over) => {
     const { key, etag } = over === 'etag' ? await put('one') : { key: randomUUID(), etag: '' };
     const condition: Record<string, string> = over === 'etag' ? { 'if-match': etag } : { 'if-none-match': '*' };
-    const statuses = await Promise.all(Array.from({ length: 20 }, (_, index) => ask('PUT', key, condition, `writer ${String(index)}`)));
+    const statuses = await Promise.all(
+      Array.from({ length: 20 }, (_, index) => ask('PUT', key, condition, `writer ${String(index)}`)),
+    );
     expect(statuses.filter((status) => status === 200)).toHaveLength(1);
     // The losers of a race for one version may hear 500: sent again, they hear 412.
     expect(statuses.filter((status) => ![200, 412, 500].includes(status))).toEqual([]);

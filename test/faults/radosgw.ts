@@ -34,7 +34,15 @@ import { createClient } from '../../src/publisher/stores/s3-target.ts';
 import { end, freePort, must, until } from '../interop/programs.ts';
 
 /** What must be installed. */
-export const RADOSGW_PROGRAMS = ['radosgw', 'radosgw-admin', 'ceph-mon', 'ceph-osd', 'ceph', 'monmaptool', 'ceph-authtool'] as const;
+export const RADOSGW_PROGRAMS = [
+  'radosgw',
+  'radosgw-admin',
+  'ceph-mon',
+  'ceph-osd',
+  'ceph',
+  'monmaptool',
+  'ceph-authtool',
+] as const;
 
 /** A running gateway, and a user's keys. */
 export interface Radosgw {
@@ -76,18 +84,42 @@ async function startCluster(folder: string, children: ChildProcess[]): Promise<s
   const [fsid, disk] = [randomUUID(), randomUUID()];
   await writeFile(at('ceph.conf'), configOf(folder, { fsid, monPort, port }));
   const env = { ...process.env, CEPH_CONF: at('ceph.conf') };
-  const start = (program: string, ...args: string[]): void => void children.push(spawn(program, args, { env, stdio: 'ignore' }));
+  const start = (program: string, ...args: string[]): void =>
+    void children.push(spawn(program, args, { env, stdio: 'ignore' }));
   const keyring = at('keyring');
   await must('ceph-authtool', ['-C', keyring, '--gen-key', '-n', 'mon.', '--cap', 'mon', 'allow *'], { env });
-  await must('ceph-authtool', [keyring, '--gen-key', '-n', 'client.admin', '--cap', 'mon', 'allow *', '--cap', 'osd', 'allow *'], { env });
-  await must('ceph-authtool', [keyring, '--gen-key', '-n', 'osd.0', '--cap', 'mon', 'allow profile osd', '--cap', 'osd', 'allow *'], { env });
-  await must('monmaptool', ['--create', '--fsid', fsid, '--addv', 'a', `[v2:127.0.0.1:${String(monPort)}]`, at('monmap')], { env });
+  await must(
+    'ceph-authtool',
+    [keyring, '--gen-key', '-n', 'client.admin', '--cap', 'mon', 'allow *', '--cap', 'osd', 'allow *'],
+    { env },
+  );
+  await must(
+    'ceph-authtool',
+    [keyring, '--gen-key', '-n', 'osd.0', '--cap', 'mon', 'allow profile osd', '--cap', 'osd', 'allow *'],
+    { env },
+  );
+  await must(
+    'monmaptool',
+    ['--create', '--fsid', fsid, '--addv', 'a', `[v2:127.0.0.1:${String(monPort)}]`, at('monmap')],
+    { env },
+  );
   await must('ceph-mon', ['-i', 'a', '--mkfs', '--monmap', at('monmap'), '--keyring', keyring], { env });
   start('ceph-mon', '-i', 'a', '-f');
   await must('ceph', ['--connect-timeout', '20', 'osd', 'new', disk, '0'], { env });
   await must('ceph-osd', ['-i', '0', '--osd-uuid', disk, '--mkfs'], { env });
   start('ceph-osd', '-i', '0', '-f');
-  const user = ['user', 'create', '--uid', 'test', '--display-name', 'test', '--access-key', KEYS.accessKeyId, '--secret', KEYS.secretAccessKey];
+  const user = [
+    'user',
+    'create',
+    '--uid',
+    'test',
+    '--display-name',
+    'test',
+    '--access-key',
+    KEYS.accessKeyId,
+    '--secret',
+    KEYS.secretAccessKey,
+  ];
   await must('radosgw-admin', user, { env, signal: AbortSignal.timeout(60_000) });
   // It gives up root's rights unless told otherwise, and could not read a folder of root's then.
   const asRoot = process.getuid?.() === 0 ? ['--setuser', 'root', '--setgroup', 'root'] : [];
@@ -98,7 +130,10 @@ async function startCluster(folder: string, children: ChildProcess[]): Promise<s
 }
 
 /** The monitor proposes every change after a second unless told otherwise; a gateway makes twenty at its first start. */
-function configOf(folder: string, { fsid, monPort, port }: { readonly fsid: string; readonly monPort: number; readonly port: number }): string {
+function configOf(
+  folder: string,
+  { fsid, monPort, port }: { readonly fsid: string; readonly monPort: number; readonly port: number },
+): string {
   return `[global]
 fsid = ${fsid}
 mon host = v2:127.0.0.1:${String(monPort)}

@@ -53,11 +53,16 @@ export function tallyLines(tallies: readonly Tally[]): readonly string[] {
   const rows = [
     ['', ...tallies.map(({ part }) => part)],
     ...facts.map((fact) => [fact, ...tallies.map((tally) => String(tally.facts.get(fact) ?? ''))]),
-    ...(Object.keys(MUST_BE_ZERO) as Wrong[]).map((kind) => [`${MUST_BE_ZERO[kind]} (0)`, ...tallies.map(({ wrong }) => String(wrong[kind]))]),
+    ...(Object.keys(MUST_BE_ZERO) as Wrong[]).map((kind) => [
+      `${MUST_BE_ZERO[kind]} (0)`,
+      ...tallies.map(({ wrong }) => String(wrong[kind])),
+    ]),
   ];
   const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
   const lines = rows.map((row) =>
-    row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0))).join('  '),
+    row
+      .map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)))
+      .join('  '),
   );
   return [...lines, ...tallies.flatMap(({ part, examples }) => examples.map((example) => `${part}: ${example}`))];
 }

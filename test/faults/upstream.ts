@@ -68,8 +68,14 @@ export function imageOf(seed: string): { readonly config: Buffer; readonly layer
     JSON.stringify({
       schemaVersion: 2,
       mediaType: TYPES.schema2,
-      config: { mediaType: 'application/vnd.docker.container.image.v1+json', size: config.length, digest: digestOf(config) },
-      layers: [{ mediaType: 'application/vnd.docker.image.rootfs.diff.tar.gzip', size: layer.length, digest: digestOf(layer) }],
+      config: {
+        mediaType: 'application/vnd.docker.container.image.v1+json',
+        size: config.length,
+        digest: digestOf(config),
+      },
+      layers: [
+        { mediaType: 'application/vnd.docker.image.rootfs.diff.tar.gzip', size: layer.length, digest: digestOf(layer) },
+      ],
     }),
   );
   return { config, layer, manifest };
@@ -82,10 +88,20 @@ async function push(base: string, name: string, tag: string, seed: string): Prom
     await begun.body?.cancel();
     const url = new URL(begun.headers.get('location') ?? '', base);
     url.searchParams.set('digest', digestOf(blob));
-    await mustBe(201, await fetch(url, { method: 'PUT', body: Buffer.from(blob), headers: { 'content-type': 'application/octet-stream' } }));
+    await mustBe(
+      201,
+      await fetch(url, {
+        method: 'PUT',
+        body: Buffer.from(blob),
+        headers: { 'content-type': 'application/octet-stream' },
+      }),
+    );
   }
   const url = `${base}/v2/${name}/manifests/${tag}`;
-  await mustBe(201, await fetch(url, { method: 'PUT', body: Buffer.from(manifest), headers: { 'content-type': TYPES.schema2 } }));
+  await mustBe(
+    201,
+    await fetch(url, { method: 'PUT', body: Buffer.from(manifest), headers: { 'content-type': TYPES.schema2 } }),
+  );
   const made = await fetch(url, { headers: { accept: TYPES.schema1 } });
   const schema1 = digestOf(payloadOf(Buffer.from(await made.arrayBuffer())));
   return { name, tag, digest: digestOf(manifest), blobs: [config, layer].map(digestOf), schema1 };
