@@ -29,7 +29,7 @@ export async function beginUpload({ context, request, response, query, name }: P
     await store(context, upload, digest);
   } catch (error) {
     // Nobody knows the session's address, so nobody can continue it.
-    await context.uploads.end(upload).catch(() => undefined);
+    await context.uploads.end(upload);
     throw error;
   }
   sendCreated(response, name, digest);

@@ -46,7 +46,7 @@ export interface Uploads {
   append(upload: Upload, body: AsyncIterable<Uint8Array>, at?: number): Promise<void>;
   /** Checks that what has arrived has the digest. Throws {@link PushError}; the session is then gone. */
   verify(upload: Upload, digest: Digest): Promise<void>;
-  /** Ends a session and removes its file. */
+  /** Ends a session and removes its file; does nothing where it has ended. */
   end(upload: Upload): Promise<void>;
   /** Ends all sessions. */
   close(): Promise<void>;
@@ -143,7 +143,10 @@ export async function openUploads(options: {
         `the bytes that arrived have the digest ${algorithmOf(digest)}:${hex}, not ${digest}: send the blob again`,
       );
     },
-    end: (upload) => end(sessionOf(upload)),
+    end: async ({ id }) => {
+      const session = sessions.get(id);
+      if (session !== undefined) await end(session);
+    },
     close: async () => {
       for (const session of [...sessions.values()]) await end(session);
       await rm(folder, { recursive: true, force: true });
