@@ -1,42 +1,39 @@
 import { cloudflareTest } from '@cloudflare/vitest-plugin';
-import { build } from 'esbuild';
 import { defineConfig } from 'vitest/config';
-import { WORKER_BUILD } from './src/publisher/local/worker-bundle.ts';
 
-/** The annex as code: the plugin itself builds only the Worker under test. */
-async function annex(): Promise<string> {
-  const { outputFiles } = await build({ ...WORKER_BUILD, entryPoints: ['src/worker/annex.ts'], write: false });
-  return outputFiles[0].text;
-}
+/** Tests that start servers, simulators or other programs: slower, and left out of `npm run test:fast`. */
+const PROGRAMS = ['deploy', 'local', 'stores']
+  .map((folder) => `test/publisher/${folder}/**/*.test.ts`)
+  .concat('test/fuzz/**/*.test.ts');
 
 export default defineConfig({
   test: {
     projects: [
       {
         test: {
-          name: 'node',
+          name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/worker/**', 'test/interop/**', 'test/bench/**'],
+          exclude: [
+            ...PROGRAMS,
+            'test/worker/**',
+            'test/interop/**',
+            'test/bench/**',
+            'test/docs/**',
+            'test/tree.test.ts',
+          ],
           testTimeout: 30_000,
         },
       },
+      { test: { name: 'programs', include: PROGRAMS, testTimeout: 60_000, hookTimeout: 60_000 } },
+      { test: { name: 'tree', include: ['test/tree.test.ts'] } },
+      { test: { name: 'docs', include: ['test/docs/**/*.test.ts'], testTimeout: 600_000, hookTimeout: 600_000 } },
       { test: { name: 'interop', include: ['test/interop/**/*.test.ts'], testTimeout: 120_000, hookTimeout: 120_000 } },
       {
         plugins: [
-          cloudflareTest(async () => ({
+          cloudflareTest({
             wrangler: { configPath: './wrangler.toml' },
-            miniflare: {
-              bindings: { LOG: 'failures' },
-              workers: [
-                {
-                  name: 'gantry-annex',
-                  compatibilityDate: '2026-10-01',
-                  modules: [{ type: 'ESModule', path: 'annex.js', contents: await annex() }],
-                  r2Buckets: { BUCKET: 'gantry' },
-                },
-              ],
-            },
-          })),
+            miniflare: { bindings: { LOG: 'failures' } },
+          }),
         ],
         test: { name: 'worker', include: ['test/worker/**/*.test.ts'] },
       },

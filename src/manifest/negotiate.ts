@@ -102,7 +102,7 @@ export function unreadableReason({ accept }: Client): Extract<Reason, 'manifest-
  * The `Accept` that stands for all that mean the same: a handful of values, so that caches keep few entries. Negotiation gives the same for it as for the original.
  * Null for none.
  */
-export function foldAccept(accept: Accept): string | null {
+export function normalizeAccept(accept: Accept): string | null {
   if (accept === null) return null;
   const { kind, weights } = wantsOf(accept);
   if (kind === 'anything') return '*/*';
@@ -116,7 +116,7 @@ export function foldAccept(accept: Accept): string | null {
 }
 
 /** What negotiation looks at in a `User-Agent`, and nothing else of it: whether the engine is from before 1.10 or cannot unpack zstd, and its platform. Null for nothing. */
-export function foldUserAgent(userAgent: string | null): string | null {
+export function normalizeUserAgent(userAgent: string | null): string | null {
   const platform = platformOf(userAgent);
   const parts = [
     ...(isOldEngine(userAgent) ? ['docker/1.9'] : unpacksZstd(userAgent) ? [] : ['docker/20.10']),
@@ -162,18 +162,7 @@ const NONE: Readonly<Record<Form, number>> = {
   'docker-schema1': 0,
 };
 
-const known = new WeakMap<readonly MediaRange[], Wants>();
-
-/** What a header wants; worked out once for each that was read, since whoever asks often keeps it. */
 function wantsOf(accept: readonly MediaRange[]): Wants {
-  const before = known.get(accept);
-  if (before !== undefined) return before;
-  const wants = readWants(accept);
-  known.set(accept, wants);
-  return wants;
-}
-
-function readWants(accept: readonly MediaRange[]): Wants {
   const names = accept.some(({ type }) => formOfMediaType(type) !== null);
   const weights = { ...NONE };
   for (const form of FORMS) {

@@ -1,28 +1,28 @@
-/** What the client does on its own, and how far it goes: redirects, waiting, sizes. Decisions only; `transport.ts` acts on them. */
+/** Limits of the client and its decisions on redirects, token services and retries. `transport.ts` carries them out. */
 
-/** How far to go. */
+/** Limits of the client. */
 export interface OriginPolicy {
-  /** Most redirects followed for one answer. */
+  /** Most redirects of one request. */
   readonly maxRedirects: number;
-  /** How often a question is asked at most, the first time included. 1 never asks again. */
+  /** Most attempts of one request. 1: no retries. */
   readonly attempts: number;
-  /** Wait before the second attempt, in milliseconds; doubled for each further one, and spread at random over its upper half. */
+  /** Delay before the second attempt, in milliseconds. It doubles with each attempt, with jitter in its upper half. */
   readonly backoff: number;
-  /** Longest wait that is chosen by us, in milliseconds. */
+  /** Longest delay that the backoff reaches, in milliseconds. */
   readonly maxBackoff: number;
-  /** Longest wait that an upstream may impose by `Retry-After`, in milliseconds; if it asks for more, the answer is final. */
+  /** Longest `Retry-After` that is respected, in milliseconds. A longer one ends the attempts. */
   readonly maxRetryAfter: number;
-  /** Largest manifest, list of tags page or token that is read, in bytes. */
+  /** Largest manifest, list page or token response that is read, in bytes. */
   readonly maxDocument: number;
   /** Most pages of a list. */
   readonly maxPages: number;
-  /** Whether a redirect may be followed to that address; `from` is where it was sent from. Asked after the rules that always hold. */
+  /** Whether a redirect may be followed. Called only for redirects that pass the fixed rules. */
   readonly allowRedirect: (from: URL, to: URL) => boolean;
-  /** Whether the credentials may be shown to that token service. Asked after the rules that always hold. */
+  /** Whether the token service may receive the credentials. Called only for services that pass the fixed rules. */
   readonly allowRealm: (registry: URL, realm: URL) => boolean;
 }
 
-/** What holds unless told otherwise. 4 MiB is what distribution and containers/image read at most of a manifest; a list page or an index may be larger. */
+/** The defaults. distribution and containers/image read manifests up to 4 MiB; list pages and indexes may be larger. */
 export const DEFAULT_POLICY: OriginPolicy = {
   maxRedirects: 5,
   attempts: 4,
@@ -35,25 +35,25 @@ export const DEFAULT_POLICY: OriginPolicy = {
   allowRealm: () => true,
 };
 
-/** Milliseconds to wait for an answer's head (and, for documents, its body), and for the next bytes of a blob. */
+/** Milliseconds to wait for a response's headers (and, for documents, its body), and for the next bytes of a blob. */
 export interface OriginTimeouts {
   readonly answer: number;
   readonly idle: number;
 }
 
-/** What holds unless told otherwise. */
+/** The defaults. */
 export const DEFAULT_TIMEOUTS: OriginTimeouts = { answer: 30_000, idle: 60_000 };
 
-/** What to do with a redirect. */
+/** A decision on a redirect. */
 export type RedirectDecision =
   | {
       readonly kind: 'follow';
       readonly url: URL;
-      /** Whether our credentials may go along. */ readonly keepCredentials: boolean;
+      /** Whether the next request may carry the credentials. */ readonly keepCredentials: boolean;
     }
   | { readonly kind: 'refuse'; readonly why: string };
 
-/** Decides on a redirect from `from` to what `Location` says. Credentials stay with the origin (scheme, host and port) that they were meant for. */
+/** Decides on a redirect. Credentials are never sent to another origin (scheme, host and port). */
 export function decideRedirect(from: URL, location: string | null, policy: OriginPolicy): RedirectDecision {
   if (location === null || !URL.canParse(location, from))
     return { kind: 'refuse', why: 'the redirect has no readable Location' };
@@ -65,7 +65,7 @@ export function decideRedirect(from: URL, location: string | null, policy: Origi
   return { kind: 'follow', url, keepCredentials: url.origin === from.origin };
 }
 
-/** What is wrong with showing the registry's credentials to this token service; null if nothing is. */
+/** Why the token service may not receive the registry's credentials; null if it may. */
 export function refuseRealm(registry: URL, realm: string, policy: OriginPolicy): string | null {
   if (!URL.canParse(realm)) return 'its token service has no readable address';
   const url = new URL(realm);
@@ -82,8 +82,8 @@ function problemOf(from: URL, to: URL): string | null {
 }
 
 /**
- * Where a list goes on: `next` is the target of a `Link` with `rel="next"`. Registries behind a proxy write absolute links with the scheme and port that they see
- * themselves, so only path and query are taken, and only if the host is the one that was asked. Null: the link leads elsewhere.
+ * The next page of a list. `next` is the target of a `Link` with `rel="next"`. Registries behind a proxy write absolute
+ * links with their internal scheme and port, so only path and query are used. Null if the host is another one.
  */
 export function nextPage(from: URL, next: string): URL | null {
   if (!URL.canParse(next, from)) return null;
@@ -95,22 +95,22 @@ export function nextPage(from: URL, next: string): URL | null {
   return url;
 }
 
-/** Statuses after which the same question may be answered (RFC 9110 §15; 520 and up are those of CDNs). 501 and 505 are final. */
+/** Whether the same request may succeed later (RFC 9110, section 15; CDNs use 520 and up). 501 and 505 are final. */
 export function isTransientStatus(status: number): boolean {
   return status === 408 || status === 425 || status === 429 || (status >= 500 && status !== 501 && status !== 505);
 }
 
-/** Reads `Retry-After` (RFC 9110 §10.2.3): milliseconds from `now`; undefined if it is absent or not readable. */
+/** Reads `Retry-After` (RFC 9110, section 10.2.3): milliseconds from `now`; undefined if it is absent or invalid. */
 export function parseRetryAfter(value: string | null, now: number): number | undefined {
   if (value === null) return undefined;
   const text = value.trim();
   if (/^\d{1,9}$/.test(text)) return Number(text) * 1000;
-  // Date.parse takes much that is no HTTP date; those all begin with the name of a day.
+  // Date.parse accepts more than HTTP dates, which all begin with the name of a day.
   const date = /^[A-Z][a-z]{2}/.test(text) ? Date.parse(text) : NaN;
   return Number.isNaN(date) ? undefined : Math.max(0, date - now);
 }
 
-/** How long to wait before attempt `attempt` + 1 (the first is 1), in milliseconds; null to give up. `random` in [0, 1). */
+/** The delay after attempt `attempt` (from 1), in milliseconds; null to give up. `random` in [0, 1). */
 export function retryDelay(
   attempt: number,
   retryAfter: number | undefined,
@@ -120,6 +120,6 @@ export function retryDelay(
   if (attempt >= policy.attempts) return null;
   if (retryAfter !== undefined && retryAfter > policy.maxRetryAfter) return null;
   const ceiling = Math.min(policy.maxBackoff, policy.backoff * 2 ** (attempt - 1));
-  // Never earlier than asked for; the spread keeps many waiting clients from coming back at once.
+  // Never earlier than `Retry-After`. The jitter spreads the retries of many clients.
   return Math.max(retryAfter ?? 0, 0) + ceiling * (retryAfter === undefined ? 0.5 + random / 2 : random / 4);
 }

@@ -248,13 +248,6 @@ export const REASONS = {
       'The upstream registry did not answer and nothing is stored yet; this says nothing about whether the image exists.',
     caching: 'never',
   },
-  'annex-unavailable': {
-    status: 503,
-    codes: ['UNAVAILABLE'],
-    message:
-      'The part of the registry that makes pages and fills from other registries did not answer; this says nothing about whether the image exists.',
-    caching: 'never',
-  },
   'authority-unavailable': {
     status: 503,
     codes: ['UNAVAILABLE'],

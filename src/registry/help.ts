@@ -236,13 +236,6 @@ const HELP = {
       'This repository is filled from another registry, which is down, slow, refusing or rate-limiting us. What is already stored goes on being served. Try again after the seconds in `Retry-After`.',
     ],
   },
-  'annex-unavailable': {
-    title: 'Annex unavailable',
-    paragraphs: [
-      'Pages for people, and filling from other registries, are the work of a second Worker, `gantry-annex`, which is not there or failed. What is stored goes on being served.',
-      'Deploy both with `gantry deploy`; on your own machine, start both with `npm start` or `npm run dev`.',
-    ],
-  },
   'authority-unavailable': {
     title: 'Login cannot be checked',
     paragraphs: [

@@ -1,43 +1,44 @@
-/** The endpoint table. */
-import { HonoBase } from 'hono/hono-base';
+/** The endpoint table: one line for each endpoint. */
+import { Hono } from 'hono/tiny';
 import type { Edge } from './edge.ts';
+import { crane } from './endpoints/crane.ts';
 import { failure, fallback } from './endpoints/fallback.ts';
 import { health } from './endpoints/health.ts';
-import { page } from './endpoints/page.ts';
+import { browse, help, helpIndex, home } from './endpoints/pages.ts';
 import { ping, pingV1 } from './endpoints/ping.ts';
 import { purge, purgeByOtherMethods } from './endpoints/purge.ts';
-import { crane, search } from './endpoints/repository-names.ts';
+import { search } from './endpoints/search.ts';
 import { token } from './endpoints/token.ts';
-import { ask } from './gateway/gateway.ts';
-import { FirstMatchRouter } from './first-match-router.ts';
+import { handle } from './gateway/gateway.ts';
 import {
-  blobQuestion,
-  catalogQuestion,
-  manifestQuestion,
-  referrersQuestion,
-  tagListQuestion,
-  v1ImagesQuestion,
-} from './gateway/read-question.ts';
+  parseBlobRequest,
+  parseCatalogRequest,
+  parseManifestRequest,
+  parseReferrersRequest,
+  parseTagListRequest,
+  parseV1ImagesRequest,
+} from './gateway/parse-request.ts';
 
-// The first line that fits answers; what is asked most stands first.
-export const app = new HonoBase<{ Bindings: Edge }>({ router: new FirstMatchRouter() })
-  .get('/v2/:name{.+}/blobs/:digest', ask(blobQuestion))
-  .get('/v2/:name{.+}/manifests/:reference', ask(manifestQuestion))
+// The first matching line answers. `hono/tiny` uses PatternRouter, whose parameters may contain slashes, as repository
+// names do.
+export const app = new Hono<{ Bindings: Edge }>()
+  .get('/v2/:name{.+}/blobs/:digest', handle(parseBlobRequest))
+  .get('/v2/:name{.+}/manifests/:reference', handle(parseManifestRequest))
   .get('/v2', ping)
-  .get('/v2/:name{.+}/tags/list', ask(tagListQuestion))
-  .get('/v2/:name{.+}/referrers/:digest', ask(referrersQuestion))
-  .get('/v2/_catalog', ask(catalogQuestion))
+  .get('/v2/:name{.+}/tags/list', handle(parseTagListRequest))
+  .get('/v2/:name{.+}/referrers/:digest', handle(parseReferrersRequest))
+  .get('/v2/_catalog', handle(parseCatalogRequest))
   .get('/token', token)
   .get('/v1/_ping', pingV1)
   .get('/v1/search', search)
-  .get('/v1/repositories/:name{.+}/images', ask(v1ImagesQuestion))
+  .get('/v1/repositories/:name{.+}/images', handle(parseV1ImagesRequest))
   .get('/crane/repositories', crane)
   .get('/crane/repositories/v2', crane)
   .get('/healthz', health)
-  .get('/help', page)
-  .get('/help/:reason', page)
-  .get('/r/:path{.+}', page)
-  .get('/', page)
+  .get('/help', helpIndex)
+  .get('/help/:reason', help)
+  .get('/r/:path{.+}', browse)
+  .get('/', home)
   .post('/-/purge', purge)
   .all('/-/purge', purgeByOtherMethods)
   .notFound(fallback)

@@ -1,18 +1,18 @@
-/** The only reader of bindings, variables and secrets. They come out parsed; what cannot be read stops everything, since a default would open what was meant closed. */
+/**
+ * The only reader of bindings, variables and secrets, which it parses. An invalid value is an error and has no default,
+ * because a default could expose what is meant to be protected.
+ */
 import type { RealmTable } from '../registry/realms.ts';
 import type { RateLimiter } from './access/login-limit.ts';
 import { type AccessPolicy, parseAccess } from './access/policy.ts';
-import { type AnnexEntrypoint, type AnnexPort, annexPort } from './annex-port.ts';
 import { type BlobDelivery, parseBlobDelivery } from './storage/blob-delivery.ts';
 import { type OriginRules, parseOrigins } from './ingest/origins.ts';
 import { PERSISTENCE, type Persistence } from './storage/retry.ts';
 
-/** Bindings, variables and secrets as the platform gives them. */
+/** Bindings, variables and secrets as the platform provides them. */
 export interface Env {
   readonly BUCKET: R2Bucket;
-  /** The second Worker; without it there are no pages, and nothing is filled from other registries. */
-  readonly ANNEX?: AnnexEntrypoint;
-  /** Optional: a data point for every pull. */
+  /** Optional: receives a data point for each pull. */
   readonly PULLS?: AnalyticsEngineDataset;
   /** Optional: counts failed logins. */
   readonly LOGIN_LIMITER?: RateLimiter;
@@ -32,37 +32,36 @@ export interface Env {
   readonly SIGNING_KEY?: unknown;
 }
 
-/** Everything that can be set, read. */
+/** The parsed configuration. */
 export interface Config {
   readonly bucket: R2Bucket;
-  readonly annex: AnnexPort;
   readonly persistence: Persistence;
   readonly access: AccessPolicy;
   readonly realms: RealmTable;
   readonly limiter: RateLimiter | null;
   readonly pulls: AnalyticsEngineDataset | null;
-  /** Scheme and host of links to help pages; null for those that the client asked. */
+  /** Scheme and host of links to help pages; null: those of the client's request. */
   readonly publicUrl: string | null;
-  /** The secret that opens `/-/purge`; null: nobody may purge. */
+  /** The secret that `/-/purge` requires; null: purging is disabled. */
   readonly purgeToken: string | null;
   readonly delivery: BlobDelivery;
-  /** Whether every request is logged, or only those that fail (5xx). */
+  /** Whether all requests are logged, or only failures (5xx). */
   readonly log: 'all' | 'failures';
-  /** Which repositories are filled from another registry. */
+  /** Which repositories are filled from an upstream registry. */
   readonly origins: OriginRules;
-  /** PEM or JWK of the key that signs schema 1 manifests that are derived for them; null: none are. Read where it is needed first, in the annex. */
+  /** PEM or JWK of the key that signs derived schema 1 manifests; null: none are derived. Parsed when first needed. */
   readonly signingKey: string | null;
 }
 
-/** A variable or secret that cannot be used, and what to do about it. */
+/** A variable or secret that cannot be used. The message says what to do. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
 
-/** Shortest `PURGE_TOKEN`, in characters: it is guessed at by whoever finds the endpoint. */
+/** Minimum length of `PURGE_TOKEN`, in characters: the endpoint is public, so the secret must resist guessing. */
 const PURGE_TOKEN_MIN_LENGTH = 16;
 
-/** Reads everything. Throws {@link ConfigError} or an error of the part that could not be read; each message says what to do. */
+/** Reads the configuration. Throws {@link ConfigError}, or the error of a part; each message says what to do. */
 export function readConfig(env: Env): Config {
   const access = parseAccess({
     realms: env.REALMS,
@@ -76,7 +75,6 @@ export function readConfig(env: Env): Config {
   }
   return Object.freeze({
     bucket: env.BUCKET,
-    annex: annexPort(env.ANNEX, settingsOf(env), env.LOGIN_LIMITER ?? null),
     persistence: PERSISTENCE,
     access,
     realms: access.realms,
@@ -93,25 +91,6 @@ export function readConfig(env: Env): Config {
     origins: parseOrigins(env.ORIGINS, env.ORIGIN_CREDENTIALS),
     signingKey: textOf(env.SIGNING_KEY, 'SIGNING_KEY') ?? null,
   });
-}
-
-/** What the annex needs to know beside `TOKENS`. */
-const ANNEX_SETTINGS = [
-  'REALMS',
-  'ACCESS',
-  'TOKEN_SIGNING_KEY',
-  'PUBLIC_URL',
-  'ORIGINS',
-  'ORIGIN_CREDENTIALS',
-  'SIGNING_KEY',
-] as const satisfies readonly (keyof Env)[];
-
-/** Variables and secrets for the annex, as JSON: an environment of its own but for the bindings. */
-export function settingsOf(env: Env): string {
-  const values = env as unknown as Record<string, unknown>;
-  return JSON.stringify(
-    Object.fromEntries([...ANNEX_SETTINGS, ...tokenNames(env)].map((name) => [name, values[name]])),
-  );
 }
 
 function tokenNames(env: Env): readonly string[] {

@@ -1,33 +1,32 @@
-/** The entrypoints. */
+/** The Worker's entrypoints. */
 import { WorkerEntrypoint } from 'cloudflare:workers';
 import type { Env } from './config.ts';
 import type { PurgeOutcome } from './edge.ts';
-import { throughAnnex } from './ingest/fronted.ts';
 import { purgeCache } from './endpoints/purge-cache.ts';
 import { type RegistryProps, serveRegistry } from './gateway/registry.ts';
 import { registryPort } from './gateway/registry-port.ts';
 import { configOf, serve } from './serve.ts';
 
-/** The gateway: what clients reach. No cache stands in front of it. */
+/** The gateway, which clients reach. It has no cache in front. */
 export default {
-  fetch: (request, env, ctx) => serve(request, env, (config) => registryPort(config, env, ctx), ctx),
+  fetch: (request, env, ctx) =>
+    serve(
+      request,
+      () => configOf(env),
+      (config) => registryPort(config, env, ctx),
+      ctx,
+    ),
 } satisfies ExportedHandler<Env>;
 
-/** The registry: behind the gateway, with a cache in front. */
+/** The registry, which only the gateway reaches. It has a cache in front. */
 export class Registry extends WorkerEntrypoint<Env, RegistryProps> {
   override fetch(request: Request): Promise<Response> {
     const { props } = this.ctx;
-    const config = configOf(this.env);
-    const cached = this.isCached();
-    return serveRegistry(request, {
-      ...config,
-      props,
-      cached,
-      answerFronted: throughAnnex(config.annex, { props, cached }, (work) => this.ctx.waitUntil(work)),
-    });
+    const waitUntil = (work: Promise<unknown>): void => this.ctx.waitUntil(work);
+    return serveRegistry(request, { ...configOf(this.env), props, cached: this.isCached(), waitUntil });
   }
 
-  /** Whether a cache stands in front; none does where Workers Cache is not to be had, as in local development. */
+  /** Whether a cache is in front. Without Workers Cache there is none, as in local development. */
   isCached(): boolean {
     return this.ctx.cache !== undefined;
   }

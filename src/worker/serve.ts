@@ -1,25 +1,25 @@
-/** One request from beginning to end. */
+/** Serves one request, from the configuration to the log line. */
 import { app } from './app.ts';
 import { refused } from './gateway/answer.ts';
 import { type Config, type Env, readConfig } from './config.ts';
 import type { RegistryPort } from './edge.ts';
 import { addClosingFields, report } from './log/report.ts';
-import { API_VERSION, refuse } from './gateway/respond.ts';
+import { API_VERSION, refuse } from './gateway/registry-response.ts';
 import { beginTrace, type Trace } from './log/trace.ts';
 
-/** Answers a client's request. `registry` makes the way to the registry, once the configuration has been read. */
+/** Answers a client's request. `read` reads the configuration; `registry` chooses the connection to the registry. */
 export async function serve(
   request: Request,
-  env: Env,
+  read: () => Config,
   registry: (config: Config) => RegistryPort | Promise<RegistryPort>,
   ctx: ExecutionContext,
 ): Promise<Response> {
   const trace = beginTrace();
   let config: Config;
   try {
-    config = configOf(env);
+    config = read();
   } catch (error) {
-    // Nothing is served by rules that were not understood.
+    // With an invalid configuration nothing is served: a default could expose what is protected.
     console.error(
       JSON.stringify({
         event: 'configuration',
@@ -40,7 +40,7 @@ export async function serve(
 
 const configs = new WeakMap<Env, Config>();
 
-/** The configuration of an environment, read once. Throws what {@link readConfig} throws. */
+/** The configuration of an environment, read once. Throws the errors of {@link readConfig}. */
 export function configOf(env: Env): Config {
   const known = configs.get(env);
   if (known !== undefined) return known;

@@ -11,7 +11,6 @@ import { convertV4MiniflareOptions, Log, LogLevel, Miniflare, type V4WorkerOptio
 import { makeStateFolder } from '../../src/publisher/local/folder.ts';
 import { type Front, listenInFront } from '../../src/publisher/local/front.ts';
 import { clientOf, localTarget } from '../../src/publisher/local/open-local.ts';
-import { annexOf } from '../../src/publisher/local/simulator.ts';
 import { bundleWorker, WORKER_BUILD, type WorkerBundle } from '../../src/publisher/local/worker-bundle.ts';
 import { OWN_CONFIG, readLocalBucket } from '../../src/publisher/local/wrangler-config.ts';
 import { newKey } from '../../src/publisher/publish/key-file.ts';
@@ -92,7 +91,6 @@ export async function openStage(
     const variant = async (module: string): Promise<WorkerBundle> => ({
       code: await bundleModule(fileURLToPath(new URL(`../worker/${module}`, import.meta.url))),
       options: { ...own.options, bindings: { ...own.options.bindings, ...options.vars } },
-      annex: own.annex,
     });
     const [cached, faulty] = [await variant('behind-cache.ts'), await variant('faulty.ts')];
     const workerOf = (
@@ -139,7 +137,6 @@ export async function openStage(
           ),
           workerOf('behind-cache', cached, { BUCKET: { id: bucket } }),
           workerOf('faulty', faulty, { BUCKET: { id: bucket } }),
-          ...annexOf(own, bucket),
           workerOf('constant', { code: CONSTANT, options: flags }, undefined),
           workerOf('bare-read', { code: BARE_READ, options: flags }, { BUCKET: { id: bucket } }),
           workerOf('logged-read', { code: LOGGED_READ, options: flags }, { BUCKET: { id: bucket } }),
@@ -178,7 +175,7 @@ export async function openStage(
       signer: createSigner(newKey()),
     });
     const publishHere: Stage['publishHere'] = async (from, image) => {
-      const source = await openSource(`dir:${from}`, { env: {}, platforms: [], tell: () => undefined });
+      const source = await openSource(`dir:${from}`, { env: {}, platforms: [] });
       try {
         await publisher.publish(source, parseTagged(image));
       } finally {

@@ -1,4 +1,4 @@
-/** `wrangler dev` over a state folder: the Workers as whoever works on it runs it. */
+/** `wrangler dev` over a state folder: the Worker as its developers run it. */
 import { spawn } from 'node:child_process';
 import { end, freePort, until } from './programs.ts';
 
@@ -11,15 +11,13 @@ export interface WranglerDev {
 /** Starts it on a free port and waits until the registry answers; throws with what it printed where it does not. */
 export async function startWranglerDev({ state }: { readonly state: string }): Promise<WranglerDev> {
   const program = new URL('../../node_modules/wrangler/bin/wrangler.js', import.meta.url).pathname;
-  const configs = ['wrangler.toml', 'wrangler.annex.toml'].flatMap((name) => [
-    '--config',
-    new URL(`../../${name}`, import.meta.url).pathname,
-  ]);
+  const config = new URL('../../wrangler.toml', import.meta.url).pathname;
   const port = await freePort();
   const url = `http://127.0.0.1:${String(port)}`;
   const args = [
     'dev',
-    ...configs,
+    '--config',
+    config,
     '--ip',
     '127.0.0.1',
     '--port',

@@ -5,8 +5,8 @@ import { parseAccept } from '../../src/http/accept.ts';
 import {
   canRead,
   type Choice,
-  foldAccept,
-  foldUserAgent,
+  normalizeAccept,
+  normalizeUserAgent,
   negotiate,
   RULES,
   unpacksZstd,
@@ -577,14 +577,14 @@ describe('whatever the headers', () => {
     fc.assert(
       fc.property(header, userAgent, record, (text, agent, tag) => {
         const client = { accept: parseAccept(text), userAgent: agent };
-        const folded = foldAccept(client.accept);
-        const foldedAgent = foldUserAgent(agent);
+        const folded = normalizeAccept(client.accept);
+        const foldedAgent = normalizeUserAgent(agent);
         const same = { accept: parseAccept(folded), userAgent: foldedAgent };
         expect(negotiate(same, tag)).toEqual(negotiate(client, tag));
         for (const one of FORMS) expect(canRead(same, one)).toEqual(canRead(client, one));
         expect(unreadableReason(same)).toBe(unreadableReason(client));
-        expect(foldAccept(same.accept)).toBe(folded);
-        expect(foldUserAgent(foldedAgent)).toBe(foldedAgent);
+        expect(normalizeAccept(same.accept)).toBe(folded);
+        expect(normalizeUserAgent(foldedAgent)).toBe(foldedAgent);
       }),
       { numRuns: 3_000, seed: 1 },
     );
@@ -595,7 +595,7 @@ describe('whatever the headers', () => {
       accept: string[] | null;
     }[];
     expect(
-      new Set(headers.map(({ accept }) => foldAccept(parseAccept(accept?.join(', ') ?? null)))).size,
+      new Set(headers.map(({ accept }) => normalizeAccept(parseAccept(accept?.join(', ') ?? null)))).size,
     ).toBeLessThanOrEqual(6);
   });
 

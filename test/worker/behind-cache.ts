@@ -3,7 +3,6 @@
  * been filled. It keeps what Workers Cache would, by the same key (entrypoint's URL and props, `Vary` compared verbatim) and for GET and HEAD alike, until `POST /-/forget`.
  */
 import type { Env } from '../../src/worker/config.ts';
-import { throughAnnex } from '../../src/worker/ingest/fronted.ts';
 import { serveRegistry } from '../../src/worker/gateway/registry.ts';
 import { portTo, type RegistryEntrypoint } from '../../src/worker/gateway/registry-port.ts';
 import { configOf, serve } from '../../src/worker/serve.ts';
@@ -32,14 +31,18 @@ export default {
       isCached: () => Promise.resolve(true),
       purge: () => Promise.resolve({ kind: 'absent' }),
       fetch: (inner) => {
-        const config = configOf(env);
-        const answerFronted = throughAnnex(config.annex, { props, cached: true }, (work) => ctx.waitUntil(work));
+        const waitUntil = (work: Promise<unknown>): void => ctx.waitUntil(work);
         return throughCache(inner, `${inner.url} ${JSON.stringify(props)}`, (asked) =>
-          serveRegistry(asked, { ...config, props, cached: true, answerFronted }),
+          serveRegistry(asked, { ...configOf(env), props, cached: true, waitUntil }),
         );
       },
     });
-    return serve(request, env, () => portTo(entrypoint), ctx);
+    return serve(
+      request,
+      () => configOf(env),
+      () => portTo(entrypoint),
+      ctx,
+    );
   },
 } satisfies ExportedHandler<Env>;
 

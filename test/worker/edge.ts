@@ -1,14 +1,11 @@
 /** The Worker as a client sees it, over any bucket and with any settings. */
 import { env, exports } from 'cloudflare:workers';
 import { createExecutionContext } from 'cloudflare:test';
-import type { AnnexEntrypoint } from '../../src/worker/annex-port.ts';
-import { throughAnnex } from '../../src/worker/ingest/fronted.ts';
 import { configOf, serve } from '../../src/worker/serve.ts';
-import type { Env } from '../../src/worker/config.ts';
+import type { Config, Env } from '../../src/worker/config.ts';
 import { directPort, portTo, type RegistryEntrypoint } from '../../src/worker/gateway/registry-port.ts';
 import { type RegistryProps, serveRegistry } from '../../src/worker/gateway/registry.ts';
 import { PERSISTENCE, type Persistence } from '../../src/worker/storage/retry.ts';
-import { annexOver } from './annex.ts';
 
 export const ORIGIN = 'https://registry.example';
 
@@ -17,10 +14,8 @@ export type Ask = (path: string, init?: RequestInit) => Promise<Response>;
 
 /** Settings beside the bucket. */
 export interface EdgeOptions {
-  readonly vars?: Omit<Env, 'BUCKET' | 'ANNEX'> & Readonly<Record<`TOKENS_${string}`, string>>;
+  readonly vars?: Omit<Env, 'BUCKET'> & Readonly<Record<`TOKENS_${string}`, string>>;
   readonly persistence?: Partial<Persistence>;
-  /** Stands in for the annex; null: there is none. */
-  readonly annex?: AnnexEntrypoint | null;
   /** Stands in for `request.cf`. */
   readonly cf?: Record<string, unknown>;
 }
@@ -40,19 +35,18 @@ export function certificateOf(subject: string): Record<string, unknown> {
 }
 
 /** A gateway that calls the registry's code, as it does where there is no cache. */
-export function directEdge(bucket: R2Bucket, { vars = {}, persistence = {}, annex, cf }: EdgeOptions = {}): Ask {
-  const settings = settingsOver(bucket, { vars, persistence, ...(annex !== undefined && { annex }) });
+export function directEdge(bucket: R2Bucket, options: EdgeOptions = {}): Ask {
+  const read = configOver(bucket, options);
   return async (path, init) => {
     const ctx = createExecutionContext();
-    const port = (): ReturnType<typeof directPort> =>
-      directPort({ ...configOf(settings), persistence: { ...PERSISTENCE, ...persistence } }, ctx);
-    return serve(requestOf(path, init, cf), settings, port, ctx);
+    return serve(requestOf(path, init, options.cf), read, (config) => directPort(config, ctx), ctx);
   };
 }
 
-function settingsOver(bucket: R2Bucket, { vars = {}, persistence = {}, annex }: EdgeOptions): Env {
-  const own = annex === undefined ? annexOver(bucket, { ...PERSISTENCE, ...persistence }) : annex;
-  return { LOG: 'failures', ...vars, BUCKET: bucket, ...(own !== null && { ANNEX: own }) };
+/** The configuration with these settings; read once, with the first request. */
+function configOver(bucket: R2Bucket, { vars = {}, persistence = {} }: EdgeOptions): () => Config {
+  const settings: Env = { LOG: 'failures', ...vars, BUCKET: bucket };
+  return () => ({ ...configOf(settings), persistence: { ...PERSISTENCE, ...persistence } });
 }
 
 /** What stands between gateway and registry entrypoint: gets the canonical request and a way to ask the registry. */
@@ -61,36 +55,30 @@ export type Between = (request: Request, call: () => Promise<Response>, props: R
 /** The same over the entrypoint's seam, as if a cache were in front of it. */
 export function cachedEdge(
   bucket: R2Bucket,
-  { vars = {}, persistence = {}, annex, cf }: EdgeOptions = {},
+  options: EdgeOptions = {},
   between: Between = (_, call) => call(),
   purge: RegistryEntrypoint['purge'] = () => Promise.resolve({ kind: 'purged' }),
 ): Ask {
-  const settings = settingsOver(bucket, { vars, persistence, ...(annex !== undefined && { annex }) });
+  const read = configOver(bucket, options);
   const entrypoint = (props: RegistryProps): RegistryEntrypoint => ({
     isCached: () => Promise.resolve(true),
     purge,
     fetch: (request) => {
-      const config = { ...configOf(settings), persistence: { ...PERSISTENCE, ...persistence } };
-      const context = {
-        ...config,
-        props,
-        cached: true,
-        answerFronted: throughAnnex(config.annex, { props, cached: true }, () => undefined),
-      };
+      const context = { ...read(), props, cached: true, waitUntil: () => undefined };
       return between(request, () => serveRegistry(request, context), props);
     },
   });
   return async (path, init) =>
-    serve(requestOf(path, init, cf), settings, () => portTo(entrypoint), createExecutionContext());
+    serve(requestOf(path, init, options.cf), read, () => portTo(entrypoint), createExecutionContext());
 }
 
 /** A gateway that goes through the real entrypoint, as it does where a cache stands in front of that: here without one. */
 export const exportsEdge: Ask = (path, init) => {
   const { Registry } = exports as unknown as { Registry: (options: { props: RegistryProps }) => RegistryEntrypoint };
-  const { BUCKET, ANNEX } = env as unknown as Required<Env>;
+  const { BUCKET } = env as unknown as Env;
   return serve(
     requestOf(path, init),
-    { BUCKET, ANNEX, LOG: 'failures' },
+    () => configOf({ BUCKET, LOG: 'failures' }),
     () => portTo((props) => Registry({ props })),
     createExecutionContext(),
   );

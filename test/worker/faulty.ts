@@ -4,7 +4,7 @@
  */
 import type { Env } from '../../src/worker/config.ts';
 import { directPort } from '../../src/worker/gateway/registry-port.ts';
-import { serve } from '../../src/worker/serve.ts';
+import { configOf, serve } from '../../src/worker/serve.ts';
 import { brokenOff, watched } from './buckets.ts';
 
 interface FaultyEnv extends Env {
@@ -17,7 +17,12 @@ export default {
   async fetch(request, env, ctx) {
     const own = spoilt.get(env) ?? spoil(env);
     spoilt.set(env, own);
-    return serve(request, own, (config) => directPort(config, ctx), ctx);
+    return serve(
+      request,
+      () => configOf(own),
+      (config) => directPort(config, ctx),
+      ctx,
+    );
   },
 } satisfies ExportedHandler<FaultyEnv>;
 

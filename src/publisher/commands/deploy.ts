@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
+import type { WorkerSize } from '../deploy/deployment.ts';
 import type { Point } from '../deploy/preflight.ts';
-import type { WorkerSize } from '../deploy/worker-size.ts';
-import type { Wrangler } from '../deploy/wrangler.ts';
 import type { Environment } from '../cli/environment.ts';
 import { CommandError, EXIT } from '../cli/errors.ts';
 import type { OpenTarget } from '../stores/target.ts';
@@ -16,24 +15,24 @@ interface Options {
 export function register(program: Command, _openTarget: OpenTarget, environment: Environment): void {
   program
     .command('deploy')
-    .description('look whether everything is there that the Worker needs at Cloudflare, and deploy it with its annex')
-    .option('--config <file>', 'the wrangler.toml of the Worker (default: the one that came with gantry)')
-    .option('--dry-run', 'look, and build the Worker, but deploy nothing')
+    .description('check that the Cloudflare account has everything the Worker needs, and deploy it')
+    .option('--config <file>', 'the wrangler.toml of the Worker (default: the one in the gantry package)')
+    .option('--dry-run', 'check and build, but deploy nothing')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
       `
-Looks at the login, the account, the bucket, the address, the annex, the cache and the secrets. What is missing is named with the command that mends it, and
-nothing is deployed. The annex (a second Worker: pages for people, filling from other registries) goes first, with a configuration that follows from the
-Worker's. Both are built in modules, so that they start with what every request needs; Wrangler uploads them, and its variables (CLOUDFLARE_API_TOKEN,
-CLOUDFLARE_ACCOUNT_ID) hold here too.
+Checks the login, the account, the bucket, the address, the cache and the secrets.
+If something is missing, the report has the command that fixes it, and nothing is deployed.
+Wrangler builds and deploys the Worker: \`npx wrangler deploy\` gives the same deployment without the checks.
+Its variables CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID apply.
 
 Examples:
   $ gantry deploy --dry-run
   $ CLOUDFLARE_API_TOKEN=… gantry deploy
   $ gantry deploy --config ./wrangler.production.toml
 
-Exit code: 0 deployed (or ready to be), 1 something is missing or failed, 2 wrong usage.`,
+Exit codes: 0 deployed (or ready to deploy), 1 something is missing or failed, 2 usage error.`,
     )
     .action((options: Options) => run(options, environment));
 }
@@ -54,69 +53,29 @@ async function run(options: Options, environment: Environment): Promise<void> {
   const missing = points.filter(({ kind }) => kind === 'missing');
   const ready = missing.length === 0;
   if (!json) process.stdout.write(`${linesOf(path, points).join('\n')}\n`);
-  // A build shows faults of the code and of the file, which need no account.
-  const sizes = ready || dryRun ? await deploy(path, environment.variables, { dryRun, json }) : null;
+  // A build finds errors in the code and in the configuration; it needs no account.
+  const size =
+    ready || dryRun
+      ? await (await import('../deploy/deployment.ts')).deployWorker(wrangler, { dryRun, quiet: json })
+      : null;
   if (json) {
-    const [worker, annex] = [sizes?.worker, sizes?.annex].map((size) =>
-      size ? { startBytes: size.start, totalBytes: size.total } : null,
-    );
     process.stdout.write(
-      `${JSON.stringify({ config: path, ready, deployed: ready && !dryRun, worker, annex, points })}\n`,
+      `${JSON.stringify({ config: path, ready, deployed: ready && !dryRun, worker: size, points })}\n`,
     );
     if (!ready) process.exitCode = EXIT.failed;
-  } else if (!ready) {
+    return;
+  }
+  if (size !== null) process.stdout.write(sizeLine(size));
+  if (!ready) {
     throw new CommandError(
       missing.length === 1 ? 'something is missing' : `${String(missing.length)} things are missing`,
-      {
-        hint: 'Nothing was deployed. Mend what is marked ✗ above, and try again.',
-      },
+      { hint: 'Nothing was deployed. Add what is marked ✗ above, and try again.' },
     );
   }
 }
 
-/** Builds Worker and annex and has Wrangler deploy them, or see whether it could. */
-async function deploy(
-  path: string,
-  variables: Environment['variables'],
-  options: { readonly dryRun: boolean; readonly json: boolean },
-): Promise<{ readonly worker: WorkerSize; readonly annex: WorkerSize | null }> {
-  const [{ splitWorkers }, { withDeployment }, { openWrangler }, { sizeOf }] = await Promise.all([
-    import('../local/worker-bundle.ts'),
-    import('../deploy/deployment.ts'),
-    import('../deploy/wrangler.ts'),
-    import('../deploy/worker-size.ts'),
-  ]);
-  const workers = await splitWorkers(path);
-  const sizes = { worker: sizeOf(workers.worker), annex: workers.annex === null ? null : sizeOf(workers.annex) };
-  if (!options.json) process.stdout.write(sizeLines(sizes));
-  await withDeployment(path, workers, async ({ worker, annex }) => {
-    // The annex first: a Worker cannot be bound to one that is not there.
-    for (const [what, config] of [
-      ['annex', annex],
-      ['Worker', worker],
-    ] as const) {
-      if (config === null) continue;
-      const wrangler = await openWrangler(config, variables);
-      if (options.dryRun) mustEnd(await wrangler.ask(['deploy', '--dry-run']), `the ${what} cannot be deployed`);
-      // Wrangler's own words belong to what a person reads, not to the data.
-      else if (options.json) mustEnd(await wrangler.ask(['deploy']), `the ${what} could not be deployed`);
-      else
-        mustEnd({ code: await wrangler.run(['deploy']), stdout: '', stderr: '' }, `the ${what} could not be deployed`);
-    }
-  });
-  return sizes;
-}
-
-function sizeLines({ worker, annex }: { readonly worker: WorkerSize; readonly annex: WorkerSize | null }): string {
-  const line = (what: string, { start, total }: WorkerSize): string =>
-    `${MARKS.there} the ${what} is built: ${kib(start)} to start with, ${kib(total)} in all (gzip)\n`;
-  return line('Worker', worker) + (annex === null ? '' : line('annex', annex));
-}
-
-function mustEnd({ code, stdout, stderr }: Awaited<ReturnType<Wrangler['ask']>>, message: string): void {
-  if (code === 0) return;
-  process.stderr.write(stdout + stderr);
-  throw new CommandError(message, { hint: 'Wrangler says why above.' });
+function sizeLine({ bytes, gzipBytes }: WorkerSize): string {
+  return `${MARKS.there} the Worker is built: ${kib(bytes)}, ${kib(gzipBytes)} with gzip\n`;
 }
 
 function kib(bytes: number): string {

@@ -25,15 +25,11 @@ export async function readDeployConfig(path: string): Promise<DeployConfig> {
 
 /** The same from what the file holds. */
 export function deployConfigOf(toml: unknown): DeployConfig {
-  const { name, account_id, r2_buckets, services, route, routes, workers_dev, cache, exports, vars } = objectOf(toml);
+  const { name, account_id, r2_buckets, route, routes, workers_dev, cache, exports, vars } = objectOf(toml);
   const buckets = listOf(r2_buckets).map(objectOf);
-  const { REALMS, ACCESS, BLOB_DELIVERY, ORIGINS } = objectOf(vars);
+  const { REALMS, ACCESS, BLOB_DELIVERY } = objectOf(vars);
   const entrypoints = objectOf(exports);
   const isOn = (entrypoint: string): boolean => objectOf(objectOf(entrypoints[entrypoint]).cache).enabled === true;
-  const service = listOf(services)
-    .map(objectOf)
-    .find(({ binding }) => binding === 'ANNEX');
-  const annex = textOf(service?.service);
   const workerName = textOf(name) ?? 'gantry';
   return {
     name: workerName,
@@ -43,8 +39,6 @@ export function deployConfigOf(toml: unknown): DeployConfig {
       ...(workers_dev === true ? [`${workerName}.<your subdomain>.workers.dev`] : []),
     ],
     accountId: textOf(account_id),
-    annex: annex === null ? null : { name: annex, entrypoint: textOf(service?.entrypoint) },
-    isFilled: listOf(json(ORIGINS)).length > 0,
     isCached: objectOf(cache).enabled === true && isOn('Registry') && !isOn('default'),
     realms: parseRealmTable(REALMS),
     openedRealms: Object.keys(objectOf(objectOf(json(ACCESS)).realms)),

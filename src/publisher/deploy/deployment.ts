@@ -1,82 +1,57 @@
-/** Workers that were built, as files that Wrangler uploads as they are: its own bundling would put everything into the one module that is read at the start. */
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+/**
+ * Building and deploying the Worker. Wrangler does both, so that `gantry deploy` and `npx wrangler deploy` give the
+ * same deployment.
+ */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parse } from 'smol-toml';
-import { annexFlagsOf } from '../local/annex-flags.ts';
-import type { SplitWorker, SplitWorkers } from '../local/worker-bundle.ts';
+import { gzipSync } from 'node:zlib';
+import { CommandError } from '../cli/errors.ts';
+import type { Wrangler } from './wrangler.ts';
 
-/** Paths of configurations that Wrangler deploys by. */
-export interface Deployment {
-  readonly worker: string;
-  readonly annex: string | null;
+/** Size of the Worker's one module, minified, in bytes. */
+export interface WorkerSize {
+  readonly bytes: number;
+  readonly gzipBytes: number;
 }
 
-/**
- * Writes Worker and annex with a configuration for each, hands over the configurations' paths, and removes everything after. The Worker's is `config` (a wrangler.toml) in
- * all but the code; the annex's follows from it, so that nothing stands in two places.
- */
-export async function withDeployment<Result>(
-  config: string,
-  { worker, annex }: Pick<SplitWorkers, 'worker' | 'annex'>,
-  use: (deployment: Deployment) => Promise<Result>,
-): Promise<Result> {
+/** How {@link deployWorker} runs. */
+export interface DeployOptions {
+  /** Build only. */
+  readonly dryRun: boolean;
+  /** Whether Wrangler's own output is kept from the terminal, and shown only if it fails. */
+  readonly quiet: boolean;
+}
+
+/** Builds the Worker and, unless `dryRun` is set, deploys it. Throws {@link CommandError}. */
+export async function deployWorker(wrangler: Wrangler, { dryRun, quiet }: DeployOptions): Promise<WorkerSize> {
   const folder = await mkdtemp(join(tmpdir(), 'gantry-deploy-'));
   try {
-    const toml = parse(await readFile(config, 'utf8'));
-    return await use({
-      worker: await write(join(folder, 'worker'), worker, toml),
-      annex: annex === null ? null : await write(join(folder, 'annex'), annex, annexConfigOf(toml, annex.name)),
-    });
+    if (dryRun) return await buildWorker(wrangler, folder);
+    const args = ['deploy', '--outdir', folder];
+    mustSucceed(
+      quiet ? await wrangler.ask(args) : { code: await wrangler.run(args), stdout: '', stderr: '' },
+      'the Worker could not be deployed',
+    );
+    return await sizeOf(folder);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-/** What holds for the annex, too. */
-const SHARED = ['compatibility_date', 'account_id', 'r2_buckets', 'observability', 'send_metrics'] as const;
-
-/** The annex's configuration: nobody but the Worker reaches it, which tells it all settings. */
-export function annexConfigOf(
-  toml: Readonly<Record<string, unknown>>,
-  name: string,
-): Readonly<Record<string, unknown>> {
-  const { compatibility_flags: flags } = toml;
-  return {
-    ...Object.fromEntries(SHARED.filter((key) => key in toml).map((key) => [key, toml[key]])),
-    // What is no list Wrangler refuses.
-    ...(flags !== undefined && { compatibility_flags: Array.isArray(flags) ? annexFlagsOf(flags.map(String)) : flags }),
-    name,
-    workers_dev: false,
-    preview_urls: false,
-  };
+/** Builds the Worker into a folder, as `index.js`, without deploying it. Throws {@link CommandError}. */
+export async function buildWorker(wrangler: Wrangler, folder: string): Promise<WorkerSize> {
+  mustSucceed(await wrangler.ask(['deploy', '--dry-run', '--outdir', folder]), 'the Worker cannot be built');
+  return sizeOf(folder);
 }
 
-async function write(
-  folder: string,
-  { modules }: SplitWorker,
-  config: Readonly<Record<string, unknown>>,
-): Promise<string> {
-  const code = join(folder, 'code');
-  await mkdir(code, { recursive: true });
-  for (const { name, contents, sourceMap } of modules) {
-    await writeFile(join(code, name), contents);
-    await writeFile(join(code, `${name}.map`), sourceMap);
-  }
-  const path = join(folder, 'wrangler.json');
-  await writeFile(path, JSON.stringify({ ...config, ...asBuilt(code) }));
-  return path;
+async function sizeOf(folder: string): Promise<WorkerSize> {
+  const code = await readFile(join(folder, 'index.js'));
+  return { bytes: code.length, gzipBytes: gzipSync(code, { level: 9 }).length };
 }
 
-/** What the configuration says of the code. */
-function asBuilt(folder: string): Readonly<Record<string, unknown>> {
-  return {
-    main: join(folder, 'index.js'),
-    base_dir: folder,
-    no_bundle: true,
-    find_additional_modules: true,
-    rules: [{ type: 'ESModule', globs: ['**/*.js'] }],
-    // Minified code says nothing in a stack trace.
-    upload_source_maps: true,
-  };
+function mustSucceed({ code, stdout, stderr }: Awaited<ReturnType<Wrangler['ask']>>, message: string): void {
+  if (code === 0) return;
+  process.stderr.write(stdout + stderr);
+  throw new CommandError(message, { hint: "Wrangler's output above says why." });
 }

@@ -9,10 +9,6 @@ export interface DeployConfig {
   /** Where the Worker will be reached: routes and custom domains, and `workers.dev` where that is on. */
   readonly addresses: readonly string[];
   readonly accountId: string | null;
-  /** The Worker behind the binding ANNEX, and its entrypoint there; null without one. */
-  readonly annex: { readonly name: string; readonly entrypoint: string | null } | null;
-  /** Whether repositories are filled from other registries: the annex does that. */
-  readonly isFilled: boolean;
   /** Whether Workers Cache stands in front of the registry entrypoint and not of the gateway. */
   readonly isCached: boolean;
   readonly realms: RealmTable;
@@ -50,7 +46,6 @@ export function preflight(
     ...whichAccount(config, account, chosenAccount),
     ...bucket(config, account),
     address(config),
-    annex(config),
     cache(config),
     ...secrets(config, account),
   ];
@@ -128,20 +123,6 @@ function address({ addresses }: DeployConfig): Point {
     what: 'no address: nobody could reach the Worker',
     todo: 'Add routes = [{ pattern = "registry.example.com", custom_domain = true }] to wrangler.toml (or workers_dev = true to try it out).',
   };
-}
-
-/** The entrypoint that the annex has. */
-const ENTRYPOINT = 'Annex';
-
-function annex({ annex: bound, isFilled }: DeployConfig): Point {
-  const todo = `Take [[services]] with binding = "ANNEX" and entrypoint = "${ENTRYPOINT}" from the wrangler.toml that came with Gantry.`;
-  if (bound === null) {
-    const what = `no annex: no pages for people${isFilled ? ', and nothing is filled from other registries, as ORIGINS says' : ''}`;
-    return { kind: isFilled ? 'missing' : 'advice', what, todo };
-  }
-  if (bound.entrypoint !== ENTRYPOINT)
-    return { kind: 'missing', what: 'the binding ANNEX leads to no entrypoint of the annex', todo };
-  return { kind: 'there', what: `the annex ${bound.name}, which is deployed along` };
 }
 
 function cache({ isCached }: DeployConfig): Point {

@@ -1,10 +1,8 @@
-/** R2's own simulator (Miniflare) over a state folder, with its S3 endpoint and, for the server, the Worker and its annex. */
+/** R2's own simulator (Miniflare) over a state folder, with its S3 endpoint and, for the server, the Worker. */
 import { randomBytes } from 'node:crypto';
 import type * as MiniflareModule from 'miniflare';
-import type { V4WorkerOptions } from 'miniflare';
 import { CommandError } from '../cli/errors.ts';
 import { endWithThisProcess } from './watchdog.ts';
-import { annexFlagsOf } from './annex-flags.ts';
 import type { WorkerBundle } from './worker-bundle.ts';
 
 /** A running simulator. */
@@ -25,7 +23,7 @@ export interface SimulatorOptions {
   readonly bucket: string;
   /** The Worker to run; without it there is only storage. */
   readonly worker?: WorkerBundle;
-  /** Takes what the Worker logs. */
+  /** Receives the Worker's log lines. */
   readonly onLog?: (line: string) => void;
 }
 
@@ -66,7 +64,6 @@ export async function startSimulator({ persist, bucket, worker, onLog }: Simulat
           },
           unsafeDirectSockets: worker === undefined ? [] : [{ host: '127.0.0.1', port: 0 }],
         },
-        ...annexOf(worker, bucket),
       ],
     }),
   );
@@ -90,21 +87,6 @@ export async function startSimulator({ persist, bucket, worker, onLog }: Simulat
       { cause },
     );
   }
-}
-
-/** The annex of a Worker as a Worker for Miniflare, over the same bucket; nothing where it has none. */
-export function annexOf(worker: WorkerBundle | undefined, bucket: string): readonly V4WorkerOptions[] {
-  if (worker === undefined || worker.annex === null) return [];
-  const { annex, options } = worker;
-  return [
-    {
-      compatibilityDate: options.compatibilityDate ?? '2026-10-01',
-      compatibilityFlags: annexFlagsOf(options.compatibilityFlags ?? []),
-      name: annex.name,
-      modules: [{ type: 'ESModule', path: 'annex.js', contents: annex.code }],
-      r2Buckets: { BUCKET: { id: bucket } },
-    },
-  ];
 }
 
 /**

@@ -1,13 +1,20 @@
 import { formatRange } from '../../http/range.ts';
-import type { Asked } from './asked.ts';
-import { type Question, urlOf } from './question.ts';
+import { normalizeAccept, normalizeUserAgent } from '../../manifest/negotiate.ts';
+import { type RegistryRequest, type RequestOptions, urlOf } from './registry-request.ts';
 
-/** A question as a request that a cache can tell apart from others by what matters and nothing else. */
-export function canonicalRequest(question: Question, { head, accept, userAgent, range }: Asked): Request {
+/**
+ * The request to the registry entrypoint in canonical form, so that requests with the same answer share a cache entry.
+ * A few normalized values of `Accept` and `User-Agent` represent all clients, and give the same result in negotiation.
+ */
+export function canonicalRequest(
+  request: RegistryRequest,
+  { head, accept, userAgent, range }: RequestOptions,
+): Request {
   const headers = new Headers();
-  if (accept !== null) headers.set('accept', accept);
-  if (userAgent !== null) headers.set('user-agent', userAgent);
+  const [normalAccept, normalUserAgent] = [normalizeAccept(accept), normalizeUserAgent(userAgent)];
+  if (normalAccept !== null) headers.set('accept', normalAccept);
+  if (normalUserAgent !== null) headers.set('user-agent', normalUserAgent);
   if (range !== null) headers.set('range', formatRange(range));
-  // A redirect is for the client.
-  return new Request(urlOf(question), { method: head ? 'HEAD' : 'GET', headers, redirect: 'manual' });
+  // Redirects are passed on to the client.
+  return new Request(urlOf(request), { method: head ? 'HEAD' : 'GET', headers, redirect: 'manual' });
 }

@@ -1,122 +1,77 @@
 /**
- * The gateway: reads what a client asks, sees who asks, puts the question to the registry in canonical form, and makes the answer this client's: conditions and ranges are
- * looked at here, after negotiation.
+ * The gateway: parses the client's request, checks access, sends the request to the registry, and applies what is
+ * specific to this client. Conditions (`If-None-Match`) and ranges are evaluated here, after negotiation.
  */
-import type { Context } from 'hono';
+import { parseAccept } from '../../http/accept.ts';
 import { allowsRange, isNamed } from '../../http/conditions.ts';
 import { parseRange } from '../../http/range.ts';
 import { type ByteRange, StorageError } from '../../registry/store.ts';
-import type { Caller } from '../access/caller.ts';
-import { type AccessFacts, accessFactsOf } from '../access/authorize.ts';
 import type { Resource } from '../access/decision.ts';
-import { type Grant, guard } from '../access/guard.ts';
-import type { Refused } from './answer.ts';
-import { refused } from './answer.ts';
-import type { Asked } from './asked.ts';
-import { canonicalClient } from './canonical-client.ts';
-import type { Config } from '../config.ts';
-import type { Edge } from '../edge.ts';
-import type { HeaderFields } from './header-fields.ts';
-import { sendElsewhere } from '../endpoints/blob-redirect.ts';
-import { foundIn, v1Explanation } from '../endpoints/v1-images.ts';
-import { isSentElsewhere } from '../storage/blob-location.ts';
-import { inNamespace } from './namespace.ts';
-import type { Question } from './question.ts';
-import type { Asking } from './read-question.ts';
-import type { RegistryProps, VisibleTo } from './registry.ts';
+import type { Grant } from '../access/guard.ts';
+import { readExplanation, v1Explanation } from '../endpoints/v1-images.ts';
+import { redirectBlob } from '../endpoints/v2/blob-redirect.ts';
 import { addClosingFields } from '../log/report.ts';
-import { refuse, type Reply } from './respond.ts';
-import { note } from '../log/trace.ts';
+import { noteResponse } from '../log/trace.ts';
+import { redirectsBlobs } from '../storage/blob-location.ts';
+import type { HeaderFields, Refused } from './answer.ts';
+import {
+  type EdgeContext,
+  type EdgeHandler,
+  notModified,
+  publicOrigin,
+  refuseTo,
+  registryProps,
+  withAccess,
+} from './edge-context.ts';
+import { inNamespace } from './namespace.ts';
+import type { RequestTarget } from './parse-request.ts';
+import type { RegistryRequest } from './registry-request.ts';
 
-/** What a handler of the endpoint table gets. */
-export type EdgeContext = Context<{ Bindings: Edge }>;
-
-/** A handler of the endpoint table. */
-export type EdgeHandler = (c: EdgeContext) => Response | Promise<Response>;
-
-/** The handler of an endpoint that is answered from storage. `read` makes a question of path and query. */
-export function ask(read: (asking: Asking) => Question | Refused): EdgeHandler {
+/** The handler of an endpoint that is answered from storage. `parse` makes the registry request from path and query. */
+export function handle(parse: (target: RequestTarget) => RegistryRequest | Refused): EdgeHandler {
   return (c) => {
-    const asking = askingOf(c);
-    const question = inNamespace(read(asking), asking, c.env.config.origins);
-    if (question.kind === 'refused') return refuseTo(c, question);
-    c.env.trace.question = question;
-    return guarded(c, resourceOf(question), (grant) => answer(c, question, grant));
+    const target = requestTargetOf(c);
+    const request = inNamespace(parse(target), target, c.env.config.origins);
+    if (request.kind === 'refused') return refuseTo(c, request);
+    c.env.trace.target = request;
+    return withAccess(c, resourceOf(request), (grant) => answer(c, request, grant));
   };
 }
 
-/** Answers what the caller may have: asks who is there, and keeps caches on the way from keeping what is not everybody's. `page`: a person with a browser asks. */
-export function guarded(
-  c: EdgeContext,
-  resource: Resource,
-  work: (grant: Grant) => Promise<Response>,
-  page = false,
-): Promise<Response> {
-  const { access, limiter } = c.env.config;
-  return guard(factsOf(c, page), resource, {
-    policy: access,
-    limiter,
-    answer: work,
-    refuse: (reason, headers) => refuseTo(c, refused(reason, { headers })),
-  });
-}
-
-/** Puts a question to the registry with what the grant allows, and notes what came of it. */
-export async function askRegistry(c: EdgeContext, question: Question, asked: Asked, grant: Grant): Promise<Reply> {
-  const { config, registry, trace } = c.env;
-  // As askRegistry does, without another promise: this is the way of every pull.
-  const reply = await registry.ask(question, asked, propsFor(config, question, grant));
-  note(trace, reply);
-  return reply;
-}
-
-/** A refusal, as the client gets it. `base`: headers to keep. */
-export function refuseTo(c: EdgeContext, reason: Refused, base?: HeaderFields): Response {
-  c.env.trace.reason = reason.reason;
-  return refuse(reason, originOf(c), base);
-}
-
-/** Scheme and host for links: those that were set, or those that the client asked. */
-export function originOf({ env, req }: EdgeContext): string {
-  return env.config.publicUrl ?? new URL(req.url).origin;
-}
-
-/** Who asks, as far as access is concerned. */
-export function factsOf(c: EdgeContext, page = false): AccessFacts {
-  return accessFactsOf(c.req.raw, page, c.env.config.publicUrl ?? undefined);
-}
-
-/** Everything a question's answer holds, and nothing of what a client said; for what the gateway itself needs to know. */
-export const WHOLE: Asked = { head: false, accept: null, userAgent: null, range: null };
-
-async function answer(c: EdgeContext, question: Question, grant: Grant): Promise<Response> {
+async function answer(c: EdgeContext, request: RegistryRequest, grant: Grant): Promise<Response> {
   const { raw } = c.req;
-  if (question.kind === 'blob' && !grant.hidden && isSentElsewhere(c.env.config.delivery, grant.realm))
-    return sendElsewhere(c, question, grant);
+  if (request.kind === 'blob' && !grant.hidden && redirectsBlobs(c.env.config.delivery, grant.realm))
+    return redirectBlob(c, request, grant);
   const condition = raw.headers.get('if-none-match');
-  const known = entityTagOf(question);
-  const hasIt = known !== null && isNamed(condition, known);
-  const head = raw.method === 'HEAD' || hasIt;
-  const range = question.kind === 'blob' && !head && known !== null ? rangeOf(raw.headers, known) : null;
-  const client = question.kind === 'manifest' ? canonicalClient(raw.headers) : WHOLE;
+  const known = knownEntityTag(request);
+  const isCurrent = known !== null && isNamed(condition, known);
+  const head = raw.method === 'HEAD' || isCurrent;
+  const range = request.kind === 'blob' && !head && known !== null ? rangeOf(raw.headers, known) : null;
+  const isNegotiated = request.kind === 'manifest';
   const { config, registry, trace } = c.env;
-  const reply = await registry.ask(
-    question,
-    { head, accept: client.accept, userAgent: client.userAgent, range },
-    propsFor(config, question, grant),
+  // HEAD, and a request whose condition already holds, open no body: see `endpoints/v2`.
+  const response = await registry.fetch(
+    request,
+    {
+      head,
+      accept: isNegotiated ? parseAccept(raw.headers.get('accept')) : null,
+      userAgent: isNegotiated ? raw.headers.get('user-agent') : null,
+      range,
+    },
+    registryProps(config, request, grant),
   );
-  note(trace, reply);
-  const { status, headers } = reply;
-  if (reply.refusal !== null) return refusal(c, question, reply.refusal, headers);
-  if (headers.etag !== undefined && isNamed(condition, headers.etag)) return notModified(reply);
+  noteResponse(trace, response);
+  const { status, headers } = response;
+  if (response.refusal !== null) return refusal(c, request, response.refusal, headers);
+  if (headers.etag !== undefined && isNamed(condition, headers.etag)) return notModified(response);
   const body = head
     ? null
-    : question.kind === 'manifest' && reply.body instanceof ReadableStream
-      ? await wholeOf(reply.body, headers)
-      : reply.body;
-  const response = new Response(body, { status, headers: addClosingFields(headers, trace) });
+    : request.kind === 'manifest' && response.body instanceof ReadableStream
+      ? await readWhole(response.body, headers)
+      : response.body;
+  const sent = new Response(body, { status, headers: addClosingFields(headers, trace) });
   trace.bytes = body === null ? 0 : Number(headers['content-length'] ?? 0);
-  return response;
+  return sent;
 }
 
 function rangeOf(headers: Headers, etag: string): ByteRange | null {
@@ -124,16 +79,16 @@ function rangeOf(headers: Headers, etag: string): ByteRange | null {
   return range !== null && allowsRange(headers.get('if-range'), etag) ? range : null;
 }
 
-/** What a digest names has that for its entity tag: known before it is asked for. */
-function entityTagOf(question: Question): string | null {
-  if (question.kind === 'blob') return `"${question.digest}"`;
-  return question.kind === 'manifest' && question.reference.kind === 'digest' ? `"${question.reference.digest}"` : null;
+/** The entity tag, where the digest of the request gives it before anything is read. */
+function knownEntityTag(request: RegistryRequest): string | null {
+  if (request.kind === 'blob') return `"${request.digest}"`;
+  return request.kind === 'manifest' && request.reference.kind === 'digest' ? `"${request.reference.digest}"` : null;
 }
 
-function refusal(c: EdgeContext, question: Question, reason: Refused, headers: HeaderFields): Response {
-  if (question.kind === 'v1-images') {
-    const found = foundIn(reason.detail);
-    if (found !== null) return v1Explanation(question.name, found, originOf(c), headers);
+function refusal(c: EdgeContext, request: RegistryRequest, reason: Refused, headers: HeaderFields): Response {
+  if (request.kind === 'v1-images') {
+    const found = readExplanation(reason.detail);
+    if (found !== null) return v1Explanation(request.name, found, publicOrigin(c), headers);
   }
   return refuseTo(
     c,
@@ -147,44 +102,25 @@ function refusal(c: EdgeContext, question: Question, reason: Refused, headers: H
   );
 }
 
-/** Headers that speak of a body, which a 304 does not have (RFC 9110, section 15.4.5). */
-const OF_THE_BODY: ReadonlySet<string> = new Set(['content-type', 'content-length', 'content-range', 'accept-ranges']);
-
-/** Says that the client has it already. */
-export function notModified({ headers, body }: Reply): Response {
-  if (body instanceof ReadableStream) void body.cancel().catch(() => undefined);
-  const kept = Object.entries(headers).filter(([name]) => !OF_THE_BODY.has(name));
-  return new Response(null, { status: 304, headers: Object.fromEntries(kept) });
-}
-
 /**
- * Bodies go out as they come: those of the bucket and of the registry entrypoint know their length, and break off where it is not reached. (Another FixedLengthStream here
- * would stop one that has been through one before: workerd does not pass bytes from one to the next.) A manifest is small and no client takes one without its length, so
- * it is read whole where it came as a stream. Throws {@link StorageError} where it comes short.
+ * Reads a manifest that came as a stream, and sets its exact length: clients do not accept a manifest without one, and
+ * manifests are small. Other bodies are passed on unchanged, because streams from the bucket and from the registry
+ * entrypoint have a known length, and fail if they end early. (A second FixedLengthStream would block: workerd does not
+ * pass bytes from one to the next.) Throws {@link StorageError} if the manifest is shorter than its length.
  */
-async function wholeOf(body: ReadableStream<Uint8Array>, headers: HeaderFields): Promise<Uint8Array> {
+async function readWhole(body: ReadableStream<Uint8Array>, headers: HeaderFields): Promise<Uint8Array> {
   const bytes = new Uint8Array(await new Response(body).arrayBuffer());
   const length = headers['content-length'];
   if (length !== undefined && bytes.length !== Number(length))
-    throw new StorageError('STORAGE_UNAVAILABLE', 'the manifest came short');
+    throw new StorageError('STORAGE_UNAVAILABLE', 'storage sent fewer bytes of the manifest than its length');
   headers['content-length'] = String(bytes.length);
   return bytes;
 }
 
-function resourceOf(question: Question): Resource {
-  return question.kind === 'catalog' ? { kind: 'listing' } : { kind: 'repository', name: question.name };
+function resourceOf(request: RegistryRequest): Resource {
+  return request.kind === 'catalog' ? { kind: 'listing' } : { kind: 'repository', name: request.name };
 }
 
-function propsFor({ access }: Config, question: Question, { realm, hidden, caller }: Grant): RegistryProps {
-  const lists = question.kind === 'catalog' && access.protectedRealms.size > 0 ? visibleTo(caller) : null;
-  return { realm, hidden, lists };
-}
-
-// Sorted, so that callers who see the same share what is kept.
-function visibleTo({ realms, listed, repositories }: Caller): VisibleTo {
-  return { realms: [...new Set([...realms, ...listed])].sort(), repositories: [...repositories].sort() };
-}
-
-function askingOf({ req }: EdgeContext): Asking {
+function requestTargetOf({ req }: EdgeContext): RequestTarget {
   return { parameter: (name) => req.param(name) ?? '', query: () => new URL(req.url).searchParams };
 }

@@ -1,20 +1,27 @@
-/** Repositories of other registries: clients that were told to use this one as a mirror say by `ns` whose repository they mean (containerd; OCI distribution spec, "Registry Proxying"). */
+/**
+ * Repositories of other registries: a client that uses this registry as a mirror sends the registry that it wants as
+ * `ns` (containerd; OCI distribution spec, "Registry Proxying").
+ */
 import { refused, type Refused } from './answer.ts';
 import { localNameOf, type OriginRules } from '../ingest/origins.ts';
-import type { Question } from './question.ts';
-import type { Asking } from './read-question.ts';
+import type { RegistryRequest } from './registry-request.ts';
+import type { RequestTarget } from './parse-request.ts';
 
-/** The question as it is put to the repository of ours that stands for the one that the client means. */
-export function inNamespace(question: Question | Refused, asking: Asking, origins: OriginRules): Question | Refused {
-  if (origins.length === 0 || question.kind === 'refused' || question.kind === 'catalog') return question;
+/** Rewrites the request to the local repository that mirrors the one in the namespace `ns`. */
+export function inNamespace(
+  request: RegistryRequest | Refused,
+  asking: RequestTarget,
+  origins: OriginRules,
+): RegistryRequest | Refused {
+  if (origins.length === 0 || request.kind === 'refused' || request.kind === 'catalog') return request;
   const ns = asking.query().get('ns');
-  if (ns === null || ns === '') return question;
-  const name = localNameOf(origins, ns, question.name);
+  if (ns === null || ns === '') return request;
+  const name = localNameOf(origins, ns, request.name);
   if (name === null) {
     return refused('name-unknown', {
       message: `This registry is no mirror of ${JSON.stringify(ns.slice(0, 255))}.`,
-      detail: { name: question.name },
+      detail: { name: request.name },
     });
   }
-  return { ...question, name };
+  return { ...request, name };
 }

@@ -1,11 +1,13 @@
-/** The two ways from gateway to registry: through the entrypoint, where a cache stands in front of it; and straight, where none does and the detour would only cost time. */
+/**
+ * The two connections from the gateway to the registry: through the entrypoint, if it has a cache in front, and by
+ * direct call, if it has none and the entrypoint would only cost time.
+ */
 import { PUBLIC_REALM } from '../../registry/realms.ts';
 import { canonicalRequest } from './canonical-request.ts';
 import type { Config, Env } from '../config.ts';
 import type { PurgeOutcome, RegistryPort } from '../edge.ts';
-import { throughAnnex } from '../ingest/fronted.ts';
-import { answerFor, type RegistryProps } from './registry.ts';
-import { passOn, readReply, replyOf } from './respond.ts';
+import { answerRequest, type RegistryProps } from './registry.ts';
+import { readRegistryResponse, toRegistryResponse } from './registry-response.ts';
 
 /** The registry entrypoint as the gateway calls it. */
 export interface RegistryEntrypoint {
@@ -14,65 +16,70 @@ export interface RegistryEntrypoint {
   purge(cacheTags: readonly string[]): Promise<PurgeOutcome>;
 }
 
-/** What the platform hands to the gateway: the entrypoints of this Worker, where it has them (`enable_ctx_exports`). */
+/** The gateway's execution context. `exports`: this Worker's entrypoints (`enable_ctx_exports`). */
 export interface GatewayContext {
   readonly exports?: unknown;
   waitUntil(work: Promise<unknown>): void;
 }
 
-const ways = new WeakMap<Env, boolean>();
+const cachedByEnv = new WeakMap<Env, boolean>();
 
-/** The way to take. Whether there is a cache only the entrypoint knows, which is asked once: a gateway has none of its own to tell it by. */
+/**
+ * Chooses the connection. Only the registry entrypoint can tell whether it has a cache, so it is called once to find
+ * out.
+ */
 export function registryPort(config: Config, env: Env, ctx: GatewayContext): RegistryPort | Promise<RegistryPort> {
-  const isCached = ways.get(env);
-  // Looking at what the context exports takes as long as all else that is decided for a request.
+  const isCached = cachedByEnv.get(env);
+  // Decided first, because reading `ctx.exports` is slow: it takes as long as all other decisions for a request.
   if (isCached === false) return directPort(config, ctx);
   const entrypoint = entrypointOf(ctx);
   if (entrypoint === null) return directPort(config, ctx);
   const port = (cached: boolean): RegistryPort => (cached ? portTo(entrypoint) : directPort(config, ctx));
   if (isCached !== undefined) return port(isCached);
-  return entrypoint(NOBODY)
+  return entrypoint(NO_ACCESS)
     .isCached()
     .then((cached) => {
-      ways.set(env, cached);
+      cachedByEnv.set(env, cached);
       return port(cached);
     });
 }
 
-/** Through the entrypoint. */
+/** The connection through the entrypoint. */
 export function portTo(entrypoint: (props: RegistryProps) => RegistryEntrypoint): RegistryPort {
   return {
-    ask: async (question, asked, props) => readReply(await entrypoint(props).fetch(canonicalRequest(question, asked))),
-    purge: (cacheTags) => entrypoint(NOBODY).purge(cacheTags),
+    fetch: async (request, options, props) =>
+      readRegistryResponse(await entrypoint(props).fetch(canonicalRequest(request, options))),
+    purge: (cacheTags) => entrypoint(NO_ACCESS).purge(cacheTags),
   };
 }
 
-/** Straight. The answers are those of the entrypoint: the same code makes them. */
+/** The direct connection. It runs the same code as the entrypoint. */
 export function directPort(
-  { bucket, persistence, realms, origins, annex }: Config,
+  { bucket, persistence, realms, origins, signingKey }: Config,
   ctx: Pick<GatewayContext, 'waitUntil'>,
 ): RegistryPort {
   const waitUntil = (work: Promise<unknown>): void => {
     ctx.waitUntil(work);
   };
   return {
-    ask: async (question, asked, props) => {
-      const { answer, facts } = await answerFor(question, asked, {
+    fetch: async (request, options, props) => {
+      const { answer, facts } = await answerRequest(request, options, {
         bucket,
         persistence,
         props,
         realms,
         origins,
-        answerFronted: throughAnnex(annex, { props, cached: false }, waitUntil),
+        signingKey,
         cached: false,
+        waitUntil,
       });
-      return answer instanceof Response ? readReply(passOn(answer, facts)) : replyOf(answer, question, facts);
+      return toRegistryResponse(answer, request, facts);
     },
     purge: () => Promise.resolve({ kind: 'absent' }),
   };
 }
 
-const NOBODY: RegistryProps = { realm: PUBLIC_REALM, hidden: true, lists: null };
+const NO_ACCESS: RegistryProps = { realm: PUBLIC_REALM, hidden: true, lists: null };
 
 function entrypointOf({ exports }: GatewayContext): ((props: RegistryProps) => RegistryEntrypoint) | null {
   const registry = (exports as { Registry?: (options: { props: RegistryProps }) => RegistryEntrypoint } | undefined)

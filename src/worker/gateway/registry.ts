@@ -1,4 +1,8 @@
-/** The registry: answers questions from storage. It stands behind the cache and knows nothing of who asks but what its props say. */
+/**
+ * The registry: answers requests from storage. It is behind the cache, and all it receives about the caller is in its
+ * props.
+ */
+import { parseAccept } from '../../http/accept.ts';
 import { parseRange } from '../../http/range.ts';
 import { assertNever } from '../../registry/errors.ts';
 import type { RepositoryName } from '../../registry/name.ts';
@@ -7,83 +11,79 @@ import { CorruptRecordError } from '../../registry/records.ts';
 import { CorruptReferrersError } from '../../registry/referrers.ts';
 import { CorruptListError } from '../../registry/sorted-list.ts';
 import { type ReadStore, StorageError } from '../../registry/store.ts';
-import { type Answer, discard, type Elsewhere, refused, type Refused } from './answer.ts';
-import type { Asked } from './asked.ts';
-import { answerBlob, answerBlobPresence } from '../endpoints/blob.ts';
-import { answerCatalog } from '../endpoints/catalog.ts';
-import { answerManifest } from '../endpoints/manifest.ts';
-import { answerReferrers } from '../endpoints/referrers.ts';
-import { answerTagList } from '../endpoints/tag-list.ts';
+import { type Answer, discard, type Redirect, refused, type Refused } from './answer.ts';
+import { parseRegistryUrl, pathOf, type RegistryRequest, type RequestOptions } from './registry-request.ts';
+import { answerBlob, answerBlobPresence } from '../endpoints/v2/blob.ts';
+import { answerCatalog } from '../endpoints/v2/catalog.ts';
+import { answerManifest } from '../endpoints/v2/manifest.ts';
+import { answerReferrers } from '../endpoints/v2/referrers.ts';
+import { answerTagList } from '../endpoints/v2/tag-list.ts';
 import { answerV1Images } from '../endpoints/v1-images.ts';
-import type { AnswerFronted, AnswerStored } from '../ingest/fronted.ts';
+import { answerFronted } from '../ingest/fronted.ts';
+import type { AnswerStored } from '../ingest/stored-answer.ts';
 import { originOf, type OriginRules } from '../ingest/origins.ts';
 import { type Persistence, persist } from '../storage/retry.ts';
-import { pathOf, type Question, questionOf } from './question.ts';
 import { EMPTY_STORE, r2Store, type ReadCount } from '../storage/r2-store.ts';
-import { type InnerFacts, passOn, respond } from './respond.ts';
+import { type InnerFacts, toResponse } from './registry-response.ts';
 
-/** What the gateway vouches for; a client cannot forge it, and the cache keeps what was asked with other props apart. */
+/** The caller's access, as the gateway decided it. Clients cannot forge it, and it is a part of the cache key. */
 export interface RegistryProps {
-  /** Whose blobs are looked at. */
+  /** The realm whose blobs are read. */
   readonly realm: RealmName;
-  /** Answer as if nothing were stored. */
+  /** Answer as if the bucket were empty. */
   readonly hidden: boolean;
-  /** Which repositories a list may name: null for all. */
+  /** Which repositories a list may contain; null: all. */
   readonly lists: VisibleTo | null;
 }
 
-/** Everything that decides which repositories a caller may see. */
+/** The realms and repositories that a caller may see, beside the public ones. */
 export interface VisibleTo {
   readonly realms: readonly string[];
   readonly repositories: readonly string[];
 }
 
-/** What the registry works with. */
+/** What the registry needs to answer. */
 export interface RegistryContext {
   readonly bucket: R2Bucket;
   readonly persistence: Persistence;
   readonly props: RegistryProps;
   readonly realms: RealmTable;
-  /** Whether a cache stands in front: it cuts ranges itself, and cannot keep what is cut. */
+  /** Whether a cache is in front: it cuts ranges itself, and does not store partial responses. */
   readonly cached: boolean;
-  /** Which repositories are filled from another registry, and what answers for them. */
+  /** Which repositories are filled from an upstream registry. */
   readonly origins: OriginRules;
-  readonly answerFronted: AnswerFronted;
+  /** PEM or JWK of the key that signs derived schema 1 manifests; null: none are derived. */
+  readonly signingKey: string | null;
+  /** Keeps work alive after the response. */
+  readonly waitUntil: (work: Promise<unknown>) => void;
 }
 
-/** Bytes of the longest body that the cache in front keeps; longer ones pass through it. */
+/** Largest body that the cache in front stores, in bytes; larger ones pass through. */
 const CACHED_UP_TO = 512_000_000;
 
-/** Answers one canonical request: what a gateway behind a cache sends (see {@link canonicalRequest}). */
-export async function serveRegistry(request: Request, context: RegistryContext): Promise<Response> {
-  const question = canonicalQuestionOf(request);
-  const { answer, facts } = await answerFor(question, askedOf(request), context);
-  return answer instanceof Response ? passOn(answer, facts) : respond(answer, question, facts);
+/** Answers the registry entrypoint's request, which is in canonical form: see `canonicalRequest`. */
+export async function serveRegistry(canonical: Request, context: RegistryContext): Promise<Response> {
+  const request = parseRegistryUrl(canonical.url);
+  if (request === null) throw new Error(`not a canonical registry URL: ${canonical.url}`);
+  const { answer, facts } = await answerRequest(request, readRequestOptions(canonical), context);
+  return toResponse(answer, request, facts);
 }
 
-/** What a canonical request asks. */
-export function canonicalQuestionOf({ url }: Request): Question {
-  const question = questionOf(url);
-  if (question === null) throw new Error(`the gateway asked what is no question: ${url}`);
-  return question;
-}
-
-/** How it asks. */
-export function askedOf({ method, headers }: Request): Asked {
+function readRequestOptions({ method, headers }: Request): RequestOptions {
   return {
     head: method === 'HEAD',
-    accept: headers.get('accept'),
+    accept: parseAccept(headers.get('accept')),
     userAgent: headers.get('user-agent'),
     range: parseRange(headers.get('range')),
   };
 }
 
-/** Answers one question, storage faults included. A Response is the annex's: an answer in the form that it has between registry and gateway. */
-export async function answerFor(
-  question: Question,
-  asked: Asked,
-  { bucket, persistence, props, realms, cached, origins, answerFronted }: RegistryContext,
-): Promise<{ readonly answer: Answer | Elsewhere | Response; readonly facts: InnerFacts }> {
+/** Answers one request. Errors of storage and damaged records become refusals. */
+export async function answerRequest(
+  request: RegistryRequest,
+  options: RequestOptions,
+  { bucket, persistence, props, realms, cached, origins, signingKey, waitUntil }: RegistryContext,
+): Promise<{ readonly answer: Answer | Redirect; readonly facts: InnerFacts }> {
   const begun = Date.now();
   const count: ReadCount = { head: 0, get: 0 };
   const store = props.hidden ? EMPTY_STORE : r2Store(bucket, count);
@@ -91,64 +91,75 @@ export async function answerFor(
   const keep = lists === null ? null : (name: RepositoryName) => isVisible(realms, name, lists);
   const sources: Sources = { store, realm: props.realm, keep, wholeUpTo: cached ? CACHED_UP_TO : 0 };
   const answerStored: AnswerStored = (wrap = (own) => own) =>
-    persist(() => answerQuestion(question, asked, { ...sources, store: wrap(store) }), persistence, discard);
-  const rule = props.hidden || question.kind === 'catalog' ? null : originOf(origins, question.name);
-  let answer: Answer | Elsewhere | Response;
+    persist(() => answerFromStorage(request, options, { ...sources, store: wrap(store) }), persistence, discard);
+  const rule = props.hidden || request.kind === 'catalog' ? null : originOf(origins, request.name);
+  let answer: Answer | Redirect;
   try {
-    answer = await (rule === null || question.kind === 'catalog'
+    answer = await (rule === null || request.kind === 'catalog'
       ? answerStored()
-      : answerFronted(question, asked, { rule, store, answerStored }));
+      : answerFronted(request, options, {
+          rule,
+          realm: props.realm,
+          bucket,
+          store,
+          persistence,
+          signingKey,
+          answerStored,
+          waitUntil,
+        }));
   } catch (error) {
-    answer = refusalOf(error, question);
+    answer = refusalOf(error, request);
   }
-  const form = 'kind' in answer && answer.kind === 'found' ? answer.form : undefined;
+  const form = answer.kind === 'found' ? answer.form : undefined;
   const { head, get } = count;
   return { answer, facts: { head, get, ms: Date.now() - begun, ...(form !== undefined && { form }) } };
 }
 
-/** What a question is answered from. */
+/** Where an answer comes from. */
 export interface Sources {
   readonly store: ReadStore;
   readonly realm: RealmName;
   readonly keep: ((name: RepositoryName) => boolean) | null;
-  /** Blobs of at most so many bytes are answered whole even if part was asked for: a cache in front keeps them and cuts ranges itself. */
+  /**
+   * Blobs of at most this many bytes are sent whole, even for a range: the cache in front stores them and cuts ranges.
+   */
   readonly wholeUpTo: number;
 }
 
-/** One endpoint a line. Throws {@link StorageError} and what says that a record is damaged. */
-export function answerQuestion(
-  question: Question,
-  asked: Asked,
+/** Dispatches to the endpoint. Throws {@link StorageError}, and errors for damaged records. */
+export function answerFromStorage(
+  request: RegistryRequest,
+  options: RequestOptions,
   { store, realm, keep, wholeUpTo }: Sources,
 ): Promise<Answer> {
-  switch (question.kind) {
+  switch (request.kind) {
     case 'manifest':
-      return answerManifest(question, asked, store);
+      return answerManifest(request, options, store);
     case 'blob':
-      return answerBlob(question, asked, { realm, store, wholeUpTo });
+      return answerBlob(request, options, { realm, store, wholeUpTo });
     case 'blob-presence':
-      return answerBlobPresence(question, { realm, store });
+      return answerBlobPresence(request, { realm, store });
     case 'tag-list':
-      return answerTagList(question, asked, store);
+      return answerTagList(request, options, store);
     case 'referrers':
-      return answerReferrers(question, asked, store);
+      return answerReferrers(request, options, store);
     case 'catalog':
-      return answerCatalog(question, asked, store, keep);
+      return answerCatalog(request, options, store, keep);
     case 'v1-images':
-      return answerV1Images(question, store);
+      return answerV1Images(request, store);
     default:
-      return assertNever(question);
+      return assertNever(request);
   }
 }
 
-/** What has gone wrong, told to the log, as an answer. */
-function refusalOf(error: unknown, question: Question): Refused {
+/** Logs an error and turns it into a refusal. */
+function refusalOf(error: unknown, request: RegistryRequest): Refused {
   const reason = reasonOf(error);
   const cause =
     error instanceof Error
       ? { name: error.name, message: error.message, cause: String(error.cause) }
       : { message: String(error) };
-  console.error(JSON.stringify({ event: reason, question: pathOf(question), ...cause }));
+  console.error(JSON.stringify({ event: reason, request: pathOf(request), ...cause }));
   return refused(reason);
 }
 

@@ -1,5 +1,5 @@
 /** Fetches what an upstream has under a tag: its manifests, the images of a list, and their configs, every one verified. Layers come when somebody pulls them. */
-import { openBlob, verified } from '../../origin/blob.ts';
+import { openBlob, verifyChunks } from '../../origin/blob.ts';
 import type { RegistryClient } from '../../origin/client.ts';
 import { type NotFound, OriginError } from '../../origin/errors.ts';
 import { ACCEPT_SCHEMA1, type VerifiedManifest } from '../../origin/manifest.ts';
@@ -198,7 +198,7 @@ async function fetchConfig(
   if (blob.kind === 'not-found') return;
   const chunks: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of verified(blob.chunks, { digest: config.digest, size: config.size })) {
+  for await (const chunk of verifyChunks(blob.chunks, { digest: config.digest, size: config.size })) {
     chunks.push(chunk);
     length += chunk.length;
     if (length > CONFIG_MAX) throw tooLong(config.digest);

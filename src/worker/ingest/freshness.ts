@@ -1,4 +1,5 @@
 import type { OriginMark } from '../../registry/origin-mark.ts';
+import { ExpiringMap } from '../storage/expiring-map.ts';
 import type { OriginRule } from './origins.ts';
 
 /**
@@ -19,4 +20,17 @@ export function freshnessOf(
   if (mark.gone !== null && now - mark.gone >= grace) return age < lifetime ? 'gone' : 'expired';
   if (age < lifetime) return 'fresh';
   return age < lifetime + stale ? 'stale' : 'expired';
+}
+
+/** When this isolate last compared each tag with the upstream's, in milliseconds: by the tag's key, one map for each rule. */
+const comparisons = new WeakMap<OriginRule, ExpiringMap<number>>();
+
+/** Tags kept for each rule. */
+const MAX_TAGS = 10_000;
+
+/** The times of this isolate's last comparisons under a rule. */
+export function lastComparisons(rule: OriginRule): ExpiringMap<number> {
+  let map = comparisons.get(rule);
+  if (map === undefined) comparisons.set(rule, (map = new ExpiringMap(MAX_TAGS)));
+  return map;
 }

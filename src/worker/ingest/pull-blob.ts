@@ -4,46 +4,49 @@ import { OriginError } from '../../origin/errors.ts';
 import { blobKey } from '../../registry/keys.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { StorageError } from '../../registry/store.ts';
-import type { Answer, Elsewhere } from '../gateway/answer.ts';
-import type { Asked } from '../gateway/asked.ts';
-import { isUnknown } from './fronted.ts';
-import type { Question } from '../gateway/question.ts';
+import type { Answer, Redirect } from '../gateway/answer.ts';
+import type { RegistryRequest, RequestOptions } from '../gateway/registry-request.ts';
+import { isUnknown, type StoredAnswer } from './stored-answer.ts';
 import { type BlobOutcome, clientSink, fillBlob } from './fill-blob.ts';
 import { within } from './single-flight.ts';
 import { isKnownUnknown, noteUnknown, type Pull, unlessLimited } from './pull.ts';
 import type { Upstream } from './upstream.ts';
 
-type BlobQuestion = Extract<Question, { kind: 'blob' | 'blob-presence' }>;
+type BlobRequest = Extract<RegistryRequest, { kind: 'blob' | 'blob-presence' }>;
 
 /** How often a request that waited for another one's fetch looks again when that failed. */
 const ROUNDS = 3;
 
-/** Answers with the blob, or with where the client gets it. Throws OriginError and StorageError. */
-export async function pullBlob(pull: Pull, question: BlobQuestion, { head }: Asked): Promise<Answer | Elsewhere> {
+/** Answers with the blob, or with where the client gets it. `stored`: what storage answered. Throws OriginError and StorageError. */
+export async function pullBlob(
+  pull: Pull,
+  request: BlobRequest,
+  { head }: RequestOptions,
+  { answer }: StoredAnswer,
+): Promise<Answer | Redirect> {
   const { upstream, rule, remote, realm, answerStored } = pull;
-  const { digest } = question;
-  const answer = await answerStored();
+  const { digest } = request;
   const key = blobKey(realm, digest);
   const what = `${remote} ${digest}`;
   if (!isUnknown(answer) || isKnownUnknown(upstream, what)) return answer;
   unlessLimited(upstream);
-  if (question.kind === 'blob' && head) {
+  if (request.kind === 'blob' && head) {
     const told = await upstream.client.blobHead(remote, digest);
-    if (told.kind === 'blob-head' && told.size !== undefined) return found(question, told.size, null);
+    if (told.kind === 'blob-head' && told.size !== undefined) return found(request, told.size, null);
     // Old engines need the length: where the upstream does not tell it, the blob does.
     if (told.kind === 'not-found') {
       noteUnknown(upstream, what);
       return answer;
     }
-  } else if (question.kind === 'blob' && rule.blobs === 'redirect') {
-    const location = await locationUpstream(pull, question);
-    if (location !== null) return { kind: 'elsewhere', location };
+  } else if (request.kind === 'blob' && rule.blobs === 'redirect') {
+    const location = await locationUpstream(pull, request);
+    if (location !== null) return { kind: 'redirect', location };
   }
-  const isStreamed = question.kind === 'blob' && !head;
+  const isStreamed = request.kind === 'blob' && !head;
   for (let round = 1; ; round++) {
     const underway = upstream.blobs.of(key);
     const outcome =
-      underway === undefined ? await fetchBlob(pull, question, key, isStreamed) : await follow(pull, key, underway);
+      underway === undefined ? await fetchBlob(pull, request, key, isStreamed) : await follow(pull, key, underway);
     switch (outcome) {
       case 'stored':
         return answerStored();
@@ -80,11 +83,11 @@ const LATE = Symbol('late');
 /** Fetches the blob into the bucket and, where it can be streamed, gives the answer whose body it is. Throws OriginError. */
 async function fetchBlob(
   { upstream, remote, bucket, waitUntil }: Pull,
-  question: BlobQuestion,
+  request: BlobRequest,
   key: string,
   isStreamed: boolean,
 ): Promise<BlobOutcome | Answer> {
-  const { digest } = question;
+  const { digest } = request;
   let answerWith: (answer: Answer) => void = () => undefined;
   const streamed = new Promise<Answer>((resolve) => (answerWith = resolve));
   const flight = upstream.blobs.once(key, waitUntil, async (): Promise<BlobOutcome> => {
@@ -95,7 +98,7 @@ async function fetchBlob(
     if (!isStreamed || blob.size === undefined)
       return fillBlob(watched, { digest, key, bucket, client: null, keep: waitUntil });
     const { body, sink } = clientSink(blob.size);
-    answerWith(found(question, blob.size, body));
+    answerWith(found(request, blob.size, body));
     return fillBlob(watched, { digest, key, bucket, client: sink, keep: waitUntil });
   });
   return Promise.race([streamed, flight]);
@@ -113,7 +116,7 @@ async function* noting(
   }
 }
 
-function found({ digest }: BlobQuestion, size: number, body: ReadableStream<Uint8Array> | null): Answer {
+function found({ digest }: BlobRequest, size: number, body: ReadableStream<Uint8Array> | null): Answer {
   return {
     kind: 'found',
     representation: {
@@ -129,9 +132,9 @@ function found({ digest }: BlobQuestion, size: number, body: ReadableStream<Uint
 }
 
 /** Where the upstream sends those who want the blob; null if it sends it itself, or has nothing. */
-async function locationUpstream({ upstream, remote }: Pull, { digest }: BlobQuestion): Promise<string | null> {
+async function locationUpstream({ upstream, remote }: Pull, { digest }: BlobRequest): Promise<string | null> {
   const blob = await upstream.client.blob(remote, digest);
   if (blob.kind === 'not-found') return null;
   await blob.body.cancel().catch(() => undefined);
-  return blob.elsewhere ? blob.url.href : null;
+  return blob.redirectedAway ? blob.url.href : null;
 }

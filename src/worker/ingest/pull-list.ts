@@ -5,11 +5,11 @@ import { compareNames } from '../../registry/name.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { encodeReferrers } from '../../registry/referrers.ts';
 import type { Answer } from '../gateway/answer.ts';
-import { answerNames } from '../endpoints/list-answer.ts';
+import { answerNames } from '../endpoints/v2/list-answer.ts';
 import { namesOfPage, openList } from '../storage/list-page.ts';
 import { persist } from '../storage/retry.ts';
-import { isUnknown, look, withWarning } from './fronted.ts';
-import { pathOf, type Question } from '../gateway/question.ts';
+import { isUnknown, type StoredAnswer, withWarning } from './stored-answer.ts';
+import { pathOf, type RegistryRequest } from '../gateway/registry-request.ts';
 import { overlay } from './overlay.ts';
 import { noteOutage, type Pull, unlessLimited, waitFor } from './pull.ts';
 
@@ -17,10 +17,13 @@ import { noteOutage, type Pull, unlessLimited, waitFor } from './pull.ts';
 const LIST_LIFETIME = 60_000;
 
 /** Answers with the tags that the upstream has, and those that were published here. Throws OriginError where only the upstream could tell, and StorageError. */
-export async function pullTagList(pull: Pull, question: Extract<Question, { kind: 'tag-list' }>): Promise<Answer> {
+export async function pullTagList(
+  pull: Pull,
+  request: Extract<RegistryRequest, { kind: 'tag-list' }>,
+): Promise<Answer> {
   const { store, persistence, answerStored } = pull;
-  const { name, page } = question;
-  return withFallback(pull, question, async () => {
+  const { name, page } = request;
+  return withFallback(pull, request, async () => {
     const upstream = await listOf(pull, 'tags', async () => {
       const found = await pull.upstream.client.tags(pull.remote);
       return found.kind === 'not-found' ? 'unknown' : found.tags;
@@ -38,19 +41,22 @@ export async function pullTagList(pull: Pull, question: Extract<Question, { kind
     return answerNames(shown, page.n !== 0 && shown.length < names.length, {
       before: `{"name":${JSON.stringify(name)},"tags":[`,
       after: ']}',
-      nextPath: (last) => pathOf({ ...question, page: { n: page.n, last } }),
+      nextPath: (last) => pathOf({ ...request, page: { n: page.n, last } }),
     });
   });
 }
 
-/** Answers with what refers to a manifest: what was published here, else what the upstream has. Throws OriginError and StorageError. */
-export async function pullReferrers(pull: Pull, question: Extract<Question, { kind: 'referrers' }>): Promise<Answer> {
+/** Answers with what refers to a manifest: what was published here, else what the upstream has. `stored`: what storage answered. Throws OriginError and StorageError. */
+export async function pullReferrers(
+  pull: Pull,
+  request: Extract<RegistryRequest, { kind: 'referrers' }>,
+  { answer, info }: StoredAnswer,
+): Promise<Answer> {
   const { answerStored } = pull;
-  const { name, subject } = question;
+  const { name, subject } = request;
   const key = referrersKey(name, subject);
-  const { answer, info } = await look(answerStored, key);
   if (info !== null) return answer;
-  return withFallback(pull, question, async () => {
+  return withFallback(pull, request, async () => {
     const descriptors = await listOf(pull, `referrers ${subject}`, () =>
       pull.upstream.client.referrers(pull.remote, subject),
     );
@@ -80,13 +86,13 @@ async function listOf<T>(
   return list as readonly T[] | 'unknown';
 }
 
-async function withFallback(pull: Pull, question: Question, work: () => Promise<Answer>): Promise<Answer> {
+async function withFallback(pull: Pull, request: RegistryRequest, work: () => Promise<Answer>): Promise<Answer> {
   try {
     return await work();
   } catch (error) {
     if (!(error instanceof OriginError)) throw error;
     const stored = await pull.answerStored();
     if (isUnknown(stored)) throw error;
-    return withWarning(stored, pull.rule, noteOutage(pull.upstream, error, pathOf(question)));
+    return withWarning(stored, pull.rule, noteOutage(pull.upstream, error, pathOf(request)));
   }
 }

@@ -3,16 +3,20 @@ import type { Digest } from '../../registry/digest.ts';
 import { manifestKey } from '../../registry/keys.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import type { Answer } from '../gateway/answer.ts';
-import { isUnknown } from './fronted.ts';
+import { isUnknown, type StoredAnswer } from './stored-answer.ts';
 import { bucketWriter } from './bucket-writer.ts';
 import { ingestManifest } from './ingest-manifest.ts';
 import { overlay } from './overlay.ts';
 import { isKnownUnknown, noteUnknown, type Pull, unlessLimited, waitFor } from './pull.ts';
 
-/** Answers with the manifest. Throws OriginError and StorageError. */
-export async function pullManifest(pull: Pull, name: RepositoryName, digest: Digest): Promise<Answer> {
+/** Answers with the manifest. `stored`: what storage answered. Throws OriginError and StorageError. */
+export async function pullManifest(
+  pull: Pull,
+  name: RepositoryName,
+  digest: Digest,
+  { answer }: StoredAnswer,
+): Promise<Answer> {
   const { upstream, remote, answerStored, bucket, persistence, waitUntil } = pull;
-  const answer = await answerStored();
   const key = manifestKey(name, digest);
   if (!isUnknown(answer) || isKnownUnknown(upstream, key)) return answer;
   unlessLimited(upstream);

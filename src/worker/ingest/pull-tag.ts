@@ -7,7 +7,7 @@ import { type ObjectInfo, StorageError } from '../../registry/store.ts';
 import type { Answer } from '../gateway/answer.ts';
 import { readAll } from '../storage/byte-reader.ts';
 import { freshnessOf } from './freshness.ts';
-import { isUnknown, look, unknownTag, withWarning } from './fronted.ts';
+import { isUnknown, answerObserved, type StoredAnswer, unknownTag, withWarning } from './stored-answer.ts';
 import { bucketWriter } from './bucket-writer.ts';
 import { fetchImage } from './fetch-image.ts';
 import { within } from './single-flight.ts';
@@ -26,9 +26,13 @@ const PAUSE = 10_000;
 /** Milliseconds after which the time of comparison is written down in the bucket: until then only the isolates that made it know. */
 const RENEW_AFTER = 3_600_000;
 
-/** Answers with the form that fits. Throws {@link OriginError}, StorageError and CorruptRecordError. */
-export async function pullTag(pull: Pull, name: RepositoryName, tag: Tag): Promise<Answer> {
-  const { answer, info } = await look(pull.answerStored, tagKey(name, tag));
+/** Answers with the form that fits. `stored`: what storage answered. Throws {@link OriginError}, StorageError and CorruptRecordError. */
+export async function pullTag(
+  pull: Pull,
+  name: RepositoryName,
+  tag: Tag,
+  { answer, info }: StoredAnswer,
+): Promise<Answer> {
   if (info === null) return isUnknown(answer) ? fetchTag(pull, name, tag, answer) : answer;
   const mark = decodeOriginMark(info.metadata);
   const { upstream, rule, waitUntil } = pull;
@@ -42,7 +46,7 @@ export async function pullTag(pull: Pull, name: RepositoryName, tag: Tag): Promi
   if (freshness === 'stale') return answer;
   const outcome = await within(PATIENCE, checking, SLOW);
   if (outcome !== null) return stale(pull, answer, info, outcome);
-  const after = await look(pull.answerStored, tagKey(name, tag));
+  const after = await answerObserved(pull.answerStored, tagKey(name, tag));
   return after.info === null || isBuried(after.info) ? unknownTag(name, tag) : after.answer;
 }
 

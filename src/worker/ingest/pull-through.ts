@@ -5,48 +5,70 @@
  */
 import { OriginError } from '../../origin/errors.ts';
 import { assertNever } from '../../registry/errors.ts';
-import { type Answer, type Elsewhere, refused } from '../gateway/answer.ts';
-import type { Asked } from '../gateway/asked.ts';
-import { pathOf, type Question } from '../gateway/question.ts';
+import { type Answer, type Redirect, refused } from '../gateway/answer.ts';
+import { pathOf, type RequestOptions } from '../gateway/registry-request.ts';
 import { type FillContext, noteOutage, type Pull, waitOf } from './pull.ts';
 import { pullBlob } from './pull-blob.ts';
 import { pullManifest } from './pull-manifest.ts';
 import { pullTag } from './pull-tag.ts';
 import { pullReferrers, pullTagList } from './pull-list.ts';
+import { signerOf } from './signer.ts';
+import type { RepositoryRequest, StoredAnswer } from './stored-answer.ts';
 import { remoteName, upstreamOf } from './upstream.ts';
 
-/** Answers, from storage or from the upstream. Throws StorageError and what says that a record is damaged. */
-export async function answerThrough(
-  question: Exclude<Question, { kind: 'catalog' }>,
-  asked: Asked,
-  context: FillContext,
-): Promise<Answer | Elsewhere> {
-  const { rule } = context;
-  const upstream = upstreamOf(rule);
-  try {
-    const pull: Pull = { ...context, upstream, remote: remoteName(rule, question.name) };
-    switch (question.kind) {
+/** Answers from the upstream, or with what storage answered before. Throws StorageError, and errors for damaged records. */
+export function answerThrough(
+  request: Exclude<RepositoryRequest, { kind: 'tag-list' }>,
+  options: RequestOptions,
+  sources: FillContext,
+  stored: StoredAnswer,
+): Promise<Answer | Redirect> {
+  return withUpstream(request, sources, async (pull) => {
+    switch (request.kind) {
       case 'manifest': {
-        const { name, reference } = question;
+        const { name, reference } = request;
         return reference.kind === 'tag'
-          ? await pullTag(pull, name, reference.tag)
-          : await pullManifest(pull, name, reference.digest);
+          ? pullTag(pull, name, reference.tag, stored)
+          : pullManifest(pull, name, reference.digest, stored);
       }
       case 'blob':
       case 'blob-presence':
-        return await pullBlob(pull, question, asked);
-      case 'tag-list':
-        return await pullTagList(pull, question);
+        return pullBlob(pull, request, options, stored);
       case 'referrers':
-        return await pullReferrers(pull, question);
+        return pullReferrers(pull, request, stored);
       case 'v1-images':
-        return await context.answerStored();
+        return stored.answer;
       default:
-        return assertNever(question);
+        return assertNever(request);
     }
+  });
+}
+
+/** Answers with the tags that the upstream and storage have. Throws StorageError, and errors for damaged records. */
+export function answerTagList(
+  request: Extract<RepositoryRequest, { kind: 'tag-list' }>,
+  sources: FillContext,
+): Promise<Answer | Redirect> {
+  return withUpstream(request, sources, (pull) => pullTagList(pull, request));
+}
+
+async function withUpstream(
+  request: RepositoryRequest,
+  { signingKey, ...sources }: FillContext,
+  work: (pull: Pull) => Promise<Answer | Redirect>,
+): Promise<Answer | Redirect> {
+  const { rule } = sources;
+  const upstream = upstreamOf(rule);
+  try {
+    return await work({
+      ...sources,
+      upstream,
+      remote: remoteName(rule, request.name),
+      signer: signerOf(signingKey),
+    });
   } catch (error) {
     if (!(error instanceof OriginError)) throw error;
-    noteOutage(upstream, error, pathOf(question));
+    noteOutage(upstream, error, pathOf(request));
     return refused('upstream-unavailable', {
       detail: { upstream: rule.name, code: error.code },
       headers: { 'retry-after': String(Math.ceil(waitOf(error) / 1000)) },

@@ -4,7 +4,7 @@ import type { Signer } from '../../manifest/image.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import type { RealmName } from '../../registry/realms.ts';
 import type { ReadStore } from '../../registry/store.ts';
-import type { AnswerStored } from './fronted.ts';
+import type { AnswerStored } from './stored-answer.ts';
 import type { OriginRule } from './origins.ts';
 import type { Persistence } from '../storage/retry.ts';
 import { type Flights, within } from './single-flight.ts';
@@ -17,14 +17,16 @@ export interface FillContext {
   readonly bucket: R2Bucket;
   readonly store: ReadStore;
   readonly persistence: Persistence;
-  readonly signer: Signer | null;
+  /** PEM or JWK of the key that signs derived schema 1 manifests; null: none are derived. */
+  readonly signingKey: string | null;
   readonly answerStored: AnswerStored;
   /** For what goes on after the answer, and where the client leaves before it. */
   readonly waitUntil: (work: Promise<unknown>) => void;
 }
 
 /** One question to a repository that is filled. */
-export interface Pull extends FillContext {
+export interface Pull extends Omit<FillContext, 'signingKey'> {
+  readonly signer: Signer | null;
   readonly upstream: Upstream;
   /** What the repository is called upstream. */
   readonly remote: RepositoryName;

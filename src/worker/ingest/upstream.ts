@@ -1,8 +1,8 @@
 /** What one isolate knows of each upstream: the client with its tokens, and what was found out a moment ago. */
-import type { OriginErrorCode } from '../../origin/errors.ts';
+import { OriginError, type OriginErrorCode } from '../../origin/errors.ts';
 import { createRegistryClient, type RegistryClient } from '../../origin/client.ts';
-import { OriginError } from '../../origin/errors.ts';
 import type { RepositoryName } from '../../registry/name.ts';
+import { lastComparisons } from './freshness.ts';
 import { type OriginRule, remoteNameOf } from './origins.ts';
 import { ExpiringMap } from '../storage/expiring-map.ts';
 import type { BlobOutcome } from './fill-blob.ts';
@@ -74,7 +74,7 @@ export function upstreamOf(rule: OriginRule): Upstream {
       listFlights: new Flights(),
       lists: new ExpiringMap(LISTS),
       unknown: new ExpiringMap(REMEMBERED),
-      checked: new ExpiringMap(REMEMBERED),
+      checked: lastComparisons(rule),
       outages: new ExpiringMap(REMEMBERED),
       limited: new ExpiringMap(1),
     };

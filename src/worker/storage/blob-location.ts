@@ -13,7 +13,7 @@ export interface BlobRequest {
 }
 
 /** Whether blobs of the realm are fetched elsewhere. An address without a signature opens to whoever guesses it, so protected realms are not sent there. */
-export function isSentElsewhere(delivery: BlobDelivery, realm: RealmName): boolean {
+export function redirectsBlobs(delivery: BlobDelivery, realm: RealmName): boolean {
   switch (delivery.mode) {
     case 'stream':
       return false;

@@ -62,17 +62,6 @@ describe('the preflight', () => {
     expect(missing(toml, account, chosen)).toEqual([what]);
   });
 
-  it('wants the annex where repositories are filled from other registries, and else only advises it', () => {
-    const without = ROUTED.replace('"ANNEX"', '"OTHER"');
-    const origins = `[vars]\nORIGINS = '[{"name":"up","pattern":"*","upstream":"https://up.example"}]'\n`;
-    expect(missing(without, ACCOUNT)).toEqual([]);
-    expect(todos(without, ACCOUNT)).toMatch(/binding = "ANNEX"/);
-    expect(missing(`${without}\n${origins}`, ACCOUNT)).toEqual([expect.stringMatching(/no annex.*ORIGINS/)]);
-    expect(missing(ROUTED.replace('entrypoint = "Annex"', ''), ACCOUNT)).toEqual([
-      'the binding ANNEX leads to no entrypoint of the annex',
-    ]);
-  });
-
   it('does without TOKENS where somebody else opens the realm', () => {
     const toml = `${ROUTED}\n[vars]\nREALMS = '[{"pattern":"a/*","realm":"a"}]'\n[vars.ACCESS.realms.a]\ncertificates = [{ fingerprint = "ab" }]\n`;
     expect(missing(toml, ACCOUNT)).toEqual([]);

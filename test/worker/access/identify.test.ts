@@ -1,13 +1,19 @@
 import { decodeJwt, exportPKCS8, generateKeyPair } from 'jose';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { robotTokenText, toBase64Url } from '../../../src/registry/robot-token.ts';
+import { toBase64Url } from '../../../src/registry/base64.ts';
+import { robotTokenText } from '../../../src/registry/robot-token.ts';
 import type { Caller } from '../../../src/worker/access/caller.ts';
 import type { ClientCertificate } from '../../../src/worker/access/certificate.ts';
 import { readCredentials } from '../../../src/worker/access/credentials.ts';
 import { GUEST_TOKEN, identify, presentsAnything } from '../../../src/worker/access/identify.ts';
 import { loginKey, tooManyFailures } from '../../../src/worker/access/login-limit.ts';
 import { type AccessPolicy, parseAccess } from '../../../src/worker/access/policy.ts';
-import { issueToken, SCOPES_MAX, TOKEN_LIFETIME, type TokenAnswer } from '../../../src/worker/access/token-endpoint.ts';
+import {
+  issueToken,
+  SCOPES_MAX,
+  TOKEN_LIFETIME,
+  type TokenAnswer,
+} from '../../../src/worker/access/tokens/issue-token.ts';
 
 const ORIGIN = 'https://registry.example';
 const NOW = new Date('2026-11-24T12:00:00Z');

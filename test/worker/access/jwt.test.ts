@@ -15,7 +15,7 @@ import { parseRepositoryName, type RepositoryName } from '../../../src/registry/
 import { type Caller, mayList, mayRead } from '../../../src/worker/access/caller.ts';
 import { AUTHORIZATION_MAX_LENGTH } from '../../../src/worker/access/credentials.ts';
 import { identify } from '../../../src/worker/access/identify.ts';
-import { KeysUnavailableError, signToken } from '../../../src/worker/access/jwt.ts';
+import { KeysUnavailableError, signToken } from '../../../src/worker/access/tokens/jwt.ts';
 import { type AccessPolicy, parseAccess } from '../../../src/worker/access/policy.ts';
 
 const ISSUER = 'https://auth.example';

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
+import { toBase64Url } from '../../../src/registry/base64.ts';
 import {
   formatRobotTokenLine,
   looksLikeRobotToken,
   parseRobotTokenLines,
   RobotTokenError,
   robotTokenText,
-  toBase64Url,
 } from '../../../src/registry/robot-token.ts';
-import { findRobotToken } from '../../../src/worker/access/robot-tokens.ts';
+import { findRobotToken } from '../../../src/worker/access/tokens/robot-tokens.ts';
 
 const NOW = new Date('2026-11-24T12:00:00Z');
 const TOKEN = robotTokenText(new Uint8Array(32).fill(7));

@@ -1,0 +1,156 @@
+import { type BlobView, type ConfigView, type HistoryStep, type ManifestView, stepsOf } from '../image-view.ts';
+import { formatBytes, visible } from '../visible-text.ts';
+
+/** Maximum number of steps shown: runnable images have at most 127 layers, but a manifest may contain more. */
+const STEPS_MAX = 300;
+
+/** Colours of neighbouring layers, used in turn. */
+const COLOURS = 8;
+
+/** The layers as a bar by size, with the step that created each. `onlyOf`: the platform, if the tag has several. */
+export function Layers({
+  manifest,
+  history,
+  onlyOf,
+}: {
+  readonly manifest: ManifestView;
+  readonly history: readonly HistoryStep[];
+  readonly onlyOf: string | null;
+}) {
+  const { steps, fits } = stepsOf(manifest.layers, history);
+  const total = manifest.layers.reduce((sum, { size }) => sum + (size ?? 0), 0);
+  if (steps.length === 0) return null;
+  return (
+    <section>
+      <h2 id="layers">
+        {manifest.kind === 'image' ? 'Layers and history' : 'Contents'}
+        {onlyOf !== null && <span class="quiet"> of {visible(onlyOf, 80)}</span>}
+      </h2>
+      {total > 0 && <Stack layers={manifest.layers} total={total} />}
+      {!fits && <p class="quiet">The history does not fit the layers, so it stands behind them.</p>}
+      <ol class="history">
+        {steps.slice(0, STEPS_MAX).map(({ layer, history: step }) => (
+          <li>
+            <span class="mark">{layer !== null && <Swatch number={layer.number} />}</span>
+            <pre>
+              {step === null || step.createdBy === ''
+                ? layer === null
+                  ? '(no command)'
+                  : `layer ${String(layer.number)}`
+                : visible(step.createdBy)}
+            </pre>
+            {step !== null && step.comment !== '' && <span class="quiet">{visible(step.comment, 400)}</span>}
+            <span class="quiet">
+              {layer === null ? (
+                'no layer'
+              ) : (
+                <>
+                  {layer.size !== null && `${formatBytes(layer.size)}${share(layer.size, total)} · `}
+                  <span class="mono digest">{layer.digest}</span>
+                </>
+              )}
+            </span>
+          </li>
+        ))}
+      </ol>
+      {steps.length > STEPS_MAX && <p class="quiet">and {steps.length - STEPS_MAX} more</p>}
+    </section>
+  );
+}
+
+/**
+ * The stacked bar. Widths are SVG attributes, because the page's Content-Security-Policy allows no style attributes.
+ */
+function Stack({ layers, total }: { readonly layers: readonly BlobView[]; readonly total: number }) {
+  let at = 0;
+  return (
+    <svg
+      class="stack"
+      viewBox="0 0 1000 28"
+      preserveAspectRatio="none"
+      role="img"
+      aria-label={`${String(layers.length)} ${layers.length === 1 ? 'layer' : 'layers'} by size, ${formatBytes(total)} in all; each is listed below`}
+    >
+      {layers.slice(0, STEPS_MAX).map(({ size }, index) => {
+        const x = at;
+        const width = ((size ?? 0) / total) * 1000;
+        at += width;
+        // The smallest layer is still visible, and a gap separates neighbours.
+        return (
+          <rect
+            class={colourOf(index + 1)}
+            x={x.toFixed(2)}
+            y="0"
+            width={Math.max(1, width - 1.5).toFixed(2)}
+            height="28"
+          />
+        );
+      })}
+    </svg>
+  );
+}
+
+function Swatch({ number }: { readonly number: number }) {
+  return (
+    <svg class="swatch" viewBox="0 0 14 14" aria-hidden="true">
+      <rect class={colourOf(number)} width="14" height="14" rx="4" />
+    </svg>
+  );
+}
+
+/** How the image runs, and its labels. */
+export function ImageConfig({ config }: { readonly config: ConfigView }) {
+  const { platform, created, author, settings, labels } = config;
+  const about: readonly (readonly [string, string | null])[] = [
+    ['Platform', platform],
+    ['Created', created],
+    ['Author', author],
+  ];
+  const pairs = [...about.flatMap(([title, value]) => (value === null ? [] : [[title, value] as const])), ...settings];
+  return (
+    <>
+      {pairs.length > 0 && (
+        <>
+          <h2>Configuration</h2>
+          <Pairs pairs={pairs} />
+        </>
+      )}
+      {labels.length > 0 && (
+        <>
+          <h2>Labels</h2>
+          <Pairs pairs={labels} />
+        </>
+      )}
+    </>
+  );
+}
+
+/** Maximum number of pairs shown. */
+const PAIRS_MAX = 200;
+
+/** Names and values. Links in them stay plain text, because they come from the image. */
+export function Pairs({ pairs }: { readonly pairs: readonly (readonly [string, string])[] }) {
+  return (
+    <>
+      <dl class="facts-list card">
+        {pairs.slice(0, PAIRS_MAX).map(([name, value]) => (
+          <>
+            <dt>{visible(name, 200)}</dt>
+            <dd>{value === '' ? '(empty)' : visible(value, 1_000)}</dd>
+          </>
+        ))}
+      </dl>
+      {pairs.length > PAIRS_MAX && <p class="quiet">and {pairs.length - PAIRS_MAX} more</p>}
+    </>
+  );
+}
+
+function colourOf(number: number): string {
+  return `c${String((number - 1) % COLOURS)}`;
+}
+
+function share(size: number, total: number): string {
+  if (total === 0) return '';
+  const percent = (size / total) * 100;
+  return ` (${percent < 1 ? '<1' : String(Math.round(percent))} %)`;
+}
