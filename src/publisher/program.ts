@@ -17,6 +17,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ readonly register: Regis
   inspect: () => import('./commands/inspect.ts'),
   explain: () => import('./commands/explain.ts'),
   rm: () => import('./commands/rm.ts'),
+  receive: () => import('./commands/receive.ts'),
   serve: () => import('./commands/serve.ts'),
   convert: () => import('./commands/convert.ts'),
   gc: () => import('./commands/gc.ts'),
