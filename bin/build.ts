@@ -22,7 +22,8 @@ await build({
   // ES modules can be tree-shaken, so they are preferred where a library has both.
   conditions: ['module'],
   mainFields: ['module', 'main'],
-  // Programs with files of their own. They are development dependencies and may be absent where the package is installed.
+  // Programs with files of their own. They are development dependencies and may be absent where the package is
+  // installed.
   external: ['miniflare', 'wrangler', 'workerd', 'esbuild'],
   // CommonJS libraries load Node's modules with `require`.
   banner: {

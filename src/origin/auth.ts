@@ -1,16 +1,17 @@
 /**
- * Showing credentials to a registry: Basic, and Bearer as docker/distribution describes it ("Token Authentication Specification", "OAuth2").
+ * Authentication at a registry: Basic, and Bearer as docker/distribution describes it ("Token Authentication
+ * Specification", "OAuth2").
  *
- * Nothing is sent until the registry asks. A token is kept for its scope and no other use: Pulp 3 refuses a repository's token at `/v2/`, so the ping has one of
- * its own, without a scope.
+ * Credentials are sent only after a challenge. A token is cached by scope and used for no other one: Pulp 3 refuses a
+ * repository's token at `/v2/`, so the ping has its own token without a scope.
  */
 import { type Challenge, parseChallenges } from '../http/challenge.ts';
-import { toBase64 } from '../manifest/signing/base64.ts';
+import { toBase64 } from '../registry/base64.ts';
 import { OriginError } from './errors.ts';
 import { refuseRealm } from './policy.ts';
-import { nameOf, statusError, type Transport } from './transport.ts';
+import { addressOf, statusError, type Transport } from './transport.ts';
 
-/** What proves who we are. */
+/** Credentials for a registry or its token service. */
 export type Credentials =
   | { readonly kind: 'basic'; readonly username: string; readonly password: string }
   /** A refresh token (`identitytoken` in Docker's configuration): exchanged for access tokens. */
@@ -18,16 +19,16 @@ export type Credentials =
   /** An access token (`registrytoken`): sent as it is. */
   | { readonly kind: 'registry-token'; readonly token: string };
 
-/** Credentials, or how to get them; asked once, when the registry wants some. Null: there are none. */
+/** Credentials, or a function that loads them once, after the first challenge. Null: anonymous access. */
 export type CredentialsProvider = Credentials | null | (() => Promise<Credentials | null>);
 
-/** Answers challenges, and remembers how. */
+/** Answers challenges and caches tokens. */
 export interface Authenticator {
-  /** The `Authorization` for a scope, as far as is known without asking anew; undefined for none. */
+  /** The `Authorization` for a scope, by the last challenge; undefined if none is needed so far. */
   authorization(scope: string, signal?: AbortSignal): Promise<string | undefined>;
   /**
-   * What to send after a 401: the `Authorization` for the next try, or null if there is nothing better than what was `sent`.
-   * Throws {@link OriginError} if a token cannot be had.
+   * The `Authorization` for the next attempt after a 401; null if there is nothing better than `sent`.
+   * Throws {@link OriginError} if the token service issues no token.
    */
   answer(
     challenge: string | null,
@@ -37,15 +38,15 @@ export interface Authenticator {
   ): Promise<string | null>;
 }
 
-/** How long a token holds that does not say, in seconds (distribution's token specification). */
+/** Lifetime of a token without `expires_in`, in seconds (distribution's token specification). */
 const DEFAULT_EXPIRY = 60;
 
-/** Most tokens kept; a long-lived client of a registry with many repositories would keep them all. */
+/** Most cached tokens, for long-lived clients of registries with many repositories. */
 const TOKENS_MAX = 1_000;
 
 interface Token {
   readonly value: string;
-  /** Not sent from then on, in milliseconds of the clock. */
+  /** When it is no longer sent, in milliseconds of the clock. */
   readonly until: number;
 }
 
@@ -64,19 +65,19 @@ export function createAuthenticator(options: {
   const { registry, transport, userAgent } = options;
   const tokens = new Map<string, Promise<Token>>();
   let scheme: Scheme = { kind: 'none' };
-  let known: Promise<Credentials | null> | undefined;
+  let loaded: Promise<Credentials | null> | undefined;
 
   const credentials = (): Promise<Credentials | null> => {
-    if (known === undefined) {
-      const asked =
+    if (loaded === undefined) {
+      const loading =
         typeof options.credentials === 'function' ? options.credentials() : Promise.resolve(options.credentials);
-      known = asked;
-      // A helper that failed is asked again next time.
-      asked.catch(() => {
-        if (known === asked) known = undefined;
+      loaded = loading;
+      // A failed credential helper runs again next time.
+      loading.catch(() => {
+        if (loaded === loading) loaded = undefined;
       });
     }
-    return known;
+    return loaded;
   };
 
   async function fetchToken(
@@ -88,8 +89,8 @@ export function createAuthenticator(options: {
     const own = await credentials();
     const scopes = scope === '' ? [] : scope.split(' ');
     const headers: Record<string, string> = { 'user-agent': userAgent, accept: 'application/json' };
-    const answer = await (own?.kind === 'identity-token'
-      ? transport.ask({
+    const response = await (own?.kind === 'identity-token'
+      ? transport.send({
           method: 'POST',
           url: realm,
           headers: { ...headers, 'content-type': 'application/x-www-form-urlencoded' },
@@ -102,26 +103,26 @@ export function createAuthenticator(options: {
           ]).toString(),
           signal,
         })
-      : transport.ask({
+      : transport.send({
           method: 'GET',
           url: withQuery(realm, service, scopes),
           headers,
           authorization: own === null ? undefined : basic(own),
           signal,
         }));
-    if (answer.status === 401 || answer.status === 403 || answer.status === 400) {
-      const { message } = await statusError(answer, transport.clock.now());
+    if (response.status === 401 || response.status === 403 || response.status === 400) {
+      const { message } = await statusError(response, transport.clock.now());
       const who = own === null ? 'gives no token without credentials' : 'refuses the credentials';
       throw new OriginError('ORIGIN_UNAUTHORIZED', `the token service of ${registry.host} ${who} (${message})`, {
-        status: answer.status,
+        status: response.status,
       });
     }
-    if (answer.status !== 200) throw await statusError(answer, transport.clock.now());
-    return readToken(await answer.read(), realm, transport.clock.now());
+    if (response.status !== 200) throw await statusError(response, transport.clock.now());
+    return readToken(await response.read(), realm, transport.clock.now());
   }
 
   function token(realm: URL, service: string | undefined, scope: string, signal?: AbortSignal): Promise<Token> {
-    // The signal of the first to ask must not fail those who wait with it, so it is looked at by each alone.
+    // Callers share the token request, so each caller's signal ends only its own wait.
     const fresh = fetchToken(realm, service, scope);
     const oldest = tokens.keys().next();
     if (tokens.size >= TOKENS_MAX && oldest.done !== true) tokens.delete(oldest.value);
@@ -141,7 +142,7 @@ export function createAuthenticator(options: {
     if (kept !== undefined) {
       const { value, until } = await abortable(kept, signal);
       if (transport.clock.now() < until) return `Bearer ${value}`;
-      // Whoever comes while the new one is being fetched waits for that one.
+      // Another caller is fetching a new token: wait for that one.
       if (tokens.get(scope) !== kept) return headerOf(current, scope, signal);
     }
     return `Bearer ${(await token(current.realm, current.service, scope, signal)).value}`;
@@ -161,13 +162,13 @@ export function createAuthenticator(options: {
         scheme = next;
         const own = await credentials();
         if (own?.kind === 'registry-token') return sent === undefined ? `Bearer ${own.token}` : null;
-        // Another request may have fetched a new token while this one was on its way with the old.
+        // Another request may have fetched a new token in the meantime.
         const kept = tokens.get(scope);
         const value = kept === undefined ? undefined : await abortable(kept, signal).catch(() => undefined);
         if (value !== undefined && `Bearer ${value.value}` !== sent && transport.clock.now() < value.until)
           return `Bearer ${value.value}`;
-        const asked = bearer.params.get('scope') ?? '';
-        const fresh = await tokenFor(next, scope, asked, signal);
+        const challenged = bearer.params.get('scope') ?? '';
+        const fresh = await tokenFor(next, scope, challenged, signal);
         return `Bearer ${fresh.value}`;
       }
       if (find(challenges, 'basic') !== undefined) {
@@ -179,15 +180,15 @@ export function createAuthenticator(options: {
     },
   };
 
-  // The registry knows best which scope it wants; ours is only what the token is kept under.
+  // The challenge names the scope to request; ours is only the cache key.
   async function tokenFor(
     bearer: Extract<Scheme, { kind: 'bearer' }>,
     scope: string,
-    asked: string,
+    challenged: string,
     signal?: AbortSignal,
   ): Promise<Token> {
-    if (asked === '' || asked === scope) return token(bearer.realm, bearer.service, scope, signal);
-    const fresh = await token(bearer.realm, bearer.service, asked, signal);
+    if (challenged === '' || challenged === scope) return token(bearer.realm, bearer.service, scope, signal);
+    const fresh = await token(bearer.realm, bearer.service, challenged, signal);
     tokens.set(scope, Promise.resolve(fresh));
     return fresh;
   }
@@ -216,7 +217,7 @@ function readToken(body: Uint8Array, realm: URL, now: number): Token {
   } catch (cause) {
     throw new OriginError(
       'ORIGIN_PROTOCOL',
-      `${nameOf(realm)} answered something else than JSON where a token was expected`,
+      `${addressOf(realm)} did not answer with JSON where a token was expected`,
       { cause },
     );
   }
@@ -226,11 +227,11 @@ function readToken(body: Uint8Array, realm: URL, now: number): Token {
     expires_in: expires,
   } = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>;
   const text = typeof token === 'string' && token !== '' ? token : access;
-  // What is no token68 or b64token could carry a header of its own.
+  // Control characters could inject a header.
   if (typeof text !== 'string' || !/^[\x21-\x7e]+$/.test(text))
-    throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(realm)} answered without a token`);
+    throw new OriginError('ORIGIN_PROTOCOL', `${addressOf(realm)} answered without a token`);
   const seconds = typeof expires === 'number' && expires > 0 ? expires : DEFAULT_EXPIRY;
-  // A token that ends on its way is a 401; a tenth of its life, ten seconds at most, is kept back.
+  // A token that expires in transit causes a 401, so it is renewed early: by a tenth of its lifetime, at most 10 s.
   return { value: text, until: now + 1000 * (seconds - Math.min(10, seconds / 10)) };
 }
 

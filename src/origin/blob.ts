@@ -1,14 +1,13 @@
-/** Blobs read to their end: cut connections are taken up again where they broke, silence has a limit, and bytes can be checked as they pass. */
-import { sha256, sha512 } from '@noble/hashes/sha2.js';
-import { bytesToHex } from '@noble/hashes/utils.js';
+/** Reading blobs: resumes after broken connections, limits idle time, and verifies digests while streaming. */
 import { retryDelay } from '../http/retry.ts';
+import { createHasher } from '../manifest/signing/sha256.ts';
 import { algorithmOf, type Digest } from '../registry/digest.ts';
 import type { RepositoryName } from '../registry/name.ts';
 import type { RegistryClient, RemoteBlob } from './client.ts';
 import { type NotFound, OriginError } from './errors.ts';
 import { reasonOf, unreachable } from './transport.ts';
 
-/** A blob that can be read once. `size` in bytes where the upstream tells. */
+/** A blob that can be read once. `size` in bytes; undefined if the upstream does not report it. */
 export interface OpenBlob {
   readonly kind: 'blob';
   readonly size: number | undefined;
@@ -16,7 +15,8 @@ export interface OpenBlob {
 }
 
 /**
- * Opens a blob. Its chunks go on after a cut connection by asking for the rest, as often as the policy allows without progress. Not verified: see {@link verified}.
+ * Opens a blob. After a broken connection the chunks continue with a range request, as often as the policy allows
+ * without progress. The bytes are not verified: see {@link verifyChunks}.
  * Throws {@link OriginError}, or the signal's reason.
  */
 export async function openBlob(
@@ -44,7 +44,7 @@ async function* resuming(
   for (;;) {
     const before = received;
     let failure: OriginError | undefined;
-    // An upstream without ranges begins anew: what is known already is passed over.
+    // An upstream without range support starts again: skip the bytes that were already received.
     let skip = received - blob.offset;
     try {
       for await (const chunk of readChunks(blob.body, { url: client.baseUrl, idle: client.timeouts.idle, signal })) {
@@ -55,7 +55,7 @@ async function* resuming(
         if (size !== undefined && received > size)
           throw new OriginError(
             'ORIGIN_PROTOCOL',
-            `${client.baseUrl.host} sent more of ${digest} than it had announced`,
+            `${client.baseUrl.host} sent more bytes of ${digest} than its Content-Length`,
           );
         yield fresh;
       }
@@ -63,7 +63,7 @@ async function* resuming(
       if (!(error instanceof OriginError) || !error.retryable) throw error;
       failure = error;
     }
-    // A body without a length that breaks off looks like one that ends; the digest tells.
+    // Without a length, a truncated body looks complete; the digest check finds it.
     if (failure === undefined && (size === undefined || received === size)) return;
     failure ??= new OriginError(
       'ORIGIN_UNAVAILABLE',
@@ -78,9 +78,13 @@ async function* resuming(
       ...(received === 0 ? {} : { range: { offset: received } }),
     });
     if (next.kind === 'not-found')
-      throw new OriginError('ORIGIN_UNAVAILABLE', `${client.baseUrl.host} lost ${digest} while it was being read`, {
-        retryable: false,
-      });
+      throw new OriginError(
+        'ORIGIN_UNAVAILABLE',
+        `${client.baseUrl.host} no longer has ${digest}, which was being read`,
+        {
+          retryable: false,
+        },
+      );
     if (size !== undefined && next.size !== undefined && next.size !== size) {
       await next.body.cancel().catch(() => undefined);
       throw new OriginError(
@@ -92,13 +96,16 @@ async function* resuming(
   }
 }
 
-/** The chunks of a stream; fails if none comes for `idle` milliseconds, and lets the stream go whenever reading ends. Throws {@link OriginError}, or the signal's reason. */
+/**
+ * The chunks of a stream. Fails if none arrives for `idle` milliseconds. Cancels the stream when reading ends early.
+ * Throws {@link OriginError}, or the signal's reason.
+ */
 export async function* readChunks(
   body: ReadableStream<Uint8Array>,
   { url, idle, signal }: { readonly url: URL; readonly idle: number; readonly signal?: AbortSignal | undefined },
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const { read, cancel } = readerOf(body);
-  const { wait, end } = patience(idle, url, signal);
+  const { wait, end } = idleTimer(idle, url, signal);
   let ended = false;
   try {
     for (;;) {
@@ -114,12 +121,12 @@ export async function* readChunks(
     throw error instanceof OriginError ? error : unreachable(url, error, true);
   } finally {
     end();
-    // Not awaited: a stream that hangs would not end either.
+    // Not awaited: cancelling a stream that hangs may hang, too.
     if (!ended) void cancel().catch(() => undefined);
   }
 }
 
-/** Bytes that are read at once where the stream lets its reader say so: workerd gives 4 KiB otherwise, and every read has its price. */
+/** Bytes of one read of a byte stream. workerd's default is 4 KiB, and each read has a fixed cost. */
 const READ_SIZE = 128 * 1024;
 
 function readerOf(body: ReadableStream<Uint8Array>): {
@@ -130,34 +137,37 @@ function readerOf(body: ReadableStream<Uint8Array>): {
   try {
     bytes = body.getReader({ mode: 'byob' });
   } catch {
-    // Not a stream of bytes: it has chunks of its own.
+    // Not a byte stream: it decides the size of its chunks.
     const chunks = body.getReader();
     return { read: () => chunks.read(), cancel: (): Promise<void> => chunks.cancel() };
   }
   return { read: () => bytes.read(new Uint8Array(READ_SIZE)), cancel: () => bytes.cancel() };
 }
 
-/** Lets nothing take longer than `idle` milliseconds. One timer and one listener a stream: at line speed one for each chunk costs more than reading it. */
-function patience(
+/**
+ * Limits each read to `idle` milliseconds, with one timer and one listener for a whole stream: at line speed, a timer
+ * for each chunk costs more than reading the chunk.
+ */
+function idleTimer(
   idle: number,
   url: URL,
   signal: AbortSignal | undefined,
-): { readonly wait: <T>(ask: () => Promise<T>) => Promise<T>; readonly end: () => void } {
+): { readonly wait: <T>(read: () => Promise<T>) => Promise<T>; readonly end: () => void } {
   let fail: ((reason: Error) => void) | undefined;
   let since = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const look = (): void => {
+  const check = (): void => {
     timer = undefined;
-    // Nobody is waiting: whoever reads takes their time.
+    // No read is pending: the consumer is slow, not the upstream.
     if (fail === undefined) return;
     const left = since + idle - Date.now();
-    if (left > 0) timer = setTimeout(look, left);
+    if (left > 0) timer = setTimeout(check, left);
     else fail(new OriginError('ORIGIN_UNAVAILABLE', `${url.host} sent nothing for ${String(idle / 1000)} s`));
   };
   const stop = (): void => fail?.(reasonOf(signal));
   signal?.addEventListener('abort', stop, { once: true });
   return {
-    wait: (ask) =>
+    wait: (read) =>
       new Promise((resolve, reject) => {
         if (signal?.aborted === true) {
           reject(reasonOf(signal));
@@ -165,8 +175,8 @@ function patience(
         }
         fail = reject;
         since = Date.now();
-        timer ??= setTimeout(look, idle);
-        ask().then(
+        timer ??= setTimeout(check, idle);
+        read().then(
           (value) => {
             fail = undefined;
             resolve(value);
@@ -184,44 +194,28 @@ function patience(
   };
 }
 
-/** A hash on its way. Node's own is many times faster than the one that is used where none is given. */
-export interface Hasher {
-  update(chunk: Uint8Array): void;
-  /** Lower-case hex of all that was given. */
-  hex(): string;
-}
-
-/** A hash for a digest, in plain JavaScript: works anywhere. */
-export function createHasher(digest: Digest): Hasher {
-  const hash = algorithmOf(digest) === 'sha512' ? sha512.create() : sha256.create();
-  return { update: (chunk) => void hash.update(chunk), hex: () => bytesToHex(hash.digest()) };
-}
-
 /**
- * Passes chunks on and checks that they are what the digest names. The last chunk is held back until that is known, so whoever writes them on never gets a whole wrong
- * blob. Throws {@link OriginError} `ORIGIN_PROTOCOL`.
+ * Yields the chunks and verifies the digest before yielding the last chunk, so that a consumer never stores a complete
+ * wrong blob. Throws {@link OriginError} `ORIGIN_PROTOCOL`.
  */
-export async function* verified(
+export async function* verifyChunks(
   chunks: AsyncIterable<Uint8Array>,
-  {
-    digest,
-    size,
-    hasher = createHasher(digest),
-  }: { readonly digest: Digest; readonly size?: number | undefined; readonly hasher?: Hasher },
+  { digest, size }: { readonly digest: Digest; readonly size?: number | undefined },
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  let held: Uint8Array | undefined;
+  const hasher = createHasher(digest);
+  let last: Uint8Array | undefined;
   let length = 0;
   for await (const chunk of chunks) {
     length += chunk.length;
     if (size !== undefined && length > size)
       throw new OriginError('ORIGIN_PROTOCOL', `${digest} has more than ${String(size)} bytes`);
     hasher.update(chunk);
-    if (held !== undefined) yield held;
-    held = chunk;
+    if (last !== undefined) yield last;
+    last = chunk;
   }
   if (size !== undefined && length !== size)
     throw new OriginError('ORIGIN_PROTOCOL', `${digest} has ${String(length)} bytes, not ${String(size)}`);
   const found = `${algorithmOf(digest)}:${hasher.hex()}`;
-  if (found !== digest) throw new OriginError('ORIGIN_PROTOCOL', `what came as ${digest} is ${found}`);
-  if (held !== undefined) yield held;
+  if (found !== digest) throw new OriginError('ORIGIN_PROTOCOL', `expected ${digest}, received ${found}`);
+  if (last !== undefined) yield last;
 }

@@ -1,10 +1,10 @@
-/** One question to a registry, with credentials where they are wanted. */
+/** Requests to a registry, with credentials after a challenge. */
 import { createAuthenticator, type CredentialsProvider } from './auth.ts';
 import type { NotFound } from './errors.ts';
-import { type Answer, explain, type Question, type Transport } from './transport.ts';
+import { type OriginResponse, explain, type OriginRequest, type Transport } from './transport.ts';
 
-/** A question. */
-export interface Call {
+/** A request to a registry. */
+export interface RegistryRequest {
   readonly method: 'GET' | 'HEAD';
   readonly url: URL;
   readonly scope: string;
@@ -12,38 +12,47 @@ export interface Call {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Asks, again where that may help, and tells "not there" from everything else. Throws {@link import('./errors.ts').OriginError}, or the signal's reason. */
-export type Caller = <T extends object>(question: Call, use: (answer: Answer) => Promise<T>) => Promise<T | NotFound>;
+/**
+ * Sends a request, with retries. A 404 is a {@link NotFound}; everything else goes to `use`.
+ * Throws {@link import('./errors.ts').OriginError}, or the signal's reason.
+ */
+export type SendRequest = <T extends object>(
+  request: RegistryRequest,
+  use: (response: OriginResponse) => Promise<T>,
+) => Promise<T | NotFound>;
 
-/** Who asks, and whom. */
-export interface CallerOptions {
+/** The registry, and how to identify to it. */
+export interface SenderOptions {
   readonly baseUrl: URL;
   readonly userAgent: string;
   readonly credentials?: CredentialsProvider | undefined;
 }
 
-/** Makes a caller. It keeps the tokens that it was given. */
-export function createCaller(transport: Transport, { baseUrl, credentials = null, userAgent }: CallerOptions): Caller {
+/** Makes a sender for one registry. It caches tokens. */
+export function createSender(
+  transport: Transport,
+  { baseUrl, credentials = null, userAgent }: SenderOptions,
+): SendRequest {
   const authenticator = createAuthenticator({ registry: baseUrl, credentials, transport, userAgent });
   return ({ method, url, scope, headers, signal }, use) =>
-    transport.retrying(async () => {
-      const question: Question = {
+    transport.withRetry(async () => {
+      const request: OriginRequest = {
         method,
         url,
-        // Blobs must arrive as they are: what a proxy compresses on the way has another length, and `fetch` unpacks it.
+        // A proxy that compresses a blob changes its length, and `fetch` decompresses it.
         headers: { 'user-agent': userAgent, 'accept-encoding': 'identity', ...headers },
         signal,
       };
       const sent = await authenticator.authorization(scope, signal);
-      let answer = await transport.ask({ ...question, authorization: sent });
-      if (answer.status === 401 && !answer.elsewhere) {
-        const better = await authenticator.answer(answer.headers.get('www-authenticate'), scope, sent, signal);
+      let response = await transport.send({ ...request, authorization: sent });
+      if (response.status === 401 && !response.redirectedAway) {
+        const better = await authenticator.answer(response.headers.get('www-authenticate'), scope, sent, signal);
         if (better !== null) {
-          await answer.discard();
-          answer = await transport.ask({ ...question, authorization: better });
+          await response.discard();
+          response = await transport.send({ ...request, authorization: better });
         }
       }
-      if (answer.status !== 404) return use(answer);
-      return { kind: 'not-found' as const, ...(await explain(answer)) };
+      if (response.status !== 404) return use(response);
+      return { kind: 'not-found' as const, ...(await explain(response)) };
     }, signal);
 }

@@ -1,37 +1,37 @@
 /**
- * A client for another registry's read path (OCI distribution spec 1.1, "Pull", "Listing"), over `fetch`: in Node and in the Worker alike.
+ * A client for the read path of another registry (OCI distribution spec 1.1, "Pull", "Listing") over `fetch`.
  *
- * What the upstream does not have is a {@link NotFound}; whatever else keeps an answer away is an {@link OriginError}. Manifests come verified; a blob is a stream, and
- * whoever reads it verifies it (`blob.ts`).
+ * A 404 is a {@link NotFound}; every other failure is an {@link OriginError}. Manifests are verified. A blob is a
+ * stream that its reader verifies (`blob.ts`).
  */
 import { parseLinks } from '../http/link.ts';
 import type { Descriptor } from '../registry/descriptor.ts';
-import { type Digest, hexOf, algorithmOf, parseDigest } from '../registry/digest.ts';
+import { algorithmOf, type Digest, hexOf, parseDigest } from '../registry/digest.ts';
 import { MEDIA_TYPE_OF_FORM } from '../registry/media-type.ts';
 import { parseTag, type RepositoryName, type Tag } from '../registry/name.ts';
 import type { Reference } from '../registry/reference.ts';
 import type { CredentialsProvider } from './auth.ts';
-import { type Call, createCaller } from './caller.ts';
+import { type RegistryRequest, createSender } from './caller.ts';
 import { type NotFound, OriginError } from './errors.ts';
 import { readDescriptors, readTags } from './list-documents.ts';
 import { ACCEPT_ANY, bareType, type VerifiedManifest, verifyManifest } from './manifest.ts';
 import { DEFAULT_POLICY, DEFAULT_TIMEOUTS, nextPage, type OriginPolicy, type OriginTimeouts } from './policy.ts';
 import {
-  type Answer,
+  type OriginResponse,
   type Clock,
   createTransport,
   type Fetch,
-  nameOf,
+  addressOf,
   statusError,
   SYSTEM_CLOCK,
 } from './transport.ts';
 
-/** How to talk to a registry. */
+/** Options of {@link createRegistryClient}. */
 export interface RegistryClientOptions {
   /** `https://host[:port]`, or with a path below which `/v2/` lies. */
   readonly baseUrl: URL;
   readonly userAgent: string;
-  /** Shown only when the registry asks, and only to it and its token service. */
+  /** Sent only after a challenge, and only to the registry and its token service. */
   readonly credentials?: CredentialsProvider;
   readonly fetch?: Fetch;
   readonly timeouts?: Partial<OriginTimeouts>;
@@ -39,34 +39,34 @@ export interface RegistryClientOptions {
   readonly clock?: Clock;
 }
 
-/** A manifest that an upstream gave. */
+/** A manifest from an upstream. */
 export interface RemoteManifest extends VerifiedManifest {
   readonly kind: 'manifest';
 }
 
-/** What an upstream says of a manifest without sending it; nothing of it is verified. */
+/** The headers of a manifest; not verified. */
 export interface RemoteManifestHead {
   readonly kind: 'manifest-head';
-  /** Undefined where the upstream does not tell: only GET can find out. */
+  /** Undefined if the upstream sends no `Docker-Content-Digest`: only GET reveals the digest. */
   readonly digest: Digest | undefined;
   readonly mediaType: string | undefined;
   readonly size: number | undefined;
 }
 
-/** A blob on its way. Its body must be read or cancelled; nothing of it is verified. */
+/** A blob response. Its body must be read or cancelled; it is not verified. */
 export interface RemoteBlob {
   readonly kind: 'blob';
-  /** Bytes of the whole blob; undefined where the upstream does not tell. */
+  /** Bytes of the whole blob; undefined if the upstream does not report it. */
   readonly size: number | undefined;
-  /** Where `body` begins in it: 0, whatever was asked, if the upstream knows no ranges. */
+  /** Where `body` begins in the blob: always 0 if the upstream does not support ranges. */
   readonly offset: number;
-  /** Who sends it, and whether that is another host than the registry: where it redirected to. */
+  /** The address of the response, and whether a redirect led to another origin. */
   readonly url: URL;
-  readonly elsewhere: boolean;
+  readonly redirectedAway: boolean;
   readonly body: ReadableStream<Uint8Array>;
 }
 
-/** What an upstream says of a blob without sending it. */
+/** The headers of a blob. */
 export interface RemoteBlobHead {
   readonly kind: 'blob-head';
   readonly size: number | undefined;
@@ -82,15 +82,15 @@ interface CallOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Another registry. Every method asks again where that may help, and throws {@link OriginError}, or the signal's reason. */
+/** Another registry. Every method retries by the policy and throws {@link OriginError}, or the signal's reason. */
 export interface RegistryClient {
   readonly baseUrl: URL;
   readonly policy: OriginPolicy;
   readonly timeouts: OriginTimeouts;
   readonly clock: Clock;
-  /** Whether there is a registry that lets us in: `GET /v2/`. */
+  /** Checks that the registry answers `GET /v2/` and accepts the credentials. */
   ping(options?: CallOptions): Promise<void>;
-  /** `accept` as in {@link ACCEPT_ANY}, which it is unless told otherwise. */
+  /** `accept` defaults to {@link ACCEPT_ANY}. */
   manifest(
     name: RepositoryName,
     reference: Reference,
@@ -108,13 +108,13 @@ export interface RegistryClient {
     options?: CallOptions & { readonly range?: { readonly offset: number; readonly length?: number } },
   ): Promise<RemoteBlob | NotFound>;
   blobHead(name: RepositoryName, digest: Digest, options?: CallOptions): Promise<RemoteBlobHead | NotFound>;
-  /** Follows the pages; what is no tag by the grammar is left out. */
+  /** Follows the pages. Entries that are not valid tags are left out. */
   tags(name: RepositoryName, options?: CallOptions): Promise<RemoteTags | NotFound>;
-  /** What refers to a manifest: by the referrers API, or where the registry has none by the fallback tag. */
+  /** The referrers of a manifest: by the referrers API, or by the fallback tag where the registry has no such API. */
   referrers(name: RepositoryName, subject: Digest, options?: CallOptions): Promise<readonly Descriptor[]>;
 }
 
-/** Makes a client. It keeps tokens and connections' worth of nothing else: make one a registry, and share it. */
+/** Makes a client. It caches tokens: make one for each registry and share it. */
 export function createRegistryClient(options: RegistryClientOptions): RegistryClient {
   const baseUrl = options.baseUrl;
   const transport = createTransport({
@@ -124,8 +124,8 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
     clock: options.clock ?? SYSTEM_CLOCK,
   });
   const { policy, clock } = transport;
-  const call = createCaller(transport, options);
-  let knowsReferrers: boolean | undefined;
+  const call = createSender(transport, options);
+  let hasReferrersApi: boolean | undefined;
 
   const urlOf = (name: RepositoryName, rest: string): URL => {
     const url = new URL(baseUrl);
@@ -135,12 +135,12 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
   const scopeOf = (name: RepositoryName): string => `repository:${name}:pull`;
 
   async function document<T extends object>(
-    question: Call,
-    read: (answer: Answer, bytes: Uint8Array) => T,
+    request: RegistryRequest,
+    read: (response: OriginResponse, bytes: Uint8Array) => T,
   ): Promise<T | NotFound> {
-    return call(question, async (answer) => {
-      if (answer.status !== 200) throw await statusError(answer, clock.now());
-      return read(answer, await answer.read());
+    return call(request, async (response) => {
+      if (response.status !== 200) throw await statusError(response, clock.now());
+      return read(response, await response.read());
     });
   }
 
@@ -148,13 +148,13 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
     const url = urlOf(name, `manifests/${textOf(reference)}`);
     return document(
       { method: 'GET', url, scope: scopeOf(name), headers: { accept: accept.join(', ') }, signal },
-      (answer, bytes) => ({
+      (response, bytes) => ({
         kind: 'manifest',
         ...verifyManifest(bytes, {
-          where: nameOf(answer.url),
-          asked: reference.kind === 'digest' ? reference.digest : undefined,
-          told: answer.headers.get('docker-content-digest'),
-          contentType: answer.headers.get('content-type'),
+          where: addressOf(response.url),
+          requested: reference.kind === 'digest' ? reference.digest : undefined,
+          claimed: response.headers.get('docker-content-digest'),
+          contentType: response.headers.get('content-type'),
         }),
       }),
     );
@@ -173,20 +173,22 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
       seen.add(here.href);
       const page: { readonly items: readonly T[]; readonly next: string | undefined } | NotFound = await document(
         { method: 'GET', url: here, scope: scopeOf(name), headers, signal },
-        (answer, bytes) => ({
-          items: read(bytes, answer.url),
-          next: parseLinks(answer.headers.get('link') ?? '').find(({ rel }) => rel === 'next')?.target,
+        (response, bytes) => ({
+          items: read(bytes, response.url),
+          next: parseLinks(response.headers.get('link') ?? '').find(({ rel }) => rel === 'next')?.target,
         }),
       );
       if ('kind' in page) return page;
       for (const item of page.items) found.push(item);
       if (page.next === undefined) break;
       const next = nextPage(here, page.next);
-      if (next === null) throw new OriginError('ORIGIN_POLICY', `${nameOf(here)} continues its list on another host`);
-      // Pulp 3 links on from a full last page, to an empty one: that ends. What comes back to a page does not.
-      if (seen.has(next.href)) throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(here)} lists in circles`);
+      if (next === null)
+        throw new OriginError('ORIGIN_POLICY', `${addressOf(here)} continues its list on another host`);
+      // Pulp 3 links from a full last page to an empty one, which ends. A link back to an earlier page does not end.
+      if (seen.has(next.href))
+        throw new OriginError('ORIGIN_PROTOCOL', `${addressOf(here)} links its list pages in a circle`);
       if (seen.size >= policy.maxPages)
-        throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(here)} lists more than ${String(policy.maxPages)} pages`);
+        throw new OriginError('ORIGIN_PROTOCOL', `${addressOf(here)} lists more than ${String(policy.maxPages)} pages`);
       here = next;
     }
     return found;
@@ -202,13 +204,13 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
     async ping({ signal } = {}) {
       const url = new URL(baseUrl);
       url.pathname = `${baseUrl.pathname.replace(/\/$/, '')}/v2/`;
-      const answer = await call({ method: 'GET', url, scope: '', signal }, async (got) => {
+      const response = await call({ method: 'GET', url, scope: '', signal }, async (got) => {
         if (got.status !== 200) throw await statusError(got, clock.now());
         await got.discard();
         return { kind: 'pong' as const };
       });
-      if (answer.kind === 'not-found')
-        throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(url)} is not there: ${baseUrl.host} is no registry`, {
+      if (response.kind === 'not-found')
+        throw new OriginError('ORIGIN_PROTOCOL', `${addressOf(url)} answered 404: ${baseUrl.host} is not a registry`, {
           status: 404,
         });
     },
@@ -217,56 +219,55 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
       const url = urlOf(name, `manifests/${textOf(reference)}`);
       return call<RemoteManifestHead>(
         { method: 'HEAD', url, scope: scopeOf(name), headers: { accept: accept.join(', ') }, signal },
-        async (answer) => {
-          if (answer.status !== 200) throw await statusError(answer, clock.now());
-          await answer.discard();
-          const told = answer.headers.get('docker-content-digest');
-          const digest = told === null ? undefined : (parseDigest(told) ?? undefined);
+        async (response) => {
+          if (response.status !== 200) throw await statusError(response, clock.now());
+          await response.discard();
+          const claimed = response.headers.get('docker-content-digest');
+          const digest = claimed === null ? undefined : (parseDigest(claimed) ?? undefined);
           if (
             reference.kind === 'digest' &&
             digest !== undefined &&
             digest !== reference.digest &&
             algorithmOf(digest) === algorithmOf(reference.digest)
           ) {
-            throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(answer.url)} says that it is ${digest}`);
+            throw new OriginError('ORIGIN_PROTOCOL', `${addressOf(response.url)} reports the digest ${digest}`);
           }
           return {
             kind: 'manifest-head',
             digest,
-            mediaType: bareType(answer.headers.get('content-type')),
-            size: lengthOf(answer.headers),
+            mediaType: bareType(response.headers.get('content-type')),
+            size: lengthOf(response.headers),
           };
         },
       );
     },
 
     async blob(name, digest, { range, signal } = {}) {
-      const headers =
-        range === undefined
-          ? {}
-          : {
-              range: `bytes=${String(range.offset)}-${range.length === undefined ? '' : String(range.offset + range.length - 1)}`,
-            };
+      const headers = range === undefined ? {} : { range: rangeOf(range) };
       return call<RemoteBlob>(
         { method: 'GET', url: urlOf(name, `blobs/${digest}`), scope: scopeOf(name), headers, signal },
-        async (answer) => {
-          const { status, body, url, elsewhere } = answer;
+        async (response) => {
+          const { status, body, url, redirectedAway } = response;
           if (status === 200 && body !== null)
-            return { kind: 'blob', size: lengthOf(answer.headers), offset: 0, url, elsewhere, body };
-          if (status !== 206 || range === undefined || body === null) throw await statusError(answer, clock.now());
-          const part = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(answer.headers.get('content-range') ?? '');
+            return { kind: 'blob', size: lengthOf(response.headers), offset: 0, url, redirectedAway, body };
+          if (status !== 206 || range === undefined || body === null) throw await statusError(response, clock.now());
+          const part = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(response.headers.get('content-range') ?? '');
           if (part === null || Number(part[1]) !== range.offset) {
-            await answer.discard();
-            throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(answer.url)} sent another part than it was asked for`, {
-              status,
-            });
+            await response.discard();
+            throw new OriginError(
+              'ORIGIN_PROTOCOL',
+              `${addressOf(response.url)} sent another range than the requested one`,
+              {
+                status,
+              },
+            );
           }
           return {
             kind: 'blob',
             size: part[2] === '*' ? undefined : Number(part[2]),
             offset: range.offset,
             url,
-            elsewhere,
+            redirectedAway,
             body,
           };
         },
@@ -276,10 +277,10 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
     async blobHead(name, digest, { signal } = {}) {
       return call<RemoteBlobHead>(
         { method: 'HEAD', url: urlOf(name, `blobs/${digest}`), scope: scopeOf(name), signal },
-        async (answer) => {
-          if (answer.status !== 200) throw await statusError(answer, clock.now());
-          await answer.discard();
-          return { kind: 'blob-head', size: lengthOf(answer.headers) };
+        async (response) => {
+          if (response.status !== 200) throw await statusError(response, clock.now());
+          await response.discard();
+          return { kind: 'blob-head', size: lengthOf(response.headers) };
         },
       );
     },
@@ -291,7 +292,7 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
 
     async referrers(name, subject, { signal } = {}) {
       const accept = { accept: MEDIA_TYPE_OF_FORM['oci-index'] };
-      if (knowsReferrers !== false) {
+      if (hasReferrersApi !== false) {
         const found = await pages(
           urlOf(name, `referrers/${subject}`),
           name,
@@ -309,12 +310,12 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
           throw error;
         });
         if (found !== null && !('kind' in found)) {
-          knowsReferrers = true;
+          hasReferrersApi = true;
           return found;
         }
-        // A registry with the API answers 200 with an empty list where there is nothing (OCI distribution spec, "Listing Referrers").
-        if (knowsReferrers === true) return [];
-        knowsReferrers = false;
+        // A registry with the API answers 200 with an empty list (OCI distribution spec, "Listing Referrers").
+        if (hasReferrersApi === true) return [];
+        hasReferrersApi = false;
       }
       const tag = parseTag(`${algorithmOf(subject)}-${hexOf(subject)}`.slice(0, 128));
       const fallback =
@@ -328,11 +329,16 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
   };
 }
 
+/** A `Range` (RFC 9110, section 14.1.1). */
+function rangeOf({ offset, length }: { readonly offset: number; readonly length?: number }): string {
+  return `bytes=${String(offset)}-${length === undefined ? '' : String(offset + length - 1)}`;
+}
+
 function textOf(reference: Reference): string {
   return reference.kind === 'tag' ? reference.tag : reference.digest;
 }
 
-function lengthOf(headers: Answer['headers']): number | undefined {
+function lengthOf(headers: OriginResponse['headers']): number | undefined {
   const text = headers.get('content-length');
   return text === null || headers.has('content-encoding') || !/^\d{1,15}$/.test(text) ? undefined : Number(text);
 }

@@ -1,27 +1,27 @@
-/** What can go wrong with an upstream, other than that it does not have something. */
+/** How a request to an upstream can fail. A 404 is not a failure but a {@link NotFound}. */
 export type OriginErrorCode =
-  /** It wants other credentials, or any. */
+  /** 401: credentials are required, or were refused. */
   | 'ORIGIN_UNAUTHORIZED'
-  /** It knows who asks, and says no. */
+  /** 403: the credentials do not allow this. */
   | 'ORIGIN_DENIED'
-  /** 429; `retryAfter` may tell for how long. */
+  /** 429; `retryAfter` may say for how long. */
   | 'ORIGIN_RATE_LIMITED'
-  /** Not reached, too slow, cut off, or 5xx: may work later. */
+  /** Not reached, too slow, connection broken, or 5xx: may work later. */
   | 'ORIGIN_UNAVAILABLE'
-  /** It answered, but not as a registry does: wrong digest, wrong length, garbage, an endless list. Never believed, never stored. */
+  /** An invalid response: wrong digest, wrong length, not JSON, an endless list. It is never stored. */
   | 'ORIGIN_PROTOCOL'
-  /** It sends us where our policy does not go: to plain http, in circles, to another host with a list's next page. */
+  /** A redirect or link that the policy forbids: to plain http, too many, or a list page on another host. */
   | 'ORIGIN_POLICY';
 
-/** An upstream that could not be asked, or whose answer cannot be used. That it does not have something is no error but a {@link NotFound}. */
+/** A failed request to an upstream. */
 export class OriginError extends Error {
   override readonly name = 'OriginError';
   readonly code: OriginErrorCode;
-  /** The HTTP status, where there was an answer. */
+  /** The HTTP status, if there was a response. */
   readonly status: number | undefined;
-  /** Milliseconds that the upstream asks to wait. */
+  /** Milliseconds to wait by the upstream's `Retry-After`. */
   readonly retryAfter: number | undefined;
-  /** Whether the same question may be answered later without anybody doing anything. */
+  /** Whether the same request may succeed later. */
   readonly retryable: boolean;
 
   constructor(
@@ -42,25 +42,25 @@ export class OriginError extends Error {
   }
 }
 
-/** The upstream was asked and does not have it. */
+/** The upstream answered that it does not have this. */
 export interface NotFound {
   readonly kind: 'not-found';
   /** Its first error code, e.g. `MANIFEST_UNKNOWN` or `NAME_UNKNOWN`; absent if it gave none. */
   readonly code?: string;
-  /** What it says, for people; one line. */
+  /** Its message, in one line. */
   readonly message?: string;
 }
 
-/** What an upstream's error body says. */
+/** The first error of an error body. */
 export interface ErrorBody {
   readonly code?: string;
   readonly message?: string;
 }
 
-/** Longest message of an upstream that is passed on, in characters. */
+/** Longest upstream message that is reported, in characters. */
 const MESSAGE_MAX = 300;
 
-/** Reads an error body (OCI distribution spec, "Error Codes"; also `{"details": …}` of token services); empty where it says nothing readable. */
+/** Reads an error body (OCI distribution spec, "Error Codes"; also `{"details": …}` of token services). */
 export function readErrorBody(text: string): ErrorBody {
   let value: unknown;
   try {
@@ -83,7 +83,7 @@ export function readErrorBody(text: string): ErrorBody {
   };
 }
 
-// An upstream's text ends in terminals and logs: no control characters, no novels.
+// The text goes to terminals and logs: remove control characters and limit its length.
 function oneLine(text: string): string {
   return text
     .replace(/[\p{Cc}\p{Cf}\s]+/gu, ' ')

@@ -1,20 +1,20 @@
-/** The lists that a registry sends, as documents: what is in them and readable is taken, what is no list is an {@link OriginError}. */
+/** Parsers for a registry's lists. Invalid entries are left out; an invalid document is an {@link OriginError}. */
 import type { Descriptor } from '../registry/descriptor.ts';
 import { parseDigest } from '../registry/digest.ts';
 import { parseTag, type Tag } from '../registry/name.ts';
 import { OriginError } from './errors.ts';
-import { nameOf } from './transport.ts';
+import { addressOf } from './transport.ts';
 
-/** Reads a tag list (OCI distribution spec 1.1, "Listing Tags"); what is no tag by the grammar is left out. `url`: who sent it. */
+/** Reads a tag list (OCI distribution spec 1.1, "Listing Tags"). `url` is for error messages. */
 export function readTags(bytes: Uint8Array, url: URL): readonly Tag[] {
   const { tags } = readJson(bytes, url) as { tags?: unknown };
   // docker-registry writes null for a repository whose tags were all deleted.
   if (tags === null) return [];
-  if (!Array.isArray(tags)) throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(url)} sent no list of tags`);
+  if (!Array.isArray(tags)) throw new OriginError('ORIGIN_PROTOCOL', `${addressOf(url)} did not send a list of tags`);
   return tags.flatMap((tag: unknown) => (typeof tag === 'string' ? (parseTag(tag) ?? []) : []));
 }
 
-/** Reads a list of referrers: an OCI index of descriptors, of which the readable ones are taken. */
+/** Reads a list of referrers: an OCI index of descriptors. */
 export function readDescriptors(bytes: Uint8Array): readonly Descriptor[] {
   let value: unknown;
   try {
@@ -41,7 +41,7 @@ function readJson(bytes: Uint8Array, url: URL): object {
     const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
     if (typeof value === 'object' && value !== null) return value;
   } catch (cause) {
-    throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(url)} sent something else than JSON`, { cause });
+    throw new OriginError('ORIGIN_PROTOCOL', `${addressOf(url)} did not send JSON`, { cause });
   }
-  throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(url)} sent something else than a JSON object`);
+  throw new OriginError('ORIGIN_PROTOCOL', `${addressOf(url)} did not send a JSON object`);
 }

@@ -1,41 +1,42 @@
-/** Manifests as an upstream sends them: what to ask for, and whether the answer is what it says it is. */
+/** Manifests from an upstream: the `Accept` to send, and verification of the response. */
 import { payloadOf, SignatureError } from '../manifest/signing/jws.ts';
 import { matchesDigest, sha256Of } from '../manifest/signing/sha256.ts';
 import { algorithmOf, type Digest, parseDigest } from '../registry/digest.ts';
 import { formOfMediaType, MEDIA_TYPE_OF_FORM, SCHEMA1_PLAIN } from '../registry/media-type.ts';
 import { OriginError } from './errors.ts';
 
-/** `Accept` for whatever was published under a tag. */
+/** `Accept` for every manifest form. */
 export const ACCEPT_ANY: readonly string[] = [...Object.values(MEDIA_TYPE_OF_FORM), SCHEMA1_PLAIN];
 
-/** `Accept` for schema 1 and nothing else, as Pulp 2 asks for it in its second question. */
+/** `Accept` for schema 1 only, as in the second request of Pulp 2. */
 export const ACCEPT_SCHEMA1: readonly string[] = [SCHEMA1_PLAIN, MEDIA_TYPE_OF_FORM['docker-schema1']];
 
-/** A manifest that was checked: it is a JSON object and has the digest that was asked for or told. */
+/** A verified manifest: a JSON object with the requested or reported digest. */
 export interface VerifiedManifest {
   readonly bytes: Uint8Array;
   /** Of the bytes, or of the payload for a signed schema 1. */
   readonly digest: Digest;
-  /** Bare media type: the answer's if that names a manifest, else what the manifest says of itself; undefined if neither tells. */
+  /** Bare media type: that of the response if it names a manifest, else the manifest's `mediaType`, if any. */
   readonly mediaType: string | undefined;
 }
 
 /**
- * Checks a manifest. `asked`: the digest it was asked by; `told`: the answer's `Docker-Content-Digest`. Registries differ in which digest they tell of a signed
- * schema 1 asked by tag, so there that of the bytes counts too. Throws {@link OriginError} `ORIGIN_PROTOCOL`; `where` is for its message.
+ * Verifies a manifest. `requested`: the digest in the URL; `claimed`: the response's `Docker-Content-Digest`. For a
+ * signed schema 1, registries report the digest of the payload or of the bytes, so both count. `where` is for error
+ * messages. Throws {@link OriginError} `ORIGIN_PROTOCOL`.
  */
 export function verifyManifest(
   bytes: Uint8Array,
   {
     where,
-    asked,
-    told,
+    requested,
+    claimed,
     contentType,
-  }: { where: string; asked: Digest | undefined; told: string | null; contentType: string | null },
+  }: { where: string; requested: Digest | undefined; claimed: string | null; contentType: string | null },
 ): VerifiedManifest {
   const content = readObject(bytes, where);
   const payload = content.signatures === undefined ? bytes : signedPayload(bytes, where);
-  for (const digest of [asked, told === null ? null : parseDigest(told)]) {
+  for (const digest of [requested, claimed === null ? null : parseDigest(claimed)]) {
     if (
       digest === undefined ||
       digest === null ||
@@ -52,8 +53,8 @@ export function verifyManifest(
   const own = typeof content.mediaType === 'string' ? content.mediaType : undefined;
   return {
     bytes,
-    // Whoever asked by sha512 goes on knowing it by that.
-    digest: asked !== undefined && algorithmOf(asked) === 'sha512' ? asked : sha256Of(payload),
+    // A manifest that was requested by sha512 keeps that digest.
+    digest: requested !== undefined && algorithmOf(requested) === 'sha512' ? requested : sha256Of(payload),
     mediaType:
       bare !== undefined && (formOfMediaType(bare) !== null || own === undefined) && isManifestType(bare) ? bare : own,
   };
@@ -65,7 +66,7 @@ export function bareType(contentType: string | null): string | undefined {
   return bare === undefined || bare === '' ? undefined : bare;
 }
 
-// Behind crane stands a plain web server, which calls a manifest whatever its configuration says of files without a suffix.
+// crane (Pulp 2) redirects to a plain web server, whose content type for files without a suffix can be anything.
 function isManifestType(bare: string): boolean {
   return formOfMediaType(bare) !== null || /^application\/vnd\..+\+json$/.test(bare);
 }
@@ -75,12 +76,12 @@ function readObject(bytes: Uint8Array, where: string): { readonly signatures?: u
   try {
     value = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
   } catch (cause) {
-    throw new OriginError('ORIGIN_PROTOCOL', `${where} sent something else than JSON where a manifest was expected`, {
+    throw new OriginError('ORIGIN_PROTOCOL', `${where} did not send JSON where a manifest was expected`, {
       cause,
     });
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new OriginError('ORIGIN_PROTOCOL', `${where} sent no JSON object where a manifest was expected`);
+    throw new OriginError('ORIGIN_PROTOCOL', `${where} did not send a JSON object where a manifest was expected`);
   }
   return value;
 }

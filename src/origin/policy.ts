@@ -1,21 +1,21 @@
-/** What the client does on its own, and how far it goes: redirects, waiting, sizes. Decisions only; `transport.ts` acts on them. */
+/** Limits of the client and its decisions on redirects and token services. `transport.ts` carries them out. */
 import type { RetryPolicy } from '../http/retry.ts';
 
-/** How far to go. */
+/** Limits of the client. */
 export interface OriginPolicy extends RetryPolicy {
-  /** Most redirects followed for one answer. */
+  /** Most redirects of one request. */
   readonly maxRedirects: number;
-  /** Largest manifest, list of tags page or token that is read, in bytes. */
+  /** Largest manifest, list page or token response that is read, in bytes. */
   readonly maxDocument: number;
   /** Most pages of a list. */
   readonly maxPages: number;
-  /** Whether a redirect may be followed to that address; `from` is where it was sent from. Asked after the rules that always hold. */
+  /** Whether a redirect may be followed. Called only for redirects that pass the fixed rules. */
   readonly allowRedirect: (from: URL, to: URL) => boolean;
-  /** Whether the credentials may be shown to that token service. Asked after the rules that always hold. */
+  /** Whether the token service may receive the credentials. Called only for services that pass the fixed rules. */
   readonly allowRealm: (registry: URL, realm: URL) => boolean;
 }
 
-/** What holds unless told otherwise. 4 MiB is what distribution and containers/image read at most of a manifest; a list page or an index may be larger. */
+/** The defaults. distribution and containers/image read manifests up to 4 MiB; list pages and indexes may be larger. */
 export const DEFAULT_POLICY: OriginPolicy = {
   maxRedirects: 5,
   attempts: 4,
@@ -28,25 +28,25 @@ export const DEFAULT_POLICY: OriginPolicy = {
   allowRealm: () => true,
 };
 
-/** Milliseconds to wait for an answer's head (and, for documents, its body), and for the next bytes of a blob. */
+/** Milliseconds to wait for a response's headers (and, for documents, its body), and for the next bytes of a blob. */
 export interface OriginTimeouts {
   readonly answer: number;
   readonly idle: number;
 }
 
-/** What holds unless told otherwise. */
+/** The defaults. */
 export const DEFAULT_TIMEOUTS: OriginTimeouts = { answer: 30_000, idle: 60_000 };
 
-/** What to do with a redirect. */
+/** A decision on a redirect. */
 export type RedirectDecision =
   | {
       readonly kind: 'follow';
       readonly url: URL;
-      /** Whether our credentials may go along. */ readonly keepCredentials: boolean;
+      /** Whether the next request may carry the credentials. */ readonly keepCredentials: boolean;
     }
   | { readonly kind: 'refuse'; readonly why: string };
 
-/** Decides on a redirect from `from` to what `Location` says. Credentials stay with the origin (scheme, host and port) that they were meant for. */
+/** Decides on a redirect. Credentials are never sent to another origin (scheme, host and port). */
 export function decideRedirect(from: URL, location: string | null, policy: OriginPolicy): RedirectDecision {
   if (location === null || !URL.canParse(location, from))
     return { kind: 'refuse', why: 'the redirect has no readable Location' };
@@ -58,7 +58,7 @@ export function decideRedirect(from: URL, location: string | null, policy: Origi
   return { kind: 'follow', url, keepCredentials: url.origin === from.origin };
 }
 
-/** What is wrong with showing the registry's credentials to this token service; null if nothing is. */
+/** Why the token service may not receive the registry's credentials; null if it may. */
 export function refuseRealm(registry: URL, realm: string, policy: OriginPolicy): string | null {
   if (!URL.canParse(realm)) return 'its token service has no readable address';
   const url = new URL(realm);
@@ -75,8 +75,8 @@ function problemOf(from: URL, to: URL): string | null {
 }
 
 /**
- * Where a list goes on: `next` is the target of a `Link` with `rel="next"`. Registries behind a proxy write absolute links with the scheme and port that they see
- * themselves, so only path and query are taken, and only if the host is the one that was asked. Null: the link leads elsewhere.
+ * The next page of a list. `next` is the target of a `Link` with `rel="next"`. Registries behind a proxy write absolute
+ * links with their internal scheme and port, so only path and query are used. Null if the host is another one.
  */
 export function nextPage(from: URL, next: string): URL | null {
   if (!URL.canParse(next, from)) return null;
@@ -88,7 +88,7 @@ export function nextPage(from: URL, next: string): URL | null {
   return url;
 }
 
-/** Statuses after which the same question may be answered (RFC 9110 §15; 520 and up are those of CDNs). 501 and 505 are final. */
+/** Whether the same request may succeed later (RFC 9110, section 15; CDNs use 520 and up). 501 and 505 are final. */
 export function isTransientStatus(status: number): boolean {
   return status === 408 || status === 425 || status === 429 || (status >= 500 && status !== 501 && status !== 505);
 }

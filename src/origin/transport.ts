@@ -1,22 +1,22 @@
-/** One question over `fetch`: redirects by policy, time limits, failures with names; and asking again. No endpoint and no credentials are known here. */
+/** Requests over `fetch`: redirects by policy, timeouts, retries, and typed errors. */
 import { parseRetryAfter, retryDelay } from '../http/retry.ts';
 import { OriginError, readErrorBody } from './errors.ts';
 import { decideRedirect, isTransientStatus, type OriginPolicy, type OriginTimeouts } from './policy.ts';
 
-/** What is needed of a `Response`: of the platform's own, or of what stands in for it. */
-export interface FetchAnswer {
+/** The part of `Response` that is used here. */
+export interface FetchResponse {
   readonly status: number;
   readonly headers: Pick<Headers, 'get' | 'has'>;
   readonly body: ReadableStream<Uint8Array> | null;
 }
 
-/** What is needed of `fetch`. */
+/** The part of `fetch` that is used here. */
 export type Fetch = (
   url: string,
   init: { method: string; headers: Record<string, string>; body?: string; redirect: 'manual'; signal: AbortSignal },
-) => Promise<FetchAnswer>;
+) => Promise<FetchResponse>;
 
-/** Time and chance, so that tests need neither. Milliseconds. */
+/** Time in milliseconds, and random numbers; tests replace them. */
 export interface Clock {
   now(): number;
   random(): number;
@@ -24,7 +24,7 @@ export interface Clock {
   sleep(milliseconds: number, signal?: AbortSignal): Promise<void>;
 }
 
-/** The real ones. */
+/** The system's clock. */
 export const SYSTEM_CLOCK: Clock = {
   now: () => Date.now(),
   random: () => Math.random(),
@@ -43,8 +43,8 @@ export const SYSTEM_CLOCK: Clock = {
     }),
 };
 
-/** One question. `authorization` goes to the origin of `url` only. */
-export interface Question {
+/** A request. `authorization` is sent to the origin of `url` only. */
+export interface OriginRequest {
   readonly method: 'GET' | 'HEAD' | 'POST';
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
@@ -53,31 +53,31 @@ export interface Question {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What came back, after redirects. Its body must be read or let go. */
-export interface Answer {
+/** The response after redirects. Its body must be read or discarded. */
+export interface OriginResponse {
   readonly status: number;
-  readonly headers: FetchAnswer['headers'];
-  /** Who answered in the end. */
+  readonly headers: FetchResponse['headers'];
+  /** The address after redirects. */
   readonly url: URL;
-  /** Whether another origin than the one asked answered: its 401 is not about our credentials. */
-  readonly elsewhere: boolean;
-  /** Null for an answer without one. */
+  /** Whether a redirect led to another origin: its 401 does not concern the registry's credentials. */
+  readonly redirectedAway: boolean;
+  /** Null for a response without one. */
   readonly body: ReadableStream<Uint8Array> | null;
-  /** The whole body, within the time of an answer. Throws {@link OriginError} if it is cut, too slow or larger than a document may be. */
+  /** The whole body. Throws {@link OriginError} if it is truncated, too slow or larger than `maxDocument`. */
   read(): Promise<Uint8Array>;
-  /** Lets the connection go. */
+  /** Releases the connection. */
   discard(): Promise<void>;
 }
 
-/** Asks. */
+/** Sends requests. */
 export interface Transport {
   readonly clock: Clock;
   readonly policy: OriginPolicy;
   readonly timeouts: OriginTimeouts;
-  /** Asks once, following redirects. Throws {@link OriginError}, or the signal's reason. */
-  ask(question: Question): Promise<Answer>;
-  /** Does it until it works, fails for good, or the policy's attempts are over. */
-  retrying<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T>;
+  /** Sends once, following redirects. Throws {@link OriginError}, or the signal's reason. */
+  send(request: OriginRequest): Promise<OriginResponse>;
+  /** Repeats `work` while its error is retryable and the policy has attempts left. */
+  withRetry<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T>;
 }
 
 class TimedOut extends Error {
@@ -95,12 +95,16 @@ export function createTransport(options: {
 }): Transport {
   const { fetch, policy, timeouts, clock } = options;
 
-  async function askOnce(question: Question, url: URL, authorization: string | undefined): Promise<Answer> {
+  async function sendOnce(
+    request: OriginRequest,
+    url: URL,
+    authorization: string | undefined,
+  ): Promise<OriginResponse> {
     const limit = new AbortController();
-    const signal = question.signal === undefined ? limit.signal : AbortSignal.any([question.signal, limit.signal]);
+    const signal = request.signal === undefined ? limit.signal : AbortSignal.any([request.signal, limit.signal]);
     const timer = setTimeout(() => limit.abort(new TimedOut()), timeouts.answer);
     const failed = (error: unknown, cut = false): unknown => {
-      if (question.signal?.aborted === true) return reasonOf(question.signal);
+      if (request.signal?.aborted === true) return reasonOf(request.signal);
       return limit.signal.aborted
         ? tooSlow(url, timeouts.answer)
         : error instanceof OriginError
@@ -109,9 +113,9 @@ export function createTransport(options: {
     };
     try {
       const response = await fetch(url.href, {
-        method: question.method,
-        headers: { ...question.headers, ...(authorization === undefined ? {} : { authorization }) },
-        ...(question.body === undefined ? {} : { body: question.body }),
+        method: request.method,
+        headers: { ...request.headers, ...(authorization === undefined ? {} : { authorization }) },
+        ...(request.body === undefined ? {} : { body: request.body }),
         redirect: 'manual',
         signal,
       });
@@ -119,7 +123,7 @@ export function createTransport(options: {
         status: response.status,
         headers: response.headers,
         url,
-        elsewhere: url.origin !== question.url.origin,
+        redirectedAway: url.origin !== request.url.origin,
         body: response.body,
         read: async () => {
           const bodyTimer = setTimeout(() => limit.abort(new TimedOut()), timeouts.answer);
@@ -140,29 +144,29 @@ export function createTransport(options: {
     }
   }
 
-  async function ask(question: Question): Promise<Answer> {
-    question.signal?.throwIfAborted();
-    let { url, authorization } = question;
+  async function send(request: OriginRequest): Promise<OriginResponse> {
+    request.signal?.throwIfAborted();
+    let { url, authorization } = request;
     for (let hops = 0; ; hops += 1) {
-      const answer = await askOnce(question, url, authorization);
-      if (!REDIRECTS.has(answer.status)) return answer;
-      await answer.discard();
-      if (question.method === 'POST')
-        throw new OriginError('ORIGIN_PROTOCOL', `${nameOf(url)} redirects a POST`, { status: answer.status });
+      const response = await sendOnce(request, url, authorization);
+      if (!REDIRECTS.has(response.status)) return response;
+      await response.discard();
+      if (request.method === 'POST')
+        throw new OriginError('ORIGIN_PROTOCOL', `${addressOf(url)} redirects a POST`, { status: response.status });
       if (hops >= policy.maxRedirects)
         throw new OriginError(
           'ORIGIN_POLICY',
-          `${nameOf(question.url)} redirects more than ${String(policy.maxRedirects)} times`,
+          `${addressOf(request.url)} redirects more than ${String(policy.maxRedirects)} times`,
         );
-      const decision = decideRedirect(url, answer.headers.get('location'), policy);
+      const decision = decideRedirect(url, response.headers.get('location'), policy);
       if (decision.kind === 'refuse')
-        throw new OriginError('ORIGIN_POLICY', `${nameOf(url)}: ${decision.why}`, { status: answer.status });
+        throw new OriginError('ORIGIN_POLICY', `${addressOf(url)}: ${decision.why}`, { status: response.status });
       url = decision.url;
       if (!decision.keepCredentials) authorization = undefined;
     }
   }
 
-  async function retrying<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  async function withRetry<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await work();
@@ -175,41 +179,43 @@ export function createTransport(options: {
     }
   }
 
-  return { clock, policy, timeouts, ask, retrying };
+  return { clock, policy, timeouts, send, withRetry };
 }
 
-/** An address for messages: no query, since that of a presigned address is a password. */
-export function nameOf(url: URL): string {
+/** An address for messages, without the query: a presigned URL carries its signature there. */
+export function addressOf(url: URL): string {
   return `${url.origin}${url.pathname}`;
 }
 
-/** The error for an answer whose status is neither success nor "not found". Reads the body for what it says. */
-export async function statusError(answer: Answer, now: number): Promise<OriginError> {
-  const { message } = await explain(answer);
-  const { status, url } = answer;
-  const text = `${nameOf(url)} answered ${String(status)}${message === undefined ? '' : `: ${message}`}`;
+/** The error for a response whose status is neither success nor 404, with the message of its body. */
+export async function statusError(response: OriginResponse, now: number): Promise<OriginError> {
+  const { message } = await explain(response);
+  const { status, url } = response;
+  const text = `${addressOf(url)} answered ${String(status)}${message === undefined ? '' : `: ${message}`}`;
   if (status === 401) return new OriginError('ORIGIN_UNAUTHORIZED', text, { status });
   if (status === 403) return new OriginError('ORIGIN_DENIED', text, { status });
-  const retryAfter = parseRetryAfter(answer.headers.get('retry-after'), now);
+  const retryAfter = parseRetryAfter(response.headers.get('retry-after'), now);
   if (status === 429) return new OriginError('ORIGIN_RATE_LIMITED', text, { status, retryAfter });
   if (isTransientStatus(status)) return new OriginError('ORIGIN_UNAVAILABLE', text, { status, retryAfter });
   return new OriginError('ORIGIN_PROTOCOL', text, { status });
 }
 
-/** What an error's body says; empty if it cannot be read. */
-export async function explain(answer: Answer): Promise<{ readonly code?: string; readonly message?: string }> {
+/** The first error of a response's body; empty if the body cannot be read. */
+export async function explain(
+  response: OriginResponse,
+): Promise<{ readonly code?: string; readonly message?: string }> {
   try {
-    return readErrorBody(new TextDecoder().decode(await answer.read()));
+    return readErrorBody(new TextDecoder().decode(await response.read()));
   } catch (error) {
     if (error instanceof OriginError) return {};
     throw error;
   }
 }
 
-async function readBody(response: FetchAnswer, url: URL, max: number): Promise<Uint8Array> {
+async function readBody(response: FetchResponse, url: URL, max: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let length = 0;
-  // A body that `fetch` unpacked has not the length that the header tells.
+  // `Content-Length` is that of the compressed body, which `fetch` decompresses.
   const declared = response.headers.has('content-encoding') ? null : response.headers.get('content-length');
   if (declared !== null && Number(declared) > max) {
     await discard(response);
@@ -230,7 +236,7 @@ async function readBody(response: FetchAnswer, url: URL, max: number): Promise<U
     if (declared !== null && Number(declared) !== length) {
       throw new OriginError(
         'ORIGIN_UNAVAILABLE',
-        `${nameOf(url)} sent ${String(length)} bytes and had announced ${declared}`,
+        `${addressOf(url)} sent ${String(length)} bytes; its Content-Length is ${declared}`,
         {
           status: response.status,
         },
@@ -246,20 +252,23 @@ async function readBody(response: FetchAnswer, url: URL, max: number): Promise<U
   return whole;
 }
 
-async function discard(response: FetchAnswer): Promise<void> {
-  // A connection that is already broken cannot be let go of.
+async function discard(response: FetchResponse): Promise<void> {
+  // Cancelling fails if the connection is already broken.
   await response.body?.cancel().catch(() => undefined);
 }
 
 function tooLarge(url: URL, max: number): OriginError {
   return new OriginError(
     'ORIGIN_PROTOCOL',
-    `${nameOf(url)} sent more than ${String(max)} bytes where a document was expected`,
+    `${addressOf(url)} sent more than ${String(max)} bytes where a document was expected`,
   );
 }
 
 function tooSlow(url: URL, milliseconds: number): OriginError {
-  return new OriginError('ORIGIN_UNAVAILABLE', `${nameOf(url)} did not answer within ${String(milliseconds / 1000)} s`);
+  return new OriginError(
+    'ORIGIN_UNAVAILABLE',
+    `${addressOf(url)} did not answer within ${String(milliseconds / 1000)} s`,
+  );
 }
 
 /** A signal's reason as an error. */
@@ -268,7 +277,7 @@ export function reasonOf(signal: AbortSignal | undefined): Error {
   return reason instanceof Error ? reason : new Error('aborted', { cause: reason });
 }
 
-// Node tells why a connection failed by the code of the cause of a TypeError; workerd by a message alone.
+// Node reports the reason as the code of the TypeError's cause; workerd reports only a message.
 const FAILURES: Readonly<Record<string, { readonly text: string; readonly retryable: boolean }>> = {
   ECONNREFUSED: { text: 'refuses connections', retryable: true },
   ECONNRESET: { text: 'broke the connection', retryable: true },
@@ -281,7 +290,7 @@ const FAILURES: Readonly<Record<string, { readonly text: string; readonly retrya
   UND_ERR_SOCKET: { text: 'broke the connection', retryable: true },
 };
 
-/** The error for a connection that failed, before the answer or, `cut`, in the midst of it. */
+/** The error for a failed connection. `cut`: it broke during the response. */
 export function unreachable(url: URL, error: unknown, cut = false): OriginError {
   const codes = causesOf(error).flatMap((cause) => (typeof cause.code === 'string' ? [cause.code] : []));
   const last = causesOf(error).at(-1);
@@ -293,8 +302,10 @@ export function unreachable(url: URL, error: unknown, cut = false): OriginError 
     });
   }
   const failure = codes.map((code) => FAILURES[code]).find((known) => known !== undefined);
-  const text = cut ? 'cut its answer off' : (failure?.text ?? `cannot be reached: ${last?.message ?? String(error)}`);
-  return new OriginError('ORIGIN_UNAVAILABLE', `${cut ? nameOf(url) : url.origin} ${text}`, {
+  const text = cut
+    ? 'broke the connection during its response'
+    : (failure?.text ?? `cannot be reached: ${last?.message ?? String(error)}`);
+  return new OriginError('ORIGIN_UNAVAILABLE', `${cut ? addressOf(url) : url.origin} ${text}`, {
     cause: error,
     retryable: failure?.retryable ?? true,
   });

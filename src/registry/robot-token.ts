@@ -10,6 +10,8 @@
  * that it would do is make every request dear.
  */
 
+import { toBase64Url } from './base64.ts';
+
 /** What every robot token begins with, so that scanners for leaked secrets know it. */
 export const ROBOT_TOKEN_PREFIX = 'gantry_';
 
@@ -47,19 +49,6 @@ export function looksLikeRobotToken(text: string): boolean {
 /** Whether the text can be the name of a token: letters, digits and `. _ @ -`, at most 64. */
 export function isRobotTokenName(text: string): boolean {
   return NAME.test(text);
-}
-
-/** Bytes as base64url without padding (RFC 4648, section 5). */
-export function toBase64Url(bytes: Uint8Array): string {
-  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
-  let text = '';
-  for (let at = 0; at < bytes.length; at += 3) {
-    const [a = 0, b = 0, c = 0] = bytes.subarray(at, at + 3);
-    const group = (a << 16) | (b << 8) | c;
-    const digits = Math.min(3, bytes.length - at) + 1;
-    for (let digit = 0; digit < digits; digit++) text += alphabet.charAt((group >> (18 - 6 * digit)) & 63);
-  }
-  return text;
 }
 
 /** The token made of {@link ROBOT_TOKEN_BYTES} random bytes. */

@@ -1,12 +1,13 @@
-/** The endpoint table. */
+/** The endpoint table: one line for each endpoint. */
 import { Hono } from 'hono/tiny';
 import type { Edge } from './edge.ts';
+import { crane } from './endpoints/crane.ts';
 import { failure, fallback } from './endpoints/fallback.ts';
 import { health } from './endpoints/health.ts';
 import { browse, help, helpIndex, home } from './endpoints/pages.ts';
 import { ping, pingV1 } from './endpoints/ping.ts';
 import { purge, purgeByOtherMethods } from './endpoints/purge.ts';
-import { crane, search } from './endpoints/repository-names.ts';
+import { search } from './endpoints/search.ts';
 import { token } from './endpoints/token.ts';
 import { handle } from './gateway/gateway.ts';
 import {
@@ -18,7 +19,8 @@ import {
   parseV1ImagesRequest,
 } from './gateway/parse-request.ts';
 
-// The first matching line answers. hono/tiny brings PatternRouter: it compiles each pattern once, and parameters may contain slashes, as repository names do.
+// The first matching line answers. `hono/tiny` uses PatternRouter, whose parameters may contain slashes, as repository
+// names do.
 export const app = new Hono<{ Bindings: Edge }>()
   .get('/v2/:name{.+}/blobs/:digest', handle(parseBlobRequest))
   .get('/v2/:name{.+}/manifests/:reference', handle(parseManifestRequest))

@@ -1,4 +1,7 @@
-/** The only reader of bindings, variables and secrets. They come out parsed; what cannot be read stops everything, since a default would open what was meant closed. */
+/**
+ * The only reader of bindings, variables and secrets, which it parses. An invalid value is an error and has no default,
+ * because a default could expose what is meant to be protected.
+ */
 import type { RealmTable } from '../registry/realms.ts';
 import type { RateLimiter } from './access/login-limit.ts';
 import { type AccessPolicy, parseAccess } from './access/policy.ts';
@@ -6,10 +9,10 @@ import { type BlobDelivery, parseBlobDelivery } from './storage/blob-delivery.ts
 import { type OriginRules, parseOrigins } from './ingest/origins.ts';
 import { R2_RETRY, type StorageRetryPolicy } from '../bucket/retry.ts';
 
-/** Bindings, variables and secrets as the platform gives them. */
+/** Bindings, variables and secrets as the platform provides them. */
 export interface Env {
   readonly BUCKET: R2Bucket;
-  /** Optional: a data point for every pull. */
+  /** Optional: receives a data point for each pull. */
   readonly PULLS?: AnalyticsEngineDataset;
   /** Optional: counts failed logins. */
   readonly LOGIN_LIMITER?: RateLimiter;
@@ -29,7 +32,7 @@ export interface Env {
   readonly SIGNING_KEY?: unknown;
 }
 
-/** Everything that can be set, read. */
+/** The parsed configuration. */
 export interface Config {
   readonly bucket: R2Bucket;
   readonly retry: StorageRetryPolicy;
@@ -37,28 +40,28 @@ export interface Config {
   readonly realms: RealmTable;
   readonly limiter: RateLimiter | null;
   readonly pulls: AnalyticsEngineDataset | null;
-  /** Scheme and host of links to help pages; null for those that the client asked. */
+  /** Scheme and host of links to help pages; null: those of the client's request. */
   readonly publicUrl: string | null;
-  /** The secret that opens `/-/purge`; null: nobody may purge. */
+  /** The secret that `/-/purge` requires; null: purging is disabled. */
   readonly purgeToken: string | null;
   readonly delivery: BlobDelivery;
-  /** Whether every request is logged, or only those that fail (5xx). */
+  /** Whether all requests are logged, or only failures (5xx). */
   readonly log: 'all' | 'failures';
-  /** Which repositories are filled from another registry. */
+  /** Which repositories are filled from an upstream registry. */
   readonly origins: OriginRules;
-  /** PEM or JWK of the key that signs schema 1 manifests that are derived for them; null: none are. Parsed where it is first needed. */
+  /** PEM or JWK of the key that signs derived schema 1 manifests; null: none are derived. Parsed when first needed. */
   readonly signingKey: string | null;
 }
 
-/** A variable or secret that cannot be used, and what to do about it. */
+/** A variable or secret that cannot be used. The message says what to do. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
 
-/** Shortest `PURGE_TOKEN`, in characters: it is guessed at by whoever finds the endpoint. */
+/** Minimum length of `PURGE_TOKEN`, in characters: the endpoint is public, so the secret must resist guessing. */
 const PURGE_TOKEN_MIN_LENGTH = 16;
 
-/** Reads everything. Throws {@link ConfigError} or an error of the part that could not be read; each message says what to do. */
+/** Reads the configuration. Throws {@link ConfigError}, or the error of a part; each message says what to do. */
 export function readConfig(env: Env): Config {
   const access = parseAccess({
     realms: env.REALMS,

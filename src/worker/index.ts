@@ -1,4 +1,4 @@
-/** The entrypoints. */
+/** The Worker's entrypoints. */
 import { WorkerEntrypoint } from 'cloudflare:workers';
 import type { Env } from './config.ts';
 import type { PurgeOutcome } from './edge.ts';
@@ -7,7 +7,7 @@ import { type RegistryProps, serveRegistry } from './gateway/registry.ts';
 import { registryPort } from './gateway/registry-port.ts';
 import { configOf, serve } from './serve.ts';
 
-/** The gateway: what clients reach. No cache stands in front of it. */
+/** The gateway, which clients reach. It has no cache in front. */
 export default {
   fetch: (request, env, ctx) =>
     serve(
@@ -18,7 +18,7 @@ export default {
     ),
 } satisfies ExportedHandler<Env>;
 
-/** The registry: behind the gateway, with a cache in front. */
+/** The registry, which only the gateway reaches. It has a cache in front. */
 export class Registry extends WorkerEntrypoint<Env, RegistryProps> {
   override fetch(request: Request): Promise<Response> {
     const { props } = this.ctx;
@@ -26,7 +26,7 @@ export class Registry extends WorkerEntrypoint<Env, RegistryProps> {
     return serveRegistry(request, { ...configOf(this.env), props, cached: this.isCached(), waitUntil });
   }
 
-  /** Whether a cache stands in front; none does where Workers Cache is not to be had, as in local development. */
+  /** Whether a cache is in front. Without Workers Cache there is none, as in local development. */
   isCached(): boolean {
     return this.ctx.cache !== undefined;
   }

@@ -1,4 +1,4 @@
-/** One request from beginning to end. */
+/** Serves one request, from the configuration to the log line. */
 import { app } from './app.ts';
 import { refused } from './gateway/answer.ts';
 import { type Config, type Env, readConfig } from './config.ts';
@@ -7,7 +7,7 @@ import { addClosingFields, report } from './log/report.ts';
 import { API_VERSION, refuse } from './gateway/registry-response.ts';
 import { beginTrace, type Trace } from './log/trace.ts';
 
-/** Answers a client's request. `read` reads the configuration; `registry` makes the way to the registry by it. */
+/** Answers a client's request. `read` reads the configuration; `registry` chooses the connection to the registry. */
 export async function serve(
   request: Request,
   read: () => Config,
@@ -19,7 +19,7 @@ export async function serve(
   try {
     config = read();
   } catch (error) {
-    // Nothing is served by rules that were not understood.
+    // With an invalid configuration nothing is served: a default could expose what is protected.
     console.error(
       JSON.stringify({
         event: 'configuration',
@@ -40,7 +40,7 @@ export async function serve(
 
 const configs = new WeakMap<Env, Config>();
 
-/** The configuration of an environment, read once. Throws what {@link readConfig} throws. */
+/** The configuration of an environment, read once. Throws the errors of {@link readConfig}. */
 export function configOf(env: Env): Config {
   const known = configs.get(env);
   if (known !== undefined) return known;

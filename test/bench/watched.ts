@@ -15,7 +15,10 @@ export interface Taken {
   readonly peak: number;
 }
 
-/** Runs the command as an installed package does: the bundle, with compiled code. The signing key is created in the folder, not at home. */
+/**
+ * Runs the command as an installed package does: the bundle, with compiled code. The signing key is created in the
+ * folder, not at home.
+ */
 export function gantry(args: readonly string[], env: Readonly<Record<string, string>>, folder: string): Promise<Taken> {
   const dist = fileURLToPath(new URL('../../dist/', import.meta.url));
   return watched(process.execPath, [`${dist}gantry/main.js`, ...args], {

@@ -1,4 +1,18 @@
-/** Code blocks of Markdown, and the commands in them. */
+/** The documents, their code blocks, and the commands in them. */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The folder of the project. */
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+/** Every document for readers, relative to {@link ROOT}. */
+export const DOCUMENTS: readonly string[] = [
+  'README.md',
+  'CONTRIBUTING.md',
+  'SECURITY.md',
+  ...(await readdir(join(ROOT, 'docs'))).filter((file) => file.endsWith('.md')).map((file) => join('docs', file)),
+];
 
 /** A fenced block. */
 export interface Block {
@@ -30,7 +44,7 @@ export function blocksOf(markdown: string): readonly Block[] {
   return blocks;
 }
 
-/** The simple commands of a block, as words, without comments, assignments and redirections: enough to know which program is called with which options. */
+/** The simple commands of a block as words, without comments, assignments and redirections: the program and its options. */
 export function commandsOf(text: string): readonly (readonly string[])[] {
   return text
     .replaceAll('\\\n', ' ')

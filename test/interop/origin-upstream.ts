@@ -228,9 +228,7 @@ function send(
 }
 
 /** A path, read; null if it is none of a registry's. */
-export function readPath(
-  path: string,
-): {
+export function readPath(path: string): {
   readonly name: string;
   readonly what: string;
   readonly reference: string;

@@ -16,7 +16,8 @@ import { type Form, MEDIA_TYPE_OF_FORM } from '../../src/registry/media-type.ts'
 import { parseRepositoryName, parseTag, type RepositoryName } from '../../src/registry/name.ts';
 import { parseRealmTable, realmOf } from '../../src/registry/realms.ts';
 import { encodeTag, type TagForm } from '../../src/registry/records.ts';
-import { robotTokenText, toBase64Url } from '../../src/registry/robot-token.ts';
+import { toBase64Url } from '../../src/registry/base64.ts';
+import { robotTokenText } from '../../src/registry/robot-token.ts';
 import { encodeSortedList } from '../../src/registry/sorted-list.ts';
 import { end, freePort, missingPrograms, titleWith, until } from './programs.ts';
 

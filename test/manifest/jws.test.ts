@@ -29,7 +29,7 @@ const TIME = '2026-11-24T00:08:56Z';
 
 const testKey = () => {
   const key = keyFromRandom(new Uint8Array(32).fill(7));
-  if (key === null) throw new Error('no key');
+  if (key?.kty !== 'EC') throw new Error('no key');
   return key;
 };
 

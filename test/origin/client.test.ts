@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Credentials } from '../../src/origin/auth.ts';
-import { openBlob, readChunks, verified } from '../../src/origin/blob.ts';
+import { openBlob, readChunks, verifyChunks } from '../../src/origin/blob.ts';
 import { createRegistryClient, type RegistryClient, type RegistryClientOptions } from '../../src/origin/client.ts';
 import type { Clock } from '../../src/origin/transport.ts';
 import { type Digest, parseDigest } from '../../src/registry/digest.ts';
@@ -256,7 +256,7 @@ describe('what an upstream says is believed only if it is true', () => {
     if (blob.kind !== 'blob') throw new Error('not there');
     let length = 0;
     const reading = (async () => {
-      for await (const chunk of verified(blob.chunks, { digest: digestOf('other') })) length += chunk.length;
+      for await (const chunk of verifyChunks(blob.chunks, { digest: digestOf('other') })) length += chunk.length;
     })();
     await expect(reading).rejects.toMatchObject({ code: 'ORIGIN_PROTOCOL' });
     expect(length).toBeLessThan(BLOB.length);

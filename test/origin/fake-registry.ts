@@ -12,9 +12,7 @@ export interface Shown {
 }
 
 /** What a test decides. Undefined: 404. */
-export type Answering = (
-  shown: Shown,
-) =>
+export type Answering = (shown: Shown) =>
   | {
       readonly status?: number;
       readonly headers?: Readonly<Record<string, string>>;

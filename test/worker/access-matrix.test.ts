@@ -3,7 +3,8 @@ import { env } from 'cloudflare:workers';
 import { exportSPKI, generateKeyPair, SignJWT } from 'jose';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { PUBLIC_REALM, parseRealmTable, realmOf, type RealmName } from '../../src/registry/realms.ts';
-import { robotTokenText, toBase64Url } from '../../src/registry/robot-token.ts';
+import { toBase64Url } from '../../src/registry/base64.ts';
+import { robotTokenText } from '../../src/registry/robot-token.ts';
 import type { Env } from '../../src/worker/config.ts';
 import { type Ask, type Between, cachedEdge, certificateOf, comparable, directEdge } from './edge.ts';
 import {

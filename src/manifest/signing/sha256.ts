@@ -1,35 +1,30 @@
-import { sha256, sha512 } from '@noble/hashes/sha2.js';
-import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
-import { algorithmOf, type Digest } from '../../registry/digest.ts';
+import { createHash, hash } from 'node:crypto';
+import { algorithmOf, type Digest, digestOf, hexOf } from '../../registry/digest.ts';
 
-type NativeHash = (algorithm: 'sha256', bytes: Uint8Array, encoding: 'hex') => string;
-
-interface MaybeNode {
-  readonly process?: { getBuiltinModule?(id: 'node:crypto'): { readonly hash?: NativeHash } | undefined };
-}
-
-/**
- * Node's own hash, ten times as fast: most of the time of signing goes into it. Asked for and not imported, because workerd has `node:crypto` only where Node
- * compatibility is on (by default since 2026-08-04) and its WebCrypto is asynchronous; elsewhere it is that of noble.
- */
-const native = (globalThis as MaybeNode).process?.getBuiltinModule?.('node:crypto')?.hash;
-
-/** The sha256 digest of some bytes. Synchronous, so that deriving stays pure; for manifests and configs, not for layers. */
+/** The sha256 digest of some bytes. Synchronous, so that `derive` stays pure; for manifests and configs, not layers. */
 export function sha256Of(bytes: Uint8Array): Digest {
-  return `sha256:${sha256Hex(bytes)}` as Digest;
+  return digestOf('sha256', sha256Hex(bytes));
 }
 
 /** The sha256 of some bytes, in 64 lower-case hex digits. */
 export function sha256Hex(bytes: Uint8Array): string {
-  return native === undefined ? bytesToHex(sha256(bytes)) : native('sha256', bytes, 'hex');
+  return hash('sha256', bytes, 'hex');
 }
 
-/** The sha256 of some bytes. */
-export function sha256Bytes(bytes: Uint8Array): Uint8Array {
-  return native === undefined ? sha256(bytes) : hexToBytes(native('sha256', bytes, 'hex'));
-}
-
-/** Whether the bytes are what the digest names. */
+/** Whether the digest is that of the bytes. */
 export function matchesDigest(digest: Digest, bytes: Uint8Array): boolean {
-  return digest === (algorithmOf(digest) === 'sha512' ? `sha512:${bytesToHex(sha512(bytes))}` : sha256Of(bytes));
+  return hexOf(digest) === hash(algorithmOf(digest), bytes, 'hex');
+}
+
+/** An incremental hash. */
+export interface Hasher {
+  update(chunk: Uint8Array): void;
+  /** Lower-case hex of the hash of all chunks. Ends the hash. */
+  hex(): string;
+}
+
+/** Makes a hash by the digest's algorithm. */
+export function createHasher(digest: Digest): Hasher {
+  const running = createHash(algorithmOf(digest));
+  return { update: (chunk) => running.update(chunk), hex: () => running.digest('hex') };
 }

@@ -20,11 +20,11 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
     program
       .command('rm')
       .description(
-        'remove a tag, or all tags of a repository; manifests and blobs stay until gc finds that nothing needs them',
+        'remove a tag, or all tags of a repository; `gantry gc` later deletes manifests and blobs that no tag needs',
       )
-      .argument('<name[:tag]>', 'the tag; without one every tag of the repository'),
+      .argument('<name[:tag]>', 'the tag, or a repository to remove all its tags'),
   )
-    .option('--dry-run', 'say what would be removed, and remove nothing')
+    .option('--dry-run', 'show what would be removed, and remove nothing')
     .addHelpText(
       'after',
       `
@@ -32,7 +32,7 @@ Examples:
   $ gantry rm library/busybox:1.36
   $ gantry rm library/busybox --dry-run
 
-Exit code: 0 removed, 1 there is no such tag or it could not be removed, 2 wrong usage, 130 interrupted.`,
+Exit codes: 0 removed, 1 not found or not removed, 2 usage error, 130 interrupted.`,
     )
     .action((image: string, options: Options) => run(image, options, openTarget, environment));
 }
@@ -40,9 +40,9 @@ Exit code: 0 removed, 1 there is no such tag or it could not be removed, 2 wrong
 async function run(text: string, options: Options, openTarget: OpenTarget, environment: Environment): Promise<void> {
   const image = parseImageName(text);
   if (image.kind === 'digest') {
-    throw new CommandError('manifests are not removed by digest', {
+    throw new CommandError('a manifest cannot be removed by its digest', {
       kind: 'usage',
-      hint: 'Remove the tags that need it; `gantry gc` does the rest.',
+      hint: 'Remove the tags that need it, then run `gantry gc`.',
     });
   }
   const edge = readEdge(environment.variables);
@@ -53,12 +53,13 @@ async function run(text: string, options: Options, openTarget: OpenTarget, envir
     const tags = [...(await listTags(store, image.name)).keys()];
     const wanted = image.kind === 'tag' ? tags.filter((tag) => tag === image.tag) : tags;
     if (wanted.length === 0) {
-      throw new CommandError(tags.length === 0 ? `nothing is published under ${image.name}` : `${text} is not there`, {
-        hint:
-          tags.length === 0
-            ? '`gantry ls` shows what there is.'
-            : `\`gantry ls ${image.name}\` shows the tags there are.`,
-      });
+      throw new CommandError(
+        tags.length === 0 ? `nothing is published under ${image.name}` : `there is no tag ${text}`,
+        {
+          hint:
+            tags.length === 0 ? 'List the repositories with: gantry ls' : `List its tags with: gantry ls ${image.name}`,
+        },
+      );
     }
     if (options.dryRun !== true) {
       await deleteTags(store, image.name, wanted, { signal });

@@ -1,4 +1,7 @@
-/** Building and deploying the Worker. Wrangler does both, so that `gantry deploy` and `npx wrangler deploy` give the same deployment. */
+/**
+ * Building and deploying the Worker. Wrangler does both, so that `gantry deploy` and `npx wrangler deploy` give the
+ * same deployment.
+ */
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

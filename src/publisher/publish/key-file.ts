@@ -1,11 +1,10 @@
 /** The file with the key that signs schema 1 manifests: found, made on first use, replaced on request. Only its owner can read it. */
-import { createECDH, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { chmod, link, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import {
   KeyError,
   keyFromRandom,
-  type PointOf,
   type PrivateKey,
   readPrivateKey,
   writePrivateKey,
@@ -42,7 +41,7 @@ export async function loadKey(path: string): Promise<PrivateKey | null> {
 /** Reads a key file's text. Throws {@link CommandError}. */
 export function parseKey(text: string, path: string): PrivateKey {
   try {
-    return readPrivateKey(text, nativePointOf);
+    return readPrivateKey(text);
   } catch (cause) {
     if (!(cause instanceof KeyError)) throw cause;
     throw new CommandError(`${path} is no signing key: ${cause.message}`, {
@@ -51,16 +50,6 @@ export function parseKey(text: string, path: string): PrivateKey {
     });
   }
 }
-
-/** How OpenSSL calls the curves. */
-const OPENSSL_CURVES = { 'P-256': 'prime256v1', 'P-384': 'secp384r1', 'P-521': 'secp521r1' } as const;
-
-/** OpenSSL's way: a hundredth of the time of the other, in a command that has just begun. */
-const nativePointOf: PointOf = (crv, d) => {
-  const own = createECDH(OPENSSL_CURVES[crv]);
-  own.setPrivateKey(d);
-  return own.getPublicKey();
-};
 
 /** A new P-256 key. */
 export function newKey(): PrivateKey {

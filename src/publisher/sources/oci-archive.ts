@@ -1,4 +1,7 @@
-/** `oci-archive:FILE[:REF]`: an OCI image layout in a tar file, as `skopeo copy … oci-archive:FILE`, `podman save --format oci-archive` and BuildKit write it. */
+/**
+ * `oci-archive:FILE[:REF]`: an OCI image layout in a tar file, as `skopeo copy … oci-archive:FILE`, `podman save
+ * --format oci-archive` and BuildKit write it.
+ */
 import { CommandError } from '../cli/errors.ts';
 import { type Archive, type ArchiveOptions, openImageIn } from './archive.ts';
 import { type LayoutFiles, openLayout } from './oci-layout.ts';

@@ -1,33 +1,33 @@
-/** The table of sources: which transport is read by what. Each is loaded when it is used. */
+/** The table of sources: transport → reader. Each is loaded when it is used. */
 import { CommandError } from '../cli/errors.ts';
 import type { ImageSource } from '../../bucket/image-source.ts';
 import type { SourceOptions } from './source.ts';
 
-/** Opens what stands behind `transport:`. Throws {@link CommandError} where that cannot be done. */
+/** Opens the part after `transport:`. Throws {@link CommandError}. */
 export type SourceOpener = (where: string, options: SourceOptions) => Promise<ImageSource>;
 
 interface Transport {
-  /** How it is written, for messages and help. */
+  /** The syntax, for messages and help. */
   readonly syntax: string;
   readonly title: string;
   readonly load: () => Promise<SourceOpener>;
 }
 
-/** Transport → how it is written and read. Names and syntax are skopeo's, but for `pulp2`. */
+/** Transport → syntax and reader. Names and syntax are skopeo's, except `pulp2`. */
 export const SOURCES: Readonly<Record<string, Transport>> = {
   dir: {
     syntax: 'dir:FOLDER',
-    title: 'what `skopeo copy … dir:FOLDER` wrote',
+    title: 'the output of `skopeo copy … dir:FOLDER`',
     load: async () => (await import('./dir.ts')).openDir,
   },
   docker: {
     syntax: 'docker://[HOST/]NAME[:TAG]',
-    title: 'another registry',
+    title: 'an image of another registry',
     load: async () => (await import('./registry/repository.ts')).openRegistryImage,
   },
   'docker-archive': {
     syntax: 'docker-archive:FILE[:NAME:TAG]',
-    title: 'what `docker save` wrote; FILE is - for standard input',
+    title: 'the output of `docker save`; FILE is - for standard input',
     load: async () => (await import('./docker-archive.ts')).openDockerArchive,
   },
   'oci-archive': {
@@ -53,13 +53,16 @@ export async function openSource(text: string, options: SourceOptions): Promise<
   const transport = colon < 0 ? undefined : SOURCES[text.slice(0, colon)];
   if (transport === undefined || !Object.hasOwn(SOURCES, text.slice(0, colon))) {
     const known = Object.values(SOURCES).map(({ syntax }) => syntax);
-    throw new CommandError(`"${text}" is no source`, {
+    throw new CommandError(`"${text}" is not a valid source`, {
       kind: 'usage',
       hint: `Write ${known.slice(0, -1).join(', ')} or ${known.at(-1) ?? ''}.${colon < 0 ? ` Perhaps dir:${text}?` : ''}`,
     });
   }
   const where = text.slice(colon + 1);
   if (where === '')
-    throw new CommandError(`"${text}" names nothing`, { kind: 'usage', hint: `Write ${transport.syntax}.` });
+    throw new CommandError(`"${text}" has nothing after the colon`, {
+      kind: 'usage',
+      hint: `Write ${transport.syntax}.`,
+    });
   return (await transport.load())(where, options);
 }

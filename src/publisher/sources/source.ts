@@ -18,17 +18,20 @@ export interface SourceOptions {
   readonly onMessage?: (message: string) => void;
 }
 
-/** A repository of a source: many tags, each of which is an image. */
+/** A repository of a source, with its tags. */
 export interface SourceRepository {
   /** For messages. */
   readonly title: string;
-  /** How it is called there. */
+  /** Its name in the source. */
   readonly name: RepositoryName;
-  /** All tags; null if there is no such repository. */
+  /** All tags; null if the repository does not exist. */
   tags(): Promise<readonly Tag[] | null>;
-  /** The digests of what is published under a tag, found out as cheaply as can be; null if the tag is gone or nobody says. */
+  /**
+   * The digests of a tag's manifests, read as cheaply as possible; null if the tag does not exist or the source reports
+   * none.
+   */
   digests(tag: Tag): Promise<readonly Digest[] | null>;
-  /** Opens a tag; null if it is gone. `schema1`: whether to ask for a schema 1 beside what else there is. */
+  /** Opens a tag; null if it does not exist. `schema1`: whether to request schema 1 as well. */
   open(tag: Tag, options: { readonly schema1: boolean }): Promise<ImageSource | null>;
   close(): Promise<void>;
 }

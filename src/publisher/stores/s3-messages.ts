@@ -24,12 +24,12 @@ export function withPayloadHash<T extends PutObjectCommand | UploadPartCommand>(
   return command;
 }
 
-/** An entity tag without quotes and weakness; empty for none. */
+/** An ETag without quotes and `W/`; empty if there is none. */
 export function unquoted(etag: string | undefined): string {
   return etag?.replace(/^W\//, '').replaceAll('"', '') ?? '';
 }
 
-/** What an answer's headers say of an object of so many bytes. */
+/** The object info in the headers of an answer. */
 export function infoOf(key: string, found: HeadObjectCommandOutput | GetObjectCommandOutput, size: number): ObjectInfo {
   return {
     key,
@@ -43,29 +43,32 @@ export function infoOf(key: string, found: HeadObjectCommandOutput | GetObjectCo
   };
 }
 
-/** The `Range` header for it. */
+/** The `Range` header of a range. */
 export function rangeHeader(range: ByteRange | undefined): string | undefined {
   if (range === undefined) return undefined;
   if ('suffix' in range) return `bytes=-${String(range.suffix)}`;
   return `bytes=${String(range.offset)}-${range.length === undefined ? '' : String(range.offset + range.length - 1)}`;
 }
 
-/** What a body is read with. Offset and length in bytes. */
-interface Going {
+/** How a body is read. Offset and length are in bytes. */
+interface BodyReading {
   readonly key: string;
   readonly offset: number;
   readonly length: number;
   readonly signal: AbortSignal | undefined;
-  readonly goOn: (at: number) => Promise<GetObjectCommandOutput | null | 'changed'>;
+  readonly resume: (at: number) => Promise<GetObjectCommandOutput | null | 'changed'>;
 }
 
-/** A body may break off that often without a single byte in between. */
+/** The most broken connections in a row without a single byte in between. */
 const BREAKS = 5;
 
-/** Bytes of a body, over all its breaks: each is gone on with by a read from where it broke, as long as it is the same object. Throws {@link StorageError}. */
+/**
+ * The bytes of a body. After a broken connection it resumes from the last byte, if the object is unchanged. Throws
+ * {@link StorageError}.
+ */
 export async function* bytesOf(
   first: GetObjectCommandOutput,
-  { key, offset, length, signal, goOn }: Going,
+  { key, offset, length, signal, resume }: BodyReading,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let done = 0;
   let idle = 0;
@@ -83,12 +86,14 @@ export async function* bytesOf(
       signal?.throwIfAborted();
       idle += 1;
       if (idle > BREAKS)
-        throw new StorageError('STORAGE_UNAVAILABLE', `reading ${key}: the connection breaks off again and again`, {
+        throw new StorageError('STORAGE_UNAVAILABLE', `reading ${key}: the connection breaks repeatedly`, {
           cause: error,
         });
-      const again = await goOn(offset + done);
+      const again = await resume(offset + done);
       if (again === null || again === 'changed')
-        throw new StorageError('STORAGE_UNAVAILABLE', `reading ${key}: it was replaced meanwhile`, { cause: error });
+        throw new StorageError('STORAGE_UNAVAILABLE', `reading ${key}: the object was replaced while it was read`, {
+          cause: error,
+        });
       found = again;
     }
   }

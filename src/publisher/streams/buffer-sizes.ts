@@ -21,7 +21,9 @@ export const CHUNK_SIZE = 256 * KIB;
  */
 export const STREAMED_CHUNKS = 3;
 
-/** Pooled chunks that stay valid while the next one is read: those of a streamed put, and one withheld until verified. */
+/**
+ * Pooled chunks that stay valid while the next one is read: those of a streamed put, and one withheld until verified.
+ */
 export const VALID_CHUNKS = STREAMED_CHUNKS + 1;
 
 /** Buffers of one pooled reader: the valid chunks, the one being returned, and one that is read ahead. */
@@ -39,7 +41,7 @@ export const STREAMED_MAX = 64 * MIB;
 /** Longer bodies go in parts of this size: small enough for several at once, large enough that requests cost little. */
 export const PART_SIZE = 8 * MIB;
 
-/** All buffered bodies on their way to one store, together: five parts. */
+/** The most memory for buffered bodies on their way to one store: five parts. */
 export const POOL_SIZE = 5 * PART_SIZE;
 
 /** A block that zlib reads or writes at once. */

@@ -2,7 +2,7 @@
 import type { Digest } from '../../registry/digest.ts';
 import { blobKey, manifestKey, referrersKey, tagKey, tagListKey } from '../../registry/keys.ts';
 import { isListForm } from '../../registry/media-type.ts';
-import type { RepositoryName, Tag } from '../../registry/name.ts';
+import { parseTag, type RepositoryName, type Tag } from '../../registry/name.ts';
 import { decodeOriginMark } from '../../registry/origin-mark.ts';
 import type { RealmName } from '../../registry/realms.ts';
 import { publishedDigests, type TagRecord } from '../../registry/records.ts';
@@ -198,10 +198,12 @@ async function verifyTagList(
             [...tags.keys()],
           );
   for (const { name: tag, detail } of problem === null ? listed : []) {
-    const record = tagRecords.get(tag as Tag);
+    const parsed = parseTag(tag);
+    if (parsed === null) continue;
+    const record = tagRecords.get(parsed);
     // One that moved since it was read is what somebody is publishing.
-    const etag = tags.get(tag as Tag)?.etag;
-    if (record === undefined || etag === undefined || etag !== context.listing.tags.get(tag as Tag)?.etag) continue;
+    const etag = tags.get(parsed)?.etag;
+    if (record === undefined || etag === undefined || etag !== context.listing.tags.get(parsed)?.etag) continue;
     const wrong = compareDetail(detail, record, etag);
     if (wrong !== null) problem = `of ${tag} it ${wrong}`;
   }

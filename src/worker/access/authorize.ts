@@ -8,38 +8,44 @@ import { identify, type Presented, presentsAnything } from './identify.ts';
 import { LOGIN_RETRY_AFTER, type RateLimiter, tooManyFailures } from './login-limit.ts';
 import type { AccessPolicy } from './policy.ts';
 
-/** What is looked at of a request. */
+/** The facts of a request that access depends on. */
 export interface AccessFacts extends Presented {
-  /** Scheme and host that the client asked. */
+  /** Scheme and host of the client's request. */
   readonly origin: string;
-  /** The client's address; null where nobody says. */
+  /** The client's address; null if unknown. */
   readonly address: string | null;
-  /** Whether a person with a browser asks. */
+  /** Whether the client is a person with a browser. */
   readonly page: boolean;
 }
 
-/** What the gateway does with a request. */
+/** The result of authorization. */
 export type Outcome =
   | {
       readonly kind: 'allow';
       readonly realm: RealmName;
-      /** Whether a cache that others use may keep the answer. */
+      /** Whether shared caches may store the response. */
       readonly downstream: 'public' | 'private';
-      /** Who asks; nobody where it does not matter. */
+      /** The caller; nobody if the response does not depend on it. */
       readonly caller: Caller;
-      /** Whether credentials came with the request, looked at or not: answers to such a request must look like that of a hidden repository. */
+      /**
+       * Whether the request has credentials, used or not. Responses to such requests must look like that of a hidden
+       * repository.
+       */
       readonly presented: boolean;
     }
-  /** Answer as if nothing were in the realm. */
+  /** Answer as if the realm were empty. */
   | { readonly kind: 'hide'; readonly realm: RealmName }
-  /** Answer with the reason and these headers. */
+  /** Refuse with the reason and these headers. */
   | {
       readonly kind: 'refuse';
       readonly reason: Extract<Reason, 'unauthorized' | 'too-many-requests' | 'authority-unavailable'>;
       readonly headers: Readonly<Record<string, string>>;
     };
 
-/** Reads what matters here of a request, as it is asked for: most requests are for what is everybody's, and neither their address nor their certificate matters. `origin`: scheme and host that the client asked, if not those of the request. */
+/**
+ * The facts of a request, each read on demand: most requests are for public repositories and need neither address nor
+ * certificate. `origin`: scheme and host of the client's request, if they differ from those of its URL.
+ */
 export function accessFactsOf(request: Request, page = false, origin?: string): AccessFacts {
   return new RequestFacts(request, page, origin);
 }
@@ -73,7 +79,7 @@ class RequestFacts implements AccessFacts {
   }
 }
 
-/** Who may have what: the one question that the gateway asks before anything is read. */
+/** Decides about a request, before anything is read from storage. */
 export async function authorize(
   policy: AccessPolicy,
   limiter: RateLimiter | null,
@@ -90,7 +96,10 @@ export async function authorize(
   return challenge(policy, facts, decision.scope, found.standing === 'refused');
 }
 
-/** Who asks, for `/token`; or why that is not said. A caller who was refused there is challenged with Basic: a Bearer challenge would lead back to the same place. */
+/**
+ * The caller of `/token`, or a refusal. A caller whose credentials were rejected gets a Basic challenge, because a
+ * Bearer challenge would lead back to `/token`.
+ */
 export async function authorizeToken(
   policy: AccessPolicy,
   limiter: RateLimiter | null,
@@ -114,7 +123,7 @@ async function callerOf(
   const caller = await identify(policy, facts, facts.origin, now).catch(async (error: unknown): Promise<Refusal> => {
     const { KeysUnavailableError } = await import('./tokens/jwt.ts');
     if (!(error instanceof KeysUnavailableError)) throw error;
-    // The token is not in the message, only the address of the key set.
+    // The message contains the address of the key set, and nothing of the token.
     console.error(
       JSON.stringify({ event: 'authority-unavailable', message: error.message, cause: String(error.cause) }),
     );

@@ -3,34 +3,37 @@ import type { RepositoryName } from '../../registry/name.ts';
 import type { AccessPolicy } from './policy.ts';
 
 /**
- * How a caller stands. `nobody`: presented nothing. `guest`: presented the token that `/token` gives to those without credentials. `refused`: presented something that
- * does not hold. `known`: presented something that does, whatever it opens.
+ * The caller's status. `nobody`: no credentials. `guest`: the token that `/token` issues without credentials.
+ * `refused`: invalid credentials. `known`: valid credentials, whatever they give access to.
  */
 export type Standing = 'nobody' | 'guest' | 'refused' | 'known';
 
-/** Who asks, as far as it matters here: what may be read. */
+/** The caller, with all that decides what may be read. */
 export interface Caller {
   readonly standing: Standing;
-  /** Who it is, for the subject of tokens; empty for nobody. */
+  /** The caller's name, for the subject of tokens; empty for nobody. */
   readonly name: string;
-  /** Protected realms that are open whole. */
+  /** Protected realms with full access. */
   readonly realms: ReadonlySet<RealmName>;
-  /** Single repositories of protected realms that a Bearer token names. */
+  /** Single repositories of protected realms that a Bearer token grants. */
   readonly repositories: ReadonlySet<string>;
-  /** Realms whose repositories may be listed but not pulled: a token for the catalogue alone. */
+  /** Realms whose repositories may be listed but not pulled, from a token for the catalogue alone. */
   readonly listed: ReadonlySet<RealmName>;
-  /** When what was presented ends; null for never. */
+  /** When the credentials expire; null: never. */
   readonly expires: Date | null;
 }
 
 const NONE: ReadonlySet<never> = new Set();
 
-/** A caller who may read what is public and nothing else. */
+/** A caller with access to public repositories only. */
 export function callerWithout(standing: Exclude<Standing, 'known'>): Caller {
   return { standing, name: '', realms: NONE, repositories: NONE, listed: NONE, expires: null };
 }
 
-/** Two ways in at once (a certificate and a token): everything that either opens. Where one of them holds, the caller is known. */
+/**
+ * Combines two kinds of credentials, such as a certificate and a token: the caller has the access of both, and is known
+ * if one of them is valid.
+ */
 export function together(a: Caller, b: Caller): Caller {
   const standings: readonly Standing[] = [a.standing, b.standing];
   const standing =
@@ -47,13 +50,16 @@ export function together(a: Caller, b: Caller): Caller {
   };
 }
 
-/** Whether the caller may pull from the repository. The name alone tells, so the answer says nothing about what exists. */
+/**
+ * Whether the caller may pull from the repository. Only its name decides, so the answer does not reveal whether it
+ * exists.
+ */
 export function mayRead(policy: Pick<AccessPolicy, 'realms'>, caller: Caller, name: RepositoryName): boolean {
   const realm = realmOf(policy.realms, name);
   return realm === PUBLIC_REALM || caller.realms.has(realm) || caller.repositories.has(name);
 }
 
-/** Whether the repository shows in the caller's catalogue, search and pages. */
+/** Whether the repository is listed for the caller in catalogue, search and pages. */
 export function mayList(policy: Pick<AccessPolicy, 'realms'>, caller: Caller, name: RepositoryName): boolean {
   return mayRead(policy, caller, name) || caller.listed.has(realmOf(policy.realms, name));
 }

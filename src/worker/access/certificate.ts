@@ -1,6 +1,6 @@
 import { AccessConfigError, fields, optionalText } from './config-reading.ts';
 
-/** Which client certificates are meant; all that is given must fit. */
+/** A rule for client certificates; a certificate must match all given members. */
 export interface CertificateRule {
   /** SHA-256 of the certificate in lower-case hex. */
   readonly fingerprint?: string;
@@ -8,14 +8,14 @@ export interface CertificateRule {
   readonly issuer?: readonly NamePart[];
 }
 
-/** One attribute of a distinguished name; `*` in a pattern's value stands for any characters. */
+/** One attribute of a distinguished name; in a pattern's value `*` matches any characters. */
 export interface NamePart {
   /** In upper case, e.g. `CN`. */
   readonly type: string;
   readonly value: string;
 }
 
-/** What the edge says of the certificate a client came with (`request.cf.tlsClientAuth`): the part that is looked at. */
+/** The members of `request.cf.tlsClientAuth` that are used: what the edge reports of the client's certificate. */
 export interface ClientCertificate {
   readonly certPresented: string;
   readonly certVerified: string;
@@ -25,7 +25,10 @@ export interface ClientCertificate {
   readonly certIssuerDNRFC2253: string;
 }
 
-/** Reads `{fingerprint?, subject?, issuer?}`. Throws {@link AccessConfigError}; a rule without any would fit every certificate. */
+/**
+ * Reads `{fingerprint?, subject?, issuer?}`. Throws {@link AccessConfigError}; an empty rule would match every
+ * certificate.
+ */
 export function parseCertificateRule(value: unknown, where: string): CertificateRule {
   const row = fields(value, where, ['fingerprint', 'subject', 'issuer']);
   const given = optionalText(row.fingerprint, `${where}.fingerprint`)?.replaceAll(':', '').toLowerCase();
@@ -38,12 +41,12 @@ export function parseCertificateRule(value: unknown, where: string): Certificate
   return { ...(given !== undefined && { fingerprint: given }), ...(subject && { subject }), ...(issuer && { issuer }) };
 }
 
-/** Whether the edge vouches for the certificate at all: its chain ends at a CA that the zone trusts, and it is not revoked. */
+/** Whether the edge trusts the certificate: it chains to a CA that the zone trusts, and is not revoked. */
 export function isTrusted(certificate: ClientCertificate): boolean {
   return certificate.certPresented === '1' && certificate.certVerified === 'SUCCESS' && certificate.certRevoked !== '1';
 }
 
-/** Whether a trusted certificate is the one that the rule means. */
+/** Whether a trusted certificate matches the rule. */
 export function fits(rule: CertificateRule, certificate: ClientCertificate): boolean {
   if (!isTrusted(certificate)) return false;
   if (rule.fingerprint !== undefined && rule.fingerprint !== certificate.certFingerprintSHA256.toLowerCase())
@@ -53,8 +56,9 @@ export function fits(rule: CertificateRule, certificate: ClientCertificate): boo
 }
 
 /**
- * Reads a distinguished name as RFC 2253 (section 2) writes it: attributes with `,` between them (`+` within one component), `\` before what would end a value.
- * null if a component has no `=`. Read apart rather than matched as text, so that a value with a comma in it cannot pass for an attribute.
+ * Parses a distinguished name (RFC 2253, section 2): attributes are separated by `,`, or by `+` within one component,
+ * and `\` escapes a separator in a value. null if a component has no `=`. It is parsed, not matched as text, so that a
+ * comma in a value cannot pass for an attribute.
  */
 export function parseDistinguishedName(name: string): readonly NamePart[] | null {
   const parts: NamePart[] = [];
@@ -78,7 +82,7 @@ function namePattern(value: unknown, where: string): readonly NamePart[] | undef
       `${where} must be attributes of a distinguished name, such as "OU=team-a,O=Example" ("*" for any characters).`,
     );
   if (parts.every((part) => /^\**$/.test(part.value)))
-    throw new AccessConfigError(`${where} fits every certificate. Give at least one attribute a value.`);
+    throw new AccessConfigError(`${where} matches every certificate. Give at least one attribute a value.`);
   return parts;
 }
 

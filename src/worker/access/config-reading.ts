@@ -1,9 +1,9 @@
-/** A value of `ACCESS` (or a secret beside it) that cannot be used, and what to do about it. */
+/** A value of `ACCESS`, or of a related secret, that cannot be used. The message says what to do. */
 export class AccessConfigError extends Error {
   override readonly name = 'AccessConfigError';
 }
 
-/** A JSON object's members; with `allowed`, no others may stand in it. Throws {@link AccessConfigError}. */
+/** The members of a JSON object; with `allowed`, other members are an error. Throws {@link AccessConfigError}. */
 export function fields(value: unknown, where: string, allowed?: readonly string[]): Readonly<Record<string, unknown>> {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new AccessConfigError(`${where} must be an object.`);
@@ -15,21 +15,21 @@ export function fields(value: unknown, where: string, allowed?: readonly string[
   return value as Readonly<Record<string, unknown>>;
 }
 
-/** Text that is not empty, or undefined where nothing stands. Throws {@link AccessConfigError}. */
+/** Non-empty text, or undefined without a value. Throws {@link AccessConfigError}. */
 export function optionalText(value: unknown, where: string): string | undefined {
   if (value === undefined) return undefined;
   if (typeof value !== 'string' || value === '') throw new AccessConfigError(`${where} must be text.`);
   return value;
 }
 
-/** Text that is not empty. Throws {@link AccessConfigError}. */
+/** Non-empty text. Throws {@link AccessConfigError}. */
 export function text(value: unknown, where: string): string {
   const found = optionalText(value, where);
   if (found === undefined) throw new AccessConfigError(`${where} is missing.`);
   return found;
 }
 
-/** A list of texts; one text alone stands for a list of one. Throws {@link AccessConfigError}. */
+/** A list of texts; a single text is a list of one. Throws {@link AccessConfigError}. */
 export function textList(value: unknown, where: string): readonly string[] {
   const list: unknown = typeof value === 'string' ? [value] : value;
   if (!Array.isArray(list)) throw new AccessConfigError(`${where} must be text or an array of texts.`);

@@ -4,27 +4,30 @@ import { PUBLIC_REALM, realmOf, type RealmName } from '../../registry/realms.ts'
 import { type Caller, mayRead } from './caller.ts';
 import type { AccessPolicy } from './policy.ts';
 
-/** What is asked for, as far as access is concerned. */
+/** The requested resource, as far as access is concerned. */
 export type Resource =
-  /** `GET /v2/`: where clients learn how to log in, most of them only here. */
+  /** `GET /v2/`, where most clients learn how to log in. */
   | { readonly kind: 'ping' }
-  /** Anything of one repository. */
+  /** A resource of one repository. */
   | { readonly kind: 'repository'; readonly name: RepositoryName }
-  /** Anything that names repositories: catalogue, search, pages that list. */
+  /** A list of repositories: catalogue, search, pages with lists. */
   | { readonly kind: 'listing' }
-  /** Anything else: help pages, the token endpoint. */
+  /** Everything else: help pages, the token endpoint. */
   | { readonly kind: 'open' };
 
-/** What is done about it. */
+/** The access decision. */
 export type Decision =
-  /** Answer; `downstream` says whether a cache that others use may keep it. */
+  /** Answer; `downstream` says whether shared caches may store the response. */
   | { readonly kind: 'allow'; readonly realm: RealmName; readonly downstream: 'public' | 'private' }
   /** 401 with a challenge. */
   | { readonly kind: 'challenge'; readonly scope: RepositoryName | null }
-  /** Answer as if nothing were there. */
+  /** Answer as if nothing were stored. */
   | { readonly kind: 'hide'; readonly realm: RealmName };
 
-/** Whether the caller's credentials play a part at all: where not, they are not even looked at, and a stale password does not keep anybody from what is public. */
+/**
+ * Whether the resource is open to all. Then credentials are not checked, so that an outdated password does not block
+ * access to public repositories.
+ */
 export function isOpenToAll(policy: AccessPolicy, resource: Resource): boolean {
   if (policy.protectedRealms.size === 0) return true;
   switch (resource.kind) {
@@ -41,7 +44,10 @@ export function isOpenToAll(policy: AccessPolicy, resource: Resource): boolean {
   }
 }
 
-/** Decides. Names outside the protected patterns are everybody's, whether they exist or not; within them the name alone decides, so nobody learns what exists. */
+/**
+ * Decides about a resource. A repository is protected if its name matches a rule of `REALMS`; all other names are
+ * public, whether they exist or not. Since only the name counts, a refusal does not reveal what exists.
+ */
 export function decide(policy: AccessPolicy, caller: Caller, resource: Resource): Decision {
   if (isOpenToAll(policy, resource)) return { kind: 'allow', realm: PUBLIC_REALM, downstream: 'public' };
   const { standing } = caller;

@@ -5,23 +5,23 @@ import type { Resource } from './decision.ts';
 import type { RateLimiter } from './login-limit.ts';
 import type { AccessPolicy } from './policy.ts';
 
-/** What the answering side may look at. */
+/** What the caller may read. */
 export interface Grant {
-  /** Whose blobs are looked at. */
+  /** The realm whose blobs are read. */
   readonly realm: RealmName;
-  /** Answer as if the store were empty. */
+  /** Answer as if the bucket were empty. */
   readonly hidden: boolean;
-  /** Who asks, for lists; nobody where it does not matter, so that a cache behind may share the answer. */
+  /** The caller, for lists; nobody if it does not matter, so that callers share cache entries. */
   readonly caller: Caller;
 }
 
-/** How the guard is connected. */
+/** Options of {@link guard}. */
 export interface GuardOptions {
   readonly policy: AccessPolicy;
   readonly limiter: RateLimiter | null;
-  /** Answers what may be answered. */
+  /** Makes the response for what was granted. */
   readonly answer: (grant: Grant) => Promise<Response>;
-  /** Makes the answer for a reason of the table. */
+  /** Makes the response for a refusal. */
   readonly refuse: (
     reason: Extract<Outcome, { kind: 'refuse' }>['reason'],
     headers: Readonly<Record<string, string>>,
@@ -29,15 +29,18 @@ export interface GuardOptions {
   readonly now?: Date;
 }
 
-/** Stands before everything that is answered: asks who may have what, and sees to it that caches on the way keep nothing that is not everybody's. */
+/**
+ * Checks access before anything is answered, and marks responses that are not public, so that caches on the way to the
+ * client do not share them.
+ */
 export function guard(facts: AccessFacts, resource: Resource, options: GuardOptions): Promise<Response> {
-  // Where nothing is protected, there is nothing to ask.
-  return options.policy.protectedRealms.size === 0 ? options.answer(EVERYBODYS) : ask(facts, resource, options);
+  // Without protected repositories there is nothing to check.
+  return options.policy.protectedRealms.size === 0 ? options.answer(PUBLIC_GRANT) : check(facts, resource, options);
 }
 
-const EVERYBODYS: Grant = { realm: PUBLIC_REALM, hidden: false, caller: callerWithout('nobody') };
+const PUBLIC_GRANT: Grant = { realm: PUBLIC_REALM, hidden: false, caller: callerWithout('nobody') };
 
-async function ask(
+async function check(
   facts: AccessFacts,
   resource: Resource,
   { policy, limiter, answer, refuse, now }: GuardOptions,
@@ -49,7 +52,7 @@ async function ask(
       ? hiddenGrant(outcome.realm)
       : { realm: outcome.realm, hidden: false, caller: outcome.caller };
   const response = await answer(grant);
-  // Every answer to a request with credentials is private, so that those of hidden repositories look like all others.
+  // Every response to a request with credentials is private, so that responses for hidden repositories look the same.
   const isPrivate = outcome.kind === 'hide' || outcome.downstream === 'private' || outcome.presented;
   const varies = resource.kind === 'listing' && policy.protectedRealms.size > 0;
   return isPrivate || varies ? forCaches(response, isPrivate, varies) : response;
@@ -69,7 +72,7 @@ function forCaches(response: Response, isPrivate: boolean, varies: boolean): Res
   return new Response(response.body, { status: response.status, statusText: response.statusText, headers });
 }
 
-/** Headers that speak to shared caches only. */
+/** Headers for shared caches only. */
 const SHARED_CACHE_HEADERS = [
   'cdn-cache-control',
   'cloudflare-cdn-cache-control',
@@ -79,7 +82,10 @@ const SHARED_CACHE_HEADERS = [
   'expires',
 ] as const;
 
-/** A `Cache-Control` (RFC 9111, section 5.2.2) that says the same to the client's own cache and forbids it to all others. Nothing, or what cannot be read, becomes `no-store`. */
+/**
+ * A `Cache-Control` (RFC 9111, section 5.2.2) with the same directives for the client's own cache, and without shared
+ * caching. An empty or unreadable value becomes `no-store`.
+ */
 export function privately(cacheControl: string | null): string {
   const directives = (cacheControl ?? '').split(',').flatMap((part) => {
     const directive = part.trim();

@@ -9,17 +9,20 @@ import type { AccessClaim, VerifiedToken } from './tokens/jwt.ts';
 import { type AccessPolicy, realmsOfIssuer, usesCertificates } from './policy.ts';
 import { findRobotToken } from './tokens/robot-tokens.ts';
 
-/** What `/token` gives to those who have no credentials: it opens what is public, as no token does too, but Docker will not go on without one. */
+/**
+ * The token that `/token` issues without credentials. It gives access to public repositories only, but Docker does not
+ * continue without a token.
+ */
 export const GUEST_TOKEN = 'anonymous';
 
-/** What a request says about who sends it. */
+/** The credentials of a request. */
 export interface Presented {
   readonly authorization: string | null;
-  /** `request.cf.tlsClientAuth`; null where there is none. */
+  /** `request.cf.tlsClientAuth`; null without it. */
   readonly certificate: ClientCertificate | null;
 }
 
-/** Whether anything was presented that could say who it is, which the guest token does not. */
+/** Whether the request has credentials other than the guest token. */
 export function presentsAnything(policy: AccessPolicy, { authorization, certificate }: Presented): boolean {
   const credentials = readCredentials(authorization);
   const something =
@@ -27,7 +30,10 @@ export function presentsAnything(policy: AccessPolicy, { authorization, certific
   return something || (certificate !== null && usesCertificates(policy) && isTrusted(certificate));
 }
 
-/** Finds out who asks. `origin`: scheme and host that were asked. Throws `KeysUnavailableError` where a token's issuer could not be asked for its keys. */
+/**
+ * Identifies the caller. `origin`: scheme and host of the client's request. Throws `KeysUnavailableError` if the keys
+ * of a token's issuer could not be fetched.
+ */
 export async function identify(
   policy: AccessPolicy,
   { authorization, certificate }: Presented,
@@ -99,7 +105,7 @@ function fromCertificate(policy: AccessPolicy, certificate: ClientCertificate): 
   const realms = policy.readers
     .filter(({ certificates }) => certificates.some((rule) => fits(rule, certificate)))
     .map(({ realm }) => realm);
-  // A certificate that no rule means says nothing: it may be for something else behind the same host.
+  // A certificate without a matching rule is ignored: it may be for another service on the same host.
   return realms.length === 0
     ? callerWithout('nobody')
     : {

@@ -1,14 +1,14 @@
-/** The platform's rate-limit binding: counts a key, says whether it is still within the limit. */
+/** The platform's rate-limit binding: counts a key, and reports whether it is within the limit. */
 export interface RateLimiter {
   limit(options: { key: string }): Promise<{ success: boolean }>;
 }
 
-/** Seconds to wait after too many failed logins: the longest period that the platform's limits have. */
+/** Seconds to wait after too many failed logins: the longest period that the platform supports. */
 export const LOGIN_RETRY_AFTER = 60;
 
 /**
- * Counts a failed login and says whether the caller had too many. Only failures count, and whoever presents what holds always gets in: tokens cannot be guessed, so
- * the limit is there to keep noise out, not to lock out everybody behind an address from which somebody tries.
+ * Counts a failed login, and reports whether the caller has had too many. Valid credentials always pass. Tokens cannot
+ * be guessed, so the limit only reduces load, and does not lock out other clients behind the same address.
  */
 export async function tooManyFailures(limiter: RateLimiter | null, address: string | null): Promise<boolean> {
   if (limiter === null) return false;
@@ -16,7 +16,7 @@ export async function tooManyFailures(limiter: RateLimiter | null, address: stri
   return !success;
 }
 
-/** What stands for one client: an IPv4 address, or the /64 that one IPv6 customer has whole. */
+/** The key of a client: its IPv4 address, or its IPv6 /64, which one customer has whole. */
 export function loginKey(address: string | null): string {
   if (address === null) return 'unknown';
   if (!address.includes(':')) return address;

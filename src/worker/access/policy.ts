@@ -5,15 +5,17 @@ import { AccessConfigError, fields, optionalText, textList } from './config-read
 import { type JwtIssuer, parseIssuer } from './tokens/issuer.ts';
 
 /**
- * What `GET /v2/` says to a caller without credentials, where a realm is protected.
- *
- * - `bearer`: 401 with a Bearer challenge. Every client can go on, with credentials or without: those without get a token that opens what is public.
- * - `basic`: 401 with a Basic challenge. Docker engines without credentials stop there ("no basic auth credentials"), public images included: for registries where everything is protected.
- * - `none`: 200. Docker, podman and skopeo never send credentials then; containerd and others that read later challenges do.
+ * The response of `GET /v2/` to a caller without credentials, if a realm is protected.
+ * - `bearer`: 401 with a Bearer challenge. All clients can continue; without credentials they get a token for public
+ * repositories.
+ * - `basic`: 401 with a Basic challenge. Docker without credentials stops there ("no basic auth credentials"), for
+ * public images too. For registries where everything is protected.
+ * - `none`: 200. Docker, podman and skopeo then never send credentials; containerd and others that evaluate later
+ * challenges do.
  */
 export type LoginChallenge = 'bearer' | 'basic' | 'none';
 
-/** Who may read one protected realm, beside the holders of its robot tokens. */
+/** Who may read a protected realm, beside the holders of its robot tokens. */
 export interface RealmReaders {
   readonly realm: RealmName;
   /** Names of {@link AccessPolicy.issuers}. */
@@ -21,24 +23,27 @@ export interface RealmReaders {
   readonly certificates: readonly CertificateRule[];
 }
 
-/** Everything that decides who may read what: the tables `REALMS` and `ACCESS` and the secrets, read. */
+/** The access policy, read from the tables `REALMS` and `ACCESS` and from secrets. */
 export interface AccessPolicy {
   readonly realms: RealmTable;
   /** Realms of the table other than the public one. */
   readonly protectedRealms: ReadonlySet<RealmName>;
   readonly login: LoginChallenge;
-  /** Name of this registry in challenges and audiences; null for the host that is asked. */
+  /** The registry's name in challenges and audiences; null: the host of the request. */
   readonly service: string | null;
-  /** Address of somebody else's token server; null for the built-in `/token`. */
+  /** URL of an external token server; null: the built-in `/token`. */
   readonly authority: string | null;
   readonly issuers: readonly JwtIssuer[];
   readonly readers: readonly RealmReaders[];
   readonly robotTokens: readonly RobotTokenLine[];
-  /** PKCS#8 PEM of ES256 keys: the first signs the tokens of `/token`, all verify; null: `/token` gives back the robot token itself. */
+  /**
+   * PKCS#8 PEM of ES256 keys: the first signs the tokens of `/token`, all verify. null: `/token` returns the robot
+   * token itself.
+   */
   readonly signingKeys: string | null;
 }
 
-/** What is read from the environment. Values as Wrangler gives them: `vars` may be JSON or text. */
+/** The values from the environment. Wrangler gives `vars` as JSON or as text. */
 export interface AccessSource {
   readonly realms?: unknown;
   readonly access?: unknown;
@@ -49,7 +54,10 @@ export interface AccessSource {
 
 const LOGINS = ['bearer', 'basic', 'none'] as const satisfies readonly LoginChallenge[];
 
-/** Reads tables and secrets. Throws {@link AccessConfigError}, `RealmTableError` or `RobotTokenError`: rules that are half understood would open what was meant closed. */
+/**
+ * Reads tables and secrets. Throws {@link AccessConfigError}, `RealmTableError` or `RobotTokenError`: an invalid rule
+ * must not give access to what is meant to be protected.
+ */
 export function parseAccess(source: AccessSource): AccessPolicy {
   const realms = parseRealmTable(source.realms);
   const protectedRealms = new Set(realms.map(({ realm }) => realm).filter((realm) => realm !== PUBLIC_REALM));
@@ -109,7 +117,7 @@ export function realmsOfIssuer(policy: AccessPolicy, name: string): ReadonlySet<
   return new Set(policy.readers.filter(({ issuers }) => issuers.includes(name)).map(({ realm }) => realm));
 }
 
-/** Whether a certificate could open anything: then answers that depend on the caller depend on more than headers. */
+/** Whether any realm accepts certificates: then responses depend on more than request headers. */
 export function usesCertificates(policy: AccessPolicy): boolean {
   return policy.readers.some(({ certificates }) => certificates.length > 0);
 }

@@ -11,22 +11,26 @@ import {
 } from '../../registry/sorted-list.ts';
 import { type ReadStore, StorageError } from '../../registry/store.ts';
 
-/** Most names of one read of the list: reads begin with the length of the page and grow up to this, so that a caller who may see little of a long list gets a page in few reads. */
+/**
+ * Maximum number of names per read. Reads start with the page's length and grow up to this, so that a caller who sees
+ * little of a long list still gets a page in few reads.
+ */
 const NAMES_A_READ = 16_384;
 
-/** Times that reading begins anew where a publisher writes the list meanwhile. */
+/** Maximum number of restarts if a publisher writes the list during the read. */
 const ATTEMPTS = 3;
 
-/** Part of the catalogue as one caller sees it. */
+/** A part of the catalogue, as one caller sees it. */
 export interface VisiblePage {
   readonly names: readonly RepositoryName[];
-  /** Whether there is more behind the last one that the caller may see. */
+  /** Whether there are more visible names after the last one. */
   readonly more: boolean;
 }
 
 /**
- * The names after `after`, at most `limit`, that `keep` keeps. An absent catalogue is an empty one. Reads go on until the page is full, so a page costs two reads where all
- * is visible and more where little is. Throws {@link StorageError}, {@link CorruptListError}.
+ * At most `limit` names after `after` that `keep` accepts. A missing catalogue counts as empty. Reads continue until
+ * the page is full: two reads if all names are visible, more if few are. Throws {@link StorageError}, {@link
+ * CorruptListError}.
  */
 export async function visibleNames(
   store: ReadStore,
@@ -40,7 +44,7 @@ export async function visibleNames(
     const page = await readOnce(store, after, limit, keep);
     if (page !== 'changed') return page;
   }
-  throw new StorageError('STORAGE_UNAVAILABLE', 'the catalogue is being written again and again');
+  throw new StorageError('STORAGE_UNAVAILABLE', 'the catalogue changed during every read');
 }
 
 async function readOnce(
@@ -82,7 +86,7 @@ async function readOnce(
 
 function nameOf(value: unknown): RepositoryName {
   const name = typeof value === 'string' ? parseRepositoryName(value) : null;
-  if (name === null) throw new CorruptListError('a name of the catalogue is not the name of a repository');
+  if (name === null) throw new CorruptListError('the catalogue contains an invalid repository name');
   return name;
 }
 

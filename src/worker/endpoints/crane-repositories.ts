@@ -2,15 +2,15 @@ import { html } from 'hono/html';
 import type { RepositoryName } from '../../registry/name.ts';
 import { PUBLIC_REALM, realmOf, type RealmTable } from '../../registry/realms.ts';
 
-/** What crane's `/crane/repositories/v2` says of each repository. */
+/** The JSON of crane's `/crane/repositories/v2`: whether each repository is protected. */
 export type CraneRepositories = Readonly<Record<RepositoryName, { readonly protected: boolean }>>;
 
-/** The repositories as crane lists them. `names`: all that the caller may see. */
+/** The repositories in crane's form. `names`: all that the caller may see. */
 export function craneRepositories(table: RealmTable, names: readonly RepositoryName[]): CraneRepositories {
   return Object.fromEntries(names.map((name) => [name, { protected: realmOf(table, name) !== PUBLIC_REALM }]));
 }
 
-/** The same as a page for people. */
+/** The same as an HTML page. */
 export async function cranePage(repositories: CraneRepositories): Promise<string> {
   const rows = Object.entries(repositories).map(
     ([name, row]) =>
@@ -43,7 +43,10 @@ export async function cranePage(repositories: CraneRepositories): Promise<string
   return page.toString();
 }
 
-/** Whether JSON is wanted: crane looks for `application/json` alone; a list that has it and not HTML is as clear. */
+/**
+ * Whether the client wants JSON. Crane sends JSON for `application/json` alone; here a list with it and without HTML
+ * counts too.
+ */
 export function wantsJson(accept: string | null): boolean {
   return accept !== null && /application\/json/i.test(accept) && !/text\/html/i.test(accept);
 }

@@ -1,15 +1,18 @@
-/** What no line of the endpoint table answers. */
+/** Responses for requests that no line of the endpoint table answers, and for errors. */
 import { StorageError } from '../../registry/store.ts';
 import { refused } from '../gateway/answer.ts';
 import { type EdgeContext, type EdgeHandler, refuseTo } from '../gateway/edge-context.ts';
 
-/** An unknown path, or a method that is not served: pushes above all. */
+/** Answers an unknown path, or an unsupported method such as those of a push. */
 export const fallback: EdgeHandler = (c) => {
   const { method } = c.req.raw;
   return refuseTo(c, refused(method === 'GET' || method === 'HEAD' ? 'endpoint-unknown' : 'method-not-allowed'));
 };
 
-/** A fault in this program: said to the log with the id that the client is told. Storage that failed after its answer had begun is no such fault. */
+/**
+ * Logs an internal error with the request id that the client gets too. An error of storage after the response has begun
+ * is not an internal error.
+ */
 export function failure(error: unknown, c: EdgeContext): Response {
   const { trace } = c.env;
   if (error instanceof StorageError) {

@@ -1,4 +1,4 @@
-/** `/healthz`: whether this Worker reads its bucket, for whoever watches it. */
+/** `/healthz`: whether this Worker can read its bucket, for uptime checks. */
 import { CATALOG_KEY } from '../../registry/keys.ts';
 import { StorageError } from '../../registry/store.ts';
 import { refused } from '../gateway/answer.ts';
@@ -7,7 +7,10 @@ import { type EdgeHandler, refuseTo } from '../gateway/edge-context.ts';
 import { withRetry } from '../../bucket/retry.ts';
 import { r2Store } from '../storage/r2-store.ts';
 
-/** 200 if storage answers, whatever it has; 503 if it does not. No cache is asked: it would answer for a bucket that is gone. */
+/**
+ * Answers 200 if storage answers, whatever it contains, and 503 if not. It bypasses the cache, which could answer
+ * although the bucket is unreachable.
+ */
 export const health: EdgeHandler = async (c) => {
   const { config, trace } = c.env;
   const count = { head: 0, get: 0 };

@@ -1,9 +1,9 @@
 import type { RepositoryName } from '../../registry/name.ts';
 
-/** Results of a page where the client names no number (`n`), and the most it gets: what Docker Hub does. */
+/** Results of a page without `n`, and the maximum: those of Docker Hub. */
 export const SEARCH_PAGE = { usual: 25, most: 100 } as const;
 
-/** What `docker search` reads (Docker's v1 index API, "Search"). */
+/** The response that `docker search` reads (Docker's v1 index API, "Search"). */
 export interface SearchAnswer {
   readonly query: string;
   readonly num_results: number;
@@ -20,12 +20,15 @@ export interface SearchAnswer {
   }[];
 }
 
-/** Whether a repository is meant by what was searched for: its name contains it, whatever the case. Nothing means all. */
-export function isMeant(query: string, name: RepositoryName): boolean {
+/** Whether a repository matches a search: its name contains the query, ignoring case. An empty query matches all. */
+export function matchesSearch(query: string, name: RepositoryName): boolean {
   return name.includes(query.toLowerCase());
 }
 
-/** The answer to `GET /v1/search?q=&n=&page=`. `names`: all that are meant and that the caller may see. A number that is none counts as absent. */
+/**
+ * The answer to `GET /v1/search?q=&n=&page=`. `names`: all matches that the caller may see. A value that is not a
+ * number is ignored.
+ */
 export function searchAnswer(parameters: URLSearchParams, names: readonly RepositoryName[]): SearchAnswer {
   const size = Math.min(SEARCH_PAGE.most, positive(parameters.get('n')) ?? SEARCH_PAGE.usual);
   const page = positive(parameters.get('page')) ?? 1;

@@ -1,9 +1,9 @@
 import type { PurgeOutcome } from '../edge.ts';
 
-/** Tags of one call. */
+/** Cache tags per call. */
 const TAGS_A_CALL = 30;
 
-/** Purges by cache tags, in as many calls as that takes. */
+/** Purges by cache tags, in several calls if needed. */
 export async function purgeCache(
   cache: Pick<CacheContext, 'purge'> | undefined,
   cacheTags: readonly string[],

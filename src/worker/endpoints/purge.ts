@@ -1,4 +1,7 @@
-/** `POST /-/purge`: what the publisher calls once tags have moved. Body: `{"repositories": [name…], "tags": ["name:tag"…]}`. */
+/**
+ * `POST /-/purge`: called by the publisher after tags have moved. Body: `{"repositories": [name…], "tags":
+ * ["name:tag"…]}`.
+ */
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { parseRepositoryName, parseTag, type RepositoryName } from '../../registry/name.ts';
 import { LOGIN_RETRY_AFTER, tooManyFailures } from '../access/login-limit.ts';
@@ -7,10 +10,13 @@ import { CACHING, CATALOG_CACHE_TAG, repositoryCacheTag, tagCacheTag } from '../
 import { type EdgeContext, type EdgeHandler, refuseTo } from '../gateway/edge-context.ts';
 import { accessFactsOf } from '../access/authorize.ts';
 
-/** Bytes of the longest body that is read: some ten thousand tags. */
+/** Maximum length of the body, in bytes: about ten thousand tags. */
 const BODY_MAX = 2 ** 20;
 
-/** Purges tags in all their forms, their absence too, and the lists that name them. Needs `Authorization: Bearer` with the secret `PURGE_TOKEN`. */
+/**
+ * Purges tags in all their forms, cached 404s of them, and the lists that contain them. Requires `Authorization:
+ * Bearer` with the secret `PURGE_TOKEN`.
+ */
 export const purge: EdgeHandler = async (c) => {
   const { config, registry } = c.env;
   if (config.purgeToken === null) return refuseTo(c, refused('endpoint-unknown'));
@@ -42,12 +48,9 @@ export const purge: EdgeHandler = async (c) => {
   });
 };
 
-/** For all other methods. */
+/** Answers all other methods. */
 export const purgeByOtherMethods: EdgeHandler = (c) =>
-  refuseTo(
-    c,
-    refused('method-not-allowed', { message: 'Purging is asked for with POST.', headers: { allow: 'POST' } }),
-  );
+  refuseTo(c, refused('method-not-allowed', { message: 'Use POST to purge.', headers: { allow: 'POST' } }));
 
 async function refuseLogin(c: EdgeContext): Promise<Response> {
   const { limiter } = c.env.config;
@@ -57,7 +60,7 @@ async function refuseLogin(c: EdgeContext): Promise<Response> {
   return refuseTo(c, refused('unauthorized', { headers: { 'www-authenticate': 'Bearer realm="purge"' } }));
 }
 
-// Digests are compared, in constant time: neither length nor contents of the secret show in the time that it takes.
+// Digests are compared in constant time, so that the time reveals neither the length nor the content of the secret.
 async function presents(authorization: string | null, secret: string): Promise<boolean> {
   const [, given = ''] = /^Bearer +(\S+)$/i.exec(authorization ?? '') ?? [];
   const [a, b] = await Promise.all(

@@ -1,59 +1,16 @@
-/** Lists of repositories other than `/v2/_catalog`: `docker search`, and what crane has for those who come from there. All ask the registry for the catalogue. */
-import { MEDIA_TYPES } from '../../registry/media-type.ts';
+/** Responses made from the names of all repositories that the caller may see, by a request for the catalogue. */
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
 import type { Grant } from '../access/guard.ts';
-import { cranePage, craneRepositories, wantsJson } from './crane-repositories.ts';
-import {
-  fetchFromRegistry,
-  type EdgeContext,
-  type EdgeHandler,
-  withAccess,
-  refuseTo,
-  WHOLE_REPRESENTATION,
-} from '../gateway/edge-context.ts';
-import { isMeant, searchAnswer } from './name-search.ts';
+import { type EdgeContext, fetchFromRegistry, refuseTo, WHOLE_REPRESENTATION } from '../gateway/edge-context.ts';
 
-/** `/v1/search?q=&n=&page=` (Docker's v1 index API). */
-export const search: EdgeHandler = (c) =>
-  withAccess(c, { kind: 'listing' }, (grant) =>
-    withNames(c, grant, (names) => {
-      const { searchParams } = new URL(c.req.url);
-      const query = searchParams.get('q') ?? '';
-      return {
-        type: MEDIA_TYPES.json,
-        text: JSON.stringify(
-          searchAnswer(
-            searchParams,
-            names.filter((name) => isMeant(query, name)),
-          ),
-        ),
-      };
-    }),
-  );
-
-/** `/crane/repositories`, `/crane/repositories/v2`: HTML, or JSON where that is accepted. */
-export const crane: EdgeHandler = (c) =>
-  withAccess(c, { kind: 'listing' }, (grant) =>
-    withNames(
-      c,
-      grant,
-      async (names) => {
-        const repositories = craneRepositories(c.env.config.realms, names);
-        if (wantsJson(c.req.raw.headers.get('accept')))
-          return { type: MEDIA_TYPES.json, text: JSON.stringify(repositories) };
-        return { type: 'text/html; charset=utf-8', text: await cranePage(repositories) };
-      },
-      ['Accept'],
-    ),
-  );
-
+/** A body and its media type. */
 interface Written {
   readonly type: string;
   readonly text: string;
 }
 
-/** Answers with what `write` makes of the names that the caller may see. `vary`: request headers that it looks at. */
-async function withNames(
+/** Answers with what `write` makes of the names that the caller may see. `vary`: request headers that it depends on. */
+export async function withNames(
   c: EdgeContext,
   grant: Grant,
   write: (names: readonly RepositoryName[]) => Written | Promise<Written>,

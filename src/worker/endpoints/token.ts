@@ -1,11 +1,11 @@
-/** `/token`: the built-in token endpoint (Docker's token specification), for clients that want Bearer. */
+/** `/token`: the built-in token endpoint (Docker's token specification), for clients that use Bearer. */
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { authorizeToken } from '../access/authorize.ts';
 import { issueToken } from '../access/tokens/issue-token.ts';
 import { refused } from '../gateway/answer.ts';
 import { type EdgeHandler, factsOf, refuseTo } from '../gateway/edge-context.ts';
 
-/** Gives a token for what was presented; never to be kept by anybody else. */
+/** Issues a token for the presented credentials. Caches must not store it. */
 export const token: EdgeHandler = async (c) => {
   const { access, limiter } = c.env.config;
   const facts = factsOf(c);

@@ -1,6 +1,7 @@
 /**
- * `/v1/repositories/<name>/images`: what engines before 1.10 ask for when the v2 API did not give them a manifest. 1.6 and 1.7 show nothing of v2's answers;
- * the body of a 400 here is the one thing that reaches their user (`Error: Status 400 trying to pull repository …: "<body>"`). A 404 gives a plain "not found".
+ * `/v1/repositories/<name>/images`: Docker before 1.10 requests it if the v2 API has no manifest for it. Docker 1.6 and
+ * 1.7 show nothing of v2's responses: the body of a 400 here is the only text that reaches their user (`Error: Status
+ * 400 trying to pull repository …: "<body>"`). A 404 gives a plain "not found".
  */
 import { reasonRow, helpPath, isReason, type Reason } from '../../registry/errors.ts';
 import { tagListKey } from '../../registry/keys.ts';
@@ -11,13 +12,15 @@ import { type Answer, type HeaderFields, refused } from '../gateway/answer.ts';
 import { type OpenList, openList } from '../../bucket/list-page.ts';
 import type { RegistryRequest } from '../gateway/registry-request.ts';
 
-/** A tag without a schema 1 manifest (null: which one is not known), and why it has none. */
+/** A tag without a schema 1 manifest (null: which one is unknown), and the reason. */
 export interface TagWithoutSchema1 {
   readonly tag: string | null;
   readonly reason: Reason;
 }
 
-/** Refuses: as a v1 registry that this is not, or with the tag whose lack of schema 1 may be why the client is here. */
+/**
+ * Refuses, because there is no v1 API. The detail has the tag without schema 1 that may be the reason for the request.
+ */
 export async function answerV1Images(
   { name }: Extract<RegistryRequest, { kind: 'v1-images' }>,
   store: ReadStore,
@@ -27,18 +30,19 @@ export async function answerV1Images(
   return refused('v1-unsupported', { detail: { name, ...(found !== null && { tag: found.tag, why: found.reason }) } });
 }
 
-/** The text of the 400. The request does not say which tag was pulled, so the text says which one it is about. */
+/** The body of the 400. The request does not name the tag that was pulled, so the text says which tag it is about. */
 export function explanationText(name: RepositoryName, { tag, reason }: TagWithoutSchema1, origin: string): string {
   return `${name}${tag === null ? '' : `:${tag}`}: ${reasonRow(reason).message} See ${origin}${helpPath(reason)}`;
 }
 
-/** Reads back what {@link answerV1Images} found; null if nothing. */
+/** Reads the tag that {@link answerV1Images} found; null if it found none. */
 export function readExplanation(detail: Readonly<Record<string, unknown>> | undefined): TagWithoutSchema1 | null {
   const { tag, why } = detail ?? {};
   return typeof why === 'string' && isReason(why) ? { tag: typeof tag === 'string' ? tag : null, reason: why } : null;
 }
 
-// The request names no tag. `latest` is what is pulled without one; of a long list only the leaf where it stands is looked at, so that there are two reads at most.
+// The request names no tag, and `latest` is the default. Of a long list only the leaf with `latest` is read, so that
+// there are at most two reads.
 async function tagWithoutSchema1(list: OpenList): Promise<TagWithoutSchema1 | null> {
   const { leaves } = list.header;
   const whole = leaves.length <= 1 ? leaves : leaves.slice(...aroundLatest(leaves));
@@ -74,7 +78,10 @@ function reasonWithoutSchema1(detail: unknown): Reason | null {
   return typeof reason === 'string' && isReason(reason) ? reason : 'schema1-not-published';
 }
 
-/** The 400 that tells an engine's user why there is no image for it: plain text, since the engine prints the body as it comes. `base`: headers to keep. */
+/**
+ * The 400 that tells the user why there is no image. It is plain text, because the engine prints the body unchanged.
+ * `base`: headers to keep.
+ */
 export function v1Explanation(
   name: RepositoryName,
   found: TagWithoutSchema1,

@@ -2,16 +2,16 @@ import type { Digest } from '../../registry/digest.ts';
 import type { ErrorDetail, Reason } from '../../registry/errors.ts';
 import type { Form } from '../../registry/media-type.ts';
 
-/** What is known about what is sent, the same for GET and HEAD. */
+/** The metadata of a representation, the same for GET and HEAD. */
 export interface Representation {
   readonly contentType: string;
-  /** Bytes of the body that GET sends. */
+  /** Length of the body that GET sends, in bytes. */
   readonly length: number;
   /** Entity tag, quoted. */
   readonly etag: string;
   /** For `Docker-Content-Digest`. */
   readonly digest?: Digest;
-  /** Set where ranges are served; with `part`, only these bytes of `size` are sent. */
+  /** Set if ranges are supported; with `part`, only these bytes of `size` are sent. */
   readonly ranges?: { readonly size: number; readonly part?: { readonly offset: number; readonly length: number } };
   /** Value of `Link`. */
   readonly link?: string;
@@ -19,57 +19,60 @@ export interface Representation {
   readonly filtersApplied?: string;
 }
 
-/** What stands in for a body: bytes, or a stream of exactly `length` bytes; null on HEAD. */
+/** A body: bytes, or a stream of exactly `length` bytes; null for HEAD. */
 export type AnswerBody = Uint8Array | ReadableStream<Uint8Array> | null;
 
-/** It is there. */
+/** The requested representation. */
 export interface Found {
   readonly kind: 'found';
   readonly representation: Representation;
   readonly body: AnswerBody;
-  /** Request headers that the choice depended on. */
+  /** Request headers that the choice depended on, for `Vary`. */
   readonly vary: readonly string[];
   /** For the log. */
   readonly form?: Form;
-  /** Value of `Warning`: it may be out of date, and why. */
+  /** Value of `Warning`: that the answer may be out of date, and why. */
   readonly warning?: string;
 }
 
-/** It is not, or it cannot be had: why. */
+/** Why there is no representation: a reason of the table. */
 export interface Refused {
   readonly kind: 'refused';
   readonly reason: Reason;
-  /** Instead of the reason's own message. */
+  /** Replaces the message of the reason table. */
   readonly message?: string;
   readonly detail?: ErrorDetail;
   readonly vary?: readonly string[];
-  /** Further headers, in lower case. */
+  /** Additional headers, with names in lower case. */
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** What comes of a request. */
+/** The answer to a registry request. */
 export type Answer = Found | Refused;
 
-/** The client gets it elsewhere, at an address that is for now. */
+/** A temporary redirect to another location. */
 export interface Redirect {
   readonly kind: 'redirect';
   readonly location: string;
 }
 
-/** Shorthand for a refusal. */
+/** Makes a refusal. */
 export function refused(reason: Reason, more: Omit<Refused, 'kind' | 'reason'> = {}): Refused {
   return { kind: 'refused', reason, ...more };
 }
 
-/** Lets go of the body of an answer that nobody gets. */
+/** Cancels the body of an answer that is not sent. */
 export function discard(answer: Answer): void {
   if (answer.kind === 'found' && answer.body instanceof ReadableStream) answer.body.cancel().catch(() => undefined);
 }
 
-/** The headers of a response that is not made yet: values by name in lower case. A `Response` takes all of them at once, which is cheaper than setting each. */
+/**
+ * Header values by name in lower case, before the response is made. Passing all headers to `Response` at once is faster
+ * than setting each.
+ */
 export type HeaderFields = Record<string, string>;
 
-/** The entity tag of bytes: their sha256, quoted. */
+/** The entity tag of some bytes: their SHA-256, quoted. */
 export async function entityTagOf(bytes: Uint8Array): Promise<string> {
   const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
   return `"sha256:${Array.from(hash, (byte) => byte.toString(16).padStart(2, '0')).join('')}"`;

@@ -1,25 +1,29 @@
-/** What caches may do with each kind of answer: one table. */
+/** Cache lifetimes and cache tags: one table for all kinds of answers. */
 import { assertNever, reasonRow, type Reason } from '../../registry/errors.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import type { RegistryRequest } from './registry-request.ts';
 
-/** How an answer may be kept. `moving`: what a publisher may change; `immutable`: what a digest names; `miss`: what is not there; `never`: everything that says nothing about tomorrow. */
+/**
+ * How an answer may be cached. `moving`: a publisher can change it; `immutable`: it is named by a digest; `miss`: it
+ * was not found; `never`: it holds for this request alone.
+ */
 export type CacheKind = 'moving' | 'immutable' | 'miss' | 'never';
 
-/** What is said of keeping an answer: to caches in the open, and to the one between gateway and registry, which can be purged. */
+/** Directives for public caches, and for the cache between gateway and registry, which can be purged. */
 export interface Caching {
   readonly cacheControl: string;
   readonly edgeCacheControl: string;
 }
 
-/** Seconds that an answer which can move is fresh, wherever it is kept. */
+/** Freshness of a `moving` answer in every cache, in seconds. */
 export const MOVING_MAX_AGE = 60;
 
 const YEAR = 31_536_000;
 
 /**
- * Kind → directives. Stale answers are for the edge alone: there a purge reaches them, and no cache behind it adds its own to the lifetime. `s-maxage` and
- * `must-revalidate` must not appear: they switch the edge's stale modes off.
+ * The directives for each kind. Only the edge may serve stale answers: a purge reaches them there, and lifetimes of
+ * further caches do not add up. `s-maxage` and `must-revalidate` must not appear, because they disable stale answers at
+ * the edge.
  */
 export const CACHING = {
   moving: {
@@ -34,7 +38,7 @@ export const CACHING = {
   never: { cacheControl: 'no-store', edgeCacheControl: 'no-store' },
 } as const satisfies Record<CacheKind, Caching>;
 
-/** How an answer to the request may be kept where it was found. */
+/** How the representation for a request may be cached. */
 export function cachingOfFound(request: RegistryRequest): CacheKind {
   switch (request.kind) {
     case 'manifest':
@@ -53,14 +57,15 @@ export function cachingOfFound(request: RegistryRequest): CacheKind {
   }
 }
 
-/** How an answer may be kept that gives a reason instead. */
+/** How a refusal may be cached. */
 export function cachingOfReason(reason: Reason): CacheKind {
   return reasonRow(reason).caching;
 }
 
 /**
- * The value of `Cache-Tag`: by what an answer can be purged. All answers to one URL carry the same tags, since a cache may know them under one identity.
- * `repository:` stands on what any publish in the repository can change, `tag:` on one tag in all its forms (and its absence), `everything:` on all of it.
+ * The value of `Cache-Tag`, by which an answer can be purged. All answers to one URL have the same tags, because a
+ * cache may store them under one key. `repository:` marks what any publish in the repository can change, `tag:` one tag
+ * in all its forms (or its absence), and `everything:` all answers of the repository.
  */
 export function cacheTags(request: RegistryRequest): string {
   switch (request.kind) {
@@ -82,20 +87,20 @@ export function cacheTags(request: RegistryRequest): string {
   }
 }
 
-/** On lists of repositories. */
+/** Marks lists of repositories. */
 export const CATALOG_CACHE_TAG = 'catalog';
 
-/** On what any publish in a repository can change. */
+/** Marks what any publish in a repository can change. */
 export function repositoryCacheTag(name: RepositoryName): string {
   return `repository:${name}`;
 }
 
-/** On one tag; `tag` is `name:tag`. Cache tags know no case, so tags that differ in it alone are purged together. */
+/** Marks one tag; `tag` is `name:tag`. Cache tags ignore case, so tags that differ only in case are purged together. */
 export function tagCacheTag(tag: string): string {
   return `tag:${tag}`;
 }
 
-/** On every answer of a repository, immutable ones included. */
+/** Marks all answers of a repository, including immutable ones. */
 export function everythingCacheTag(name: RepositoryName): string {
   return `everything:${name}`;
 }

@@ -3,8 +3,8 @@ import { normalizeAccept, normalizeUserAgent } from '../../manifest/negotiate.ts
 import { type RegistryRequest, type RequestOptions, urlOf } from './registry-request.ts';
 
 /**
- * The request to the registry entrypoint in canonical form, so that requests with the same answer share one cache entry. Its `Accept` and `User-Agent` are normalized: a
- * handful of values stand for all clients, and negotiation decides the same by them.
+ * The request to the registry entrypoint in canonical form, so that requests with the same answer share a cache entry.
+ * A few normalized values of `Accept` and `User-Agent` represent all clients, and give the same result in negotiation.
  */
 export function canonicalRequest(
   request: RegistryRequest,
@@ -15,6 +15,6 @@ export function canonicalRequest(
   if (normalAccept !== null) headers.set('accept', normalAccept);
   if (normalUserAgent !== null) headers.set('user-agent', normalUserAgent);
   if (range !== null) headers.set('range', formatRange(range));
-  // A redirect is for the client.
+  // Redirects are passed on to the client.
   return new Request(urlOf(request), { method: head ? 'HEAD' : 'GET', headers, redirect: 'manual' });
 }

@@ -19,8 +19,8 @@ export type EdgeContext = Context<{ Bindings: Edge }>;
 export type EdgeHandler = (c: EdgeContext) => Response | Promise<Response>;
 
 /**
- * Runs `work` with what the caller may access, or refuses. Responses that are not public are marked private, so that caches on the way to the client do not share them.
- * `page`: the client is a person with a browser.
+ * Runs `work` with what the caller may access, or refuses. Responses that are not public are marked private, so that
+ * caches on the way to the client do not share them. `page`: the client is a person with a browser.
  */
 export function withAccess(
   c: EdgeContext,

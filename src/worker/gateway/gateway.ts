@@ -1,6 +1,6 @@
 /**
- * The gateway: parses the client's request, checks access, sends the request to the registry, and applies what is specific to this client. Conditions (`If-None-Match`)
- * and ranges are evaluated here, after negotiation.
+ * The gateway: parses the client's request, checks access, sends the request to the registry, and applies what is
+ * specific to this client. Conditions (`If-None-Match`) and ranges are evaluated here, after negotiation.
  */
 import { parseAccept } from '../../http/accept.ts';
 import { allowsRange, isNamed } from '../../http/conditions.ts';
@@ -103,9 +103,10 @@ function refusal(c: EdgeContext, request: RegistryRequest, reason: Refused, head
 }
 
 /**
- * Reads a manifest that came as a stream, and sets its exact length: clients do not accept a manifest without one, and manifests are small. Other bodies are passed on
- * unchanged, because streams from the bucket and from the registry entrypoint have a known length, and fail if they end early. (A second FixedLengthStream would block:
- * workerd does not pass bytes from one to the next.) Throws {@link StorageError} if the manifest is shorter than its length.
+ * Reads a manifest that came as a stream, and sets its exact length: clients do not accept a manifest without one, and
+ * manifests are small. Other bodies are passed on unchanged, because streams from the bucket and from the registry
+ * entrypoint have a known length, and fail if they end early. (A second FixedLengthStream would block: workerd does not
+ * pass bytes from one to the next.) Throws {@link StorageError} if the manifest is shorter than its length.
  */
 async function readWhole(body: ReadableStream<Uint8Array>, headers: HeaderFields): Promise<Uint8Array> {
   const bytes = new Uint8Array(await new Response(body).arrayBuffer());

@@ -1,10 +1,13 @@
-/** Repositories of other registries: clients that were told to use this one as a mirror say by `ns` whose repository they mean (containerd; OCI distribution spec, "Registry Proxying"). */
+/**
+ * Repositories of other registries: a client that uses this registry as a mirror sends the registry that it wants as
+ * `ns` (containerd; OCI distribution spec, "Registry Proxying").
+ */
 import { refused, type Refused } from './answer.ts';
 import { localNameOf, type OriginRules } from '../ingest/origins.ts';
 import type { RegistryRequest } from './registry-request.ts';
 import type { RequestTarget } from './parse-request.ts';
 
-/** The request as it is put to the repository of ours that stands for the one that the client means. */
+/** Rewrites the request to the local repository that mirrors the one in the namespace `ns`. */
 export function inNamespace(
   request: RegistryRequest | Refused,
   asking: RequestTarget,

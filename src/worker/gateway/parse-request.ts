@@ -1,4 +1,4 @@
-/** Reads paths and queries: what a client asks, as a {@link RegistryRequest}, or why that is none. */
+/** Parses path and query of a client's request into a {@link RegistryRequest}, or into a refusal. */
 import { parseDigest } from '../../registry/digest.ts';
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
 import { parseReference } from '../../registry/reference.ts';
@@ -6,14 +6,14 @@ import { refused, type Refused } from './answer.ts';
 import type { ListPage } from '../../bucket/list-page.ts';
 import type { RegistryRequest } from './registry-request.ts';
 
-/** What a path and its query say, read as it is asked for. */
+/** Path parameters and query of a request, read on demand. */
 export interface RequestTarget {
-  /** A parameter of the path, percent-decoded once; empty where the path has none of this name. */
+  /** A path parameter, percent-decoded once; empty if the path has no such parameter. */
   readonly parameter: (name: string) => string;
   readonly query: () => URLSearchParams;
 }
 
-/** Longest `last` or `artifactType` that is looked at, in characters: names have at most 255, media types 127 + 1 + 127. */
+/** Maximum length of `last` and `artifactType`, in characters: names have at most 255, media types 127 + 1 + 127. */
 const PARAMETER_MAX_LENGTH = 255;
 
 /** `/v2/<name>/manifests/<reference>` */
@@ -46,7 +46,7 @@ export function parseTagListRequest({ parameter, query }: RequestTarget): Regist
   return named(parameter, (name) => paged(query(), (page) => ({ kind: 'tag-list', name, page })));
 }
 
-/** `/v2/<name>/referrers/<digest>?artifactType=`; `last` is ours, in the `Link` of a page. */
+/** `/v2/<name>/referrers/<digest>?artifactType=`; `last` is our own parameter, in the `Link` to the next page. */
 export function parseReferrersRequest({ parameter, query }: RequestTarget): RegistryRequest | Refused {
   return named(parameter, (name) => {
     const text = parameter('digest');
@@ -89,7 +89,7 @@ function paged(query: URLSearchParams, next: (page: ListPage) => RegistryRequest
   return next({ n: n === null ? null : Number(n), last: last === '' ? null : last });
 }
 
-/** A parameter that may stand once; undefined if it stands more often or is too long. */
+/** A query parameter that may occur once, or null; undefined if it is repeated or too long. */
 function single(query: URLSearchParams, name: string): string | null | undefined {
   const [first = null, ...others] = query.getAll(name);
   return others.length > 0 || (first !== null && first.length > PARAMETER_MAX_LENGTH) ? undefined : first;

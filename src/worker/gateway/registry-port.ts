@@ -1,4 +1,7 @@
-/** The two ways from gateway to registry: through the entrypoint, where a cache stands in front of it; and straight, where none does and the detour would only cost time. */
+/**
+ * The two connections from the gateway to the registry: through the entrypoint, if it has a cache in front, and by
+ * direct call, if it has none and the entrypoint would only cost time.
+ */
 import { PUBLIC_REALM } from '../../registry/realms.ts';
 import { canonicalRequest } from './canonical-request.ts';
 import type { Config, Env } from '../config.ts';
@@ -13,7 +16,7 @@ export interface RegistryEntrypoint {
   purge(cacheTags: readonly string[]): Promise<PurgeOutcome>;
 }
 
-/** What the platform hands to the gateway: the entrypoints of this Worker, where it has them (`enable_ctx_exports`). */
+/** The gateway's execution context. `exports`: this Worker's entrypoints (`enable_ctx_exports`). */
 export interface GatewayContext {
   readonly exports?: unknown;
   waitUntil(work: Promise<unknown>): void;
@@ -21,10 +24,13 @@ export interface GatewayContext {
 
 const cachedByEnv = new WeakMap<Env, boolean>();
 
-/** The way to take. Whether there is a cache only the entrypoint knows, which is asked once: a gateway has none of its own to tell it by. */
+/**
+ * Chooses the connection. Only the registry entrypoint can tell whether it has a cache, so it is called once to find
+ * out.
+ */
 export function registryPort(config: Config, env: Env, ctx: GatewayContext): RegistryPort | Promise<RegistryPort> {
   const isCached = cachedByEnv.get(env);
-  // Looking at what the context exports takes as long as all else that is decided for a request.
+  // Decided first, because reading `ctx.exports` is slow: it takes as long as all other decisions for a request.
   if (isCached === false) return directPort(config, ctx);
   const entrypoint = entrypointOf(ctx);
   if (entrypoint === null) return directPort(config, ctx);
@@ -38,7 +44,7 @@ export function registryPort(config: Config, env: Env, ctx: GatewayContext): Reg
     });
 }
 
-/** Through the entrypoint. */
+/** The connection through the entrypoint. */
 export function portTo(entrypoint: (props: RegistryProps) => RegistryEntrypoint): RegistryPort {
   return {
     fetch: async (request, options, props) =>
@@ -47,7 +53,7 @@ export function portTo(entrypoint: (props: RegistryProps) => RegistryEntrypoint)
   };
 }
 
-/** Straight. The answers are those of the entrypoint: the same code makes them. */
+/** The direct connection. It runs the same code as the entrypoint. */
 export function directPort(
   { bucket, retry, realms, origins, signingKey }: Config,
   ctx: Pick<GatewayContext, 'waitUntil'>,

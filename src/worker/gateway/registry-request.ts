@@ -1,6 +1,7 @@
 /**
- * Requests to the registry, in canonical form: everything that an answer depends on and nothing else, so that clients share cache entries. The URL is a path of the OCI
- * distribution spec (or one of ours) under a fixed host. Access is in the props of the entrypoint, and what the client can read is in the headers.
+ * Requests to the registry in canonical form: everything that an answer depends on and nothing else, so that clients
+ * share cache entries. The URL is a path of the OCI distribution spec, or one of ours, under a fixed host. The caller's
+ * access is in the props of the entrypoint. The headers say what the client can read.
  */
 import type { Accept } from '../../http/accept.ts';
 import { type Digest, parseDigest } from '../../registry/digest.ts';
@@ -14,7 +15,7 @@ import type { ListPage } from '../../bucket/list-page.ts';
 export type RegistryRequest =
   | { readonly kind: 'manifest'; readonly name: RepositoryName; readonly reference: Reference }
   | { readonly kind: 'blob'; readonly name: RepositoryName; readonly digest: Digest }
-  /** Whether the blob is there, and how long it is: for answers that send the client elsewhere for the bytes. */
+  /** Whether the blob exists, and its length: for redirects. */
   | { readonly kind: 'blob-presence'; readonly name: RepositoryName; readonly digest: Digest }
   | { readonly kind: 'tag-list'; readonly name: RepositoryName; readonly page: ListPage }
   | {
@@ -25,10 +26,10 @@ export type RegistryRequest =
       readonly last: Digest | null;
     }
   | { readonly kind: 'catalog'; readonly page: ListPage }
-  /** Whether engines that fall back to the v1 API can be told why. */
+  /** Whether there is an explanation for engines that fall back to the v1 API. */
   | { readonly kind: 'v1-images'; readonly name: RepositoryName };
 
-/** How a representation is requested: the method, and what negotiation and ranges need of the headers. */
+/** The method and the headers that negotiation and ranges depend on. */
 export interface RequestOptions {
   /** Whether the method is HEAD: then no body is opened. */
   readonly head: boolean;
@@ -68,7 +69,7 @@ export function urlOf(request: RegistryRequest): string {
   return ORIGIN + pathOf(request);
 }
 
-/** Reads a canonical URL; null if no request gives it. */
+/** Parses a canonical URL; null if it is none. */
 export function parseRegistryUrl(url: string): RegistryRequest | null {
   const { pathname, searchParams } = new URL(url);
   if (pathname === '/v2/_catalog') return { kind: 'catalog', page: pageOf(searchParams) };

@@ -1,6 +1,7 @@
 /**
- * Answers as responses. Between registry and gateway a refusal travels without a body, as a header, since its text names the host that the client asked and a cached
- * answer must not; the gateway writes the text. One builder makes the headers of GET and HEAD.
+ * Answers as HTTP responses. Between registry and gateway a refusal is a header without a body: its text contains the
+ * host of the client's request, which a cached response must not, so the gateway writes it. GET and HEAD share one
+ * header builder.
  */
 import { type ErrorDetail, errorBody, isReason, type Reason, reasonRow } from '../../registry/errors.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
@@ -9,36 +10,36 @@ import { type CacheKind, CACHING, cacheTags, cachingOfFound, cachingOfReason } f
 import type { RegistryRequest } from './registry-request.ts';
 import type { ReadCount } from '../storage/r2-store.ts';
 
-/** Headers between registry and gateway; clients never see them. */
+/** Headers between registry and gateway, which are never sent to clients. */
 export const INNER_HEADERS = { refusal: 'gantry-refusal', facts: 'gantry-facts' } as const;
 
-/** What the registry tells the gateway's log. */
+/** What the registry reports for the gateway's log. */
 export interface InnerFacts extends ReadCount {
   readonly form?: string;
-  /** Milliseconds from request to answer. */
+  /** Time from the request to the answer, in milliseconds. */
   readonly ms: number;
 }
 
-/** Seconds after which a client may ask again where storage did not answer. */
+/** Seconds after which a client may retry if storage does not answer. */
 const RETRY_AFTER = '5';
 
-/** Every answer of a v2 registry carries it; without it old engines take the host for a v1 registry. */
+/** Sent with every response: without it, old engines treat the host as a v1 registry. */
 export const API_VERSION = 'registry/2.0';
 
-/** What the gateway gets for a request. `headers` are its own, to change and to send on. */
+/** The registry's response to the gateway, which may change `headers`. */
 export interface RegistryResponse {
   readonly status: number;
   readonly headers: HeaderFields;
   readonly body: AnswerBody;
-  /** Set where there is no representation: then the headers say how long that holds, and the gateway writes the text. */
+  /** Set if there is no representation: the headers have its cache lifetime, and the gateway writes the body. */
   readonly refusal: Refused | null;
-  /** null for an answer that the cache made up by itself. */
+  /** null for a response that the cache generated. */
   readonly facts: InnerFacts | null;
-  /** What the cache did; null where there is none. */
+  /** The cache's status; null without a cache. */
   readonly cache: string | null;
 }
 
-/** The registry's answer to a request, for a gateway in the same isolate. */
+/** The response for a gateway in the same isolate. */
 export function toRegistryResponse(
   answer: Answer | Redirect,
   request: RegistryRequest,
@@ -49,7 +50,7 @@ export function toRegistryResponse(
     headers.location = answer.location;
     headers['content-type'] = MEDIA_TYPES.octetStream;
     headers['content-length'] = '0';
-    // 307, which every client follows on GET and HEAD (308 is not known to engines from before 1.10).
+    // All clients follow 307 for GET and HEAD; Docker before 1.10 does not support 308.
     return { status: 307, headers, body: null, refusal: null, facts, cache: null };
   }
   if (answer.vary !== undefined && answer.vary.length > 0) headers.vary = answer.vary.join(', ');
@@ -69,7 +70,7 @@ export function toRegistryResponse(
   };
 }
 
-/** The same as a response, for the cache and the gateway behind it. */
+/** The same as an HTTP response, for the cache and the gateway in front of it. */
 export function toResponse(answer: Answer | Redirect, request: RegistryRequest, facts: InnerFacts): Response {
   const { status, headers, body, refusal } = toRegistryResponse(answer, request, facts);
   headers['cloudflare-cdn-cache-control'] = CACHING[cachingOf(answer, request)].edgeCacheControl;
@@ -82,7 +83,7 @@ export function toResponse(answer: Answer | Redirect, request: RegistryRequest, 
   return new Response(body, { status, headers });
 }
 
-/** Reads the response of the registry entrypoint, or of the cache in front of it. */
+/** Parses the response of the registry entrypoint, or of the cache in front of it. */
 export function readRegistryResponse(response: Response): RegistryResponse {
   const headers: HeaderFields = {};
   const facts = response.headers.get(INNER_HEADERS.facts);
@@ -107,7 +108,7 @@ const INTERNAL_ONLY: ReadonlySet<string> = new Set([
 
 function refusalOf(text: string | null, status: number): Refused | null {
   if (text === null) {
-    // The cache cuts ranges by itself, so this is its own; of everything else that is no answer nobody knows what it means.
+    // The cache cuts ranges itself and generates this status. Any other status without a refusal is unexpected.
     if (status === 416) return { kind: 'refused', reason: 'range-not-satisfiable' };
     return status === 200 || status === 206 || status === 307 ? null : { kind: 'refused', reason: 'internal' };
   }
@@ -144,7 +145,7 @@ function setRepresentation(
   if (filtersApplied !== undefined) headers['oci-filters-applied'] = filtersApplied;
 }
 
-/** A refusal as the client gets it: the OCI error envelope, with a link to the help page on `origin`. `base`: headers to keep. */
+/** The client's response for a refusal: the OCI error body, with a help link on `origin`. `base`: headers to keep. */
 export function refuse(
   { reason, message, detail, vary, headers: more }: Refused,
   origin: string,
@@ -167,7 +168,7 @@ export function refuse(
   return new Response(body, { status: row.status, headers });
 }
 
-// A header's value is Latin-1 at best; what a client sent may be anything.
+// Header values are Latin-1 at best, and the detail may contain any text of the client's request.
 function escapeNonAscii(json: string): string {
   return json.replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

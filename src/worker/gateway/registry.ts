@@ -1,4 +1,7 @@
-/** The registry: answers questions from storage. It stands behind the cache and knows nothing of who asks but what its props say. */
+/**
+ * The registry: answers requests from storage. It is behind the cache, and all it receives about the caller is in its
+ * props.
+ */
 import { parseAccept } from '../../http/accept.ts';
 import { parseRange } from '../../http/range.ts';
 import { assertNever } from '../../registry/errors.ts';
@@ -23,39 +26,39 @@ import { type StorageRetryPolicy, withRetry } from '../../bucket/retry.ts';
 import { EMPTY_STORE, r2Store, type ReadCount } from '../storage/r2-store.ts';
 import { type InnerFacts, toResponse } from './registry-response.ts';
 
-/** What the gateway vouches for; a client cannot forge it, and the cache keeps what was asked with other props apart. */
+/** The caller's access, as the gateway decided it. Clients cannot forge it, and it is a part of the cache key. */
 export interface RegistryProps {
-  /** Whose blobs are looked at. */
+  /** The realm whose blobs are read. */
   readonly realm: RealmName;
-  /** Answer as if nothing were stored. */
+  /** Answer as if the bucket were empty. */
   readonly hidden: boolean;
-  /** Which repositories a list may name: null for all. */
+  /** Which repositories a list may contain; null: all. */
   readonly lists: VisibleTo | null;
 }
 
-/** Everything that decides which repositories a caller may see. */
+/** The realms and repositories that a caller may see, beside the public ones. */
 export interface VisibleTo {
   readonly realms: readonly string[];
   readonly repositories: readonly string[];
 }
 
-/** What the registry works with. */
+/** What the registry needs to answer. */
 export interface RegistryContext {
   readonly bucket: R2Bucket;
   readonly retry: StorageRetryPolicy;
   readonly props: RegistryProps;
   readonly realms: RealmTable;
-  /** Whether a cache stands in front: it cuts ranges itself, and cannot keep what is cut. */
+  /** Whether a cache is in front: it cuts ranges itself, and does not store partial responses. */
   readonly cached: boolean;
-  /** Which repositories are filled from another registry. */
+  /** Which repositories are filled from an upstream registry. */
   readonly origins: OriginRules;
-  /** PEM or JWK of the key that signs the schema 1 manifests that are derived for them; null: none are. */
+  /** PEM or JWK of the key that signs derived schema 1 manifests; null: none are derived. */
   readonly signingKey: string | null;
   /** Keeps work alive after the response. */
   readonly waitUntil: (work: Promise<unknown>) => void;
 }
 
-/** Bytes of the longest body that the cache in front keeps; longer ones pass through it. */
+/** Largest body that the cache in front stores, in bytes; larger ones pass through. */
 const CACHED_UP_TO = 512_000_000;
 
 /** Answers the registry entrypoint's request, which is in canonical form: see `canonicalRequest`. */
@@ -75,7 +78,7 @@ function readRequestOptions({ method, headers }: Request): RequestOptions {
   };
 }
 
-/** Answers one request, storage faults included. */
+/** Answers one request. Errors of storage and damaged records become refusals. */
 export async function answerRequest(
   request: RegistryRequest,
   options: RequestOptions,
@@ -113,16 +116,18 @@ export async function answerRequest(
   return { answer, facts: { head, get, ms: Date.now() - begun, ...(form !== undefined && { form }) } };
 }
 
-/** What a request is answered from. */
+/** Where an answer comes from. */
 export interface Sources {
   readonly store: ReadStore;
   readonly realm: RealmName;
   readonly keep: ((name: RepositoryName) => boolean) | null;
-  /** Blobs of at most so many bytes are answered whole even if part was asked for: a cache in front keeps them and cuts ranges itself. */
+  /**
+   * Blobs of at most this many bytes are sent whole, even for a range: the cache in front stores them and cuts ranges.
+   */
   readonly wholeUpTo: number;
 }
 
-/** One endpoint a line. Throws {@link StorageError} and what says that a record is damaged. */
+/** Dispatches to the endpoint. Throws {@link StorageError}, and errors for damaged records. */
 export function answerFromStorage(
   request: RegistryRequest,
   options: RequestOptions,
@@ -148,7 +153,7 @@ export function answerFromStorage(
   }
 }
 
-/** What has gone wrong, told to the log, as an answer. */
+/** Logs an error and turns it into a refusal. */
 function refusalOf(error: unknown, request: RegistryRequest): Refused {
   const reason = reasonOf(error);
   const cause =

@@ -1,6 +1,7 @@
 /**
- * Answers for repositories that are filled from an upstream registry. The bucket is read once. Where the bucket decides alone, its answer is final; otherwise the code
- * that talks to upstreams is imported and continues from that answer. Pulls of stored images never load it.
+ * Answers for repositories that are filled from an upstream registry. The bucket is read once. Where the bucket decides
+ * alone, its answer is final; otherwise the code that talks to upstreams is imported and continues from that answer.
+ * Pulls of stored images never load it.
  */
 import { assertNever } from '../../registry/errors.ts';
 import { referrersKey, tagKey } from '../../registry/keys.ts';
@@ -20,7 +21,10 @@ import {
   unknownTag,
 } from './stored-answer.ts';
 
-/** Answers from the bucket where that is enough, otherwise with the help of the upstream. Throws StorageError, and errors for damaged records. */
+/**
+ * Answers from the bucket where that is enough, otherwise with the help of the upstream. Throws StorageError, and
+ * errors for damaged records.
+ */
 export async function answerFronted(
   request: RepositoryRequest,
   options: RequestOptions,

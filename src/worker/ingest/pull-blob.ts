@@ -136,5 +136,5 @@ async function locationUpstream({ upstream, remote }: Pull, { digest }: BlobRequ
   const blob = await upstream.client.blob(remote, digest);
   if (blob.kind === 'not-found') return null;
   await blob.body.cancel().catch(() => undefined);
-  return blob.elsewhere ? blob.url.href : null;
+  return blob.redirectedAway ? blob.url.href : null;
 }

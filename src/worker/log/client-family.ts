@@ -1,4 +1,4 @@
-/** Beginnings of `User-Agent` by which clients are told apart in logs and counts, the first that fits. */
+/** Patterns of `User-Agent` for each family of clients in logs and counts. The first match counts. */
 const FAMILIES = [
   [/^docker\/(?:0\.\d+|1\.\d)(?:[.\s-]|$)/, 'docker before 1.10'],
   [/^docker\//i, 'docker'],
@@ -19,7 +19,7 @@ const FAMILIES = [
   [/^Go-http-client/, 'go'],
 ] as const satisfies readonly (readonly [RegExp, string])[];
 
-/** Which family of clients a `User-Agent` names; `other` for all that are not known, `none` without one. */
+/** The family of clients of a `User-Agent`: `other` if it is unknown, `none` without one. */
 export function clientFamily(userAgent: string | null): string {
   if (userAgent === null || userAgent === '') return 'none';
   return FAMILIES.find(([pattern]) => pattern.test(userAgent))?.[1] ?? 'other';

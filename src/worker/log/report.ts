@@ -1,4 +1,7 @@
-/** What is told of a request once it is answered: to the log, to the client (`Server-Timing`), and to Analytics Engine. Credentials are in none of it, nor are queries. */
+/**
+ * Reports of answered requests: to the log, to the client (`Server-Timing`), and to Analytics Engine. They contain
+ * neither credentials nor queries.
+ */
 import { clientFamily } from './client-family.ts';
 import type { Config } from '../config.ts';
 import type { HeaderFields } from '../gateway/answer.ts';
@@ -6,10 +9,10 @@ import { API_VERSION } from '../gateway/registry-response.ts';
 import type { RegistryRequest } from '../gateway/registry-request.ts';
 import type { Trace } from './trace.ts';
 
-/** Longest path of an unknown endpoint that is logged, in characters. */
+/** Maximum length of a logged path of an unknown endpoint, in characters. */
 const PATH_MAX_LENGTH = 256;
 
-/** Adds the headers that every answer gets last, once it is known what it took. */
+/** Adds the headers that each response gets last, when its reads and times are known. */
 export function addClosingFields(headers: HeaderFields, trace: Trace): HeaderFields {
   headers['docker-distribution-api-version'] = API_VERSION;
   headers['x-request-id'] = trace.id;
@@ -17,20 +20,20 @@ export function addClosingFields(headers: HeaderFields, trace: Trace): HeaderFie
   return headers;
 }
 
-/** Tells of an answer. */
+/** Reports a response. */
 export function report(
   request: Request,
   status: number,
   trace: Trace,
   { log, pulls }: Pick<Config, 'log' | 'pulls'>,
 ): void {
-  const told = log === 'all' || status >= 500;
+  const isLogged = log === 'all' || status >= 500;
   const { target } = trace;
-  const counted = pulls !== null && target?.kind === 'manifest' && status < 500;
-  if (!told && !counted) return;
+  const isCounted = pulls !== null && target?.kind === 'manifest' && status < 500;
+  if (!isLogged && !isCounted) return;
   const ms = Date.now() - trace.begun;
-  if (told) console.log(JSON.stringify(logLine(request, status, trace, ms)));
-  if (!counted) return;
+  if (isLogged) console.log(JSON.stringify(logLine(request, status, trace, ms)));
+  if (!isCounted) return;
   const { name, reference } = target;
   const manifest = reference.kind === 'tag' ? reference.tag : reference.digest;
   pulls.writeDataPoint({
@@ -49,7 +52,9 @@ export function report(
   });
 }
 
-/** A log line: one request. Bytes are those that were promised; whether they arrived only the platform knows. */
+/**
+ * The log line of a request. `bytes` is the announced length of the body; whether all of it arrived is unknown here.
+ */
 export function logLine(request: Request, status: number, trace: Trace, ms: number): Readonly<Record<string, unknown>> {
   const { id, target, reason, form, cache, heads, gets, bytes } = trace;
   return {

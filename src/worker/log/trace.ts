@@ -2,7 +2,7 @@ import type { Reason } from '../../registry/errors.ts';
 import type { RegistryRequest } from '../gateway/registry-request.ts';
 import type { RegistryResponse } from '../gateway/registry-response.ts';
 
-/** What is learnt about a request while it is answered, for its log line. */
+/** The facts about a request that its log line contains, collected while it is answered. */
 export interface Trace {
   readonly id: string;
   readonly begun: number;
@@ -10,32 +10,32 @@ export interface Trace {
   target?: RegistryRequest;
   reason?: Reason;
   form?: string;
-  /** What the cache did: `HIT`, `MISS` …; absent where there is none. */
+  /** The cache's status: `HIT`, `MISS` …; absent without a cache. */
   cache?: string;
-  /** R2 reads made for this very request, and how long the answer to them took, in milliseconds. */
+  /** R2 reads for this request, and the time until they were answered, in milliseconds. */
   heads: number;
   gets: number;
   storageTime: number;
-  /** Bytes of the body that was promised; not yet known while the answer has not got its last headers. */
+  /** Announced length of the body, in bytes; unset until the last headers are added. */
   bytes?: number;
 }
 
-/** The trace of a request that begins now. */
+/** Starts the trace of a request. */
 export function beginTrace(): Trace {
   return { id: crypto.randomUUID(), begun: Date.now(), heads: 0, gets: 0, storageTime: 0 };
 }
 
-/** Notes what a reply tells. A request may ask several questions. */
+/** Adds the facts of a registry response. One client request may need several. */
 export function noteResponse(trace: Trace, { facts, cache, refusal }: RegistryResponse): void {
   if (cache !== null) trace.cache = cache;
   if (facts?.form !== undefined) trace.form = facts.form;
   if (refusal !== null) trace.reason = refusal.reason;
-  // What comes out of a cache tells of the reads of long ago.
+  // A cached response reports the reads of an earlier request.
   if (facts === null || (cache !== null && FROM_CACHE.has(cache))) return;
   trace.heads += facts.head;
   trace.gets += facts.get;
   trace.storageTime += facts.ms;
 }
 
-// `UPDATING` and `STALE`: stored, and fetched anew behind the client's back.
+// `UPDATING` and `STALE`: sent from the cache, and refreshed in the background.
 const FROM_CACHE: ReadonlySet<string> = new Set(['HIT', 'STALE', 'UPDATING']);

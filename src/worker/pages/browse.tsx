@@ -1,4 +1,4 @@
-/** `/r/<name>` and `/r/<name>:<tag>`: a repository and a tag for people. Two reads at most. */
+/** `/r/<name>` and `/r/<name>:<tag>`: the pages of a repository and a tag. At most two reads. */
 import type { Child } from 'hono/jsx';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { refused, type Refused } from '../gateway/answer.ts';
@@ -13,7 +13,7 @@ import { searchText } from './visible-text.ts';
 import { TagPage } from './views/tag-page.tsx';
 import { repositoryUnknown, refuseUnknown } from '../endpoints/v2/known-repository.ts';
 
-/** Tags of a page. */
+/** Tags per page. */
 const PAGE_SIZE = 50;
 
 /** Answers with the page of a repository or tag. */

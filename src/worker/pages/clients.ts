@@ -1,22 +1,22 @@
-/** Who asks, for "what will my client get?": families of clients with the headers that they were seen to send, or headers that somebody pasted. */
+/** The client for "What will my client get?": a family of clients with recorded headers, or pasted headers. */
 import { parseAccept } from '../../http/accept.ts';
 import { CLIENTS, type KnownClient } from '../../manifest/known-clients.ts';
 import { type Choice, type Client, negotiate } from '../../manifest/negotiate.ts';
 import type { TagRecord } from '../../registry/records.ts';
 
-/** Most characters of pasted headers that are looked at. */
+/** Maximum length of pasted headers, in characters. */
 export const PASTED_MAX_LENGTH = 4_000;
 
-/** A client that asked, and what it gets. */
+/** A client, and the form that it gets. */
 export interface Outcome {
   readonly client: Client;
   readonly title: string;
-  /** The headers as lines, for the field in which they can be changed. */
+  /** The headers as editable lines. */
   readonly headers: string;
   readonly choice: Choice;
 }
 
-/** What a family of clients gets. */
+/** The form that a family of clients gets. */
 export function outcomeOf({ title, accept, userAgent }: KnownClient, record: TagRecord): Outcome {
   const lines = [
     ...accept.map((line) => `Accept: ${line}`),
@@ -25,7 +25,10 @@ export function outcomeOf({ title, accept, userAgent }: KnownClient, record: Tag
   return outcome(title, accept.length === 0 ? null : accept.join(', '), userAgent ?? null, lines.join('\n'), record);
 }
 
-/** What is asked for by a page's query: a family by its id (`client`), or pasted headers (`headers`, one `Name: value` a line). Null if it asks for nothing. */
+/**
+ * The client in a page's query: a family by its id (`client`), or pasted headers (`headers`, one `Name: value` a line).
+ * Null without either.
+ */
 export function clientFromQuery(query: URLSearchParams, record: TagRecord): Outcome | null {
   const pasted = query.get('headers');
   if (pasted !== null) {
@@ -37,9 +40,9 @@ export function clientFromQuery(query: URLSearchParams, record: TagRecord): Outc
   return known === undefined ? null : outcomeOf(known, record);
 }
 
-/** Reads pasted header lines; several `Accept` lines are one, as RFC 9110 says (section 5.3). What is no header line is passed over. */
+/** Parses pasted header lines. Several `Accept` lines are one list (RFC 9110, section 5.3). Other lines are ignored. */
 export function readHeaders(text: string): { readonly accept: string | null; readonly userAgent: string | null } {
-  // `> ` before each line is how curl -v prints them.
+  // curl -v prints `> ` before each header.
   const lines = text.split(/\r?\n/).map((line) => /^(?:>\s*)?([!#$%&'*+.^_`|~\w-]+)\s*:\s*(.*?)\s*$/.exec(line));
   const valuesOf = (name: string): string[] =>
     lines.flatMap((line) => (line?.[1]?.toLowerCase() === name ? [line[2] ?? ''] : []));

@@ -1,5 +1,5 @@
-/** `/?q=&after=`: the repositories that the caller may see, with a search. Two reads at most. */
-import { isMeant } from '../endpoints/name-search.ts';
+/** `/?q=&after=`: the repositories that the caller may see, with a search. At most two reads. */
+import { matchesSearch } from '../endpoints/name-search.ts';
 import { HomePage } from './views/home-page.tsx';
 import type { EdgeContext } from '../gateway/edge-context.ts';
 import { answerPage } from './page-endpoint.tsx';
@@ -7,7 +7,7 @@ import { readRepositories } from './read-lists.ts';
 import { searchText } from './visible-text.ts';
 import { parseRepositoryName } from '../../registry/name.ts';
 
-/** Repositories of a page. */
+/** Repositories per page. */
 const PAGE_SIZE = 60;
 
 /** Answers with the front page. */
@@ -20,7 +20,7 @@ export function home(context: EdgeContext): Promise<Response> {
         ? null
         : (text: string) => {
             const name = parseRepositoryName(text);
-            return name !== null && (mayList === null || mayList(name)) && isMeant(wanted, name);
+            return name !== null && (mayList === null || mayList(name)) && matchesSearch(wanted, name);
           };
     const { names, next, count } = await readRepositories(store, { after, limit: PAGE_SIZE, keep });
     const repositories = names.map((name) => ({ name, isProtected: isProtected(name) }));

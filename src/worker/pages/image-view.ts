@@ -1,12 +1,13 @@
 /**
- * What a page shows of an image, read from its manifest and config. Lenient: whatever is not as it should be is left out, since nothing is served from here.
+ * The parts of an image's manifest and config that a page shows. Parsing is lenient: invalid parts are left out,
+ * because nothing is served from here.
  */
 import { type Digest, parseDigest } from '../../registry/digest.ts';
 import { isListForm, MEDIA_TYPES } from '../../registry/media-type.ts';
 import { DEFAULT_PLATFORM, formatPlatform, type Platform } from '../../registry/platform.ts';
 import type { TagForm, TagRecord } from '../../registry/records.ts';
 
-/** A blob that a manifest names; `size` in bytes, null where the manifest does not say (schema 1). */
+/** A blob of a manifest; `size` in bytes, null if the manifest does not contain it (schema 1). */
 export interface BlobView {
   readonly digest: Digest;
   readonly size: number | null;
@@ -20,47 +21,50 @@ export interface HistoryStep {
   readonly isEmpty: boolean;
 }
 
-/** A manifest of an image or artifact, read. */
+/** A parsed manifest of an image or artifact. */
 export interface ManifestView {
-  /** An artifact is anything but a container image. */
+  /** Everything but a container image is an artifact. */
   readonly kind: 'image' | 'artifact';
-  /** What an artifact is. */
+  /** The type of an artifact. */
   readonly artifactType: string | null;
   readonly config: BlobView | null;
   /** Base first. */
   readonly layers: readonly BlobView[];
-  /** Of a schema 1, which carries it; null where the config has it. */
+  /** From a schema 1 manifest, which contains it; null if the config has it. */
   readonly details: ConfigView | null;
   readonly annotations: readonly (readonly [string, string])[];
 }
 
-/** What a config says. */
+/** A parsed image config. */
 export interface ConfigView {
   readonly platform: string | null;
   readonly created: string | null;
   readonly author: string | null;
-  /** What the image runs and how: title and value, in the order in which they are shown. */
+  /** How the image runs: titles and values, in the order of display. */
   readonly settings: readonly (readonly [string, string])[];
   readonly labels: readonly (readonly [string, string])[];
   /** Base first. */
   readonly history: readonly HistoryStep[];
 }
 
-/** A manifest that a list names. */
+/** An entry of a list. */
 export interface ChildView {
   readonly digest: Digest;
   readonly size: number | null;
-  /** Null for what is no image, such as an attestation. */
+  /** Null for entries that are not images, such as attestations. */
   readonly platform: string | null;
 }
 
-/** A layer with what made it, or a step that made none. */
+/** A layer with the step that created it, or a step without a layer. */
 export interface Step {
   readonly layer: (BlobView & { readonly number: number }) | null;
   readonly history: HistoryStep | null;
 }
 
-/** The form whose layers a page shows: an image's manifest, of the default platform where there are several, and one that tells sizes. Null if there is none. */
+/**
+ * The form whose layers a page shows: an image's manifest with sizes, of the default platform if there are several.
+ * Null if there is none.
+ */
 export function shownForm({ forms }: TagRecord): TagForm | null {
   const images = forms.filter(({ form }) => !isListForm(form));
   const rank = ({ form, platform, source }: TagForm): number =>
@@ -70,12 +74,12 @@ export function shownForm({ forms }: TagRecord): TagForm | null {
   return images.reduce<TagForm | null>((best, one) => (best === null || rank(one) < rank(best) ? one : best), null);
 }
 
-/** The list whose platforms a page shows: the one that is preferred. Null if the tag is a single image. */
+/** The list whose platforms a page shows: the preferred one. Null if the tag is a single image. */
 export function shownList({ forms }: TagRecord): TagForm | null {
   return forms.find(({ form }) => isListForm(form)) ?? null;
 }
 
-/** Reads a manifest that is no list; null if it is not JSON. */
+/** Parses a manifest that is not a list; null if it is not JSON. */
 export function readManifestView(bytes: Uint8Array): ManifestView | null {
   const manifest = parseObject(bytes);
   if (manifest === null) return null;
@@ -94,7 +98,7 @@ export function readManifestView(bytes: Uint8Array): ManifestView | null {
   };
 }
 
-/** Reads what a list names; empty if it is not one. */
+/** Parses the entries of a list; empty if it is not a list. */
 export function readChildren(bytes: Uint8Array): readonly ChildView[] {
   return listOf(parseObject(bytes)?.manifests).flatMap((child): ChildView[] => {
     const blob = blobOf(child);
@@ -105,13 +109,16 @@ export function readChildren(bytes: Uint8Array): readonly ChildView[] {
   });
 }
 
-/** Reads an image config; null if it is not JSON. */
+/** Parses an image config; null if it is not JSON. */
 export function readConfigView(bytes: Uint8Array): ConfigView | null {
   const config = parseObject(bytes);
   return config === null ? null : configView(config, listOf(config.history).map(historyStep));
 }
 
-/** Layers and history as one sequence, base first. Where their numbers differ nobody knows which made which: the layers come first, then the history. */
+/**
+ * Layers and history as one sequence, base first. If their numbers differ, they cannot be matched: the layers come
+ * first, then the history.
+ */
 export function stepsOf(
   layers: readonly BlobView[],
   history: readonly HistoryStep[],
@@ -144,7 +151,7 @@ function readSchema1(manifest: Json): ManifestView {
     });
     return { ...step, isEmpty: entry.throwaway === true };
   });
-  // Newest first in the manifest. A step that made nothing names the empty layer.
+  // The manifest has the newest step first. A step without a layer names the empty layer.
   const kept = digests.map((digest, index) =>
     digest === null || history[index]?.isEmpty === true ? null : { digest, size: null },
   );

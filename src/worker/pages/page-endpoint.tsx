@@ -16,19 +16,22 @@ import type { Place } from './views/layout.tsx';
 import { pageResponse } from './page-response.ts';
 import { RefusalPage } from './views/refusal-page.tsx';
 
-/** What a page is made of. */
+/** What a page is rendered from. */
 export interface PageRequest {
   readonly place: Place;
   readonly query: URLSearchParams;
-  /** What the caller may look at; its reads are counted. */
+  /** The store with what the caller may read; reads are counted. */
   readonly store: ReadStore;
   readonly grant: Grant;
-  /** Which repositories the caller's lists may name; null for all. */
+  /** Which repositories lists may contain; null: all. */
   readonly mayList: ((name: RepositoryName) => boolean) | null;
   readonly isProtected: (name: RepositoryName) => boolean;
 }
 
-/** Answers with a page of what the caller may see. `make` gives the page, or why there is none, and is called again where storage failed in a way that may pass. */
+/**
+ * Answers with a page that the caller may see. `make` returns the page or a refusal. It is called again if storage
+ * fails temporarily.
+ */
 export async function answerPage(
   context: EdgeContext,
   resource: Resource,
@@ -84,7 +87,7 @@ export async function answerPage(
     }
   };
 
-  // The guard makes a refusal at once; the page for it takes a moment.
+  // The guard needs a response at once; rendering the refusal page is asynchronous.
   let refusal: Promise<Response> | undefined;
   const guarded = await guard(factsOf(context, true), resource, {
     policy: access,
@@ -98,13 +101,13 @@ export async function answerPage(
   return refusal ?? guarded;
 }
 
-/** The host as clients know it, for commands. */
+/** The host as clients write it in commands. */
 export function placeOf(context: EdgeContext): Place {
   const { host, protocol } = new URL(publicOrigin(context));
   return { host, isPlain: protocol === 'http:', now: new Date() };
 }
 
-/** That no page has this path. */
+/** The refusal for an unknown page. */
 export function noSuchPage(): Refused {
   return refused('endpoint-unknown', { message: 'There is no such page.' });
 }

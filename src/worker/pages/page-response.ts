@@ -2,7 +2,7 @@ import type { Child } from 'hono/jsx';
 import { CACHING, type CacheKind } from '../gateway/cache-policy.ts';
 import { contentSecurityPolicy } from './views/style.ts';
 
-/** A page as a response; HEAD gets the same headers, since whoever dispatches drops the body. */
+/** A page as a response. HEAD gets the same headers: Hono drops the body. */
 export async function pageResponse(
   page: Child,
   status: number,

@@ -1,4 +1,4 @@
-/** Lists as pages show them: a part of them, searched through where that was asked for, in two reads at most whatever their length. */
+/** Parts of lists for pages, filtered by a search, with at most two reads for lists of any length. */
 import { isReason } from '../../registry/errors.ts';
 import { CATALOG_KEY, tagListKey } from '../../registry/keys.ts';
 import { type Form, FORMS } from '../../registry/media-type.ts';
@@ -8,21 +8,21 @@ import type { ReadStore } from '../../registry/store.ts';
 import type { TagSummary } from '../../registry/summary.ts';
 import { type OpenList, openList } from '../../bucket/list-page.ts';
 
-/** Which part of a list is wanted. */
+/** The requested part of a list. */
 export interface Wanted {
-  /** Begins behind this name, which need not be in the list; null from the beginning. */
+  /** The part starts after this name, which need not exist; null: at the beginning. */
   readonly after: string | null;
   readonly limit: number;
-  /** Which names are meant; null for all. */
+  /** Which names match the search; null: all. */
   readonly keep: ((name: string) => boolean) | null;
 }
 
 /** Repositories of a page. */
 export interface RepositoriesPart {
   readonly names: readonly RepositoryName[];
-  /** Where the next page begins; null if this is the last one. */
+  /** The name after which the next page starts; null on the last page. */
   readonly next: string | null;
-  /** All that there are, whether meant or not. */
+  /** The total number, matching or not. */
   readonly count: number;
 }
 
@@ -33,13 +33,22 @@ export interface TagsPart {
   readonly count: number;
 }
 
-/** Most bytes of names or details that one page reads: about 100,000 entries' names, or 20,000 entries' details. A search through more goes on with its next page. */
+/**
+ * Maximum size of the names or details that one page reads, in bytes: the names of about 100,000 entries, or the
+ * details of 20,000. A longer search continues on the next page.
+ */
 const SPAN_MAX = 4 * 1024 * 1024;
 
-/** Bytes that are read of a tag list at first: its names, unless there are very many, so that the second read is left for details. */
+/**
+ * Size of the first read of a tag list, in bytes. It contains all names unless there are very many, so that the second
+ * read can get the details.
+ */
 const TAGS_FIRST_READ = 2 * 1024 * 1024;
 
-/** Reads repositories from the catalogue, which may be absent. Throws `StorageError`, `CorruptListError`. */
+/**
+ * Reads repositories from the catalogue. A missing catalogue counts as empty. Throws `StorageError`,
+ * `CorruptListError`.
+ */
 export async function readRepositories(store: ReadStore, wanted: Wanted): Promise<RepositoriesPart> {
   const list = await openList(store, CATALOG_KEY);
   if (list === null) return { names: [], next: null, count: 0 };
@@ -47,7 +56,7 @@ export async function readRepositories(store: ReadStore, wanted: Wanted): Promis
   return { names: names.flatMap((name) => parseRepositoryName(name) ?? []), next, count: list.header.count };
 }
 
-/** Reads tags with what the list says of them; null if the repository is not known. Throws `StorageError`, `CorruptListError`. */
+/** Reads tags with their details; null if the repository does not exist. Throws `StorageError`, `CorruptListError`. */
 export async function readTags(store: ReadStore, name: RepositoryName, wanted: Wanted): Promise<TagsPart | null> {
   const list = await openList(store, tagListKey(name), TAGS_FIRST_READ);
   if (list === null) return null;
@@ -63,7 +72,7 @@ export async function readTags(store: ReadStore, name: RepositoryName, wanted: W
 interface Scanned {
   readonly names: readonly string[];
   readonly next: string | null;
-  /** What was looked through, and all names in it. */
+  /** The searched part, and all names in it. */
   readonly leaves: readonly Leaf[];
   readonly all: readonly string[];
 }
@@ -83,14 +92,14 @@ async function scan(list: OpenList, { after, limit, keep }: Wanted): Promise<Sca
   return { names, next: next ?? null, leaves: within, all };
 }
 
-/** The leaves from the first on whose span is no longer than {@link SPAN_MAX}; one at least. */
+/** The first leaves whose span is at most {@link SPAN_MAX}, but at least one. */
 function leavesWithin(header: ListHeader, leaves: readonly Leaf[], part: 'names' | 'details'): readonly Leaf[] {
   let count = leaves.length;
   while (count > 1 && spanOf(header, leaves.slice(0, count), part).length > SPAN_MAX) count = Math.ceil(count / 2);
   return leaves.slice(0, count);
 }
 
-/** What the list says of each name; of none where that would take a third read, or too long a one. */
+/** The details of each name; none if they need a third read, or too long a read. */
 async function summariesOf(
   list: OpenList,
   names: readonly string[],
@@ -109,7 +118,7 @@ async function summariesOf(
   return new Map(details.map((detail, index) => [all[start + index] ?? '', summaryOf(detail)]));
 }
 
-/** Reads what the list says of a tag; null if it says nothing, or nothing that can be read. */
+/** Parses a tag's details; null without readable details. */
 export function summaryOf(value: unknown): TagSummary | null {
   if (typeof value !== 'object' || value === null) return null;
   const { updated, size, platforms, published, derived, missing } = value as Readonly<Record<string, unknown>>;
@@ -122,7 +131,7 @@ export function summaryOf(value: unknown): TagSummary | null {
     derived: listOf(derived).filter(isForm),
     missing: listOf(missing).flatMap((row) => {
       const { form, reason } = (row ?? {}) as Readonly<Record<string, unknown>>;
-      // A reason that a newer publisher knows and this Worker does not.
+      // A newer publisher may write reasons that this Worker does not know.
       return isForm(form)
         ? [{ form, reason: typeof reason === 'string' && isReason(reason) ? reason : ('form-not-published' as const) }]
         : [];

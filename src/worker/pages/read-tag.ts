@@ -22,7 +22,7 @@ import {
   shownList,
 } from './image-view.ts';
 
-/** What the bucket says of a tag, for its page. */
+/** The stored facts about a tag, for its page. */
 export interface TagContent {
   readonly record: TagRecord;
   readonly manifest: ManifestView | null;
@@ -30,10 +30,13 @@ export interface TagContent {
   readonly children: readonly ChildView[];
 }
 
-/** Longest manifest or config that is read for a page, in bytes: what registries take, and clients. */
+/** Maximum size of a manifest or config that a page reads, in bytes: the limit of registries and clients. */
 const DOCUMENT_MAX = 4 * 1024 * 1024;
 
-/** Reads a tag in two reads: its object and the config. Null if there is no such tag. Throws `StorageError`, {@link CorruptRecordError}. */
+/**
+ * Reads a tag in two reads: its object and the config. Null if there is no such tag. Throws `StorageError`, {@link
+ * CorruptRecordError}.
+ */
 export async function readTag(
   store: ReadStore,
   realm: RealmName,

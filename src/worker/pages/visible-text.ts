@@ -1,13 +1,13 @@
-/** Text for people: what comes from images is anybody's, so nothing of it may hide, reorder or overflow what stands around it. */
+/** Text for display. Text from images is untrusted: it must not hide, reorder or overflow the text around it. */
 
 /**
- * Control characters, lone surrogates, and characters that are invisible or change the direction of what follows (Unicode TR 36, "Bidirectional Text Spoofing");
- * line feed and tab are left in.
+ * Control characters, lone surrogates, and characters that are invisible or change the direction of what follows
+ * (Unicode TR 36, "Bidirectional Text Spoofing"); line feed and tab are left in.
  */
 const HIDDEN =
   /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|\p{Surrogate}/gu;
 
-/** The text with everything hidden in it shown as `⟨U+202E⟩`, cut to `limit` characters. */
+/** The text with hidden characters shown as `⟨U+202E⟩`, cut to `limit` characters. */
 export function visible(text: string, limit = 4_000): string {
   const cut = text.length > limit ? `${text.slice(0, limit)}…` : text;
   return cut.replace(
@@ -16,12 +16,12 @@ export function visible(text: string, limit = 4_000): string {
   );
 }
 
-/** What was typed into a search field, without what is hidden in it, cut to `limit` characters. */
+/** The text of a search field, without hidden characters, cut to `limit` characters. */
 export function searchText(text: string | null, limit: number): string {
   return (text ?? '').replace(HIDDEN, '').trim().slice(0, limit);
 }
 
-/** Bytes as people say them: `735 B`, `1.4 MB`. */
+/** A size for people: `735 B`, `1.4 MB`. */
 export function formatBytes(bytes: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB'] as const;
   let value = bytes;
@@ -41,7 +41,7 @@ const AGES = [
   ['minute', 60],
 ] as const;
 
-/** How long ago a time (RFC 3339) was: `3 days ago`; the text itself if it is no time. */
+/** The age of a time (RFC 3339): `3 days ago`; the text itself if it is not a time. */
 export function formatAge(time: string, now: Date): string {
   const at = Date.parse(time);
   if (Number.isNaN(at)) return visible(time, 40);

@@ -188,9 +188,9 @@ describe('what docker save wrote', () => {
     ['lacks a layer', { layerFiles: [layers[0], undefined] }, /lacks the layer layer1\/layer\.tar/],
     ['has another config than its name says', { config: Buffer.from('{}') }, /config .* is damaged/],
     ['has a manifest that is not JSON', { manifest: '[' }, /manifest\.json is not JSON/],
-    ['has a manifest that is no list', { manifest: '{}' }, /is no list of images/],
+    ['has a manifest that is not a list', { manifest: '{}' }, /is not a list of images/],
     ['names an image without layers', { manifest: '[{"Config":"x"}]' }, /without config or layers/],
-    ['holds no image', { manifest: '[]' }, /holds no image/],
+    ['contains no image', { manifest: '[]' }, /contains no image/],
     [
       'names another number of layers than its config',
       { manifest: JSON.stringify([{ Config: `${hex}.json`, Layers: ['layer0/layer.tar'] }]) },
@@ -209,6 +209,6 @@ describe('what docker save wrote', () => {
     const from = join(folder, 'ancient');
     await mkdir(from);
     await writeFile(join(from, 'repositories'), '{}');
-    await expect(openDockerArchive(tar(from, 'ancient.tar'), {})).rejects.toThrow(/from before 1\.10/);
+    await expect(openDockerArchive(tar(from, 'ancient.tar'), {})).rejects.toThrow(/by Docker before 1\.10/);
   });
 });

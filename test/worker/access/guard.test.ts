@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { parseRepositoryName } from '../../../src/registry/name.ts';
-import { robotTokenText, toBase64Url } from '../../../src/registry/robot-token.ts';
+import { toBase64Url } from '../../../src/registry/base64.ts';
+import { robotTokenText } from '../../../src/registry/robot-token.ts';
 import type { AccessFacts } from '../../../src/worker/access/authorize.ts';
 import type { Resource } from '../../../src/worker/access/decision.ts';
 import { type Grant, guard, privately } from '../../../src/worker/access/guard.ts';

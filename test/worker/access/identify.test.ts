@@ -1,6 +1,7 @@
 import { decodeJwt, exportPKCS8, generateKeyPair } from 'jose';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { robotTokenText, toBase64Url } from '../../../src/registry/robot-token.ts';
+import { toBase64Url } from '../../../src/registry/base64.ts';
+import { robotTokenText } from '../../../src/registry/robot-token.ts';
 import type { Caller } from '../../../src/worker/access/caller.ts';
 import type { ClientCertificate } from '../../../src/worker/access/certificate.ts';
 import { readCredentials } from '../../../src/worker/access/credentials.ts';

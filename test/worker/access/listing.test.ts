@@ -11,7 +11,7 @@ import {
 } from '../../../src/registry/store.ts';
 import { visibleNames } from '../../../src/worker/access/visible-names.ts';
 import { cranePage, craneRepositories, wantsJson } from '../../../src/worker/endpoints/crane-repositories.ts';
-import { isMeant, SEARCH_PAGE, searchAnswer } from '../../../src/worker/endpoints/name-search.ts';
+import { matchesSearch, SEARCH_PAGE, searchAnswer } from '../../../src/worker/endpoints/name-search.ts';
 
 const name = (text: string): RepositoryName => parseRepositoryName(text) ?? expect.fail(text);
 
@@ -114,7 +114,7 @@ describe('the names a caller sees', () => {
 
 describe('search', () => {
   it('means names that contain the word', () => {
-    expect(['library/busybox', 'x/busy', 'x/box'].map(name).filter((one) => isMeant('BUSY', one))).toEqual([
+    expect(['library/busybox', 'x/busy', 'x/box'].map(name).filter((one) => matchesSearch('BUSY', one))).toEqual([
       'library/busybox',
       'x/busy',
     ]);

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { toBase64Url } from '../../../src/registry/base64.ts';
 import {
   formatRobotTokenLine,
   looksLikeRobotToken,
   parseRobotTokenLines,
   RobotTokenError,
   robotTokenText,
-  toBase64Url,
 } from '../../../src/registry/robot-token.ts';
 import { findRobotToken } from '../../../src/worker/access/tokens/robot-tokens.ts';
 

@@ -43,7 +43,7 @@ export async function openRegistryImage(where: string, options: SourceOptions): 
   }
 }
 
-/** Opens a repository of another registry; it closes nothing, `access` is shared. Throws {@link CommandError}. */
+/** Opens a repository of another registry. It does not close `access`, which is shared. Throws {@link CommandError}. */
 export async function openRegistryRepository(
   remote: RemoteRepository,
   access: RegistryAccess,
@@ -56,7 +56,7 @@ export async function openRegistryRepository(
     name: remote.name,
     tags: () => reader.tags(),
     digests: async (tag) => {
-      const head = await reader.asking(() => way.client.manifestHead(remote.name, { kind: 'tag', tag }, { signal }));
+      const head = await reader.attempt(() => way.client.manifestHead(remote.name, { kind: 'tag', tag }, { signal }));
       return head.kind === 'not-found' || head.digest === undefined ? null : [head.digest];
     },
     open: (tag, { schema1 }) => reader.open({ kind: 'tag', tag }, schema1),
@@ -65,9 +65,9 @@ export async function openRegistryRepository(
 }
 
 interface Reader {
-  asking<T>(ask: () => Promise<T>): Promise<T>;
+  attempt<T>(request: () => Promise<T>): Promise<T>;
   tags(): Promise<readonly Tag[] | null>;
-  /** Null if it is not there. */
+  /** Null if it does not exist. */
   open(reference: Reference, schema1: boolean): Promise<ImageSource | null>;
 }
 
@@ -75,9 +75,9 @@ function createReader(way: RemoteAccess, name: RepositoryName, signal: AbortSign
   const { client } = way;
   let listed: Promise<ReadonlySet<Tag> | null> | undefined;
 
-  async function asking<T>(ask: () => Promise<T>): Promise<T> {
+  async function attempt<T>(request: () => Promise<T>): Promise<T> {
     try {
-      return await ask();
+      return await request();
     } catch (error) {
       signal?.throwIfAborted();
       throw originFailure(error, way);
@@ -85,12 +85,12 @@ function createReader(way: RemoteAccess, name: RepositoryName, signal: AbortSign
   }
 
   async function tags(): Promise<readonly Tag[] | null> {
-    const found = await asking(() => client.tags(name, { signal }));
+    const found = await attempt(() => client.tags(name, { signal }));
     return found.kind === 'not-found' ? null : found.tags;
   }
 
   async function manifest(reference: Reference, accept?: readonly string[]): Promise<SourceManifest | null> {
-    const found = await asking(() =>
+    const found = await attempt(() =>
       client.manifest(name, reference, { signal, ...(accept === undefined ? {} : { accept }) }),
     );
     if (found.kind === 'not-found') return null;
@@ -98,7 +98,10 @@ function createReader(way: RemoteAccess, name: RepositoryName, signal: AbortSign
     return { bytes, digest, ...(mediaType === undefined ? {} : { mediaType }) };
   }
 
-  /** As Pulp 2's client asks: a second question with only schema 1's types. Registries without one answer 404, some an error, others with what they have. */
+  /**
+   * Requests schema 1 alone, as Pulp 2's client does. Registries without one answer 404, another error, or with another
+   * form.
+   */
   async function schema1Of(reference: Reference): Promise<SourceManifest | null> {
     try {
       const found = await client.manifest(name, reference, { signal, accept: ACCEPT_SCHEMA1 });
@@ -119,7 +122,7 @@ function createReader(way: RemoteAccess, name: RepositoryName, signal: AbortSign
   }
 
   async function blob(digest: Digest, own: AbortSignal | undefined): Promise<SourceBlob | null> {
-    const found = await asking(() => openBlob(client, name, digest, { signal: own }));
+    const found = await attempt(() => openBlob(client, name, digest, { signal: own }));
     if (found.kind === 'not-found') return null;
     async function* chunks(blobChunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
       try {
@@ -136,10 +139,10 @@ function createReader(way: RemoteAccess, name: RepositoryName, signal: AbortSign
   }
 
   async function referrers(subject: Digest): Promise<readonly Descriptor[]> {
-    return asking(() => client.referrers(name, subject, { signal }));
+    return attempt(() => client.referrers(name, subject, { signal }));
   }
 
-  /** One list of tags answers for all manifests of an image; where it is refused, each tag is asked for. */
+  /** Reads the list of tags once for all manifests of an image; if that is refused, requests each tag. */
   async function companions(subject: Digest): Promise<readonly Companion[]> {
     listed ??= client.tags(name, { signal }).then(
       (found) => new Set(found.kind === 'not-found' ? [] : found.tags),
@@ -177,5 +180,5 @@ function createReader(way: RemoteAccess, name: RepositoryName, signal: AbortSign
     };
   }
 
-  return { asking, tags, open };
+  return { attempt, tags, open };
 }

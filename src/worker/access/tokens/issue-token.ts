@@ -6,10 +6,13 @@ import { GUEST_TOKEN } from '../identify.ts';
 import type { AccessClaim } from './jwt.ts';
 import type { AccessPolicy } from '../policy.ts';
 
-/** Seconds that a token holds. Long enough to begin the last layer of a large image, short enough that taking a robot token away soon tells. */
+/**
+ * Lifetime of a token, in seconds: long enough to start the last layer of a large image, short enough for revoked robot
+ * tokens to stop soon.
+ */
 export const TOKEN_LIFETIME = 300;
 
-/** Scopes of one request that are looked at; what is beyond is not granted. */
+/** Maximum number of scopes of one request; further ones are not granted. */
 export const SCOPES_MAX = 64;
 
 /** The answer of the token endpoint. Docker before 1.11 reads `token` alone. */
@@ -22,7 +25,7 @@ export interface TokenAnswer {
   readonly issued_at: string;
 }
 
-/** What was asked for: the `scope` parameters, each of which may have several scopes with spaces between. */
+/** The requested scopes: `scope` parameters, each with one or several scopes separated by spaces. */
 export function readScopes(query: URLSearchParams): readonly AccessClaim[] {
   return query
     .getAll('scope')
@@ -36,7 +39,10 @@ export function readScopes(query: URLSearchParams): readonly AccessClaim[] {
     });
 }
 
-/** What of it the caller has: `pull` of what may be read, and the catalogue. Nothing is ever refused here, only left out, as the specification says. */
+/**
+ * The granted scopes: `pull` of what the caller may read, and the catalogue. As the specification says, other scopes
+ * are left out and not refused.
+ */
 export function grant(policy: AccessPolicy, caller: Caller, scopes: readonly AccessClaim[]): readonly AccessClaim[] {
   return scopes.flatMap(({ type, name, actions }): AccessClaim[] => {
     if (type === 'registry' && name === 'catalog') return [{ type, name, actions: ['*'] }];
@@ -49,8 +55,9 @@ export function grant(policy: AccessPolicy, caller: Caller, scopes: readonly Acc
 }
 
 /**
- * Makes the answer for a caller who was not refused. Without credentials: the guest token. With a robot token: where signing keys are configured, a token of
- * {@link TOKEN_LIFETIME} that opens only what was asked for; else the robot token itself, which is as good in `Authorization: Bearer` as in Basic.
+ * Makes the response for a caller who was not refused. Without credentials: the guest token. With a robot token: a
+ * token of {@link TOKEN_LIFETIME} for the requested scopes if signing keys are configured; otherwise the robot token
+ * itself, which works in `Authorization: Bearer` as in Basic.
  */
 export async function issueToken(
   policy: AccessPolicy,

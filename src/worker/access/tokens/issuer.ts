@@ -1,7 +1,8 @@
 import { AccessConfigError, fields, text, textList } from '../config-reading.ts';
 
 /**
- * Signature algorithms that are taken (RFC 7518, RFC 8037, RFC 9864): public-key ones only. HS* would let whoever knows a public key sign with its text, and none is none.
+ * Supported signature algorithms (RFC 7518, RFC 8037, RFC 9864), public-key ones only. With HS* anybody with the public
+ * key could sign, and `none` has no signature.
  */
 export const JWT_ALGORITHMS = [
   'ES256',
@@ -20,10 +21,10 @@ export const JWT_ALGORITHMS = [
 /** One of {@link JWT_ALGORITHMS}. */
 export type JwtAlgorithm = (typeof JWT_ALGORITHMS)[number];
 
-/** The `iss` of tokens that the built-in `/token` makes. No other issuer may have it. */
+/** The `iss` of tokens of the built-in `/token`. No other issuer may have it. */
 export const OWN_ISSUER = 'gantry';
 
-/** Where an issuer's public keys are. Several may be valid at once: that is how keys are changed without a gap. */
+/** Source of an issuer's public keys. Several keys may be valid at once, so that keys can be rotated without a gap. */
 export type IssuerKeys =
   | { readonly kind: 'remote'; readonly url: string }
   | { readonly kind: 'jwks'; readonly jwks: JsonWebKeys }
@@ -34,13 +35,13 @@ export interface JsonWebKeys {
   readonly keys: readonly Readonly<Record<string, unknown>>[];
 }
 
-/** Somebody who signs tokens for us: Pulp 3, Harbor, distribution's token servers, an own one. */
+/** An external token issuer: Pulp 3, Harbor, distribution's token servers, or your own. */
 export interface JwtIssuer {
-  /** What the readers of a realm call it. */
+  /** Its name in the `readers` of realms. */
   readonly name: string;
   /** The `iss` of its tokens. */
   readonly issuer: string;
-  /** Values of `aud` that mean us; one is enough. */
+  /** Values of `aud` that name this registry; one of them suffices. */
   readonly audience: readonly string[];
   readonly algorithms: readonly JwtAlgorithm[];
   readonly keys: IssuerKeys;
@@ -80,7 +81,7 @@ export function parseIssuer(name: string, value: unknown): JwtIssuer {
 function jwksKeys(value: unknown, where: string): IssuerKeys {
   if (typeof value === 'string') {
     const url = URL.canParse(value) ? new URL(value) : null;
-    // Keys that came over plain HTTP could be anybody's; on the own machine there is nobody between.
+    // Keys fetched over plain HTTP could be replaced on the way; only loopback is safe.
     const loopback =
       url !== null && url.protocol === 'http:' && /^(?:localhost|127\.0\.0\.1|\[::1\])$/.test(url.hostname);
     if (url === null || !(url.protocol === 'https:' || loopback))

@@ -1,6 +1,7 @@
 /**
- * Bearer tokens (Docker's "Token Authentication Specification" and "Token Authentication Implementation"): verifying those of others and our own, and making our own.
- * Loaded when the first such token arrives, so that jose is no part of a public pull.
+ * Bearer tokens (Docker's "Token Authentication Specification" and "Token Authentication Implementation"): verifying
+ * our own tokens and those of external issuers, and issuing our own. Imported with the first such token, so that public
+ * pulls do not load jose.
  */
 import {
   calculateJwkThumbprint,
@@ -19,7 +20,7 @@ import {
 import type { CryptoKey, JWK, JWTPayload, JWTVerifyGetKey, JWTVerifyOptions } from 'jose';
 import { type IssuerKeys, type JwtIssuer, OWN_ISSUER, splitPem } from './issuer.ts';
 
-/** Seconds by which clocks may differ; distribution's registry allows the same. */
+/** Allowed clock skew in seconds, as in distribution's registry. */
 export const CLOCK_LEEWAY = 60;
 
 /** One entry of the `access` claim. */
@@ -29,34 +30,37 @@ export interface AccessClaim {
   readonly actions: readonly string[];
 }
 
-/** What a token that holds says. */
+/** The claims of a valid token. */
 export interface VerifiedToken {
-  /** `own`: made by our `/token`; else the name of the issuer. */
+  /** `own`: issued by our `/token`; otherwise the name of the issuer. */
   readonly by: { readonly own: true } | { readonly own: false; readonly issuer: string };
   readonly subject: string;
   readonly access: readonly AccessClaim[];
-  /** Our own claim `realms`: what the catalogue may show. */
+  /** Our own claim `realms`: realms that the catalogue may list. */
   readonly realms: readonly string[];
   readonly expires: Date;
 }
 
-/** What is needed to verify. */
+/** Everything that verification needs. */
 export interface Verifier {
   readonly issuers: readonly JwtIssuer[];
-  /** PEM of our own signing keys, and the audience of our own tokens. */
+  /** PEM of our signing keys, and the audience of our tokens. */
   readonly own: { readonly pem: string; readonly audience: string } | null;
   readonly now: Date;
 }
 
-/** The issuer's keys could not be had, so nobody knows whether the token holds. */
+/** The issuer's keys could not be fetched, so the token could not be checked. */
 export class KeysUnavailableError extends Error {
   override readonly name = 'KeysUnavailableError';
 }
 
-/** Verifies a token: signature, issuer, audience, `exp` (which it must have), `nbf`, and the form of its claims. null if it does not hold. Throws {@link KeysUnavailableError}. */
+/**
+ * Verifies a token: signature, issuer, audience, `exp` (required), `nbf`, and the form of its claims. null if it is
+ * invalid. Throws {@link KeysUnavailableError}.
+ */
 export async function verifyToken(token: string, { issuers, own, now }: Verifier): Promise<VerifiedToken | null> {
   try {
-    // Not verified yet: it only says whose keys to take, and jwtVerify compares it with the issuer's once more.
+    // Not verified yet: it only selects the keys. jwtVerify compares it with the issuer's again.
     const { iss } = decodeJwt(token);
     const rules = { clockTolerance: CLOCK_LEEWAY, currentDate: now, requiredClaims: ['exp', 'aud'] };
     if (iss === OWN_ISSUER) {
@@ -97,7 +101,7 @@ export interface OwnClaims {
   readonly lifetime: number;
 }
 
-/** Makes a token, signed with the first key of the PEM. */
+/** Issues a token, signed with the first key of the PEM. */
 export async function signToken(
   pem: string,
   { subject, audience, access, realms, issued, lifetime }: OwnClaims,
@@ -117,7 +121,7 @@ export async function signToken(
     .sign(first.signing);
 }
 
-/** Keys to try in turn; `kid` narrows them where the token has one that we know. */
+/** Keys to try in turn; a known `kid` selects one. */
 type KeySource =
   | { readonly kind: 'set'; readonly get: JWTVerifyGetKey }
   | { readonly kind: 'tries'; readonly keys: readonly ((algorithm: string) => Promise<CryptoKey>)[] };
@@ -140,7 +144,7 @@ async function verifyWith(
     try {
       return (await jwtVerify(token, ({ alg }) => key(alg), options)).payload;
     } catch (error) {
-      // A key of another kind than the token's algorithm is one that did not sign it.
+      // A key of another type than the token's algorithm cannot have signed it.
       if (!(
         error instanceof errors.JWSSignatureVerificationFailed ||
         error instanceof TypeError ||
@@ -172,7 +176,8 @@ async function verifyWithSet(
   }
 }
 
-// Keys are imported, and remote sets fetched, once an isolate: the map's keys come from the configuration, so it does not grow.
+// Keys are imported, and remote key sets fetched, once per isolate. The map's keys come from the configuration, so it
+// is bounded.
 const sources = new WeakMap<IssuerKeys, KeySource>();
 
 function keysOf(keys: IssuerKeys): KeySource {
@@ -193,7 +198,7 @@ function makeSource(keys: IssuerKeys): KeySource {
           try {
             return await remote(header, token);
           } catch (cause) {
-            // What the set says ("no such key", "several") is an answer; anything else is a set that could not be read.
+            // "No such key" and "several keys" are results. Any other error means that the key set could not be read.
             const answers = [errors.JWKSNoMatchingKey, errors.JWKSMultipleMatchingKeys, errors.JOSENotSupported];
             if (answers.some((kind) => cause instanceof kind)) throw cause;
             throw new KeysUnavailableError(`the key set at ${keys.url} could not be read`, { cause });

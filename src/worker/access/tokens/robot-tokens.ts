@@ -1,8 +1,9 @@
-import { looksLikeRobotToken, type RobotTokenLine, toBase64Url } from '../../../registry/robot-token.ts';
+import { toBase64Url } from '../../../registry/base64.ts';
+import { looksLikeRobotToken, type RobotTokenLine } from '../../../registry/robot-token.ts';
 
 /**
- * The line of a presented token, or null: not a token of ours, or one whose time is over. All lines are compared, each in constant time, so that the time taken tells
- * neither how much of a hash was right nor where in the list it stands.
+ * The entry of a presented token; null if it is unknown or expired. All entries are compared, each in constant time, so
+ * that the time reveals neither how much of a hash matched nor its position.
  */
 export async function findRobotToken(
   lines: readonly RobotTokenLine[],

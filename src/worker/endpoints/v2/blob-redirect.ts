@@ -1,4 +1,4 @@
-/** Blobs that the client fetches elsewhere: a redirect, once it is known that the blob is there. */
+/** Redirects for blobs that clients fetch from another location. The redirect is sent only if the blob exists. */
 import { isNamed } from '../../../http/conditions.ts';
 import { blobKey } from '../../../registry/keys.ts';
 import type { Grant } from '../../access/guard.ts';
@@ -12,17 +12,17 @@ import {
 } from '../../gateway/edge-context.ts';
 import type { RegistryRequest } from '../../gateway/registry-request.ts';
 
-/** Seconds that a redirect without a signature may be kept: what it says changes only with the configuration. */
+/** Cache lifetime of an unsigned redirect, in seconds: it changes only with the configuration. */
 const UNSIGNED_MAX_AGE = 3_600;
 
-/** 307, which every client follows on GET and HEAD (308 is not known to engines from before 1.10). */
+/** Redirects with 307, which all clients follow for GET and HEAD. Docker before 1.10 does not support 308. */
 export async function redirectBlob(
   c: EdgeContext,
   { name, digest }: Extract<RegistryRequest, { kind: 'blob' }>,
   grant: Grant,
 ): Promise<Response> {
   const { delivery } = c.env.config;
-  if (delivery.mode === 'stream') throw new Error('blobs are streamed here, not sent elsewhere');
+  if (delivery.mode === 'stream') throw new Error('BLOB_DELIVERY is "stream": blobs are not redirected');
   const reply = await fetchFromRegistry(c, { kind: 'blob-presence', name, digest }, WHOLE_REPRESENTATION, grant);
   if (reply.refusal !== null) return refuseTo(c, reply.refusal, reply.headers);
   const { raw } = c.req;

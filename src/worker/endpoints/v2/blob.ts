@@ -7,7 +7,10 @@ import { type Answer, refused } from '../../gateway/answer.ts';
 import type { RegistryRequest, RequestOptions } from '../../gateway/registry-request.ts';
 import { refuseUnknown } from './known-repository.ts';
 
-/** Answers with a blob of the repository's realm, or part of it. The bytes are handed from storage to client without a detour through this program. */
+/**
+ * Answers with a blob of the repository's realm, or a part of it. HEAD opens no body. The stream from storage is passed
+ * to the client unchanged.
+ */
 export async function answerBlob(
   { name, digest }: Extract<RegistryRequest, { kind: 'blob' | 'blob-presence' }>,
   { head, range }: Pick<RequestOptions, 'head' | 'range'>,
@@ -45,7 +48,9 @@ export async function answerBlob(
   };
 }
 
-/** Answers whether the blob is there: its length as text, so that a cache keeps a few bytes instead of the blob. */
+/**
+ * Answers whether the blob exists, with its length as the body, so that a cache stores a few bytes instead of the blob.
+ */
 export async function answerBlobPresence(
   request: Extract<RegistryRequest, { kind: 'blob-presence' }>,
   { realm, store }: { readonly realm: RealmName; readonly store: ReadStore },

@@ -1,4 +1,4 @@
-/** `/v2/_catalog`: Docker Registry HTTP API v2, "Catalog" (the OCI distribution spec has none). */
+/** `/v2/_catalog`: Docker Registry HTTP API v2, "Catalog" (not in the OCI distribution spec). */
 import { CATALOG_KEY } from '../../../registry/keys.ts';
 import type { RepositoryName } from '../../../registry/name.ts';
 import type { ReadStore } from '../../../registry/store.ts';
@@ -8,7 +8,7 @@ import { pathOf, type RegistryRequest, type RequestOptions } from '../../gateway
 import { openList } from '../../../bucket/list-page.ts';
 import { answerList, answerNames } from './list-answer.ts';
 
-/** Answers with the repositories in ASCII order: all, or those that `keep` keeps. */
+/** Answers with the repositories in ASCII order: all, or those that `keep` accepts. */
 export async function answerCatalog(
   request: Extract<RegistryRequest, { kind: 'catalog' }>,
   { head }: RequestOptions,

@@ -3,14 +3,14 @@ import { spanOf } from '../../../registry/sorted-list.ts';
 import { type Answer, type AnswerBody, entityTagOf } from '../../gateway/answer.ts';
 import { type ListPage, namesOfPage, type OpenList } from '../../../bucket/list-page.ts';
 
-/** How a list is written: what stands before and behind the names, and the path of the next page. */
+/** The JSON around the names of a list, and the path of the next page. */
 export interface ListShape {
   readonly before: string;
   readonly after: string;
   readonly nextPath: (last: string) => string;
 }
 
-/** Answers with a list or a page of it. The complete list is passed on as it is stored, without being read as JSON. */
+/** Answers with a list or a page of it. The complete list is streamed as it is stored, without parsing its JSON. */
 export async function answerList(list: OpenList, page: ListPage, head: boolean, shape: ListShape): Promise<Answer> {
   if (page.n !== null || page.last !== null) {
     const { names, more } = await namesOfPage(list, page);
@@ -74,7 +74,7 @@ function between(
     await tail.write(after);
     await tail.close();
   };
-  // What breaks off aborts the stream, and with it the connection: the client sees fewer bytes than announced.
+  // An error aborts the stream and the connection, so that the client notices the missing bytes.
   pump().catch((error: unknown) => writable.abort(error).catch(() => undefined));
   return readable;
 }

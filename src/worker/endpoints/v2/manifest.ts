@@ -19,7 +19,7 @@ import type { RegistryRequest, RequestOptions } from '../../gateway/registry-req
 import { openBytes, readAll } from '../../../bucket/read-object.ts';
 import { refuseUnknown } from './known-repository.ts';
 
-/** Answers by tag (the form that fits the client) or by digest (those very bytes). */
+/** Answers by tag, with the form that fits the client, or by digest, with exactly those bytes. HEAD opens no body. */
 export async function answerManifest(
   request: Extract<RegistryRequest, { kind: 'manifest' }>,
   options: RequestOptions,
@@ -43,7 +43,7 @@ async function byTag(name: RepositoryName, tag: Tag, options: RequestOptions, st
     const index = readIndex(object.metadata);
     if (index.kind === 'record') return answerFrom(index.record, options, () => Promise.resolve(null));
     const head = await store.get(key, { range: { offset: 0, length: index.length }, ifMatch: object.etag });
-    // The tag moved meanwhile: then it is read whole.
+    // The tag moved in between: the new object is read whole.
     if (head !== null && head !== 'changed') {
       return answerFrom(decodeTagIndex(await readAll(head.body, index.length)), options, () => Promise.resolve(null));
     }
@@ -70,7 +70,10 @@ async function byTag(name: RepositoryName, tag: Tag, options: RequestOptions, st
   }
 }
 
-/** Indexes that were read, by their text: a tag that is asked for is asked for again. Those of the metadata alone, so of at most 8 KiB each. */
+/**
+ * Parsed indexes by their text, because popular tags are requested again and again. Only indexes in the metadata are
+ * kept, so at most 8 KiB each.
+ */
 const indexes = new Map<string, TagIndex>();
 const INDEXES_KEPT = 256;
 
@@ -102,7 +105,8 @@ async function answerFrom(
   };
 }
 
-// A manifest is read whole before it is sent, so that what breaks off is read again; only one that no client would take is streamed.
+// A manifest is read completely before it is sent, so that a failed read can be repeated. Only manifests that are too
+// large for all clients are streamed.
 const BUFFERED = 4 * 1024 * 1024;
 
 async function byDigest(
@@ -128,7 +132,7 @@ async function byDigest(
   const { contentType, size } = object;
   if (contentType === undefined) throw new CorruptRecordError(`the manifest ${digest} has no media type`);
   const form = formOfMediaType(contentType);
-  // A media type that is none of the known forms says nothing about who can read it.
+  // An unknown media type says nothing about which clients can read it.
   const reading = form === null ? { readable: true, varies: { userAgent: false } } : canRead(options, form);
   const vary = varyOf(reading);
   if (!reading.readable) {

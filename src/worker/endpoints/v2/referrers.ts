@@ -9,10 +9,12 @@ import { pathOf, type RegistryRequest, type RequestOptions } from '../../gateway
 import { readAll } from '../../../bucket/read-object.ts';
 import { repositoryUnknown } from './known-repository.ts';
 
-/** Bytes of one answer; more descriptors follow by `Link`. Clients stop reading an index at 4 MiB. */
+/** Maximum size of one page, in bytes; a `Link` leads to the next. Clients read at most 4 MiB of an index. */
 export const REFERRERS_PAGE = 1024 * 1024;
 
-/** Answers with an index of what refers to the manifest; an empty one where nothing does, or the manifest is not there. */
+/**
+ * Answers with an index of the manifest's referrers. It is empty if there are none, or if the manifest does not exist.
+ */
 export async function answerReferrers(
   request: Extract<RegistryRequest, { kind: 'referrers' }>,
   _options: RequestOptions,
@@ -51,7 +53,7 @@ async function answerIndex(body: Uint8Array, artifactType: string | null, nextPa
   };
 }
 
-// Descriptors come sorted by digest, so the last one of a page says where the next begins.
+// Descriptors are sorted by digest, so the last one of a page determines where the next begins.
 function firstOf(descriptors: readonly Descriptor[], bytes: number): readonly Descriptor[] {
   let sum = 0;
   const end = descriptors.findIndex((descriptor, index) => {

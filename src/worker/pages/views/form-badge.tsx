@@ -3,13 +3,13 @@ import { helpOf } from '../../../registry/help.ts';
 import { type Form, FORM_TITLE, FORMS } from '../../../registry/media-type.ts';
 import type { TagSummary } from '../../../registry/summary.ts';
 
-/** How a tag stands to a form. */
+/** The state of a form: published, derived or missing. */
 export type FormStanding =
   { readonly kind: 'published' } | { readonly kind: 'derived' } | { readonly kind: 'missing'; readonly reason: Reason };
 
 const MARKS = { published: '●', derived: '◐', missing: '✕' } as const satisfies Record<FormStanding['kind'], string>;
 
-/** A form and how it stands, told by mark, word and colour alike. A missing one leads to the page that says why. */
+/** A form with its state, shown by mark, word and colour. A missing form links to the page with the reason. */
 export function FormBadge({ form, standing }: { readonly form: Form; readonly standing: FormStanding }) {
   const content = (
     <>
@@ -45,7 +45,7 @@ export function standingsOf({
   });
 }
 
-/** Says what the marks mean. */
+/** The legend of the marks. */
 export function Legend() {
   return (
     <ul class="legend" aria-label="What the marks mean">

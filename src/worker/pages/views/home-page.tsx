@@ -3,16 +3,16 @@ import { Command, Page, type Place } from './layout.tsx';
 import { repositoryPath } from '../paths.ts';
 import { counted, visible } from '../visible-text.ts';
 
-/** What the front page shows. */
+/** The content of the front page. */
 export interface HomeView {
   readonly repositories: readonly { readonly name: RepositoryName; readonly isProtected: boolean }[];
-  /** What was searched for; empty for nothing. */
+  /** The search text; empty without a search. */
   readonly query: string;
-  /** How many there are in all; null where not all of them may be seen, or a search was made. */
+  /** The total number; null if the caller may not see all, or if there is a search. */
   readonly total: number | null;
-  /** The name that this page begins after; null on the first one. */
+  /** The name after which this page starts; null on the first page. */
   readonly after: string | null;
-  /** The name that the next page begins after; null on the last one. */
+  /** The name after which the next page starts; null on the last page. */
   readonly next: string | null;
 }
 
@@ -120,7 +120,7 @@ function Nothing({
   );
 }
 
-/** A repository's name with its last part strong, so that lists of one group can be read. */
+/** A repository's name with its last part in bold, so that lists of one group are easy to read. */
 export function NameParts({ name }: { readonly name: RepositoryName }) {
   const at = name.lastIndexOf('/') + 1;
   return (

@@ -1,13 +1,13 @@
 import { type BlobView, type ConfigView, type HistoryStep, type ManifestView, stepsOf } from '../image-view.ts';
 import { formatBytes, visible } from '../visible-text.ts';
 
-/** Most steps that are shown: what engines can run has 127 layers at most, what anybody can write has more. */
+/** Maximum number of steps shown: runnable images have at most 127 layers, but a manifest may contain more. */
 const STEPS_MAX = 300;
 
-/** Colours of neighbouring layers; they come again. */
+/** Colours of neighbouring layers, used in turn. */
 const COLOURS = 8;
 
-/** The layers as a bar by size, and with the history what made each. `onlyOf`: the platform, where the tag has several. */
+/** The layers as a bar by size, with the step that created each. `onlyOf`: the platform, if the tag has several. */
 export function Layers({
   manifest,
   history,
@@ -58,7 +58,9 @@ export function Layers({
   );
 }
 
-/** The stacked bar. Widths are attributes of the drawing: the page's policy allows no style attribute. */
+/**
+ * The stacked bar. Widths are SVG attributes, because the page's Content-Security-Policy allows no style attributes.
+ */
 function Stack({ layers, total }: { readonly layers: readonly BlobView[]; readonly total: number }) {
   let at = 0;
   return (
@@ -73,7 +75,7 @@ function Stack({ layers, total }: { readonly layers: readonly BlobView[]; readon
         const x = at;
         const width = ((size ?? 0) / total) * 1000;
         at += width;
-        // Even the smallest layer can be seen; a gap parts neighbours.
+        // The smallest layer is still visible, and a gap separates neighbours.
         return (
           <rect
             class={colourOf(index + 1)}
@@ -96,7 +98,7 @@ function Swatch({ number }: { readonly number: number }) {
   );
 }
 
-/** What the image runs and how, and its labels. */
+/** How the image runs, and its labels. */
 export function ImageConfig({ config }: { readonly config: ConfigView }) {
   const { platform, created, author, settings, labels } = config;
   const about: readonly (readonly [string, string | null])[] = [
@@ -123,10 +125,10 @@ export function ImageConfig({ config }: { readonly config: ConfigView }) {
   );
 }
 
-/** Most pairs that are shown. */
+/** Maximum number of pairs shown. */
 const PAIRS_MAX = 200;
 
-/** Names and values. Links in them stay text: whoever made the image chose them. */
+/** Names and values. Links in them stay plain text, because they come from the image. */
 export function Pairs({ pairs }: { readonly pairs: readonly (readonly [string, string])[] }) {
   return (
     <>

@@ -2,19 +2,19 @@ import type { Child } from 'hono/jsx';
 import { STYLE } from './style.ts';
 import { formatAge, visible } from '../visible-text.ts';
 
-/** What is the same for all pages of one answer. */
+/** Facts that all pages of one response share. */
 export interface Place {
-  /** Host, with its port, as clients write it before an image's name. */
+  /** Host and port, as clients write them before an image's name. */
   readonly host: string;
-  /** Whether it is asked over plain HTTP, as on a developer's machine. */
+  /** Whether the page is served over plain HTTP, as on a developer's machine. */
   readonly isPlain: boolean;
   readonly now: Date;
 }
 
-/** Where a page is among the two sections of the site. */
+/** The section of the site that a page belongs to. */
 export type Section = 'repositories' | 'help';
 
-/** A page. `title` is plain text, most particular part first. */
+/** A page. `title`: plain text, most specific part first. */
 export interface PageProps {
   readonly title: string;
   readonly place: Place;
@@ -22,7 +22,7 @@ export interface PageProps {
   readonly children?: Child;
 }
 
-// A crane's portal frame over a container, drawn in 24 units.
+// A gantry crane over a container, in a grid of 24 units.
 const FRAME = 'M3 21V6h18v15M1 6h22M8 6v4M16 6v4M7 10h10v6H7zM11 10v6M14 10v6';
 const ICON = `data:image/svg+xml,${encodeURIComponent(
   `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" fill="none" stroke="#d9622b" stroke-width="2"><path d="${FRAME}"/></svg>`,
@@ -88,12 +88,12 @@ export function Command({ children }: { readonly children?: Child }) {
   return <code class="command">{children}</code>;
 }
 
-/** Text in which commands stand in backquotes, as the reason table writes it. */
+/** Text with commands in backquotes, as in the reason table. */
 export function Prose({ text }: { readonly text: string }) {
   return <>{text.split('`').map((part, index) => (index % 2 === 1 ? <code>{part}</code> : part))}</>;
 }
 
-/** How long ago something was; the exact time stands behind it. What is no time is shown as the text that it is. */
+/** An age; the exact time is in its title. Text that is not a time is shown unchanged. */
 export function Age({ time, now }: { readonly time: string; readonly now: Date }) {
   const at = new Date(time);
   if (Number.isNaN(at.getTime())) return <span>{visible(time, 40)}</span>;

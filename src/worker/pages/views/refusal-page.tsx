@@ -3,7 +3,7 @@ import { helpOf } from '../../../registry/help.ts';
 import { Page, type Place, Prose } from './layout.tsx';
 import { visible } from '../visible-text.ts';
 
-/** What a person sees where a page cannot be had. */
+/** The page for a refusal. */
 export function RefusalPage({
   reason,
   message,

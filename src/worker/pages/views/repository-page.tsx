@@ -6,14 +6,14 @@ import { Age, Command, Page, type Place } from './layout.tsx';
 import { repositoryPath, tagPath } from '../paths.ts';
 import { counted, formatBytes, visible } from '../visible-text.ts';
 
-/** What a repository's page shows. */
+/** The content of a repository's page. */
 export interface RepositoryView {
   readonly name: RepositoryName;
   readonly isProtected: boolean;
-  /** `summary` is null where the list says nothing of the tag. */
+  /** `summary` is null if the list has no details of the tag. */
   readonly tags: readonly { readonly tag: Tag; readonly summary: TagSummary | null }[];
   readonly total: number;
-  /** Part of the tags' names that is looked for; empty for nothing. */
+  /** The search text for tags; empty without a search. */
   readonly query: string;
   readonly after: string | null;
   readonly next: string | null;
@@ -104,7 +104,7 @@ function TagFacts({ summary, now }: { readonly summary: TagSummary; readonly now
   );
 }
 
-/** Most platforms that are named in a list of tags; the tag's own page has them all. */
+/** Maximum number of platforms shown in a list of tags; the tag's page shows all. */
 const NAMED = 4;
 
 function platformsInShort(platforms: readonly string[]): string {

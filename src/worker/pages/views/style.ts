@@ -1,6 +1,6 @@
-/** The one style sheet of all pages. It stands in each page, and the page's policy names its hash, so that nothing else is ever taken for one. */
+/** The style sheet of all pages. Each page contains it, and the Content-Security-Policy allows it by its hash. */
 
-/** Colours by meaning, chosen so that text on them has a contrast of 4.5 at least in both themes (WCAG 2.2, 1.4.3). */
+/** Colours by meaning. Text on them has a contrast of at least 4.5 in both themes (WCAG 2.2, 1.4.3). */
 export const STYLE = `
 :root{color-scheme:light dark;
 --paper:light-dark(#fbfaf7,#11151b);--card:light-dark(#fff,#181e26);--ink:light-dark(#1a2027,#e6e9ed);--quiet:light-dark(#535d68,#a0abb7);
@@ -116,7 +116,9 @@ tbody th a{font-weight:500}
 
 let policy: Promise<string> | undefined;
 
-/** The value of `Content-Security-Policy` (CSP level 3): nothing but this style sheet, the icon, and forms to this host. */
+/**
+ * The value of `Content-Security-Policy` (CSP level 3): nothing but this style sheet, the icon, and forms to this host.
+ */
 export function contentSecurityPolicy(): Promise<string> {
   policy ??= hashOf(STYLE).then(
     (hash) =>

@@ -15,7 +15,7 @@ import { Age, Command, Page, type Place } from './layout.tsx';
 import { repositoryPath, tagPath } from '../paths.ts';
 import { formatBytes, visible } from '../visible-text.ts';
 
-/** What a tag's page shows. */
+/** The content of a tag's page. */
 export interface TagView {
   readonly name: RepositoryName;
   readonly tag: Tag;
@@ -23,15 +23,15 @@ export interface TagView {
   readonly record: TagRecord;
   /** The image's manifest (see `shownForm`); null if the tag has none. */
   readonly manifest: ManifestView | null;
-  /** Its config; null if there is none or it cannot be read. */
+  /** Its config; null if it is missing or unreadable. */
   readonly config: ConfigView | null;
-  /** What the tag's list names; empty if it is a single image. */
+  /** The entries of the tag's list; empty for a single image. */
   readonly children: readonly ChildView[];
-  /** What was asked below "What will my client get?"; null for nothing. */
+  /** The client chosen below "What will my client get?"; null: none. */
   readonly asked: Outcome | null;
 }
 
-/** A tag: its forms, who gets which, layers and history. */
+/** A tag with its forms, the form for each client, layers and history. */
 export function TagPage({ view, place }: { readonly view: TagView; readonly place: Place }) {
   const { name, tag, isProtected, record, manifest, config, children } = view;
   const details = config ?? manifest?.details ?? null;
@@ -84,7 +84,7 @@ function PullCommands({
 }) {
   const image = `${host}/${name}:${tag}`;
   const isArtifact = manifest?.kind === 'artifact';
-  // Docker takes registries on this machine for plain HTTP by itself; the others must be told.
+  // Docker uses plain HTTP for registries on this machine by default; other clients need an option.
   const commands: readonly (readonly [string, string])[] = [
     ...(isArtifact
       ? ([['oras', `oras pull ${isPlain ? '--plain-http ' : ''}${image}`]] as const)
@@ -256,7 +256,7 @@ function Clients({ view: { name, tag, record, asked }, place }: { readonly view:
 function Answer({ asked: { title, client, choice }, url }: { readonly asked: Outcome; readonly url: string }) {
   const accept = normalizeAccept(client.accept);
   const userAgent = choice.varies.userAgent ? normalizeUserAgent(client.userAgent) : null;
-  // What the choice depends on and nothing else: text of the client's own has no place in a command.
+  // Only normalized values: text of the client must not appear in a command.
   const headers = [
     accept === null ? `-H 'Accept:'` : `-H 'Accept: ${accept}'`,
     ...(userAgent === null ? [] : [`-A '${userAgent}'`]),

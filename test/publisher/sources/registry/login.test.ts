@@ -88,7 +88,7 @@ esac
       { credsStore: 'no-such-helper' },
       /docker-credential-no-such-helper cannot be run/,
     ],
-    ['a helper whose name is a path', { credsStore: '../evil' }, /no program's name/],
+    ['a helper whose name is a path', { credsStore: '../evil' }, /not a program name/],
     ['a damaged login', { auths: { 'registry.example:5000': { auth: '????' } } }, /damaged/],
     ['a damaged file', '{"auths": {"registry.example:5000": {"auth": "c2VjcmV0', /is not a JSON object/],
   ])('or it is said why not: %s', async (_, content, message) => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { fromBase64, fromBase64Url, toBase32, toBase64, toBase64Url } from '../../src/manifest/signing/base64.ts';
+import { fromBase64, fromBase64Url, toBase32, toBase64, toBase64Url } from '../../src/registry/base64.ts';
 
 const bytes = fc.uint8Array({ maxLength: 100 });
 
