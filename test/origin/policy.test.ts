@@ -1,11 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import {
-  DEFAULT_POLICY,
-  decideRedirect,
-  isTransientStatus,
-  nextPage,
-  refuseRealm,
-} from '../../src/origin/policy.ts';
+import { DEFAULT_POLICY, decideRedirect, isTransientStatus, nextPage, refuseRealm } from '../../src/origin/policy.ts';
 
 const from = new URL('https://registry.example/v2/a/blobs/x');
 
