@@ -15,7 +15,7 @@ import type { Fault, Seen } from '../fault-proxy.ts';
 import { digestOf, nameOf, tagOf } from '../gc-bucket.ts';
 import { makeImage, type TestImage } from '../pulp-tree.ts';
 import { PART, type S3Bed, startS3Bed } from './s3-bed.ts';
-import { streamOf } from './write-store-suite.ts';
+import { streamOf } from '../../conformance/stores.ts';
 
 const PLAIN: PutOptions = { contentType: 'application/octet-stream' };
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
