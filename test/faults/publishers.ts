@@ -156,7 +156,7 @@ async function runAgain(
     }
     const again = await startGantryProcess(args, env).ended;
     tally.count('commands run again');
-    if (again.code !== 0 && !/took this garbage collection|publishers changed/.test(again.output))
+    if (again.code !== 0 && !/considered this garbage collection|publishers changed/.test(again.output))
       tally.add('next-run-failed', `${args.slice(0, 3).join(' ')}: ${again.output.slice(-300)}`);
   }
 }

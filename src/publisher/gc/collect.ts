@@ -1,4 +1,4 @@
-/** Garbage collection: survey, mark, note, delete (`journal.ts` says why in this order). */
+/** Garbage collection: survey, mark, note, delete. `journal.ts` explains this order. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Digest } from '../../registry/digest.ts';
@@ -36,12 +36,12 @@ import {
 import { readReferrersRecord, writeReferrersRecord } from '../../bucket/referrers.ts';
 import { untilWritten } from '../../bucket/retry.ts';
 
-/** How to collect. */
+/** The options of {@link collect}. */
 export interface CollectOptions {
   readonly table: RealmTable;
-  /** How long something must be known to be unreferenced before it is deleted, in milliseconds. */
+  /** How long an object must be known to be unreferenced before it is deleted, in milliseconds. */
   readonly grace: number;
-  /** Delete; else only look. */
+  /** Delete; otherwise report only. */
   readonly remove: boolean;
   readonly droppedRealms?: ReadonlySet<string>;
   readonly onProgress?: (what: string, done: number, total: number) => void;
@@ -49,30 +49,35 @@ export interface CollectOptions {
   readonly wait?: (milliseconds: number) => Promise<void>;
 }
 
-/** What a run saw and did. */
+/** What a run found and did. */
 export interface CollectReport {
   readonly kept: Marking['kept'];
   readonly blocked: readonly Blocked[];
-  /** Everything that nothing needs, of each kind. */
+  /** All unreferenced objects, by kind. */
   readonly unreferenced: Readonly<Record<Garbage['kind'], Amount>>;
-  /** What of it is past its grace period, in the order of deletion: was deleted, or would be. */
+  /** Those past their grace period, in the order of deletion: deleted, or to be deleted. */
   readonly due: readonly { readonly kind: Garbage['kind']; readonly key: string; readonly size: number }[];
-  /** What waits: deleted by a run after `after` (milliseconds since 1970) unless it is used again. Null if nothing waits. */
+  /**
+   * Those within their grace period: a run after `after` (milliseconds since 1970) deletes them unless they are used
+   * again. Null if there are none.
+   */
   readonly waiting: (Amount & { readonly after: number }) | null;
   readonly deleted: Amount;
-  /** Keys in the bucket that are none of ours. */
+  /** Keys that are not in gantry's layout. */
   readonly strange: readonly string[];
 }
 
-// S3's DeleteObjects takes as many at once.
+// The most keys of S3's DeleteObjects.
 const BATCH = 1_000;
 const ATTEMPTS = 10;
 
-/** Collects garbage. Throws {@link CommandError} if another run is at work, or publishers keep it from getting its turn. */
+/**
+ * Collects garbage. Throws {@link CommandError} if another run is active, or publishers change the bucket each time.
+ */
 export async function collect(store: WriteStore, options: CollectOptions): Promise<CollectReport> {
   const now = options.now ?? Date.now;
   for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
-    // Read before marking: a publisher that comes in between changes it, and the write below fails.
+    // Read before marking: a publisher in between changes it, and the write below fails.
     const before = await settled(store, options, now);
     const { marking, strange } = await survey(store, options);
     const at = now();
@@ -97,12 +102,12 @@ export async function collect(store: WriteStore, options: CollectOptions): Promi
     if (sweeping !== null) await sweep(store, due, sweeping.id, noted, options);
     return { ...report, deleted: amountOf(due.map(({ object }) => object)) };
   }
-  throw new CommandError('publishers changed what is needed each time it had been found out', {
+  throw new CommandError('publishers changed the bucket during every attempt', {
     hint: 'Nothing was deleted. Run gc when less is being published.',
   });
 }
 
-/** The journal, once nobody sweeps. A dry run reads it as it is. */
+/** The journal without an active sweep. A dry run reads it as it is. */
 async function settled(store: WriteStore, options: CollectOptions, now: () => number): Promise<JournalVersion> {
   const journal = await readJournal(store);
   if (journal.journal.sweeping === null || !options.remove) return journal;
@@ -114,7 +119,7 @@ async function survey(
   store: WriteStore,
   options: CollectOptions,
 ): Promise<{ marking: Marking; strange: readonly string[] }> {
-  // Blobs first: what is sent while the rest is read is not in the listing, so it cannot be taken for garbage.
+  // Blobs first: blobs that are sent during the survey are not listed, so they are not mistaken for garbage.
   const { blobs, strange } = await listBlobs(store);
   const listed = await listRepositories(store);
   const total = [...listed.repositories.values()].reduce(
@@ -178,7 +183,9 @@ function reportOf(
   };
 }
 
-/** Deletes what the journal says is being deleted, in order, and ends the sweep: done or not, the journal is left free where it can be. */
+/**
+ * Deletes the keys of the sweep in order, and ends the sweep in the journal, after a failure as well where possible.
+ */
 async function sweep(
   store: WriteStore,
   due: readonly Garbage[],
@@ -187,7 +194,7 @@ async function sweep(
   options: CollectOptions,
 ): Promise<void> {
   let version = noted;
-  // Counted by the monotonic clock: whoever watches does so for a whole lease before taking over.
+  // By the monotonic clock: a process that waits does so for a whole lease before it takes over.
   let renewed = performance.now();
   const renew = async (): Promise<void> => {
     if (performance.now() - renewed < LEASE_MS / 4) return;
@@ -200,7 +207,7 @@ async function sweep(
   let deleted = 0;
   try {
     await unlist(store, due);
-    // A batch may be deleted in any order, so what must go before something else is in an earlier one.
+    // A batch may be deleted in any order, so objects of different ranks are in different batches.
     for (const batch of batchesOf(due)) {
       await renew();
       await store.delete(batch);
@@ -226,7 +233,7 @@ function batchesOf(due: readonly Garbage[]): readonly (readonly string[])[] {
   return batches;
 }
 
-/** Changes the journal as long as the sweep is ours; publishers may change the rest of it meanwhile. */
+/** Changes the journal while the sweep is ours; publishers may change the rest of it meanwhile. */
 async function update(
   store: WriteStore,
   seen: JournalVersion,
@@ -235,7 +242,7 @@ async function update(
 ): Promise<JournalVersion> {
   for (let version = seen; ; version = await readJournal(store)) {
     if (version.journal.sweeping?.id !== id) {
-      throw new CommandError('another gantry took this garbage collection for dead and ended it', {
+      throw new CommandError('another gantry process considered this garbage collection dead and ended it', {
         hint: 'Nothing is broken. Run gc again.',
       });
     }
@@ -244,17 +251,17 @@ async function update(
   }
 }
 
-/** Best effort after a failure: whoever comes next would take over in the end. */
+/** Ends the sweep after a failure. If this fails too, the next run takes over after the lease. */
 async function release(store: WriteStore, id: string, now: number): Promise<void> {
   try {
     const version = await readJournal(store);
     if (version.journal.sweeping?.id === id) await takeOver(store, version, now);
   } catch {
-    // The failure that brought us here is the one to tell.
+    // The first failure is the one to report.
   }
 }
 
-/** Takes manifests that are about to go out of the referrers records that stay. */
+/** Removes manifests that are about to be deleted from the referrers records that stay. */
 async function unlist(store: WriteStore, due: readonly Garbage[]): Promise<void> {
   const going = new Map<RepositoryName, Set<Digest>>();
   const gone = new Set(due.map(({ object }) => object.key));

@@ -1,21 +1,23 @@
-/** The publisher's half of the agreement with garbage collection (`journal.ts`). */
+/** The publisher's part of the protocol with garbage collection (`journal.ts`). */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GC_JOURNAL_KEY } from '../../registry/keys.ts';
 import type { WriteStore } from '../../registry/store.ts';
 import { type JournalVersion, readJournal, waitForSweep, writeJournal } from './journal.ts';
 import { forEachLimit } from '../../bucket/concurrency.ts';
 
-/** Keeps what a publisher relies on from being deleted. Made by {@link guardAgainstGc}. */
+/** Protects the objects that a publisher relies on from deletion. Made by {@link guardAgainstGc}. */
 export interface GcGuard {
   /**
-   * Call right before a tag object is written, with the keys of all blobs, manifests and referrers records that the tag needs, sent or found there alike.
-   * Gives the keys that were deleted meanwhile: send those and call again, until none is left; then write the tag at once.
-   * Costs one head as long as no `gc --delete` has been at work.
+   * Call right before a tag object is written, with the keys of all blobs, manifests and referrers records that the tag
+   * needs, whether they were sent or found. Gives the keys that were deleted meanwhile: send those and call again until
+   * none is left, then write the tag at once. Costs one HEAD unless `gc --delete` has run.
    */
   secure(keys: readonly string[]): Promise<readonly string[]>;
 }
 
-/** Makes a guard. Call it once a run, **before** looking what is there already; may be used by several images at once. */
+/**
+ * Makes a guard. Call it once for each run, **before** checking which objects exist; several images may use it at once.
+ */
 export async function guardAgainstGc(
   store: WriteStore,
   options: { readonly wait?: (milliseconds: number) => Promise<void>; readonly onWait?: () => void } = {},
@@ -23,12 +25,12 @@ export async function guardAgainstGc(
   const wait = options.wait ?? ((milliseconds: number) => sleep(milliseconds));
   let known = await readJournal(store);
   const startedAt = known.journal.sweeps;
-  // Keys → the count of ended sweeps at which they were last seen to be there.
+  // Key → the count of ended sweeps when the key was last seen.
   const seenAt = new Map<string, number>();
   let turn: Promise<unknown> = Promise.resolve();
   return {
     secure: (keys) => {
-      // One after the other: two images of one run must not spoil each other's conditional writes.
+      // One after the other: two images of one run must not fail each other's conditional writes.
       const result = turn.then(() => secure(keys));
       turn = result.catch(() => undefined);
       return result;

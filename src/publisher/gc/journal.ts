@@ -1,16 +1,21 @@
 /**
- * The journal of garbage collection (`gc.json`): how `gc` and publishers that work at the same time keep out of each other's way.
+ * The journal of garbage collection (`gc.json`), by which `gc` and publishers coordinate.
  *
- * The danger: a publisher finds that a blob is there and does not send it; `gc`, which does not know the coming tag yet, deletes it. So
+ * The race: a publisher finds a blob and does not send it; `gc`, which does not see the coming tag yet, deletes it.
+ * Therefore:
  *
- * 1. `gc` notes what nothing needs, with the time it first saw that. Only what has been noted for the whole grace period may be deleted.
- * 2. Before deleting, it moves those keys to `sweeping` — by a write on the condition that the journal is as it was **before** marking. From then on a publisher
- *    that needs one of them waits; when all is deleted, `gc` counts `sweeps` up and takes the keys away.
- * 3. A publisher, right before it writes a tag, looks at the journal (`guard.ts`). What it needs and is noted it takes out, by a conditional write: that makes a `gc`
- *    which has marked already fail in step 2 and mark anew. If `sweeps` has moved since it looked what is there, it looks again and sends what is gone.
+ * 1. `gc` notes unreferenced keys with the time it first saw them. Only keys that were noted for the whole grace period
+ *    may be deleted.
+ * 2. Before deleting, it moves those keys to `sweeping`, by a write on the condition that the journal is as it was
+ *    **before** marking. From then on a publisher that needs one of them waits. When all are deleted, `gc` increments
+ *    `sweeps` and removes the keys.
+ * 3. Right before it writes a tag, a publisher reads the journal (`guard.ts`). It removes the noted keys that it needs
+ *    by a conditional write, so that a `gc` that has already marked fails in step 2 and marks again. If `sweeps` has
+ *    changed since it checked which objects exist, it checks again and sends what is missing.
  *
- * So the only time that counts is that between a publisher's look and its tag's write; it must be shorter than the grace period. No clocks are compared: a sweep
- * whose journal has not changed for {@link LEASE_MS} while somebody watched is dead, and who watched takes it over.
+ * The only critical time is that between a publisher's check and its write of the tag; it must be shorter than the
+ * grace period. Clocks are not compared: a sweep whose journal has not changed for {@link LEASE_MS} while a process
+ * waited is dead, and that process takes it over.
  */
 import { GC_JOURNAL_KEY } from '../../registry/keys.ts';
 import type { ReadStore, WriteStore } from '../../registry/store.ts';
@@ -20,25 +25,25 @@ import { readObject } from '../../bucket/read-object.ts';
 /** How long a sweep may leave the journal unchanged, in milliseconds. */
 export const LEASE_MS = 120_000;
 
-/** How often somebody who waits looks again, in milliseconds. */
+/** How often a waiting process reads the journal, in milliseconds. */
 export const POLL_MS = 2_000;
 
-/** A deletion that is going on. */
+/** An active deletion. */
 export interface Sweep {
-  /** Who deletes. */
+  /** Identifies the run that deletes. */
   readonly id: string;
-  /** Counts renewals, so that a living sweep changes the journal. */
+  /** Counts renewals, so that an active sweep changes the journal. */
   readonly beat: number;
   readonly keys: readonly string[];
 }
 
-/** What the journal says. */
+/** The content of the journal. */
 export interface Journal {
   /** How many sweeps have ended. */
   readonly sweeps: number;
-  /** Null if nobody deletes. */
+  /** Null if no run deletes. */
   readonly sweeping: Sweep | null;
-  /** Key → when it was first seen that nothing needs it, in milliseconds since 1970. */
+  /** Key → when it was first seen unreferenced, in milliseconds since 1970. */
   readonly unreferenced: ReadonlyMap<string, number>;
 }
 
@@ -50,7 +55,9 @@ export interface JournalVersion {
 
 const EMPTY: Journal = { sweeps: 0, sweeping: null, unreferenced: new Map() };
 
-/** Reads the journal. Throws {@link CommandError} if it cannot be understood: then neither deleting nor publishing beside a deletion is safe. */
+/**
+ * Reads the journal. Throws {@link CommandError} if it cannot be parsed: then neither deleting nor publishing is safe.
+ */
 export async function readJournal(store: ReadStore): Promise<JournalVersion> {
   const object = await readObject(store, GC_JOURNAL_KEY);
   return object === null
@@ -71,14 +78,14 @@ export async function writeJournal(
   return result === 'precondition-failed' ? null : { etag: result.etag, journal };
 }
 
-/** The journal's bytes. */
+/** Encodes the journal. */
 export function encodeJournal({ sweeps, sweeping, unreferenced }: Journal): Uint8Array {
   return new TextEncoder().encode(
     JSON.stringify({ version: 1, sweeps, sweeping, unreferenced: Object.fromEntries(unreferenced) }),
   );
 }
 
-/** Reads the journal's bytes. Throws {@link CommandError}. */
+/** Decodes the journal. Throws {@link CommandError}. */
 export function decodeJournal(bytes: Uint8Array): Journal {
   let value: unknown;
   try {
@@ -94,7 +101,10 @@ export function decodeJournal(bytes: Uint8Array): Journal {
   return { sweeps, sweeping: sweeping === null ? null : toSweep(sweeping), unreferenced: new Map(entries) };
 }
 
-/** Ends a sweep that was given up: what it had not deleted may be used again, and counts as seen now. Gives null if the journal has changed meanwhile. */
+/**
+ * Ends a dead sweep: keys that it had not deleted may be used again, and count as seen now. Gives null if the journal
+ * has changed meanwhile.
+ */
 export async function takeOver(store: WriteStore, over: JournalVersion, now: number): Promise<JournalVersion | null> {
   const { journal } = over;
   const unreferenced = new Map([
@@ -105,8 +115,8 @@ export async function takeOver(store: WriteStore, over: JournalVersion, now: num
 }
 
 /**
- * Waits for the end of a sweep: calls `look` until it gives a journal that nobody sweeps by, and takes over a sweep that does not move.
- * `wait` sleeps that many milliseconds; elapsed time is counted by the sleeps, not read from a clock.
+ * Waits for the end of a sweep, and takes over a sweep that does not change the journal. `wait` sleeps that many
+ * milliseconds; elapsed time is the sum of the sleeps, not read from a clock.
  */
 export async function waitForSweep(
   store: WriteStore,

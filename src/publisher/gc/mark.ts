@@ -1,9 +1,10 @@
 /**
- * What of a bucket nothing needs: pure, over listings and records.
+ * Finds the unreferenced objects of a bucket. Pure, over listings and records.
  *
- * Tags are the roots. A tag keeps its forms and what they were derived from; a list keeps its children, an image its config and layers (schema 1 its `fsLayers`, the
- * empty layer among them), and a manifest keeps what refers to it (`subject`), all the way. Tags that cosign makes are tags.
- * Where something cannot be read, nobody knows what it needs: then nothing that it could need is garbage.
+ * Tags are the roots. A tag references its forms and the manifests that they were derived from; a list references its
+ * children, an image its config and layers (schema 1 its `fsLayers`, with the empty layer), and a manifest its
+ * referrers (by their `subject`), recursively. Cosign's tags are tags.
+ * An object that cannot be read may reference anything: then nothing that it could reference is garbage.
  */
 import type { Digest } from '../../registry/digest.ts';
 import type { RepositoryName } from '../../registry/name.ts';
@@ -12,44 +13,47 @@ import type { ListedObject } from '../../registry/store.ts';
 import { blobsOf, type ManifestLinks } from '../../manifest/links.ts';
 import type { RepositoryListing, RepositoryRecords } from '../../bucket/survey.ts';
 
-/** One repository, surveyed. `referrers`: what each referrers record lists; null for one that cannot be read. */
+/** One surveyed repository. `referrers`: the content of each referrers record; null if it cannot be read. */
 export interface MarkedRepository {
   readonly listing: RepositoryListing;
   readonly records: RepositoryRecords;
   readonly referrers: ReadonlyMap<Digest, readonly Digest[] | null>;
 }
 
-/** Everything that marking looks at. */
+/** The input of {@link mark}. */
 export interface MarkInput {
   readonly repositories: ReadonlyMap<RepositoryName, MarkedRepository>;
   readonly blobs: ReadonlyMap<string, ReadonlyMap<Digest, ListedObject>>;
   readonly table: RealmTable;
-  /** Realms that the table no longer names and whose blobs may go. */
+  /** Realms that the table no longer contains and whose blobs may be deleted. */
   readonly droppedRealms: ReadonlySet<string>;
 }
 
-/** An object that nothing needs. */
+/** An unreferenced object. */
 export interface Garbage {
   readonly kind: 'referrers' | 'manifest' | 'blob';
   readonly object: ListedObject;
-  /** The order of deletion: what points at something goes before it, so that an interrupted run leaves no image without its parts. */
+  /**
+   * The order of deletion: an object is deleted before what it references, so that an interrupted run leaves no
+   * incomplete image.
+   */
   readonly rank: number;
 }
 
-/** What is kept, although it may be garbage, and why. */
+/** A repository or realm that is kept although it may contain garbage, and why. */
 export interface Blocked {
   readonly kind: 'repository' | 'realm';
   readonly name: string;
   readonly why: string;
 }
 
-/** Objects and their bytes. */
+/** A number of objects and their bytes. */
 export interface Amount {
   readonly objects: number;
   readonly bytes: number;
 }
 
-/** What marking found. */
+/** The result of marking. */
 export interface Marking {
   /** Sorted by rank, then key. */
   readonly garbage: readonly Garbage[];
@@ -57,7 +61,7 @@ export interface Marking {
   readonly blocked: readonly Blocked[];
 }
 
-/** Marks and tells the rest. */
+/** Marks the referenced objects and gives the rest. */
 export function mark(input: MarkInput): Marking {
   const garbage: Garbage[] = [];
   const blocked: Blocked[] = [];
@@ -86,7 +90,8 @@ export function mark(input: MarkInput): Marking {
   const known = new Set<string>([PUBLIC_REALM, ...input.table.map(({ realm }) => realm)]);
   let keptBlobs = NOTHING;
   for (const [realm, blobs] of input.blobs) {
-    // A bucket with a realm that the table does not know was written with another table: by this one all its blobs would look unused.
+    // A realm that the table does not contain was written with another table: by this one all its blobs would look
+    // unreferenced.
     if (!known.has(realm) && !input.droppedRealms.has(realm))
       blockedRealms.set(realm, 'the realm table does not name it');
     const why = blockedRealms.get(realm);
@@ -104,7 +109,7 @@ const NOTHING: Amount = { objects: 0, bytes: 0 };
 const REFERRERS_RANK = -1;
 const BLOB_RANK = Number.MAX_SAFE_INTEGER;
 
-/** Sum of objects and bytes. */
+/** The number of objects and the sum of their bytes. */
 export function amountOf(objects: readonly ListedObject[]): Amount {
   return objects.reduce(add, NOTHING);
 }
@@ -113,15 +118,15 @@ function add(amount: Amount, object: ListedObject): Amount {
   return { objects: amount.objects + 1, bytes: amount.bytes + object.size };
 }
 
-/** What a repository needs. */
+/** What a repository references. */
 export interface Live {
   readonly manifests: ReadonlySet<Digest>;
   readonly blobs: ReadonlySet<Digest>;
-  /** What could not be read, as a sentence's end; then the sets are not complete. */
+  /** Why the sets are incomplete: the end of a sentence. Undefined if they are complete. */
   readonly unreadable: string | undefined;
 }
 
-/** Marks one repository: which of its manifests, and which blobs of its realm, its tags need. */
+/** Marks one repository: the manifests, and the blobs of its realm, that its tags reference. */
 export function markRepository({ listing, records }: Pick<MarkedRepository, 'listing' | 'records'>): Live {
   const manifests = new Set<Digest>();
   const blobs = new Set<Digest>();
@@ -139,7 +144,7 @@ export function markRepository({ listing, records }: Pick<MarkedRepository, 'lis
   const follow = (links: ManifestLinks): void => {
     for (const child of links.children) {
       visit(child.digest);
-      // An index may name what is no manifest at all: whichever it is, it is needed.
+      // An index may contain something other than a manifest: it is referenced in any case.
       blobs.add(child.digest);
     }
     for (const blob of blobsOf(links)) blobs.add(blob.digest);
@@ -171,7 +176,7 @@ function garbageOf({ listing, records, referrers }: MarkedRepository, live: Read
     rank: ranks.get(digest) ?? 0,
   }));
   for (const [subject, object] of listing.referrers) {
-    // A referrer that is listed and not stored may be one of an origin's, not fetched yet: such a record stays.
+    // A referrer that is listed and not stored may be at an upstream, not fetched yet: such a record is kept.
     const listed = referrers.get(subject);
     if (listed?.every((digest) => dead.has(digest)) === true)
       garbage.push({ kind: 'referrers', object, rank: REFERRERS_RANK });
@@ -179,7 +184,9 @@ function garbageOf({ listing, records, referrers }: MarkedRepository, live: Read
   return garbage;
 }
 
-/** 0 for what no dead manifest points at or refers from, and one more than whatever points at it for the rest. */
+/**
+ * The rank of each dead manifest: 0 if no other dead one references it, otherwise one more than the highest of those.
+ */
 function ranksOf(dead: ReadonlyMap<Digest, ListedObject>, records: RepositoryRecords): ReadonlyMap<Digest, number> {
   const pointing = new Map<Digest, Digest[]>();
   for (const digest of dead.keys()) {
@@ -195,7 +202,8 @@ function ranksOf(dead: ReadonlyMap<Digest, ListedObject>, records: RepositoryRec
   const rankOf = (digest: Digest): number => {
     const known = ranks.get(digest);
     if (known !== undefined) return known;
-    // Digests cannot form a circle, but a schema 1 manifest is not known by the digest of its bytes: whoever is being looked at counts as 0.
+    // Digests cannot form a circle, but schema 1 manifests are not known by the digest of their bytes: a manifest
+    // that is being visited counts as 0.
     ranks.set(digest, 0);
     const rank = Math.max(0, ...(pointing.get(digest) ?? []).map((parent) => rankOf(parent) + 1));
     ranks.set(digest, rank);

@@ -1,12 +1,12 @@
-/** What garbage collection saw and did, as text. */
+/** The result of garbage collection as text. */
 import { formatBytes, formatCount, paint, tableLines } from '../cli/terminal-text.ts';
 import type { CollectReport } from './collect.ts';
 import type { Amount } from './mark.ts';
 
-// Keys fill screens; --json has them all.
+// --json contains all keys.
 const KEYS_SHOWN = 20;
 
-/** The report, in lines of at most `width` characters. `removed`: it was told to delete. */
+/** The report, in lines of at most `width` characters. `removed`: the run was to delete. */
 export function collectLines(report: CollectReport, removed: boolean, width: number): string[] {
   const { kept, unreferenced, due, waiting, deleted } = report;
   const row = (title: string, { objects, bytes }: Amount): string[] => [

@@ -1,8 +1,8 @@
-/** What happens during a publish, for whoever shows it. */
+/** Events of a publish, for progress displays. */
 import type { Digest } from '../../registry/digest.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 
-/** One thing that happened. Sizes in bytes; `size` undefined where nobody knows it yet. */
+/** One event. Sizes in bytes; `size` is undefined while it is not known. */
 export type PublishEvent =
   | {
       readonly event: 'plan';
@@ -11,7 +11,7 @@ export type PublishEvent =
       readonly blobs: number;
       readonly present: number;
       readonly toSend: number;
-      /** Of those to be sent whose size is known. */
+      /** The sum of the known sizes of the blobs to send. */
       readonly bytesToSend: number;
     }
   | {
@@ -26,5 +26,5 @@ export type PublishEvent =
   | { readonly event: 'working'; readonly what: string }
   | { readonly event: 'warning'; readonly message: string };
 
-/** Takes events. `blob-progress` comes with every chunk. */
+/** Receives events. `blob-progress` comes with every chunk. */
 export type EventSink = (event: PublishEvent) => void;

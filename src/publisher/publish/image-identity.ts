@@ -1,25 +1,25 @@
 /**
- * Whether two manifests are forms of one image, although their bytes differ: the same layers, made at the same time, run in the same way.
- * Conversions between schema 1, schema 2 and OCI keep all of that; a rebuilt image differs in one of them.
+ * Whether two manifests are forms of one image although their bytes differ: the same layers, creation time and run
+ * settings. Conversions between schema 1, schema 2 and OCI keep all three; a rebuilt image differs in one of them.
  */
 import type { ImageContent, Manifest } from '../../manifest/image.ts';
 import { EMPTY_LAYER } from '../../manifest/schema1.ts';
 import { isListForm } from '../../registry/media-type.ts';
 import { readLinks } from '../../manifest/links.ts';
 
-/** What stays the same whatever form an image has. */
+/** The parts of an image that are the same in every form. */
 export interface ImageIdentity {
   /** Digests of the layer blobs, base first, without the empty layer of schema 1. */
   readonly layers: readonly string[];
-  /** Digests of the unpacked layers; null where the form does not say. */
+  /** Digests of the unpacked layers; null where the form does not contain them. */
   readonly diffIds: readonly string[] | null;
-  /** When the image was made, in milliseconds since 1970; null where it does not say. */
+  /** When the image was created, in milliseconds since 1970; null where the form does not contain it. */
   readonly created: number | null;
-  /** How it runs (entry point, environment …), in canonical text. */
+  /** The run settings (entry point, environment …) as canonical text. */
   readonly settings: string;
 }
 
-/** The images of a manifest: one, or those of a list (attestations left out). Empty where nothing can be read. */
+/** The images of a manifest: one, or those of a list without attestations. Empty if nothing can be read. */
 export function identitiesOf(
   manifest: Manifest,
   content: Pick<ImageContent, 'children' | 'configs'>,
@@ -40,12 +40,15 @@ export function identitiesOf(
   const bytes = links.config === undefined ? undefined : content.configs.get(links.config.digest);
   const { created, config, rootfs } = bytes === undefined ? {} : objectOf(bytes);
   const diffIds = isObject(rootfs) && Array.isArray(rootfs.diff_ids) ? rootfs.diff_ids.map(String) : null;
-  // An artifact's config says nothing that we know: only the same one is the same.
+  // The config of an artifact has no known members: only an equal one is the same.
   if (diffIds === null) return [{ layers, diffIds, created: null, settings: links.config?.digest ?? '' }];
   return [{ layers, diffIds, created: timeOf(created), settings: settingsOf(config) }];
 }
 
-/** Whether two roots are forms of one image, or one a list that has the other's image in it, or both lists of the same images. */
+/**
+ * Whether two roots are forms of one image, or one is a list that contains the other, or both are lists of the same
+ * images.
+ */
 export function areFormsOfOneImage(a: readonly ImageIdentity[], b: readonly ImageIdentity[]): boolean {
   if (a.length === 0 || b.length === 0) return false;
   const inside = (few: readonly ImageIdentity[], many: readonly ImageIdentity[]): boolean =>
@@ -67,7 +70,7 @@ function isEqual(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((item, index) => item === b[index]);
 }
 
-// What OCI and Docker configs share; converters drop the rest (Healthcheck, OnBuild …) on the way to OCI.
+// The settings that OCI and Docker configs share. Converters drop the rest (Healthcheck, OnBuild …) for OCI.
 const SETTINGS = [
   'User',
   'ExposedPorts',
@@ -82,8 +85,8 @@ const SETTINGS = [
 
 function settingsOf(config: unknown): string {
   if (!isObject(config)) return '[]';
-  const told = SETTINGS.flatMap((key) => (isEmpty(config[key]) ? [] : [[key, sorted(config[key])]]));
-  return JSON.stringify(told);
+  const present = SETTINGS.flatMap((key) => (isEmpty(config[key]) ? [] : [[key, sorted(config[key])]]));
+  return JSON.stringify(present);
 }
 
 function isEmpty(value: unknown): boolean {

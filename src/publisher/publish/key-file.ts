@@ -1,4 +1,4 @@
-/** The file with the key that signs schema 1 manifests: found, made on first use, replaced on request. Only its owner can read it. */
+/** The file with the key that signs schema 1 manifests. It is created on first use, and readable by its owner only. */
 import { randomBytes } from 'node:crypto';
 import { chmod, link, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -11,19 +11,19 @@ import {
 } from '../../manifest/signing/key.ts';
 import { CommandError } from '../cli/errors.ts';
 
-/** Reads the key; makes an ES256 one if there is none. `made` says which. Throws {@link CommandError}. */
+/** Reads the key, or creates an ES256 key if there is none; `made` reports which. Throws {@link CommandError}. */
 export async function loadOrMakeKey(path: string): Promise<{ readonly key: PrivateKey; readonly made: boolean }> {
   const there = await loadKey(path);
   if (there !== null) return { key: there, made: false };
   const key = newKey();
   if (await writeKeyFile(path, writePrivateKey(key), 'absent')) return { key, made: true };
-  // Another process was quicker: there is only one key.
+  // Another process created it first: there is only one key.
   const theirs = await loadKey(path);
   if (theirs === null) throw new CommandError(`the signing key ${path} was there and is gone`);
   return { key: theirs, made: false };
 }
 
-/** Reads the key; null if there is no file. Throws {@link CommandError} if it cannot be read or is no key. */
+/** Reads the key; null if there is no file. Throws {@link CommandError} if it cannot be read or is not a key. */
 export async function loadKey(path: string): Promise<PrivateKey | null> {
   let text: string;
   try {
@@ -59,7 +59,10 @@ export function newKey(): PrivateKey {
   }
 }
 
-/** Writes a key file with mode 0600, whole or not at all; false if `absent` was asked for and one is there. Throws {@link CommandError}. */
+/**
+ * Writes a key file with mode 0600, atomically. Gives false if `absent` is set and the file exists. Throws {@link
+ * CommandError}.
+ */
 export async function writeKeyFile(path: string, text: string, over: 'absent' | 'replace'): Promise<boolean> {
   const draft = join(dirname(path), `.${randomBytes(6).toString('hex')}.pem`);
   try {
@@ -89,7 +92,7 @@ export async function writeKeyFile(path: string, text: string, over: 'absent' | 
   }
 }
 
-/** Whether others than the owner may read the file. */
+/** Whether other users than the owner can read the file. */
 export async function isReadableByOthers(path: string): Promise<boolean> {
   return ((await stat(path)).mode & 0o077) !== 0;
 }

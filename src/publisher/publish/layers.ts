@@ -1,4 +1,6 @@
-/** What derivation needs to know of layers' content: unpacked digests where a schema 1 stands alone, gzip copies where they are asked for. */
+/**
+ * Reads layers for derivation: diff IDs where a schema 1 is the only form, and gzip copies where they are requested.
+ */
 import { createHash } from 'node:crypto';
 import type { ImageContent, Manifest, UnpackedLayer } from '../../manifest/image.ts';
 import { EMPTY_LAYER } from '../../manifest/schema1.ts';
@@ -17,28 +19,33 @@ import { openBlob, verifyChunks } from '../streams/verified-stream.ts';
 /** Which layers get a gzip copy: zstd ones, or all that are not gzip. */
 export type Recompress = 'zstd' | 'all';
 
-/** Work on layers, done once an image however often it is tried to be written. */
+/** Work on the layers of one image, which is not repeated when the tag is written again. */
 export interface LayerWork {
-  /** Adds what was learnt to the content; `open` gives the bytes of the copies. Throws {@link CommandError} for a layer that is not what its digest says. */
+  /**
+   * Adds the results to the content; `open` gives the bytes of the copies. Throws {@link CommandError} for a layer that
+   * does not have its digest.
+   */
   complete(
     content: Pick<ImageContent, 'roots' | 'children' | 'configs'>,
     source: ImageSource,
   ): Promise<{ readonly content: ImageContent; readonly open: (from: Digest) => Promise<SourceBlob> }>;
 }
 
-/** How to work. */
+/** The options of {@link prepareLayers}. */
 export interface LayerOptions {
   readonly recompress: Recompress | undefined;
   readonly signal: AbortSignal | undefined;
   readonly onEvent: EventSink;
 }
 
-/** Layers worked on at once: packing is done by as many threads, and each reads the source. */
+/** Layers processed at once: compression runs in as many threads, and each reads the source. */
 const AT_ONCE = 4;
 
-/** Prepares for one image. Nothing is read before {@link LayerWork.complete}, and no layer twice for the same question. */
+/**
+ * Prepares for one image. Nothing is read before {@link LayerWork.complete}, and no layer twice for the same result.
+ */
 export function prepareLayers({ recompress, signal, onEvent }: LayerOptions): LayerWork {
-  // Null: was looked at, and there is nothing to say.
+  // Null: the layer was read, and has no result.
   const unpackedLayers = new Map<Digest, UnpackedLayer | null>();
   const copies = new Map<Digest, Descriptor | null>();
 
@@ -90,7 +97,7 @@ function found<T>(known: ReadonlyMap<Digest, T | null>, wanted: readonly Digest[
   );
 }
 
-/** Whether there is nothing but schema 1, which says nothing of what is in its layers. */
+/** Whether the image has only schema 1, which does not describe the content of its layers. */
 function standsAlone(roots: readonly Manifest[]): boolean {
   return roots.length > 0 && roots.every(({ form }) => form === 'docker-schema1');
 }
@@ -106,7 +113,7 @@ async function unpackLayer(
   source: ImageSource,
   signal: AbortSignal | undefined,
 ): Promise<UnpackedLayer | null> {
-  // Registries know it without having it, and so do some sources.
+  // The empty layer is known without reading it: registries and some sources do not store it.
   const blob = digest === EMPTY ? emptyLayer() : await source.blob(digest, signal === undefined ? {} : { signal });
   if (blob === null) return null;
   let size = 0;
@@ -116,12 +123,12 @@ async function unpackLayer(
       yield chunk;
     }
   }
-  const told: { packing?: Compression } = {};
+  const detected: { packing?: Compression } = {};
   const hash = createHash('sha256');
   try {
     for await (const chunk of decompress(
       counted(verifyChunks(blob.chunks, { digest, size: blob.size, role: 'layer' })),
-      told,
+      detected,
     )) {
       signal?.throwIfAborted();
       hash.update(chunk);
@@ -130,7 +137,7 @@ async function unpackLayer(
     if (error instanceof CompressionError) return null;
     throw error;
   }
-  return { diffId: digestOf(hash.digest('hex')), size, compression: told.packing ?? 'none' };
+  return { diffId: digestOf(hash.digest('hex')), size, compression: detected.packing ?? 'none' };
 }
 
 function emptyLayer(): SourceBlob {
@@ -142,7 +149,7 @@ function emptyLayer(): SourceBlob {
   };
 }
 
-/** Makes the copy once, only to learn what it is; null where there is none to make. */
+/** Compresses the layer once to compute the digest and size of its copy; null where no copy is needed. */
 async function measureCopy(
   digest: Digest,
   source: ImageSource,
@@ -150,16 +157,16 @@ async function measureCopy(
   signal: AbortSignal | undefined,
 ): Promise<Descriptor | null> {
   const blob = await source.blob(digest, signal === undefined ? {} : { signal });
-  // Publishing tells about a layer that is missing.
+  // Sending the blobs reports a layer that is missing.
   if (blob === null) return null;
   const hash = createHash('sha256');
   let size = 0;
-  const told: { packing?: Compression } = {};
-  // A layer that calls itself something else and is gzip already (or plain, where only zstd is asked for) stays as it is.
+  const detected: { packing?: Compression } = {};
+  // A layer that is gzip despite its media type (or plain, where only zstd is recompressed) stays as it is.
   const isRight = (packing: Compression): boolean =>
     packing === 'gzip' || (packing === 'none' && recompress === 'zstd');
   try {
-    for await (const chunk of copyOf(blob.chunks, digest, told, isRight)) {
+    for await (const chunk of copyOf(blob.chunks, digest, detected, isRight)) {
       signal?.throwIfAborted();
       hash.update(chunk);
       size += chunk.length;
@@ -168,17 +175,17 @@ async function measureCopy(
     if (error instanceof CompressionError) return null;
     throw error;
   }
-  if (told.packing === undefined || isRight(told.packing)) return null;
+  if (detected.packing === undefined || isRight(detected.packing)) return null;
   return { mediaType: MEDIA_TYPES.dockerLayerGzip, digest: digestOf(hash.digest('hex')), size };
 }
 
 function copyOf(
   chunks: AsyncIterable<Uint8Array>,
   digest: Digest,
-  told: { packing?: Compression } = {},
+  detected: { packing?: Compression } = {},
   stopAt: (packing: Compression) => boolean = () => false,
 ): AsyncIterable<Uint8Array> {
-  return gzip(decompress(verifyChunks(chunks, { digest, size: undefined, role: 'layer' }), told, stopAt));
+  return gzip(decompress(verifyChunks(chunks, { digest, size: undefined, role: 'layer' }), detected, stopAt));
 }
 
 function digestOf(hex: string): Digest {
@@ -187,7 +194,10 @@ function digestOf(hex: string): Digest {
   return digest;
 }
 
-/** Layers of an image that call themselves zstd, or plain tar too; foreign ones stay where they are, and what is in an artifact is nobody's file system. */
+/**
+ * The layers of an image whose media type is zstd, or plain tar as well. Foreign layers and the blobs of artifacts are
+ * left out.
+ */
 function layersToCopy({ form, bytes }: Manifest, recompress: Recompress): readonly Digest[] {
   if (form !== 'oci-manifest' && form !== 'docker-schema2') return [];
   const { config, layers } = JSON.parse(new TextDecoder().decode(bytes)) as {

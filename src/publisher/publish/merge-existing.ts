@@ -1,4 +1,4 @@
-/** What was published under a tag before, read as an image again, and joined with what comes now. */
+/** Reads the forms that were published under a tag before, and merges them with new ones. */
 import type { ImageContent } from '../../manifest/image.ts';
 import { FORM_TITLE } from '../../registry/media-type.ts';
 import type { RepositoryName } from '../../registry/name.ts';
@@ -13,28 +13,28 @@ import { openStoredImage } from '../../bucket/stored-image.ts';
 import { publishedRoots } from '../../bucket/read-tag.ts';
 import type { ImageSource } from '../../bucket/image-source.ts';
 
-/** What comes now, and where to. */
+/** The new image, and where it is published. */
 export interface MergeInput {
   readonly store: WriteStore;
   readonly name: RepositoryName;
   readonly realm: RealmName;
-  /** No form that was published before stays. */
+  /** Drop all forms that were published before. */
   readonly replace: boolean;
   readonly image: ReadImage;
   readonly source: ImageSource;
   readonly signal: AbortSignal | undefined;
 }
 
-/** Both together. */
+/** The new image with the forms that are kept. */
 export interface MergedImage {
   readonly content: Pick<ImageContent, 'roots' | 'children' | 'configs'>;
   readonly merge: FormMerge;
-  /** Gives the blobs of both. */
+  /** Has the blobs of both. */
   readonly source: ImageSource;
   readonly warnings: readonly string[];
 }
 
-/** Adds the forms that stay of what was published before. */
+/** Adds the forms that are kept of those published before. */
 export async function mergeExisting(
   { store, name, realm, replace, image, source, signal }: MergeInput,
   existing: ReadTag | null,
@@ -48,7 +48,7 @@ export async function mergeExisting(
     content.roots.map((root) => ({ form: root.form, digest: root.digest, identities: identitiesOf(root, content) }));
   for (const form of publishedRoots(existing)) {
     if (replace || fresh.roots.some((root) => root.form === form.form)) {
-      // It goes whatever it is of: it need not be read.
+      // It is dropped in any case, so it need not be read.
       olds.push({ root: { form: form.form, digest: form.digest, identities: [] }, content: NOTHING });
       continue;
     }
@@ -82,7 +82,7 @@ export async function mergeExisting(
 
 const NOTHING: ReadImage['content'] = { roots: [], children: new Map(), configs: new Map() };
 
-/** Layers of what stays need not be in the source: they are in the bucket. */
+/** Layers of kept forms are in the bucket, and need not be in the source. */
 function withFallback(source: ImageSource, bucket: ImageSource): ImageSource {
   return {
     roots: source.roots,

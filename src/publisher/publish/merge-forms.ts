@@ -1,27 +1,28 @@
-/** Which published forms of a tag stay when another form of it is published: a decision, pure. */
+/** Which published forms of a tag are kept when another form is published: a pure decision. */
 import type { Digest } from '../../registry/digest.ts';
 import type { Form } from '../../registry/media-type.ts';
 import { areFormsOfOneImage, type ImageIdentity } from './image-identity.ts';
 
-/** A published root: what it is and which images it stands for. */
+/** A published root and the images that it stands for. */
 export interface PublishedRoot {
   readonly form: Form;
   readonly digest: Digest;
   readonly identities: readonly ImageIdentity[];
 }
 
-/** Why a form that was published before does not stay: the same form came anew, it is of another image, or `--replace` was asked for. */
+/** Why a form is dropped: the same form was published again, it is of another image, or `--replace` was given. */
 export type DropReason = 'same-form' | 'other-image' | 'replace';
 
-/** What becomes of the forms that were there. */
+/** The decision on each existing form. */
 export interface FormMerge {
   readonly kept: readonly PublishedRoot[];
   readonly dropped: readonly { readonly root: PublishedRoot; readonly why: DropReason }[];
 }
 
 /**
- * Decides. A form that came anew replaces the one of its kind; one of another kind stays if both are forms of one image (somebody uploads schema 1 and schema 2
- * one after the other), and goes if they are not (the tag moved on): a tag never has forms of two images.
+ * Decides. A new form replaces the existing form of the same kind. A form of another kind is kept if both are forms of
+ * one image (schema 1 and schema 2 are published one after the other), and dropped otherwise (the tag moved): a tag
+ * never has forms of two images.
  */
 export function mergeForms(
   existing: readonly PublishedRoot[],
@@ -31,7 +32,7 @@ export function mergeForms(
   const kept: PublishedRoot[] = [];
   const dropped: { root: PublishedRoot; why: DropReason }[] = [];
   for (const root of existing) {
-    // The very same manifest is neither kept nor dropped.
+    // An identical manifest is neither kept nor dropped.
     if (fresh.some(({ digest }) => digest === root.digest)) continue;
     if (replace) dropped.push({ root, why: 'replace' });
     else if (fresh.some(({ form }) => form === root.form)) dropped.push({ root, why: 'same-form' });

@@ -1,4 +1,4 @@
-/** What publishing one tag writes: decided before anything is written, pure. */
+/** Plans what publishing one tag writes. Pure. */
 import type { Derivation, DerivedManifest, ImageContent } from '../../manifest/image.ts';
 import { EMPTY_LAYER } from '../../manifest/schema1.ts';
 import { tagRecordOf } from '../../manifest/tag-record.ts';
@@ -10,7 +10,7 @@ import { encodeTag, type TagRecord } from '../../registry/records.ts';
 import { CommandError } from '../cli/errors.ts';
 import { blobsOf, readLinks } from '../../manifest/links.ts';
 
-/** Where a blob's bytes come from: they are here, the source has them, or they are made from a layer of the source. */
+/** Where a blob's bytes come from: memory, the source, or a layer of the source that is recompressed. */
 export type BlobOrigin =
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
   | { readonly kind: 'source' }
@@ -21,10 +21,10 @@ export interface PlannedBlob {
   readonly key: string;
   readonly digest: Digest;
   readonly role: 'config' | 'layer';
-  /** Bytes, where a manifest says so (schema 1 does not). */
+  /** In bytes, where a manifest contains it (schema 1 does not). */
   readonly size: number | undefined;
   readonly origin: BlobOrigin;
-  /** A foreign layer: it has addresses of its own, so it may be missing. */
+  /** A foreign layer: it has URLs of its own, so it may be missing. */
   readonly optional: boolean;
 }
 
@@ -35,21 +35,21 @@ export interface PlannedManifest {
   readonly manifest: DerivedManifest;
 }
 
-/** Everything that a tag needs, and its object. */
+/** Everything that a tag needs, and the tag object. */
 export interface TagPlan {
   readonly name: RepositoryName;
   readonly tag: Tag;
   readonly blobs: readonly PlannedBlob[];
-  /** In the order in which they are written: what a list names before the list. */
+  /** In the order of writes: children before their lists. */
   readonly manifests: readonly PlannedManifest[];
   readonly record: TagRecord;
   readonly body: Uint8Array;
   readonly metadata: Readonly<Record<string, string>>;
-  /** `unchanged`: the tag object says all of this already. */
+  /** `unchanged`: the stored tag object is equal. */
   readonly change: 'new' | 'moved' | 'unchanged';
 }
 
-/** What a plan is made from. */
+/** The input of {@link planTag}. */
 export interface PlanInput {
   readonly name: RepositoryName;
   readonly tag: Tag;
@@ -58,13 +58,13 @@ export interface PlanInput {
   readonly derivation: Derivation;
   /** Manifests that refer to the image, published with it. */
   readonly referrers: readonly DerivedManifest[];
-  /** The tag object as it is: null if there is none or it cannot be read. */
+  /** The stored tag object; null if there is none or it cannot be read. */
   readonly existing: { readonly record: TagRecord; readonly manifests: readonly Uint8Array[] } | null;
   /** RFC 3339 UTC, whole seconds. */
   readonly now: string;
 }
 
-/** Plans. Throws {@link CommandError} if two manifests do not agree on a blob's size. */
+/** Plans. Throws {@link CommandError} if two manifests give different sizes of one blob. */
 export function planTag(input: PlanInput): TagPlan {
   const { name, tag, derivation, referrers, existing, now } = input;
   const all = [...derivation.others, ...referrers, ...derivation.forms];
@@ -86,11 +86,11 @@ function isSameTag(
   a: { record: TagRecord; manifests: readonly Uint8Array[] },
   b: { record: TagRecord; manifests: readonly Uint8Array[] },
 ): boolean {
-  const told = ({ record, manifests }: typeof a): string =>
+  const indexOf = ({ record, manifests }: typeof a): string =>
     encodeTag({ ...record, updated: '' }, manifests).metadata['gantry-tag'] ?? '';
   const long = ({ record, manifests }: typeof a): Buffer =>
     Buffer.from(encodeTag({ ...record, updated: '' }, manifests).body);
-  return told(a) === told(b) && long(a).equals(long(b));
+  return indexOf(a) === indexOf(b) && long(a).equals(long(b));
 }
 
 function blobsOfAll(

@@ -1,8 +1,10 @@
 /**
- * Publishing: a tag is read from a source, verified, derived in all its forms, and written so that every reader sees the old tag or the new one, whole.
+ * Publishing: reads a tag from a source, verifies it, derives its forms, and writes it so that readers see either the
+ * old tag or the complete new one.
  *
- * Order of writes: blobs, manifests, referrers records, the tag object, lists. The tag object is written on the condition that it is what was read before: somebody
- * else's publish in between makes this one look again, join anew and write over it.
+ * Order of writes: blobs, manifests, referrers records, the tag object, lists. The tag object is written on the
+ * condition that it has not changed since it was read. If another publisher changed it, this one reads it again, merges
+ * the forms again, and writes over it.
  */
 import { derive } from '../../manifest/derive.ts';
 import type { Derivation, ImageContent, Signer } from '../../manifest/image.ts';
@@ -33,16 +35,16 @@ import { writeTag } from '../../bucket/write-tag.ts';
 import type { ImageSource } from '../../bucket/image-source.ts';
 import { summarizeTag } from '../../manifest/tag-summary.ts';
 
-/** Blobs that are sent at once unless told otherwise. */
+/** Blobs sent at once by default. */
 export const DEFAULT_JOBS = 6;
 
-/** What a publisher works with. */
+/** The options of {@link createPublisher}. */
 export interface PublisherOptions {
   readonly store: WriteStore;
   readonly realms: RealmTable;
   /** Signs derived schema 1 manifests. */
   readonly signer: Signer;
-  /** How many blobs go at once, of all images together. */
+  /** Blobs sent at once, for all images together. */
   readonly jobs?: number;
   readonly onEvent?: EventSink;
   readonly signal?: AbortSignal | undefined;
@@ -55,30 +57,30 @@ export interface PublisherOptions {
 export interface PublishRequest {
   readonly name: RepositoryName;
   readonly tag: Tag;
-  /** Start the tag anew: no form that was published before stays. */
+  /** Drop all forms that were published before. */
   readonly replace?: boolean;
-  /** Of a list, only these. */
+  /** Publish only these platforms of a list. */
   readonly platforms?: readonly Platform[];
   /** Which layers get a gzip copy for the derived forms. */
   readonly recompress?: Recompress | undefined;
-  /** Take along what refers to the image. True unless told otherwise. */
+  /** Publish the referrers of the image as well. Default: true. */
   readonly referrers?: boolean;
-  /** Decide everything, write nothing. */
+  /** Plan only, write nothing. */
   readonly dryRun?: boolean;
-  /** As {@link import('../../manifest/image.ts').DeriveOptions}. */
+  /** See {@link import('../../manifest/image.ts').DeriveOptions}. */
   readonly mode?: 'strict' | 'compat';
 }
 
-/** What was done, or would be. Sizes in bytes. */
+/** What was done, or would be done. Sizes in bytes. */
 export interface PublishResult {
   readonly name: RepositoryName;
   readonly tag: Tag;
   readonly change: TagPlan['change'];
   readonly dryRun: boolean;
   readonly forms: readonly TagForm[];
-  /** With what a person needs to understand it beyond its reason. */
+  /** With an explanation for people beyond the reason. */
   readonly missing: readonly (MissingForm & { readonly explanation: string })[];
-  /** Forms that were published before and stay beside what came now. */
+  /** Forms that were published before and are kept. */
   readonly kept: readonly Pick<PublishedRoot, 'form' | 'digest'>[];
   readonly dropped: readonly {
     readonly form: Form;
@@ -92,20 +94,23 @@ export interface PublishResult {
     readonly sentBytes: number;
   };
   readonly manifests: { readonly total: number; readonly present: number };
-  /** How many manifests came along that refer to the image. */
+  /** How many referrers were published. */
   readonly referrers: number;
-  /** Tags that came along since they belong to the image by its digest (cosign's); absent where there is none. */
+  /** Tags that belong to the image by its digest (cosign's) and were published; absent if there are none. */
   readonly companions?: readonly Tag[];
   readonly warnings: readonly string[];
 }
 
 /** Publishes images into one bucket. */
 export interface Publisher {
-  /** Publishes what the source has; does not close it. Throws {@link CommandError} and StorageError; the tag is then what it was. */
+  /**
+   * Publishes the source's image; does not close the source. Throws {@link CommandError}, ImageError and StorageError;
+   * the tag is then unchanged.
+   */
   publish(source: ImageSource, request: PublishRequest): Promise<PublishResult>;
 }
 
-/** Makes a publisher; one a run. May publish several images at once. */
+/** Makes a publisher, one for each run. It may publish several images at once. */
 export async function createPublisher(options: PublisherOptions): Promise<Publisher> {
   const { store, signal, wait } = options;
   const onEvent = options.onEvent ?? ((): void => undefined);
@@ -129,7 +134,7 @@ interface Run {
   readonly transfer: Transfer;
 }
 
-/** One image on its way. */
+/** One image that is being published. */
 interface Job {
   readonly run: Run;
   readonly source: ImageSource;
@@ -158,7 +163,9 @@ async function publish(run: Run, source: ImageSource, request: PublishRequest): 
   return companions.length === 0 ? result : { ...result, companions };
 }
 
-/** Publishes the tags that belong to the image by its digest (cosign's), after the image: who looks for them finds what they are of. */
+/**
+ * Publishes the tags that belong to the image by its digest (cosign's), after the image, so that their subject exists.
+ */
 async function publishCompanions(
   run: Run,
   source: ImageSource,
@@ -235,7 +242,8 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
   await run.transfer.sendManifests(plan.manifests.filter((manifest) => !present.has(manifest.key)));
   const referrersKeys = await addReferrers(store, name, referrers.records, run.retry);
   let etag = readable?.info.etag;
-  // What the Worker fetched from an upstream becomes ours by being published, even where it is the same: from then on the upstream has no say.
+  // A tag that the Worker fetched from an upstream is written again even if it is equal: once published, it no longer
+  // follows the upstream.
   const isFetched = readable?.info.metadata[ORIGIN_METADATA] !== undefined;
   if (plan.change !== 'unchanged' || isFetched) {
     const needed = [

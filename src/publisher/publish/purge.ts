@@ -1,16 +1,16 @@
-/** Tells the edge which tags moved, so that caches do not go on serving what was there before. */
+/** Purges the tags that moved from the caches of the edge. */
 import type { Edge } from '../cli/environment.ts';
 
-/** A tag that moved or went. */
+/** A tag that was moved or deleted. */
 export interface MovedTag {
   readonly name: string;
   readonly tag: string;
 }
 
-// Cloudflare takes its time, and nobody wants to wait longer for what ends by itself within the tag's lifetime.
+// Purging can be slow; without it, caches are right again after the lifetime of a tag.
 const TIMEOUT_MS = 15_000;
 
-/** Purges. Gives a warning if that did not work: the tags are right, caches are late by their lifetime. */
+/** Purges. Gives a warning if that failed: the tags are written, and caches follow after their lifetime. */
 export async function purgeEdge(
   { url, token }: Edge,
   moved: readonly MovedTag[],

@@ -1,4 +1,4 @@
-/** What a publish did, as text. */
+/** The result of a publish as text. */
 import { reasonRow } from '../../registry/errors.ts';
 import { FORM_TITLE } from '../../registry/media-type.ts';
 import { formatPlatform, type Platform } from '../../registry/platform.ts';
@@ -17,7 +17,7 @@ const WHY_DROPPED = {
   replace: 'by --replace',
 } as const satisfies Record<PublishResult['dropped'][number]['why'], string>;
 
-/** The report, in lines that fit the terminal. `where`: what the bucket is called. */
+/** The report, in lines that fit the terminal. `where`: the title of the bucket. */
 export function publishLines(result: PublishResult, where: string): string[] {
   const { name, tag, change, dryRun, forms, missing, kept, dropped, blobs, manifests, referrers } = result;
   const keptDigests = new Set(kept.map(({ digest }) => digest));
@@ -55,7 +55,7 @@ function titleOf(form: PublishResult['forms'][number]['form'], platform: Platfor
   return platform === undefined ? FORM_TITLE[form] : `${FORM_TITLE[form]} ${formatPlatform(platform)}`;
 }
 
-/** A digest as people compare them: the first twelve hexadecimal digits. */
+/** The first twelve hexadecimal digits of a digest. */
 export function shortDigest(digest: string): string {
   return digest.slice(digest.indexOf(':') + 1).slice(0, 12);
 }

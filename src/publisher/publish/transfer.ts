@@ -1,4 +1,7 @@
-/** Carries out a plan: sends blobs and manifests that are not there, several at once, each verified on its way. Writes no tag. */
+/**
+ * Carries out a plan: sends the blobs and manifests that are missing, several at once, and verifies each. Writes no
+ * tag.
+ */
 import type { Digest } from '../../registry/digest.ts';
 import { isListForm, MEDIA_TYPES } from '../../registry/media-type.ts';
 import type { BodyStream, WriteStore } from '../../registry/store.ts';
@@ -12,16 +15,16 @@ import type { PlannedBlob, PlannedManifest } from './plan.ts';
 import type { SourceBlob, ImageSource } from '../../bucket/image-source.ts';
 import { openBlob, verifyChunks } from '../streams/verified-stream.ts';
 
-/** What {@link Transfer} needs. */
+/** The options of {@link createTransfer}. */
 export interface TransferOptions {
   readonly store: WriteStore;
-  /** How many blobs go at once, of all images of the run together. */
+  /** Blobs sent at once, for all images of the run together. */
   readonly jobs: number;
   readonly onEvent: EventSink;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Gives the bytes of blobs that are made from others. */
+/** Opens the recompressed copy of a layer. */
 export type OpenRecompressed = (from: Digest) => Promise<SourceBlob>;
 
 /** How many blobs and bytes were sent. */
@@ -30,9 +33,9 @@ export interface Sent {
   readonly bytes: number;
 }
 
-/** Sends what is missing. One a run: what one image has sent or found, the next need not look for. */
+/** Sends what is missing. One for each run: objects that were sent or found for one image are not checked again. */
 export interface Transfer {
-  /** Which of the objects are there already, rightly: keys. */
+  /** The keys of the objects that are stored with the right size and type. */
   present(blobs: readonly PlannedBlob[], manifests: readonly PlannedManifest[]): Promise<ReadonlySet<string>>;
   /** Sends the blobs. Gives what was sent, and which optional ones the source does not have. */
   sendBlobs(
@@ -40,9 +43,9 @@ export interface Transfer {
     source: ImageSource,
     recompressed: OpenRecompressed,
   ): Promise<{ readonly sent: Sent; readonly absent: ReadonlySet<string> }>;
-  /** Writes the manifests: what a list names before the list. */
+  /** Writes the manifests, children before their lists. */
   sendManifests(manifests: readonly PlannedManifest[]): Promise<void>;
-  /** Forgets that these are there. */
+  /** Forgets that these objects are stored. */
   lost(keys: readonly string[]): void;
 }
 
@@ -76,7 +79,7 @@ export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions
   ): Promise<{ sent: Sent; absent: ReadonlySet<string> }> {
     let [count, bytes] = [0, 0];
     const absent = new Set<string>();
-    // Where one fails, the others need not go on for minutes before that is told.
+    // A failure stops the other blobs at once.
     const stop = new AbortController();
     const either = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
     await forEachLimit(blobs, jobs, async (blob) => {
@@ -113,7 +116,7 @@ export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions
     }
   }
 
-  /** Sends one; gives its size, or null for an optional one that the source does not have. */
+  /** Sends one blob; gives its size, or null for an optional one that the source does not have. */
   async function sendBlob(
     blob: PlannedBlob,
     source: ImageSource,
@@ -141,14 +144,14 @@ export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions
     if (opened === null) return null;
     let size = blob.size ?? opened.size;
     if (size === undefined) {
-      // Storage wants to know beforehand how much comes: count once.
+      // Storage needs the size beforehand: read the blob once to count.
       size = 0;
       for await (const chunk of verifyChunks(opened.chunks, blob)) size += chunk.length;
       opened = await open();
       if (opened === null) return null;
     }
     onEvent({ event: 'blob-started', digest, role, size });
-    // What a store makes of an error inside the body is its own affair: the reason is kept here.
+    // The store may replace an error of the body by its own: the reason is kept here.
     let sourceError: { readonly error: unknown } | undefined;
     const expected = { digest, size, role };
     async function* watched(body: SourceBlob): AsyncGenerator<Uint8Array, void, undefined> {
@@ -200,7 +203,7 @@ export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions
       jobs,
       send,
     );
-    // Lists after what they name, inner ones first.
+    // Lists after their children, inner lists first.
     for (const list of manifests.filter(isList)) await send(list);
   }
 
@@ -214,7 +217,7 @@ export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions
   };
 }
 
-/** A blob of another size than a manifest says is damaged, or the manifest lies: sending it again tells which. */
+/** A blob of another size than its manifest says is damaged, or the manifest is wrong. Sending it again decides. */
 async function isBlobThere(store: WriteStore, { key, size }: PlannedBlob): Promise<boolean> {
   const info = await store.head(key);
   return info !== null && (size === undefined || info.size === size);
@@ -223,7 +226,8 @@ async function isBlobThere(store: WriteStore, { key, size }: PlannedBlob): Promi
 async function isManifestThere(store: WriteStore, { key, manifest }: PlannedManifest): Promise<boolean> {
   const { bytes, mediaType, form, source } = manifest;
   const isSchema1 = form === 'docker-schema1';
-  // A published schema 1 must be there with its own signatures; beside a derived one any others do: its digest is of the payload alone.
+  // A published schema 1 must be stored with its own signatures. For a derived one any signatures do: the digest is
+  // of the payload alone.
   if (!isSchema1 || source.kind === 'derived') {
     const info = await store.head(key);
     return info?.contentType === mediaType && (isSchema1 || info.size === bytes.length);
