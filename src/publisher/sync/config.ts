@@ -1,4 +1,7 @@
-/** What `gantry sync` reads: YAML, taken strictly, since a setting that is passed over in silence costs somebody their tags. Every complaint has its line. */
+/**
+ * Reads the configuration of `gantry sync`: YAML, read strictly, because an ignored setting could cost somebody their
+ * tags. Errors contain the line.
+ */
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import picomatch from 'picomatch';
@@ -12,40 +15,40 @@ import { parseRemoteRepository, type RemoteRepository } from '../sources/registr
 import { ALL_TAGS, type TagFilter } from './select.ts';
 
 /**
- * What becomes of tags in the bucket that did not come: `none` stay as they are; `missing` go if the source does not have them any more; `unselected` go also if they
- * are not chosen any more.
+ * Which tags of the bucket are deleted: `none`; `missing`: those that the source does not have any more; `unselected`:
+ * those that are not selected any more as well.
  */
 export type Prune = 'none' | 'missing' | 'unselected';
 
-/** How the tags of a repository are taken. */
+/** How the tags of a repository are synced. */
 export interface SyncSettings {
   readonly tags: TagFilter;
   readonly platforms: readonly Platform[];
   readonly recompress: Recompress | undefined;
   readonly referrers: boolean;
-  /** Whether a moved tag is asked for a schema 1 beside what else there is. */
+  /** Whether to request a schema 1 of a moved tag as well. */
   readonly schema1: boolean;
   readonly prune: Prune;
   readonly mode: 'strict' | 'compat';
 }
 
-/** Where repositories come from. */
+/** Where repositories are read from. */
 export type SyncSource =
   | { readonly kind: 'registry'; readonly remote: RemoteRepository; readonly tlsVerify: boolean | undefined }
-  /** A tree or one repository of it; `repositories` are globs over the names in a tree. */
+  /** A Pulp tree or one repository of it; `repositories` are globs over the names in a tree. */
   | { readonly kind: 'pulp2'; readonly path: string; readonly repositories: readonly string[] };
 
-/** One entry. */
+/** One entry of the configuration. */
 export interface SyncEntry {
-  /** As written. */
+  /** The source as it is written. */
   readonly from: string;
   readonly source: SyncSource;
-  /** What a repository is called in the bucket, by its name at the source. Null: there is no such name. */
+  /** The name in the bucket for a name at the source; null if it is not valid. */
   readonly rename: (name: RepositoryName) => RepositoryName | null;
   readonly settings: SyncSettings;
 }
 
-/** The settings that hold where nothing is said. */
+/** The default settings. */
 const DEFAULTS: SyncSettings = {
   tags: ALL_TAGS,
   platforms: [],
@@ -102,7 +105,7 @@ interface Where {
   readonly lines: LineCounter;
 }
 
-/** A value, and how it is called in messages. */
+/** A value, and its title for messages. */
 interface Value {
   readonly title: string;
   readonly node: unknown;
@@ -130,7 +133,7 @@ function membersOf(node: unknown, where: Where, title: string, known: readonly s
         `has a member "${name}" that is not known`,
         `Known are: ${known.join(', ')}.`,
       );
-    // `tags:` with nothing behind it is more likely forgotten than meant.
+    // `tags:` without a value is more likely a mistake than intended.
     if (value === null || (isScalar(value) && value.value === null))
       throw fail({ node: key, title: name }, where, 'has no value');
     members.set(name, { title: name, node: value });
@@ -146,7 +149,7 @@ function itemsOf(value: Value, where: Where): readonly Value[] {
 function textOf(value: Value, where: Where): string {
   const text = isScalar(value.node) ? value.node.value : undefined;
   if (typeof text !== 'string' || text === '') {
-    // A tag 1.10 is a number in YAML, and one that has lost its zero.
+    // The tag 1.10 is a number in YAML, and has lost its zero.
     const hint = typeof text === 'number' ? 'Put it in quotes: YAML takes it for a number.' : undefined;
     throw fail(value, where, 'must be text', hint);
   }
@@ -223,7 +226,7 @@ function readSource(from: Value, members: ReadonlyMap<string, Value>, where: Whe
   );
 }
 
-/** `to` is a name, or one with a `*` that stands for the name at the source; without it names stay. */
+/** `to` is a name, or one with a `*` for the name at the source; without it names stay the same. */
 function renamer(to: Value | undefined, source: SyncSource, where: Where): SyncEntry['rename'] {
   if (to === undefined) return (name) => name;
   const text = textOf(to, where);
@@ -275,7 +278,7 @@ function readPlatform(value: Value, where: Where): Platform {
   return platform;
 }
 
-/** A list of globs, or members that must all hold. */
+/** A list of globs, or an object of conditions that must all hold. */
 function readTagFilter(value: Value, where: Where): TagFilter {
   if (isSeq(value.node) || isScalar(value.node)) return { ...ALL_TAGS, glob: readGlobs(value, where) };
   const members = membersOf(value.node, where, value.title, ['glob', 'regex', 'semver', 'newest']);

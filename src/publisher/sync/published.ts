@@ -1,4 +1,4 @@
-/** What was published under a repository's tags, in as few reads as that takes. */
+/** Reads what was published under a repository's tags, in few requests. */
 import { readObject } from '../../bucket/read-object.ts';
 import { listTags } from '../../bucket/survey.ts';
 import { type Digest, parseDigest } from '../../registry/digest.ts';
@@ -10,10 +10,10 @@ import type { WriteStore } from '../../registry/store.ts';
 import type { TagEntry } from '../../registry/summary.ts';
 import { readTag } from '../../bucket/read-tag.ts';
 
-/** Gives the digests of what was published under a tag; null if it is not there or cannot be read. */
+/** Gives the digests of what was published under a tag; null if it does not exist or cannot be read. */
 export type PublishedLookup = (tag: Tag) => Promise<ReadonlySet<Digest> | null>;
 
-/** Looks at each tag object that is asked for: one head a tag. */
+/** Reads each requested tag object: one HEAD for each tag. */
 export function lookAtTags(store: WriteStore, name: RepositoryName): PublishedLookup {
   return async (tag) => {
     const key = tagKey(name, tag);
@@ -35,9 +35,12 @@ export function lookAtTags(store: WriteStore, name: RepositoryName): PublishedLo
 }
 
 /**
- * Reads the repository's tag list and lists its tag objects: two requests for a thousand tags. An entry counts where it was made of the very object that is there; a tag
- * whose entry was not (it moved, or came before entries told that) is looked at itself. (The etag is of the object's manifests. Where the same ones were published in one
- * case and derived in the other, and a publisher died between tag and list, the entry tells of the former; clients get the same either way, and `gantry verify` tells.)
+ * Reads the tag list of the repository and lists its tag objects: two requests for a thousand tags. An entry is used if
+ * it was made of the stored tag object; otherwise the tag object is read.
+ *
+ * The etag is a hash of the object's manifests. If the same manifests were published in one version and derived in
+ * another, and a publisher died between tag and list, the entry describes the former. Clients receive the same either
+ * way, and `gantry verify` finds it.
  */
 export async function readTagEntries(store: WriteStore, name: RepositoryName): Promise<PublishedLookup> {
   const [entries, tags] = await Promise.all([entriesOf(store, name), listTags(store, name)]);
@@ -64,13 +67,13 @@ async function entriesOf(
       }),
     );
   } catch (error) {
-    // Whoever writes the list tells of it; here the tags themselves do.
+    // Writing the list reports this fault; here the tag objects are read instead.
     if (error instanceof CorruptListError) return new Map();
     throw error;
   }
 }
 
-/** What an entry says of the object that it was made of; null where it says nothing. */
+/** The version of the tag object that an entry was made of; null if it does not contain one. */
 function madeOf(detail: unknown): Pick<TagEntry, 'etag' | 'digests'> | null {
   const { etag, digests } = (detail ?? {}) as Record<string, unknown>;
   if (typeof etag !== 'string' || !Array.isArray(digests)) return null;

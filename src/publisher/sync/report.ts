@@ -1,4 +1,4 @@
-/** What a sync did, as text. */
+/** The result of a sync as text. */
 import { formatBytes, formatCount, paint, tableLines } from '../cli/terminal-text.ts';
 import { hasFailures, type RepositoryReport, type SyncReport, type TagOutcome } from './sync.ts';
 
@@ -11,7 +11,7 @@ const TITLES = {
   failed: 'failed',
 } as const satisfies Record<TagOutcome, string>;
 
-/** The report in lines of at most `width`: a line a repository, what failed, and the sum. */
+/** The report in lines of at most `width`: one for each repository, the failures, and the total. */
 export function syncLines(report: SyncReport, width: number): string[] {
   const { repositories, dryRun } = report;
   const rows = repositories.map((one) => [one.to ?? paint('bad', '—'), one.from, countsOf(one)]);

@@ -1,25 +1,31 @@
-/** Which tags of a repository are wanted: decisions, pure. */
+/** Selects the tags of a repository. Pure. */
 import picomatch from 'picomatch';
 import semver from 'semver';
 import type { Tag } from '../../registry/name.ts';
 import { isCompanionTag } from '../../bucket/image-source.ts';
 
-/** What a tag must be to be taken: all that is said must hold, and `newest` chooses among what is left. Nothing said: every tag. */
+/** The conditions for a tag: all must hold, and `newest` limits the rest. Without conditions, every tag. */
 export interface TagFilter {
-  /** At least one of these globs, if there is one without `!`; and none of those with `!`. */
+  /** Globs: the tag matches at least one of those without `!` (if there are any), and none of those with `!`. */
   readonly glob: readonly string[];
-  /** Found anywhere in the tag, unless it is anchored. */
+  /** Matches anywhere in the tag, unless it is anchored. */
   readonly regex: RegExp | undefined;
-  /** A range as npm writes it; tags that are no versions do not hold. */
+  /** A range in npm's syntax; tags that are not versions do not match. */
   readonly semver: semver.Range | undefined;
-  /** At most so many, the highest versions first; what is no version comes after those, in reverse alphabetical order that knows numbers. */
+  /**
+   * The number of tags at most, the highest versions first. Tags that are not versions come after those, in reverse
+   * natural order.
+   */
   readonly newest: number | undefined;
 }
 
 /** Every tag. */
 export const ALL_TAGS: TagFilter = { glob: [], regex: undefined, semver: undefined, newest: undefined };
 
-/** Chooses. Tags that belong to an image by its digest (cosign's) are never chosen: they come along with the image. Keeps the order of `tags`. */
+/**
+ * Selects tags, in their order. Tags that belong to an image by its digest (cosign's) are never selected: they are
+ * published with the image.
+ */
 export function selectTags(tags: readonly Tag[], filter: TagFilter): readonly Tag[] {
   const { regex, semver: range, newest } = filter;
   const isGlobbed = globFilter(filter.glob);
@@ -33,7 +39,7 @@ export function selectTags(tags: readonly Tag[], filter: TagFilter): readonly Ta
   return wanted.filter((tag) => chosen.has(tag));
 }
 
-/** Whether a text fits globs: at least one of those without `!`, if there is any, and none of those with `!`. */
+/** Whether a text matches globs: at least one of those without `!` (if there are any), and none of those with `!`. */
 export function globFilter(globs: readonly string[]): (text: string) => boolean {
   const isNegative = (glob: string): boolean => glob.startsWith('!');
   const wanted = globs.filter((glob) => !isNegative(glob)).map((glob) => picomatch(glob, OPTIONS));
@@ -41,15 +47,17 @@ export function globFilter(globs: readonly string[]): (text: string) => boolean 
   return (text) => (wanted.length === 0 || wanted.some((fits) => fits(text))) && !unwanted.some((fits) => fits(text));
 }
 
-// A tag that begins with a dot is none, but `*` must take whatever else there is.
+// Valid tags do not begin with a dot, but `*` must match any other text.
 const OPTIONS: picomatch.PicomatchOptions = { dot: true, nonegate: true };
 
-/** A tag as a version: `v` before it and missing numbers are no matter (`v1.36` is 1.36.0); null if it is none. */
+/**
+ * A tag as a version; a leading `v` and missing numbers are accepted (`v1.36` is 1.36.0). Null if it is not a version.
+ */
 function versionOf(tag: string): semver.SemVer | null {
   const match = /^v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:[-._+](.+))?$/.exec(tag);
   if (match === null) return null;
   const [, major = '0', minor = '0', patch = '0', rest] = match;
-  // A suffix (`-rc.1`, `-alpine`) counts as a pre-release: ranges leave it out unless they name one.
+  // A suffix (`-rc.1`, `-alpine`) is a pre-release: ranges exclude it unless they name one.
   const suffix = rest === undefined ? '' : `-${rest.replace(/_/g, '-')}`;
   return semver.parse(`${major}.${minor}.${patch}${suffix}`, { loose: true });
 }

@@ -1,4 +1,4 @@
-/** The repositories that a configuration's entries stand for. */
+/** Opens the repositories of a configuration's entries. */
 import type { RepositoryName } from '../../registry/name.ts';
 import { CommandError } from '../cli/errors.ts';
 import { isPulpTree, listPulpTree, openPulpRepository } from '../sources/pulp2.ts';
@@ -8,7 +8,7 @@ import type { SourceOptions, SourceRepository } from '../sources/source.ts';
 import type { SyncEntry, SyncSettings } from './config.ts';
 import { globFilter } from './select.ts';
 
-/** A repository to be synced, or why it cannot be. */
+/** A repository to sync, or why it cannot be opened. */
 export type SyncJob =
   | {
       readonly kind: 'repository';
@@ -19,13 +19,13 @@ export type SyncJob =
     }
   | { readonly kind: 'failed'; readonly from: string; readonly error: CommandError };
 
-/** Opens sources; connections to registries are shared. */
+/** Opens sources, which share connections to registries. */
 export interface SyncSources {
   jobs(entries: readonly SyncEntry[]): Promise<readonly SyncJob[]>;
   close(): Promise<void>;
 }
 
-/** Makes what opens sources. */
+/** Makes the opener of sources. */
 export function openSyncSources(options: Pick<SourceOptions, 'env' | 'signal'>): SyncSources {
   const ways = new Map<boolean | undefined, RegistryAccess>();
 
@@ -49,7 +49,7 @@ export function openSyncSources(options: Pick<SourceOptions, 'env' | 'signal'>):
           const repository = await openPulpRepository(appFile, options.signal);
           return isWanted(repository.name) ? [repository] : [];
         } catch (error) {
-          // One repository of a tree that cannot be read does not stop the others.
+          // An unreadable repository of a tree does not stop the others.
           if (!(error instanceof CommandError)) throw error;
           return [{ from: `pulp2:${appFile}`, error }];
         }
@@ -87,7 +87,7 @@ export function openSyncSources(options: Pick<SourceOptions, 'env' | 'signal'>):
   };
 }
 
-/** Where two sources fill one repository, each would remove the other's tags. */
+/** If two sources fill one repository, each would delete the other's tags. */
 function apart(job: SyncJob, _index: number, all: readonly SyncJob[]): SyncJob {
   if (job.kind === 'failed' || job.settings.prune === 'none') return job;
   const others = all.filter((other) => other !== job && other.kind === 'repository' && other.to === job.to);

@@ -1,6 +1,6 @@
 /**
- * Syncing: many repositories brought up to date, each tag asked for by one HEAD and published anew only if it moved. Whatever goes wrong with one image is told at the
- * end and stops no other.
+ * Syncing: brings many repositories up to date. Each tag costs one HEAD, and is published again only if it moved. A
+ * failure of one image is reported at the end, and does not stop the others.
  */
 import { OriginError } from '../../origin/errors.ts';
 import { parseDigest } from '../../registry/digest.ts';
@@ -21,41 +21,43 @@ import { lookAtTags, type PublishedLookup, readTagEntries } from './published.ts
 import { selectTags } from './select.ts';
 import type { SyncJob } from './sources.ts';
 
-/** Repositories, and tags of all of them, that are looked at at once. */
+/** Repositories, and tags of all of them, processed at once. */
 const REPOSITORIES_AT_ONCE = 4;
 const TAGS_AT_ONCE = 8;
 
-/** What a sync works with. */
+/** The options of {@link sync}. */
 export interface SyncOptions {
   readonly store: WriteStore;
-  /** Asked for when the first tag is to be written: most syncs write none. What it throws ends all, if it aborts `signal`. */
+  /**
+   * Called when the first tag is written, since most syncs write none. An error ends the sync if it aborts `signal`.
+   */
   readonly publisher: () => Promise<Publisher>;
-  /** Decide everything, write nothing. */
+  /** Plan only, write nothing. */
   readonly dryRun: boolean;
-  /** Publish every tag, also those that did not move: after other settings, or for signatures that came later. */
+  /** Publish tags that did not move as well: after a change of settings, or for signatures that were added later. */
   readonly full: boolean;
   readonly onEvent: EventSink;
-  /** Told as each tag is done. */
+  /** Called after each tag. */
   readonly onTag?: (outcome: { readonly name: RepositoryName; readonly tag: Tag; readonly what: TagOutcome }) => void;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What became of a tag. `gone`: it was removed at the source meanwhile. */
+/** The result for a tag. `gone`: it was deleted at the source meanwhile. */
 export type TagOutcome = PublishResult['change'] | 'gone' | 'failed' | 'pruned';
 
-/** A failure, for people: what happened and what to do. */
+/** A failure for people: what happened and what to do. */
 export interface SyncFailure {
   readonly tag?: Tag;
   readonly message: string;
   readonly hint?: string;
 }
 
-/** What became of a repository. */
+/** The result for a repository. */
 export interface RepositoryReport {
   readonly from: string;
-  /** Undefined where it was not even found out. */
+  /** Undefined if the repository could not be opened. */
   readonly to: RepositoryName | undefined;
-  /** Tags at the source, and those of them that are wanted. */
+  /** The number of tags at the source, and of those selected. */
   readonly listed: number;
   readonly selected: number;
   readonly tags: Readonly<Record<TagOutcome, readonly Tag[]>>;
@@ -64,18 +66,18 @@ export interface RepositoryReport {
   readonly sentBytes: number;
 }
 
-/** What became of all. */
+/** The result of a sync. */
 export interface SyncReport {
   readonly dryRun: boolean;
   readonly repositories: readonly RepositoryReport[];
 }
 
-/** Whether anything went wrong. */
+/** Whether anything failed. */
 export function hasFailures({ repositories }: SyncReport): boolean {
   return repositories.some(({ failures }) => failures.length > 0);
 }
 
-/** Syncs. Throws only what ends all work: an interrupt, or storage that is full or refuses us. */
+/** Syncs. Throws only errors that end all work: an interrupt, or storage that is full or denies access. */
 export async function sync(jobs: readonly SyncJob[], options: SyncOptions): Promise<SyncReport> {
   const limit = createLimit(TAGS_AT_ONCE);
   const reports = new Map<SyncJob, RepositoryReport>();
@@ -100,7 +102,7 @@ async function syncRepository(job: SyncJob, options: SyncOptions, limit: Limit):
     const selected = selectTags(listed, settings.tags);
     report.listed = listed.length;
     report.selected = selected.length;
-    // A few are sooner looked at than the list of what may be thousands.
+    // For a few tags, reading each costs less than a list that may have thousands.
     const published =
       selected.length > TAGS_AT_ONCE && !options.full
         ? await readTagEntries(options.store, to)
@@ -124,7 +126,7 @@ interface Run {
   readonly limit: Limit;
   readonly report: ReturnType<typeof reportOf>;
   readonly published: PublishedLookup;
-  /** The source will say no to whatever else is asked. */
+  /** The source refuses all further requests. */
   stopped: boolean;
 }
 
@@ -144,7 +146,7 @@ async function syncTags(run: Run, tags: readonly Tag[]): Promise<void> {
         const failure = passedOver(error, options);
         what = 'failed';
         report.failures.push({ tag, ...describe(failure) });
-        // What holds for one tag holds for all then; each would only wait its turn to hear it.
+        // The failure applies to all tags; each would only wait to fail in the same way.
         if (failure.cause instanceof OriginError && STOPPING.has(failure.cause.code)) run.stopped = true;
       }
       report.tags[what].push(tag);
@@ -184,7 +186,7 @@ async function syncTag({ job, options, report, published }: Run, tag: Tag): Prom
   }
 }
 
-/** Here they are tags like any other, so that one that comes later is found too. */
+/** Here companions are tags like any other, so that those added later are found too. */
 function withoutCompanions(image: ImageSource): ImageSource {
   return {
     roots: image.roots,
@@ -196,12 +198,12 @@ function withoutCompanions(image: ImageSource): ImageSource {
   };
 }
 
-/** Tags that belong by their name to a manifest that is in the bucket. */
+/** Tags that belong by their name to a manifest in the bucket. */
 async function companionsOf({ job, options }: Run, listed: readonly Tag[]): Promise<readonly Tag[]> {
   const found: Tag[] = [];
   await forEachLimit(listed.filter(isCompanionTag), TAGS_AT_ONCE, async (tag) => {
     const match = /^(sha256|sha512)-([0-9a-f]+)\.\w+$/.exec(tag);
-    // Fallback tags are read as lists of referrers; as tags they would only repeat those.
+    // Fallback tags are read as lists of referrers; as tags they would repeat those.
     const subject = match === null ? null : parseDigest(`${match[1] ?? ''}:${match[2] ?? ''}`);
     if (subject !== null && (await options.store.head(manifestKey(job.to, subject))) !== null) found.push(tag);
   });
@@ -231,11 +233,11 @@ async function prune(
   else await deleteTags(options.store, to, gone, { signal: options.signal, onDeleted });
 }
 
-/** An error that belongs into the report. Rethrows what ends all work. */
+/** An error for the report. Rethrows errors that end all work. */
 function passedOver(error: unknown, { signal }: SyncOptions): Error {
   signal?.throwIfAborted();
   if (error instanceof StorageError && (error.code === 'STORAGE_DENIED' || error.code === 'STORAGE_FULL')) throw error;
-  // Faults of ours are not hidden in a report.
+  // Faults in gantry are not hidden in a report.
   if (!(error instanceof Error) || error instanceof TypeError || error instanceof RangeError) throw error;
   return error;
 }
@@ -266,7 +268,7 @@ function reportOf(from: string, to: RepositoryName | undefined) {
         untried.length === 0
           ? warnings
           : [...warnings, `${String(untried.length)} tags of ${from} were not tried any more`];
-      // In the order of names, not in that in which they happened to be done.
+      // By name, not by the time of completion.
       for (const what of Object.values(tags)) what.sort(NATURAL.compare);
       return { from, to, listed, selected, sentBytes, tags, failures, warnings: all };
     },

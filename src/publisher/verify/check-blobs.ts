@@ -1,9 +1,9 @@
-/** Whether blobs are there, and have the bytes that their digest names. */
+/** Checks blobs: whether they are stored, and have their digest. */
 import { createHash } from 'node:crypto';
 import { algorithmOf, type Digest, hexOf } from '../../registry/digest.ts';
 import type { ListedObject, ReadStore } from '../../registry/store.ts';
 
-/** Hashes a stored blob as it streams by. `'gone'`: it was deleted meanwhile. `onBytes` is told of each chunk. */
+/** Hashes a stored blob as a stream. `'gone'`: it was deleted meanwhile. `onBytes` is called for each chunk. */
 export async function hashBlob(
   store: ReadStore,
   key: string,
@@ -19,18 +19,18 @@ export async function hashBlob(
     length += chunk.length;
     onBytes(chunk.length);
   }
-  // A read that ends early without an error is the store's fault, not the blob's.
+  // A read that ends early without an error is a fault of the store, not of the blob.
   if (length !== object.size)
     throw new Error(`the store gave ${String(length)} of ${String(object.size)} bytes of ${key}`);
   return hash.digest('hex') === hexOf(digest) ? 'right' : 'wrong';
 }
 
-/** Takes a share (0 to 1) of the items at random, at least one of any. `random` gives numbers from 0 to below 1. */
+/** A random sample of a share (0 to 1) of the items, at least one of any. `random` gives numbers in [0, 1). */
 export function sampleOf<T>(items: readonly T[], share: number, random: () => number): readonly T[] {
   if (share >= 1) return items;
   const left = [...items];
   const count = Math.min(left.length, Math.max(share > 0 ? 1 : 0, Math.round(left.length * share)));
-  // Fisher and Yates, only as far as needed.
+  // Fisher–Yates shuffle of the part that is taken.
   for (let index = 0; index < count; index += 1) {
     const other = index + Math.floor(random() * (left.length - index));
     const [a, b] = [left[index], left[other]];
@@ -39,18 +39,18 @@ export function sampleOf<T>(items: readonly T[], share: number, random: () => nu
   return left.slice(0, count);
 }
 
-/** A blob to look at: where it is, and how large it is said to be by whom. */
+/** A blob to check: its key, and the sizes that manifests give, each with one such manifest. */
 export interface NeededBlob {
   readonly digest: Digest;
   readonly key: string;
   readonly sizes: ReadonlyMap<number, string>;
-  /** Who needs it, one of them. */
+  /** One of the manifests that reference it. */
   readonly where: string;
-  /** Whether something published needs it: what only fetched tags need may be absent. */
+  /** Whether something published references it. Blobs of fetched tags alone may be absent. */
   readonly published: boolean;
 }
 
-/** What is wrong with a blob by its listing alone; null if nothing is. */
+/** The fault that a blob's listing shows; null if there is none. */
 export function checkListed(
   blob: NeededBlob,
   object: Pick<ListedObject, 'size'> | null,

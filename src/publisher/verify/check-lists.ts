@@ -1,4 +1,4 @@
-/** Whether lists say what the bucket holds: pure, over what was read of both. */
+/** Checks lists against the bucket. Pure, over what was read of both. */
 import type { Digest } from '../../registry/digest.ts';
 import { compareNames } from '../../registry/name.ts';
 import { publishedDigests, type TagRecord } from '../../registry/records.ts';
@@ -12,20 +12,20 @@ import {
 } from '../../registry/sorted-list.ts';
 import type { ObjectInfo } from '../../registry/store.ts';
 
-// More names than this tell nothing that these do not.
+// More names add nothing.
 const NAMES_SHOWN = 5;
 
-/** A list object, read: its entries, or why it cannot be read. */
+/** A list object: its entries, or why it cannot be read. */
 export type ListReading = { readonly entries: readonly ListEntry<unknown>[] } | { readonly problem: string };
 
-/** Reads a list object, and sees whether its first line is as a reader of pages needs it. */
+/** Reads a list object, and checks the first line that readers of pages use. */
 export function readList(info: ObjectInfo, body: Uint8Array): ListReading {
   try {
     const entries = decodeSortedList(body);
     const header = decodeListHeader(body.subarray(0, FIRST_READ), info.metadata);
     if (header.count !== entries.length)
       return { problem: `its first line tells of ${String(header.count)} names, it has ${String(entries.length)}` };
-    // Readers cut by byte ranges, so only the very bytes that the writer makes are right.
+    // Readers cut by byte ranges, so the bytes must be exactly those that the writer makes.
     const { body: exact, metadata } = encodeSortedList(entries);
     const same =
       Buffer.from(exact).equals(Buffer.from(body)) &&
@@ -37,7 +37,7 @@ export function readList(info: ObjectInfo, body: Uint8Array): ListReading {
   }
 }
 
-/** What is wrong with a list of names, as a sentence; null if nothing is. */
+/** The fault of a list of names, as a sentence; null if there is none. */
 export function compareNamesWith(listed: readonly string[], present: readonly string[]): string | null {
   const [there, here] = [new Set(listed), new Set(present)];
   const lacking = present.filter((name) => !there.has(name)).sort(compareNames);
@@ -49,7 +49,10 @@ export function compareNamesWith(listed: readonly string[], present: readonly st
   return parts.length === 0 ? null : parts.join(' and ');
 }
 
-/** What a tag list says wrongly of a tag whose object has that entity tag; null if nothing is. Only what the tag object itself tells is compared. */
+/**
+ * The fault of a tag's entry in the tag list; null if there is none. Only members that the tag object contains are
+ * compared. `etag`: of the tag object.
+ */
 export function compareDetail(detail: unknown, record: TagRecord, etag: string): string | null {
   const { updated, published, derived, ...made } = (detail ?? {}) as Record<string, unknown>;
   if (updated !== record.updated)
@@ -63,7 +66,7 @@ export function compareDetail(detail: unknown, record: TagRecord, etag: string):
       return `says that ${JSON.stringify(told)} are ${kind}, ${JSON.stringify([...forms])} are`;
     }
   }
-  // What was made of another object says nothing of this one, and who reads it sees that.
+  // An entry of another version of the tag object is recognised by its etag, and not used.
   const digests = publishedDigests(record);
   if (made.etag === etag && JSON.stringify(made.digests) !== JSON.stringify(digests)) {
     return `says that ${JSON.stringify(made.digests)} were published, ${JSON.stringify(digests)} were`;
@@ -71,7 +74,10 @@ export function compareDetail(detail: unknown, record: TagRecord, etag: string):
   return null;
 }
 
-/** What is wrong with a referrers record, as a sentence; null if nothing is. `expected`: stored manifests with that subject; `stored`: all of the repository. */
+/**
+ * The fault of a referrers record, as a sentence; null if there is none. `expected`: stored manifests with that
+ * subject; `stored`: all manifests of the repository.
+ */
 export function compareReferrers(
   listed: readonly Digest[],
   expected: ReadonlySet<Digest>,
@@ -79,7 +85,7 @@ export function compareReferrers(
 ): string | null {
   const there = new Set(listed);
   const lacking = [...expected].filter((digest) => !there.has(digest));
-  // What is listed and does not say its subject came by a fallback tag: that is right.
+  // A listed manifest that does not declare its subject was found by a fallback tag, and is right.
   const tooMany = listed.filter((digest) => !stored.has(digest));
   const parts = [
     ...(lacking.length === 0 ? [] : [`lacks ${some(lacking)}`]),

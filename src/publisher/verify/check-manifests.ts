@@ -1,4 +1,4 @@
-/** Whether manifests are what they are said to be: pure, over bytes. */
+/** Checks manifests and tag objects. Pure, over bytes. */
 import type { Digest } from '../../registry/digest.ts';
 import { type Form, FORM_TITLE, MEDIA_TYPE_OF_FORM } from '../../registry/media-type.ts';
 import { SignatureError, verifyDocument } from '../../manifest/signing/jws.ts';
@@ -7,13 +7,13 @@ import { formOfLinks, readLinks } from '../../manifest/links.ts';
 import { isTombstone, type TagReading } from '../../bucket/read-tag.ts';
 import type { FaultKind } from './faults.ts';
 
-/** A fault without its place. */
+/** A fault without its location. */
 export interface Flaw {
   readonly kind: FaultKind;
   readonly message: string;
 }
 
-/** What is wrong with a manifest known by that digest: of its bytes, or of its payload for schema 1. Empty if nothing is. */
+/** The faults of a manifest with that digest: of its bytes, or of its payload for schema 1. */
 export function checkManifest(bytes: Uint8Array, digest: Digest): readonly Flaw[] {
   const links = readLinks(bytes);
   const form = links === null ? null : formOfLinks(links);
@@ -30,7 +30,9 @@ export function checkManifest(bytes: Uint8Array, digest: Digest): readonly Flaw[
   }
 }
 
-/** The content type that a manifest must be stored with: its own `mediaType`, or that of its form where it has none; null if nobody can tell. */
+/**
+ * The content type that a manifest must be stored with: its `mediaType`, or that of its form; null if neither is known.
+ */
 export function contentTypeOf(bytes: Uint8Array): string | null {
   const links = readLinks(bytes);
   if (links === null) return null;
@@ -39,7 +41,7 @@ export function contentTypeOf(bytes: Uint8Array): string | null {
   return links.mediaType ?? (form === null ? null : MEDIA_TYPE_OF_FORM[form]);
 }
 
-/** What is wrong with a tag object. */
+/** The faults of a tag object. */
 export function checkTag(reading: TagReading): readonly Flaw[] {
   if (reading.kind === 'corrupt') return [{ kind: 'tag-corrupt', message: reading.message }];
   const flaws: Flaw[] = [];
@@ -77,7 +79,7 @@ function checkForm(bytes: Uint8Array, form: Form, digest: Digest): readonly Flaw
     kind: kind === 'manifest-digest' ? ('tag-digest' as const) : kind,
     message: `${title}: ${message}`,
   }));
-  // An OCI manifest or index need not say what it is, and a config alone does not tell an artifact's form.
+  // `mediaType` is optional in OCI manifests and indexes, and a config alone does not determine an artifact's form.
   if (
     real === null ||
     (real !== form && links?.mediaType !== undefined) ||

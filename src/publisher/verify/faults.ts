@@ -1,10 +1,10 @@
-/** Every fault that `verify` knows in a bucket, and what to do about it. */
+/** The table of faults that `verify` finds, and what to do about each. */
 
 interface FaultRow {
-  /** A `note` says what is unusual, and is no fault. */
+  /** A `note` is unusual, but not a fault. */
   readonly severity: 'error' | 'note';
   readonly title: string;
-  /** Whether `--repair` mends it. */
+  /** Whether `--repair` repairs it. */
   readonly repair: boolean;
   readonly todo: string;
 }
@@ -89,16 +89,16 @@ export const FAULTS = {
   },
 } as const satisfies Record<string, FaultRow>;
 
-/** A fault's kind. */
+/** The kind of a fault. */
 export type FaultKind = keyof typeof FAULTS;
 
-/** A fault that was found. */
+/** A fault in a bucket. */
 export interface Fault {
   readonly kind: FaultKind;
-  /** Where it shows: `name:tag`, `name@digest`, a key. */
+  /** Its location: `name:tag`, `name@digest`, a key. */
   readonly where: string;
   readonly message: string;
-  /** `--repair` has mended it (or, of a blob, removed it). */
+  /** `--repair` has repaired it (or removed it, if it is a blob). */
   readonly repaired: boolean;
 }
 
@@ -110,7 +110,7 @@ export type Report = (
   repair?: () => Promise<boolean>,
 ) => Promise<void>;
 
-/** What a kind of fault says. */
+/** The row of a kind of fault. */
 export function faultRow(kind: FaultKind): FaultRow {
   return FAULTS[kind];
 }

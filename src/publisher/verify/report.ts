@@ -1,12 +1,12 @@
-/** What `verify` found, as text. */
+/** The result of `verify` as text. */
 import { formatBytes, formatCount, paint, tableLines } from '../cli/terminal-text.ts';
 import { type Fault, type FaultKind, FAULTS, faultRow } from './faults.ts';
 import type { VerifyReport } from './verify.ts';
 
-// Of each kind; --json has them all.
+// Of each kind; --json contains all.
 const SHOWN = 10;
 
-/** Whether anything is left to do. */
+/** Whether faults remain. */
 export function faultsRemain({ faults }: VerifyReport): boolean {
   return faults.some(
     ({ kind, repaired }) => faultRow(kind).severity === 'error' && (!repaired || kind === 'blob-digest'),

@@ -33,11 +33,11 @@ import { checkManifest, checkTag, contentTypeOf } from './check-manifests.ts';
 import { summarizeTag } from '../../manifest/tag-summary.ts';
 import type { Report } from './faults.ts';
 
-/** A repository that was looked through: what marking needs of it. */
+/** A verified repository, with what marking needs of it. */
 export interface RepositoryVerified {
   readonly listing: RepositoryListing;
   readonly records: RepositoryRecords;
-  /** Tags that were fetched from another registry: their blobs come when somebody pulls them. */
+  /** Tags that were fetched from an upstream: their blobs are fetched when a client pulls them. */
   readonly fetched: ReadonlySet<Tag>;
 }
 
@@ -50,7 +50,7 @@ interface Context {
   readonly onRead: () => void;
 }
 
-/** Verifies a repository. Blobs are not looked at: they are shared. */
+/** Verifies a repository without its blobs, which repositories share. */
 export async function verifyRepository(
   store: WriteStore,
   name: RepositoryName,
@@ -61,7 +61,7 @@ export async function verifyRepository(
   const context: Context = { store, name, realm, listing, report, onRead };
   const records: RepositoryRecords = { tags: new Map(), manifests: new Map() };
   const tagRecords = new Map<Tag, TagRecord>();
-  // Where the right bytes of a manifest are, should those stored by digest be wrong or missing.
+  // The tags that contain a manifest: the source of a repair.
   const inTags = new Map<Digest, Tag>();
   const derivedLists = new Set<Digest>();
   const fetched = new Set<Tag>();
@@ -96,7 +96,7 @@ export async function verifyRepository(
   return { listing, records, fetched };
 }
 
-/** Every manifest by digest, and that those of the tags are among them. Gives those that can be read. */
+/** Checks every manifest by digest, and that those of the tags are stored. Gives the readable ones. */
 async function verifyManifests(
   context: Context,
   inTags: ReadonlyMap<Digest, Tag>,
@@ -126,14 +126,16 @@ async function verifyManifests(
   });
   for (const [digest, tag] of inTags) {
     if (listing.manifests.has(digest)) continue;
-    // Published since the listing: then it is there by now.
+    // Published since the listing: then it is stored by now.
     if ((await store.head(manifestKey(name, digest))) !== null) continue;
     await report('manifest-missing', `${name}:${tag}`, digest, () => restore(context, digest, tag, undefined));
   }
   return stored;
 }
 
-/** Writes a manifest anew from a tag object; false if that does not have it rightly either, or somebody else wrote meanwhile. */
+/**
+ * Writes a manifest again from a tag object; false if that is damaged as well, or another process wrote it meanwhile.
+ */
 async function restore(
   { store, name }: Context,
   digest: Digest,
@@ -181,7 +183,7 @@ async function verifyTagList(
 ): Promise<void> {
   const { store, name, report } = context;
   const key = tagListKey(name);
-  // The list before the tags: whoever publishes writes it last, so what it names is there by then.
+  // The list before the tags: a publisher writes the list last, so the tags that it names exist by then.
   const object = await readObject(store, key);
   const tags = await listTags(store, name);
   for (const tag of tombstones) tags.delete(tag);
@@ -201,7 +203,7 @@ async function verifyTagList(
     const parsed = parseTag(tag);
     if (parsed === null) continue;
     const record = tagRecords.get(parsed);
-    // One that moved since it was read is what somebody is publishing.
+    // A tag that moved since it was read is being published.
     const etag = tags.get(parsed)?.etag;
     if (record === undefined || etag === undefined || etag !== context.listing.tags.get(parsed)?.etag) continue;
     const wrong = compareDetail(detail, record, etag);
@@ -214,7 +216,9 @@ async function verifyTagList(
   });
 }
 
-/** The list as it should be. What the old one says rightly of a tag is kept; a tag that cannot be read is kept as it was listed. */
+/**
+ * The entries that the list should have. Right entries of the old list are kept, and so are those of unreadable tags.
+ */
 async function entriesOf(
   { store, name, realm }: Context,
   tags: ReadonlyMap<Tag, ListedObject>,

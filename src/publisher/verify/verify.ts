@@ -1,4 +1,4 @@
-/** Verifies a bucket, or one repository of it, and mends what can be mended from what is there. */
+/** Verifies a bucket, or one repository of it, and repairs it from what is stored. */
 import type { Digest } from '../../registry/digest.ts';
 import { blobKey, CATALOG_KEY, parseKey } from '../../registry/keys.ts';
 import type { RepositoryName } from '../../registry/name.ts';
@@ -15,12 +15,12 @@ import { compareNamesWith, readList } from './check-lists.ts';
 import type { Fault, Report } from './faults.ts';
 import { type RepositoryVerified, verifyRepository } from './repository.ts';
 
-/** How to verify. */
+/** The options of {@link verify}. */
 export interface VerifyOptions {
   readonly table: RealmTable;
-  /** Only this repository. */
+  /** Verify only this repository. */
   readonly name?: RepositoryName;
-  /** Which share of the blobs is hashed, 0 to 1; everything else is always looked at. */
+  /** The share of the blobs that is hashed, 0 to 1; everything else is always checked. */
   readonly sample: number;
   readonly repair: boolean;
   /** Blobs hashed at once. */
@@ -29,7 +29,7 @@ export interface VerifyOptions {
   readonly onProgress?: (progress: VerifyProgress) => void;
 }
 
-/** How far it is. `total` is 0 where it is not known. Bytes count hashed blobs. */
+/** Progress. `total` is 0 where it is not known. Bytes are those of hashed blobs. */
 export interface VerifyProgress {
   readonly what: string;
   readonly done: number;
@@ -37,7 +37,7 @@ export interface VerifyProgress {
   readonly bytes: number;
 }
 
-/** What was looked at and found. */
+/** What was checked, and the faults. */
 export interface VerifyReport {
   readonly repositories: number;
   readonly tags: number;
@@ -47,7 +47,7 @@ export interface VerifyReport {
   readonly faults: readonly Fault[];
 }
 
-/** Verifies. */
+/** Verifies a bucket. Throws StorageError. */
 export async function verify(store: WriteStore, options: VerifyOptions): Promise<VerifyReport> {
   const faults: Fault[] = [];
   const report: Report = async (kind, where, message, mend) => {
@@ -89,7 +89,7 @@ function sum(
   return [...repositories.values()].reduce((all, listing) => all + count(listing), 0);
 }
 
-/** A repository is known where it has tags or a tag list. */
+/** A repository is known if it has tags or a tag list. */
 async function verifyCatalog(
   store: WriteStore,
   repositories: ReadonlyMap<RepositoryName, RepositoryListing>,
@@ -115,7 +115,7 @@ async function verifyCatalog(
   await report('catalog', CATALOG_KEY, problem, async () => {
     const details = new Map(listed.map(({ name, detail }) => [name, detail]));
     const entries = present.map((name) => ({ name, detail: details.get(name) ?? null }));
-    // A write that fails is one of a publisher, which is right; the next run sees the rest.
+    // A write that fails lost against a publisher, whose list is right; the next run checks it.
     return (await writeList(store, CATALOG_KEY, entries, object?.info ?? null)) !== 'precondition-failed';
   });
 }
@@ -148,7 +148,7 @@ async function verifyBlobs(
       await report(blob.published ? flaw.kind : 'blob-not-fetched', blob.where, flaw.message);
   }
 
-  // One whose size is wrong is always hashed: either the blob is damaged, or the manifest lies.
+  // A blob of a wrong size is always hashed: either the blob or the manifest is wrong.
   const all = [...found.values()];
   const chosen = new Set(sampleOf(all, options.sample, options.random ?? Math.random));
   for (const object of all) if (bad.has(object.key)) chosen.add(object);
@@ -162,7 +162,7 @@ async function verifyBlobs(
         : await hashBlob(store, key, digest, (count) => progress('hashing blobs', done, chosen.size, (bytes += count)));
     done += 1;
     progress('hashing blobs', done, chosen.size, bytes);
-    // Read twice before it is called damaged: what is removed for it is gone.
+    // Read twice before it counts as damaged, because the repair deletes it.
     if (result === 'wrong' && digest !== null && (await hashBlob(store, key, digest, () => undefined)) === 'wrong') {
       const remove = async (): Promise<boolean> => {
         await store.delete([key]);
@@ -190,7 +190,7 @@ function collectNeeded(
 ): void {
   const live = markRepository(repository);
   const { fetched, records } = repository;
-  // What only fetched tags need comes when it is pulled.
+  // Blobs of fetched tags alone are fetched when a client pulls them.
   const ofFetched = new Set<Digest>();
   for (const tag of fetched) {
     for (const { digest, links } of records.tags.get(tag) ?? []) {

@@ -1,8 +1,9 @@
 /**
- * A blob from the upstream to the bucket and to the client at once.
+ * Streams a blob from the upstream to the bucket and to the client at once.
  *
- * Nobody gets a whole wrong blob: the last bytes are held back, from both, until the digest of all of them is known to be right; then storage checks it once more. The
- * client may be slow, or leave: the bucket gets the blob all the same. Storage may fail: the client gets the blob all the same.
+ * The last chunk is withheld from both until the digest of the whole blob is verified, and storage verifies it again:
+ * neither receives a complete wrong blob. If the client is slow or disconnects, the bucket receives the blob
+ * nevertheless. If storage fails, the client does.
  */
 import type { OpenBlob } from '../../origin/blob.ts';
 import { OriginError } from '../../origin/errors.ts';
@@ -11,33 +12,36 @@ import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { StorageError } from '../../registry/store.ts';
 import { within } from './single-flight.ts';
 
-/** What became of a fill. Plain data: requests that waited share it. `passed-on`: right, but storage did not take it. */
+/**
+ * The result of a fill: plain data, because waiting requests share it. `passed-on`: valid, but storage did not accept
+ * it.
+ */
 export type BlobOutcome = 'stored' | 'passed-on' | 'unknown';
 
-/** Where verified bytes go. Calls come one after the other; a sink that throws gets no more. */
+/** A receiver of verified bytes. Calls are sequential; a sink that throws is not called again. */
 export interface Sink {
   write(chunk: Uint8Array): Promise<void>;
-  /** All is there, and right. */
+  /** The blob is complete and valid. */
   finish(): Promise<void>;
-  /** It ends here. */
+  /** The blob ends here, incomplete. */
   abandon(reason: unknown): Promise<void>;
 }
 
-/** Longer blobs, and those whose length is not known, go to the bucket in parts. */
+/** Longer blobs, and those of unknown length, are stored in parts. */
 const WHOLE_UP_TO = 128 * 1024 * 1024;
 
-/** Bytes of a part. R2 takes 10,000 parts of at least 5 MiB, all but the last of one size. */
+/** Bytes of a part. R2 accepts 10,000 parts of at least 5 MiB, all of one size except the last. */
 export const PART_SIZE = 8 * 1024 * 1024;
 
-/** Milliseconds that the fill waits for a client to take a chunk; a slower one gets the rest from the bucket. */
+/** Milliseconds to wait for a client to read a chunk; a slower client receives the rest from the bucket. */
 const PATIENCE = 2_000;
 
-/** Where a blob is filled to. */
+/** Where a blob is stored and sent. */
 export interface FillTarget {
   readonly digest: Digest;
   readonly bucket: R2Bucket;
   readonly key: string;
-  /** Who waits for it, if anybody. */
+  /** The client, if one waits for the blob. */
   readonly client: ClientSink | null;
   /** Keeps the request alive while a slow client gets the rest. */
   readonly keep: (work: Promise<unknown>) => void;
@@ -46,8 +50,9 @@ export interface FillTarget {
 }
 
 /**
- * Reads a blob to its end into a bucket and, where there is one, a client. Gives whether it was stored. Throws OriginError where the bytes are not those of the digest,
- * or do not come: then nothing is stored, and the client's answer is cut off.
+ * Reads a blob to its end into a bucket and, if there is one, to a client. Gives whether it was stored. Throws
+ * OriginError if the bytes do not have the digest or do not arrive: then nothing is stored, and the client's response
+ * is cut off.
  */
 export async function fillBlob(
   { size, chunks }: Pick<OpenBlob, 'size' | 'chunks'>,
@@ -57,7 +62,7 @@ export async function fillBlob(
   const storage = new Guarded(whole ? wholeObject(bucket, key, digest, size) : objectInParts(bucket, key));
   const sinks = client === null ? [storage] : [storage, new Guarded(client)];
   const hash = new crypto.DigestStream(algorithmOf(digest) === 'sha512' ? 'SHA-512' : 'SHA-256');
-  // Looked at below; where reading fails first, nobody does.
+  // Awaited below, unless reading fails first.
   hash.digest.catch(() => undefined);
   const hashing = hash.getWriter();
   let held: Uint8Array | undefined;
@@ -101,17 +106,20 @@ export async function fillBlob(
   return 'passed-on';
 }
 
-/** A client as a sink: one that is slow falls behind, and gets the rest from the bucket, so that it holds up nobody. */
+/**
+ * A client as a sink. A slow client falls behind and receives the rest from the bucket, so that it does not delay
+ * storage.
+ */
 export interface ClientSink extends Sink {
   /** Whether it fell behind. */
   isBehind(): boolean;
   /** Sends the rest from the stored blob. */
   catchUp(bucket: R2Bucket, key: string): Promise<void>;
-  /** Cuts a client off that fell behind. */
+  /** Cuts off a client that fell behind. */
   leaveBehind(reason: unknown): Promise<void>;
 }
 
-/** A client's side of a fill: the body of its answer, and where the bytes go. */
+/** A client's side of a fill: the body of its response, and the sink that feeds it. */
 export function clientSink(size: number): { readonly body: ReadableStream<Uint8Array>; readonly sink: ClientSink } {
   const { readable, writable } = new FixedLengthStream(size);
   const writer = writable.getWriter();
@@ -153,7 +161,7 @@ export function clientSink(size: number): { readonly body: ReadableStream<Uint8A
 
 const LATE = Symbol('late');
 
-/** A sink that fails for itself alone. */
+/** A sink whose failure does not affect the others. */
 class Guarded implements Sink {
   broken: { readonly reason: unknown } | null = null;
   private readonly sink: Sink;
@@ -185,13 +193,13 @@ class Guarded implements Sink {
   }
 }
 
-/** An object of known length: one write, whose digest storage checks. */
+/** An object of known length: one write, whose digest storage verifies. */
 function wholeObject(bucket: R2Bucket, key: string, digest: Digest, size: number): Sink {
   const { readable, writable } = new FixedLengthStream(size);
   const writer = writable.getWriter();
   const check = algorithmOf(digest) === 'sha512' ? { sha512: hexOf(digest) } : { sha256: hexOf(digest) };
   const put = bucket.put(key, readable, { httpMetadata: { contentType: MEDIA_TYPES.octetStream }, ...check });
-  // Where storage gives up in the midst of it, nobody reads the stream any more, and writing would wait for ever.
+  // If storage fails early, nobody reads the stream any more, and a write would never settle.
   const failed = new Promise<never>((_, reject) => {
     put.catch((cause: unknown) => reject(cause instanceof Error ? cause : new Error(String(cause))));
   });
@@ -208,7 +216,7 @@ function wholeObject(bucket: R2Bucket, key: string, digest: Digest, size: number
   };
 }
 
-/** An object in parts, which stands only when the last is there. Its digest was checked by then. */
+/** An object in parts, which exists only once the last part is stored. Its digest is verified by then. */
 function objectInParts(bucket: R2Bucket, key: string): Sink {
   let upload: Promise<R2MultipartUpload> | undefined;
   const parts: R2UploadedPart[] = [];

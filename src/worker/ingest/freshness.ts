@@ -3,12 +3,16 @@ import { ExpiringMap } from '../storage/expiring-map.ts';
 import type { OriginRule } from './origins.ts';
 
 /**
- * What may be done with a stored tag. `published`: somebody published it, the upstream has no say. `fresh`: answered. `stale`: answered, and compared with the upstream's
- * in the background. `expired`: compared first. `gone`: the upstream has not had it for longer than the grace.
+ * How a stored tag may be served. `published`: it was published, and does not follow the upstream. `fresh`: served.
+ * `stale`: served, and compared with the upstream in the background. `expired`: compared first. `gone`: the upstream
+ * has not had it for longer than the grace period.
  */
 export type Freshness = 'published' | 'fresh' | 'stale' | 'expired' | 'gone';
 
-/** Decides. `mark`: the tag object's, null if there is none; `checked`: when this isolate last compared it, if later. Times in milliseconds. */
+/**
+ * Decides. `mark`: of the tag object, null if there is none; `checked`: the last comparison by this isolate, if later.
+ * Times in milliseconds.
+ */
 export function freshnessOf(
   mark: OriginMark | null,
   checked: number | undefined,
@@ -22,7 +26,9 @@ export function freshnessOf(
   return age < lifetime + stale ? 'stale' : 'expired';
 }
 
-/** When this isolate last compared each tag with the upstream's, in milliseconds: by the tag's key, one map for each rule. */
+/**
+ * When this isolate last compared each tag with the upstream, in milliseconds: by the tag's key, one map for each rule.
+ */
 const comparisons = new WeakMap<OriginRule, ExpiringMap<number>>();
 
 /** Tags kept for each rule. */

@@ -1,4 +1,4 @@
-/** A manifest that is asked for by digest, from the upstream to the bucket. */
+/** Copies a manifest that is requested by digest from the upstream to the bucket. */
 import { protocolErrors, toSource } from '../../bucket/origin-image.ts';
 import { verifiedManifest } from '../../bucket/read-image.ts';
 import { writeManifest } from '../../bucket/write-image.ts';
@@ -11,10 +11,13 @@ import { formOfMediaType } from '../../registry/media-type.ts';
 import { StorageError, type WriteStore } from '../../registry/store.ts';
 import type { ObjectAtHand } from './overlay.ts';
 
-/** A manifest as it now stands in the bucket. */
+/** A manifest as it is stored. */
 export type StoredManifest = ObjectAtHand;
 
-/** Fetches and writes one. `'unknown'`: the upstream does not have it. Where storage does not take it, it is answered all the same. Throws {@link OriginError}. */
+/**
+ * Fetches and stores a manifest. `'unknown'`: the upstream does not have it. If storage does not accept it, it is
+ * served nevertheless. Throws {@link OriginError}.
+ */
 export async function ingestManifest(
   client: RegistryClient,
   store: WriteStore,
@@ -23,7 +26,7 @@ export async function ingestManifest(
   const found = await client.manifest(remote, { kind: 'digest', digest });
   if (found.kind === 'not-found') return 'unknown';
   const { mediaType, bytes } = found;
-  // Artifacts may have manifests of other kinds than images: a digest names them all the same.
+  // Manifests of artifacts may have other forms than those of images.
   const isForm =
     mediaType === undefined || formOfMediaType(mediaType) !== null || !mediaType.startsWith('application/vnd.');
   const manifest = isForm

@@ -1,6 +1,6 @@
 /**
- * A tag from the upstream to the bucket: fetched whole, derived in all its forms, then written in the order that leaves every tag complete at any moment: configs,
- * manifests, the tag object, lists. A tag that somebody published is never written over.
+ * Copies a tag from the upstream to the bucket. Its forms are derived and written in an order that leaves the tag
+ * complete at any moment: configs, manifests, the tag object, lists. A published tag is never written over.
  */
 import { openLists } from '../../bucket/lists.ts';
 import type { OriginImage } from '../../bucket/origin-image.ts';
@@ -24,7 +24,7 @@ import type { TagEntry } from '../../registry/summary.ts';
 import type { OriginRule } from './origins.ts';
 import type { ObjectAtHand } from './overlay.ts';
 
-/** Where a tag is to stand, and what with. */
+/** The tag to write, and what it is written with. */
 export interface TagPlace {
   readonly rule: OriginRule;
   readonly name: RepositoryName;
@@ -35,16 +35,16 @@ export interface TagPlace {
   readonly signer: Signer | null;
 }
 
-/** A tag as it now stands. Plain data: requests that waited share it. */
+/** A tag as it is stored: plain data, because waiting requests share it. */
 export interface FetchedTag {
   readonly object: ObjectAtHand;
   readonly mark: OriginMark;
 }
 
 /**
- * Writes a tag. `over`: the tag object that it replaces, which must be one of ours; null if there is none. `upstreamDigest`: what the upstream calls the tag's digest.
- * Gives `'published'` if somebody published the tag meanwhile. Throws StorageError where an older tag stays; where there is none, what was fetched is answered all the
- * same, and fetched again by the next to ask.
+ * Writes a tag. `over`: the fetched tag object that it replaces; null if there is none. `upstreamDigest`: the tag's
+ * digest at the upstream. Gives `'published'` if the tag was published meanwhile. Throws StorageError if an older tag
+ * is stored; without one, the fetched tag is served nevertheless, and fetched again for the next request.
  */
 export async function ingestTag(
   { content }: OriginImage,
@@ -98,7 +98,7 @@ async function writeAll(
   return writeTag(store, { key: object.key, body: object.bytes, metadata: object.metadata }, over);
 }
 
-/** How often a list is written again that others write at the same time: a Worker may make so many requests. */
+/** Attempts to write a list that others write at the same time: a Worker can make only so many requests. */
 export const LIST_CONFLICTS: RetryPolicy = { ...CONFLICT_RETRY, attempts: 8 };
 
 /** Enters the tag into the lists. Clients can pull it without: after a failure here, the next tag of the repository or `gantry verify --repair` writes them. */
@@ -138,7 +138,7 @@ async function list(
   }
 }
 
-// Without a key there is no schema 1: one that nobody signed is read by engines that do not verify, and refused by those that do.
+// Without a key, no schema 1 is derived: an unsigned one is accepted only by engines that do not verify signatures.
 function deriveForms(content: ImageContent, { name, tag, signer }: TagPlace): Derivation {
   const derivation = derive(content, { name, tag, signer: signer ?? { sign: (payload) => payload }, mode: 'strict' });
   if (signer !== null) return derivation;

@@ -1,6 +1,6 @@
 /**
- * Origin rules: which repositories are filled from another registry, and how. Read strictly: a rule that is half understood would ask the wrong upstream, or show
- * credentials to it.
+ * Origin rules: which repositories are filled from which upstream registry. Read strictly: a misunderstood rule could
+ * send credentials to the wrong upstream.
  */
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
 import { parsePlatform, type Platform } from '../../registry/platform.ts';
@@ -8,42 +8,47 @@ import type { Credentials } from '../../origin/auth.ts';
 
 /** One rule. Times in milliseconds. */
 export interface OriginRule {
-  /** Names it in logs, answers and `ORIGIN_CREDENTIALS`. */
+  /** Its name in logs, answers and `ORIGIN_CREDENTIALS`. */
   readonly name: string;
-  /** A repository's name, or a prefix ending in `/*` that takes everything below it, or `*` alone. */
+  /** A repository's name, or a prefix ending in `/*` that matches everything below it, or `*` alone. */
   readonly pattern: string;
-  /** Where the upstream is: scheme, host and the path below which `/v2/` lies. */
+  /** The URL of the upstream: scheme, host and the path below which `/v2/` lies. */
   readonly upstream: URL;
-  /** What the repository is called there; a `*` stands for what the pattern's stands for. */
+  /** The name of the repository at the upstream; a `*` is replaced by what the pattern's `*` matches. */
   readonly remote: string;
-  /** The registry host for which this is a mirror: what clients send as `ns` (containerd). */
+  /** The registry host that this rule mirrors: clients send it as `ns` (containerd). */
   readonly ns: string | null;
   readonly credentials: Credentials | null;
-  /** How long a tag is answered without asking the upstream whether it moved. */
+  /** How long a tag is served without comparing it with the upstream. */
   readonly lifetime: number;
-  /** For how long after that it is answered at once while the upstream is asked in the background. */
+  /** How long after that it is served at once while it is compared in the background. */
   readonly stale: number;
-  /** How long a tag is kept that the upstream does not have any more. */
+  /** How long a tag is kept after the upstream deleted it. */
   readonly grace: number;
   /** How long the upstream may take to answer, and to send more of a body. */
   readonly timeout: number;
-  /** Blobs that are not here: fetched, kept and sent on, or fetched by the client itself from where the upstream redirects to. */
+  /**
+   * How blobs that are not stored are served: streamed and stored, or by a redirect to where the upstream redirects to.
+   */
   readonly blobs: 'stream' | 'redirect';
-  /** The platforms of a list that are fetched with a tag; null for all. The others come when they are asked for by digest. */
+  /**
+   * The platforms of a list that are fetched with a tag; null for all. Others are fetched when they are requested by
+   * digest.
+   */
   readonly platforms: readonly Platform[] | null;
 }
 
 /** The rules; the first that matches a repository's name counts. */
 export type OriginRules = readonly OriginRule[];
 
-/** `ORIGINS` or `ORIGIN_CREDENTIALS` that cannot be used, and what to do about it. */
+/** `ORIGINS` or `ORIGIN_CREDENTIALS` that is not valid, and what to do about it. */
 export class OriginRulesError extends Error {
   override readonly name = 'OriginRulesError';
 }
 
 const SECOND = 1_000;
 
-/** Seconds unless a rule says otherwise, and the most that it may say. */
+/** In seconds: default, minimum and maximum. */
 const TIMES = {
   lifetime: { otherwise: 300, least: 1, most: 604_800 },
   stale: { otherwise: 86_400, least: 0, most: 31_536_000 },
@@ -66,8 +71,8 @@ const MEMBERS = [
 ] as const;
 
 /**
- * Reads `ORIGINS` (an array of rules, or that as JSON text) and `ORIGIN_CREDENTIALS` (an object by rule name, or that as JSON text). Nothing gives no rules.
- * Throws {@link OriginRulesError}.
+ * Reads `ORIGINS` (an array of rules, or its JSON) and `ORIGIN_CREDENTIALS` (an object by rule name, or its JSON).
+ * Undefined gives no rules. Throws {@link OriginRulesError}.
  */
 export function parseOrigins(value: unknown, credentials: unknown): OriginRules {
   const given = fromText(value, 'ORIGINS');
@@ -105,15 +110,16 @@ export function originOf(rules: OriginRules, name: RepositoryName): OriginRule |
   return rules.find(({ pattern }) => partOf(pattern, name) !== null) ?? null;
 }
 
-/** What a repository is called upstream; null if that is no name. */
+/** The name of a repository at the upstream; null if it is not valid. */
 export function remoteNameOf({ pattern, remote }: OriginRule, name: RepositoryName): RepositoryName | null {
   const part = partOf(pattern, name);
   return part === null ? null : parseRepositoryName(remote.replace('*', () => part));
 }
 
 /**
- * Which repository of ours a client means that asks for `name` of another registry (`ns`, as containerd sends to mirrors). Without any rule for a host, `ns` says
- * nothing; null if there are such rules and this host has none: another registry's repository must not be answered with one of the same name.
+ * The repository that a client requests by `name` of another registry (`ns`, which containerd sends to mirrors). If no
+ * rule has a host, `ns` is ignored. Null if there are such rules and none for this host: another registry's repository
+ * must not be served by one of the same name.
  */
 export function localNameOf(rules: OriginRules, ns: string, name: RepositoryName): RepositoryName | null {
   if (rules.every((rule) => rule.ns === null)) return name;
@@ -123,7 +129,7 @@ export function localNameOf(rules: OriginRules, ns: string, name: RepositoryName
   return part === null ? null : parseRepositoryName(rule.pattern.replace('*', () => part));
 }
 
-/** What `*` stands for, '' where there is none; null if the name does not match. */
+/** The text that `*` matches, '' if the pattern has none; null if the name does not match. */
 function partOf(pattern: string, name: string): string | null {
   if (pattern === '*') return name;
   if (!pattern.endsWith('/*')) return pattern === name ? '' : null;
@@ -258,7 +264,7 @@ function fromText(value: unknown, where: string): unknown {
   try {
     return JSON.parse(value);
   } catch (cause) {
-    // What stands in a secret must not stand in a message: the cause of a JSON error quotes it.
+    // A secret must not appear in a message: the cause of a JSON error quotes it.
     throw new OriginRulesError(`${where} is not JSON.`, where === 'ORIGIN_CREDENTIALS' ? {} : { cause });
   }
 }

@@ -1,4 +1,7 @@
-/** Blobs of a repository that is filled: to the client and into the bucket at once, fetched once for all who wait. */
+/**
+ * Blobs of a filled repository: streamed to the client and into the bucket at once, and fetched once for all waiting
+ * requests.
+ */
 import { openBlob } from '../../origin/blob.ts';
 import { OriginError } from '../../origin/errors.ts';
 import { blobKey } from '../../registry/keys.ts';
@@ -14,10 +17,10 @@ import type { Upstream } from './upstream.ts';
 
 type BlobRequest = Extract<RegistryRequest, { kind: 'blob' | 'blob-presence' }>;
 
-/** How often a request that waited for another one's fetch looks again when that failed. */
+/** How often a request that waited for another one's fetch tries again after that failed. */
 const ROUNDS = 3;
 
-/** Answers with the blob, or with where the client gets it. `stored`: what storage answered. Throws OriginError and StorageError. */
+/** Answers with the blob or a redirect. `stored`: the answer from storage. Throws OriginError and StorageError. */
 export async function pullBlob(
   pull: Pull,
   request: BlobRequest,
@@ -33,7 +36,7 @@ export async function pullBlob(
   if (request.kind === 'blob' && head) {
     const told = await upstream.client.blobHead(remote, digest);
     if (told.kind === 'blob-head' && told.size !== undefined) return found(request, told.size, null);
-    // Old engines need the length: where the upstream does not tell it, the blob does.
+    // Old engines need the length: if HEAD does not contain it, GET does.
     if (told.kind === 'not-found') {
       cacheAbsence(upstream, what);
       return answer;
@@ -54,7 +57,7 @@ export async function pullBlob(
         cacheAbsence(upstream, what);
         return answer;
       case 'passed-on':
-        // Somebody else got it, and storage did not: fetched again, for this client.
+        // Another client received it, and storage did not: fetch it again for this client.
         if (round < ROUNDS) continue;
         throw new StorageError('STORAGE_UNAVAILABLE', `storage does not take ${digest}`);
       default:
@@ -64,10 +67,13 @@ export async function pullBlob(
   }
 }
 
-/** Milliseconds without a byte after which a fetch by another request counts as dead: the platform may have ended that request without a word. */
+/**
+ * Milliseconds without a byte after which another request's fetch counts as dead: the platform can end a request
+ * without notice.
+ */
 const SILENCE = 30_000;
 
-/** What became of another request's fetch, however long that takes while bytes come; or why it failed. */
+/** The result of another request's fetch, however long it takes while bytes arrive; or its failure. */
 async function follow({ upstream, rule }: Pull, key: string, flight: Promise<BlobOutcome>): Promise<unknown> {
   for (;;) {
     const outcome = await within<BlobOutcome, unknown>(SILENCE, flight, LATE).catch((error: unknown) => error);
@@ -80,7 +86,10 @@ async function follow({ upstream, rule }: Pull, key: string, flight: Promise<Blo
 
 const LATE = Symbol('late');
 
-/** Fetches the blob into the bucket and, where it can be streamed, gives the answer whose body it is. Throws OriginError. */
+/**
+ * Fetches the blob into the bucket and, if it can be streamed, gives the answer with it as the body. Throws
+ * OriginError.
+ */
 async function fetchBlob(
   { upstream, remote, bucket, waitUntil }: Pull,
   request: BlobRequest,
@@ -94,7 +103,7 @@ async function fetchBlob(
     const blob = await openBlob(upstream.client, remote, digest);
     if (blob.kind === 'not-found') return 'unknown';
     const watched = { size: blob.size, chunks: noting(blob.chunks, upstream.progress, key) };
-    // A client needs to know the length beforehand: without it, the blob is stored first.
+    // A client needs the length beforehand: without it, the blob is stored first.
     if (!isStreamed || blob.size === undefined)
       return fillBlob(watched, { digest, key, bucket, client: null, keep: waitUntil });
     const { body, sink } = clientSink(blob.size);
@@ -131,7 +140,7 @@ function found({ digest }: BlobRequest, size: number, body: ReadableStream<Uint8
   };
 }
 
-/** Where the upstream sends those who want the blob; null if it sends it itself, or has nothing. */
+/** Where the upstream redirects clients to; null if it sends the blob itself, or does not have it. */
 async function locationUpstream({ upstream, remote }: Pull, { digest }: BlobRequest): Promise<string | null> {
   const blob = await upstream.client.blob(remote, digest);
   if (blob.kind === 'not-found') return null;

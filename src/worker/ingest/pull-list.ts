@@ -1,4 +1,4 @@
-/** Lists of a repository that is filled: what the upstream has and what is stored, together. Nothing is written for them. */
+/** Lists of a filled repository: what the upstream has, merged with what is stored. Nothing is written. */
 import { OriginError } from '../../origin/errors.ts';
 import { referrersKey, tagListKey } from '../../registry/keys.ts';
 import { compareNames } from '../../registry/name.ts';
@@ -13,10 +13,13 @@ import { pathOf, type RegistryRequest } from '../gateway/registry-request.ts';
 import { overlay } from './overlay.ts';
 import { noteOutage, type Pull, unlessLimited, waitFor } from './pull.ts';
 
-/** Most milliseconds that a list of the upstream is remembered. */
+/** Milliseconds that an upstream's list is cached at most. */
 const LIST_LIFETIME = 60_000;
 
-/** Answers with the tags that the upstream has, and those that were published here. Throws OriginError where only the upstream could tell, and StorageError. */
+/**
+ * Answers with the tags of the upstream and those published here. Throws OriginError if nothing is stored and the
+ * upstream fails, and StorageError.
+ */
 export async function pullTagList(
   pull: Pull,
   request: Extract<RegistryRequest, { kind: 'tag-list' }>,
@@ -46,7 +49,10 @@ export async function pullTagList(
   });
 }
 
-/** Answers with what refers to a manifest: what was published here, else what the upstream has. `stored`: what storage answered. Throws OriginError and StorageError. */
+/**
+ * Answers with the referrers of a manifest: those published here, otherwise those of the upstream. `stored`: the answer
+ * from storage. Throws OriginError and StorageError.
+ */
 export async function pullReferrers(
   pull: Pull,
   request: Extract<RegistryRequest, { kind: 'referrers' }>,
@@ -67,7 +73,7 @@ export async function pullReferrers(
   });
 }
 
-/** A list of the upstream: fetched once for all who ask at the same time, and remembered for a moment. Throws OriginError. */
+/** A list of the upstream, fetched once for all concurrent requests and cached briefly. Throws OriginError. */
 async function listOf<T>(
   pull: Pull,
   what: string,
@@ -77,7 +83,7 @@ async function listOf<T>(
   const key = `${remote} ${what}`;
   const now = Date.now();
   const remembered = upstream.lists.get(key, now);
-  // The key says what the list is of.
+  // The key determines the type of the entries.
   if (remembered !== undefined) return remembered as readonly T[] | 'unknown';
   unlessLimited(upstream);
   const flight = upstream.listFlights.once(key, waitUntil, fetch);

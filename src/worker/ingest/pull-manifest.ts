@@ -1,4 +1,4 @@
-/** Manifests by digest of a repository that is filled. */
+/** Manifests by digest of a filled repository. */
 import type { Digest } from '../../registry/digest.ts';
 import { manifestKey } from '../../registry/keys.ts';
 import type { RepositoryName } from '../../registry/name.ts';
@@ -9,7 +9,7 @@ import { ingestManifest } from './ingest-manifest.ts';
 import { overlay } from './overlay.ts';
 import { isNegativelyCached, cacheAbsence, type Pull, unlessLimited, waitFor } from './pull.ts';
 
-/** Answers with the manifest. `stored`: what storage answered. Throws OriginError and StorageError. */
+/** Answers with the manifest. `stored`: the answer from storage. Throws OriginError and StorageError. */
 export async function pullManifest(
   pull: Pull,
   name: RepositoryName,

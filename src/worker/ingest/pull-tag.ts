@@ -1,4 +1,7 @@
-/** Manifests by tag of a repository that is filled: fetched when they are not stored, and compared with the upstream's when they have been stored for long. */
+/**
+ * Manifests by tag of a filled repository: fetched if they are not stored, and compared with the upstream after their
+ * lifetime.
+ */
 import { OriginError } from '../../origin/errors.ts';
 import { tagKey } from '../../registry/keys.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
@@ -19,16 +22,22 @@ import { overlay } from './overlay.ts';
 import { isNegativelyCached, noteOutage, cacheAbsence, type Pull, unlessLimited, waitFor } from './pull.ts';
 import type { Outage } from './upstream.ts';
 
-/** Milliseconds that a client waits while a stored tag is compared; then it gets what is stored. */
+/** Milliseconds that a client waits for a comparison; then the stored tag is served. */
 const PATIENCE = 3_000;
 
-/** Milliseconds after which a comparison that failed is tried again. */
+/** Milliseconds until a failed comparison is repeated. */
 const PAUSE = 10_000;
 
-/** Milliseconds after which the time of comparison is written down in the bucket: until then only the isolates that made it know. */
+/**
+ * Milliseconds after which the time of a comparison is written to the bucket; until then only the isolate that made it
+ * has it.
+ */
 const RENEW_AFTER = 3_600_000;
 
-/** Answers with the form that fits. `stored`: what storage answered. Throws {@link OriginError}, StorageError and CorruptRecordError. */
+/**
+ * Answers with the negotiated form. `stored`: the answer from storage. Throws {@link OriginError}, StorageError and
+ * CorruptRecordError.
+ */
 export async function pullTag(
   pull: Pull,
   name: RepositoryName,
@@ -54,9 +63,9 @@ export async function pullTag(
 
 const SLOW: Outage = { code: 'ORIGIN_UNAVAILABLE', message: 'no answer in time' };
 
-/** What is stored, for want of anything newer. */
+/** The stored tag, because the upstream failed. */
 function stale({ rule }: Pull, answer: Answer, info: ObjectInfo, outage: Outage): Answer {
-  // It was said to be gone; whether it has come back nobody knows.
+  // The upstream had deleted the tag; whether it exists again is not known.
   if (isTombstone(info)) throw new OriginError(outage.code, outage.message);
   return withWarning(answer, rule, outage);
 }
@@ -74,7 +83,7 @@ async function fetchTag(pull: Pull, name: RepositoryName, tag: Tag, answer: Answ
   return answer;
 }
 
-/** Fetches the tag whole and writes it. `'unknown'`: the upstream does not have it. */
+/** Fetches the tag with its forms and writes it. `'unknown'`: the upstream does not have it. */
 async function fetchAndWrite(
   pull: Pull,
   name: RepositoryName,
@@ -93,7 +102,10 @@ function placeOf({ rule, realm, store, retry, signer }: Pull, name: RepositoryNa
   return { rule, name, tag, realm, signer, store: withRetries(store, retry) };
 }
 
-/** Compares a stored tag with the upstream's, and does what follows from that. Gives why the upstream could not be asked, null if it could. Never throws. */
+/**
+ * Compares a stored tag with the upstream, and updates it. Gives why the upstream failed, null if it did not. Never
+ * throws.
+ */
 async function check(
   pull: Pull,
   name: RepositoryName,
@@ -134,7 +146,10 @@ async function check(
   }
 }
 
-/** What the upstream says that the tag is; null if it does not have it. Some say nothing by HEAD, or that nothing is there: GET decides. */
+/**
+ * The upstream's digest of the tag; null if it does not exist. Some upstreams send no digest or 404 for HEAD: then GET
+ * decides.
+ */
 async function digestUpstream({ upstream, remote }: Pull, tag: Tag): Promise<OriginMark['digest'] | null> {
   const reference = { kind: 'tag', tag } as const;
   const head = await upstream.client.manifestHead(remote, reference);
@@ -164,7 +179,7 @@ async function noteGone(
   await openLists(store, { policy: LIST_CONFLICTS }).update(name, tag, { kind: 'removed' });
 }
 
-/** Writes the tag object again with another mark. Who has published the tag meanwhile loses nothing: then nothing is written. */
+/** Writes the tag object again with another mark. If the tag was published meanwhile, nothing is written. */
 async function renew({ store, retry }: Pull, info: ObjectInfo, mark: OriginMark): Promise<void> {
   const retrying = withRetries(store, retry);
   const object = await retrying.get(info.key, { ifMatch: info.etag });

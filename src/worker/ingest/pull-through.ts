@@ -1,7 +1,7 @@
 /**
- * Answers for repositories that are filled from another registry. What is stored is answered from storage like anything else; what is not is fetched, stored, and then
- * answered from what was stored. An upstream that cannot be asked never makes a 404: what is stored goes on being answered, with a `Warning`; for the rest there is a
- * 503 with a reason.
+ * Answers for filled repositories. Stored objects are served from storage; others are fetched, stored, and then served
+ * from storage. A failing upstream never causes a 404: stored objects are served with a `Warning`, and everything else
+ * is 503 with a reason.
  */
 import { OriginError } from '../../origin/errors.ts';
 import { assertNever } from '../../registry/errors.ts';
@@ -16,7 +16,7 @@ import { signerOf } from './signer.ts';
 import type { RepositoryRequest, StoredAnswer } from './stored-answer.ts';
 import { remoteName, upstreamOf } from './upstream.ts';
 
-/** Answers from the upstream, or with what storage answered before. Throws StorageError, and errors for damaged records. */
+/** Answers from the upstream, or with the answer from storage. Throws StorageError, and errors for damaged records. */
 export function answerThrough(
   request: Exclude<RepositoryRequest, { kind: 'tag-list' }>,
   options: RequestOptions,
