@@ -1,4 +1,7 @@
-/** Runs `work` over the items, at most `limit` at once, in order of their start. The first failure stops new work and is thrown once what runs has ended. */
+/**
+ * Runs `work` over the items, at most `limit` at once, in order of their start. The first failure stops new work and is
+ * thrown once what runs has ended.
+ */
 export async function forEachLimit<T>(
   items: Iterable<T> | AsyncIterable<T>,
   limit: number,

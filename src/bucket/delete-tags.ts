@@ -5,7 +5,10 @@ import type { WriteStore } from '../registry/store.ts';
 import { openLists } from './lists.ts';
 import { listTags } from './survey.ts';
 
-/** Deletes tags one by one, each with its entry in the tag list, so that an interrupted run leaves lists that are right. Throws StorageError, or the signal's reason. */
+/**
+ * Deletes tags one by one, each with its entry in the tag list, so that an interrupted run leaves lists that are right.
+ * Throws StorageError, or the signal's reason.
+ */
 export async function deleteTags(
   store: WriteStore,
   name: RepositoryName,

@@ -1,4 +1,7 @@
-/** The port through which images are read: publisher sources, another registry (origin-image.ts) and the bucket itself (stored-image.ts) implement it. */
+/**
+ * The port through which images are read: publisher sources, another registry (origin-image.ts) and the bucket itself
+ * (stored-image.ts) implement it.
+ */
 import type { Descriptor } from '../registry/descriptor.ts';
 import type { Digest } from '../registry/digest.ts';
 import type { Tag } from '../registry/name.ts';

@@ -1,4 +1,7 @@
-/** Reads pages of sorted lists (registry/sorted-list.ts): at most two reads, and work that grows with the page, not with the list. */
+/**
+ * Reads pages of sorted lists (registry/sorted-list.ts): at most two reads, and work that grows with the page, not with
+ * the list.
+ */
 import { compareNames } from '../registry/name.ts';
 import {
   CorruptListError,
@@ -25,13 +28,19 @@ export interface OpenList {
   readonly header: ListHeader;
   /** Whether the first read contained them. */
   isAtHand(leaves: readonly Leaf[], part: 'names' | 'details'): boolean;
-  /** The bytes of names or details of neighbouring leaves, as stored: JSON values with commas between. Costs a read unless the first one contained them. */
+  /**
+   * The bytes of names or details of neighbouring leaves, as stored: JSON values with commas between. Costs a read
+   * unless the first one contained them.
+   */
   bytesOf(leaves: readonly Leaf[], part: 'names' | 'details'): Promise<Uint8Array>;
   /** The same as a stream, with its length. */
   streamOf(leaves: readonly Leaf[], part: 'names' | 'details'): Promise<Uint8Array | ReadableStream<Uint8Array>>;
 }
 
-/** Reads the first line of a list; null if there is no list. One read of `firstRead` bytes: {@link FIRST_READ}, or more so that it contains more of the list. */
+/**
+ * Reads the first line of a list; null if there is no list. One read of `firstRead` bytes: {@link FIRST_READ}, or more
+ * so that it contains more of the list.
+ */
 export async function openList(store: ReadStore, key: string, firstRead = FIRST_READ): Promise<OpenList | null> {
   const object = await store.get(key, { range: { offset: 0, length: firstRead }, atOnce: true });
   if (object === null || object === 'changed') return null;
@@ -82,7 +91,10 @@ export async function namesOfPage(
   return { names: after.slice(0, limit), more: after.length > limit };
 }
 
-/** Whether a list names `name`, in two reads at most. A list that is missing, damaged or written at this moment counts as not naming it. */
+/**
+ * Whether a list names `name`, in two reads at most. A list that is missing, damaged or written at this moment counts
+ * as not naming it.
+ */
 export async function isListed(store: ReadStore, key: string, name: string): Promise<boolean> {
   try {
     const list = await openList(store, key);

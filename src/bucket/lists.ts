@@ -1,8 +1,9 @@
 /**
  * Writes the lists of a bucket, which others write too: the tags of each repository, and the catalogue.
  *
- * Every change is a conditional write over the version that was read, after a look at what the list is about: the entry of a tag is made by whoever wrote the tag object
- * last, so an older summary never overwrites a newer one. Changes that arrive while a list is being written are merged into the next write.
+ * Every change is a conditional write over the version that was read, after a look at what the list is about: the entry
+ * of a tag is made by whoever wrote the tag object last, so an older summary never overwrites a newer one. Changes that
+ * arrive while a list is being written are merged into the next write.
  */
 import { CATALOG_KEY, tagKey, tagListKey } from '../registry/keys.ts';
 import type { RepositoryName, Tag } from '../registry/name.ts';
@@ -23,9 +24,15 @@ export type TagChange = { readonly kind: 'written'; readonly entry: TagEntry } |
 
 /** Writes lists. */
 export interface Lists {
-  /** Enters a change of a tag into the tag list, and the repository into the catalogue; resolves once both are written. Throws {@link StorageError}. */
+  /**
+   * Enters a change of a tag into the tag list, and the repository into the catalogue; resolves once both are written.
+   * Throws {@link StorageError}.
+   */
   update(name: RepositoryName, tag: Tag, change: TagChange): Promise<void>;
-  /** Deletes the tag list of a repository without tags, and its entry in the catalogue; restores both if a tag was published meanwhile. */
+  /**
+   * Deletes the tag list of a repository without tags, and its entry in the catalogue; restores both if a tag was
+   * published meanwhile.
+   */
   forget(name: RepositoryName): Promise<void>;
 }
 
@@ -109,7 +116,8 @@ async function updateTagList(
   await untilWritten(
     `the tag list of ${name}`,
     async () => {
-      // The list is read before the tags: a publisher that moves a tag in between writes the list after us, or makes our write fail.
+      // The list is read before the tags: a publisher that moves a tag in between writes the list after us, or makes
+      // our write fail.
       const { entries, over } = await readEntries(store, key);
       const byName = new Map(entries.map((entry) => [entry.name, entry]));
       await forEachLimit(changes, READS_AT_ONCE, async ([tag, change]) => {

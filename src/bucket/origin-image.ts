@@ -20,7 +20,10 @@ export interface OriginImage {
   readonly content: ImageContent;
 }
 
-/** Reads a tag, as far as deriving its forms needs it. `platforms`: those of a list that are wanted, null for all. Throws {@link OriginError}. */
+/**
+ * Reads a tag, as far as deriving its forms needs it. `platforms`: those of a list that are wanted, null for all.
+ * Throws {@link OriginError}.
+ */
 export async function readOriginImage(
   client: RegistryClient,
   {
@@ -93,8 +96,9 @@ export function toSource({
 }
 
 /**
- * What else was published under the tag: a schema 1 beside newer forms, and behind crane a schema 2 beside a list. Each is requested with only its types. An upstream
- * that has none answers 404 or with another form, and some fail: that is no reason to do without the rest.
+ * What else was published under the tag: a schema 1 beside newer forms, and behind crane a schema 2 beside a list. Each
+ * is requested with only its types. An upstream that has none answers 404 or with another form, and some fail: that is
+ * no reason to do without the rest.
  */
 async function otherForms(
   client: RegistryClient,

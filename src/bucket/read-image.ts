@@ -1,4 +1,7 @@
-/** Reads an image from a source: its manifests, children and configs, every one verified. Layers are only named; they are verified when they are read. */
+/**
+ * Reads an image from a source: its manifests, children and configs, every one verified. Layers are only named; they
+ * are verified when they are read.
+ */
 import type { ImageContent, Manifest } from '../manifest/image.ts';
 import { readLinks } from '../manifest/links.ts';
 import { ManifestError, readManifest } from '../manifest/read.ts';
@@ -10,7 +13,10 @@ import { DEFAULT_PLATFORM, formatPlatform, type Platform } from '../registry/pla
 import { mapLimit } from './concurrency.ts';
 import { ImageError, type ImageSource, type SourceManifest } from './image-source.ts';
 
-/** Limits of what is read, which guard against malicious input: bytes of a config, depth of lists in lists, children in all; and requests at once (a Worker has six connections). */
+/**
+ * Limits of what is read, which guard against malicious input: bytes of a config, depth of lists in lists, children in
+ * all; and requests at once (a Worker has six connections).
+ */
 export const IMAGE_LIMITS = { config: 16 * 1024 * 1024, depth: 4, children: 2_000, requests: 5 } as const;
 
 /** Images of a list that are read `'on-demand'`: a Worker may make so many requests. */
@@ -28,14 +34,18 @@ export interface ReadOptions {
   /** Of a list, only these; empty means all. */
   readonly platforms?: readonly Platform[];
   /**
-   * `complete`: everything that the image consists of must be there. `on-demand`: only what deriving forms needs is read, since the rest is fetched when a client
-   * requests it: of a list the images, the default platform first, at most {@link ON_DEMAND_CHILDREN}; and image configs, which may be missing.
+   * `complete`: everything that the image consists of must be there. `on-demand`: only what deriving forms needs is
+   * read, since the rest is fetched when a client requests it: of a list the images, the default platform first, at
+   * most {@link ON_DEMAND_CHILDREN}; and image configs, which may be missing.
    */
   readonly scope?: 'complete' | 'on-demand';
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Reads an image. Throws {@link ImageError} where something is missing, or is not what its digest says, and whatever the source throws. */
+/**
+ * Reads an image. Throws {@link ImageError} where something is missing, or is not what its digest says, and whatever
+ * the source throws.
+ */
 export async function readImage(source: ImageSource, options: ReadOptions = {}): Promise<ReadImage> {
   const roots = source.roots.map((root) => verifiedManifest(root, root.digest));
   if (roots.length === 0) throw new ImageError('the source has no manifest');

@@ -54,7 +54,10 @@ export function readBytes(body: ReadableStream<Uint8Array>): ByteReader {
   };
 }
 
-/** Bytes of the longest body that is read whole: the runtime does that natively, and bytes that are skipped cost less than stopping. */
+/**
+ * Bytes of the longest body that is read whole: the runtime does that natively, and bytes that are skipped cost less
+ * than stopping.
+ */
 const WHOLE_UP_TO = 262_144;
 
 /** A reader of a stored object, which reads a short one whole. Throws {@link StorageError}. */

@@ -48,12 +48,18 @@ export function parseTagObject(info: ObjectInfo, body: Uint8Array): TagReading {
   }
 }
 
-/** Whether a tag object is a tombstone (write-tag.ts): the tag was fetched from an upstream that has deleted it, and is in no list. */
+/**
+ * Whether a tag object is a tombstone (write-tag.ts): the tag was fetched from an upstream that has deleted it, and is
+ * in no list.
+ */
 export function isTombstone({ size, metadata }: Pick<ObjectInfo, 'size' | 'metadata'>): boolean {
   return size === 0 && decodeOriginMark(metadata) !== null;
 }
 
-/** The forms that were published under the tag itself; a published list's children, which stand for one platform, are not. */
+/**
+ * The forms that were published under the tag itself; a published list's children, which stand for one platform, are
+ * not.
+ */
 export function publishedRoots({ record, manifests }: Pick<ReadTag, 'record' | 'manifests'>): readonly TagForm[] {
   const children = new Set(manifests.flatMap((bytes) => readLinks(bytes)?.children.map(({ digest }) => digest) ?? []));
   return record.forms.filter(

@@ -1,4 +1,7 @@
-/** Referrers: manifests that refer to an image (signatures, attestations, SBOMs), and the records by which clients find them. */
+/**
+ * Referrers: manifests that refer to an image (signatures, attestations, SBOMs), and the records by which clients find
+ * them.
+ */
 import type { DerivedManifest, Manifest } from '../manifest/image.ts';
 import { type ManifestLinks, readLinks } from '../manifest/links.ts';
 import type { Descriptor } from '../registry/descriptor.ts';
@@ -23,7 +26,10 @@ export interface Referrers {
   readonly records: ReadonlyMap<Digest, readonly Descriptor[]>;
 }
 
-/** Finds what refers to the manifests, and what refers to that, all the way. With `follow` false only what they declare themselves (`subject`) is recorded. */
+/**
+ * Finds what refers to the manifests, and what refers to that, all the way. With `follow` false only what they declare
+ * themselves (`subject`) is recorded.
+ */
 export async function readReferrers(
   source: ImageSource,
   manifests: readonly Manifest[],

@@ -1,6 +1,7 @@
 /**
- * The retry policy of storage. It is applied at one level for each store: S3 repeats single requests, because only it knows whether one may have been carried out; the
- * Worker repeats a whole answer, because a body can break off after its headers, and single operations of {@link withRetries} when it writes. Nothing else repeats.
+ * The retry policy of storage. It is applied at one level for each store: S3 repeats single requests, because only it
+ * knows whether one may have been carried out; the Worker repeats a whole answer, because a body can break off after
+ * its headers, and single operations of {@link withRetries} when it writes. Nothing else repeats.
  */
 import { retryDelay, type RetryPolicy } from '../http/retry.ts';
 import { SYSTEM_CLOCK } from '../origin/transport.ts';
@@ -41,7 +42,10 @@ export interface PauseOptions {
 
 /** How to repeat. */
 export interface RetryOptions<T> extends PauseOptions {
-  /** Whether a failure may pass, and after how many milliseconds the server wants to be asked again; null: it is final. By default retryable {@link StorageError}s may. */
+  /**
+   * Whether a failure may pass, and after how many milliseconds the server wants to be asked again; null: it is final.
+   * By default retryable {@link StorageError}s may.
+   */
   readonly judge?: (error: unknown) => { readonly retryAfter?: number | undefined } | null;
   /** Takes the result of an attempt that came after its time limit. */
   readonly discard?: (late: T) => void;
@@ -105,8 +109,8 @@ export interface ConflictOptions extends PauseOptions {
 }
 
 /**
- * Repeats a conditional write until it holds; `attempt` must read again each time. `what` names the object in the message.
- * Throws {@link StorageError} when the attempts are used up.
+ * Repeats a conditional write until it holds; `attempt` must read again each time. `what` names the object in the
+ * message. Throws {@link StorageError} when the attempts are used up.
  */
 export async function untilWritten<T>(
   what: string,
@@ -124,7 +128,10 @@ export async function untilWritten<T>(
   }
 }
 
-/** A store whose operations are repeated by a policy. A body that can be read only once is sent once; a listing is read once. */
+/**
+ * A store whose operations are repeated by a policy. A body that can be read only once is sent once; a listing is read
+ * once.
+ */
 export function withRetries(store: WriteStore, policy: StorageRetryPolicy): WriteStore {
   return {
     head: (key) => withRetry(() => store.head(key), policy),

@@ -1,4 +1,7 @@
-/** Surveys a bucket, whole or one repository: what is stored (listings), and what tag objects and manifests point at. `gc` marks over it, `verify` compares with it. */
+/**
+ * Surveys a bucket, whole or one repository: what is stored (listings), and what tag objects and manifests point at.
+ * `gc` marks over it, `verify` compares with it.
+ */
 import type { Digest } from '../registry/digest.ts';
 import {
   BLOBS_PREFIX,
@@ -87,7 +90,10 @@ export interface RepositoryRecords {
   readonly manifests: Map<Digest, ManifestLinks | null>;
 }
 
-/** Reads all tag objects and manifests of a repository, keeping only what they point at. What vanished since the listing is left out. */
+/**
+ * Reads all tag objects and manifests of a repository, keeping only what they point at. What vanished since the listing
+ * is left out.
+ */
 export async function readRecords(
   store: ReadStore,
   listing: RepositoryListing,

@@ -7,7 +7,10 @@ import type { RepositoryName } from '../registry/name.ts';
 import type { RealmName } from '../registry/realms.ts';
 import type { WriteStore } from '../registry/store.ts';
 
-/** Writes a manifest under its digest. A derived schema 1 does not replace a stored one: that may have another signature, and be published. Throws StorageError. */
+/**
+ * Writes a manifest under its digest. A derived schema 1 does not replace a stored one: that may have another
+ * signature, and be published. Throws StorageError.
+ */
 export async function writeManifest(
   store: WriteStore,
   name: RepositoryName,

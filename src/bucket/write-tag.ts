@@ -1,6 +1,6 @@
 /**
- * Writes tag objects: the only place that does. A write is conditional on the object that was read before ("over"), so that whoever publishes at the same time loses
- * nothing; it moves the tag in all its forms at once.
+ * Writes tag objects: the only place that does. A write is conditional on the object that was read before ("over"), so
+ * that whoever publishes at the same time loses nothing; it moves the tag in all its forms at once.
  */
 import { MEDIA_TYPES } from '../registry/media-type.ts';
 import { encodeOriginMark, type OriginMark } from '../registry/origin-mark.ts';
@@ -30,7 +30,9 @@ export function writeTag(store: WriteStore, { key, body, metadata }: TagObject, 
   return store.put(key, body, { contentType: MEDIA_TYPES.octetStream, metadata, onlyIf: overCondition(over) });
 }
 
-/** Writes a tag object again with another origin mark, over exactly that object; its forms stay. Throws StorageError. */
+/**
+ * Writes a tag object again with another origin mark, over exactly that object; its forms stay. Throws StorageError.
+ */
 export function writeOriginMark(
   store: WriteStore,
   info: ObjectInfo,
@@ -41,8 +43,9 @@ export function writeOriginMark(
 }
 
 /**
- * Empties the tag object of a tag that its upstream has deleted ({@link import('./read-tag.ts').isTombstone}). It is not deleted, because a deletion cannot be made
- * conditional on nobody having published the tag meanwhile. `updated`: RFC 3339 UTC. Throws StorageError.
+ * Empties the tag object of a tag that its upstream has deleted ({@link import('./read-tag.ts').isTombstone}). It is
+ * not deleted, because a deletion cannot be made conditional on nobody having published the tag meanwhile. `updated`:
+ * RFC 3339 UTC. Throws StorageError.
  */
 export function writeTombstone(
   store: WriteStore,

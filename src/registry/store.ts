@@ -26,12 +26,18 @@ export interface GetOptions {
   readonly range?: ByteRange;
   /** Read only this version; another one gives `'changed'`. */
   readonly ifMatch?: string;
-  /** The bytes are wanted at once: a store that remembers them may ask whether they are still the same, instead of reading them. */
+  /**
+   * The bytes are wanted at once: a store that remembers them may ask whether they are still the same, instead of
+   * reading them.
+   */
   readonly atOnce?: boolean;
   readonly signal?: AbortSignal;
 }
 
-/** Reading a bucket. An expected miss is null; whatever else goes wrong throws {@link StorageError}: "not there" and "could not find out" never mix. */
+/**
+ * Reading a bucket. An expected miss is null; whatever else goes wrong throws {@link StorageError}: "not there" and
+ * "could not find out" never mix.
+ */
 export interface ReadStore {
   head(key: string): Promise<ObjectInfo | null>;
   get(key: string, options?: GetOptions): Promise<StoredObject | null | 'changed'>;
@@ -44,8 +50,8 @@ export interface PutOptions {
   /** Hex sha256 of the whole body where it is known: the store refuses a body that does not match. */
   readonly sha256?: string;
   /**
-   * Write only over this version, or only where nothing is; else `'precondition-failed'`. Two objects with the same bytes have the same etag: a store that can compares
-   * `uploaded` too.
+   * Write only over this version, or only where nothing is; else `'precondition-failed'`. Two objects with the same
+   * bytes have the same etag: a store that can compares `uploaded` too.
    */
   readonly onlyIf?: { readonly etag: string; readonly uploaded?: Date } | 'absent';
   readonly signal?: AbortSignal;
@@ -56,13 +62,23 @@ export interface BodyStream {
   readonly size: number;
   /** A chunk is good until the next one is asked for: its buffer may be filled again. Whoever keeps it copies it. */
   readonly chunks: AsyncIterable<Uint8Array>;
-  /** How many of the latest chunks stay good all the same while the next one is asked for: none unless told, `Infinity` for buffers that are never filled again. A finite number also says that all chunks but the last have 64 KiB or more. */
+  /**
+   * How many of the latest chunks stay good all the same while the next one is asked for: none unless told, `Infinity`
+   * for buffers that are never filled again. A finite number also says that all chunks but the last have 64 KiB or
+   * more.
+   */
   readonly validChunks?: number;
-  /** Reads it once more, from the beginning. Where it is there, a store may send bytes on instead of keeping them for another try. */
+  /**
+   * Reads it once more, from the beginning. Where it is there, a store may send bytes on instead of keeping them for
+   * another try.
+   */
   readonly reread?: (why: string) => AsyncIterable<Uint8Array>;
   /** Reading it costs more than a look at a disk: once more at most, and what comes then is kept. */
   readonly expensiveToReread?: boolean;
-  /** Whoever makes the chunks checks them against the sha256 that the store is told, and lets the last one out only if they have it: once is enough. */
+  /**
+   * Whoever makes the chunks checks them against the sha256 that the store is told, and lets the last one out only if
+   * they have it: once is enough.
+   */
   readonly verified?: boolean;
 }
 

@@ -37,7 +37,10 @@ export interface FaultProxy {
   close(): Promise<void>;
 }
 
-/** Starts a proxy to `target` (`http://127.0.0.1:port`). The Host header is passed on as it came, so that signatures hold. */
+/**
+ * Starts a proxy to `target` (`http://127.0.0.1:port`). The Host header is passed on as it came, so that signatures
+ * hold.
+ */
 export async function startFaultProxy(target: string): Promise<FaultProxy> {
   const seen: Seen[] = [];
   const proxy = { fault: (): Fault | undefined => undefined } as { fault: FaultProxy['fault'] };

@@ -39,7 +39,9 @@ export function tagOf(text: string): Tag {
   return tag;
 }
 
-/** The bucket. `before` is called ahead of every operation, so that a test can let something happen at that very moment. */
+/**
+ * The bucket. `before` is called ahead of every operation, so that a test can let something happen at that very moment.
+ */
 export class Bucket implements WriteStore {
   now = Date.UTC(2026, 0, 1);
   before: (operation: 'head' | 'get' | 'put' | 'delete' | 'list', key: string) => Promise<void> | void = () =>

@@ -267,7 +267,10 @@ describe('referrers records', () => {
 });
 
 describe('beside a publisher', () => {
-  /** A bucket with an old image that nothing needs and gc has noted long ago: what a publisher finds and does not send again. */
+  /**
+   * A bucket with an old image that nothing needs and gc has noted long ago: what a publisher finds and does not send
+   * again.
+   */
   async function noted(): Promise<{
     bucket: Bucket;
     writer: Writer;

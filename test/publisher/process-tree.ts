@@ -20,7 +20,10 @@ export function watchMemory(...roots: readonly number[]): { stop(): number } {
   };
 }
 
-/** Bytes taken now, by the processes and all below them. What several share (programs, libraries) counts once: proc(5), `Pss` of `smaps_rollup`. */
+/**
+ * Bytes taken now, by the processes and all below them. What several share (programs, libraries) counts once: proc(5),
+ * `Pss` of `smaps_rollup`.
+ */
 export async function memoryOf(roots: readonly number[]): Promise<number> {
   const children = new Map<number, number[]>();
   for (const name of await readdir('/proc')) {

@@ -1,4 +1,7 @@
-/** Publishers that meet at one tag, at every moment at which they can: the bucket lets the other go first ahead of a write. */
+/**
+ * Publishers that meet at one tag, at every moment at which they can: the bucket lets the other go first ahead of a
+ * write.
+ */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

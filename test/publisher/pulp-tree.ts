@@ -1,4 +1,7 @@
-/** A tree as Pulp 2's docker web distributor publishes it, with symlinks into a content store; and small images to put into it. */
+/**
+ * A tree as Pulp 2's docker web distributor publishes it, with symlinks into a content store; and small images to put
+ * into it.
+ */
 import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';

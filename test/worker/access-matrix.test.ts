@@ -1,4 +1,7 @@
-/** Every endpoint × every kind of caller × public and protected repositories, there and not there, against an oracle that knows the rules and nothing of the code. */
+/**
+ * Every endpoint × every kind of caller × public and protected repositories, there and not there, against an oracle
+ * that knows the rules and nothing of the code.
+ */
 import { env } from 'cloudflare:workers';
 import { exportSPKI, generateKeyPair, SignJWT } from 'jose';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -124,7 +127,10 @@ beforeAll(async () => {
   ];
 }, 60_000);
 
-/** Endpoints of a repository: path, and what is answered where it is there and may be read. A page asks a browser's person. */
+/**
+ * Endpoints of a repository: path, and what is answered where it is there and may be read. A page asks a browser's
+ * person.
+ */
 const OF_REPOSITORY: readonly {
   readonly path: (name: string) => string;
   readonly status: number;
@@ -164,7 +170,10 @@ function oracle(
   return { status: 401, challenge: page ? 'Basic' : 'Bearer', isPrivate: true };
 }
 
-/** A cache as the one between gateway and registry: by URL, props and what Vary names, and it keeps everything that it may. */
+/**
+ * A cache as the one between gateway and registry: by URL, props and what Vary names, and it keeps everything that it
+ * may.
+ */
 function sharedCache(): Between {
   const kept = new Map<
     string,

@@ -1,6 +1,7 @@
 /**
- * The Worker behind a stand-in for Workers Cache, which is not to be had locally: a module of its own for the benchmark, which counts what storage is asked once a cache has
- * been filled. It keeps what Workers Cache would, by the same key (entrypoint's URL and props, `Vary` compared verbatim) and for GET and HEAD alike, until `POST /-/forget`.
+ * The Worker behind a stand-in for Workers Cache, which is not to be had locally: a module of its own for the
+ * benchmark, which counts what storage is asked once a cache has been filled. It keeps what Workers Cache would, by the
+ * same key (entrypoint's URL and props, `Vary` compared verbatim) and for GET and HEAD alike, until `POST /-/forget`.
  */
 import type { Env } from '../../src/worker/config.ts';
 import { serveRegistry } from '../../src/worker/gateway/registry.ts';

@@ -72,7 +72,9 @@ export function cachedEdge(
     serve(requestOf(path, init, options.cf), read, () => portTo(entrypoint), createExecutionContext());
 }
 
-/** A gateway that goes through the real entrypoint, as it does where a cache stands in front of that: here without one. */
+/**
+ * A gateway that goes through the real entrypoint, as it does where a cache stands in front of that: here without one.
+ */
 export const exportsEdge: Ask = (path, init) => {
   const { Registry } = exports as unknown as { Registry: (options: { props: RegistryProps }) => RegistryEntrypoint };
   const { BUCKET } = env as unknown as Env;

@@ -1,6 +1,6 @@
 /**
- * The Worker over a bucket that fails now and then: a module of its own for the soak test. Of a thousand reads, `FAULTS` fail, `FAULTS` are slow, and `FAULTS` bodies
- * break off.
+ * The Worker over a bucket that fails now and then: a module of its own for the soak test. Of a thousand reads,
+ * `FAULTS` fail, `FAULTS` are slow, and `FAULTS` bodies break off.
  */
 import type { Env } from '../../src/worker/config.ts';
 import { directPort } from '../../src/worker/gateway/registry-port.ts';

@@ -1,4 +1,6 @@
-/** What each endpoint costs, and what becomes of storage that fails, is slow, breaks off, or holds what cannot be read. */
+/**
+ * What each endpoint costs, and what becomes of storage that fails, is slow, breaks off, or holds what cannot be read.
+ */
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { blobKey, CATALOG_KEY, manifestKey, referrersKey, tagKey, tagListKey } from '../../src/registry/keys.ts';
@@ -67,7 +69,10 @@ beforeAll(async () => {
 const path = (what: string): string => `/v2/${NAME}/${what}`;
 const real = (text: string): string => text.replace('DIGEST', image.digest).replace('BLOB', blob);
 
-/** Endpoint → what it reads at most: heads, gets, and bodies that are opened. docs/operations-per-request.md has the same table. */
+/**
+ * Endpoint → what it reads at most: heads, gets, and bodies that are opened. docs/operations-per-request.md has the
+ * same table.
+ */
 const COSTS: readonly [string, string, string, Operations][] = [
   ['GET', 'a manifest by tag', path('manifests/latest'), cost(0, 1, 1)],
   ['HEAD', 'a manifest by tag', path('manifests/latest'), cost(1, 0, 0)],

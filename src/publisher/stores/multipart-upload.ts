@@ -43,7 +43,10 @@ export interface MultipartOptions {
   readonly head: () => Promise<{ readonly size: number; readonly etag: string } | null>;
 }
 
-/** Another process ended the upload: a publisher that sends the same blob, or a lifecycle rule. Sending the whole body again may succeed. */
+/**
+ * Another process ended the upload: a publisher that sends the same blob, or a lifecycle rule. Sending the whole body
+ * again may succeed.
+ */
 export class UploadEndedError extends StorageError {
   constructor(key: string, cause: unknown) {
     super('STORAGE_UNAVAILABLE', `writing ${key}: another process ended the upload`, { cause });

@@ -18,8 +18,9 @@ export interface SendOptions {
 }
 
 /**
- * Sends one request, again after failures that may pass: the only place where S3 is retried. `mayBeDone`: an attempt before may have been carried out although its answer
- * did not arrive. Throws the signal's reason, or {@link StorageError} for the last failure.
+ * Sends one request, again after failures that may pass: the only place where S3 is retried. `mayBeDone`: an attempt
+ * before may have been carried out although its answer did not arrive. Throws the signal's reason, or {@link
+ * StorageError} for the last failure.
  */
 export async function sendRetrying<T>(
   send: (mayBeDone: boolean) => Promise<T>,

@@ -24,7 +24,7 @@ export function readList(info: ObjectInfo, body: Uint8Array): ListReading {
     const entries = decodeSortedList(body);
     const header = decodeListHeader(body.subarray(0, FIRST_READ), info.metadata);
     if (header.count !== entries.length)
-      return { problem: `its first line tells of ${String(header.count)} names, it has ${String(entries.length)}` };
+      return { problem: `its first line says ${String(header.count)} names, it has ${String(entries.length)}` };
     // Readers cut by byte ranges, so the bytes must be exactly those that the writer makes.
     const { body: exact, metadata } = encodeSortedList(entries);
     const same =
@@ -57,13 +57,13 @@ export function compareDetail(detail: unknown, record: TagRecord, etag: string):
   const { updated, published, derived, ...made } = (detail ?? {}) as Record<string, unknown>;
   if (updated !== record.updated)
     return `says that it was moved at ${JSON.stringify(updated)}, it was at ${record.updated}`;
-  for (const [kind, told] of [
+  for (const [kind, listed] of [
     ['published', published],
     ['derived', derived],
   ] as const) {
     const forms = new Set<unknown>(record.forms.filter(({ source }) => source.kind === kind).map(({ form }) => form));
-    if (!Array.isArray(told) || told.some((form) => !forms.has(form)) || new Set(told).size !== forms.size) {
-      return `says that ${JSON.stringify(told)} are ${kind}, ${JSON.stringify([...forms])} are`;
+    if (!Array.isArray(listed) || listed.some((form) => !forms.has(form)) || new Set(listed).size !== forms.size) {
+      return `says that ${JSON.stringify(listed)} are ${kind}, ${JSON.stringify([...forms])} are`;
     }
   }
   // An entry of another version of the tag object is recognised by its etag, and not used.

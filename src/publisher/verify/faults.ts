@@ -52,7 +52,7 @@ export const FAULTS = {
     severity: 'note',
     title: 'published list names a platform that was left out',
     repair: false,
-    todo: 'Nothing, if that was meant.',
+    todo: 'Nothing, if that was intended.',
   },
   'blob-missing': {
     severity: 'error',
@@ -62,15 +62,15 @@ export const FAULTS = {
   },
   'blob-not-fetched': {
     severity: 'note',
-    title: 'blob of a fetched tag that nobody has pulled yet',
+    title: 'blob of a fetched tag, not pulled yet',
     repair: false,
-    todo: 'Nothing: it is fetched when it is asked for.',
+    todo: 'Nothing: it is fetched when a client pulls it.',
   },
   'blob-size': {
     severity: 'error',
-    title: 'manifest tells a wrong size of a blob',
+    title: 'manifest gives a wrong size of a blob',
     repair: false,
-    todo: 'The blob has its digest, so the image was made wrongly: build and publish it anew.',
+    todo: 'The blob has its digest, so the image was built wrongly: build and publish it again.',
   },
   'blob-digest': {
     severity: 'error',

@@ -50,8 +50,8 @@ export interface VerifyReport {
 /** Verifies a bucket. Throws StorageError. */
 export async function verify(store: WriteStore, options: VerifyOptions): Promise<VerifyReport> {
   const faults: Fault[] = [];
-  const report: Report = async (kind, where, message, mend) => {
-    const repaired = options.repair && mend !== undefined && (await mend());
+  const report: Report = async (kind, where, message, repair) => {
+    const repaired = options.repair && repair !== undefined && (await repair());
     faults.push({ kind, where, message, repaired });
   };
   const progress = (what: string, done: number, total: number, bytes = 0): void =>

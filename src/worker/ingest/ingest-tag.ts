@@ -101,7 +101,10 @@ async function writeAll(
 /** Attempts to write a list that others write at the same time: a Worker can make only so many requests. */
 export const LIST_CONFLICTS: RetryPolicy = { ...CONFLICT_RETRY, attempts: 8 };
 
-/** Enters the tag into the lists. Clients can pull it without: after a failure here, the next tag of the repository or `gantry verify --repair` writes them. */
+/**
+ * Enters the tag into the lists. Clients can pull it without: after a failure here, the next tag of the repository or
+ * `gantry verify --repair` writes them.
+ */
 async function list(
   { name, tag, store }: TagPlace,
   {

@@ -34,10 +34,10 @@ export async function pullBlob(
   if (!isUnknown(answer) || isNegativelyCached(upstream, what)) return answer;
   unlessLimited(upstream);
   if (request.kind === 'blob' && head) {
-    const told = await upstream.client.blobHead(remote, digest);
-    if (told.kind === 'blob-head' && told.size !== undefined) return found(request, told.size, null);
+    const info = await upstream.client.blobHead(remote, digest);
+    if (info.kind === 'blob-head' && info.size !== undefined) return found(request, info.size, null);
     // Old engines need the length: if HEAD does not contain it, GET does.
-    if (told.kind === 'not-found') {
+    if (info.kind === 'not-found') {
       cacheAbsence(upstream, what);
       return answer;
     }

@@ -1,4 +1,4 @@
-/** What filling a repository works with, and what all kinds of questions have in common. */
+/** The context of filling a repository, and what all kinds of requests share. */
 import { OriginError } from '../../origin/errors.ts';
 import type { Signer } from '../../manifest/image.ts';
 import type { RepositoryName } from '../../registry/name.ts';
@@ -20,27 +20,27 @@ export interface FillContext {
   /** PEM or JWK of the key that signs derived schema 1 manifests; null: none are derived. */
   readonly signingKey: string | null;
   readonly answerStored: AnswerStored;
-  /** For what goes on after the answer, and where the client leaves before it. */
+  /** Keeps work alive after the response, and after the client disconnects. */
   readonly waitUntil: (work: Promise<unknown>) => void;
 }
 
-/** One question to a repository that is filled. */
+/** One request to a filled repository. */
 export interface Pull extends Omit<FillContext, 'signingKey'> {
   readonly signer: Signer | null;
   readonly upstream: Upstream;
-  /** What the repository is called upstream. */
+  /** The name of the repository at the upstream. */
   readonly remote: RepositoryName;
 }
 
-/** Milliseconds after which a question may be asked again where the upstream says nothing of it, and the most that is passed on of what it says. */
+/** Milliseconds for `Retry-After` if the upstream sends none, and at most. */
 const WAIT = { otherwise: 5_000, most: 300_000 } as const;
 
-/** How long to leave an upstream alone after an error, in milliseconds. */
+/** How long to send no requests to an upstream after an error, in milliseconds. */
 export function waitOf({ retryAfter }: OriginError): number {
   return Math.min(Math.max(retryAfter ?? WAIT.otherwise, 1_000), WAIT.most);
 }
 
-/** Logs that an upstream could not be asked, and leaves it alone where it wants that. */
+/** Logs an upstream's failure, and pauses requests to it if it limits them. */
 export function noteOutage(upstream: Upstream, error: OriginError, about: string): Outage {
   const { rule, limited } = upstream;
   const { code, message } = error;
@@ -53,7 +53,7 @@ export function noteOutage(upstream: Upstream, error: OriginError, about: string
   return { code, message };
 }
 
-/** Throws {@link OriginError} while the upstream wants to be left alone: every further question would prolong that. */
+/** Throws {@link OriginError} while the upstream limits requests: every further one would prolong that. */
 export function unlessLimited({ limited }: Upstream): void {
   const now = Date.now();
   const limit = limited.get('', now);
@@ -61,23 +61,23 @@ export function unlessLimited({ limited }: Upstream): void {
     throw new OriginError('ORIGIN_RATE_LIMITED', limit.message, { status: 429, retryAfter: limit.until - now });
 }
 
-/** Milliseconds for which it is believed that the upstream does not have something. */
+/** Milliseconds that a negative answer of the upstream is cached. */
 const UNKNOWN_FOR = 5_000;
 
-/** Remembers, for seconds, that the upstream does not have something. */
+/** Caches that the upstream does not have something. */
 export function cacheAbsence({ unknown }: Upstream, what: string): void {
   unknown.set(what, true, Date.now() + UNKNOWN_FOR);
 }
 
-/** Whether the upstream said a moment ago that it does not have it. */
+/** Whether the upstream answered recently that it does not have it. */
 export function isNegativelyCached({ unknown }: Upstream, what: string): boolean {
   return unknown.get(what, Date.now()) === true;
 }
 
-/** Milliseconds that a request waits for what another one fetches. Longer than any upstream may take to be given up. */
+/** Milliseconds to wait for another request's fetch: longer than any timeout of an upstream. */
 const FOLLOW = 90_000;
 
-/** What another request fetches, or this one. Throws {@link OriginError} if it takes so long that it will not come any more. */
+/** The result of this or another request's fetch. Throws {@link OriginError} after the limit. */
 export async function waitFor<V>(
   { rule }: Pull,
   flights: SingleFlight<V>,

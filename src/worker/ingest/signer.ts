@@ -5,7 +5,7 @@ import { ConfigError } from '../config.ts';
 
 let last: { readonly text: string; readonly signer: Signer } | null = null;
 
-/** What signs the schema 1 manifests that are derived, made once; null without a key. Throws {@link ConfigError}. */
+/** The signer of derived schema 1 manifests, made once; null without a key. Throws {@link ConfigError}. */
 export function signerOf(text: string | null): Signer | null {
   if (text === null) return null;
   if (last?.text === text) return last.signer;

@@ -1,4 +1,4 @@
-/** What one isolate knows of each upstream: the client with its tokens, and what was found out a moment ago. */
+/** The state of one isolate for each upstream: the client with its tokens, and recent results. */
 import { OriginError, type OriginErrorCode } from '../../origin/errors.ts';
 import { createRegistryClient, type RegistryClient } from '../../origin/client.ts';
 import type { RepositoryName } from '../../registry/name.ts';
@@ -10,50 +10,50 @@ import { SingleFlight } from './single-flight.ts';
 import type { FetchedTag } from './ingest-tag.ts';
 import type { StoredManifest } from './ingest-manifest.ts';
 
-/** That an upstream could not be asked, and what it said. */
+/** An upstream's failure. */
 export interface Outage {
   readonly code: OriginErrorCode;
   readonly message: string;
 }
 
-/** An upstream, as this isolate knows it. Times in milliseconds. */
+/** An upstream with its state. Times in milliseconds. */
 export interface Upstream {
   readonly rule: OriginRule;
   readonly client: RegistryClient;
   readonly tags: SingleFlight<FetchedTag | 'unknown' | 'published'>;
   readonly manifests: SingleFlight<StoredManifest | 'unknown'>;
   readonly blobs: SingleFlight<BlobOutcome>;
-  /** Blobs of which bytes came a moment ago: by key. */
+  /** Blobs of which bytes arrived recently: by key. */
   readonly progress: ExpiringMap<true>;
   readonly checks: SingleFlight<Outage | null>;
   readonly listFlights: SingleFlight<readonly unknown[] | 'unknown'>;
-  /** Lists that the upstream gave a moment ago. */
+  /** Recent lists of the upstream. */
   readonly lists: ExpiringMap<readonly unknown[] | 'unknown'>;
-  /** What the upstream has said that it does not have: paths. */
+  /** Negative answers of the upstream: by path. */
   readonly unknown: ExpiringMap<true>;
-  /** When tags were last compared with the upstream's: by key. */
+  /** When tags were last compared with the upstream: by key. */
   readonly checked: ExpiringMap<number>;
-  /** Tags whose last comparison failed: by key; until the next may be tried. */
+  /** Failed comparisons of tags, until they may be repeated: by key. */
   readonly outages: ExpiringMap<Outage>;
-  /** While the upstream wants to be left alone: how it said so, under one key. */
+  /** The rate limit of the upstream while it lasts, under one key. */
   readonly limited: ExpiringMap<Outage & { readonly until: number }>;
 }
 
-/** What this program calls itself. */
+/** The User-Agent of the edge. */
 const USER_AGENT = 'gantry-edge';
 
-/** Things remembered of one upstream, of each kind. */
+/** Entries of each kind for one upstream. */
 const REMEMBERED = 10_000;
 
-/** Lists remembered of one upstream: each may be long. */
+/** Cached lists of one upstream: each may be long. */
 const LISTS = 50;
 
-// Somebody waits for the answer: asked twice at most, and never after a long pause.
+// A client waits for the answer: two attempts at most, and no long pause.
 const POLICY = { attempts: 2, backoff: 200, maxBackoff: 1_000, maxRetryAfter: 1_000, maxPages: 50 } as const;
 
 const known = new WeakMap<OriginRule, Upstream>();
 
-/** The upstream of a rule. Rules are read once an isolate, so what is known lives as long as they do. */
+/** The upstream of a rule. Rules are parsed once in an isolate, so the state lives as long as they do. */
 export function upstreamOf(rule: OriginRule): Upstream {
   let upstream = known.get(rule);
   if (upstream === undefined) {
@@ -83,12 +83,12 @@ export function upstreamOf(rule: OriginRule): Upstream {
   return upstream;
 }
 
-/** Forgets what is known of an upstream: a request that was ended in the midst of its work may have left promises behind that never end. */
+/** Forgets the state of an upstream: a request that the platform ended may have left promises that never settle. */
 export function forgetUpstream(rule: OriginRule): void {
   known.delete(rule);
 }
 
-/** What a repository is called upstream. Throws {@link OriginError} if the rule makes a name of it that is none. */
+/** The name of a repository at the upstream. Throws {@link OriginError} if the rule gives a name that is not valid. */
 export function remoteName(rule: OriginRule, name: RepositoryName): RepositoryName {
   const remote = remoteNameOf(rule, name);
   if (remote === null)

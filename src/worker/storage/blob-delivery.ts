@@ -1,19 +1,22 @@
-/** How blobs reach the client: streamed through the Worker, or fetched by the client from where a redirect sends it. */
+/** How blobs reach the client: streamed through the Worker, or by a redirect. */
 import { fields, optionalText, text } from '../access/config-reading.ts';
 
 /** The algorithms of crane's `_auth_` token. */
 export type AuthAlgorithm = 'SHA-256' | 'SHA-1' | 'MD5';
 
-/** How a redirect to another host is signed: a token in the query that the host verifies (Akamai's Auth Token 2.0, as crane made it). */
+/**
+ * How a redirect to another host is signed: a token in the query that the host verifies (Akamai's Auth Token 2.0, as in
+ * crane).
+ */
 export interface UrlSigning {
   readonly secret: Uint8Array;
   readonly parameter: string;
-  /** Seconds that a redirect can be followed. */
+  /** Seconds that the redirect is valid. */
   readonly ttl: number;
   readonly algorithm: AuthAlgorithm;
 }
 
-/** Where a client gets a blob's bytes. */
+/** Where a client reads a blob. */
 export type BlobDelivery =
   | { readonly mode: 'stream' }
   /** From the bucket's S3 endpoint, by a signed URL. */
@@ -25,12 +28,12 @@ export type BlobDelivery =
       readonly accessKeyId: string;
       readonly secretAccessKey: string;
     }
-  /** From a host that serves the bucket under its own name. */
+  /** From a host that serves the bucket by its keys. */
   | {
       readonly mode: 'redirect';
-      /** Address that a blob's key is appended to; ends with `/`. */
+      /** URL that a blob's key is appended to; ends with `/`. */
       readonly base: string;
-      /** What in the address is replaced, and by what: crane's `url_match` and `url_replace`. */
+      /** The replacement in the URL: crane's `url_match` and `url_replace`. */
       readonly rewrite: { readonly match: string; readonly replace: string } | null;
       readonly signing: UrlSigning | null;
     };
@@ -43,17 +46,20 @@ export interface DeliverySecrets {
   readonly authSecret: string | undefined;
 }
 
-/** `BLOB_DELIVERY` that cannot be used, and what to do about it. */
+/** A `BLOB_DELIVERY` that is not valid, and what to do about it. */
 export class BlobDeliveryError extends Error {
   override readonly name = 'BlobDeliveryError';
 }
 
-/** Seconds that a redirect holds where nothing else is set: crane's. */
+/** Default seconds that a redirect is valid, as in crane. */
 const TTL = 300;
 
 const ALGORITHMS = { sha256: 'SHA-256', sha1: 'SHA-1', md5: 'MD5' } as const satisfies Record<string, AuthAlgorithm>;
 
-/** Reads `BLOB_DELIVERY`: nothing or `"stream"`, or an object (or its JSON) with a `mode`. Throws {@link BlobDeliveryError} or `AccessConfigError`. */
+/**
+ * Parses `BLOB_DELIVERY`: undefined, `"stream"`, or an object (or its JSON) with a `mode`. Throws {@link
+ * BlobDeliveryError} or `AccessConfigError`.
+ */
 export function parseBlobDelivery(value: unknown, secrets: DeliverySecrets): BlobDelivery {
   if (value === undefined || value === '' || value === 'stream') return { mode: 'stream' };
   const where = 'BLOB_DELIVERY';

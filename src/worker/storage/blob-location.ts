@@ -1,9 +1,9 @@
-/** Addresses to which a client is sent for a blob's bytes. */
+/** URLs to which clients are redirected for blobs. */
 import { assertNever } from '../../registry/errors.ts';
 import { PUBLIC_REALM, type RealmName } from '../../registry/realms.ts';
 import type { BlobDelivery, UrlSigning } from './blob-delivery.ts';
 
-/** What is to be fetched from where the client is sent. */
+/** The blob that the URL is for. */
 export interface BlobRequest {
   readonly method: 'GET' | 'HEAD';
   readonly realm: RealmName;
@@ -12,7 +12,10 @@ export interface BlobRequest {
   readonly now: Date;
 }
 
-/** Whether blobs of the realm are fetched elsewhere. An address without a signature opens to whoever guesses it, so protected realms are not sent there. */
+/**
+ * Whether blobs of the realm are redirected. A URL without a signature is open to everybody, so blobs of protected
+ * realms are not redirected to one.
+ */
 export function redirectsBlobs(delivery: BlobDelivery, realm: RealmName): boolean {
   switch (delivery.mode) {
     case 'stream':
@@ -26,7 +29,7 @@ export function redirectsBlobs(delivery: BlobDelivery, realm: RealmName): boolea
   }
 }
 
-/** Where to. `signed`: the address is for this client and for now, so nobody may keep it. */
+/** The URL. `signed`: it is for this client and this time, so caches must not store it. */
 export async function locationOf(
   delivery: Exclude<BlobDelivery, { mode: 'stream' }>,
   request: BlobRequest,
@@ -38,7 +41,10 @@ export async function locationOf(
   return signing === null ? { url, signed: false } : { url: await signUrl(url, signing, request.now), signed: true };
 }
 
-/** AWS Signature Version 4 in the query ("Authenticating Requests: Using Query Parameters"), as R2's S3 endpoint takes it. GET and HEAD are signed apart. */
+/**
+ * AWS Signature Version 4 in the query ("Authenticating Requests: Using Query Parameters"), as R2's S3 endpoint accepts
+ * it. GET and HEAD have different signatures.
+ */
 export async function presign(
   { endpoint, bucket, ttl, accessKeyId, secretAccessKey }: Extract<BlobDelivery, { mode: 'presigned' }>,
   { method, key, now }: Pick<BlobRequest, 'method' | 'key' | 'now'>,
@@ -60,7 +66,7 @@ export async function presign(
   return (await signer.sign()).url.href;
 }
 
-/** crane's token: `<parameter>=exp=<unix>~hmac=<hex>` over `exp=<unix>~url=<path>`, nothing of it percent-encoded. */
+/** crane's token: `<parameter>=exp=<unix>~hmac=<hex>` over `exp=<unix>~url=<path>`, without percent-encoding. */
 export async function signUrl(
   url: string,
   { secret, parameter, ttl, algorithm }: UrlSigning,

@@ -1,14 +1,14 @@
-/** A map whose entries end by themselves, and that never grows beyond a bound: what one isolate remembers between requests. */
+/** A map of limited size whose entries expire: the state of an isolate between requests. */
 export class ExpiringMap<V> {
   private readonly entries = new Map<string, { readonly value: V; readonly until: number }>();
   private readonly most: number;
 
-  /** `most`: entries kept; beyond that the oldest go. */
+  /** `most`: entries at most; beyond that the oldest are removed. */
   constructor(most: number) {
     this.most = most;
   }
 
-  /** What was set and has not ended; `now` in milliseconds. */
+  /** The value, unless it has expired; `now` in milliseconds. */
   get(key: string, now: number): V | undefined {
     const entry = this.entries.get(key);
     if (entry === undefined) return undefined;
@@ -17,9 +17,9 @@ export class ExpiringMap<V> {
     return undefined;
   }
 
-  /** Keeps `value` until then, in milliseconds. */
+  /** Stores `value` until a time in milliseconds. */
   set(key: string, value: V, until: number): void {
-    // Set anew, so that the order of the map is that of setting.
+    // Deleted first, so that the map is in the order of setting.
     this.entries.delete(key);
     this.entries.set(key, { value, until });
     for (const oldest of this.entries.keys()) {
@@ -28,7 +28,7 @@ export class ExpiringMap<V> {
     }
   }
 
-  /** Forgets an entry. */
+  /** Removes an entry. */
   delete(key: string): void {
     this.entries.delete(key);
   }

@@ -1,31 +1,37 @@
-/** Bytes of small objects that this isolate read lately. They are never an answer by themselves: R2 is asked whether they still are what is stored, and then sends none. */
+/**
+ * Bytes of small objects that this isolate read recently. They are never served without asking R2 whether they are
+ * still current; R2 then sends no body.
+ */
 import type { StoredObject } from '../../registry/store.ts';
 
-/** Bytes that are kept at most in one memory, and of one object: a fraction of an isolate's 128 MiB, and more than any manifest that clients take. */
+/**
+ * Bytes of one cache at most, and of one object: a fraction of an isolate's 128 MiB, and more than any manifest that
+ * clients accept.
+ */
 export const MEMORY_SIZE = 8 * 1024 * 1024;
 export const REMEMBERED_MAX = 256 * 1024;
 
-/** An object or part of it, as it was read: `etag` is R2's, a hash of all its bytes; `range` says which of them these are. */
+/** An object, or the `range` of it that was read. `etag` is R2's, a hash of the whole object. */
 export interface Remembered {
   readonly etag: string;
   readonly range: StoredObject['range'];
   readonly bytes: Uint8Array;
 }
 
-/** A memory that forgets first what was not asked for the longest. */
+/** A cache that evicts the least recently used entries. */
 export interface ObjectMemory {
   recall(name: string): Remembered | undefined;
-  /** Keeps what is not too long, in place of what was there. */
+  /** Stores an object that is not too long, in place of the previous one. */
   keep(name: string, object: Remembered): void;
   forget(name: string): void;
 }
 
-/** Bytes that an entry costs beside its own and its name's, about. */
+/** Approximate bytes of an entry beside its content and name. */
 const OVERHEAD = 256;
 
-/** An empty memory of so many bytes, overhead included. */
+/** An empty cache of so many bytes, overhead included. */
 export function objectMemory(size = MEMORY_SIZE): ObjectMemory {
-  // A Map keeps the order in which its entries were set: the first is the oldest.
+  // A Map is in the order of insertion: the first entry is the oldest.
   const entries = new Map<string, Remembered>();
   let used = 0;
 

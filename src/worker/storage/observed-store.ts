@@ -1,6 +1,6 @@
 import type { ObjectInfo, ReadStore } from '../../registry/store.ts';
 
-/** Passes on what a store says of objects, and remembers what it said of one. */
+/** A store that reports what it returned for one object. */
 export function observe(
   store: ReadStore,
   key: string,

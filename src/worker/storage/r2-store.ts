@@ -13,13 +13,13 @@ import {
 import { readAll } from '../../bucket/read-object.ts';
 import { type ObjectMemory, objectMemory, type Remembered, REMEMBERED_MAX } from './object-cache.ts';
 
-/** Reads that were made of the bucket, each a class B operation. */
+/** Reads of the bucket, each a class B operation. */
 export interface ReadCount {
   head: number;
   get: number;
 }
 
-/** What was read of each bucket at once: by bucket, since their keys are alike. */
+/** Recently read objects, by bucket: different buckets have the same keys. */
 const memories = new WeakMap<R2Bucket, ObjectMemory>();
 
 function memoryOf(bucket: R2Bucket): ObjectMemory {
@@ -28,7 +28,10 @@ function memoryOf(bucket: R2Bucket): ObjectMemory {
   return memory;
 }
 
-/** A bucket as a {@link WriteStore}; every read is counted in `count`. Nothing is retried here: the caller knows what a whole attempt is (bucket/retry.ts). */
+/**
+ * A bucket as a {@link WriteStore}; every read is counted in `count`. Nothing is retried here: the caller knows what a
+ * whole attempt is (bucket/retry.ts).
+ */
 export function r2Store(bucket: R2Bucket, count: ReadCount): WriteStore {
   return new R2Store(bucket, count);
 }
@@ -68,7 +71,7 @@ class R2Store implements WriteStore {
     return object === null || 'range' in object ? object : 'changed';
   }
 
-  /** One read either way: R2 sends the object, or says that it is still the one that is remembered. */
+  /** One read either way: R2 sends the object, or reports that the cached one is current. */
   async #getAtOnce(key: string, range: ByteRange | undefined): Promise<StoredObject | null> {
     const memory = memoryOf(this.#bucket);
     const name = range === undefined ? key : `${key} ${JSON.stringify(range)}`;
@@ -79,7 +82,7 @@ class R2Store implements WriteStore {
       return null;
     }
     if (!('range' in object)) {
-      // Which R2 does only where there was a condition.
+      // R2 sends no body only for a condition.
       if (known === undefined)
         throw new StorageError('STORAGE_UNAVAILABLE', 'storage sent an object without its bytes');
       return new AtHand(object, known);
@@ -91,7 +94,7 @@ class R2Store implements WriteStore {
     return new AtHand(object, whole);
   }
 
-  /** Facts alone where `onlyIf` does not hold. */
+  /** No body if `onlyIf` does not hold. */
   #read(key: string, range: ByteRange | undefined, onlyIf: undefined): Promise<Stored | AtHand | null>;
   #read(
     key: string,
@@ -110,7 +113,7 @@ class R2Store implements WriteStore {
         ? this.#bucket.get(key)
         : this.#bucket.get(key, { ...(range && { range }), ...(onlyIf && { onlyIf }) }));
     } catch (cause) {
-      // R2 refuses a range that begins beyond the end (and its simulator fails); here that is a range of no bytes, and whose size is worth knowing.
+      // R2 refuses a range that begins beyond the end (its simulator fails): here that is an empty range.
       const nothing = range === undefined ? undefined : await this.#nothingOf(key, range);
       if (nothing !== undefined) return nothing;
       throw failure(cause);
@@ -135,7 +138,7 @@ class R2Store implements WriteStore {
       const written = await (body instanceof Uint8Array
         ? this.#bucket.put(key, body, options)
         : this.#putStream(key, body, options, signal));
-      // Typed as never null without a condition.
+      // The type says that it is never null without a condition.
       return (written as R2Object | null) === null ? 'precondition-failed' : { etag: written.etag };
     } catch (cause) {
       signal?.throwIfAborted();
@@ -144,7 +147,7 @@ class R2Store implements WriteStore {
     }
   }
 
-  /** Sends a body as it is read. What fails of the body itself is a {@link BodyError}. */
+  /** Sends a body as it is read. A failure of the body itself is a {@link BodyError}. */
   async #putStream(
     key: string,
     { size, chunks }: BodyStream,
@@ -154,7 +157,7 @@ class R2Store implements WriteStore {
     const { readable, writable } = new FixedLengthStream(size);
     const writer = writable.getWriter();
     const put = this.#bucket.put(key, readable, options) as Promise<R2Object>;
-    // Writing would wait for ever once storage has stopped reading.
+    // A write never settles once storage has stopped reading.
     const stopped = put.then((): never => {
       throw new Error('storage answered before the body ended');
     });
@@ -177,7 +180,7 @@ class R2Store implements WriteStore {
           new StorageError('DIGEST_MISMATCH', `writing ${key}: the body is longer than ${String(size)} bytes`),
         );
       }
-      // Storage may have the whole body before the last write is settled.
+      // Storage may have the whole body before the last write settles.
       await Promise.race([writer.write(next.value), length < size ? stopped : put]);
     }
     if (length < size)
@@ -229,7 +232,7 @@ class R2Store implements WriteStore {
   }
 }
 
-/** A store in which nothing is: for callers who may not learn what is. */
+/** An empty store, for callers who must not learn what is stored. */
 export const EMPTY_STORE: ReadStore = { head: () => Promise.resolve(null), get: () => Promise.resolve(null) };
 
 function failure(cause: unknown): StorageError {
@@ -245,14 +248,14 @@ const CHECKSUM_FAILED = /\(10037\)|checksum you specified did not match/;
 /** Keys that R2 deletes at once. */
 const BATCH = 1_000;
 
-// An object with the same bytes has the same etag, whoever wrote it: the time distinguishes them.
+// Objects with the same bytes have the same etag, whoever wrote them: the time distinguishes them.
 function conditionOf(onlyIf: NonNullable<PutOptions['onlyIf']>): R2Conditional | Headers {
   if (onlyIf === 'absent') return new Headers({ 'if-none-match': '*' });
   const { etag, uploaded } = onlyIf;
   return { etagMatches: etag, ...(uploaded !== undefined && { uploadedBefore: new Date(uploaded.getTime() + 1) }) };
 }
 
-/** The body failed, not storage. */
+/** A failure of the body, not of storage. */
 class BodyError extends Error {
   override readonly name = 'BodyError';
 
@@ -261,7 +264,10 @@ class BodyError extends Error {
   }
 }
 
-/** An object's facts, each taken from the platform when it is asked for: that takes longer than most of what is done with it, and of a blob only the size is. */
+/**
+ * An object's facts, read from the platform on access: that costs more than most uses of them, and of a blob only the
+ * size is used.
+ */
 class Info implements ObjectInfo {
   readonly object: R2Object;
 
@@ -294,7 +300,7 @@ class Info implements ObjectInfo {
   }
 }
 
-/** The same with its bytes. */
+/** An object with its body. */
 class Stored extends Info implements StoredObject {
   get range(): StoredObject['range'] {
     return rangeOf(this.object);
@@ -305,7 +311,7 @@ class Stored extends Info implements StoredObject {
   }
 }
 
-/** The same with bytes that need not be read any more. */
+/** An object whose bytes are in memory. */
 class AtHand extends Info implements StoredObject {
   readonly range: StoredObject['range'];
   readonly bytes: Uint8Array;
@@ -323,7 +329,7 @@ class AtHand extends Info implements StoredObject {
 
 function rangeOf({ size, range }: R2Object): { offset: number; length: number } {
   if (range === undefined) return { offset: 0, length: size };
-  // The runtime names all three, whichever are set.
+  // The runtime has all three members, whichever are set.
   const { offset = 0, length, suffix } = range as { offset?: number; length?: number; suffix?: number };
   if (suffix !== undefined) return { offset: Math.max(0, size - suffix), length: Math.min(size, suffix) };
   return { offset, length: Math.min(size - offset, length ?? size) };

@@ -1,4 +1,7 @@
-/** Filling through the Worker's own seam, over a bucket that fails and over an entrypoint with a cache in front; the upstream is a table of answers. */
+/**
+ * Filling through the Worker's own seam, over a bucket that fails and over an entrypoint with a cache in front; the
+ * upstream is a table of answers.
+ */
 import { env } from 'cloudflare:workers';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { blobKey, tagKey } from '../../../src/registry/keys.ts';
