@@ -33,6 +33,8 @@ export const CONFLICT_RETRY = {
   maxRetryAfter: 0,
 } as const satisfies RetryPolicy;
 
+const sleep: NonNullable<PauseOptions['wait']> = (milliseconds, signal) => SYSTEM_CLOCK.sleep(milliseconds, signal);
+
 /** How to pause. */
 export interface PauseOptions {
   readonly signal?: AbortSignal | undefined;
@@ -55,7 +57,7 @@ export interface RetryOptions<T> extends PauseOptions {
 export async function withRetry<T>(
   work: () => Promise<T>,
   policy: StorageRetryPolicy,
-  { signal, wait = SYSTEM_CLOCK.sleep, judge = judgeStorageError, discard }: RetryOptions<T> = {},
+  { signal, wait = sleep, judge = judgeStorageError, discard }: RetryOptions<T> = {},
 ): Promise<T> {
   const begun = Date.now();
   const { attemptTimeout, budget = Infinity } = policy;
@@ -115,7 +117,7 @@ export interface ConflictOptions extends PauseOptions {
 export async function untilWritten<T>(
   what: string,
   attempt: () => Promise<T | 'precondition-failed'>,
-  { policy = CONFLICT_RETRY, signal, wait = SYSTEM_CLOCK.sleep }: ConflictOptions = {},
+  { policy = CONFLICT_RETRY, signal, wait = sleep }: ConflictOptions = {},
 ): Promise<T> {
   for (let tried = 1; ; tried += 1) {
     signal?.throwIfAborted();
