@@ -5,6 +5,7 @@
  * stream that its reader verifies (`blob.ts`).
  */
 import { parseLinks } from '../http/link.ts';
+import { formatRange } from '../http/range.ts';
 import type { Descriptor } from '../registry/descriptor.ts';
 import { algorithmOf, type Digest, hexOf, parseDigest } from '../registry/digest.ts';
 import { MEDIA_TYPE_OF_FORM } from '../registry/media-type.ts';
@@ -243,7 +244,7 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
     },
 
     async blob(name, digest, { range, signal } = {}) {
-      const headers = range === undefined ? {} : { range: rangeOf(range) };
+      const headers = range === undefined ? {} : { range: formatRange(range) };
       return call<RemoteBlob>(
         { method: 'GET', url: urlOf(name, `blobs/${digest}`), scope: scopeOf(name), headers, signal },
         async (response) => {
@@ -327,11 +328,6 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
         : [];
     },
   };
-}
-
-/** A `Range` (RFC 9110, section 14.1.1). */
-function rangeOf({ offset, length }: { readonly offset: number; readonly length?: number }): string {
-  return `bytes=${String(offset)}-${length === undefined ? '' : String(offset + length - 1)}`;
 }
 
 function textOf(reference: Reference): string {

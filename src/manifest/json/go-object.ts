@@ -1,6 +1,9 @@
 import type { ByteWriter } from './byte-writer.ts';
 
-/** Writes an object as Go's `encoding/json` writes a `map[string]json.RawMessage`: members sorted by the UTF-8 bytes of their keys, raw values compacted, all else as it was. */
+/**
+ * Writes an object as Go's `encoding/json` writes a `map[string]json.RawMessage`: members sorted by the UTF-8 bytes of
+ * their keys, and values compacted.
+ */
 export function writeGoObject(writer: ByteWriter, values: ReadonlyMap<string, Uint8Array>): void {
   const encoder = new TextEncoder();
   const sorted = [...values]
@@ -14,7 +17,7 @@ export function writeGoObject(writer: ByteWriter, values: ReadonlyMap<string, Ui
   writer.text('}');
 }
 
-/** JavaScript's own order of strings compares UTF-16 units, which puts astral characters before U+E000–U+FFFF. */
+/** JavaScript compares UTF-16 code units, which sorts characters above U+FFFF before U+E000–U+FFFF. */
 function compareBytes(a: Uint8Array, b: Uint8Array): number {
   const length = Math.min(a.length, b.length);
   for (let index = 0; index < length; index += 1) {
