@@ -1,11 +1,11 @@
-/** The command `gantry` (started by bin/gantry.js): runs, tells failures, and is the only one to end the process. */
+/** The command `gantry`, started by bin/gantry.js. It runs a command, reports a failure, and ends the process. */
 import { CommanderError } from 'commander';
 import { readEnvironment } from './cli/environment.ts';
 import { EXIT } from './cli/errors.ts';
 import { describeFailure, failureJson, failureLines } from './cli/failure.ts';
 import { createProgram } from './program.ts';
 
-// `gantry ls | head` closes our standard output early: that is nobody's fault.
+// `gantry ls | head` closes standard output early, which is not an error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(EXIT.done);
   throw error;
@@ -16,12 +16,13 @@ try {
   const program = await createProgram(environment);
   await program.parseAsync(environment.argv, { from: 'user' });
 } catch (error) {
-  process.exit(tell(error));
+  process.exit(report(error));
 }
 
-function tell(error: unknown): number {
+/** Prints a failure; returns the exit code. */
+function report(error: unknown): number {
   if (error instanceof CommanderError) {
-    // Commander has told it on standard error; help and version are no failures.
+    // Commander has printed it to standard error. Help and version are not failures.
     if (error.exitCode === 0) return EXIT.done;
     if (environment.json) {
       process.stdout.write(

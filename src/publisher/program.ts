@@ -1,14 +1,15 @@
-/** The command line as a whole: which commands there are, and what is said where none fits. */
+/** The command line: the table of commands, and the help where none matches. */
 import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import type { Environment } from './cli/environment.ts';
+import { CommandError } from './cli/errors.ts';
 import { PROJECT } from './project.ts';
-import type { OpenTarget } from './stores/target.ts';
+import { DEFAULT_STATE, type OpenTarget } from './stores/target.ts';
 
-/** Adds a command. What a command needs to work is loaded when it runs. */
+/** Adds a command. The modules that it needs are loaded when it runs. */
 type Register = (program: Command, openTarget: OpenTarget, environment: Environment) => void;
 
-/** Verb → what adds it. Loaded one by one, so that a command does not pay for the others. */
+/** Verb → its module. Each is loaded by itself, so that a command does not pay for the others. */
 const COMMANDS: Readonly<Record<string, () => Promise<{ readonly register: Register }>>> = {
   publish: () => import('./commands/publish.ts'),
   sync: () => import('./commands/sync.ts'),
@@ -16,6 +17,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ readonly register: Regis
   inspect: () => import('./commands/inspect.ts'),
   explain: () => import('./commands/explain.ts'),
   rm: () => import('./commands/rm.ts'),
+  receive: () => import('./commands/receive.ts'),
   serve: () => import('./commands/serve.ts'),
   convert: () => import('./commands/convert.ts'),
   gc: () => import('./commands/gc.ts'),
@@ -30,32 +32,41 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ readonly register: Regis
 /** All verbs, in the order of the help. */
 export const VERBS: readonly string[] = Object.keys(COMMANDS);
 
-/** What is answered without any command. */
-const TELLS_OF_NONE: ReadonlySet<string> = new Set(['--version', '-V']);
+/** Options that need no command. */
+const WITHOUT_COMMANDS: ReadonlySet<string> = new Set(['--version', '-V']);
 
-/** Commands that tell of all others, so that all are loaded for them. */
-const TELLS_OF_ALL: ReadonlySet<string> = new Set(['completion']);
+/** Commands that list all others, so that all are loaded for them. */
+const LISTS_COMMANDS: ReadonlySet<string> = new Set(['completion']);
 
-const FIRST_STEPS = `Gantry puts container images into a bucket and serves them at the edge, in every form that a Docker or OCI client can pull.
+const FIRST_STEPS = `Gantry publishes container images to a bucket and serves them at the edge,
+in every form that a Docker or OCI client can pull.
 
-  gantry serve                                     serve the local registry on http://127.0.0.1:8787, with a demo image
+  gantry serve                                     serve the local registry at http://127.0.0.1:8787, with a demo image
   skopeo copy --format v2s2 docker://busybox dir:busybox
   gantry publish dir:busybox library/busybox:latest
   docker run --rm 127.0.0.1:8787/library/busybox echo hello
 
-\`gantry --help\` lists all commands, \`gantry COMMAND --help\` says more about one, with examples.
+\`gantry --help\` lists all commands; \`gantry COMMAND --help\` describes one, with examples.
 `;
 
-const OPEN_TARGET: OpenTarget = async (options) => (await import('./stores/open.ts')).openTarget(options);
+/** Opens the bucket that `--to` names. Stores are loaded when they are used. */
+const openTargetOf: OpenTarget = async ({ to, state = DEFAULT_STATE, env }) => {
+  if (to === 'local') return (await import('./local/open-local.ts')).openLocal(state);
+  if (to.startsWith('s3://')) return (await import('./stores/s3-target.ts')).openS3(to, env);
+  throw new CommandError(`--to ${to} is not a valid target`, {
+    kind: 'usage',
+    hint: 'Write --to local, or --to s3://BUCKET.',
+  });
+};
 
-/** Makes the program. Only the command that is asked for is loaded, all of them where none is (`--help`). */
-export async function createProgram(environment: Environment, openTarget: OpenTarget = OPEN_TARGET): Promise<Command> {
+/** Creates the program. Loads only the command that is run, or all of them if there is none (`--help`). */
+export async function createProgram(environment: Environment, openTarget = openTargetOf): Promise<Command> {
   const program = new Command('gantry')
     .description('Publish container images for the edge, in every form that a Docker or OCI client can pull.')
     .version(await versionOf(), '-V, --version')
     .exitOverride()
     .configureHelp({ showGlobalOptions: false })
-    .showHelpAfterError('(`gantry --help` lists commands and options; `gantry COMMAND --help` says more about one)')
+    .showHelpAfterError('(`gantry --help` lists commands and options; `gantry COMMAND --help` describes one)')
     .addHelpText(
       'after',
       `
@@ -64,11 +75,12 @@ Examples:
   $ gantry inspect library/busybox:latest
   $ gantry explain library/busybox:latest --user-agent docker/1.9.1
 
-Exit code: 0 done, 1 failed or something is wrong, 2 wrong usage, 130 interrupted.`,
+Exit codes: 0 success, 1 failure or faults found, 2 usage error, 130 interrupted.`,
     );
   const [verb = ''] = environment.argv;
-  const needed = Object.hasOwn(COMMANDS, verb) && !TELLS_OF_ALL.has(verb) ? [COMMANDS[verb]] : Object.values(COMMANDS);
-  const loaders = TELLS_OF_NONE.has(verb) ? [] : needed;
+  const needed =
+    Object.hasOwn(COMMANDS, verb) && !LISTS_COMMANDS.has(verb) ? [COMMANDS[verb]] : Object.values(COMMANDS);
+  const loaders = WITHOUT_COMMANDS.has(verb) ? [] : needed;
   for (const { register } of await Promise.all(
     loaders.map((load) => load?.() ?? Promise.reject(new Error('no command'))),
   )) {
@@ -77,7 +89,7 @@ Exit code: 0 done, 1 failed or something is wrong, 2 wrong usage, 130 interrupte
   program.action(() => {
     process.stdout.write(FIRST_STEPS);
   });
-  // An unknown command would else be taken for an argument of the program itself.
+  // Otherwise an unknown command would be taken as an argument of the program itself.
   program.allowExcessArguments(false).argument('[command]').usage('COMMAND [options]');
   return program;
 }

@@ -1,4 +1,6 @@
 import { fileURLToPath } from 'node:url';
 
-/** The folder of this package, with a slash at the end. It is two folders up from the sources and from what is built of them (`dist/gantry`). */
+/**
+ * The folder of this package, with a trailing slash: two levels above the sources and above the bundle (`dist/gantry`).
+ */
 export const PROJECT: string = fileURLToPath(new URL('../../', import.meta.url));

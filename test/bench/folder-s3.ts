@@ -11,7 +11,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { finished, pipeline } from 'node:stream/promises';
 import { text } from 'node:stream/consumers';
-import { tellReceived } from '../../src/publisher/streams/small-heap.ts';
+import { freeNetworkBuffers } from '../../src/publisher/streams/network-buffers.ts';
 
 interface Piece {
   readonly file: string;
@@ -102,7 +102,7 @@ async function keep(question: IncomingMessage): Promise<Piece> {
     let written = Promise.resolve();
     let queued = false;
     question.on('data', (chunk: Buffer) => {
-      tellReceived(chunk.length);
+      freeNetworkBuffers(chunk.length);
       hash.update(chunk);
       size += chunk.length;
       batch.push(chunk);

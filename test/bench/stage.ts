@@ -175,7 +175,7 @@ export async function openStage(
       signer: createSigner(newKey()),
     });
     const publishHere: Stage['publishHere'] = async (from, image) => {
-      const source = await openSource(`dir:${from}`, { env: {}, platforms: [], tell: () => undefined });
+      const source = await openSource(`dir:${from}`, { env: {}, platforms: [] });
       try {
         await publisher.publish(source, parseTagged(image));
       } finally {

@@ -15,10 +15,17 @@ export interface Taken {
   readonly peak: number;
 }
 
-/** Runs the command as it is installed. The key that signs is made in the folder, not at home. */
+/**
+ * Runs the command as an installed package does: the bundle, with compiled code. The signing key is created in the
+ * folder, not at home.
+ */
 export function gantry(args: readonly string[], env: Readonly<Record<string, string>>, folder: string): Promise<Taken> {
-  const main = fileURLToPath(new URL('../../bin/gantry.js', import.meta.url));
-  return watched(process.execPath, [main, ...args], { ...env, GANTRY_KEY: join(folder, 'signing-key.pem') });
+  const dist = fileURLToPath(new URL('../../dist/', import.meta.url));
+  return watched(process.execPath, [`${dist}gantry/main.js`, ...args], {
+    ...env,
+    GANTRY_KEY: join(folder, 'signing-key.pem'),
+    NODE_COMPILE_CACHE: `${dist}compile-cache`,
+  });
 }
 
 /** Runs a program and watches it. Throws if it fails. */

@@ -14,7 +14,8 @@ import {
   type PublishRequest,
   type PublishResult,
 } from '../../src/publisher/publish/publish.ts';
-import { openSource, type SourceOptions } from '../../src/publisher/sources/open.ts';
+import { openSource } from '../../src/publisher/sources/open.ts';
+import type { SourceOptions } from '../../src/publisher/sources/source.ts';
 import type { Digest } from '../../src/registry/digest.ts';
 import { blobKey, manifestKey, tagKey } from '../../src/registry/keys.ts';
 import { PUBLIC_REALM } from '../../src/registry/realms.ts';
@@ -323,7 +324,7 @@ describe('archives', () => {
       await must('sh', ['-c', `gzip -c "$1" > "$1.gz"`, 'sh', join(folder, 'oci.tar')]);
       const told: string[] = [];
       const { forms } = await publish(`oci-archive:${join(folder, 'oci.tar.gz')}`, {
-        tell: (message) => void told.push(message),
+        onMessage: (message) => void told.push(message),
       });
       expect(forms[0]?.form).toBe('oci-manifest');
       expect(told.join()).toMatch(/compressed.*temporary file/);
@@ -349,7 +350,7 @@ describe('archives', () => {
         input: input.subarray(0, input.length >> 1),
       });
       expect(cut.code).toBe(1);
-      expect(cut.stderr).toMatch(/ends in the midst of a file/);
+      expect(cut.stderr).toMatch(/is truncated/);
     },
   );
 
@@ -416,7 +417,7 @@ describe('archives', () => {
         await expectNothingOf(
           'test/cut',
           publish(`${transport}:${cut}`, {}, { name: nameOf('test/cut') }),
-          /ends in the midst|has no|lacks/,
+          /is truncated|has no|lacks/,
         );
       }
     },
@@ -426,7 +427,7 @@ describe('archives', () => {
     titleWith('that are none, or not there, are refused with what to do', missing),
     async () => {
       await writeFile(join(folder, 'text'), 'x'.repeat(4096));
-      await expect(publish(`oci-archive:${join(folder, 'text')}`)).rejects.toThrow(/is no tar archive/);
+      await expect(publish(`oci-archive:${join(folder, 'text')}`)).rejects.toThrow(/is not a tar archive/);
       await expect(publish(`oci-archive:${join(folder, 'absent.tar')}`)).rejects.toThrow(/there is no file/);
       await expect(publish(`oci-archive:${layout}`)).rejects.toMatchObject({
         hint: expect.stringContaining('oci:') as string,

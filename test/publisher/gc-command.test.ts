@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { register as registerGc } from '../../src/publisher/commands/gc.ts';
+import { parseDuration, register as registerGc } from '../../src/publisher/commands/gc.ts';
 import { register as registerVerify } from '../../src/publisher/commands/verify.ts';
 import { baseOf, register as registerDoctor } from '../../src/publisher/commands/doctor.ts';
-import { readDuration } from '../../src/publisher/cli/duration.ts';
+import { readEnvironment } from '../../src/publisher/cli/environment.ts';
 import { readRealmTable } from '../../src/publisher/cli/realm-table.ts';
 import type { OpenTarget } from '../../src/publisher/stores/target.ts';
 import { Bucket, tagOf, Writer } from './gc-bucket.ts';
@@ -20,8 +20,9 @@ async function gantry(...args: readonly string[]): Promise<{ stdout: string; cod
   const program = new Command().exitOverride().configureOutput({ writeErr: () => undefined });
   const openTarget: OpenTarget = () =>
     Promise.resolve({ store: bucket, title: 'a bucket in memory', close: () => Promise.resolve() });
-  registerGc(program, openTarget);
-  registerVerify(program, openTarget);
+  const environment = readEnvironment(['node', 'gantry', ...args], {});
+  registerGc(program, openTarget, environment);
+  registerVerify(program, openTarget, environment);
   registerDoctor(program);
   const written: string[] = [];
   const spy = vi.spyOn(process.stdout, 'write').mockImplementation((chunk) => {
@@ -100,7 +101,7 @@ describe('gantry gc', () => {
     ['2w', 1_209_600_000],
     ['h', null],
   ])('reads the duration %s', (text, milliseconds) => {
-    expect(readDuration(text)).toBe(milliseconds);
+    expect(parseDuration(text)).toBe(milliseconds);
   });
 });
 

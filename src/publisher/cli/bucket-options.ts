@@ -1,11 +1,11 @@
-/** The options that every command which opens a bucket has. */
-import type { Command } from 'commander';
+/** The options of every command that opens a bucket. */
+import { type Command, InvalidArgumentError } from 'commander';
 import type { RealmTable } from '../../registry/realms.ts';
 import { readRealmTable } from './realm-table.ts';
 import type { Environment } from './environment.ts';
 import { DEFAULT_STATE, type OpenTarget, type Target } from '../stores/target.ts';
 
-/** What {@link addBucketOptions} adds. */
+/** The options that {@link addBucketOptions} adds. */
 export interface BucketOptions {
   readonly to: string;
   readonly state: string;
@@ -17,7 +17,7 @@ export interface BucketOptions {
 export function addBucketOptions(command: Command): Command {
   return command
     .option('--to <target>', 'the bucket: local, or s3://BUCKET', 'local')
-    .option('--state <folder>', 'where the local store is', DEFAULT_STATE)
+    .option('--state <folder>', 'the folder of the local store', DEFAULT_STATE)
     .option('--config <file>', 'the wrangler.toml with the realm table (default: ./wrangler.toml)')
     .option('--json', 'print JSON');
 }
@@ -28,7 +28,7 @@ export interface OpenBucket {
   readonly realms: RealmTable;
 }
 
-/** Opens the bucket for `use`, and closes it whatever happens. */
+/** Opens the bucket, calls `use`, and closes the bucket even if that throws. */
 export async function withBucket<T>(
   options: BucketOptions,
   openTarget: OpenTarget,
@@ -42,4 +42,12 @@ export async function withBucket<T>(
   } finally {
     await target.close();
   }
+}
+
+/** Parses the value of `--jobs`: blobs sent in parallel. */
+export function parseJobs(text: string): number {
+  const jobs = Number(text);
+  if (!Number.isSafeInteger(jobs) || jobs < 1 || jobs > 64)
+    throw new InvalidArgumentError('Give a number from 1 to 64.');
+  return jobs;
 }

@@ -1,21 +1,21 @@
-/** The only reader of the command line and of the process's environment: what it gives is parsed and frozen. */
+/** The only reader of the command line and of the process's environment. The result is parsed and frozen. */
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { CommandError } from './errors.ts';
 
-/** What the process was started with. */
+/** The command line and the environment of this process. */
 export interface Environment {
-  /** Arguments, without the program. */
+  /** The arguments, without the program. */
   readonly argv: readonly string[];
-  /** All variables: for what has its own conventions (S3 credentials, registry logins). */
+  /** All variables, for readers with their own conventions (S3 credentials, registry logins). */
   readonly variables: Readonly<NodeJS.ProcessEnv>;
-  /** Where the signing key is, or will be made. */
+  /** The path of the signing key; the file may not exist yet. */
   readonly keyFile: string;
-  /** Whether whoever called wants JSON, errors included; known before the arguments are read in full. */
+  /** Whether output, errors included, is to be JSON. It is detected before all arguments are parsed. */
   readonly json: boolean;
 }
 
-/** The edge whose cache is to be purged when tags move. */
+/** The edge whose cache is purged when tags move. */
 export interface Edge {
   readonly url: URL;
   readonly token: string;
@@ -33,7 +33,10 @@ export function readEnvironment(argv: readonly string[], variables: NodeJS.Proce
   });
 }
 
-/** `$GANTRY_KEY`, else `gantry/signing-key.pem` in the XDG state folder (XDG base directory spec 0.8: a relative `$XDG_STATE_HOME` counts as unset). */
+/**
+ * `$GANTRY_KEY`, else `gantry/signing-key.pem` in the XDG state folder (XDG base directory spec 0.8: a relative
+ * `$XDG_STATE_HOME` counts as unset).
+ */
 function keyFileOf({ GANTRY_KEY, XDG_STATE_HOME, HOME }: NodeJS.ProcessEnv): string {
   if (GANTRY_KEY !== undefined && GANTRY_KEY !== '') return GANTRY_KEY;
   const home = HOME !== undefined && isAbsolute(HOME) ? HOME : homedir();
@@ -42,20 +45,23 @@ function keyFileOf({ GANTRY_KEY, XDG_STATE_HOME, HOME }: NodeJS.ProcessEnv): str
   return join(state, 'gantry', 'signing-key.pem');
 }
 
-/** The edge that `$GANTRY_EDGE_URL` and `$PURGE_TOKEN` name; undefined if neither does. Throws {@link CommandError} if they are half set or wrong. */
+/**
+ * The edge that `$GANTRY_EDGE_URL` and `$PURGE_TOKEN` name; undefined if it is not set. Throws {@link CommandError} if
+ * only the URL is set, or it is not valid.
+ */
 export function readEdge({ GANTRY_EDGE_URL, PURGE_TOKEN }: Readonly<NodeJS.ProcessEnv>): Edge | undefined {
   if (GANTRY_EDGE_URL === undefined || GANTRY_EDGE_URL === '') return undefined;
   const url = URL.canParse(GANTRY_EDGE_URL) ? new URL(GANTRY_EDGE_URL) : null;
   if (url === null || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
-    throw new CommandError(`GANTRY_EDGE_URL is no address: ${JSON.stringify(GANTRY_EDGE_URL)}`, {
+    throw new CommandError(`GANTRY_EDGE_URL is not a valid URL: ${JSON.stringify(GANTRY_EDGE_URL)}`, {
       kind: 'usage',
-      hint: 'Write https://registry.example.com, or unset it to leave caches alone.',
+      hint: 'Set it to https://registry.example.com, or unset it to purge no cache.',
     });
   }
   if (PURGE_TOKEN === undefined || PURGE_TOKEN === '') {
-    throw new CommandError('GANTRY_EDGE_URL is set, PURGE_TOKEN is not', {
+    throw new CommandError('GANTRY_EDGE_URL is set, but PURGE_TOKEN is not', {
       kind: 'usage',
-      hint: 'Set PURGE_TOKEN to the secret of that name that the Worker has, or unset GANTRY_EDGE_URL.',
+      hint: 'Set PURGE_TOKEN to the Worker’s secret of that name, or unset GANTRY_EDGE_URL.',
     });
   }
   return { url, token: PURGE_TOKEN };

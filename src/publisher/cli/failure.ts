@@ -1,4 +1,4 @@
-/** How a failure is told: what, why and what to do; and with which exit code. */
+/** How a failure is reported: what happened, why, what to do, and the exit code. */
 import { styleText } from 'node:util';
 import { CommandError, EXIT } from './errors.ts';
 import { InterruptedError } from './interrupt.ts';
@@ -6,27 +6,27 @@ import { StorageError } from '../../registry/store.ts';
 
 /** A failure as data: `--json` prints it as `{"error": …}`. */
 export interface Failure {
-  /** `USAGE`, `FAILED`, `INTERRUPTED`, a storage code, or `INTERNAL` for a fault of ours. */
+  /** `USAGE`, `FAILED`, `INTERRUPTED`, a storage code, or `INTERNAL` for a fault in gantry. */
   readonly code: string;
   readonly message: string;
   /** Causes, outermost first. */
   readonly why: readonly string[];
   readonly hint: string | undefined;
   readonly exitCode: number;
-  /** Only of a fault of ours. */
+  /** Set only for a fault in gantry. */
   readonly stack: string | undefined;
 }
 
-/** What shells report of a program ended by a signal is 128 and its number. */
+/** Shells report 128 plus the number of the signal that ended a program. */
 const INTERRUPTED = { SIGINT: 130, SIGTERM: 143 } as const;
 
-/** What to do about trouble with storage. */
+/** What to do about a storage failure. */
 const STORAGE_HINTS = {
-  STORAGE_UNAVAILABLE: 'Try again: what arrived is not sent again.',
-  STORAGE_DENIED: 'Check the credentials, and that they may write to this bucket.',
-  STORAGE_FULL: 'Make room and try again: what arrived is not sent again.',
-  STORAGE_CORRUPT: 'Look through the bucket with: gantry verify',
-  DIGEST_MISMATCH: 'Something on the way damages data: try again.',
+  STORAGE_UNAVAILABLE: 'Try again: uploaded blobs are not sent again.',
+  STORAGE_DENIED: 'Check the credentials, and whether they allow writing to this bucket.',
+  STORAGE_FULL: 'Free some space and try again: uploaded blobs are not sent again.',
+  STORAGE_CORRUPT: 'Check the bucket with: gantry verify',
+  DIGEST_MISMATCH: 'The data was damaged in transit: try again.',
 } as const satisfies Record<StorageError['code'], string>;
 
 /** Reads any thrown value. */
@@ -35,9 +35,9 @@ export function describeFailure(error: unknown): Failure {
   if (interrupted !== undefined) {
     return {
       code: 'INTERRUPTED',
-      message: 'interrupted; every tag is as it was, or as it was to be',
+      message: 'interrupted; each tag is either unchanged or completely updated',
       why: [],
-      hint: 'The same command again goes on: what arrived is not sent again.',
+      hint: 'Run the same command again to continue: uploaded blobs are not sent again.',
       exitCode: interrupted.signal === 'SIGTERM' ? INTERRUPTED.SIGTERM : INTERRUPTED.SIGINT,
       stack: undefined,
     };
@@ -67,13 +67,13 @@ export function describeFailure(error: unknown): Failure {
     code: 'INTERNAL',
     message: error instanceof Error ? error.message : String(error),
     why: causesOf(error),
-    hint: 'This is a fault in gantry itself. Please report it, with the lines below.',
+    hint: 'This is a fault in gantry. Please report it with the lines below.',
     exitCode: EXIT.failed,
     stack: error instanceof Error ? error.stack : undefined,
   };
 }
 
-/** A failure for people, in lines for standard error. */
+/** A failure as text, in lines for standard error. */
 export function failureLines({ message, why, hint, stack }: Failure): string[] {
   const label = (style: 'red' | 'dim', text: string): string => styleText(style, text, { stream: process.stderr });
   return [
@@ -94,11 +94,11 @@ export function failureJson({ code, message, why, hint }: Failure): string {
 function causesOf(error: unknown): string[] {
   const causes: string[] = [];
   let cause = error instanceof Error ? error.cause : undefined;
-  const told = error instanceof Error ? error.message : '';
+  const message = error instanceof Error ? error.message : '';
   while (cause !== undefined && causes.length < 4) {
     const text = cause instanceof Error ? cause.message : typeof cause === 'string' ? cause : '';
-    // Many messages quote their cause already.
-    if (text !== '' && !told.includes(text) && !causes.includes(text)) causes.push(text);
+    // Many messages already quote their cause.
+    if (text !== '' && !message.includes(text) && !causes.includes(text)) causes.push(text);
     cause = cause instanceof Error ? cause.cause : undefined;
   }
   return causes;

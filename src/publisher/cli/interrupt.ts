@@ -1,13 +1,15 @@
-/** Ctrl-C: the first one ends work cleanly, the second one at once. */
+/** Ctrl-C: the first one ends the work cleanly, the second one ends the process. */
 
-/** The signal that the first SIGINT or SIGTERM gives. Call it where work can be aborted; from then on those no longer end the process by themselves. */
+/**
+ * A signal that the first SIGINT or SIGTERM aborts. Once this is called, that first signal no longer ends the process.
+ */
 export function abortOnInterrupt(): AbortSignal {
   if (controller === undefined) {
     const own = new AbortController();
     controller = own;
     const stop = (name: NodeJS.Signals): void => {
       own.abort(new InterruptedError(name));
-      // The listener is gone then: a second Ctrl-C ends the process.
+      // Without a listener, a second Ctrl-C ends the process.
       process.off('SIGINT', stop).off('SIGTERM', stop);
     };
     process.on('SIGINT', stop).on('SIGTERM', stop);
@@ -17,7 +19,7 @@ export function abortOnInterrupt(): AbortSignal {
 
 let controller: AbortController | undefined;
 
-/** Somebody pressed Ctrl-C, or ended the process otherwise. */
+/** The process received SIGINT (Ctrl-C) or SIGTERM. */
 export class InterruptedError extends Error {
   override readonly name = 'InterruptedError';
   readonly signal: NodeJS.Signals;

@@ -1,35 +1,35 @@
-/** Shows how a publish goes on: bars on a terminal, lines of JSON with `--json`, only warnings elsewhere. */
+/** Displays the progress of a publish: bars on a terminal, lines of JSON with `--json`, otherwise only warnings. */
 import type { Digest } from '../../registry/digest.ts';
 import type { EventSink } from '../publish/events.ts';
 import { advance, NO_PROGRESS, progressLines } from './progress.ts';
 import { formatBytes } from './terminal-text.ts';
 
-/** Whoever shows events. */
+/** A display of publish events. */
 export interface ProgressDisplay {
   readonly onEvent: EventSink;
-  /** Takes the bars away; call it before anything else is written, and at the end. */
+  /** Removes the bars. Call it before anything else is written, and at the end. */
   clear(): void;
 }
 
-/** More often than eyes can follow only costs time. */
+/** Drawing more often than the eye can follow only costs time. */
 const DRAW_EVERY_MS = 100;
 
-/** Every chunk would be thousands of lines; one a second and blob tells as much. */
+/** One line a second for each blob; one for each chunk would be thousands. */
 const JSON_PROGRESS_EVERY_MS = 1_000;
 
-/** Makes a display. With `json`, events go to standard output, one a line; without, to standard error. */
+/** Creates a display. With `json`, events go to standard output, one a line; otherwise to standard error. */
 export function showProgress({ json }: { readonly json: boolean }): ProgressDisplay {
   if (json) return jsonLines();
   return process.stderr.isTTY ? bars() : plainLines();
 }
 
 function jsonLines(): ProgressDisplay {
-  const underway = new Map<Digest, { told: number; done: number }>();
+  const underway = new Map<Digest, { printed: number; done: number }>();
   const write = (value: object): void => void process.stdout.write(`${JSON.stringify(value)}\n`);
   return {
     onEvent: (event) => {
       if (event.event !== 'blob-progress') {
-        if (event.event === 'blob-started') underway.set(event.digest, { told: performance.now(), done: 0 });
+        if (event.event === 'blob-started') underway.set(event.digest, { printed: performance.now(), done: 0 });
         write(event);
         return;
       }
@@ -37,9 +37,9 @@ function jsonLines(): ProgressDisplay {
       if (blob === undefined) return;
       blob.done += event.bytes;
       const now = performance.now();
-      if (now - blob.told < JSON_PROGRESS_EVERY_MS) return;
-      blob.told = now;
-      // `bytes` so far, not of a chunk: whoever reads lines need not add up.
+      if (now - blob.printed < JSON_PROGRESS_EVERY_MS) return;
+      blob.printed = now;
+      // `bytes` is the total so far, so that readers need not add up.
       write({ event: 'blob-progress', digest: event.digest, bytes: blob.done });
     },
     clear: () => undefined,
@@ -50,7 +50,7 @@ function plainLines(): ProgressDisplay {
   return {
     onEvent: (event) => {
       if (event.event === 'warning') process.stderr.write(`warning: ${event.message}\n`);
-      else if (event.event === 'blob-retried') process.stderr.write(`${event.digest} is sent again: ${event.why}\n`);
+      else if (event.event === 'blob-retried') process.stderr.write(`sending ${event.digest} again: ${event.why}\n`);
       else if (event.event === 'plan' && event.toSend > 0) {
         process.stderr.write(`sending ${formatBytes(event.bytesToSend)} of ${event.name}:${event.tag}\n`);
       }
@@ -76,13 +76,13 @@ function bars(): ProgressDisplay {
       if (event.event === 'warning' || event.event === 'blob-retried') {
         clear();
         stderr.write(
-          event.event === 'warning' ? `warning: ${event.message}\n` : `${event.digest} is sent again: ${event.why}\n`,
+          event.event === 'warning' ? `warning: ${event.message}\n` : `sending ${event.digest} again: ${event.why}\n`,
         );
       } else if (now - last < DRAW_EVERY_MS) {
         return;
       }
       last = now;
-      // One column is left free: some terminals break a line that fills them.
+      // One column stays free: some terminals wrap a line that fills the width.
       const lines = progressLines(progress, now, stderr.columns - 1).slice(0, Math.max(1, stderr.rows - 2));
       clear();
       if (lines.length > 0) stderr.write(`${lines.join('\n')}\n`);

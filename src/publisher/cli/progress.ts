@@ -1,12 +1,14 @@
-/** How a publish goes on, for people: what the events add up to, and lines that say it. Pure; who draws the lines is {@link import('./progress-bars.ts')}. */
+/**
+ * The progress of a publish: the sum of its events, and lines of text for it. Pure; progress-bars.ts draws the lines.
+ */
 import type { Digest } from '../../registry/digest.ts';
 import type { PublishEvent } from '../publish/events.ts';
 import { formatBytes } from './terminal-text.ts';
 
-/** The rate is that of the last seconds: what was slow a minute ago tells nothing of when it ends. */
+/** The rate is measured over the last seconds, since an older rate does not predict the time that remains. */
 const RATE_WINDOW_MS = 5_000;
 
-/** Blobs that are shown one by one; more would fill the screen. */
+/** At most this many blobs are shown; more would fill the screen. */
 const BLOBS_SHOWN = 8;
 
 interface BlobProgress {
@@ -15,21 +17,21 @@ interface BlobProgress {
   readonly done: number;
 }
 
-/** What is known of a run. */
+/** The progress of a run so far. */
 export interface Progress {
-  /** Bytes to send, by image: a plan that is made anew replaces the one before. */
+  /** Bytes to send, by image; a new plan replaces the previous one. */
   readonly planned: ReadonlyMap<string, number>;
-  /** On their way, in the order in which they began. */
+  /** Blobs being sent, in the order in which they started. */
   readonly blobs: ReadonlyMap<Digest, BlobProgress>;
-  /** Bytes of blobs that have arrived. */
+  /** Bytes of blobs that have been sent completely. */
   readonly arrived: number;
-  /** Bytes sent at some moments of the last seconds; milliseconds of one clock. */
+  /** Bytes sent at several times within the last seconds; times in milliseconds of one clock. */
   readonly samples: readonly { readonly at: number; readonly bytes: number }[];
-  /** What else is going on. */
+  /** Other work in progress. */
   readonly working: string | undefined;
 }
 
-/** Nothing has happened yet. */
+/** The progress before the first event. */
 export const NO_PROGRESS: Progress = {
   planned: new Map(),
   blobs: new Map(),
@@ -38,7 +40,7 @@ export const NO_PROGRESS: Progress = {
   working: undefined,
 };
 
-/** Adds an event. `now` in milliseconds of any clock that only goes forward. */
+/** Adds an event. `now` is in milliseconds of a monotonic clock. */
 export function advance(progress: Progress, event: PublishEvent, now: number): Progress {
   switch (event.event) {
     case 'plan':
@@ -48,7 +50,7 @@ export function advance(progress: Progress, event: PublishEvent, now: number): P
         working: undefined,
       };
     case 'blob-started': {
-      // A blob that is tried again begins anew.
+      // A blob that is sent again starts from zero.
       const { digest, role, size } = event;
       return { ...progress, blobs: new Map(progress.blobs).set(digest, { role, size, done: 0 }), working: undefined };
     }
@@ -69,7 +71,7 @@ export function advance(progress: Progress, event: PublishEvent, now: number): P
     }
     case 'blob-retried': {
       const blob = progress.blobs.get(event.digest);
-      // Bytes that are taken back would make a rate below zero: count anew from here.
+      // The bytes sent so far no longer count; old samples would give a negative rate.
       return blob === undefined
         ? progress
         : { ...progress, blobs: new Map(progress.blobs).set(event.digest, { ...blob, done: 0 }), samples: [] };
@@ -85,7 +87,7 @@ function sampled(progress: Progress, now: number): Progress['samples'] {
   const kept = progress.samples.filter(({ at }) => at >= now - RATE_WINDOW_MS);
   const last = kept.at(-1);
   const sample = { at: now, bytes: sentBytes(progress) };
-  // Events come by the thousand a second; a sample a tenth of a second is enough.
+  // There are thousands of events a second; ten samples are enough.
   return last !== undefined && kept.length > 1 && now - last.at < 100
     ? [...kept.slice(0, -1), { ...sample, at: last.at }]
     : [...kept, sample];
@@ -96,7 +98,10 @@ export function sentBytes({ arrived, blobs }: Progress): number {
   return [...blobs.values()].reduce((sum, { done }) => sum + done, arrived);
 }
 
-/** Bytes a second of late, and how long the rest takes at that rate; null while nobody can tell. */
+/**
+ * The recent rate in bytes a second, and the time that the rest takes at that rate; null while there are too few
+ * samples.
+ */
 export function rateOf(
   progress: Progress,
   now: number,
@@ -109,13 +114,13 @@ export function rateOf(
   return { bytesPerSecond, secondsLeft: Math.max(0, totalBytes(progress) - sent) / bytesPerSecond };
 }
 
-/** Bytes that are to be sent in all. Two images that share a blob both plan it, and it is sent once: never less than what was sent. */
+/** All bytes to send, at least those already sent. A blob that two images share is planned twice and sent once. */
 function totalBytes(progress: Progress): number {
   const planned = [...progress.planned.values()].reduce((sum, bytes) => sum + bytes, 0);
   return Math.max(planned, sentBytes(progress));
 }
 
-/** The lines: all in one, then each blob on its way; none longer than `width`. Empty where nothing is to be seen. */
+/** The lines: the total, then each blob being sent; none longer than `width`. Empty if there is nothing to show. */
 export function progressLines(progress: Progress, now: number, width: number): string[] {
   const { blobs, working } = progress;
   const total = totalBytes(progress);

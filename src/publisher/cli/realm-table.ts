@@ -5,7 +5,10 @@ import { CommandError } from './errors.ts';
 
 const DEFAULT_FILE = 'wrangler.toml';
 
-/** Reads the realm table that the Worker reads too: `[vars] REALMS` of `wrangler.toml`. A file that was not named need not be there. Throws {@link CommandError}. */
+/**
+ * Reads the Worker's realm table: `[vars] REALMS` of `wrangler.toml`. The default file may be missing. Throws {@link
+ * CommandError}.
+ */
 export async function readRealmTable(file: string | undefined): Promise<RealmTable> {
   const path = file ?? DEFAULT_FILE;
   let text: string;

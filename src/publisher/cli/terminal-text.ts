@@ -1,20 +1,26 @@
-/** Text for terminals: tables that fit, wrapped paragraphs, sizes, colours (which `styleText` leaves out by NO_COLOR and where nobody sees them). */
+/**
+ * Text for terminals: tables, wrapped paragraphs, sizes and colours (`styleText` omits them by NO_COLOR and off
+ * terminals).
+ */
 import { stripVTControlCharacters, styleText } from 'node:util';
 
 /** Colours by meaning. */
 export const STYLES = { good: 'green', bad: 'red', doubtful: 'yellow', quiet: 'dim', strong: 'bold' } as const;
 
-/** Colours text for standard output, if that shows colours. */
+/** Colours text for standard output, if it supports colours. */
 export function paint(style: keyof typeof STYLES, text: string): string {
   return styleText(STYLES[style], text, { stream: process.stdout });
 }
 
-/** Columns of the terminal at standard output; 100 where there is none. */
+/** The columns of the terminal at standard output; 100 if it is not a terminal. */
 export function terminalWidth(): number {
   return Math.max(40, process.stdout.isTTY ? process.stdout.columns : 100);
 }
 
-/** Lines of a table: columns two spaces apart, the last one wrapped so that no line is longer than `width`. Cells may be coloured. */
+/**
+ * Lines of a table: columns two spaces apart, the last one wrapped so that no line is longer than `width`. Cells may be
+ * coloured.
+ */
 export function tableLines(rows: readonly (readonly string[])[], width: number): string[] {
   const columns = Math.max(0, ...rows.map((row) => row.length));
   const widths = Array.from({ length: columns }, (_, column) =>
@@ -25,7 +31,7 @@ export function tableLines(rows: readonly (readonly string[])[], width: number):
     const head = row
       .slice(0, columns - 1)
       .map((cell, column) => cell + ' '.repeat((widths[column] ?? 0) - lengthOf(cell) + GAP));
-    // A last column that is squeezed to nothing begins on a line of its own.
+    // If too little room is left, the last column starts on a new line.
     const room = width - before;
     const last = wrap(row[columns - 1] ?? '', room >= MIN_LAST ? room : width - GAP);
     const indent = ' '.repeat(room >= MIN_LAST ? before : GAP);
@@ -37,7 +43,7 @@ export function tableLines(rows: readonly (readonly string[])[], width: number):
 const GAP = 2;
 const MIN_LAST = 16;
 
-/** Breaks a text into lines of at most `width` characters, at spaces; a word that is longer stands alone. */
+/** Breaks text at spaces into lines of at most `width` characters; a longer word gets a line of its own. */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = '';
@@ -52,7 +58,7 @@ export function wrap(text: string, width: number): string[] {
   return [...lines, line];
 }
 
-/** Bytes as people say them: `735 B`, `1.4 MB`. */
+/** A size with three digits: `735 B`, `1.4 MB`. */
 export function formatBytes(bytes: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB'] as const;
   let value = bytes;
@@ -64,7 +70,7 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 || value >= 99.5 ? String(Math.round(value)) : value.toFixed(1)} ${units[unit] ?? ''}`;
 }
 
-/** `1 tag`, `2 tags`; `plural` where it is not made with an s. */
+/** `1 tag`, `2 tags`; `plural` is for words whose plural is not formed with an s. */
 export function formatCount(count: number, singular: string, plural = `${singular}s`): string {
   return `${String(count)} ${count === 1 ? singular : plural}`;
 }
@@ -73,17 +79,17 @@ function lengthOf(text: string): number {
   return stripVTControlCharacters(text).length;
 }
 
-/** A line on standard error that is written over and over while something goes on; nothing where standard error is no terminal. */
+/** A progress line on standard error, rewritten in place; nothing if standard error is not a terminal. */
 export interface ProgressLine {
   show(text: string): void;
-  /** Takes the line away. */
+  /** Removes the line. */
   clear(): void;
 }
 
-// More often than eyes can follow only costs time.
+// Drawing more often than the eye can follow only costs time.
 const SHOW_EVERY_MS = 80;
 
-/** Makes a progress line. */
+/** Creates a progress line. */
 export function progressLine(): ProgressLine {
   const { stderr } = process;
   if (!stderr.isTTY) return { show: () => undefined, clear: () => undefined };

@@ -1,11 +1,11 @@
 import { Argument, type Command } from 'commander';
 
-/** Adds `gantry completion`. It tells of the commands that are registered when it runs: all of them. */
+/** Adds `gantry completion`. It completes all commands that are registered when it runs. */
 export function register(program: Command): void {
   program
     .command('completion')
-    .description('print completion for a shell')
-    .addArgument(new Argument('<shell>', 'which shell').choices(Object.keys(SHELLS)))
+    .description('print a completion script for a shell')
+    .addArgument(new Argument('<shell>', 'the shell').choices(Object.keys(SHELLS)))
     .addHelpText(
       'after',
       `
@@ -25,7 +25,7 @@ interface Verb {
   readonly description: string;
   readonly options: readonly { readonly long: string; readonly description: string; readonly takesValue: boolean }[];
   readonly verbs: readonly Verb[];
-  /** Whether its arguments are files or may be (`dir:…`). */
+  /** Whether its arguments are, or may contain, file names (`dir:…`). */
   readonly takesFiles: boolean;
 }
 
@@ -37,7 +37,7 @@ function verbsOf(command: Command): readonly Verb[] {
       ...one.options.flatMap(({ long, description, required }) =>
         long == null ? [] : [{ long, description, takesValue: required }],
       ),
-      { long: '--help', description: 'say more about it', takesValue: false },
+      { long: '--help', description: 'show help for the command', takesValue: false },
     ],
     verbs: verbsOf(one),
     takesFiles: one.registeredArguments.some((argument) => /file|source|config/.test(argument.name())),
@@ -119,7 +119,7 @@ function zshLines(verbs: readonly Verb[]): readonly string[] {
     ...cases,
     '  esac',
     '}',
-    // Sourced, it only tells of itself; autoloaded from $fpath, it is called at once.
+    // If sourced, it registers itself; if autoloaded from $fpath, it is called at once.
     'if [ "$funcstack[1]" = _gantry ]; then _gantry "$@"; else compdef _gantry gantry; fi',
   ];
 }
@@ -147,7 +147,7 @@ function fishLines(verbs: readonly Verb[]): readonly string[] {
   ];
 }
 
-/** One word for any of the three shells; fish alone reads a backslash between single quotes. */
+/** Quotes one word for all three shells. Only fish reads a backslash between single quotes. */
 function quote(text: string): string {
   return `'${text.replaceAll('\\', '/').replaceAll("'", '’')}'`;
 }

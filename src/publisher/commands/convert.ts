@@ -16,25 +16,23 @@ interface Options {
 export function register(program: Command): void {
   program
     .command('convert')
-    .description(
-      'print the schema 1 payload of a schema 2 or OCI image: the bytes whose sha256 is its digest, no newline after them',
-    )
-    .requiredOption('--manifest <file>', 'the manifest: its layers count')
+    .description('print the schema 1 payload of a schema 2 or OCI image: the exact bytes of its digest')
+    .requiredOption('--manifest <file>', 'the manifest; only its layers are used')
     .requiredOption('--config <file>', 'the image config, byte for byte')
-    .requiredOption('--name <name>', 'the repository, which stands in the payload')
-    .requiredOption('--tag <tag>', 'the tag, which stands in the payload')
-    .option('--compat', 'convert whatever docker/distribution 2.8 converts, broken images too')
-    .option('--json', 'print JSON: digest and payload')
+    .requiredOption('--name <name>', 'the repository name in the payload')
+    .requiredOption('--tag <tag>', 'the tag in the payload')
+    .option('--compat', 'convert every image that docker/distribution 2.8 converts, even an invalid one')
+    .option('--json', 'print the digest and the payload as JSON')
     .addHelpText(
       'after',
       `
-Nothing is signed, and no bucket is opened.
+The payload is not signed, and no bucket is opened.
 
 Examples:
   $ gantry convert --manifest manifest.json --config config.json --name library/busybox --tag latest > payload
   $ gantry convert --manifest manifest.json --config config.json --name app --tag v1 --compat | sha256sum
 
-Exit code: 0 converted, 1 refused (standard error says why), 2 wrong usage.`,
+Exit codes: 0 converted, 1 not convertible (standard error has the reason), 2 usage error.`,
     )
     .action(run);
 }
@@ -42,8 +40,8 @@ Exit code: 0 converted, 1 refused (standard error says why), 2 wrong usage.`,
 async function run(options: Options): Promise<void> {
   const name = parseRepositoryName(options.name);
   const tag = parseTag(options.tag);
-  if (name === null) throw new CommandError(`--name ${options.name} is no repository name`, { kind: 'usage' });
-  if (tag === null) throw new CommandError(`--tag ${options.tag} is no tag`, { kind: 'usage' });
+  if (name === null) throw new CommandError(`--name ${options.name} is not a valid repository name`, { kind: 'usage' });
+  if (tag === null) throw new CommandError(`--tag ${options.tag} is not a valid tag`, { kind: 'usage' });
   const { buildSchema1 } = await import('../../manifest/schema1.ts');
   const [manifest, config] = [await read(options.manifest), await read(options.config)];
   const built = buildSchema1(
@@ -51,8 +49,8 @@ async function run(options: Options): Promise<void> {
     options.compat === true ? 'compat' : 'strict',
   );
   if (built.kind === 'refused') {
-    throw new CommandError(`no schema 1: ${built.explanation}`, {
-      hint: `The reason is ${built.reason}; docs/errors.md says more about it.`,
+    throw new CommandError(`the image cannot be converted to schema 1: ${built.explanation}`, {
+      hint: `See the reason ${built.reason} in docs/errors.md.`,
     });
   }
   if (options.json === true) {
@@ -65,7 +63,7 @@ async function run(options: Options): Promise<void> {
   }
 }
 
-/** The layers' digests as they stand there: whether schema 1 can carry them is for the converter to say. */
+/** The layers' digests, unchecked: the converter decides whether schema 1 can contain them. */
 function layersOf(bytes: Uint8Array, file: string): readonly string[] {
   let value: unknown;
   try {
@@ -75,7 +73,7 @@ function layersOf(bytes: Uint8Array, file: string): readonly string[] {
   }
   const layers = (value as { layers?: unknown } | null)?.layers;
   if (!Array.isArray(layers))
-    throw new CommandError(`${file} has no layers`, { hint: 'Give the manifest of one image, schema 2 or OCI.' });
+    throw new CommandError(`${file} has no layers`, { hint: 'Give the manifest of a single image, schema 2 or OCI.' });
   return layers.map((layer: unknown) => {
     const { digest } = (layer ?? {}) as { digest?: unknown };
     return typeof digest === 'string' ? digest : '';

@@ -15,23 +15,24 @@ interface Options {
 export function register(program: Command, _openTarget: OpenTarget, environment: Environment): void {
   program
     .command('deploy')
-    .description('check what the Worker needs at Cloudflare, and deploy it')
-    .option('--config <file>', 'the wrangler.toml of the Worker (default: the one that came with gantry)')
-    .option('--dry-run', 'check, and build the Worker, but deploy nothing')
+    .description('check that the Cloudflare account has everything the Worker needs, and deploy it')
+    .option('--config <file>', 'the wrangler.toml of the Worker (default: the one in the gantry package)')
+    .option('--dry-run', 'check and build, but deploy nothing')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
       `
-Checks the login, the account, the bucket, the address, the cache and the secrets. Whatever is missing is printed with the command that adds it, and nothing is
-deployed. Wrangler builds and deploys the Worker: \`npx wrangler deploy\` gives the same deployment without the checks. Wrangler's variables
-(CLOUDFLARE_API_TOKEN, CLOUDFLARE_ACCOUNT_ID) apply here too.
+Checks the login, the account, the bucket, the address, the cache and the secrets.
+If something is missing, the report has the command that fixes it, and nothing is deployed.
+Wrangler builds and deploys the Worker: \`npx wrangler deploy\` gives the same deployment without the checks.
+Its variables CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID apply.
 
 Examples:
   $ gantry deploy --dry-run
   $ CLOUDFLARE_API_TOKEN=… gantry deploy
   $ gantry deploy --config ./wrangler.production.toml
 
-Exit code: 0 deployed (or ready to be), 1 something is missing or failed, 2 wrong usage.`,
+Exit codes: 0 deployed (or ready to deploy), 1 something is missing or failed, 2 usage error.`,
     )
     .action((options: Options) => run(options, environment));
 }

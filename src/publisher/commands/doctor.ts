@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { examine } from '../doctor/examine.ts';
 import { diagnosisLines, groupFindings } from '../doctor/report.ts';
 import { splitImage } from '../doctor/examine.ts';
-import { CommandError, EXIT } from '../cli/errors.ts';
+import { EXIT, usageError } from '../cli/errors.ts';
 import { progressLine, terminalWidth } from '../cli/terminal-text.ts';
 
 interface Options {
@@ -17,17 +17,17 @@ interface Options {
 export function register(program: Command): void {
   program
     .command('doctor')
-    .description('ask a registry as each client family would, old and new; say what each gets and what is wrong')
+    .description('test a registry as each client family uses it, old and new; report what each gets and what is wrong')
     .argument('<url>', 'the registry: https://host, or host[:port]')
-    .option('--image <name[:tag]>', 'the image to ask for (default: the first of the catalogue)')
-    .option('--creds <user:password>', 'log in with these')
+    .option('--image <name[:tag]>', 'the image to test with (default: the first in the catalogue)')
+    .option('--creds <user:password>', 'credentials for the registry')
     .option('--insecure', 'accept any certificate')
-    .option('--timeout <seconds>', 'longest wait for one answer', '20')
+    .option('--timeout <seconds>', 'timeout for each answer', '20')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
       '\nExamples:\n  $ gantry doctor 127.0.0.1:8787 --image demo/hello:latest\n  $ gantry doctor https://registry.example.com --json\n' +
-        '\nExit code: 0 if every client can pull, 1 if an error was found, 2 for wrong usage.',
+        '\nExit codes: 0 every client can pull, 1 an error was found, 2 usage error.',
     )
     .action(run);
 }
@@ -35,9 +35,9 @@ export function register(program: Command): void {
 async function run(target: string, options: Options): Promise<void> {
   const base = baseOf(target);
   if (options.image !== undefined && splitImage(options.image).name === undefined)
-    throw usage(`"${options.image}" is no image name`, 'Write NAME or NAME:TAG.');
+    throw usageError(`"${options.image}" is not a valid image name`, 'Write NAME or NAME:TAG.');
   const seconds = Number(options.timeout);
-  if (!(seconds > 0)) throw usage(`--timeout ${options.timeout} is no number of seconds`);
+  if (!(seconds > 0)) throw usageError(`--timeout ${options.timeout} is not a number of seconds`);
   const progress = progressLine();
   const diagnosis = await examine(base, {
     timeoutMs: seconds * 1000,
@@ -57,29 +57,28 @@ async function run(target: string, options: Options): Promise<void> {
   if (findings.some(({ severity }) => severity === 'error')) process.exitCode = EXIT.failed;
 }
 
-/** The registry's root. Without a scheme: http for this machine, as Docker takes it, else https. */
+/** The registry's root URL. Without a scheme it is http for this machine, as for Docker, and https otherwise. */
 export function baseOf(target: string): URL {
   const text = /^[a-z][a-z0-9+.-]*:\/\//i.test(target)
     ? target
     : `${/^(?:localhost|127\.|\[::1\])/.test(target) ? 'http' : 'https'}://${target}`;
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:') || url.hostname === '') {
-    throw usage(`"${target}" is no registry`, 'Write https://host, or host:port.');
+    throw usageError(`"${target}" is not a valid registry address`, 'Write https://host, or host:port.');
   }
   if (url.username !== '' || url.password !== '')
-    throw usage('credentials in the URL are not used', 'Give them with --creds USER:PASSWORD.');
+    throw usageError('credentials in the URL are not supported', 'Give them with --creds USER:PASSWORD.');
   if (url.pathname !== '/' && url.pathname !== '/v2/' && url.pathname !== '/v2') {
-    throw usage(`a registry has no path, ${url.pathname} was given`, 'Give the image with --image NAME:TAG.');
+    throw usageError(
+      `the address of a registry has no path, but ${url.pathname} was given`,
+      'Give the image with --image NAME:TAG.',
+    );
   }
   return new URL('/', url);
 }
 
 function credentialsOf(text: string): { readonly username: string; readonly password: string } {
   const at = text.indexOf(':');
-  if (at < 1) throw usage('--creds needs USER:PASSWORD');
+  if (at < 1) throw usageError('--creds needs USER:PASSWORD');
   return { username: text.slice(0, at), password: text.slice(at + 1) };
-}
-
-function usage(message: string, hint?: string): CommandError {
-  return new CommandError(message, { kind: 'usage', ...(hint === undefined ? {} : { hint }) });
 }

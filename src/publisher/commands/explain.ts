@@ -25,26 +25,27 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
   addBucketOptions(
     program
       .command('explain')
-      .description('say what a client gets for a tag, and why: by the same decision that the Worker makes')
+      .description('show which form a client gets for a tag, and why, by the same decision as the Worker')
       .argument('<name:tag>', 'the tag'),
   )
     .option(
       '--accept <header>',
-      'what the client sends as Accept (several header lines: once each); "" for an empty one',
+      'the client’s Accept header (repeat the option for several header lines); "" for an empty one',
       (line: string, before: readonly string[] | undefined) => [...(before ?? []), line],
     )
-    .option('--user-agent <text>', 'what the client sends as User-Agent; without --accept it sends no Accept')
+    .option('--user-agent <text>', 'the client’s User-Agent; without --accept it sends no Accept header')
     .addHelpText(
       'after',
       `
-Without --accept and --user-agent: a table of clients old and new.
+Without --accept and --user-agent, it prints a table of old and new clients.
 
 Examples:
   $ gantry explain library/busybox:latest
   $ gantry explain library/busybox:latest --user-agent docker/1.9.1
   $ gantry explain library/busybox:latest --accept application/vnd.oci.image.manifest.v1+json --accept '*/*;q=0.1'
 
-Exit code: 0 every client asked about gets a manifest, 1 one does not (or the tag is not there), 2 wrong usage. In the table, not getting one is no failure.`,
+Exit codes: 0 the client gets a manifest, or the table was printed;
+1 the client gets none, or the tag does not exist; 2 usage error.`,
     )
     .action((text: string, options: Options) => run(text, options, openTarget, environment));
 }
@@ -77,7 +78,7 @@ function choose(accept: readonly string[], userAgent: string | undefined, record
   return negotiate({ accept: parseAccept(headerOf(accept)), userAgent: userAgent ?? null }, record);
 }
 
-/** Several lines of a header are one, joined (RFC 9110, 5.2). */
+/** Joins several lines of a header (RFC 9110, 5.2). */
 function headerOf(lines: readonly string[]): string | null {
   return lines.length === 0 ? null : lines.join(', ');
 }
@@ -162,8 +163,11 @@ function choiceLines(choice: Choice): string[] {
       ['media type', mediaType],
       ['digest', digest],
       ['size', `${String(length)} B`],
-      ['source', source.kind === 'published' ? 'published: somebody’s exact bytes' : `derived from ${source.from}`],
-      ...(choice.varies.userAgent ? [['looked at', 'User-Agent as well as Accept']] : []),
+      [
+        'source',
+        source.kind === 'published' ? 'published: the exact bytes of its publisher' : `derived from ${source.from}`,
+      ],
+      ...(choice.varies.userAgent ? [['depends on', 'Accept and User-Agent']] : []),
     ],
     width,
   );

@@ -23,10 +23,12 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
   addBucketOptions(
     program
       .command('inspect')
-      .description('show a tag with all its forms, digests, platforms and reasons; a manifest; or a repository')
-      .argument('<name[:tag|@digest]>', 'what to show'),
+      .description(
+        'show a tag with its forms, digests, platforms and reasons for missing forms; a manifest; or a repository',
+      )
+      .argument('<name[:tag|@digest]>', 'the tag, manifest or repository'),
   )
-    .option('--raw', 'of a digest: print the manifest itself, byte for byte')
+    .option('--raw', 'with a digest: print the exact bytes of the manifest')
     .addHelpText(
       'after',
       `
@@ -35,7 +37,7 @@ Examples:
   $ gantry inspect library/busybox:latest --json | jq -r '.forms[] | select(.form == "docker-schema1").digest'
   $ gantry inspect library/busybox@sha256:… --raw
 
-Exit code: 0 shown, 1 there is no such thing or it is damaged, 2 wrong usage.`,
+Exit codes: 0 shown, 1 not found or damaged, 2 usage error.`,
     )
     .action((text: string, options: BucketOptions & { readonly raw?: true }) => {
       const image = parseImageName(text);
@@ -55,7 +57,7 @@ Exit code: 0 shown, 1 there is no such thing or it is damaged, 2 wrong usage.`,
     });
 }
 
-/** The same for programs and for people. */
+/** The output, as JSON and as text. */
 interface Shown {
   readonly data: object;
   readonly lines: readonly string[];
@@ -92,7 +94,7 @@ async function showTag({ target, realms }: OpenBucket, name: RepositoryName, tag
     ]),
     ...missing.map((one) => [paint('doubtful', 'missing'), titleOf(one), '', `${one.message} (${one.reason})`]),
   ];
-  // Schema 1 repeats layers and knows no sizes: another form tells more.
+  // Schema 1 repeats layers and has no sizes, so another form is preferred.
   const described = forms.find(({ layers, form }) => layers !== undefined && form !== 'docker-schema1') ?? forms[0];
   return {
     data: { name, tag, realm, updated: record.updated, forms, missing, referrers },
@@ -132,7 +134,7 @@ async function showManifest({ target }: OpenBucket, name: RepositoryName, digest
           ['form', form === null ? 'unknown' : FORM_TITLE[form]],
           ['media type', mediaType ?? 'unknown'],
           ['size', formatBytes(bytes.length)],
-          ...(subject === undefined ? [] : [['refers to', subject]]),
+          ...(subject === undefined ? [] : [['subject', subject]]),
         ],
         terminalWidth(),
       ),
@@ -155,7 +157,7 @@ async function showRepository({ target, realms }: OpenBucket, name: RepositoryNa
   };
 }
 
-/** What a manifest names: layers (base first, as schema 2 has them; newest first in schema 1) or other manifests. */
+/** The contents of a manifest: layers (base first in schema 2, newest first in schema 1) or other manifests. */
 interface Contents {
   readonly config?: Digest;
   readonly layers?: readonly { readonly digest: Digest; readonly size: number | undefined }[];
@@ -190,7 +192,7 @@ function contentLines({ config, layers = [], manifests = [] }: Contents): string
 
 function referrerLines(referrers: readonly Descriptor[]): string[] {
   const rows = referrers.map(({ digest, artifactType, mediaType, size }) => [
-    'refers to it',
+    'referrer',
     artifactType ?? mediaType,
     formatBytes(size),
     digest,

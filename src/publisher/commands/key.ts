@@ -16,12 +16,12 @@ export function register(program: Command, _openTarget: OpenTarget, environment:
   const { keyFile } = environment;
   const key = program
     .command('key')
-    .description('the key that signs derived schema 1 manifests: show it, make it, bring your own')
+    .description('show, create or import the key that signs derived schema 1 manifests')
     .addHelpText(
       'after',
       `
-The key is made by the first \`gantry publish\` and kept in ${keyFile};
-GANTRY_KEY names another file. Who shares the key makes the same signatures, byte for byte.
+The first \`gantry publish\` creates the key in ${keyFile}.
+GANTRY_KEY names another file. Publishers that share a key make identical signatures.
 
 Examples:
   $ gantry key show
@@ -29,22 +29,22 @@ Examples:
     );
   key
     .command('show')
-    .description('show its id (kid), kind and file; never the private part')
+    .description('show the key ID (kid), algorithm and file; never the private part')
     .option('--json', 'print JSON, with the public key as a JWK')
     .action((options: Options) => show(keyFile, options));
   key
     .command('create')
-    .description('make a new key (ES256)')
-    .option('--force', 'replace the one there is; manifests that it signed stay valid')
+    .description('create a new key (ES256)')
+    .option('--force', 'replace the existing key; manifests signed with it stay valid')
     .option('--json', 'print JSON')
     .action((options: Options) => create(keyFile, options));
   key
     .command('import')
-    .description('take a key over: PEM (EC or RSA, as docker-registry has) or JWK')
+    .description('import a key: PEM (EC or RSA, as docker-registry has) or JWK')
     .argument('[file]', 'the key (default: standard input)')
-    .option('--force', 'replace the one there is')
+    .option('--force', 'replace the existing key')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nPKCS#8 is converted with: openssl ec -in key.pem -out sec1.pem')
+    .addHelpText('after', '\nConvert a PKCS#8 key with: openssl ec -in key.pem -out sec1.pem')
     .action((file: string | undefined, options: Options) => importKey(keyFile, file, options));
 }
 
@@ -53,10 +53,11 @@ async function show(path: string, options: Options): Promise<void> {
   const key = await loadKey(path);
   if (key === null) {
     throw new CommandError(`there is no signing key at ${path}`, {
-      hint: 'The first `gantry publish` makes one, and so does `gantry key create`.',
+      hint: 'Create one with: gantry key create',
     });
   }
-  if (await isReadableByOthers(path)) process.stderr.write(`warning: others can read ${path}; do: chmod 600 ${path}\n`);
+  if (await isReadableByOthers(path))
+    process.stderr.write(`warning: other users can read ${path}; fix it with: chmod 600 ${path}\n`);
   await print(path, key, options);
 }
 
@@ -74,7 +75,7 @@ async function importKey(path: string, file: string | undefined, options: Option
   const { parseKey } = await import('../publish/key-file.ts');
   const text = file === undefined ? await readText(process.stdin) : await read(file);
   const key = parseKey(text, file ?? 'standard input');
-  // As it came: RSA keys and JWKs are read as they are.
+  // The file keeps its format: RSA keys and JWKs are read as well.
   await write(path, text.endsWith('\n') ? text : `${text}\n`, options);
   await print(path, key, options);
 }
@@ -90,8 +91,8 @@ async function read(file: string): Promise<string> {
 async function write(path: string, text: string, { force }: Options): Promise<void> {
   const { writeKeyFile } = await import('../publish/key-file.ts');
   if (!(await writeKeyFile(path, text, force === true ? 'replace' : 'absent'))) {
-    throw new CommandError(`there is a signing key at ${path} already`, {
-      hint: 'Replace it with --force; keep a copy if others know its id.',
+    throw new CommandError(`a signing key already exists at ${path}`, {
+      hint: 'Replace it with --force. Keep a copy if clients trust its key ID.',
     });
   }
 }

@@ -17,7 +17,7 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
     program
       .command('ls')
       .description('list the repositories, or the tags of one')
-      .argument('[name]', 'a repository: list its tags'),
+      .argument('[name]', 'the repository whose tags are listed'),
   )
     .addHelpText(
       'after',
@@ -27,14 +27,14 @@ Examples:
   $ gantry ls library/busybox
   $ gantry ls library/busybox --json | jq -r '.[].tag'
 
-Exit code: 0 listed, 1 nothing is published under the name, 2 wrong usage.`,
+Exit codes: 0 listed, 1 nothing is published under the name, 2 usage error.`,
     )
     .action((name: string | undefined, options: BucketOptions) => {
       const image = name === undefined ? undefined : parseImageName(name);
       if (image !== undefined && image.kind !== 'repository') {
-        throw new CommandError(`"${name ?? ''}" is more than a repository name`, {
+        throw new CommandError(`"${name ?? ''}" has a tag or digest; ls takes a repository name`, {
           kind: 'usage',
-          hint: `Look at one image with: gantry inspect ${name ?? ''}`,
+          hint: `Show one image with: gantry inspect ${name ?? ''}`,
         });
       }
       return withBucket(options, openTarget, environment, (bucket) =>

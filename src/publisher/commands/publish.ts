@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { type Platform, formatPlatform, parsePlatform } from '../../registry/platform.ts';
-import { addBucketOptions, type BucketOptions, withBucket } from '../cli/bucket-options.ts';
+import { addBucketOptions, type BucketOptions, parseJobs, withBucket } from '../cli/bucket-options.ts';
 import { type Environment, readEdge } from '../cli/environment.ts';
 import { parseTagged } from '../cli/image-name.ts';
 import type { Recompress } from '../publish/layers.ts';
@@ -23,25 +23,30 @@ interface Options extends BucketOptions {
 export function register(program: Command, openTarget: OpenTarget, environment: Environment): void {
   const command = program
     .command('publish')
-    .description('put an image into the bucket, with every form that a client can pull')
-    .argument('<source>', 'where the image is, as skopeo writes it')
-    .argument('<name:tag>', 'what it is to be called, without a host');
-  // As few words as possible for what is meant most often; an option with an optional value would else swallow the source that follows it.
+    .description('publish an image to the bucket, in every form that a client can pull')
+    .argument('<source>', 'the image to publish, in skopeo’s syntax')
+    .argument('<name:tag>', 'the name and tag to publish it under, without a host');
+  // `--recompress` means `--recompress=zstd`. An option with an optional value would otherwise consume the source after
+  // it.
   command.parseOptions = (args) => Command.prototype.parseOptions.call(command, args.map(spellOut));
   addBucketOptions(command)
-    .option('--dry-run', 'say what would be written, and write nothing')
-    .option('--replace', 'start the tag anew: no form stays that was published before')
-    .option('--platform <os/arch[/variant]>', 'of a list, only this platform (several: once each)', addPlatform)
+    .option('--dry-run', 'show what would be written, and write nothing')
+    .option('--replace', 'replace the tag: keep no form that was published before')
+    .option(
+      '--platform <os/arch[/variant]>',
+      'publish only this platform of a list (repeat the option for several)',
+      addPlatform,
+    )
     .option(
       '--recompress [which]',
-      'gzip copies of zstd layers for the derived forms; =all: of plain ones too',
+      'add gzip copies of zstd layers for the derived forms; =all adds them for uncompressed layers too',
       readRecompress,
     )
-    .option('--no-referrers', 'leave out signatures, attestations and whatever else refers to the image')
-    .option('--jobs <n>', 'blobs sent at once (default: 6)', readJobs)
-    .option('--compat', 'convert to schema 1 whatever docker/distribution converts, broken images too')
-    .option('--creds <user:password>', 'log in to the source registry with these')
-    .option('--src-tls-verify <bool>', 'false: plain http and any certificate will do at the source', readBoolean)
+    .option('--no-referrers', 'leave out signatures, attestations and other referrers of the image')
+    .option('--jobs <n>', 'blobs sent in parallel (default: 6)', parseJobs)
+    .option('--compat', 'convert to schema 1 every image that docker/distribution converts, even an invalid one')
+    .option('--creds <user:password>', 'credentials for the source registry')
+    .option('--src-tls-verify <bool>', 'false: accept plain http and any certificate from the source', readBoolean)
     .addHelpText(
       'after',
       `
@@ -50,8 +55,9 @@ ${Object.values(SOURCES)
   .map(({ syntax, title }) => `  ${syntax.padEnd(30)} ${title}`)
   .join('\n')}
 
-What is in the bucket is not sent again; a run that was cut off goes on with what is missing: whole layers, and parts of those above 64 MiB.
-GANTRY_EDGE_URL and PURGE_TOKEN name an edge whose cache is told that the tag moved.
+Blobs that are in the bucket are not sent again. An interrupted run continues with the missing
+layers, and with the missing parts of layers above 64 MiB.
+If GANTRY_EDGE_URL and PURGE_TOKEN are set, the tag is purged from the cache of that edge.
 
 Examples:
   $ skopeo copy --format v2s2 docker://docker.io/library/busybox:latest dir:busybox
@@ -59,7 +65,8 @@ Examples:
   $ gantry publish oci:build/layout:v1 team/app:v1 --to s3://bucket --dry-run
   $ gantry publish oci:build/layout:v1 team/app:v1 --recompress --platform linux/amd64 --platform linux/arm64
 
-Exit code: 0 published (or unchanged), 1 failed, 2 wrong usage, 130 interrupted. Whatever happens, the tag is as it was or as it was to be.`,
+Exit codes: 0 published or unchanged, 1 failed, 2 usage error, 130 interrupted.
+After a failure the tag is either unchanged or completely updated.`,
     )
     .action((source: string, image: string, options: Options) => run(source, image, options, openTarget, environment));
 }
@@ -97,13 +104,13 @@ async function run(
     env: environment.variables,
     platforms,
     signal,
-    tell: (message) => void process.stderr.write(`${message}\n`),
+    onMessage: (message) => void process.stderr.write(`${message}\n`),
     ...(creds === undefined ? {} : { creds }),
     ...(srcTlsVerify === undefined ? {} : { tlsVerify: srcTlsVerify }),
   });
   try {
     const { key, made } = await loadOrMakeKey(environment.keyFile);
-    if (made) process.stderr.write(`made a signing key: ${environment.keyFile}\n`);
+    if (made) process.stderr.write(`created a signing key: ${environment.keyFile}\n`);
     await withBucket(options, openTarget, environment, async ({ target, realms }) => {
       const display = showProgress({ json });
       try {
@@ -158,15 +165,8 @@ function addPlatform(text: string, before: readonly Platform[] | undefined): rea
 }
 
 function readRecompress(text: string): Recompress {
-  if (text !== 'zstd' && text !== 'all') throw new InvalidArgumentError('Write --recompress, or --recompress=all.');
+  if (text !== 'zstd' && text !== 'all') throw new InvalidArgumentError('Write --recompress or --recompress=all.');
   return text;
-}
-
-function readJobs(text: string): number {
-  const jobs = Number(text);
-  if (!Number.isSafeInteger(jobs) || jobs < 1 || jobs > 64)
-    throw new InvalidArgumentError('Give a number from 1 to 64.');
-  return jobs;
 }
 
 function readBoolean(text: string): boolean {

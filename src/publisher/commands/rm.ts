@@ -21,11 +21,11 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
     program
       .command('rm')
       .description(
-        'remove a tag, or all tags of a repository; manifests and blobs stay until gc finds that nothing needs them',
+        'remove a tag, or all tags of a repository; `gantry gc` later deletes manifests and blobs that no tag needs',
       )
-      .argument('<name[:tag]>', 'the tag; without one every tag of the repository'),
+      .argument('<name[:tag]>', 'the tag, or a repository to remove all its tags'),
   )
-    .option('--dry-run', 'say what would be removed, and remove nothing')
+    .option('--dry-run', 'show what would be removed, and remove nothing')
     .addHelpText(
       'after',
       `
@@ -33,7 +33,7 @@ Examples:
   $ gantry rm library/busybox:1.36
   $ gantry rm library/busybox --dry-run
 
-Exit code: 0 removed, 1 there is no such tag or it could not be removed, 2 wrong usage, 130 interrupted.`,
+Exit codes: 0 removed, 1 not found or not removed, 2 usage error, 130 interrupted.`,
     )
     .action((image: string, options: Options) => run(image, options, openTarget, environment));
 }
@@ -41,9 +41,9 @@ Exit code: 0 removed, 1 there is no such tag or it could not be removed, 2 wrong
 async function run(text: string, options: Options, openTarget: OpenTarget, environment: Environment): Promise<void> {
   const image = parseImageName(text);
   if (image.kind === 'digest') {
-    throw new CommandError('manifests are not removed by digest', {
+    throw new CommandError('a manifest cannot be removed by its digest', {
       kind: 'usage',
-      hint: 'Remove the tags that need it; `gantry gc` does the rest.',
+      hint: 'Remove the tags that need it, then run `gantry gc`.',
     });
   }
   const edge = readEdge(environment.variables);
@@ -53,16 +53,17 @@ async function run(text: string, options: Options, openTarget: OpenTarget, envir
     const tags = await tagsOf(bucket, image.name);
     const wanted = image.kind === 'tag' ? tags.filter((tag) => tag === image.tag) : tags;
     if (wanted.length === 0) {
-      throw new CommandError(tags.length === 0 ? `nothing is published under ${image.name}` : `${text} is not there`, {
-        hint:
-          tags.length === 0
-            ? '`gantry ls` shows what there is.'
-            : `\`gantry ls ${image.name}\` shows the tags there are.`,
-      });
+      throw new CommandError(
+        tags.length === 0 ? `nothing is published under ${image.name}` : `there is no tag ${text}`,
+        {
+          hint:
+            tags.length === 0 ? 'List the repositories with: gantry ls' : `List its tags with: gantry ls ${image.name}`,
+        },
+      );
     }
     if (options.dryRun !== true) {
       const lists = keepLists(store, { signal });
-      // Tag by tag, so that whoever is cut off has removed whole tags, and lists that say so.
+      // One tag at a time, so that an interrupted run has removed whole tags and updated the lists for them.
       for (const tag of wanted) {
         signal.throwIfAborted();
         await removeTag(bucket, lists, image.name, tag);
@@ -89,7 +90,7 @@ async function removeTag({ target }: OpenBucket, lists: Lists, name: RepositoryN
   await lists.update(name, tag, { kind: 'removed' });
 }
 
-/** By the tag objects: lists may lag behind. */
+/** Reads the tag objects, since lists may lag behind. */
 async function tagsOf({ target }: OpenBucket, name: RepositoryName): Promise<readonly Tag[]> {
   const tags: Tag[] = [];
   for await (const { key } of target.store.list(tagsPrefix(name))) {

@@ -18,23 +18,23 @@ const DEFAULT_PORT = 8787;
 export function register(program: Command, _openTarget: OpenTarget, environment: Environment): void {
   program
     .command('serve')
-    .description('serve the local store: the Worker itself, on this machine')
-    .option('--port <port>', 'where to listen; 0: any free port', readPort, DEFAULT_PORT)
+    .description('serve the local store: run the Worker on this machine')
+    .option('--port <port>', 'the port to listen on; 0 for any free port', readPort, DEFAULT_PORT)
     .option('--host <address>', 'the address to listen on', '127.0.0.1')
-    .option('--state <folder>', 'where the local store is', DEFAULT_STATE)
-    .option('--config <file>', 'the wrangler.toml of the Worker (default: the one that came with gantry)')
-    .option('--json', 'print one line of JSON once it serves')
+    .option('--state <folder>', 'the folder of the local store', DEFAULT_STATE)
+    .option('--config <file>', 'the wrangler.toml of the Worker (default: the one in the gantry package)')
+    .option('--json', 'print one line of JSON once the server is ready')
     .addHelpText(
       'after',
       `
-A new store gets a demo image, demo/hello:latest. \`gantry publish\` writes into the store while it is served as well as while it is not.
+A new store gets a demo image, demo/hello:latest. \`gantry publish\` can write to the store while it is served.
 
 Examples:
   $ gantry serve
   $ gantry serve --port 5000 --state ./registry
   $ docker run --rm 127.0.0.1:8787/demo/hello
 
-Exit code: 0 ended by Ctrl-C, 1 it could not be served (a port in use, …), 2 wrong usage.`,
+Exit codes: 0 ended by Ctrl-C, 1 the server could not start (e.g. the port is in use), 2 usage error.`,
     )
     .action((options: Options) => run(options, environment));
 }
@@ -47,20 +47,20 @@ async function run(options: Options, environment: Environment): Promise<void> {
   ]);
   const signal = abortOnInterrupt();
   const { port, host, state, config } = options;
-  const tell = (message: string): void => void process.stderr.write(`${message}\n`);
-  // Whoever asked for JSON gets the Worker's lines as they are.
-  const onLog = options.json === true ? tell : (text: string): void => tell(requestLine(text) ?? text);
+  const print = (message: string): void => void process.stderr.write(`${message}\n`);
+  // With --json, the Worker's log lines are passed on unchanged.
+  const onLog = options.json === true ? print : (text: string): void => print(requestLine(text) ?? text);
   const own = config === undefined ? {} : { config };
-  // Whoever waits for the address finds the image there.
+  // The address is printed after the image is published.
   const prepare = (store: Parameters<typeof seedDemo>[0]): Promise<void> =>
-    seedDemo(store, environment.keyFile, { signal, tell, ...own }).catch((error: unknown) => {
-      // Where no key can be kept, all else can be served.
+    seedDemo(store, environment.keyFile, { signal, onMessage: print, ...own }).catch((error: unknown) => {
+      // Without a signing key, everything else can still be served.
       if (!(error instanceof CommandError)) throw error;
-      tell(`warning: there is no demo image: ${error.message}`);
+      print(`warning: the demo image was not published: ${error.message}`);
     });
   let server: LocalServer | undefined;
   try {
-    server = await startServer({ port, host, state, tell, onLog, prepare, ...own });
+    server = await startServer({ port, host, state, onMessage: print, onLog, prepare, ...own });
     process.stdout.write(
       options.json === true
         ? `${JSON.stringify({ url: server.url, state: server.folder.root, pid: process.pid })}\n`
@@ -71,14 +71,14 @@ async function run(options: Options, environment: Environment): Promise<void> {
       else signal.addEventListener('abort', () => resolve(), { once: true });
     });
   } catch (error) {
-    // To end it is not to interrupt it: it has no other end.
+    // Ctrl-C is the normal way to end the server, not a failure.
     if (!signal.aborted) throw error;
   } finally {
     await server?.close();
   }
 }
 
-/** A request as the Worker logs it, in a line for people; null for anything else. */
+/** Formats a request that the Worker logged as a line of text; null for any other log line. */
 export function requestLine(text: string): string | null {
   if (!text.startsWith('{')) return null;
   let line: Record<string, unknown>;
@@ -88,10 +88,10 @@ export function requestLine(text: string): string | null {
     return null;
   }
   if (line.event !== 'request') return null;
-  const told = ['status', 'method', 'kind', 'name', 'tag', 'digest', 'form', 'reason', 'client'].map(
+  const values = ['status', 'method', 'kind', 'name', 'tag', 'digest', 'form', 'reason', 'client'].map(
     (member) => line[member],
   );
-  const words = told.filter((value) => typeof value === 'string' || typeof value === 'number').map(String);
+  const words = values.filter((value) => typeof value === 'string' || typeof value === 'number').map(String);
   return typeof line.ms === 'number' ? `${words.join(' ')} ${String(line.ms)} ms` : words.join(' ');
 }
 
@@ -103,7 +103,7 @@ function welcome(url: string, title: string): string {
   gantry publish dir:FOLDER NAME:TAG
   gantry explain demo/hello:latest
 
-Ctrl-C ends it.
+Press Ctrl-C to stop.
 `;
 }
 

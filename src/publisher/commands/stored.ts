@@ -1,4 +1,4 @@
-/** What is in the bucket, for commands that show it: a miss or a damaged object becomes a failure that says what to do. */
+/** Reads the bucket for commands that show it. A missing or damaged object becomes a failure with a hint. */
 import { buffer } from 'node:stream/consumers';
 import type { Digest } from '../../registry/digest.ts';
 import { CATALOG_KEY, manifestKey, tagKey, tagListKey } from '../../registry/keys.ts';
@@ -9,16 +9,16 @@ import type { TagSummary } from '../../registry/summary.ts';
 import { CommandError } from '../cli/errors.ts';
 import { readObject, readTag, type TagReading } from '../gc/survey.ts';
 
-/** A tag object that could be read. */
+/** A readable tag object. */
 export type StoredTag = Extract<TagReading, { kind: 'read' }>;
 
-/** Reads a tag. Throws {@link CommandError} if it is not there or cannot be read. */
+/** Reads a tag. Throws {@link CommandError} if it does not exist or cannot be read. */
 export async function readStoredTag(store: ReadStore, name: RepositoryName, tag: Tag): Promise<StoredTag> {
   const reading = await readTag(store, tagKey(name, tag));
   if (reading === null) {
     const known = (await store.head(tagListKey(name))) !== null;
     throw new CommandError(known ? `${name} has no tag ${tag}` : `nothing is published under ${name}`, {
-      hint: known ? `\`gantry ls ${name}\` shows the tags there are.` : '`gantry ls` shows what there is.',
+      hint: known ? `List its tags with: gantry ls ${name}` : 'List the repositories with: gantry ls',
     });
   }
   if (reading.kind === 'corrupt') {
@@ -29,7 +29,7 @@ export async function readStoredTag(store: ReadStore, name: RepositoryName, tag:
   return reading;
 }
 
-/** Reads a manifest by digest. Throws {@link CommandError} if it is not there. */
+/** Reads a manifest by digest. Throws {@link CommandError} if it does not exist. */
 export async function readStoredManifest(
   store: ReadStore,
   name: RepositoryName,
@@ -38,7 +38,7 @@ export async function readStoredManifest(
   const object = await readObject(store, manifestKey(name, digest));
   if (object === null)
     throw new CommandError(`${name} has no manifest ${digest}`, {
-      hint: `\`gantry ls ${name}\` shows the tags there are.`,
+      hint: `List its tags with: gantry ls ${name}`,
     });
   return { bytes: object.bytes, mediaType: object.info.contentType };
 }
@@ -49,7 +49,7 @@ export async function readCatalog(store: ReadStore): Promise<readonly string[]> 
   return object === null ? [] : readable(CATALOG_KEY, () => decodeSortedList(object.bytes).map(({ name }) => name));
 }
 
-/** How many tags a repository has: one short read. */
+/** The number of tags of a repository, by one short read. */
 export async function countTags(store: ReadStore, name: RepositoryName): Promise<number> {
   const object = await store.get(tagListKey(name), { range: { offset: 0, length: FIRST_READ } });
   if (object === null || object === 'changed') return 0;
@@ -57,18 +57,21 @@ export async function countTags(store: ReadStore, name: RepositoryName): Promise
   return readable(tagListKey(name), () => decodeListHeader(first, object.metadata).count);
 }
 
-/** A tag as its repository's list has it; null where the list knows no more than its name. */
+/** A tag in the list of its repository; the summary is null if the list has only the name. */
 export interface ListedTag {
   readonly tag: string;
   readonly summary: TagSummary | null;
 }
 
-/** The tags of a repository, sorted. Throws {@link CommandError} if nothing is published under the name, or the list cannot be read. */
+/**
+ * The tags of a repository, sorted. Throws {@link CommandError} if nothing is published under the name, or the list
+ * cannot be read.
+ */
 export async function readTagList(store: ReadStore, name: RepositoryName): Promise<readonly ListedTag[]> {
   const object = await readObject(store, tagListKey(name));
   if (object === null)
-    throw new CommandError(`nothing is published under ${name}`, { hint: '`gantry ls` shows what there is.' });
-  // The list is ours: what stands in it is what `summarizeTag` made, or null.
+    throw new CommandError(`nothing is published under ${name}`, { hint: 'List the repositories with: gantry ls' });
+  // Gantry writes the list: each detail is a result of `summarizeTag`, or null.
   return readable(tagListKey(name), () =>
     decodeSortedList(object.bytes).map((entry) => ({ tag: entry.name, summary: entry.detail as TagSummary | null })),
   );
@@ -81,7 +84,7 @@ function readable<T>(key: string, read: () => T): T {
     if (!(cause instanceof CorruptListError)) throw cause;
     throw new CommandError(`the list ${key} cannot be read: ${cause.message}`, {
       cause,
-      hint: 'Mend it with: gantry verify --repair',
+      hint: 'Fix it with: gantry verify --repair',
     });
   }
 }

@@ -1,5 +1,5 @@
-import { type Command, InvalidArgumentError } from 'commander';
-import { addBucketOptions, type BucketOptions, withBucket } from '../cli/bucket-options.ts';
+import type { Command } from 'commander';
+import { addBucketOptions, type BucketOptions, parseJobs, withBucket } from '../cli/bucket-options.ts';
 import { type Environment, readEdge } from '../cli/environment.ts';
 import { EXIT } from '../cli/errors.ts';
 import type { Publisher, PublisherOptions } from '../publish/publish.ts';
@@ -11,7 +11,7 @@ interface Options extends BucketOptions {
   readonly jobs?: number;
 }
 
-/** Tags that one question to the edge names at most. */
+/** The most tags in one purge request. */
 const PURGED_AT_ONCE = 500;
 
 /** Adds `gantry sync`. */
@@ -19,43 +19,45 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
   addBucketOptions(
     program
       .command('sync')
-      .description('bring many repositories up to date, from registries and from trees of Pulp 2')
-      .argument('<file>', 'what to sync: YAML, see below'),
+      .description('update many repositories from registries and from Pulp 2 trees')
+      .argument('<file>', 'the configuration in YAML, see below'),
   )
-    .option('--dry-run', 'say what would be written and pruned, and write nothing')
-    .option('--full', 'publish every tag anew, also those that did not move')
-    .option('--jobs <n>', 'blobs sent at once (default: 6)', readJobs)
+    .option('--dry-run', 'show what would be written and pruned, and write nothing')
+    .option('--full', 'publish every tag again, even unchanged ones')
+    .option('--jobs <n>', 'blobs sent in parallel (default: 6)', parseJobs)
     .addHelpText(
       'after',
       `
 The file:
-  defaults:                              # optional: any setting below, for all
+  defaults:                              # optional: any setting below, for all repositories
     platforms: [linux/amd64, linux/arm64]
   repositories:
     - from: docker://docker.io/library/busybox
-      to: mirror/busybox                 # default: its name there; * stands for that name
-      tags:                              # default: all; a list of globs will do as well
+      to: mirror/busybox                 # default: the source's name; * stands for it
+      tags:                              # default: all; a list of globs is also accepted
         glob: ['1.*', '!*-musl']
         regex: '^[0-9.]+$'
         semver: '>=1.30 <2'
-        newest: 5                        # highest versions of what is left
+        newest: 5                        # the highest versions that remain
       prune: missing                     # none (default), missing, unselected
       recompress: zstd                   # gzip copies for old clients: zstd, all
-      referrers: true                    # signatures and attestations, too
-      schema1: true                      # ask for schema 1 beside what else there is
+      referrers: true                    # also signatures and attestations
+      schema1: true                      # also request schema 1
       tls-verify: true
     - from: pulp2:/var/lib/pulp/published/docker
-      repositories: ['rhel7/*']          # of a whole tree: globs over names
+      repositories: ['rhel7/*']          # for a whole tree: globs over names
       to: legacy/*
 
-A tag that did not move costs one request (HEAD). Signatures that belong to an image by cosign's tags are looked for each time; referrers that
-came later, and other settings, are seen by --full. Run it from cron; logins are those of docker and podman.
+An unchanged tag costs one HEAD request. Cosign's signature tags are checked each time.
+New referrers of an unchanged tag, and changed settings, need --full.
+Run it from cron; it uses the logins of docker and podman.
 
 Examples:
   $ gantry sync sync.yaml --dry-run
   $ gantry sync sync.yaml --to s3://bucket --json
 
-Exit code: 0 all is up to date, 1 something failed (it is listed; all else was done), 2 wrong usage, 130 interrupted.`,
+Exit codes: 0 everything is up to date, 1 some tags failed (they are listed, the others were synced),
+2 usage error, 130 interrupted.`,
     )
     .action((file: string, options: Options) => run(file, options, openTarget, environment));
 }
@@ -81,7 +83,7 @@ async function run(file: string, options: Options, openTarget: OpenTarget, envir
   const sources = openSyncSources({ env: environment.variables, signal });
   try {
     const opening = sources.jobs(entries);
-    // Told when they are needed: the bucket is opened meanwhile.
+    // An error is thrown when the sources are used; meanwhile the bucket is opened.
     opening.catch(() => undefined);
     await withBucket(options, openTarget, environment, async ({ target, realms }) => {
       const display = showProgress({ json });
@@ -99,7 +101,7 @@ async function run(file: string, options: Options, openTarget: OpenTarget, envir
               signal,
               ...(options.jobs === undefined ? {} : { jobs: options.jobs }),
             });
-            // Without one nothing can be written, whichever tag asked first.
+            // Without a publisher nothing can be written, so everything stops.
             publisher.catch((error: unknown) => {
               stop.abort(error);
             });
@@ -123,7 +125,7 @@ async function run(file: string, options: Options, openTarget: OpenTarget, envir
         if (hasFailures(report)) process.exitCode = EXIT.failed;
       } finally {
         display.clear();
-        // Also where the rest was cut off: what was written is to be seen.
+        // Tags that were written are purged even if the run failed.
         if (edge !== undefined && !dryRun) {
           const { purgeEdge } = await import('../publish/purge.ts');
           for (let at = 0; at < moved.length; at += PURGED_AT_ONCE) {
@@ -138,7 +140,7 @@ async function run(file: string, options: Options, openTarget: OpenTarget, envir
   }
 }
 
-/** Reads the signing key, or makes it, and opens the publisher: loaded when there is something to write. */
+/** Reads or creates the signing key, and creates the publisher. It runs only if there is something to write. */
 async function openPublisher({
   keyFile,
   ...options
@@ -150,13 +152,6 @@ async function openPublisher({
     import('../../manifest/signing/jws.ts'),
   ]);
   const { key, made } = await loadOrMakeKey(keyFile);
-  if (made) process.stderr.write(`made a signing key: ${keyFile}\n`);
+  if (made) process.stderr.write(`created a signing key: ${keyFile}\n`);
   return createPublisher({ ...options, signer: createSigner(key) });
-}
-
-function readJobs(text: string): number {
-  const jobs = Number(text);
-  if (!Number.isSafeInteger(jobs) || jobs < 1 || jobs > 64)
-    throw new InvalidArgumentError('Give a number from 1 to 64.');
-  return jobs;
 }

@@ -13,18 +13,22 @@ import {
   robotTokenText,
 } from '../../registry/robot-token.ts';
 import { parseRealmTable, RealmTableError } from '../../registry/realms.ts';
-import { CommandError } from '../cli/errors.ts';
+import { CommandError, usageError } from '../cli/errors.ts';
+import { formatCount, tableLines } from '../cli/terminal-text.ts';
 
 const DAY = 86_400_000;
 
 /** Milliseconds of each unit of `--expires`. */
 const UNITS = { h: 3_600_000, d: DAY, w: 7 * DAY, y: 365 * DAY } as const satisfies Record<string, number>;
 
-/** Adds `gantry token` and its verbs. None of them talks to a registry: what it knows is the secret TOKENS, which only whoever deploys it can change. */
+/**
+ * Adds `gantry token` and its verbs. None of them contacts a registry: its tokens are the secret TOKENS, set at
+ * deployment.
+ */
 export function register(program: Command): void {
   const token = program
     .command('token')
-    .description('robot tokens: make them, look at those there are, make the key that signs Bearer tokens')
+    .description('create and list robot tokens, and create the key that signs Bearer tokens')
     .addHelpText(
       'after',
       `
@@ -35,38 +39,40 @@ Examples:
     );
   token
     .command('create')
-    .description('make a token: it is printed once; the registry keeps a line with its hash')
-    .requiredOption('--name <name>', 'who it is for: letters, digits and . _ @ -')
+    .description('create a token; it is printed once, and the registry keeps a line with its hash')
+    .requiredOption('--name <name>', 'the name of its user: letters, digits and . _ @ -')
     .requiredOption(
       '--realm <realm>',
-      'what it opens (several: once each)',
+      'a realm that it can read (repeat the option for several)',
       (realm: string, before: readonly string[] | undefined) => [...(before ?? []), realm],
     )
     .option(
       '--expires <when>',
-      'how long it holds (90d, 12h, 4w, 1y), until when (2027-02-22 or 2027-02-22T00:00:00Z), or never',
+      'its lifetime (90d, 12h, 4w, 1y), its last moment (2027-02-22 or 2027-02-22T00:00:00Z), or never',
       '90d',
     )
-    .option('--file <file>', 'add the line to this file in place of printing it')
+    .option('--file <file>', 'append the line to this file instead of printing it')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
-      '\nThe lines of all tokens are the secret TOKENS: `wrangler secret put TOKENS < FILE`. A name may have several tokens, so that a new one can be handed out before the old one goes.',
+      '\nThe lines of all tokens are the secret TOKENS: `wrangler secret put TOKENS < FILE`.' +
+        '\nA name can have several tokens, so that a new one can replace an old one without a gap.',
     )
     .action(create);
   token
     .command('list')
-    .description('show the tokens of a file of lines, and which have ended')
-    .argument('[file]', 'the lines (default: standard input)')
-    .option('--check', 'read a token from standard input and say which line is its own')
+    .description('list the tokens of a file, and which have expired')
+    .argument('[file]', 'the file with the lines (default: standard input)')
+    .option('--check', 'read a token from standard input and show its line')
     .option('--json', 'print JSON')
     .action(list);
   token
     .command('key')
-    .description('make a key for the secret TOKEN_SIGNING_KEY (ES256, PKCS#8 PEM)')
+    .description('create a key for the secret TOKEN_SIGNING_KEY (ES256, PKCS#8 PEM)')
     .addHelpText(
       'after',
-      '\nTo change keys without a gap: put the new key before the old one in the secret, and take the old one away ten minutes later.',
+      '\nTo rotate keys without a gap, put the new key before the old one in the secret,' +
+        '\nand remove the old one ten minutes later.',
     )
     .action(() => {
       const { privateKey } = generateKeyPairSync('ec', {
@@ -93,12 +99,15 @@ async function create({ name, realm, expires, file, json }: CreateOptions): Prom
   else process.stdout.write(file === undefined ? `${token}\n${line}\n` : `${token}\n`);
   process.stderr.write(
     file === undefined
-      ? 'The first line is the token: hand it over now, it cannot be shown again. Add the second to the lines of the secret TOKENS.\n'
-      : `This is the token: hand it over now, it cannot be shown again. Its line was added to ${file}; \`wrangler secret put TOKENS < ${file}\` puts it to use.\n`,
+      ? 'The first line is the token: it cannot be shown again. Add the second line to the secret TOKENS.\n'
+      : `This is the token: it cannot be shown again. Its line was added to ${file}.\n` +
+          `Activate it with: wrangler secret put TOKENS < ${file}\n`,
   );
 }
 
-/** A token of the random bytes and the line to keep of it. Throws {@link CommandError} on a bad name or realm. */
+/**
+ * A token made of random bytes, and its line for the secret TOKENS. Throws {@link CommandError} on a bad name or realm.
+ */
 export function makeToken(
   name: string,
   realms: readonly string[],
@@ -106,24 +115,27 @@ export function makeToken(
   random: Uint8Array,
 ): { readonly token: string; readonly line: string } {
   if (!isRobotTokenName(name))
-    throw usage(`"${name}" cannot be the name of a token`, 'Use letters, digits and . _ @ -, at most 64.');
+    throw usageError(`"${name}" is not a valid token name`, 'Use letters, digits and . _ @ -, at most 64 characters.');
   try {
-    // The realm table has the grammar of realms.
+    // The parser of the realm table checks the syntax of realms.
     parseRealmTable(realms.map((realm) => ({ pattern: '*', realm })));
   } catch (cause) {
     if (!(cause instanceof RealmTableError)) throw cause;
-    throw usage(
-      `"${realms.join(', ')}": a realm is lower-case letters, digits and inner "-", "_" or "."`,
-      'Use a realm that REALMS in wrangler.toml has.',
+    throw usageError(
+      `"${realms.join(', ')}": a realm consists of lower-case letters and digits, with "-", "_" or "." between them`,
+      'Use a realm of REALMS in wrangler.toml.',
     );
   }
   if (realms.includes('public'))
-    throw usage('the realm "public" needs no token', 'Name a realm that REALMS in wrangler.toml protects.');
+    throw usageError('the realm "public" needs no token', 'Use a protected realm of REALMS in wrangler.toml.');
   const token = robotTokenText(random);
   return { token, line: formatRobotTokenLine({ name, realms: [...new Set(realms)], expires, hash: hashOf(token) }) };
 }
 
-/** Reads `--expires`: a span from `now` (`90d`), a day or time in UTC, or `never` (null). Throws {@link CommandError} on anything else and on what is over already. */
+/**
+ * Parses `--expires`: a duration from `now` (`90d`), a day or time in UTC, or `never` (null). Throws {@link
+ * CommandError} on anything else, and on a time in the past.
+ */
 export function parseExpiry(text: string, now: Date): Date | null {
   if (text === 'never') return null;
   const span = /^(\d{1,6})([hdwy])$/.exec(text);
@@ -133,14 +145,17 @@ export function parseExpiry(text: string, now: Date): Date | null {
       ? new Date(now.getTime() + Number(span[1]) * unit)
       : new Date(/^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}:\d{2}Z)?$/.test(text) ? text : NaN);
   if (Number.isNaN(date.getTime()) || date.getUTCFullYear() > 9999)
-    throw usage(`--expires ${text} is no time`, 'Write 90d, 12h, 4w, 1y, a day such as 2027-02-22, or never.');
-  if (date <= now) throw usage(`--expires ${text} is over already`);
+    throw usageError(
+      `--expires ${text} is not a valid time`,
+      'Write 90d, 12h, 4w, 1y, a day such as 2027-02-22, or never.',
+    );
+  if (date <= now) throw usageError(`--expires ${text} is in the past`);
   return date;
 }
 
 async function list(file: string | undefined, { check, json }: { check?: true; json?: true }): Promise<void> {
   if (check === true && file === undefined)
-    throw usage(
+    throw usageError(
       '--check reads the token from standard input, so the lines must be in a file',
       'Write `gantry token list FILE --check < TOKEN`.',
     );
@@ -152,7 +167,9 @@ async function list(file: string | undefined, { check, json }: { check?: true; j
   const checked = check === true ? hashOf(tokenOf(await readText(process.stdin))) : '';
   const shown = check === true ? lines.filter(({ hash }) => hash === checked) : lines;
   if (check === true && shown.length === 0)
-    throw new CommandError('the token has no line in the file', { hint: 'It was never put there, or taken away.' });
+    throw new CommandError('the token has no line in the file', {
+      hint: 'Its line was never added, or it was removed.',
+    });
   const rows = shown.map(({ name, realms, expires, hash }) => ({
     name,
     realms,
@@ -163,30 +180,20 @@ async function list(file: string | undefined, { check, json }: { check?: true; j
   if (json === true) process.stdout.write(`${JSON.stringify(rows)}\n`);
   else
     process.stdout.write(
-      table([
-        ['NAME', 'REALMS', 'EXPIRES', 'STATE'],
-        ...rows.map((row) => [row.name, row.realms.join(','), row.expires ?? 'never', row.state]),
-      ]),
+      `${tableLines(
+        [
+          ['NAME', 'REALMS', 'EXPIRES', 'STATE'],
+          ...rows.map((row) => [row.name, row.realms.join(','), row.expires ?? 'never', row.state]),
+        ],
+        Infinity,
+      ).join('\n')}\n`,
     );
 }
 
 function stateOf(expires: Date | null, now: Date): string {
   if (expires === null) return 'valid';
   const days = Math.floor((expires.getTime() - now.getTime()) / DAY);
-  return days < 0 ? 'ended' : days <= 14 ? `ends in ${String(days)} ${days === 1 ? 'day' : 'days'}` : 'valid';
-}
-
-function table(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows
-    .map(
-      (row) =>
-        `${row
-          .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-          .join('  ')
-          .trimEnd()}\n`,
-    )
-    .join('');
+  return days < 0 ? 'expired' : days <= 14 ? `expires in ${formatCount(days, 'day')}` : 'valid';
 }
 
 function hashOf(token: string): string {
@@ -196,7 +203,9 @@ function hashOf(token: string): string {
 function tokenOf(input: string): string {
   const token = input.trim();
   if (!looksLikeRobotToken(token))
-    throw new CommandError('standard input has no token', { hint: 'A token is "gantry_" and 43 characters.' });
+    throw new CommandError('standard input contains no token', {
+      hint: 'A token is "gantry_" followed by 43 characters.',
+    });
   return token;
 }
 
@@ -224,10 +233,6 @@ async function append(file: string, line: string): Promise<void> {
   try {
     await appendFile(file, `${line}\n`, { mode: 0o600 });
   } catch (cause) {
-    throw new CommandError(`${file} cannot be written`, { cause, hint: 'No token was made.' });
+    throw new CommandError(`${file} cannot be written`, { cause, hint: 'No token was created.' });
   }
-}
-
-function usage(message: string, hint?: string): CommandError {
-  return new CommandError(message, { kind: 'usage', ...(hint === undefined ? {} : { hint }) });
 }

@@ -1,4 +1,6 @@
-/** Pulls the config and a layer as old and new clients do: lengths, digests, ranges, conditions, redirects. */
+/**
+ * Pulls the config and a layer as old and new clients do: checks lengths, digests, ranges, conditions and redirects.
+ */
 import type { Digest } from '../../registry/digest.ts';
 import { blobsOf, readLinks } from '../../manifest/links.ts';
 import type { KnownClient as Client } from '../../manifest/known-clients.ts';
@@ -12,11 +14,13 @@ import { headersOf, type ImageName, type Session } from './session.ts';
 
 type Add = (id: FindingId, seen: string) => void;
 
-// The schema 1 of a large image names some hundred layers; what is wrong shows in a few.
+// The schema 1 of a large image has some hundred layers; a fault shows in a few of them.
 const HEADS_MAX = 16;
 
-/** Which blobs to ask for, from the manifests that clients got: the smallest as a whole, all (up to a limit) by HEAD. */
-export function blobsToAsk(manifests: readonly Uint8Array[]): {
+/**
+ * Chooses the blobs to request from the manifests that clients got: the smallest by GET, all (up to a limit) by HEAD.
+ */
+export function blobsToRequest(manifests: readonly Uint8Array[]): {
   readonly whole: Digest | undefined;
   readonly heads: readonly Digest[];
 } {
@@ -27,7 +31,7 @@ export function blobsToAsk(manifests: readonly Uint8Array[]): {
   const known = blobs.filter(
     ({ size, digest }) => size !== undefined && size <= BODY_MAX && digest.startsWith('sha256:'),
   );
-  // Ranges need a few bytes to be cut out of, so an empty config is the last choice.
+  // A range needs a few bytes, so an empty config is the last choice.
   const [smallest] = known.toSorted(
     (a, b) => Number((a.size ?? 0) < 32) - Number((b.size ?? 0) < 32) || (a.size ?? 0) - (b.size ?? 0),
   );
@@ -35,19 +39,19 @@ export function blobsToAsk(manifests: readonly Uint8Array[]): {
   return { whole: smallest?.digest ?? heads[0], heads };
 }
 
-/** Asks for blobs; `client` is the one from before 1.10 that insists on most. */
+/** Requests blobs; `client` is the strictest client from before 1.10. */
 export async function examineBlobs(
   session: Session,
   image: ImageName,
   client: Client,
-  blobs: ReturnType<typeof blobsToAsk>,
+  blobs: ReturnType<typeof blobsToRequest>,
 ): Promise<Finding[]> {
   const findings: Finding[] = [];
   const add: Add = (id, seen) => void findings.push({ id, seen });
   for (const digest of blobs.heads) {
     const head = await follow(
       session,
-      await session.ask('HEAD', pathOf(image, digest), headersOf(client, [], 'HEAD')),
+      await session.send('HEAD', pathOf(image, digest), headersOf(client, [], 'HEAD')),
       add,
     );
     const where = `HEAD blobs/${short(digest)}`;
@@ -70,7 +74,7 @@ async function examineWhole(
 ): Promise<void> {
   const path = pathOf(image, digest);
   const where = `GET blobs/${short(digest)}`;
-  const get = await follow(session, await session.ask('GET', path, headersOf(client, [], 'GET')), add);
+  const get = await follow(session, await session.send('GET', path, headersOf(client, [], 'GET')), add);
   if (get.kind === 'failure' || get.status !== 200) {
     if (get.kind === 'failure' || get.status !== 404) add('redirect-broken', `${where}: ${statusOf(get)}`);
     return;
@@ -80,23 +84,23 @@ async function examineWhole(
   else if (get.headers['content-length'] === undefined) add('length-missing', `${where}: no Content-Length`);
   if (get.headers.etag?.startsWith('W/') === true) add('etag-weak', `${where}: ETag: ${get.headers.etag}`);
 
-  // From here without gzip, as everybody asks who resumes.
-  const plain = await follow(session, await session.ask('GET', path), add);
+  // From here on without gzip, as clients request when they resume.
+  const plain = await follow(session, await session.send('GET', path), add);
   if (plain.kind === 'failure' || plain.status !== 200) return;
   if (plain.cut && plain.body.length < BODY_MAX)
     add('body-cut', `${where}: ${String(plain.body.length)} of ${plain.headers['content-length'] ?? '?'} bytes`);
   else if (!plain.cut && digest.startsWith('sha256:') && sha256(plain.body) !== digest)
     add('blob-mismatch', `${where}: the body has ${sha256(plain.body)}`);
-  const told = plain.headers['docker-content-digest'];
-  if (told !== undefined && told !== digest) add('digest-wrong', `${where}: Docker-Content-Digest: ${told}`);
-  const head = await follow(session, await session.ask('HEAD', path), add);
+  const header = plain.headers['docker-content-digest'];
+  if (header !== undefined && header !== digest) add('digest-wrong', `${where}: Docker-Content-Digest: ${header}`);
+  const head = await follow(session, await session.send('HEAD', path), add);
   if (head.kind === 'answer' && head.status === 200)
     for (const seen of differencesOf(head, plain)) add('head-differs', `blobs/${short(digest)}: ${seen}`);
   await examineRange(session, path, plain, where, add);
   const etag = plain.headers.etag;
   if (etag !== undefined) {
     const headers = { 'if-none-match': etag };
-    const conditional = await follow(session, await session.ask('GET', path, headers), add, headers);
+    const conditional = await follow(session, await session.send('GET', path, headers), add, headers);
     if (conditional.kind === 'answer' && conditional.status === 200 && conditional.headers.etag === etag) {
       add('condition-ignored', `${where}, If-None-Match: ${etag}: 200`);
     }
@@ -108,7 +112,7 @@ async function examineRange(session: Session, path: string, whole: Answer, where
   if (size < 2 || whole.cut) return;
   const from = Math.floor(size / 2);
   const header = `bytes=${String(from)}-`;
-  const part = await follow(session, await session.ask('GET', path, { range: header }), add, { range: header });
+  const part = await follow(session, await session.send('GET', path, { range: header }), add, { range: header });
   if (part.kind === 'failure') return;
   if (part.status === 200) add('range-ignored', `${where}, Range: ${header}: 200`);
   if (part.status !== 206) return;
@@ -116,12 +120,12 @@ async function examineRange(session: Session, path: string, whole: Answer, where
   if (part.headers['content-range'] !== expected)
     add('range-wrong', `${where}, Range: ${header}: Content-Range: ${part.headers['content-range'] ?? 'none'}`);
   else if (!Buffer.from(part.body).equals(Buffer.from(whole.body.subarray(from))))
-    add('range-wrong', `${where}, Range: ${header}: other bytes than those of the whole`);
+    add('range-wrong', `${where}, Range: ${header}: the bytes differ from those of the whole blob`);
 }
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
-/** Follows redirects as clients do, and says what is wrong with them. */
+/** Follows redirects as clients do, and reports faults in them. */
 async function follow(
   session: Session,
   first: Exchange,
@@ -142,11 +146,11 @@ async function follow(
     if (question.url.protocol === 'https:' && target.protocol === 'http:')
       add('redirect-insecure', `${where} to http://${target.host}`);
     if (target.username !== '' || target.password !== '') add('redirect-userinfo', `${where} to ${target.host}`);
-    const next: Exchange = await session.ask(question.method, target, headers);
+    const next: Exchange = await session.send(question.method, target, headers);
     if (session.authorized && target.host !== session.base.host && sameDomain(session.base.hostname, target.hostname)) {
       const { authorization } = question.headers;
       const kept =
-        authorization === undefined ? next : await session.ask(question.method, target, { ...headers, authorization });
+        authorization === undefined ? next : await session.send(question.method, target, { ...headers, authorization });
       if (next.kind === 'answer' && next.status < 400 && kept.kind === 'answer' && kept.status >= 400) {
         add(
           'redirect-credentials',
@@ -161,7 +165,7 @@ async function follow(
   return exchange;
 }
 
-/** Whether Go's client keeps `Authorization` on a redirect: on the same host (whatever the port) and below it. */
+/** Whether Go's client keeps `Authorization` on a redirect: to the same host (with any port) and to its subdomains. */
 function sameDomain(from: string, to: string): boolean {
   return to === from || to.endsWith(`.${from}`);
 }
@@ -170,7 +174,7 @@ function pathOf(image: ImageName, digest: Digest): string {
   return `/v2/${image.name}/blobs/${digest}`;
 }
 
-/** The same fault of the same blob, seen by several requests, is one. */
+/** Merges findings about the same fault of the same blob in several requests. */
 function dedupe(findings: readonly Finding[]): Finding[] {
   return [
     ...new Map(

@@ -1,4 +1,4 @@
-/** Pulls a tag's manifest as every client family does, and judges what each gets. */
+/** Pulls a tag's manifest as each client family does, and checks the answers. */
 import { randomUUID } from 'node:crypto';
 import { type Digest, parseDigest } from '../../registry/digest.ts';
 import { type Form, FORM_TITLE, formOfMediaType } from '../../registry/media-type.ts';
@@ -8,27 +8,29 @@ import type { Finding, FindingId } from './findings.ts';
 import { bareType, type ManifestAnswer, readManifestAnswer } from './manifest-answer.ts';
 import { errorsOf, headersOf, type ImageName, type Session } from './session.ts';
 
-/** What a client family ends up with. `told-no`: a clean 404 that says why. */
+/** The result of a client family. `told-no`: a 404 with a reason. */
 export interface ClientResult {
   readonly id: ClientId;
   readonly title: string;
   readonly outcome: 'pulls' | 'told-no' | 'fails';
   readonly form?: Form;
   readonly digest?: Digest;
-  /** In words, for the table. */
+  /** A description for the table. */
   readonly says: string;
   readonly manifest?: ManifestAnswer;
-  /** The last answer that counted. */
+  /** The last relevant answer. */
   readonly answer?: Answer;
 }
 
-/** What all families got, and what is wrong with it. */
+/** The results of all families, and the faults found. */
 export interface ClientsExamined {
   readonly results: readonly ClientResult[];
   readonly findings: readonly Finding[];
 }
 
-/** Asks for the tag as every family, old ones first: so a cache that ignores `Vary` is caught giving schema 1 to new ones. */
+/**
+ * Requests the tag as each family, old ones first, so that a cache that ignores `Vary` returns schema 1 to new ones.
+ */
 export async function examineClients(session: Session, image: ImageName): Promise<ClientsExamined> {
   const findings: Finding[] = [];
   const results: ClientResult[] = [];
@@ -56,7 +58,7 @@ type Add = (id: FindingId, seen: string) => void;
 
 interface Pulled {
   readonly result: ClientResult;
-  /** The answer to GET by tag, if the client asked so. */
+  /** The answer to GET by tag, if the client sent one. */
   readonly byTag?: { readonly answer: Answer; readonly manifest: ManifestAnswer };
 }
 
@@ -69,13 +71,17 @@ async function pullManifest(
   const path = `/v2/${image.name}/manifests/${image.tag}`;
   const identity = { id: client.id, title: client.title };
   if (client.first === 'HEAD') {
-    const head = await session.ask('HEAD', path, headersOf(client, client.accept, 'HEAD'));
+    const head = await session.send('HEAD', path, headersOf(client, client.accept, 'HEAD'));
     if (head.kind === 'answer' && head.status === 200) {
       const digest = judgeHead(head, add);
       if (digest !== undefined) {
         const accept = client.acceptAfterHead?.(bareType(head.headers['content-type'])) ?? client.accept;
         const where = `GET manifests/${short(digest)}`;
-        const got = await session.ask('GET', `/v2/${image.name}/manifests/${digest}`, headersOf(client, accept, 'GET'));
+        const got = await session.send(
+          'GET',
+          `/v2/${image.name}/manifests/${digest}`,
+          headersOf(client, accept, 'GET'),
+        );
         if (got.kind === 'answer' && got.status === 200) {
           const manifest = readManifestAnswer(got, where);
           for (const finding of manifest.findings) add(finding.id, finding.seen);
@@ -83,16 +89,16 @@ async function pullManifest(
             add('digest-mismatch', `${where}: the body has ${manifest.digest}`);
           return { result: gotManifest(identity, manifest, got) };
         }
-        add('digest-not-pullable', `HEAD manifests/${image.tag} told ${digest}, ${where}: ${statusOf(got)}`);
-        // Docker 20 goes on with the tag; the others give up there.
+        add('digest-not-pullable', `HEAD manifests/${image.tag} returned ${digest}; ${where}: ${statusOf(got)}`);
+        // Docker 20 continues with the tag; the others fail.
         if (client.id !== 'docker-20')
-          return { result: { ...identity, outcome: 'fails', says: 'the digest it was told cannot be pulled' } };
+          return { result: { ...identity, outcome: 'fails', says: 'the digest that HEAD returned cannot be pulled' } };
       }
     } else if (head.kind === 'answer' && head.status >= 500) {
       add('server-error', `HEAD manifests/${image.tag}: ${String(head.status)}`);
     }
   }
-  const got = await session.ask('GET', path, headersOf(client, client.accept, 'GET'));
+  const got = await session.send('GET', path, headersOf(client, client.accept, 'GET'));
   if (got.kind === 'failure') {
     add('unreachable', `GET manifests/${image.tag}: ${got.message}`);
     return { result: { ...identity, outcome: 'fails', says: got.message } };
@@ -151,7 +157,7 @@ function judgeRefusal(
   return { ...identity, outcome: 'told-no', says: `404 ${first?.message ?? ''}`.trim(), answer };
 }
 
-/** Whether answers to the same URL that differ say so. Pure. */
+/** Checks that answers of one URL that differ have `Vary`. Pure. */
 function judgeVariety(answers: readonly TagAnswer[]): Finding[] {
   const digests = new Set(answers.map(({ manifest }) => manifest.digest));
   if (digests.size < 2) return [];
@@ -164,16 +170,16 @@ function judgeVariety(answers: readonly TagAnswer[]): Finding[] {
     }));
 }
 
-/** Whether the digest that a client shows after a pull by tag can be pulled; each digest once. */
+/** Checks that each digest that a client prints after a pull by tag can be pulled. */
 async function judgePrinted(session: Session, image: ImageName, answers: readonly TagAnswer[]): Promise<Finding[]> {
   const findings: Finding[] = [];
   for (const { client, answer: byTag, manifest } of new Map(
     answers.map((one) => [one.manifest.digest, one]),
   ).values()) {
-    // Where header and body disagree, that is said already.
+    // A header that differs from the body is reported elsewhere.
     if (manifest.digest === null || (byTag.headers['docker-content-digest'] ?? manifest.digest) !== manifest.digest)
       continue;
-    const answer = await session.ask(
+    const answer = await session.send(
       'GET',
       `/v2/${image.name}/manifests/${manifest.digest}`,
       headersOf(client, client.accept, 'GET'),
@@ -188,7 +194,7 @@ async function judgePrinted(session: Session, image: ImageName, answers: readonl
   return findings;
 }
 
-/** Whether each got a form that it can use and, if not, whether a cache is to blame: then a query that no cache has seen brings another answer. */
+/** Checks that each client got a form that it can read. If not, an uncached URL shows whether a cache caused it. */
 async function judgeForms(session: Session, image: ImageName, results: readonly ClientResult[]): Promise<Finding[]> {
   const findings: Finding[] = [];
   const newer = results.some(({ form }) => form !== undefined && form !== 'docker-schema1');
@@ -202,7 +208,7 @@ async function judgeForms(session: Session, image: ImageName, results: readonly 
       client.reads.length > 1 &&
       !client.accept.every((line) => line === '*/*');
     if (!unreadable && !tooOld) continue;
-    const fresh = await session.ask(
+    const fresh = await session.send(
       'GET',
       `/v2/${image.name}/manifests/${image.tag}?doctor=${randomUUID()}`,
       headersOf(client, client.accept, 'GET'),
@@ -229,7 +235,7 @@ async function judgeForms(session: Session, image: ImageName, results: readonly 
   return findings;
 }
 
-// A client fails if what it got is of no use to it: by form, by digest, or because it insists on a header.
+// A client fails if it cannot use the answer: because of its form, its digest, or a required header.
 const FATAL = new Set<FindingId>(['wrong-form', 'vary-ignored', 'digest-mismatch', 'body-cut']);
 const FATAL_OF: Partial<Record<FindingId, readonly ClientId[]>> = {
   'head-length-missing': ['docker-20', 'docker-28', 'containerd-1.6', 'containerd-2'],
@@ -246,12 +252,12 @@ function afterFindings(result: ClientResult, findings: readonly Finding[]): Clie
   return fatal === undefined || result.outcome !== 'pulls' ? result : { ...result, outcome: 'fails' };
 }
 
-/** An exchange's end in a few characters. */
+/** The status or the error of an exchange. */
 export function statusOf(exchange: Exchange): string {
   return exchange.kind === 'failure' ? exchange.message : String(exchange.status);
 }
 
-/** A digest as people write it in passing. */
+/** A shortened digest. */
 export function short(digest: string): string {
   return digest.replace(/^(sha\d+:[0-9a-f]{12})[0-9a-f]*$/, '$1');
 }

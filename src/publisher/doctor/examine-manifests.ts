@@ -1,4 +1,4 @@
-/** What is right or wrong about manifest answers whoever asks: HEAD against GET, conditions, lifetimes, and what does not exist. */
+/** Checks manifest answers for any client: HEAD against GET, conditions, lifetimes, and missing objects. */
 import { randomUUID } from 'node:crypto';
 import type { KnownClient as Client } from '../../manifest/known-clients.ts';
 import { short, statusOf } from './examine-clients.ts';
@@ -6,13 +6,13 @@ import type { Answer } from './exchange.ts';
 import type { Finding, FindingId } from './findings.ts';
 import { errorsOf, headersOf, type ImageName, parseJson, type Session } from './session.ts';
 
-/** Longest lifetime of a 404 and of a tag that raises no finding, in seconds. */
+/** The longest accepted lifetimes of a 404 and of a tag, in seconds. */
 const MISS_MAX = 60;
 const TAG_MAX = 3_600;
-/** Shortest lifetime of what never changes. */
+/** The shortest accepted lifetime of immutable content, in seconds. */
 const DIGEST_MIN = 86_400;
 
-// What HEAD and GET must agree in; a cache adds headers of its own to the rest.
+// Headers that must be equal in HEAD and GET; caches may change others.
 const SAME_ON_HEAD = [
   'content-length',
   'content-type',
@@ -22,7 +22,7 @@ const SAME_ON_HEAD = [
   'cache-control',
 ] as const;
 
-/** Asks for the tag and its digest in several ways: as one modern client, and as an old one that gets another form. */
+/** Requests the tag and its digest in several ways: as a modern client, and as an old one that gets another form. */
 export async function examineManifests(
   session: Session,
   image: ImageName,
@@ -32,11 +32,11 @@ export async function examineManifests(
   const findings: Finding[] = [];
   const add = (id: FindingId, seen: string): void => void findings.push({ id, seen });
   const path = `/v2/${image.name}/manifests/${image.tag}`;
-  // Without gzip on either: the two are compared header by header.
+  // Both without gzip, since they are compared header by header.
   const headers = headersOf(client, client.accept, 'HEAD');
-  const head = await session.ask('HEAD', path, headers);
-  const get = await session.ask('GET', path, headers);
-  const again = await session.ask('GET', path, headers);
+  const head = await session.send('HEAD', path, headers);
+  const get = await session.send('GET', path, headers);
+  const again = await session.send('GET', path, headers);
   if (head.kind === 'failure' || get.kind === 'failure') return findings;
   if (head.status !== get.status) add('head-differs', `by tag: HEAD ${String(head.status)}, GET ${String(get.status)}`);
   if (get.status !== 200) return findings;
@@ -51,14 +51,14 @@ export async function examineManifests(
     add('etag-unstable', `by tag: ${etag}, then ${again.headers.etag ?? 'none'}`);
   }
   if (etag !== undefined) {
-    const conditional = await session.ask('GET', path, { ...headers, 'if-none-match': etag });
+    const conditional = await session.send('GET', path, { ...headers, 'if-none-match': etag });
     if (conditional.kind === 'answer' && conditional.status === 200 && conditional.headers.etag === etag)
       add('condition-ignored', `by tag, If-None-Match: ${etag}: 200`);
   }
   if (etag !== undefined) {
     const ofOld = headersOf(old, old.accept, 'HEAD');
-    const plain = await session.ask('GET', path, ofOld);
-    const crossed = await session.ask('GET', path, { ...ofOld, 'if-none-match': etag });
+    const plain = await session.send('GET', path, ofOld);
+    const crossed = await session.send('GET', path, { ...ofOld, 'if-none-match': etag });
     if (plain.kind === 'answer' && plain.headers.etag !== etag && crossed.kind === 'answer' && crossed.status === 304) {
       add('condition-other-form', `GET by tag without Accept, If-None-Match: the ETag of another form: 304`);
     }
@@ -69,7 +69,7 @@ export async function examineManifests(
 
   const digest = get.headers['docker-content-digest'];
   if (digest !== undefined) {
-    const byDigest = await session.ask('GET', `/v2/${image.name}/manifests/${digest}`, headers);
+    const byDigest = await session.send('GET', `/v2/${image.name}/manifests/${digest}`, headers);
     if (byDigest.kind === 'answer' && byDigest.status === 200 && (lifetimeOf(byDigest) ?? 0) < DIGEST_MIN) {
       add(
         'digest-uncached',
@@ -80,7 +80,7 @@ export async function examineManifests(
   return findings;
 }
 
-/** Asks for what does not exist. */
+/** Requests missing objects. */
 export async function examineMisses(session: Session, image: ImageName, client: Client): Promise<Finding[]> {
   const findings: Finding[] = [];
   const add = (id: FindingId, seen: string): void => void findings.push({ id, seen });
@@ -93,7 +93,7 @@ export async function examineMisses(session: Session, image: ImageName, client: 
     ['a repository', `/v2/doctor/${nobody}/tags/list`],
   ] as const;
   for (const [what, path] of misses) {
-    const answer = await session.ask(
+    const answer = await session.send(
       'GET',
       path,
       headersOf(client, path.includes('/manifests/') ? client.accept : [], 'GET'),
@@ -101,14 +101,14 @@ export async function examineMisses(session: Session, image: ImageName, client: 
     if (answer.kind === 'failure') add('unreachable', `${what} that does not exist: ${answer.message}`);
     else judgeMiss(answer, what, session.authorized, add);
   }
-  const malformed = await session.ask(
+  const malformed = await session.send(
     'GET',
     `/v2/${image.name}/manifests/sha256:doctor`,
     headersOf(client, client.accept, 'GET'),
   );
   if (malformed.kind === 'answer' && malformed.status >= 500)
     add('bad-digest-5xx', `GET manifests/sha256:doctor: ${String(malformed.status)}`);
-  const v1 = await session.ask('GET', `/v1/repositories/${image.name}/images`, {
+  const v1 = await session.send('GET', `/v1/repositories/${image.name}/images`, {
     'user-agent': 'docker/1.6.2 go/go1.4.3 os/linux arch/amd64',
   });
   if (v1.kind === 'answer' && v1.status !== 404 && v1.status !== 400)
@@ -123,7 +123,7 @@ function judgeMiss(
   add: (id: FindingId, seen: string) => void,
 ): void {
   const where = `${what} that does not exist: ${String(answer.status)}`;
-  // A protected registry may hide what is not there behind the same answer as what is not for us.
+  // A protected registry may answer the same for missing and for forbidden objects.
   const hidden = authorized && (answer.status === 401 || answer.status === 403);
   if (answer.status >= 500) add('server-error', where);
   else if (answer.status !== 404 && !hidden) add('missing-not-404', where);
@@ -138,34 +138,34 @@ function judgeMiss(
     );
 }
 
-/** Asks for lists. */
+/** Requests lists of tags and referrers. */
 export async function examineLists(session: Session, image: ImageName, digest: string | undefined): Promise<Finding[]> {
   const findings: Finding[] = [];
-  const all = await session.ask('GET', `/v2/${image.name}/tags/list`);
+  const all = await session.send('GET', `/v2/${image.name}/tags/list`);
   const tags = all.kind === 'answer' ? tagsOf(all) : [];
   if (tags.some((tag, index) => index > 0 && (tags[index - 1] ?? '') > tag))
     findings.push({ id: 'tags-unsorted', seen: `${tags.slice(0, 4).join(', ')} …` });
   if (tags.length > 1) {
-    const one = await session.ask('GET', `/v2/${image.name}/tags/list?n=1`);
+    const one = await session.send('GET', `/v2/${image.name}/tags/list?n=1`);
     const count = one.kind === 'answer' ? tagsOf(one).length : 1;
     if (count > 1) findings.push({ id: 'tags-unpaged', seen: `n=1 gives ${String(count)} tags` });
   }
   if (digest !== undefined) {
-    const referrers = await session.ask('GET', `/v2/${image.name}/referrers/${digest}`);
+    const referrers = await session.send('GET', `/v2/${image.name}/referrers/${digest}`);
     if (referrers.kind === 'failure' || referrers.status !== 200)
       findings.push({ id: 'referrers-missing', seen: `GET referrers/${short(digest)}: ${statusOf(referrers)}` });
   }
   return findings;
 }
 
-/** The tags of a tag list's answer; empty if it is none. */
+/** The tags in the answer of a tag list; empty if it is not valid. */
 export function tagsOf(answer: Answer): readonly string[] {
   const value = parseJson(answer.body);
   const tags = typeof value === 'object' && value !== null ? (value as { tags?: unknown }).tags : undefined;
   return Array.isArray(tags) ? tags.filter((tag) => typeof tag === 'string') : [];
 }
 
-/** Where HEAD and GET tell different things, in words. */
+/** Describes headers that differ between HEAD and GET. */
 export function differencesOf(head: Answer, get: Answer): readonly string[] {
   return SAME_ON_HEAD.filter(
     (name) =>

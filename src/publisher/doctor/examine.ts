@@ -1,23 +1,23 @@
-/** The whole examination of an edge, from the handshake to the last header. */
+/** Examines a registry, from the TLS handshake to the headers of its answers. */
 import { parseRepositoryName, parseTag } from '../../registry/name.ts';
 import { isListForm } from '../../registry/media-type.ts';
 import { formOfContent, readLinks } from '../../manifest/links.ts';
 import { CLIENTS, type KnownClient as Client } from '../../manifest/known-clients.ts';
-import { blobsToAsk, examineBlobs } from './examine-blobs.ts';
+import { blobsToRequest, examineBlobs } from './examine-blobs.ts';
 import { type ClientResult, examineClients } from './examine-clients.ts';
 import { examineLists, examineManifests, examineMisses, tagsOf } from './examine-manifests.ts';
 import type { Finding } from './findings.ts';
 import { headersOf, type ImageName, openSession, parseJson, type Session, type SessionOptions } from './session.ts';
 import { examineTls, type TlsExamined } from './tls.ts';
 
-/** How to examine. `image`: a name with or without a tag; unset: the first of the catalogue. */
+/** How to examine. `image` is a name with or without a tag; the default is the first in the catalogue. */
 export interface ExamineOptions extends SessionOptions {
   readonly image?: string;
   readonly now: number;
   readonly onProgress?: (what: string) => void;
 }
 
-/** What the doctor says. */
+/** The result of an examination. */
 export interface Diagnosis {
   readonly url: string;
   readonly image: string | null;
@@ -26,7 +26,7 @@ export interface Diagnosis {
   readonly findings: readonly Finding[];
 }
 
-/** Examines an edge. Never throws for what the edge does: that is a finding. */
+/** Examines a registry. A fault of the registry is a finding, not an exception. */
 export async function examine(base: URL, options: ExamineOptions): Promise<Diagnosis> {
   const step = options.onProgress ?? (() => undefined);
   const findings: Finding[] = [];
@@ -51,11 +51,11 @@ export async function examine(base: URL, options: ExamineOptions): Promise<Diagn
     tls = await examineTls(base, options);
     findings.push(...tls.findings);
   }
-  step('asking for /v2/');
+  step('requesting /v2/');
   const wanted = options.image === undefined ? undefined : splitImage(options.image);
   const scope = wanted?.name === undefined ? 'registry:catalog:*' : `repository:${wanted.name}:pull`;
   const opened = await openSession(base, scope, options);
-  // Where TLS failed already, that nothing can be reached is no news.
+  // After a TLS fault, an unreachable registry is not reported again.
   const explained = findings.some(
     ({ id }) => id === 'tls-certificate' || id === 'http1-missing' || id === 'unreachable',
   );
@@ -74,7 +74,7 @@ export async function examine(base: URL, options: ExamineOptions): Promise<Diagn
       ? ((await openSession(base, `repository:${image.name}:pull`, options)).session ?? opened.session)
       : opened.session;
 
-  step('pulling as every client');
+  step('pulling as each client');
   const { results, findings: ofClients } = await examineClients(session, image);
   if (results.every(({ outcome }) => outcome === 'told-no')) {
     findings.push({ id: 'image-missing', seen: `no client gets ${image.name}:${image.tag}` });
@@ -84,12 +84,12 @@ export async function examine(base: URL, options: ExamineOptions): Promise<Diagn
   const old = results.find(({ id }) => id === 'docker-1.9');
   if (old?.outcome === 'told-no') findings.push({ id: 'schema1-none', seen: old.says });
   const modern = clientOf('docker-28');
-  step('comparing HEAD with GET, asking with conditions');
+  step('comparing HEAD with GET, sending conditional requests');
   findings.push(...(await examineManifests(session, image, modern, clientOf('docker-1.9'))));
   step('pulling blobs');
   const manifests = await imageManifests(session, image, results);
-  findings.push(...(await examineBlobs(session, image, clientOf('docker-1.9'), blobsToAsk(manifests))));
-  step('asking for what does not exist');
+  findings.push(...(await examineBlobs(session, image, clientOf('docker-1.9'), blobsToRequest(manifests))));
+  step('requesting missing objects');
   findings.push(...(await examineMisses(session, image, modern)));
   findings.push(...(await examineLists(session, image, results.find(({ id }) => id === 'docker-28')?.digest)));
   return end(image, results);
@@ -106,7 +106,7 @@ interface Wanted {
   readonly tag: ImageName['tag'] | undefined;
 }
 
-/** `NAME[:TAG]`; undefined parts are outside the grammar, or not given. */
+/** Parses `NAME[:TAG]`; a part is undefined if it is missing or not valid. */
 export function splitImage(text: string): Wanted {
   const at = text.lastIndexOf(':');
   const name = parseRepositoryName(at === -1 ? text : text.slice(0, at));
@@ -120,7 +120,7 @@ async function chooseImage(
 ): Promise<{ readonly image: ImageName } | { readonly finding: Finding }> {
   let name = wanted?.name;
   if (name === undefined) {
-    const catalog = await session.ask('GET', '/v2/_catalog?n=1');
+    const catalog = await session.send('GET', '/v2/_catalog?n=1');
     const value = catalog.kind === 'answer' ? parseJson(catalog.body) : undefined;
     const first = (value as { repositories?: readonly unknown[] } | null | undefined)?.repositories?.[0];
     name = typeof first === 'string' ? (parseRepositoryName(first) ?? undefined) : undefined;
@@ -133,7 +133,7 @@ async function chooseImage(
     }
   }
   if (wanted?.tag !== undefined) return { image: { name, tag: wanted.tag } };
-  const list = await session.ask('GET', `/v2/${name}/tags/list`);
+  const list = await session.send('GET', `/v2/${name}/tags/list`);
   const tags = list.kind === 'answer' ? tagsOf(list) : [];
   const tag = parseTag(tags.includes('latest') ? 'latest' : (tags[0] ?? ''));
   if (tag === null)
@@ -146,7 +146,7 @@ async function chooseImage(
   return { image: { name, tag } };
 }
 
-/** The manifests with layers: as clients got them, and of a list the first child for linux/amd64 (or any). */
+/** The manifests with layers that clients got; of a list, the child for linux/amd64, or else the first. */
 async function imageManifests(
   session: Session,
   image: ImageName,
@@ -163,7 +163,7 @@ async function imageManifests(
     const child =
       children.find(({ platform }) => platform?.os === 'linux' && platform.architecture === 'amd64') ?? children[0];
     if (child === undefined || manifests.has(child.digest)) continue;
-    const answer = await session.ask(
+    const answer = await session.send(
       'GET',
       `/v2/${image.name}/manifests/${child.digest}`,
       headersOf({ userAgent: undefined }, [child.mediaType], 'HEAD'),

@@ -1,19 +1,22 @@
-/** One HTTP exchange, exactly as asked: no header of our own, no redirect followed, nothing decoded. `fetch` would do all three. */
+/**
+ * One HTTP exchange, exactly as given: without additional headers, redirects or decoding, all of which `fetch` would
+ * add.
+ */
 import { type IncomingHttpHeaders, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 
-/** What to ask. Headers with several lines are arrays. */
-export interface Question {
+/** A request. Headers with several lines are arrays. */
+export interface HttpRequest {
   readonly method: 'GET' | 'HEAD';
   readonly url: URL;
   readonly headers: Readonly<Record<string, string | readonly string[]>>;
 }
 
-/** What came back, or why nothing did. */
+/** The answer, or the failure. */
 export type Exchange =
   | {
       readonly kind: 'answer';
-      readonly question: Question;
+      readonly question: HttpRequest;
       readonly status: number;
       /** Names in lower case; of a header that came more than once, the lines joined by `, `. */
       readonly headers: Readonly<Record<string, string>>;
@@ -22,23 +25,23 @@ export type Exchange =
       /** The body ended before its `Content-Length`, or was longer than we read. */
       readonly cut: boolean;
     }
-  | { readonly kind: 'failure'; readonly question: Question; readonly message: string };
+  | { readonly kind: 'failure'; readonly question: HttpRequest; readonly message: string };
 
 /** An exchange that brought an answer. */
 export type Answer = Extract<Exchange, { kind: 'answer' }>;
 
-/** Longest body that is read, in bytes: manifests have at most 4 MiB, and of a layer a part tells enough. */
+/** The longest body that is read, in bytes: manifests have at most 4 MiB, and a part of a layer is enough. */
 export const BODY_MAX = 8 * 1024 * 1024;
 
-/** How to ask. */
-export interface AskOptions {
+/** The options of {@link sendRequest}. */
+export interface ExchangeOptions {
   readonly timeoutMs: number;
   /** Accept any certificate. */
   readonly insecure: boolean;
 }
 
-/** Asks. Never rejects: a failure is an observation too. */
-export function ask(question: Question, options: AskOptions): Promise<Exchange> {
+/** Sends the request. Never rejects: a failure is a result too. */
+export function sendRequest(question: HttpRequest, options: ExchangeOptions): Promise<Exchange> {
   return new Promise((resolve) => {
     const send = question.url.protocol === 'https:' ? requestHttps : requestHttp;
     const fail = (error: Error): void => resolve({ kind: 'failure', question, message: messageOf(error) });
@@ -46,7 +49,7 @@ export function ask(question: Question, options: AskOptions): Promise<Exchange> 
       question.url,
       {
         method: question.method,
-        // Old engines say so, and it keeps one answer's faults (a body too long or too short) out of the next.
+        // Old engines do so. It also keeps the faults of one answer (e.g. a wrong length) out of the next.
         agent: false,
         headers: { ...mutable(question.headers), connection: 'close' },
         rejectUnauthorized: !options.insecure,
@@ -83,7 +86,7 @@ export function ask(question: Question, options: AskOptions): Promise<Exchange> 
   });
 }
 
-/** A network failure in words: an error of `node:net` for several addresses has none of its own. */
+/** The message of a network error; an error of `node:net` for several addresses has no message of its own. */
 export function messageOf(error: Error): string {
   if (error instanceof AggregateError)
     return error.errors.map((one: unknown) => (one instanceof Error ? one.message : String(one))).join('; ');
@@ -96,7 +99,7 @@ function flat(headers: IncomingHttpHeaders): Record<string, string> {
   );
 }
 
-function mutable(headers: Question['headers']): Record<string, string | string[]> {
+function mutable(headers: HttpRequest['headers']): Record<string, string | string[]> {
   return Object.fromEntries(
     Object.entries(headers).map(([name, value]) => [name, typeof value === 'string' ? value : [...value]]),
   );

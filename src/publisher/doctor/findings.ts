@@ -1,7 +1,7 @@
-/** Every fault that the doctor knows, and what to do about it. */
+/** The table of faults, and how to fix them. */
 
 interface FindingRow {
-  /** `error`: some client cannot pull. `warning`: it works, at a price or by luck. `note`: worth knowing. */
+  /** `error`: some client cannot pull. `warning`: it works, but slowly or unreliably. `note`: for information. */
   readonly severity: 'error' | 'warning' | 'note';
   readonly title: string;
   /** What to do, as sentences. */
@@ -25,7 +25,7 @@ export const FINDINGS = {
     title: 'The certificate is not accepted',
     todo: 'Install a certificate for this host, with all intermediate certificates. For a private CA set NODE_EXTRA_CA_CERTS here and /etc/docker/certs.d/HOST/ca.crt on Docker hosts.',
   },
-  'tls-expires': { severity: 'warning', title: 'The certificate ends soon', todo: 'Renew it.' },
+  'tls-expires': { severity: 'warning', title: 'The certificate expires soon', todo: 'Renew it.' },
   'tls-old-engines': {
     severity: 'error',
     title: 'Docker before 1.10 cannot open a TLS connection',
@@ -59,7 +59,7 @@ export const FINDINGS = {
   'login-needed': {
     severity: 'error',
     title: 'Credentials are needed',
-    todo: 'Give them with --creds USER:PASSWORD, to see what clients get that are logged in.',
+    todo: 'Give them with --creds USER:PASSWORD to test as a logged-in client.',
   },
   'image-missing': {
     severity: 'error',
@@ -74,7 +74,7 @@ export const FINDINGS = {
   'schema1-to-new': {
     severity: 'error',
     title: 'A client that reads newer manifests gets schema 1',
-    todo: 'The order of types in Accept means nothing: give schema 1 only to clients that accept nothing newer.',
+    todo: 'The order of types in Accept has no meaning: give schema 1 only to clients that accept nothing newer.',
   },
   'vary-ignored': {
     severity: 'error',
@@ -83,7 +83,7 @@ export const FINDINGS = {
   },
   'vary-missing': {
     severity: 'error',
-    title: 'Answers differ by Accept, and do not say so',
+    title: 'Answers differ by Accept, but have no Vary: Accept',
     todo: 'Send Vary: Accept on manifests by tag; any cache on the way mixes them up otherwise.',
   },
   'content-type-wrong': {
@@ -103,18 +103,18 @@ export const FINDINGS = {
   },
   'digest-mismatch': {
     severity: 'error',
-    title: 'What is answered for a digest does not have it',
+    title: 'The answer for a digest has another digest',
     todo: `Clients refuse it. ${NO_TRANSFORM}`,
   },
   'digest-not-pullable': {
     severity: 'error',
-    title: 'The digest that is told cannot be pulled',
-    todo: 'Docker 20 and later and containerd ask for it next. Store every manifest, derived ones too, by its digest.',
+    title: 'The digest that HEAD returns cannot be pulled',
+    todo: 'Docker 20 and later and containerd request it next. Store every manifest by its digest, including derived ones.',
   },
   'printed-digest': {
     severity: 'warning',
     title: 'The digest that a client prints cannot be pulled',
-    todo: 'Who pins it cannot pull any more. Store every manifest that is given by tag by its digest too, derived ones as well.',
+    todo: 'A client that pins the digest cannot pull the image. Store every manifest by its digest too, including derived ones.',
   },
   'schema1-signature': {
     severity: 'error',
@@ -128,18 +128,18 @@ export const FINDINGS = {
   },
   'head-differs': {
     severity: 'error',
-    title: 'HEAD and GET tell different things',
+    title: 'HEAD and GET return different headers',
     todo: 'Both must carry the same headers. Purge the cache; look for a rule that handles only one of the two.',
   },
   'length-missing': {
     severity: 'error',
     title: 'A blob comes without Content-Length',
-    todo: `Docker 1.6 and 1.7 need it, and no client can tell a cut download. ${NO_TRANSFORM}`,
+    todo: `Docker 1.6 and 1.7 need it, and no client can detect a truncated download. ${NO_TRANSFORM}`,
   },
   'manifest-chunked': {
     severity: 'warning',
     title: 'A manifest comes without Content-Length',
-    todo: `No client can tell a cut one by its length. ${NO_TRANSFORM}`,
+    todo: `No client can detect a truncated manifest by its length. ${NO_TRANSFORM}`,
   },
   'body-cut': {
     severity: 'error',
@@ -173,13 +173,13 @@ export const FINDINGS = {
   },
   'condition-other-form': {
     severity: 'warning',
-    title: 'If-None-Match is looked at before the form is chosen',
-    todo: 'A client that holds one form is told that another one has not changed. Choose by Accept first, then compare with the ETag of what was chosen.',
+    title: 'If-None-Match is evaluated before the form is chosen',
+    todo: 'A client with one form gets 304 for another form. Choose by Accept first, then compare with the ETag of what was chosen.',
   },
   'range-ignored': {
     severity: 'warning',
     title: 'Range is not honoured',
-    todo: 'A cut download of a layer then starts anew. Answer 206; see that the CDN fetches whole objects and cuts ranges itself.',
+    todo: 'An interrupted download of a layer then restarts. Answer 206; see that the CDN fetches whole objects and cuts ranges itself.',
   },
   'range-wrong': {
     severity: 'error',
@@ -188,7 +188,7 @@ export const FINDINGS = {
   },
   'blob-missing': {
     severity: 'error',
-    title: 'A blob of the image is not there',
+    title: 'A blob of the image is missing',
     todo: 'Publish the image again; `gantry verify` finds all that is missing.',
   },
   'blob-mismatch': {
@@ -223,18 +223,18 @@ export const FINDINGS = {
   },
   'missing-not-404': {
     severity: 'error',
-    title: 'What does not exist is not answered with 404',
+    title: 'A missing object is not answered with 404',
     todo: 'A page for people, a redirect or a 200 in its place makes clients fail in odd ways. Send all of /v2/ to the registry.',
   },
   'missing-cached': {
     severity: 'warning',
-    title: 'A 404 is kept for long',
-    todo: "What is published next stays invisible that long. Let 404s live for seconds (Cache-Control: max-age), and lower the CDN's own lifetime for errors.",
+    title: 'A 404 is cached for long',
+    todo: "A new tag stays invisible for that long. Let 404s live for seconds (Cache-Control: max-age), and lower the CDN's own lifetime for errors.",
   },
   'error-body': {
     severity: 'error',
     title: 'An error has no OCI error body',
-    todo: 'Docker 1.8 and 1.9 crash on JSON without errors, and nobody sees the reason. Let the CDN pass error bodies on.',
+    todo: 'Docker 1.8 and 1.9 crash on JSON without errors, and the reason is not shown. Let the CDN pass error bodies on.',
   },
   'message-hidden': {
     severity: 'note',
@@ -254,7 +254,7 @@ export const FINDINGS = {
   },
   'tag-cached-long': {
     severity: 'warning',
-    title: 'A tag may be kept for long',
+    title: 'A tag may be cached for long',
     todo: 'A moved tag stays old that long wherever it cannot be purged. Keep it short, with stale-while-revalidate.',
   },
   'digest-uncached': {

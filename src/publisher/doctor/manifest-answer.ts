@@ -1,4 +1,4 @@
-/** Reads an answer as a manifest: which form it really is, which digest it really has, and what its headers say instead. Pure. */
+/** Reads an answer as a manifest: detects its form and digest, and compares them with the headers. Pure. */
 import { createHash } from 'node:crypto';
 import { brotliDecompressSync, gunzipSync, inflateSync, zstdDecompressSync } from 'node:zlib';
 import { parseDigest, type Digest } from '../../registry/digest.ts';
@@ -8,9 +8,9 @@ import { formOfContent } from '../../manifest/links.ts';
 import type { Answer } from './exchange.ts';
 import type { Finding, FindingId } from './findings.ts';
 
-/** A manifest as it came. */
+/** A received manifest. */
 export interface ManifestAnswer {
-  /** By its content; null if it is no manifest that anybody knows. */
+  /** By its content; null if it is not a known manifest. */
   readonly form: Form | null;
   /** Of the body (decoded), or of the payload for schema 1. */
   readonly digest: Digest | null;
@@ -18,7 +18,7 @@ export interface ManifestAnswer {
   readonly findings: readonly Finding[];
 }
 
-/** Reads a 200 to GET. `where` says in findings which request it was. */
+/** Reads a 200 answer to GET. `where` names the request in findings. */
 export function readManifestAnswer(answer: Answer, where: string): ManifestAnswer {
   const findings: Finding[] = [];
   const add = (id: FindingId, seen: string): void => void findings.push({ id, seen: `${where}: ${seen}` });
@@ -38,9 +38,7 @@ export function readManifestAnswer(answer: Answer, where: string): ManifestAnswe
     return { form: null, digest: null, bytes: answer.body, findings };
   }
   const form = formOfContent(bytes);
-  const told = bareType(answer.headers['content-type']);
-  const toldForm = formOfMediaType(told);
-  if (form !== null && toldForm !== form)
+  if (form !== null && formOfMediaType(bareType(answer.headers['content-type'])) !== form)
     add('content-type-wrong', `Content-Type: ${answer.headers['content-type'] ?? 'none'}, the body is ${form}`);
   const digest = form === 'docker-schema1' ? payloadDigest(bytes, add) : sha256(bytes);
   const header = answer.headers['docker-content-digest'];

@@ -1,4 +1,4 @@
-/** What the doctor says, as text. */
+/** The diagnosis as text. */
 import { findingRow, type Finding, type FindingId } from './findings.ts';
 import type { Diagnosis } from './examine.ts';
 import { short } from './examine-clients.ts';
@@ -7,10 +7,10 @@ import { formatCount, paint, tableLines, wrap } from '../cli/terminal-text.ts';
 const SEVERITIES = ['error', 'warning', 'note'] as const;
 const STYLE_OF = { error: 'bad', warning: 'doubtful', note: 'quiet' } as const;
 const MARK_OF = { pulls: paint('good', '✓'), 'told-no': paint('quiet', '–'), fails: paint('bad', '✗') } as const;
-// What many clients saw alike is one sight.
-const SIGHTS_SHOWN = 3;
+// The most observations that are shown for a fault.
+const OBSERVATIONS_SHOWN = 3;
 
-/** A fault with all its sightings. */
+/** A fault with all its observations. */
 export interface GroupedFinding {
   readonly id: FindingId;
   readonly severity: (typeof SEVERITIES)[number];
@@ -20,7 +20,7 @@ export interface GroupedFinding {
   readonly todo: string;
 }
 
-/** Puts sightings of the same fault together, worst first. */
+/** Groups observations of the same fault, the most severe first. */
 export function groupFindings(findings: readonly Finding[]): readonly GroupedFinding[] {
   const groups = new Map<FindingId, { seen: Set<string>; clients: Set<string> }>();
   for (const { id, seen, client } of findings) {
@@ -67,10 +67,10 @@ export function diagnosisLines(diagnosis: Diagnosis, width: number): string[] {
     );
   }
   for (const { severity, title, seen, clients, todo } of grouped) {
-    const more = seen.length - SIGHTS_SHOWN;
+    const more = seen.length - OBSERVATIONS_SHOWN;
     lines.push('', ...tableLines([[paint(STYLE_OF[severity], severity), paint('strong', title)]], width));
     const rows = [
-      ...seen.slice(0, SIGHTS_SHOWN).map((sight, index) => [index === 0 ? '  seen' : '', sight]),
+      ...seen.slice(0, OBSERVATIONS_SHOWN).map((observation, index) => [index === 0 ? '  seen' : '', observation]),
       ...(more > 0 ? [['', `and ${formatCount(more, 'time')} more`]] : []),
       ...(clients.length === 0 ? [] : [['  by', clients.join(', ')]]),
       ['  do', todo],
@@ -82,7 +82,7 @@ export function diagnosisLines(diagnosis: Diagnosis, width: number): string[] {
   );
   const summary =
     grouped.length === 0
-      ? paint('good', 'nothing wrong was found')
+      ? paint('good', 'no faults found')
       : counts.map(([severity, count]) => formatCount(count, severity)).join(', ');
   return [...lines, '', ...wrap(summary, width)];
 }

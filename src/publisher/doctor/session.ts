@@ -1,34 +1,36 @@
-/** Asking one registry as many clients: authentication once, then every request with the headers of whoever is played. */
+/**
+ * Requests to one registry as different clients: authentication once, then each request with the headers of a client.
+ */
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import type { KnownClient as Client } from '../../manifest/known-clients.ts';
-import { type Answer, ask, type AskOptions, type Exchange } from './exchange.ts';
+import { type Answer, sendRequest, type ExchangeOptions, type Exchange } from './exchange.ts';
 import type { Finding } from './findings.ts';
 
-/** How to ask; `credentials` are for Basic, or for the token service. */
-export interface SessionOptions extends AskOptions {
+/** The options of a session. `credentials` are for Basic authentication, or for the token service. */
+export interface SessionOptions extends ExchangeOptions {
   readonly credentials?: { readonly username: string; readonly password: string };
 }
 
-/** What is pulled. */
+/** The image that is pulled. */
 export interface ImageName {
   readonly name: RepositoryName;
   readonly tag: Tag;
 }
 
-/** A registry that answers, and how to ask it. */
+/** An authenticated session with a registry. */
 export interface Session {
   readonly base: URL;
   /** Whether requests carry `Authorization`. */
   readonly authorized: boolean;
-  /** Asks for a path below the registry's root, or for any URL (without credentials if that is on another host). */
-  ask(
+  /** Requests a path of the registry, or any URL (without credentials if it is on another host). */
+  send(
     method: 'GET' | 'HEAD',
     target: string | URL,
     headers?: Readonly<Record<string, string | readonly string[]>>,
   ): Promise<Exchange>;
 }
 
-/** The headers that a client sends with every request. Go's transport asks for gzip on GET; engines and skopeo share it. */
+/** The headers that a client sends. Go's transport, which engines and skopeo use, accepts gzip on GET. */
 export function headersOf(
   client: Pick<Client, 'userAgent'>,
   accept: readonly string[],
@@ -41,14 +43,14 @@ export function headersOf(
   };
 }
 
-/** Goes to `/v2/` as an engine does, logs in if asked to, and gives the session; null if there is nothing to talk to. */
+/** Requests `/v2/` as an engine does, and logs in if required. The session is null if the registry cannot be used. */
 export async function openSession(
   base: URL,
   scope: string | undefined,
   options: SessionOptions,
 ): Promise<{ readonly session: Session | null; readonly findings: readonly Finding[]; readonly ping: Exchange }> {
   const findings: Finding[] = [];
-  const ping = await ask(
+  const ping = await sendRequest(
     { method: 'GET', url: new URL('/v2/', base), headers: { 'accept-encoding': 'gzip' } },
     options,
   );
@@ -76,7 +78,7 @@ export function hasErrors(body: Uint8Array): boolean {
   return errorsOf(body).length > 0;
 }
 
-/** The errors of an OCI error body; empty if it is none. */
+/** The errors of an OCI error body; empty if it is not valid. */
 export function errorsOf(body: Uint8Array): readonly { readonly code: string; readonly message: string }[] {
   const value = parseJson(body);
   const errors = typeof value === 'object' && value !== null ? (value as { errors?: unknown }).errors : undefined;
@@ -96,14 +98,14 @@ export function parseJson(body: Uint8Array): unknown {
   }
 }
 
-function sessionOf(base: URL, authorization: string | undefined, options: AskOptions): Session {
+function sessionOf(base: URL, authorization: string | undefined, options: ExchangeOptions): Session {
   return {
     base,
     authorized: authorization !== undefined,
-    ask: (method, target, headers = {}) => {
+    send: (method, target, headers = {}) => {
       const url = typeof target === 'string' ? new URL(target, base) : target;
       const own = authorization !== undefined && url.host === base.host && url.protocol === base.protocol;
-      return ask({ method, url, headers: own ? { ...headers, authorization } : headers }, options);
+      return sendRequest({ method, url, headers: own ? { ...headers, authorization } : headers }, options);
     },
   };
 }
@@ -135,7 +137,7 @@ async function logIn(
   const service = parameters.get('service');
   if (service !== undefined) url.searchParams.set('service', service);
   if (scope !== undefined) url.searchParams.set('scope', scope);
-  const answer = await ask(
+  const answer = await sendRequest(
     { method: 'GET', url, headers: basic === undefined ? {} : { authorization: basic } },
     options,
   );

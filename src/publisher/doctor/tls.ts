@@ -1,9 +1,9 @@
-/** Whether clients of all ages can open a TLS connection. */
+/** Checks whether old and new clients can open a TLS connection. */
 import { connect, type TLSSocket } from 'node:tls';
 import { messageOf } from './exchange.ts';
 import type { Finding } from './findings.ts';
 
-// What Go 1.4 and older offer, of what is still secure enough to be on anywhere: TLS 1.2, ECDHE, AES128 in GCM or CBC mode; SNI, but no ALPN.
+// The part of Go 1.4's offer that servers still enable: TLS 1.2, ECDHE, AES128 in GCM or CBC mode; SNI, but no ALPN.
 const OLD_ENGINE = {
   maxVersion: 'TLSv1.2',
   ciphers: [
@@ -17,17 +17,17 @@ const OLD_ENGINE = {
 
 const WARN_DAYS = 14;
 
-/** What was agreed on with a client of that age; null if nothing was. */
+/** The negotiated protocol and cipher. */
 export interface Handshake {
   readonly protocol: string;
   readonly cipher: string;
 }
 
-/** What TLS looks like to new and old clients. */
+/** The TLS results for new and old clients. */
 export interface TlsExamined {
   readonly modern: Handshake | null;
   readonly old: Handshake | null;
-  /** When the certificate ends, RFC 3339. */
+  /** The end of the certificate's validity, RFC 3339. */
   readonly validTo: string | undefined;
   readonly findings: readonly Finding[];
 }
@@ -76,7 +76,7 @@ function open(
   return new Promise((resolve) => {
     const host = url.hostname.replace(/^\[|\]$/g, '');
     const name = /^[\d.]+$|:/.test(host) ? {} : { servername: host };
-    // What is wrong with the certificate is told by itself, so the connection is made all the same.
+    // A certificate fault is reported separately, so the connection is made nevertheless.
     const socket: TLSSocket = connect({
       host,
       port: Number(url.port === '' ? 443 : url.port),
@@ -117,7 +117,7 @@ function open(
 }
 
 function problemOf(socket: TLSSocket): string {
-  // Typed as an Error, and a code in truth.
+  // It has the type Error, but is a code.
   const code = String(socket.authorizationError);
   const chain = code.includes('UNABLE_TO_VERIFY_LEAF_SIGNATURE')
     ? ' (an intermediate certificate is missing, or the CA is not known here)'

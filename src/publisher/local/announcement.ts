@@ -1,34 +1,37 @@
 import { randomBytes } from 'node:crypto';
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 
-/** How to reach whoever has a local store open. */
+/** How to reach the process that has a local store open. */
 export interface Announcement {
   readonly pid: number;
-  /** A server that stays, or a command that is gone when it is done. */
+  /** A server, or a command that ends by itself. */
   readonly kind: 'server' | 'command';
-  /** Where a server serves images. */
+  /** The registry's URL, for a server. */
   readonly url: string | null;
   /** The S3 API on loopback. */
   readonly endpoint: string;
   readonly bucket: string;
-  /** Made anew at every start: whoever can read this file may write. */
+  /** Created at each start: a process that can read this file may write to the store. */
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
 }
 
-/** Writes it, readable by nobody else. */
+/** Writes the announcement, readable only by this user. */
 export async function announce(path: string, announcement: Announcement): Promise<void> {
   const draft = `${path}.${randomBytes(6).toString('hex')}`;
   await writeFile(draft, `${JSON.stringify(announcement, null, 2)}\n`, { mode: 0o600 });
   await rename(draft, path);
 }
 
-/** Takes it away. */
+/** Removes the announcement. */
 export async function withdraw(path: string): Promise<void> {
   await rm(path, { force: true });
 }
 
-/** Reads it; null if there is none, or one that cannot be understood. It may be left over from a process that was killed: try the endpoint. */
+/**
+ * Reads the announcement; null if it is missing or not valid. It may be left over from a killed process, so check the
+ * endpoint.
+ */
 export async function readAnnouncement(path: string): Promise<Announcement | null> {
   let value: unknown;
   try {

@@ -1,7 +1,7 @@
 /**
- * The image that a new local registry has: linux/amd64, runnable, made here byte by byte, the same on every machine. It prints a greeting and ends.
- *
- * Two layers (the program; a text file) and a history entry without a layer, so that it has all that an ordinary image has, the empty layer of schema 1 included.
+ * The demo image of a new local registry: a linux/amd64 program that prints a greeting. It is built byte by byte, and
+ * is the same on every machine. It has two layers (the program and a text file) and a history entry without a layer, so
+ * that its schema 1 has an empty layer, as that of most images.
  */
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
@@ -10,7 +10,7 @@ import { MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../../registry/media-type.ts';
 import { parseRepositoryName, parseTag, type RepositoryName, type Tag } from '../../registry/name.ts';
 import type { SourceImage } from '../sources/source.ts';
 
-/** What the program prints. */
+/** The output of the program. */
 export const DEMO_GREETING = `Hello from Gantry!
 
 This image was derived once, at publish time, in every form that a Docker or OCI
@@ -19,10 +19,10 @@ client can pull, and chosen for yours by its Accept header. See which forms:
   gantry inspect demo/hello:latest
 `;
 
-/** Where the image is published. */
+/** The name and tag of the image. */
 export const DEMO_IMAGE: { readonly name: RepositoryName; readonly tag: Tag } = imageName('demo/hello', 'latest');
 
-// Any fixed moment: the digests must not depend on when it is made.
+// A fixed time, so that the digests are the same everywhere.
 const CREATED = '2026-01-01T00:00:00Z';
 
 /** The image as a source, a Docker schema 2. */
@@ -81,16 +81,19 @@ export function openDemoImage(): SourceImage {
   };
 }
 
-/** Where the program is loaded: what linkers for amd64 use. */
+/** The load address that linkers for amd64 use. */
 const LOAD_ADDRESS = 0x40_0000;
 const ELF_HEADER_BYTES = 64;
 const PROGRAM_HEADER_BYTES = 56;
 
-/** A static ELF executable for linux/amd64 (System V ABI, "Object files") that writes a text to standard output and ends with 0. */
+/**
+ * A static ELF executable for linux/amd64 (System V ABI, "Object files") that writes a text to standard output and ends
+ * with 0.
+ */
 export function helloProgram(text: string): Uint8Array {
   const message = utf8(text);
   const entry = ELF_HEADER_BYTES + PROGRAM_HEADER_BYTES;
-  // `lea` counts from the instruction after it, which begins 17 bytes into the code; the message comes right behind the code.
+  // `lea` is relative to the next instruction, 17 bytes into the code; the message follows the code.
   const code = Uint8Array.from([
     ...[0xb8, ...le32(1)], // mov eax, 1 (write)
     ...[0xbf, ...le32(1)], // mov edi, 1 (standard output)
@@ -139,7 +142,7 @@ interface TarFile {
 
 const TAR_BLOCK = 512;
 
-/** A tar archive (POSIX ustar) of plain files that belong to root and are as old as time. */
+/** A tar archive (POSIX ustar) of regular files, with root as owner and time 0. */
 function tarOf(files: readonly TarFile[]): Uint8Array {
   const parts = files.flatMap(({ path, mode, bytes }) => {
     const header = Buffer.alloc(TAR_BLOCK);
@@ -159,7 +162,10 @@ function tarOf(files: readonly TarFile[]): Uint8Array {
   return Buffer.concat([...parts, Buffer.alloc(2 * TAR_BLOCK)]);
 }
 
-/** Gzip (RFC 1952) that stores without compressing (RFC 1951, 3.2.4): what a zlib makes depends on its version, and the digests must not. */
+/**
+ * Gzip (RFC 1952) with a stored block (RFC 1951, 3.2.4): the output of zlib depends on its version, and the digests
+ * must not.
+ */
 function gzipStored(bytes: Uint8Array): Uint8Array {
   if (bytes.length > 0xffff) throw new RangeError('more than one stored block');
   const length = [bytes.length & 0xff, bytes.length >> 8];
@@ -192,12 +198,12 @@ async function* once(bytes: Uint8Array): AsyncIterable<Uint8Array> {
 
 function digestOf(bytes: Uint8Array): Digest {
   const digest = parseDigest(`sha256:${createHash('sha256').update(bytes).digest('hex')}`);
-  if (digest === null) throw new TypeError('a sha256 that is no digest');
+  if (digest === null) throw new TypeError('a sha256 is always a digest');
   return digest;
 }
 
 function imageName(nameText: string, tagText: string): { readonly name: RepositoryName; readonly tag: Tag } {
   const [name, tag] = [parseRepositoryName(nameText), parseTag(tagText)];
-  if (name === null || tag === null) throw new TypeError(`${nameText}:${tagText} is no image name`);
+  if (name === null || tag === null) throw new TypeError(`${nameText}:${tagText} is not a valid image name`);
   return { name, tag };
 }

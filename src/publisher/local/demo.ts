@@ -1,4 +1,4 @@
-/** The demo image of a new local registry: put there once, by the ordinary publish, and never again, so that whoever removes it has removed it. */
+/** Publishes the demo image of a new local registry once, so that it stays removed after `gantry rm`. */
 import { stat, writeFile } from 'node:fs/promises';
 import { createSigner } from '../../manifest/signing/jws.ts';
 import { DEMO_IMAGE, openDemoImage } from './demo-image.ts';
@@ -8,15 +8,17 @@ import { readRealmTable } from '../cli/realm-table.ts';
 import type { LocalServer } from './server.ts';
 import { OWN_CONFIG } from './wrangler-config.ts';
 
-/** Publishes the demo image into a store that never had it. `keyFile`: the key that signs, made where there is none. */
+/**
+ * Publishes the demo image into a store that never had it. `keyFile` is the signing key, created if it does not exist.
+ */
 export async function seedDemo(
   { folder, target }: Pick<LocalServer, 'folder' | 'target'>,
   keyFile: string,
   {
     config = OWN_CONFIG,
     signal,
-    tell,
-  }: { readonly config?: string; readonly signal?: AbortSignal; readonly tell: (message: string) => void },
+    onMessage,
+  }: { readonly config?: string; readonly signal?: AbortSignal; readonly onMessage: (message: string) => void },
 ): Promise<void> {
   const seeded = await stat(folder.seeded).then(
     () => true,
@@ -24,7 +26,7 @@ export async function seedDemo(
   );
   if (seeded) return;
   const { key, made } = await loadOrMakeKey(keyFile);
-  if (made) tell(`made a signing key: ${keyFile}`);
+  if (made) onMessage(`created a signing key: ${keyFile}`);
   const publisher = await createPublisher({
     store: target.store,
     realms: await readRealmTable(config),

@@ -1,12 +1,12 @@
 /**
- * What is where in a state folder. `v3` is Miniflare's, laid out as `wrangler dev` does; `gantry` is ours.
+ * The layout of a state folder. `v3` belongs to Miniflare, as in `wrangler dev`; `gantry` belongs to gantry.
  *
  * ```
  * v3/                     objects (Miniflare)
- * gantry/lock             held by whoever has the store open; the operating system lets go of it whatever way the holder ends
- * gantry/open.json        how to reach the holder (announcement.ts); only its owner may read it
- * gantry/uploads/         what is known of unfinished uploads (upload-notes.ts)
- * gantry/seeded           the demo image was put there once
+ * gantry/lock             held by the process that has the store open; the operating system releases it when the
+ * process ends gantry/open.json        the address of that process (announcement.ts); readable only by its user
+ * gantry/uploads/         records of unfinished uploads (upload-notes.ts) gantry/seeded           exists once the demo
+ * image was published
  * ```
  */
 import { mkdir } from 'node:fs/promises';
@@ -16,7 +16,7 @@ import { CommandError } from '../cli/errors.ts';
 /** The paths of a state folder, all absolute. */
 export interface StateFolder {
   readonly root: string;
-  /** As people would write it. */
+  /** The path for messages. */
   readonly title: string;
   readonly persist: string;
   readonly lock: string;
@@ -25,7 +25,7 @@ export interface StateFolder {
   readonly seeded: string;
 }
 
-/** Makes the folder where it is not there. Throws {@link CommandError} where it cannot be written. */
+/** Creates the folder if it does not exist. Throws {@link CommandError} if it cannot be written. */
 export async function makeStateFolder(path: string): Promise<StateFolder> {
   const root = resolve(path);
   const own = join(root, 'gantry');
@@ -47,7 +47,7 @@ export async function makeStateFolder(path: string): Promise<StateFolder> {
     throw new CommandError(
       `the state folder ${title} cannot be written (${cause instanceof Error ? cause.message : String(cause)})`,
       {
-        hint: 'Name another folder with --state, or mend its rights.',
+        hint: 'Name another folder with --state, or fix its permissions.',
         cause,
       },
     );

@@ -1,27 +1,28 @@
 /**
- * The listener in front of workerd. Clients of registries try TLS first and plain HTTP only once that fails; workerd waits in silence for the rest of a ClientHello that
- * it takes for a request, which costs them ten seconds each time. Here it is refused at once; everything else goes through untouched.
+ * The listener in front of workerd. Registry clients try TLS first, and plain HTTP once that fails. workerd takes a
+ * ClientHello for the start of a request and waits, which costs a client ten seconds each time. This listener refuses
+ * TLS at once and passes everything else through unchanged.
  */
 import { createServer, connect, type AddressInfo, type Server, type Socket } from 'node:net';
 
-// RFC 8446, 5.1: the first byte of a TLS record that carries a handshake. No HTTP method begins with it.
+// RFC 8446, 5.1: the first byte of a TLS handshake record. No HTTP method begins with it.
 const TLS_HANDSHAKE = 0x16;
 
-// What Go's net/http answers: its clients know it, and say "server gave HTTP response to HTTPS client".
+// The answer of Go's net/http, which Go clients report as "server gave HTTP response to HTTPS client".
 const REFUSAL =
   'HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nClient sent an HTTPS request to an HTTP server.\n';
 
-/** A listening front. */
+/** A listener. */
 export interface Front {
   readonly host: string;
   readonly port: number;
-  /** Begins to let through; those who came earlier have waited. */
+  /** Starts to forward connections, including those that have waited. */
   open(upstream: { readonly host: string; readonly port: number }): void;
-  /** Stops listening and cuts all connections. */
+  /** Stops listening and closes all connections. */
   close(): Promise<void>;
 }
 
-/** Listens. Rejects with Node's error (`EADDRINUSE`, `EACCES` …) where it cannot. */
+/** Starts to listen. Rejects with Node's error (`EADDRINUSE`, `EACCES` …). */
 export async function listenInFront(host: string, port: number): Promise<Front> {
   const sockets = new Set<Socket>();
   let open: (upstream: { readonly host: string; readonly port: number }) => void = () => undefined;
@@ -30,7 +31,7 @@ export async function listenInFront(host: string, port: number): Promise<Front> 
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   };
-  // A client may close its half and still read: both halves are passed on as they come.
+  // A client may close its half and still read, so each half is closed separately.
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
     keep(client);
     client.on('error', () => client.destroy());

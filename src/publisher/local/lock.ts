@@ -1,7 +1,7 @@
 import { DatabaseSync } from 'node:sqlite';
 import { CommandError } from '../cli/errors.ts';
 
-/** A lock that is held. */
+/** A held lock. */
 export interface Lock {
   release(): void;
 }
@@ -10,8 +10,9 @@ export interface Lock {
 const SQLITE_BUSY = 5;
 
 /**
- * Takes the lock; null if another process (or another caller in this one) has it. Node has no file locks, but its SQLite has, and they end with the process even after
- * `kill -9`: nothing is ever stale. Throws {@link CommandError} where the file cannot be written.
+ * Takes the lock; null if it is held already, by this or another process. Node has no file locks, so it uses those of
+ * SQLite, which the operating system releases with the process, even after `kill -9`. Throws {@link CommandError} if
+ * the file cannot be written.
  */
 export function tryLock(path: string): Lock | null {
   let database: DatabaseSync | undefined;
@@ -24,7 +25,7 @@ export function tryLock(path: string): Lock | null {
     throw new CommandError(
       `the lock ${path} cannot be taken (${cause instanceof Error ? cause.message : String(cause)})`,
       {
-        hint: 'Name another folder with --state, or mend its rights.',
+        hint: 'Name another folder with --state, or fix its permissions.',
         cause,
       },
     );

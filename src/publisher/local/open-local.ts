@@ -1,15 +1,16 @@
 /**
- * Opening the local store. Only one process at a time may run the simulator over a folder (two collide on SQLite's lock): whoever finds it running goes through it, and
- * where it ends meanwhile, runs it itself.
+ * Opens the local store. Only one process at a time can run the simulator over a folder, since two collide on SQLite's
+ * lock. Other processes connect to its server, and if that ends, one of them runs the simulator itself.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { S3Client } from '@aws-sdk/client-s3';
 import { CommandError } from '../cli/errors.ts';
 import type { Connection } from '../stores/connection.ts';
 import { DEFAULT_RETRY, type RetryPolicy } from '../stores/retrying.ts';
-import { PART_SIZE, S3Store } from '../stores/s3-store.ts';
+import { S3Store } from '../stores/s3-store.ts';
 import { createClient } from '../stores/s3-target.ts';
 import type { Target } from '../stores/target.ts';
+import { PART_SIZE } from '../streams/buffer-sizes.ts';
 import { type Announcement, announce, readAnnouncement, withdraw } from './announcement.ts';
 import { makeStateFolder, type StateFolder } from './folder.ts';
 import { type Lock, tryLock } from './lock.ts';
@@ -17,23 +18,29 @@ import { startSimulator } from './simulator.ts';
 import { notedUploads } from './upload-notes.ts';
 import { readLocalBucket } from './wrangler-config.ts';
 
-/** Looks again at whether the store is free or can be reached. Milliseconds. */
+/** How often to check whether the store is free or reachable, in milliseconds. */
 const LOOK_EVERY_MS = 100;
-/** Whoever holds the store answers sooner, or is not well. */
+/** A process that holds the store and does not answer in this time has failed, in milliseconds. */
 const WAIT_MS = 60_000;
 
-// The simulator runs on this machine: short waits, but long enough for a server that is being started again.
+// The simulator runs on this machine: the waits are short, but long enough for a restart of the server.
 const LOCAL_RETRY: RetryPolicy = { ...DEFAULT_RETRY, tries: 10, firstMs: 50, mostMs: 2_000 };
 
-/** Opens the local store of a state folder, through the server if it runs. `tell` gets what a person should know. Throws {@link CommandError}. */
-export async function openLocal(state: string, tell: (message: string) => void = () => undefined): Promise<Target> {
+/**
+ * Opens the local store of a state folder, through the server if it runs. `onMessage` receives messages for the user.
+ * Throws {@link CommandError}.
+ */
+export async function openLocal(
+  state: string,
+  onMessage: (message: string) => void = () => undefined,
+): Promise<Target> {
   const folder = await makeStateFolder(state);
-  const connection = localConnection(folder, await readLocalBucket(), tell);
+  const connection = localConnection(folder, await readLocalBucket(), onMessage);
   await connection.client();
   return localTarget(folder, connection);
 }
 
-/** A target over an open connection. */
+/** Creates a target over an open connection. */
 export function localTarget(folder: StateFolder, connection: Connection & { readonly bucket: () => string }): Target {
   const title = `local store (${folder.title})`;
   const store = new S3Store({
@@ -41,10 +48,10 @@ export function localTarget(folder: StateFolder, connection: Connection & { read
     bucket: connection.bucket(),
     title,
     uploads: notedUploads(folder.uploads),
-    // The simulator buffers a body whole before it checks a signed hash. What comes over loopback is checked by the etag of the whole.
+    // The simulator buffers a whole body to check a signed hash. Over loopback, comparing the ETag is enough.
     checks: 'none',
     retry: LOCAL_RETRY,
-    // The simulator takes one body at a time; more would only wait there.
+    // The simulator accepts one body at a time; more buffers would only wait.
     poolSize: 3 * PART_SIZE,
   });
   return { store, title, close: () => connection.close() };
@@ -53,12 +60,12 @@ export function localTarget(folder: StateFolder, connection: Connection & { read
 function localConnection(
   folder: StateFolder,
   bucket: string,
-  tell: (message: string) => void,
+  onMessage: (message: string) => void,
 ): Connection & { readonly bucket: () => string } {
   let current: Promise<Reached> | undefined;
   let name = bucket;
   const reach = async (): Promise<Reached> => {
-    const reached = await reachStore(folder, bucket, tell);
+    const reached = await reachStore(folder, bucket, onMessage);
     name = reached.bucket;
     return reached;
   };
@@ -77,7 +84,7 @@ function localConnection(
       const lost = current;
       void lost?.then(
         (reached) => {
-          // The simulator of our own does not go away; others' may have.
+          // The simulator in this process cannot disappear; that of another process can.
           if (reached.client !== client || reached.own || current !== lost) return;
           current = undefined;
           client.destroy();
@@ -100,10 +107,10 @@ interface Reached {
   close(): Promise<void>;
 }
 
-/** Goes through whoever has the store open, or opens it. */
-async function reachStore(folder: StateFolder, bucket: string, tell: (message: string) => void): Promise<Reached> {
+/** Connects to the process that has the store open, or opens the store. */
+async function reachStore(folder: StateFolder, bucket: string, onMessage: (message: string) => void): Promise<Reached> {
   const began = performance.now();
-  let told = false;
+  let notified = false;
   for (;;) {
     const lock = tryLock(folder.lock);
     if (lock !== null) return openOurselves(folder, bucket, lock);
@@ -128,9 +135,9 @@ async function reachStore(folder: StateFolder, bucket: string, tell: (message: s
         },
       );
     }
-    if (waited > 2_000 && !told) {
-      told = true;
-      tell(
+    if (waited > 2_000 && !notified) {
+      notified = true;
+      onMessage(
         `waiting for the local store (${folder.title}), which process ${String(announcement?.pid ?? 'unknown')} has open`,
       );
     }
@@ -140,7 +147,7 @@ async function reachStore(folder: StateFolder, bucket: string, tell: (message: s
 
 async function openOurselves(folder: StateFolder, bucket: string, lock: Lock): Promise<Reached> {
   try {
-    // Left over from a process that was killed.
+    // Remove the announcement of a killed process.
     await withdraw(folder.announcement);
     const simulator = await startSimulator({ persist: folder.persist, bucket });
     const announcement: Announcement = {
@@ -180,10 +187,10 @@ export function clientOf({
   return createClient({ endpoint, accessKeyId, secretAccessKey, region: 'auto' });
 }
 
-/** Whether something is listening there: an announcement may be older than its process. */
+/** Whether the endpoint answers: an announcement may be left over from a killed process. */
 export async function answers({ endpoint }: Announcement): Promise<boolean> {
   try {
-    // Unsigned, so refused; an answer all the same.
+    // The request is unsigned and refused, but it is answered.
     const answer = await fetch(endpoint, { signal: AbortSignal.timeout(5_000) });
     await answer.body?.cancel();
     return true;

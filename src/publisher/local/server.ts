@@ -1,7 +1,6 @@
-/** The local registry: the Worker over the local store, on a port of this machine. */
+/** The local registry: the Worker with the local store, on a port of this machine. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CommandError } from '../cli/errors.ts';
-import { keepHeapSmall } from '../streams/small-heap.ts';
 import { steadyConnection } from '../stores/connection.ts';
 import { DEFAULT_STATE, type Target } from '../stores/target.ts';
 import { announce, readAnnouncement, withdraw } from './announcement.ts';
@@ -13,21 +12,21 @@ import { type Simulator, startSimulator } from './simulator.ts';
 import { bundleWorker } from './worker-bundle.ts';
 import { OWN_CONFIG, readLocalBucket } from './wrangler-config.ts';
 
-/** Where to serve what. */
+/** How the local registry is served. */
 export interface ServerOptions {
-  /** 0: any free one. */
+  /** 0 for any free port. */
   readonly port: number;
   readonly host?: string;
   readonly state?: string;
-  /** The wrangler.toml that names the Worker. */
+  /** The wrangler.toml of the Worker. */
   readonly config?: string;
-  /** Variables for the Worker, over those of wrangler.toml. */
+  /** Variables for the Worker, which override those of wrangler.toml. */
   readonly vars?: Readonly<Record<string, string>>;
-  /** Takes what the Worker logs. */
+  /** Receives the Worker's log lines. */
   readonly onLog?: (line: string) => void;
-  /** Takes what a person should know meanwhile. */
-  readonly tell?: (message: string) => void;
-  /** Done before the first request is answered; who asks meanwhile waits. */
+  /** Receives messages for the user. */
+  readonly onMessage?: (message: string) => void;
+  /** Runs before the first request is answered; requests wait until it is done. */
   readonly prepare?: (store: Pick<LocalServer, 'folder' | 'target'>) => Promise<void>;
 }
 
@@ -36,15 +35,18 @@ export interface LocalServer {
   /** `http://127.0.0.1:8787`. */
   readonly url: string;
   readonly folder: StateFolder;
-  /** The store that it serves. */
+  /** The served store. */
   readonly target: Target;
-  /** Ends it. Safe to call twice. */
+  /** Stops the server. Safe to call twice. */
   close(): Promise<void>;
 }
 
-/** Starts the local registry. Throws {@link CommandError}: port in use, state in use, no Miniflare, a Worker that cannot be built. */
+/**
+ * Starts the local registry. Throws {@link CommandError} if the port or the store is in use, Miniflare is missing, or
+ * the Worker cannot be built.
+ */
 export async function startServer(options: ServerOptions): Promise<LocalServer> {
-  const { port, host = '127.0.0.1', state = DEFAULT_STATE, config = OWN_CONFIG, onLog, tell } = options;
+  const { port, host = '127.0.0.1', state = DEFAULT_STATE, config = OWN_CONFIG, onLog, onMessage } = options;
   const folder = await makeStateFolder(state);
   const undo: (() => unknown)[] = [];
   let closing: Promise<void> | undefined;
@@ -55,7 +57,7 @@ export async function startServer(options: ServerOptions): Promise<LocalServer> 
   try {
     const front = await listen(host, port);
     undo.push(() => front.close());
-    const lock = await takeStore(folder, tell);
+    const lock = await takeStore(folder, onMessage);
     undo.push(() => lock.release());
     const bucket = await readLocalBucket(config);
     const bundle = await bundleWorker(config);
@@ -70,7 +72,6 @@ export async function startServer(options: ServerOptions): Promise<LocalServer> 
       ...(onLog === undefined ? {} : { onLog }),
     });
     undo.push(() => simulator.stop());
-    keepHeapSmall();
     const url = urlOf(front);
     const reach = {
       endpoint: simulator.endpoint,
@@ -98,27 +99,27 @@ async function listen(host: string, port: number): Promise<Front> {
     const where = `${host}:${String(port)}`;
     if (code === 'EADDRINUSE')
       throw new CommandError(`port ${String(port)} is in use`, {
-        hint: `End what listens on ${where}, or take another port with --port.`,
+        hint: `Stop the process that listens on ${where}, or choose another port with --port.`,
         cause,
       });
     if (code === 'EACCES')
-      throw new CommandError(`this user may not listen on ${where}`, {
-        hint: 'Take a port above 1023 with --port.',
+      throw new CommandError(`this user is not allowed to listen on ${where}`, {
+        hint: 'Choose a port above 1023 with --port.',
         cause,
       });
     if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
       throw new CommandError(`this machine has no address ${host}`, {
-        hint: 'Give one that it has with --host.',
+        hint: 'Choose an address of this machine with --host.',
         cause,
       });
     throw cause;
   }
 }
 
-/** Waits for commands that have the store open; does not wait for another server. */
-async function takeStore(folder: StateFolder, tell: ServerOptions['tell']): Promise<Lock> {
+/** Locks the store. Waits for commands that have it open, but not for another server. */
+async function takeStore(folder: StateFolder, onMessage: ServerOptions['onMessage']): Promise<Lock> {
   const began = performance.now();
-  for (let told = false; ;) {
+  for (let notified = false; ;) {
     const lock = tryLock(folder.lock);
     if (lock !== null) return lock;
     const other = await readAnnouncement(folder.announcement);
@@ -126,13 +127,13 @@ async function takeStore(folder: StateFolder, tell: ServerOptions['tell']): Prom
       throw new CommandError(
         `the local store (${folder.title}) is already served at ${other.url ?? other.endpoint} by process ${String(other.pid)}`,
         {
-          hint: 'Use that one, end it, or serve another folder with --state.',
+          hint: 'Use that server, stop it, or serve another folder with --state.',
         },
       );
     }
-    if (!told && performance.now() - began > 1_000) {
-      told = true;
-      tell?.(
+    if (!notified && performance.now() - began > 1_000) {
+      notified = true;
+      onMessage?.(
         `waiting for the local store (${folder.title}), which ${other === null ? 'another process' : `process ${String(other.pid)}`} is writing`,
       );
     }
@@ -146,7 +147,7 @@ function addressOf({ worker }: Simulator): { host: string; port: number } {
 }
 
 function urlOf({ host, port }: Front): string {
-  // An address that means "all of them" is none that a client can use.
+  // A client cannot use the wildcard address.
   const shown = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '[::1]' : host.includes(':') ? `[${host}]` : host;
   return `http://${shown}:${String(port)}`;
 }

@@ -23,7 +23,7 @@ export interface SimulatorOptions {
   readonly bucket: string;
   /** The Worker to run; without it there is only storage. */
   readonly worker?: WorkerBundle;
-  /** Takes what the Worker logs. */
+  /** Receives the Worker's log lines. */
   readonly onLog?: (line: string) => void;
 }
 

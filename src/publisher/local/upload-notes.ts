@@ -1,13 +1,14 @@
 /**
- * Unfinished uploads, remembered in files: the simulator can go on with an upload but not list its parts. A file has a line for the upload and one for each part, so that
- * a process that is killed leaves what is true. Its name carries who is at it: an upload whose process lives is not taken over.
+ * Records of unfinished uploads in files: the simulator can resume an upload but not list its parts. A file has a line
+ * for the upload and one for each part, so that it stays correct if the process is killed. Its name contains the
+ * process ID: an upload is not resumed while that process runs.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { appendFile, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SentPart, UnfinishedUpload, UnfinishedUploads } from '../stores/unfinished-uploads.ts';
 
-/** Remembers uploads in files of that folder. */
+/** Keeps records of uploads in the folder. */
 export function notedUploads(folder: string): UnfinishedUploads {
   return {
     keepsNotes: true,
@@ -20,7 +21,7 @@ export function notedUploads(folder: string): UnfinishedUploads {
         try {
           await rename(join(folder, name), taken);
         } catch {
-          // Another process was quicker.
+          // Another process has resumed it.
           continue;
         }
         const upload = parseNotes(await readFile(taken, 'utf8'));
@@ -48,7 +49,7 @@ function stemOf(key: string): string {
   return createHash('sha256').update(key).digest('hex');
 }
 
-/** Whether there is such a process. This very one counts as well: it is at the upload itself. */
+/** Whether the process exists. This process counts too, since it may be sending the upload. */
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -58,7 +59,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Reads notes back; the last line may be torn. */
+/** Parses a record; its last line may be incomplete. */
 function parseNotes(text: string): UnfinishedUpload | null {
   const lines = text.split('\n').slice(0, -1);
   try {

@@ -3,8 +3,9 @@ import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 
 /**
- * Sees to it that workerd ends with this process. Miniflare ends it where it can, but after `kill -9` it would stay for good, with the store's files open. A shell waits for
- * the end of its standard input, which comes with the end of this process in whatever way, and then ends workerd. Without a shell nothing is watched.
+ * Ends workerd with this process. Miniflare does so at a normal exit, but after `kill -9` workerd would keep running
+ * with the store's files open. A shell waits for the end of its standard input, which closes with this process, and
+ * then kills workerd. Without a shell, this does nothing.
  */
 export async function endWithThisProcess(): Promise<{ dismiss(): void }> {
   const pids = await workerdChildren();
@@ -16,7 +17,7 @@ export async function endWithThisProcess(): Promise<{ dismiss(): void }> {
   shell.on('error', () => undefined);
   shell.stdin.on('error', () => undefined);
   shell.unref();
-  // A pipe keeps this process going unless told otherwise.
+  // Without this, the pipe keeps the process running.
   (shell.stdin as typeof shell.stdin & { unref?: () => void }).unref?.();
   return { dismiss: () => void shell.kill('SIGKILL') };
 }

@@ -9,8 +9,8 @@ import { CommandError } from '../cli/errors.ts';
 import type { EventSink } from './events.ts';
 import { eachOf } from '../gc/pool.ts';
 import { readLinks } from '../../manifest/links.ts';
-import { gzipped, type Packing, unpacked } from '../streams/packing.ts';
-import { PackingError } from '../streams/packing-error.ts';
+import { gzip, type Compression, decompress } from '../streams/compression.ts';
+import { CompressionError } from '../streams/zstd-frames.ts';
 import type { SourceBlob, SourceImage } from '../sources/source.ts';
 import { openBlob, verifyChunks } from '../streams/verified-stream.ts';
 
@@ -116,10 +116,10 @@ async function unpackLayer(
       yield chunk;
     }
   }
-  const told: { packing?: Packing } = {};
+  const told: { packing?: Compression } = {};
   const hash = createHash('sha256');
   try {
-    for await (const chunk of unpacked(
+    for await (const chunk of decompress(
       counted(verifyChunks(blob.chunks, { digest, size: blob.size, role: 'layer' })),
       told,
     )) {
@@ -127,7 +127,7 @@ async function unpackLayer(
       hash.update(chunk);
     }
   } catch (error) {
-    if (error instanceof PackingError) return null;
+    if (error instanceof CompressionError) return null;
     throw error;
   }
   return { diffId: digestOf(hash.digest('hex')), size, compression: told.packing ?? 'none' };
@@ -154,9 +154,10 @@ async function measureCopy(
   if (blob === null) return null;
   const hash = createHash('sha256');
   let size = 0;
-  const told: { packing?: Packing } = {};
+  const told: { packing?: Compression } = {};
   // A layer that calls itself something else and is gzip already (or plain, where only zstd is asked for) stays as it is.
-  const isRight = (packing: Packing): boolean => packing === 'gzip' || (packing === 'none' && recompress === 'zstd');
+  const isRight = (packing: Compression): boolean =>
+    packing === 'gzip' || (packing === 'none' && recompress === 'zstd');
   try {
     for await (const chunk of copyOf(blob.chunks, digest, told, isRight)) {
       signal?.throwIfAborted();
@@ -164,7 +165,7 @@ async function measureCopy(
       size += chunk.length;
     }
   } catch (error) {
-    if (error instanceof PackingError) return null;
+    if (error instanceof CompressionError) return null;
     throw error;
   }
   if (told.packing === undefined || isRight(told.packing)) return null;
@@ -174,10 +175,10 @@ async function measureCopy(
 function copyOf(
   chunks: AsyncIterable<Uint8Array>,
   digest: Digest,
-  told: { packing?: Packing } = {},
-  stopAt: (packing: Packing) => boolean = () => false,
+  told: { packing?: Compression } = {},
+  stopAt: (packing: Compression) => boolean = () => false,
 ): AsyncIterable<Uint8Array> {
-  return gzipped(unpacked(verifyChunks(chunks, { digest, size: undefined, role: 'layer' }), told, stopAt));
+  return gzip(decompress(verifyChunks(chunks, { digest, size: undefined, role: 'layer' }), told, stopAt));
 }
 
 function digestOf(hex: string): Digest {

@@ -1,7 +1,7 @@
 /** Carries out a plan: sends blobs and manifests that are not there, several at once, each verified on its way. Writes no tag. */
 import type { Digest } from '../../registry/digest.ts';
 import { isListForm, formOfMediaType, MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../../registry/media-type.ts';
-import { StorageError, type WriteStore } from '../../registry/store.ts';
+import { type BodyStream, StorageError, type WriteStore } from '../../registry/store.ts';
 import { CommandError } from '../cli/errors.ts';
 import type { EventSink } from './events.ts';
 import { eachOf } from '../gc/pool.ts';
@@ -9,7 +9,6 @@ import { readObject } from '../gc/survey.ts';
 import { createLimit } from './limit.ts';
 import type { PlannedBlob, PlannedManifest } from './plan.ts';
 import { whileUnavailable } from './retry.ts';
-import { keepHeapSmall } from '../streams/small-heap.ts';
 import type { SourceBlob, SourceImage } from '../sources/source.ts';
 import { openBlob, verifyChunks } from '../streams/verified-stream.ts';
 
@@ -78,7 +77,6 @@ export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions
     source: SourceImage,
     recompressed: OpenRecompressed,
   ): Promise<{ sent: Sent; absent: ReadonlySet<string> }> {
-    if (blobs.length > 0) keepHeapSmall();
     let [count, bytes] = [0, 0];
     const absent = new Set<string>();
     // Where one fails, the others need not go on for minutes before that is told.
@@ -156,16 +154,16 @@ export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions
     }
     onEvent({ event: 'blob-started', digest, role, size });
     // What a store makes of an error inside the body is its own affair: the reason is kept here.
-    let flaw: { readonly error: unknown } | undefined;
+    let sourceError: { readonly error: unknown } | undefined;
     const expected = { digest, size, role };
     async function* watched(body: SourceBlob): AsyncGenerator<Uint8Array, void, undefined> {
       try {
-        for await (const chunk of verifyChunks(body.lent?.chunks ?? body.chunks, expected)) {
+        for await (const chunk of verifyChunks(body.pooled?.chunks ?? body.chunks, expected)) {
           yield chunk;
           onEvent({ event: 'blob-progress', digest, bytes: chunk.length });
         }
       } catch (error) {
-        flaw = { error };
+        sourceError = { error };
         throw error;
       }
     }
@@ -175,21 +173,20 @@ export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions
       if (reopened === null) throw new CommandError(`the ${role} ${digest} is not in the source any more`);
       yield* watched(reopened);
     }
-    // The verification holds one back. What is not lent is left alone.
-    const kept = opened.lent === undefined ? Infinity : opened.lent.kept - 1;
-    const body = {
+    // Verification withholds one chunk. Buffers that are not pooled are never reused.
+    const body: BodyStream = {
       size,
       chunks: watched(opened),
       verified: true,
-      kept,
+      validChunks: opened.pooled === undefined ? Infinity : opened.pooled.validChunks - 1,
       reread: again,
-      isDear: opened.lent === undefined,
+      expensiveToReread: opened.pooled === undefined,
     };
     try {
       await store.put(key, body, options);
     } catch (error) {
       either.throwIfAborted();
-      if (flaw !== undefined) throw flaw.error;
+      if (sourceError !== undefined) throw sourceError.error;
       if (error instanceof StorageError && error.retryable)
         onEvent({ event: 'blob-retried', digest, why: error.message });
       throw error;

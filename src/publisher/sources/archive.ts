@@ -1,39 +1,60 @@
 /**
- * Image archives: tar files, read in any order. One that lies on disk as plain tar is read where it is; what comes through standard input, or is compressed, is copied to
- * a temporary file first, since archives name their layers at the end. The file has no name any more once it is open: nothing stays behind, however the process ends.
+ * Image archives: tar files, read in any order. A plain tar file is read in place. Standard input and compressed
+ * archives are copied to a temporary file first, since an archive names its layers at its end. The temporary file is
+ * unlinked once it is open, so that it disappears however the process ends.
  */
 import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdtemp, open, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CommandError } from '../cli/errors.ts';
-import { packingOf, unpacked } from '../streams/packing.ts';
-import { PackingError } from '../streams/packing-error.ts';
-import { lendChunks, MANIFEST_MAX_BYTES } from './files.ts';
-import type { SourceOptions } from './open.ts';
-import type { LentChunks, SourceBlob } from './source.ts';
+import { CHUNK_SIZE } from '../streams/buffer-sizes.ts';
+import { detectCompression, decompress } from '../streams/compression.ts';
+import { CompressionError } from '../streams/zstd-frames.ts';
+import { readPooled, MANIFEST_MAX_BYTES } from './files.ts';
+import type { SourceBlob, SourceImage, SourceOptions } from './source.ts';
 import { indexTar } from './tar-index.ts';
+
+/** The options of {@link openArchive}. */
+export type ArchiveOptions = Pick<SourceOptions, 'signal' | 'onMessage'>;
 
 /** An open archive. */
 export interface Archive {
   /** For messages. */
   readonly title: string;
   has(path: string): boolean;
-  /** Bytes of a file; undefined if it is not there. */
+  /** The size of a file in bytes; undefined if it does not exist. */
   sizeOf(path: string): number | undefined;
-  /** A small file; null if it is not there. Throws {@link CommandError} if it is not small. */
+  /** Reads a small file; null if it does not exist. Throws {@link CommandError} if it is too large for a manifest. */
   read(path: string): Promise<Uint8Array | null>;
-  /** The first bytes of a file; fewer if it has no more, none if it is not there. */
+  /** The first bytes of a file: fewer if it is shorter, none if it does not exist. */
   head(path: string, length: number): Promise<Uint8Array>;
-  /** A file; null if it is not there. */
+  /** Opens a file; null if it does not exist. */
   open(path: string, signal?: AbortSignal): SourceBlob | null;
   close(): Promise<void>;
 }
 
-const READ_AT_ONCE = 256 * 1024;
+/**
+ * Opens the archive of `FILE[:REF]`, and the image in it that `open` chooses. Closes the archive if that fails.
+ * Throws {@link CommandError}.
+ */
+export async function openImageIn(
+  where: string,
+  options: ArchiveOptions,
+  open: (archive: Archive, ref: string | undefined) => Promise<SourceImage>,
+): Promise<SourceImage> {
+  const [path, ref] = await splitArchiveRef(where);
+  const archive = await openArchive(path, options);
+  try {
+    return await open(archive, ref);
+  } catch (error) {
+    await archive.close();
+    throw error;
+  }
+}
 
-/** Splits `FILE[:REF]` at the first colon, as containers/image does; a file whose name has a colon is found too. */
-export async function splitArchiveRef(where: string): Promise<readonly [string, string | undefined]> {
+/** Splits `FILE[:REF]` at the first colon, as containers/image does, unless a file has the whole as its name. */
+async function splitArchiveRef(where: string): Promise<readonly [string, string | undefined]> {
   const colon = where.indexOf(':');
   const isThere = (): Promise<boolean> =>
     stat(where).then(
@@ -45,13 +66,9 @@ export async function splitArchiveRef(where: string): Promise<readonly [string, 
 }
 
 /** Opens an archive; `-` is standard input. Throws {@link CommandError}. */
-export async function openArchive(
-  path: string,
-  options: Pick<SourceOptions, 'signal' | 'tell'> = {},
-): Promise<Archive> {
+export async function openArchive(path: string, options: ArchiveOptions = {}): Promise<Archive> {
   const title = path === '-' ? 'standard input' : path;
-  const file =
-    path === '-' ? await spool(process.stdin, title, 'comes through a pipe', options) : await openPlain(path, options);
+  const file = path === '-' ? await spool(process.stdin, title, 'is a pipe', options) : await openPlain(path, options);
   try {
     const { size } = await file.stat();
     const readAt = (offset: number, length: number): Promise<Uint8Array> => read(file, title, offset, length);
@@ -81,12 +98,16 @@ export async function openArchive(
           offset: number;
           size: number;
         }): AsyncGenerator<Uint8Array, void, undefined> {
-          for (let at = 0; at < length; at += READ_AT_ONCE) {
+          for (let at = 0; at < length; at += CHUNK_SIZE) {
             signal?.throwIfAborted();
-            yield await readAt(offset + at, Math.min(READ_AT_ONCE, length - at));
+            yield await readAt(offset + at, Math.min(CHUNK_SIZE, length - at));
           }
         }
-        return { size: found.size, chunks: chunks(found), lent: lendArchived(file, title, found, signal) };
+        return {
+          size: found.size,
+          chunks: chunks(found),
+          pooled: readPooled(file, title, { offset: found.offset, length: found.size }, signal),
+        };
       },
       close: () => file.close(),
     };
@@ -94,24 +115,6 @@ export async function openArchive(
     await file.close();
     throw error;
   }
-}
-
-function lendArchived(
-  file: FileHandle,
-  title: string,
-  { offset, size }: { readonly offset: number; readonly size: number },
-  signal?: AbortSignal,
-): LentChunks {
-  const { kept, chunks } = lendChunks(file, { offset, length: size }, signal);
-  async function* told(): AsyncGenerator<Uint8Array, void, undefined> {
-    try {
-      yield* chunks;
-    } catch (cause) {
-      signal?.throwIfAborted();
-      throw new CommandError(`${title} cannot be read`, { cause });
-    }
-  }
-  return { kept, chunks: told() };
 }
 
 async function read(file: FileHandle, title: string, offset: number, length: number): Promise<Uint8Array> {
@@ -127,14 +130,14 @@ async function read(file: FileHandle, title: string, offset: number, length: num
   return buffer.subarray(0, filled);
 }
 
-async function openPlain(path: string, options: Pick<SourceOptions, 'signal' | 'tell'>): Promise<FileHandle> {
+async function openPlain(path: string, options: ArchiveOptions): Promise<FileHandle> {
   let file: FileHandle;
   try {
     file = await open(path, 'r');
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     if (code === 'ENOENT')
-      throw new CommandError(`there is no file ${path}`, { hint: 'Check the path; standard input is -.' });
+      throw new CommandError(`there is no file ${path}`, { hint: 'Check the path. Write - for standard input.' });
     throw new CommandError(`${path} cannot be read`, { cause });
   }
   const facts = await file.stat();
@@ -143,28 +146,28 @@ async function openPlain(path: string, options: Pick<SourceOptions, 'signal' | '
     throw new CommandError(`${path} is a folder`, { hint: `Write oci:${path} for an OCI layout, or dir:${path}.` });
   }
   const head = await read(file, path, 0, 6).catch(() => new Uint8Array());
-  if (facts.isFile() && packingOf(head) === 'none') return file;
+  if (facts.isFile() && detectCompression(head) === 'none') return file;
   await file.close();
-  // A pipe with a name is read once, like standard input.
-  const why = facts.isFile() ? 'is compressed' : 'is no plain file';
-  return spool(createReadStream(path, { highWaterMark: READ_AT_ONCE }), path, why, options);
+  // A named pipe can be read only once, like standard input.
+  const why = facts.isFile() ? 'is compressed' : 'is not a regular file';
+  return spool(createReadStream(path, { highWaterMark: CHUNK_SIZE }), path, why, options);
 }
 
 async function spool(
   from: AsyncIterable<unknown>,
   title: string,
   why: string,
-  { signal, tell }: Pick<SourceOptions, 'signal' | 'tell'>,
+  { signal, onMessage }: ArchiveOptions,
 ): Promise<FileHandle> {
-  tell?.(
-    `${title} ${why}: it is copied to a temporary file in ${tmpdir()} first, because image archives name their layers at the end`,
+  onMessage?.(
+    `${title} ${why}: it is copied to a temporary file in ${tmpdir()} first, because an archive names its layers at its end`,
   );
   const folder = await mkdtemp(join(tmpdir(), 'gantry-'));
   let file: FileHandle | undefined;
   try {
     file = await open(join(folder, 'archive.tar'), 'wx+', 0o600);
     await rm(folder, { recursive: true });
-    for await (const chunk of unpacked(from as AsyncIterable<Uint8Array>)) {
+    for await (const chunk of decompress(from as AsyncIterable<Uint8Array>)) {
       signal?.throwIfAborted();
       await file.appendFile(chunk);
     }
@@ -173,15 +176,15 @@ async function spool(
     await file?.close();
     await rm(folder, { recursive: true, force: true });
     signal?.throwIfAborted();
-    if (cause instanceof PackingError) {
-      throw new CommandError(`${title} cannot be unpacked: ${cause.message}`, {
-        hint: 'The archive is damaged or not complete: make or fetch it again.',
+    if (cause instanceof CompressionError) {
+      throw new CommandError(`${title} cannot be decompressed: ${cause.message}`, {
+        hint: 'The archive is damaged or incomplete: create or download it again.',
         cause,
       });
     }
     const full = (cause as NodeJS.ErrnoException).code === 'ENOSPC';
     throw new CommandError(`${title} cannot be copied to a temporary file`, {
-      ...(full ? { hint: `${tmpdir()} is full: name a folder with more room in TMPDIR.` } : {}),
+      ...(full ? { hint: `${tmpdir()} is full: set TMPDIR to a folder with more space.` } : {}),
       cause,
     });
   }

@@ -1,4 +1,4 @@
-/** A tag that is in the bucket already, as a source: to join forms, and to look at it. */
+/** A tag of the bucket as a source, to merge its forms with new ones. */
 import type { Digest } from '../../registry/digest.ts';
 import { blobKey, manifestKey } from '../../registry/keys.ts';
 import type { RepositoryName } from '../../registry/name.ts';
@@ -9,14 +9,14 @@ import { readLinks } from '../../manifest/links.ts';
 import { readObject, type TagReading } from '../gc/survey.ts';
 import type { SourceImage, SourceManifest } from './source.ts';
 
-/** Where the tag is. */
+/** The location of a tag. */
 export interface BucketPlace {
   readonly store: ReadStore;
   readonly name: RepositoryName;
   readonly realm: RealmName;
 }
 
-/** Opens a tag. `roots`: which of its published forms to take; all of them unless told otherwise. */
+/** Opens a tag. `roots` are the published forms to use; all of them by default. */
 export function openBucketTag(
   { store, name, realm }: BucketPlace,
   { record, manifests }: Extract<TagReading, { kind: 'read' }>,
@@ -47,7 +47,7 @@ export function openBucketTag(
   };
 }
 
-/** The forms that were published under the tag itself; a published list's children, which stand for one platform, are not. */
+/** The forms that were published under the tag itself, without the children of a published list. */
 export function publishedRoots(record: TagRecord, manifests: readonly Uint8Array[]): readonly TagForm[] {
   const children = new Set(manifests.flatMap((bytes) => readLinks(bytes)?.children.map(({ digest }) => digest) ?? []));
   return record.forms.filter(

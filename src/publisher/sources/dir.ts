@@ -1,14 +1,14 @@
 /**
- * `dir:FOLDER`, as `skopeo copy … dir:FOLDER` writes it (containers-transports(5)): `manifest.json`, blobs named by their hex digest, and for a list the manifests of
- * its children as `<hex>.manifest.json`. Media types are not kept, so the manifest itself must tell what it is.
+ * `dir:FOLDER`, as `skopeo copy … dir:FOLDER` writes it (containers-transports(5)): `manifest.json`, blobs named by
+ * their hex digest, and for a list the manifests of its children as `<hex>.manifest.json`. Media types are not stored,
+ * so they are detected from the manifests.
  */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { algorithmOf, type Digest, hexOf } from '../../registry/digest.ts';
 import { CommandError } from '../cli/errors.ts';
 import { openFileBlob, readSmallFile } from './files.ts';
-import type { SourceOptions } from './open.ts';
-import type { SourceImage } from './source.ts';
+import type { SourceImage, SourceOptions } from './source.ts';
 
 /** Opens a folder. Throws {@link CommandError}. */
 export async function openDir(folder: string, options: Pick<SourceOptions, 'signal'> = {}): Promise<SourceImage> {
@@ -27,7 +27,7 @@ export async function openDir(folder: string, options: Pick<SourceOptions, 'sign
   };
 }
 
-/** sha256 goes without its name; newer skopeo names the others. */
+/** sha256 is written without its name; newer skopeo names other algorithms. */
 function fileOf(digest: Digest): string {
   return algorithmOf(digest) === 'sha256' ? hexOf(digest) : digest.replace(':', '-');
 }
@@ -39,11 +39,11 @@ async function whyNot(folder: string): Promise<CommandError> {
       () => false,
     );
   if (!(await is(folder)))
-    return new CommandError(`there is no folder ${folder}`, { hint: 'Check the path behind dir:.' });
+    return new CommandError(`there is no folder ${folder}`, { hint: 'Check the path after dir:.' });
   if (await is(join(folder, 'index.json'))) {
     return new CommandError(`${folder} has no manifest.json; it is an OCI layout`, { hint: `Write oci:${folder}.` });
   }
   return new CommandError(`${folder} has no manifest.json`, {
-    hint: 'Write it with: skopeo copy --format v2s2 docker://IMAGE dir:FOLDER',
+    hint: 'Create it with: skopeo copy --format v2s2 docker://IMAGE dir:FOLDER',
   });
 }

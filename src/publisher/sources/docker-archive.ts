@@ -1,19 +1,19 @@
 /**
- * `docker-archive:FILE[:NAME:TAG]`, what `docker save` wrote (also `podman save`, `skopeo copy … docker-archive:`). All of them have a `manifest.json` that names a
- * config and layers by their paths, but no registry manifest: one of schema 2 is made, with the layers as they are. Docker 25 and newer put an OCI layout beside it,
- * with manifests: then those are taken.
+ * `docker-archive:FILE[:NAME:TAG]`: an archive of `docker save` (also `podman save`, `skopeo copy … docker-archive:`).
+ * Its `manifest.json` has the paths of a config and layers, but it contains no registry manifest: a schema 2 manifest
+ * is created for the unchanged layers. Archives of Docker 25 and later also contain an OCI layout; its manifests are
+ * used instead.
  */
 import { createHash } from 'node:crypto';
 import { type Digest, hexOf, parseDigest } from '../../registry/digest.ts';
 import { MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../../registry/media-type.ts';
 import { CommandError } from '../cli/errors.ts';
 import { readLinks } from '../../manifest/links.ts';
-import { packingOf } from '../streams/packing.ts';
-import { type Archive, openArchive, splitArchiveRef } from './archive.ts';
+import { detectCompression } from '../streams/compression.ts';
+import { type Archive, type ArchiveOptions, openImageIn } from './archive.ts';
 import { layoutIn } from './oci-archive.ts';
 import { openLayout } from './oci-layout.ts';
-import type { SourceOptions } from './open.ts';
-import { parseRemoteImage } from './registry-name.ts';
+import { parseRemoteImage } from './registry/remote-name.ts';
 import type { SourceImage } from './source.ts';
 
 /** containerd's name of an image, in an `index.json`. */
@@ -26,34 +26,29 @@ interface SavedImage {
   readonly layers: readonly string[];
 }
 
-/** Opens an archive; without a name it must hold one image. `@N` names the N-th, from 0. Throws {@link CommandError}. */
-export async function openDockerArchive(
-  where: string,
-  options: Pick<SourceOptions, 'signal' | 'tell'>,
-): Promise<SourceImage> {
-  const [path, ref] = await splitArchiveRef(where);
-  const archive = await openArchive(path, options);
-  try {
+/**
+ * Opens an image of an archive: by name or by index (`@N`, from 0). The name may be omitted if there is one image.
+ * Throws {@link CommandError}.
+ */
+export function openDockerArchive(where: string, options: ArchiveOptions): Promise<SourceImage> {
+  return openImageIn(where, options, async (archive, ref) => {
     const saved = choose(archive, await readSaved(archive), ref);
     const root = await findInLayout(archive, saved);
-    return root === null ? await makeImage(archive, saved) : await openLayout(layoutIn(archive), root);
-  } catch (error) {
-    await archive.close();
-    throw error;
-  }
+    return root === null ? makeImage(archive, saved) : openLayout(layoutIn(archive), root);
+  });
 }
 
 async function readSaved(archive: Archive): Promise<readonly SavedImage[]> {
   const bytes = await archive.read('manifest.json');
   if (bytes === null) {
     if (archive.has('repositories')) {
-      throw new CommandError(`${archive.title} was written by a Docker from before 1.10: it has no manifest.json`, {
-        hint: 'Load it into a newer Docker and save it again.',
+      throw new CommandError(`${archive.title} has no manifest.json: it was written by Docker before 1.10`, {
+        hint: 'Load it with a newer Docker and save it again.',
       });
     }
     const hint = archive.has('index.json')
       ? 'It is an OCI layout: write oci-archive: instead.'
-      : 'Check that it was written by docker save, and whole.';
+      : 'Check that it is a complete archive of docker save.';
     throw new CommandError(`${archive.title} has no manifest.json`, { hint });
   }
   let value: unknown;
@@ -63,7 +58,9 @@ async function readSaved(archive: Archive): Promise<readonly SavedImage[]> {
     throw new CommandError(`${archive.title}: manifest.json is not JSON`, { hint: 'Save the image again.', cause });
   }
   if (!Array.isArray(value))
-    throw new CommandError(`${archive.title}: manifest.json is no list of images`, { hint: 'Save the image again.' });
+    throw new CommandError(`${archive.title}: manifest.json is not a list of images`, {
+      hint: 'Save the image again.',
+    });
   return value.map((item: unknown): SavedImage => {
     const {
       Config: config,
@@ -89,10 +86,10 @@ function choose({ title }: Archive, images: readonly SavedImage[], ref: string |
     .slice(0, 10)
     .join(', ');
   const [only] = images;
-  if (only === undefined) throw new CommandError(`${title} holds no image`);
+  if (only === undefined) throw new CommandError(`${title} contains no image`);
   if (ref === undefined) {
     if (images.length === 1) return only;
-    throw new CommandError(`${title} holds ${String(images.length)} images`, { hint: `Choose one: ${names}.` });
+    throw new CommandError(`${title} contains ${String(images.length)} images`, { hint: `Choose one: ${names}.` });
   }
   const position = /^@(\d+)$/.exec(ref)?.[1];
   const wanted = fullName(ref);
@@ -104,7 +101,7 @@ function choose({ title }: Archive, images: readonly SavedImage[], ref: string |
   return found;
 }
 
-/** A name with everything that Docker leaves out; what is none stands for itself. */
+/** The full name, with the parts that Docker omits; a text that is not a name is returned unchanged. */
 function fullName(name: string): string {
   try {
     const { host, name: repository, reference } = parseRemoteImage(name);
@@ -115,7 +112,7 @@ function fullName(name: string): string {
   }
 }
 
-/** The digest of the image's manifest or index in the layout beside `manifest.json`; null where there is none. */
+/** The digest of the image's manifest or index in the OCI layout of the archive; null if there is none. */
 async function findInLayout(archive: Archive, saved: SavedImage): Promise<Digest | null> {
   const bytes = await archive.read('index.json');
   const index = bytes === null ? null : readLinks(bytes);
@@ -135,7 +132,7 @@ async function makeImage(archive: Archive, saved: SavedImage): Promise<SourceIma
   const config = await archive.read(saved.config);
   if (config === null)
     throw new CommandError(`${title} lacks the config ${saved.config}`, {
-      hint: 'The archive is not complete: save the image again.',
+      hint: 'The archive is incomplete: save the image again.',
     });
   const configDigest = sha256(config);
   const named = /([0-9a-f]{64})(?:\.json)?$/.exec(saved.config)?.[1];
@@ -163,15 +160,15 @@ async function makeImage(archive: Archive, saved: SavedImage): Promise<SourceIma
     const diffId = diffIds[index];
     if (size === undefined || diffId === undefined) {
       throw new CommandError(`${title} lacks the layer ${path}`, {
-        hint: 'The archive is not complete: save the image again.',
+        hint: 'The archive is incomplete: save the image again.',
       });
     }
-    const packing = packingOf(await archive.head(path, 6));
+    const packing = detectCompression(await archive.head(path, 6));
     if (packing === null)
-      throw new CommandError(`${title}: the layer ${path} is packed with bzip2 or xz`, {
+      throw new CommandError(`${title}: the layer ${path} is compressed with bzip2 or xz`, {
         hint: 'Save the image again with a newer Docker.',
       });
-    // Docker saves layers unpacked: then the diff ID is their digest, and is checked when they are sent.
+    // Docker saves layers uncompressed: their diff ID is their digest, and is verified when they are sent.
     const digest = packing === 'none' ? diffId : await digestOf(archive, path);
     paths.set(digest, path);
     layers.push({ mediaType: LAYER_TYPE[packing], size, digest });
@@ -218,7 +215,7 @@ function diffIdsOf(config: Uint8Array, title: string): readonly Digest[] {
     const digest = parseDigest(text);
     if (digest === null)
       throw new CommandError(
-        `${title}: the image's config names a layer by ${JSON.stringify(text)}, which is no digest`,
+        `${title}: the image's config names a layer by ${JSON.stringify(text)}, which is not a digest`,
       );
     return digest;
   });

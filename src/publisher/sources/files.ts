@@ -1,83 +1,42 @@
-/** Files of a source: read whole where they are small, as streams where they are not; a miss is null, all else is told with its path. */
+/** Files of a source: small ones read whole, others as streams. A missing file is null; other errors name the path. */
 import { createReadStream } from 'node:fs';
 import { type FileHandle, open, readFile, stat } from 'node:fs/promises';
 import { CommandError } from '../cli/errors.ts';
-import type { LentChunks, SourceBlob } from './source.ts';
+import { CHUNK_SIZE, POOLED_BUFFERS, VALID_CHUNKS } from '../streams/buffer-sizes.ts';
+import type { PooledChunks, SourceBlob } from './source.ts';
 
-/** Most bytes of a manifest, index or the like that is read into memory. */
+/** The largest manifest, index or similar document that is read into memory, in bytes. */
 export const MANIFEST_MAX_BYTES = 32 * 1024 * 1024;
 
-/** Reads a small file; null if it is not there. Throws {@link CommandError}. */
-export async function readSmallFile(path: string): Promise<Uint8Array | null> {
-  try {
+/** Reads a small file; null if it does not exist. Throws {@link CommandError}. */
+export function readSmallFile(path: string): Promise<Uint8Array | null> {
+  return nullIfMissing(path, async () => {
     const { size } = await stat(path);
     if (size > MANIFEST_MAX_BYTES) {
       throw new CommandError(`${path} has ${String(size)} bytes, too many for a manifest`, {
-        hint: `The most is ${String(MANIFEST_MAX_BYTES)}.`,
+        hint: `At most ${String(MANIFEST_MAX_BYTES)} bytes are read.`,
       });
     }
-    return await readFile(path);
-  } catch (cause) {
-    if (isMissing(cause)) return null;
-    if (cause instanceof CommandError) throw cause;
-    throw new CommandError(`${path} cannot be read`, { cause });
-  }
+    return readFile(path);
+  });
 }
 
-/** Opens a file as a blob; null if it is not there. Throws {@link CommandError}. */
-export async function openFileBlob(path: string, signal?: AbortSignal): Promise<SourceBlob | null> {
-  try {
+/** Opens a file as a blob; null if it does not exist. Throws {@link CommandError}. */
+export function openFileBlob(path: string, signal?: AbortSignal): Promise<SourceBlob | null> {
+  return nullIfMissing(path, async () => {
     const facts = await stat(path);
-    if (!facts.isFile()) throw new CommandError(`${path} is no file`);
+    if (!facts.isFile()) throw new CommandError(`${path} is not a file`);
     return {
       size: facts.size,
-      chunks: chunksOf(path, signal),
-      lent: { kept: KEPT, chunks: lentChunksOf(path, signal) },
+      chunks: withReadErrors(path, chunksOf(path, signal), signal),
+      pooled: { validChunks: VALID_CHUNKS, chunks: withReadErrors(path, pooledChunksOf(path, signal), signal) },
     };
-  } catch (cause) {
-    if (isMissing(cause)) return null;
-    if (cause instanceof CommandError) throw cause;
-    throw new CommandError(`${path} cannot be read`, { cause });
-  }
+  });
 }
 
-async function* chunksOf(path: string, signal?: AbortSignal): AsyncIterable<Uint8Array> {
-  try {
-    // Larger than the default: at line speed the number of turns counts.
-    yield* createReadStream(path, {
-      highWaterMark: 256 * 1024,
-      ...(signal === undefined ? {} : { signal }),
-    }) as AsyncIterable<Uint8Array>;
-  } catch (cause) {
-    signal?.throwIfAborted();
-    throw new CommandError(`${path} cannot be read`, { cause });
-  }
-}
-
-/** Bytes of a lent buffer. */
-const LENT_SIZE = 256 * 1024;
-/** See {@link import('./source.ts').LentChunks}: a chunk that is held until its blob is verified, and as many as a store sends on at once. */
-const KEPT = 4;
-/** What is kept, the one that is asked for, and one that is read ahead. */
-const LENT_COUNT = KEPT + 2;
-
-async function* lentChunksOf(path: string, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
-  try {
-    const file = await open(path);
-    try {
-      yield* lentChunksIn(file, { offset: 0, length: Infinity }, signal);
-    } finally {
-      await file.close();
-    }
-  } catch (cause) {
-    signal?.throwIfAborted();
-    throw new CommandError(`${path} cannot be read`, { cause });
-  }
-}
-
-/** Lends part of an open file, or what there is of it. Throws what reading throws. */
-export function lendChunks(file: FileHandle, part: FilePart, signal?: AbortSignal): LentChunks {
-  return { kept: KEPT, chunks: lentChunksIn(file, part, signal) };
+/** Reads part of an open file into pooled buffers; `title` is for messages. Throws {@link CommandError}. */
+export function readPooled(file: FileHandle, title: string, part: FilePart, signal?: AbortSignal): PooledChunks {
+  return { validChunks: VALID_CHUNKS, chunks: withReadErrors(title, pooledChunksIn(file, part, signal), signal) };
 }
 
 /** Which bytes of a file; `length` may be infinite. */
@@ -86,17 +45,45 @@ export interface FilePart {
   readonly length: number;
 }
 
-/** Reads ahead while what was read is hashed; new buffers for every chunk would cost more than both. */
-async function* lentChunksIn(
+/** Passes chunks on, and turns an error of reading them into a {@link CommandError}. */
+async function* withReadErrors(
+  title: string,
+  chunks: AsyncIterable<Uint8Array>,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    yield* chunks;
+  } catch (cause) {
+    signal?.throwIfAborted();
+    throw new CommandError(`${title} cannot be read`, { cause });
+  }
+}
+
+async function* chunksOf(path: string, signal?: AbortSignal): AsyncIterable<Uint8Array> {
+  const options = { highWaterMark: CHUNK_SIZE, ...(signal === undefined ? {} : { signal }) };
+  yield* createReadStream(path, options) as AsyncIterable<Uint8Array>;
+}
+
+async function* pooledChunksOf(path: string, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+  const file = await open(path);
+  try {
+    yield* pooledChunksIn(file, { offset: 0, length: Infinity }, signal);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Reads one chunk ahead while the previous one is hashed. A new buffer for every chunk would cost more than both. */
+async function* pooledChunksIn(
   file: FileHandle,
   { offset, length }: FilePart,
   signal?: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const buffers: Buffer[] = [];
   let [turn, at] = [0, 0];
-  // Whole, even where the file comes in bits (a network's, FUSE's): whoever sends chunks on counts on few being under way at once.
+  // Fills a chunk even where the file system returns short reads (network, FUSE): a streamed put needs long chunks.
   const fill = async (buffer: Buffer): Promise<Uint8Array> => {
-    const most = Math.min(LENT_SIZE, length - at);
+    const most = Math.min(CHUNK_SIZE, length - at);
     let filled = 0;
     while (filled < most) {
       const { bytesRead } = await file.read(buffer, filled, most - filled, offset + at);
@@ -107,9 +94,9 @@ async function* lentChunksIn(
     return buffer.subarray(0, filled);
   };
   const read = (): Promise<Uint8Array> => {
-    const reading = fill((buffers[turn % LENT_COUNT] ??= Buffer.allocUnsafeSlow(LENT_SIZE)));
+    const reading = fill((buffers[turn % POOLED_BUFFERS] ??= Buffer.allocUnsafeSlow(CHUNK_SIZE)));
     turn += 1;
-    // Told when it is asked for, not before.
+    // The error is thrown when the chunk is requested, not before.
     reading.catch(() => undefined);
     return reading;
   };
@@ -123,12 +110,18 @@ async function* lentChunksIn(
       yield chunk;
     }
   } finally {
-    // A file is not closed while it is read.
+    // A file must not be closed while it is read.
     await ahead.catch(() => undefined);
   }
 }
 
-function isMissing(error: unknown): boolean {
-  const { code } = error as NodeJS.ErrnoException;
-  return code === 'ENOENT' || code === 'ENOTDIR';
+async function nullIfMissing<T>(path: string, read: () => Promise<T>): Promise<T | null> {
+  try {
+    return await read();
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return null;
+    if (cause instanceof CommandError) throw cause;
+    throw new CommandError(`${path} cannot be read`, { cause });
+  }
 }

@@ -1,6 +1,7 @@
 /**
- * `oci:FOLDER[:REF]`, an OCI image layout (OCI image spec, image-layout.md): `index.json` names manifests, everything lies in `blobs/<algorithm>/<hex>`.
- * REF is the annotation `org.opencontainers.image.ref.name`, or `@N`, or a digest; without it the layout must hold one image.
+ * `oci:FOLDER[:REF]`: an OCI image layout (OCI image spec, image-layout.md). `index.json` names manifests; blobs are in
+ * `blobs/<algorithm>/<hex>`. REF is the annotation `org.opencontainers.image.ref.name`, `@N`, or a digest; it may be
+ * omitted if there is one image.
  */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,18 +12,23 @@ import { parseTag } from '../../registry/name.ts';
 import { CommandError } from '../cli/errors.ts';
 import { readLinks } from '../../manifest/links.ts';
 import { MANIFEST_MAX_BYTES, openFileBlob, readSmallFile } from './files.ts';
-import type { SourceOptions } from './open.ts';
-import { type Companion, COSIGN_SUFFIXES, type SourceImage, type SourceManifest } from './source.ts';
+import {
+  type Companion,
+  COSIGN_SUFFIXES,
+  type SourceImage,
+  type SourceManifest,
+  type SourceOptions,
+} from './source.ts';
 
 const REF_NAME = 'org.opencontainers.image.ref.name';
 
-/** What reads a layout: a folder, or an archive that holds one. */
+/** The files of a layout: a folder or an archive. */
 export interface LayoutFiles {
   /** For messages. */
   readonly title: string;
-  /** A small file by its path in the layout; null if it is not there. */
+  /** Reads a small file by its path in the layout; null if it does not exist. */
   read(path: string): Promise<Uint8Array | null>;
-  /** A blob by its path in the layout; null if it is not there. */
+  /** Opens a blob by its path in the layout; null if it does not exist. */
   open(path: string, signal?: AbortSignal): ReturnType<SourceImage['blob']>;
   close(): Promise<void>;
 }
@@ -41,7 +47,7 @@ export async function openOciLayout(where: string, options: Pick<SourceOptions, 
   );
 }
 
-/** Opens a layout wherever its files are. Throws {@link CommandError}. */
+/** Opens a layout in a folder or an archive. Throws {@link CommandError}. */
 export async function openLayout(files: LayoutFiles, ref: string | undefined): Promise<SourceImage> {
   const index = await readIndex(files);
   const root = await choose(files, index, ref);
@@ -72,7 +78,7 @@ export async function openLayout(files: LayoutFiles, ref: string | undefined): P
   return imageOf(first);
 }
 
-/** `FOLDER:REF` at the first colon, as containers/image splits it; a folder whose name has a colon is found too. */
+/** Splits `FOLDER:REF` at the first colon, as containers/image does, unless a folder has the whole as its name. */
 async function splitRef(where: string): Promise<readonly [string, string | undefined]> {
   const isFolder = async (path: string): Promise<boolean> =>
     stat(path).then(
@@ -87,8 +93,8 @@ async function splitRef(where: string): Promise<readonly [string, string | undef
 async function readIndex(files: LayoutFiles): Promise<readonly Descriptor[]> {
   const bytes = await files.read('index.json');
   if (bytes === null) {
-    throw new CommandError(`${files.title} has no index.json, so it is no OCI layout`, {
-      hint: 'Check the path; what `skopeo copy … dir:FOLDER` wrote is dir:FOLDER.',
+    throw new CommandError(`${files.title} has no index.json, so it is not an OCI layout`, {
+      hint: 'Check the path. For the output of `skopeo copy … dir:FOLDER`, write dir:FOLDER.',
     });
   }
   const links = readLinks(bytes);
@@ -99,11 +105,13 @@ async function readIndex(files: LayoutFiles): Promise<readonly Descriptor[]> {
 
 async function choose(files: LayoutFiles, index: readonly Descriptor[], ref: string | undefined): Promise<Descriptor> {
   if (ref === undefined) {
-    const images = index.filter((descriptor) => !isAccompanying(descriptor));
+    const images = index.filter((descriptor) => !isReferrer(descriptor));
     const [only] = images;
     if (only !== undefined && images.length === 1) return only;
     throw new CommandError(
-      images.length === 0 ? `${files.title} holds no image` : `${files.title} holds ${String(images.length)} images`,
+      images.length === 0
+        ? `${files.title} contains no image`
+        : `${files.title} contains ${String(images.length)} images`,
       {
         hint: images.length === 0 ? 'Copy an image into it first.' : `Choose one: ${names(images)}.`,
       },
@@ -118,13 +126,13 @@ async function choose(files: LayoutFiles, index: readonly Descriptor[], ref: str
         (await findByName(files, index, ref)));
   if (found === undefined) {
     throw new CommandError(`${files.title} has no image "${ref}"`, {
-      hint: index.length === 0 ? 'It holds no image.' : `It has: ${names(index)}.`,
+      hint: index.length === 0 ? 'It contains no image.' : `It has: ${names(index)}.`,
     });
   }
   return found;
 }
 
-/** By annotation; in the index itself first, then in indexes that it names (image-layout.md allows nesting). */
+/** Finds an image by its annotation: in the index, then in nested indexes (image-layout.md allows nesting). */
 async function findByName(
   files: LayoutFiles,
   index: readonly Descriptor[],
@@ -146,8 +154,8 @@ async function findByName(
 
 const MAX_NESTING = 4;
 
-/** Signatures and the like lie beside the image they belong to: fallback and cosign tags, and manifests that say their artifact type. */
-function isAccompanying({ annotations, artifactType }: Descriptor): boolean {
+/** Whether a manifest belongs to another one: by a fallback or cosign tag, or by its artifact type. */
+function isReferrer({ annotations, artifactType }: Descriptor): boolean {
   return artifactType !== undefined || /^sha(?:256|512)-[0-9a-f]+(?:\.\w+)?$/.test(annotations?.[REF_NAME] ?? '');
 }
 
@@ -163,7 +171,7 @@ async function manifestOf(files: LayoutFiles, digest: Digest, mediaType?: string
     : { bytes, digest, ...(mediaType === undefined || mediaType === '' ? {} : { mediaType }) };
 }
 
-/** Subject → what refers to it, of all manifests that `index.json` names: by their own `subject`, or by fallback tag (`sha256-<hex>`). */
+/** Subject → its referrers among the manifests of `index.json`, by `subject` or by fallback tag (`sha256-<hex>`). */
 async function referrersOf(
   files: LayoutFiles,
   index: readonly Descriptor[],

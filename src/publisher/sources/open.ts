@@ -1,48 +1,32 @@
-/** The table of sources: which transport is read by what. Each is loaded when it is used. */
-import type { Platform } from '../../registry/platform.ts';
+/** The table of sources: transport → reader. Each is loaded when it is used. */
 import { CommandError } from '../cli/errors.ts';
-import type { SourceImage } from './source.ts';
+import type { SourceImage, SourceOptions } from './source.ts';
 
-/** How a source is read. */
-export interface SourceOptions {
-  /** All variables of the process, for what has conventions of its own (`DOCKER_CONFIG`, `REGISTRY_AUTH_FILE` …). */
-  readonly env: Readonly<NodeJS.ProcessEnv>;
-  /** `USER:PASSWORD` for a registry, before whatever the environment offers. */
-  readonly creds?: string;
-  /** False: plain http and any certificate will do. Undefined: only for this machine. */
-  readonly tlsVerify?: boolean;
-  /** Only these platforms of a list are wanted: a source need not fetch others. Empty means all. */
-  readonly platforms?: readonly Platform[];
-  readonly signal?: AbortSignal;
-  /** Takes what a person should know meanwhile: that an archive is copied to disk first. */
-  readonly tell?: (message: string) => void;
-}
-
-/** Opens what stands behind `transport:`. Throws {@link CommandError} where that cannot be done. */
+/** Opens the part after `transport:`. Throws {@link CommandError}. */
 export type SourceOpener = (where: string, options: SourceOptions) => Promise<SourceImage>;
 
 interface Transport {
-  /** How it is written, for messages and help. */
+  /** The syntax, for messages and help. */
   readonly syntax: string;
   readonly title: string;
   readonly load: () => Promise<SourceOpener>;
 }
 
-/** Transport → how it is written and read. Names and syntax are skopeo's, but for `pulp2`. */
+/** Transport → syntax and reader. Names and syntax are skopeo's, except `pulp2`. */
 export const SOURCES: Readonly<Record<string, Transport>> = {
   dir: {
     syntax: 'dir:FOLDER',
-    title: 'what `skopeo copy … dir:FOLDER` wrote',
+    title: 'the output of `skopeo copy … dir:FOLDER`',
     load: async () => (await import('./dir.ts')).openDir,
   },
   docker: {
     syntax: 'docker://[HOST/]NAME[:TAG]',
-    title: 'another registry',
-    load: async () => (await import('./registry.ts')).openRegistryImage,
+    title: 'an image of another registry',
+    load: async () => (await import('./registry/repository.ts')).openRegistryImage,
   },
   'docker-archive': {
     syntax: 'docker-archive:FILE[:NAME:TAG]',
-    title: 'what `docker save` wrote; FILE is - for standard input',
+    title: 'the output of `docker save`; FILE is - for standard input',
     load: async () => (await import('./docker-archive.ts')).openDockerArchive,
   },
   'oci-archive': {
@@ -68,13 +52,16 @@ export async function openSource(text: string, options: SourceOptions): Promise<
   const transport = colon < 0 ? undefined : SOURCES[text.slice(0, colon)];
   if (transport === undefined || !Object.hasOwn(SOURCES, text.slice(0, colon))) {
     const known = Object.values(SOURCES).map(({ syntax }) => syntax);
-    throw new CommandError(`"${text}" is no source`, {
+    throw new CommandError(`"${text}" is not a valid source`, {
       kind: 'usage',
       hint: `Write ${known.slice(0, -1).join(', ')} or ${known.at(-1) ?? ''}.${colon < 0 ? ` Perhaps dir:${text}?` : ''}`,
     });
   }
   const where = text.slice(colon + 1);
   if (where === '')
-    throw new CommandError(`"${text}" names nothing`, { kind: 'usage', hint: `Write ${transport.syntax}.` });
+    throw new CommandError(`"${text}" has nothing after the colon`, {
+      kind: 'usage',
+      hint: `Write ${transport.syntax}.`,
+    });
   return (await transport.load())(where, options);
 }

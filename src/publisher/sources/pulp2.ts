@@ -1,13 +1,15 @@
 /**
- * `pulp2:FOLDER[:TAG]`, a repository published by Pulp 2 (pulp_docker's web distributor):
+ * `pulp2:FOLDER[:TAG]`: a repository published by Pulp 2 (pulp_docker's web distributor):
  *
  * ```
- * <root>/v2/app/<repo_id>.json                the app file: what crane knows of the repository
- * <root>/v2/web/<repo_id>/tags/list           → v2/master/<repo_id>/<timestamp>/, replaced as a whole by the next publish
+ * <root>/v2/app/<repo_id>.json                the app file: Crane's record of the repository
+ * <root>/v2/web/<repo_id>/tags/list           → v2/master/<repo_id>/<timestamp>/, replaced as a whole by the next
+ * publish
  *                         manifests/{1,2,list}/<digest or tag>    (manifests/<digest or tag> before app file version 3)
  *                         blobs/<digest>
  * ```
- * FOLDER is the repository's folder, or its app file. One tag may be published as schema 1, schema 2 and list at once: all are taken.
+ * FOLDER is the repository's folder, or its app file. A tag may be published as schema 1, schema 2 and list: all are
+ * used.
  */
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -16,18 +18,17 @@ import type { Digest } from '../../registry/digest.ts';
 import { parseRepositoryName, parseTag, type RepositoryName, type Tag } from '../../registry/name.ts';
 import { CommandError } from '../cli/errors.ts';
 import { openFileBlob, readSmallFile } from './files.ts';
-import type { SourceOptions } from './open.ts';
-import type { SourceImage, SourceManifest, SourceRepository } from './source.ts';
+import type { SourceImage, SourceManifest, SourceRepository, SourceOptions } from './source.ts';
 
-/** A repository, with what its app file says. */
+/** A repository, with the settings of its app file. */
 export interface PulpRepository extends SourceRepository {
   readonly protected: boolean;
 }
 
-/** Folders of manifests, the form that is preferred first. */
+/** Folders of manifests, in order of preference. */
 const FORM_FOLDERS = ['list', '2', '1'] as const;
 
-/** Opens one tag; it may be left out where there is only one. Throws {@link CommandError}. */
+/** Opens one tag; the name may be omitted if there is only one. Throws {@link CommandError}. */
 export async function openPulpTag(where: string, options: Pick<SourceOptions, 'signal'>): Promise<SourceImage> {
   const colon = where.lastIndexOf(':');
   const isWhole = colon < 0 || (await kindOf(where)) !== 'absent';
@@ -42,7 +43,7 @@ export async function openPulpTag(where: string, options: Pick<SourceOptions, 's
       hint:
         tags.length === 0
           ? 'Publish it in Pulp first.'
-          : `Name one: pulp2:${path}:TAG; it has ${shown}. \`gantry sync\` takes them all.`,
+          : `Choose one of ${shown}: pulp2:${path}:TAG. \`gantry sync\` publishes all.`,
     });
   }
   const tag = parseTag(text);
@@ -54,15 +55,15 @@ export async function openPulpTag(where: string, options: Pick<SourceOptions, 's
   return image;
 }
 
-/** The app files of a whole tree: `<root>` or `<root>/v2`, sorted. Throws {@link CommandError} if it is none. */
+/** The app files of a whole tree (`<root>` or `<root>/v2`), sorted. Throws {@link CommandError} if it is not a tree. */
 export async function listPulpTree(root: string): Promise<readonly string[]> {
   for (const folder of [join(root, 'v2', 'app'), join(root, 'app')]) {
     if ((await kindOf(folder)) !== 'folder') continue;
     const names = (await readdir(folder)).filter((name) => name.endsWith('.json')).sort();
     return names.map((name) => join(folder, name));
   }
-  throw new CommandError(`${root} is no tree published by Pulp 2: it has no v2/app`, {
-    hint: 'It is /var/lib/pulp/published/docker on a Pulp server.',
+  throw new CommandError(`${root} is not a tree published by Pulp 2: it has no folder v2/app`, {
+    hint: 'On a Pulp server it is /var/lib/pulp/published/docker.',
   });
 }
 
@@ -120,14 +121,14 @@ function digestOf(bytes: Uint8Array, what: string): Digest {
     return readManifest(bytes).digest;
   } catch (cause) {
     if (!(cause instanceof ManifestError)) throw cause;
-    throw new CommandError(`${what} is no manifest: ${cause.message}`, {
+    throw new CommandError(`${what} is not a manifest: ${cause.message}`, {
       hint: 'Publish the repository in Pulp again.',
       cause,
     });
   }
 }
 
-/** What is taken from an app file. */
+/** The relevant members of an app file. */
 interface AppFile {
   readonly version: number;
   readonly name: RepositoryName;
@@ -138,8 +139,8 @@ async function findRepository(
   path: string,
 ): Promise<{ readonly app: AppFile; readonly appFile: string; readonly folder: string }> {
   const kind = await kindOf(path);
-  if (kind === 'absent') throw new CommandError(`there is no ${path}`, { hint: 'Check the path behind pulp2:.' });
-  // Resolved once: the next publish puts another folder in its place while this one is being read.
+  if (kind === 'absent') throw new CommandError(`there is no ${path}`, { hint: 'Check the path after pulp2:.' });
+  // The path is resolved once, since the next publish in Pulp replaces the folder.
   const folder = kind === 'folder' ? await realpath(path) : await folderOf(path);
   const appFile = kind === 'file' ? path : await appFileOf(path, folder);
   return { app: await readAppFile(appFile), appFile, folder };
@@ -150,7 +151,7 @@ async function folderOf(appFile: string): Promise<string> {
   for (const folder of [join(dirname(appFile), '..', 'web', id), dirname(await realpath(appFile))]) {
     if ((await kindOf(join(folder, 'tags'))) === 'folder') return realpath(folder);
   }
-  // An app file of version 1 has another kind of folder: that is the better thing to say.
+  // An app file of version 1 has no such folder, and its own error is more helpful.
   await readAppFile(appFile);
   throw new CommandError(`${appFile} has no repository beside it`, {
     hint: `It is looked for in ${resolve(dirname(appFile), '..', 'web', id)}, and beside the file.`,
@@ -163,11 +164,11 @@ async function appFileOf(path: string, folder: string): Promise<string> {
   for (const file of [...beside, join(path, '..', '..', 'app', `${id}.json`)])
     if ((await kindOf(file)) === 'file') return file;
   if (await isPulpTree(path)) {
-    throw new CommandError(`${path} is a whole tree of Pulp 2`, {
-      hint: `Name one repository: ${(await listPulpTree(path)).slice(0, 5).join(', ')} … \`gantry sync\` takes them all.`,
+    throw new CommandError(`${path} is a whole Pulp 2 tree`, {
+      hint: `Name one repository: ${(await listPulpTree(path)).slice(0, 5).join(', ')} … \`gantry sync\` publishes all.`,
     });
   }
-  throw new CommandError(`${path} has no app file, so nobody knows its name and who may read it`, {
+  throw new CommandError(`${path} has no app file, so its name and whether it is protected are unknown`, {
     hint: 'Name the app file itself (v2/app/REPO_ID.json), or copy it into the folder.',
   });
 }
@@ -176,15 +177,15 @@ async function readAppFile(path: string): Promise<AppFile> {
   const bytes = await readSmallFile(path);
   const value = bytes === null ? null : parseObject(bytes);
   if (value === null)
-    throw new CommandError(`${path} is no app file of Pulp: it is not a JSON object`, {
+    throw new CommandError(`${path} is not an app file of Pulp: it is not a JSON object`, {
       hint: 'Publish the repository in Pulp again.',
     });
   const { version, type } = value;
   if (type !== undefined && type !== 'pulp-docker-redirect')
-    throw new CommandError(`${path} is no app file of pulp_docker: its type is ${JSON.stringify(type)}`);
+    throw new CommandError(`${path} is not an app file of pulp_docker: its type is ${JSON.stringify(type)}`);
   if (version === 1) {
     throw new CommandError(`${path} describes a repository of the Docker v1 API, which has no manifests`, {
-      hint: 'Nothing can pull it any more: sync the images into a v2 repository in Pulp (2.8 or newer), or push them anew.',
+      hint: 'No client can pull it any more: sync the images into a v2 repository in Pulp (2.8 or later), or push them again.',
     });
   }
   if (version !== 2 && version !== 3 && version !== 4) {
@@ -192,21 +193,21 @@ async function readAppFile(path: string): Promise<AppFile> {
       hint: 'Is it an app file of pulp_docker?',
     });
   }
-  const told = value['repo-registry-id'] ?? value.repository;
-  const name = typeof told === 'string' ? parseRepositoryName(told) : null;
+  const id = value['repo-registry-id'] ?? value.repository;
+  const name = typeof id === 'string' ? parseRepositoryName(id) : null;
   if (name === null)
-    throw new CommandError(`${path}: "repo-registry-id" ${JSON.stringify(told)} is no repository name`, {
+    throw new CommandError(`${path}: "repo-registry-id" ${JSON.stringify(id)} is not a valid repository name`, {
       hint: 'Set it in Pulp and publish again.',
     });
   const { protected: isProtected } = value;
-  // What does not say who may read it is not given to everybody.
+  // A repository is protected unless its app file says otherwise.
   return { version, name, protected: isProtected !== false };
 }
 
 function readTags(bytes: Uint8Array, path: string): readonly Tag[] {
   const tags = parseObject(bytes)?.tags;
   if (!Array.isArray(tags))
-    throw new CommandError(`${path} is no list of tags`, { hint: 'Publish the repository in Pulp again.' });
+    throw new CommandError(`${path} is not a list of tags`, { hint: 'Publish the repository in Pulp again.' });
   return [...new Set(tags.flatMap((tag: unknown) => (typeof tag === 'string' ? (parseTag(tag) ?? []) : [])))];
 }
 

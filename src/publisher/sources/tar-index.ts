@@ -1,6 +1,6 @@
 /**
- * Where the members of a tar archive lie (POSIX pax and ustar, GNU long names): headers are read, contents are passed over, so that an archive of any size is indexed in
- * a moment. `tar-stream` reads everything in order; what is in an image archive is named at its end.
+ * Indexes a tar archive (POSIX pax and ustar, GNU long names). Only headers are read, so that a large archive is
+ * indexed quickly. Tar libraries read an archive in order, but an image archive names its layers at its end.
  */
 import { posix } from 'node:path';
 import { CommandError } from '../cli/errors.ts';
@@ -8,7 +8,7 @@ import { CommandError } from '../cli/errors.ts';
 /** Reads bytes of the archive; fewer than asked for only at its end. */
 export type ReadAt = (offset: number, length: number) => Promise<Uint8Array>;
 
-/** A file of an archive: where its content lies, in bytes. */
+/** The position of a file's content in the archive, in bytes. */
 export interface TarFile {
   readonly offset: number;
   readonly size: number;
@@ -16,12 +16,15 @@ export interface TarFile {
 
 const BLOCK = 512;
 
-/** Most members, and most bytes of a long name: beyond that something is made to hurt. */
+/** The most members, and the most bytes of a long name: guards against malicious input. */
 const LIMITS = { members: 1_000_000, extension: 1024 * 1024 } as const;
 
 type Member = TarFile | { readonly link: string };
 
-/** Indexes an archive of `length` bytes: path (as written, without `./`) → file, links followed. `title` is for messages. Throws {@link CommandError}. */
+/**
+ * Indexes an archive of `length` bytes: path (as written, without `./`) → file, links followed. `title` is for
+ * messages. Throws {@link CommandError}.
+ */
 export async function indexTar(readAt: ReadAt, length: number, title: string): Promise<ReadonlyMap<string, TarFile>> {
   const members = new Map<string, Member>();
   let extended: ReadonlyMap<string, string> = new Map();
@@ -31,10 +34,10 @@ export async function indexTar(readAt: ReadAt, length: number, title: string): P
     if (header.every((byte) => byte === 0)) break;
     if (!hasChecksum(header)) {
       throw at === 0
-        ? new CommandError(`${title} is no tar archive`, {
-            hint: 'It may be compressed in a way that is not read (gzip and zstd are), or be something else.',
+        ? new CommandError(`${title} is not a tar archive`, {
+            hint: 'If it is compressed, use gzip or zstd.',
           })
-        : new CommandError(`${title} is damaged at byte ${String(at)}`, { hint: 'Make the archive again.' });
+        : new CommandError(`${title} is damaged at byte ${String(at)}`, { hint: 'Create the archive again.' });
     }
     const type = String.fromCharCode(header[156] ?? 0);
     const size = sizeOf(extended.get('size'), header);
@@ -50,7 +53,7 @@ export async function indexTar(readAt: ReadAt, length: number, title: string): P
       ]);
       continue;
     }
-    // Global records (git archives have them) say nothing of single files.
+    // Global records (e.g. in git archives) do not describe single files.
     if (type === 'g') continue;
     const path = normal(extended.get('path') ?? nameOf(header));
     const link = extended.get('linkpath') ?? textOf(header.subarray(157, 257));
@@ -76,16 +79,16 @@ function follow(members: ReadonlyMap<string, Member>, path: string): TarFile | n
 }
 
 function hasChecksum(header: Uint8Array): boolean {
-  const told = parseInt(textOf(header.subarray(148, 156)).trim(), 8);
+  const expected = parseInt(textOf(header.subarray(148, 156)).trim(), 8);
   let sum = 0;
   for (let index = 0; index < BLOCK; index += 1) sum += index >= 148 && index < 156 ? 0x20 : (header[index] ?? 0);
-  return told === sum;
+  return expected === sum;
 }
 
 function sizeOf(extended: string | undefined, header: Uint8Array): number {
   if (extended !== undefined && /^\d{1,15}$/.test(extended)) return Number(extended);
   const field = header.subarray(124, 136);
-  // GNU: the first bit says that the rest is a binary number.
+  // GNU: the first bit marks a binary number.
   if (((field[0] ?? 0) & 0x80) !== 0) return field.subarray(1).reduce((sum, byte) => sum * 256 + byte, 0);
   const size = parseInt(textOf(field).trim() || '0', 8);
   return Number.isNaN(size) ? 0 : size;
@@ -93,7 +96,7 @@ function sizeOf(extended: string | undefined, header: Uint8Array): number {
 
 function nameOf(header: Uint8Array): string {
   const name = textOf(header.subarray(0, 100));
-  // Only POSIX archives have a prefix there; GNU's have times.
+  // Only POSIX archives have a prefix here; GNU archives have times.
   const prefix = textOf(header.subarray(257, 263)) === 'ustar' ? textOf(header.subarray(345, 500)) : '';
   return prefix === '' ? name : `${prefix}/${name}`;
 }
@@ -125,7 +128,7 @@ function normal(path: string): string {
 }
 
 function truncated(title: string): CommandError {
-  return new CommandError(`${title} ends in the midst of a file`, {
-    hint: 'The archive is not complete: make or fetch it again.',
+  return new CommandError(`${title} is truncated: it ends within a file`, {
+    hint: 'The archive is incomplete: create or download it again.',
   });
 }

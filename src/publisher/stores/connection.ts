@@ -1,10 +1,13 @@
 import type { S3Client } from '@aws-sdk/client-s3';
 
-/** How a store reaches its bucket. The local store's server may come and go while a command runs; a bucket elsewhere is one client for good. */
+/**
+ * A store's connection to its bucket. The local store's server may stop while a command runs; other buckets keep one
+ * client.
+ */
 export interface Connection {
-  /** The client to use now. Throws CommandError or StorageError where none can be had. */
+  /** The current client. Throws CommandError or StorageError if it cannot connect. */
   client(signal?: AbortSignal): Promise<S3Client>;
-  /** Tells that this client got no answer. */
+  /** Reports that this client got no answer. */
   lost(client: S3Client): void;
   close(): Promise<void>;
 }

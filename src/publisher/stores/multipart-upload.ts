@@ -1,4 +1,6 @@
-/** One long body, sent in parts: several at once, each sent again by itself, and none that storage has already. */
+/**
+ * Uploads a long body in parts: several at once, each retried by itself, and without those that storage already has.
+ */
 import { createHash } from 'node:crypto';
 import {
   AbortMultipartUploadCommand,
@@ -8,17 +10,16 @@ import {
 } from '@aws-sdk/client-s3';
 import { StorageError } from '../../registry/store.ts';
 import type { BufferPool } from '../streams/buffer-pool.ts';
-import { withPayloadHash } from './payload-hash.ts';
 import type { SendRequest } from './retrying.ts';
-import { unquoted } from './s3-answer.ts';
+import { unquoted, withPayloadHash } from './s3-messages.ts';
 import { readFailure } from './s3-failure.ts';
 import type { SentPart, UnfinishedUpload, UnfinishedUploads, UploadNotes } from './unfinished-uploads.ts';
 
-/** S3's and R2's most parts of an upload. */
+/** The most parts of an upload in S3 and R2. */
 const MAX_PARTS = 10_000;
 const MIB = 2 ** 20;
 
-/** What is sent, and how. */
+/** The body and how it is uploaded. */
 export interface MultipartOptions {
   readonly bucket: string;
   readonly key: string;
@@ -27,27 +28,30 @@ export interface MultipartOptions {
   readonly chunks: AsyncIterable<Uint8Array>;
   /** See {@link import('../../registry/store.ts').BodyStream.verified}. */
   readonly verified: boolean;
-  /** Hex sha256 of the whole; undefined where it is not known, and then an upload cannot be gone on with. */
+  /** Hex sha256 of the whole; undefined if it is not known, and then the upload cannot be resumed. */
   readonly sha256: string | undefined;
   readonly contentType: string;
   readonly metadata: Readonly<Record<string, string>>;
   readonly partSize: number;
-  /** `hash`: storage checks each part's sha256. `none`: it is not asked to, and the etag of the whole is checked instead. */
+  /** `hash`: storage verifies each part's sha256. `none`: the ETag of the whole is compared instead. */
   readonly checks: 'hash' | 'none';
   readonly pool: BufferPool;
   readonly uploads: UnfinishedUploads;
   readonly signal: AbortSignal | undefined;
   readonly request: SendRequest;
-  /** Looks at what stands under the key. */
+  /** Reads size and ETag of the object at the key. */
   readonly head: () => Promise<{ readonly size: number; readonly etag: string } | null>;
 }
 
-/** Bytes of each part: the usual size unless that would make more parts than storage takes. */
+/** The part size in bytes: the usual one, unless that would give more parts than storage accepts. */
 export function partSizeFor(size: number, usual: number): number {
   return size <= usual * MAX_PARTS ? usual : Math.ceil(size / MAX_PARTS / MIB) * MIB;
 }
 
-/** Sends the body. Nothing is visible unless all of it came, with the right hash; what was sent of it stays for the next try, unless it was wrong. */
+/**
+ * Uploads the body. It becomes visible only once complete and verified. After a failure, valid parts stay in storage so
+ * that the upload can be resumed.
+ */
 export async function uploadInParts(options: MultipartOptions): Promise<{ readonly etag: string }> {
   const { bucket, key, uploads, request } = options;
   const resumable = options.sha256 !== undefined && Object.keys(options.metadata).length === 0;
@@ -57,10 +61,10 @@ export async function uploadInParts(options: MultipartOptions): Promise<{ readon
   const upload: UnfinishedUpload = found ?? { uploadId: await begin(options), parts: [] };
   const notes = await uploads.note(key, upload);
   const abort = async (): Promise<void> => {
-    await request(`ending the upload of ${key}`, (client) =>
+    await request(`aborting the upload of ${key}`, (client) =>
       client.send(new AbortMultipartUploadCommand({ Bucket: bucket, Key: key, UploadId: upload.uploadId })),
     ).catch(
-      // Storage drops unfinished uploads by itself after some days; what went wrong before is what matters.
+      // Storage deletes unfinished uploads after some days; the original error matters more.
       () => undefined,
     );
     await notes.ended();
@@ -73,10 +77,10 @@ export async function uploadInParts(options: MultipartOptions): Promise<{ readon
   } catch (error) {
     if (isGone(error)) {
       await notes.ended();
-      // Another publisher went on with the same upload and was faster.
+      // Another publisher resumed the same upload and completed it first.
       const there = options.sha256 === undefined ? null : await options.head();
       if (there?.size === options.size) return { etag: there.etag };
-      throw new StorageError('STORAGE_UNAVAILABLE', `writing ${key}: the upload was ended by somebody else`, {
+      throw new StorageError('STORAGE_UNAVAILABLE', `writing ${key}: another process ended the upload`, {
         cause: error,
       });
     }
@@ -101,11 +105,11 @@ async function begin({ bucket, key, contentType, metadata, request }: MultipartO
     ),
   );
   if (UploadId === undefined)
-    throw new StorageError('STORAGE_UNAVAILABLE', `writing ${key}: the answer names no upload`);
+    throw new StorageError('STORAGE_UNAVAILABLE', `writing ${key}: the answer has no upload ID`);
   return UploadId;
 }
 
-/** Sends what is not there yet. Gives all parts in order, and the etag that the whole has where etags are MD5s: to be looked at where `checks` says so. */
+/** Sends the missing parts. Returns all parts in order, and the ETag of the whole, if ETags are MD5s. */
 async function sendParts(
   options: MultipartOptions,
   upload: UnfinishedUpload,
@@ -114,9 +118,9 @@ async function sendParts(
   const { size, pool, partSize } = options;
   const there = new Map(upload.parts.map((part) => [part.number, part]));
   const parts: SentPart[] = [];
-  // Where it is known and whoever sends the bytes has checked them, it is not asked a second time.
+  // Bytes that the caller has verified are not hashed again.
   const whole = options.verified && options.sha256 !== undefined ? null : createHash('sha256');
-  // Where one part fails, the others need not go on.
+  // If one part fails, the others stop.
   const stop = new AbortController();
   const signal = options.signal === undefined ? stop.signal : AbortSignal.any([options.signal, stop.signal]);
   const sending = new Set<Promise<void>>();
@@ -124,14 +128,14 @@ async function sendParts(
   const reader = readExactly(options, whole);
   try {
     for (let number = 1, offset = 0; offset < size; number += 1, offset += partSize) {
-      const lent = await pool.lend(partSize, signal);
+      const lease = await pool.acquire(partSize, signal);
       let handedOver = false;
       try {
-        const bytes = lent.buffer.subarray(0, Math.min(partSize, size - offset));
+        const bytes = lease.buffer.subarray(0, Math.min(partSize, size - offset));
         await reader.fill(bytes);
         signal.throwIfAborted();
         const known = there.get(number);
-        // It costs more than all other hashes: only where it is compared with something, now or later.
+        // MD5 costs more than all other hashes: it is computed only where it is compared now or later.
         const isCompared = known !== undefined || options.checks === 'none' || options.uploads.keepsNotes;
         const md5 = isCompared ? createHash('md5').update(bytes).digest('hex') : undefined;
         if (known?.size === bytes.length && known.md5 === md5) {
@@ -149,19 +153,19 @@ async function sendParts(
             stop.abort(error);
           })
           .finally(() => {
-            lent.release();
+            lease.release();
             sending.delete(one);
           });
         sending.add(one);
       } finally {
-        if (!handedOver) lent.release();
+        if (!handedOver) lease.release();
       }
     }
     await reader.end();
   } catch (error) {
     failure ??= { error };
   } finally {
-    // Parts that are on their way when the source breaks may as well arrive: they need not be sent again then.
+    // If the source fails, parts being sent may still complete; they need not be sent again.
     await Promise.all(sending);
     await reader.close();
   }
@@ -230,7 +234,7 @@ async function complete(
       );
       return unquoted(ETag);
     } catch (error) {
-      // The try before was carried out, and only its answer was lost.
+      // The previous attempt succeeded, and only its answer was lost.
       const there = mayBeDone && isGone(error) ? await options.head() : null;
       if (there?.size === size) return there.etag;
       throw error;
@@ -239,18 +243,21 @@ async function complete(
   if (checks === 'none' && etag !== expected) {
     throw new StorageError(
       'STORAGE_CORRUPT',
-      `writing ${key}: what was stored is not what was sent (etag ${etag} instead of ${expected})`,
+      `writing ${key}: the stored object differs from the one sent (ETag ${etag} instead of ${expected})`,
     );
   }
   return { etag };
 }
 
-/** Whether the upload is not there any more: completed or aborted. */
+/** Whether the upload no longer exists: it was completed or aborted. */
 function isGone(error: unknown): boolean {
   return (error instanceof StorageError ? readFailure(error.cause) : readFailure(error)).code === 'NoSuchUpload';
 }
 
-/** Reads chunks of any size into buffers of the caller's, and hashes all where asked to. Too little or too much is a {@link StorageError}. */
+/**
+ * Reads chunks of any size into the caller's buffers, and updates the hash. A body that is too short or too long is a
+ * {@link StorageError}.
+ */
 function readExactly({ chunks, size, key }: MultipartOptions, whole: { update(data: Uint8Array): unknown } | null) {
   const iterator = chunks[Symbol.asyncIterator]();
   let rest: Uint8Array = new Uint8Array();
@@ -273,7 +280,7 @@ function readExactly({ chunks, size, key }: MultipartOptions, whole: { update(da
         if (!(await next()))
           throw new StorageError(
             'DIGEST_MISMATCH',
-            `writing ${key}: the body ends before its ${String(size)} bytes have come`,
+            `writing ${key}: the body has fewer than the announced ${String(size)} bytes`,
           );
         const taken = rest.subarray(0, into.length - filled);
         into.set(taken, filled);
@@ -286,7 +293,7 @@ function readExactly({ chunks, size, key }: MultipartOptions, whole: { update(da
       if (await next())
         throw new StorageError(
           'DIGEST_MISMATCH',
-          `writing ${key}: more than the ${String(size)} bytes came that were announced`,
+          `writing ${key}: the body has more than the announced ${String(size)} bytes`,
         );
     },
     async close(): Promise<void> {

@@ -4,21 +4,21 @@ import { StorageError } from '../../registry/store.ts';
 import { CommandError } from '../cli/errors.ts';
 import { readFailure, type S3Failure, storageErrorOf } from './s3-failure.ts';
 
-/** How often a request is sent, and how long is waited in between. Milliseconds. */
+/** How often a request is sent, and the waits in between, in milliseconds. */
 export interface RetryPolicy {
   readonly tries: number;
   readonly firstMs: number;
   readonly mostMs: number;
-  /** A `Retry-After` above this ends it. */
+  /** A longer `Retry-After` ends the retries. */
   readonly mostRetryAfterMs: number;
 }
 
-/** Rides out a restart of the other side, and R2's one write a second to a key. */
+/** Long enough for a restart of the server, and for R2's limit of one write a second to a key. */
 export const DEFAULT_RETRY: RetryPolicy = { tries: 8, firstMs: 200, mostMs: 10_000, mostRetryAfterMs: 120_000 };
 
 /**
- * How long to wait before a request is sent again; null if it is not. `tried`: how often it was sent, from 1; `random` in [0, 1).
- * Waits grow exponentially with full jitter over their upper half; `Retry-After` is a lower bound.
+ * The wait before a request is sent again; null if it is not. `tried` counts attempts from 1; `random` is in [0, 1).
+ * Waits grow exponentially, with jitter over their upper half. `Retry-After` is a lower bound.
  */
 export function retryDelay(failure: S3Failure, tried: number, policy: RetryPolicy, random: number): number | null {
   if (!failure.retryable || tried >= policy.tries) return null;
@@ -28,7 +28,7 @@ export function retryDelay(failure: S3Failure, tried: number, policy: RetryPolic
   return failure.retryAfterMs === undefined ? jittered : failure.retryAfterMs + random * Math.min(500, policy.firstMs);
 }
 
-/** What {@link sendRetrying} is told. */
+/** The options of {@link sendRetrying}. */
 export interface SendOptions {
   readonly policy: RetryPolicy;
   readonly title: string;
@@ -37,12 +37,15 @@ export interface SendOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What an attempt is told about those before it: whether one of them may have been carried out although its answer did not come. */
+/** About earlier attempts: whether one of them may have succeeded although its answer was lost. */
 export interface Attempt {
   readonly mayBeDone: boolean;
 }
 
-/** Calls `send` until it succeeds, fails for good or the tries are used up. Throws the signal's reason, or what `storageErrorOf` makes of the last failure. */
+/**
+ * Calls `send` until it succeeds, fails permanently, or the attempts are used up. Throws the signal's reason, or the
+ * last failure as a {@link StorageError}.
+ */
 export async function sendRetrying<T>(
   send: (attempt: Attempt) => Promise<T>,
   { policy, title, what, signal }: SendOptions,
@@ -54,7 +57,7 @@ export async function sendRetrying<T>(
       return await send({ mayBeDone });
     } catch (error) {
       signal?.throwIfAborted();
-      // Judged already, or a fault of ours.
+      // Already classified, or a fault in gantry.
       if (error instanceof StorageError || error instanceof CommandError || error instanceof TypeError) throw error;
       const failure = readFailure(error);
       const delay = retryDelay(failure, tried, policy, Math.random());
@@ -65,7 +68,7 @@ export async function sendRetrying<T>(
   }
 }
 
-/** Sends one request, again if need be; `what` for messages. `mayBeDone`: see {@link Attempt}. */
+/** Sends a request with retries. `what` is for messages; `mayBeDone`: see {@link Attempt}. */
 export type SendRequest = <T>(
   what: string,
   send: (client: S3Client, mayBeDone: boolean) => Promise<T>,

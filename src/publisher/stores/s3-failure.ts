@@ -1,21 +1,22 @@
 import { StorageError } from '../../registry/store.ts';
 
-/** What came of a request that did not give what was asked. */
+/** A failed S3 request. */
 export interface S3Failure {
-  /** HTTP status; undefined where no answer came. */
+  /** The HTTP status; undefined if there was no answer. */
   readonly status: number | undefined;
   /** S3's error code, Node's system error code, or the error's name. */
   readonly code: string;
   readonly message: string;
-  /** Whether the same request may work later. */
+  /** Whether the same request may succeed later. */
   readonly retryable: boolean;
-  /** Whether the other side may have done what was asked all the same. */
+  /** Whether the server may have carried out the request nevertheless. */
   readonly ambiguous: boolean;
-  /** What `Retry-After` says, in milliseconds. */
+  /** `Retry-After` in milliseconds. */
   readonly retryAfterMs: number | undefined;
 }
 
-// The codes with which S3 and R2 say "again, please" though the status alone would not. BadDigest and its kin: bytes that were damaged on the way.
+// Codes of S3 and R2 that can be retried although their status says otherwise. BadDigest and similar: damaged in
+// transit.
 const RETRYABLE_CODES = new Set([
   'RequestTimeout', 'SlowDown', 'InternalError', 'ServiceUnavailable', 'OperationAborted', 'ConditionalRequestConflict', 'TooManyRequests', 'ThrottlingException',
   'BadDigest', 'XAmzContentSHA256Mismatch', 'XAmzContentChecksumMismatch', 'IncompleteBody', 'RequestTimeTooSkewed',
@@ -31,10 +32,10 @@ const DENIED_CODES = new Set([
   'NotEntitled',
 ]);
 const FULL = /ENOSPC|EDQUOT|no space left|disk is full|SQLITE_FULL|quota ?exceeded|storage ?full/i;
-// A name that does not exist does not begin to exist while we wait.
+// These errors do not go away by waiting.
 const LASTING_NETWORK_CODES = new Set(['ENOTFOUND', 'ERR_INVALID_URL', 'CERT_HAS_EXPIRED', 'DEPTH_ZERO_SELF_SIGNED_CERT', 'SELF_SIGNED_CERT_IN_CHAIN', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'ERR_TLS_CERT_ALTNAME_INVALID', 'EPROTO']); // prettier-ignore
 
-/** Reads what the S3 client threw; nothing at all counts as no answer. Never throws. */
+/** Classifies an error of the S3 client; undefined counts as no answer. Never throws. */
 export function readFailure(error: unknown): S3Failure {
   const { name, message, code, Code, $metadata, $response, cause } = (error ?? {}) as {
     name?: string;
@@ -49,7 +50,7 @@ export function readFailure(error: unknown): S3Failure {
   const shown = Code ?? code ?? cause?.code ?? name ?? 'Error';
   const text = message ?? String(error);
   const full = status === 507 || FULL.test(shown) || FULL.test(text);
-  // Below 400: an answer that broke off or could not be read.
+  // Below 400: the answer broke off or could not be read.
   const weak =
     status === undefined || status < 400 || status === 408 || status === 429 || (status >= 500 && status !== 501);
   return {
@@ -62,7 +63,9 @@ export function readFailure(error: unknown): S3Failure {
   };
 }
 
-/** `Retry-After` in milliseconds: seconds or an HTTP date (RFC 9110, 10.2.3); undefined if there is none or it cannot be read. */
+/**
+ * `Retry-After` in milliseconds: seconds or an HTTP date (RFC 9110, 10.2.3); undefined if it is missing or not valid.
+ */
 function retryAfter(value: string | undefined): number | undefined {
   if (value === undefined) return undefined;
   if (/^\d+$/.test(value.trim())) return Number(value) * 1000;
@@ -70,7 +73,7 @@ function retryAfter(value: string | undefined): number | undefined {
   return Number.isNaN(date) ? undefined : Math.max(0, date - Date.now());
 }
 
-/** Says what a failure means for whoever wanted `what` (e.g. `writing blobs/…`) of the store `title`. */
+/** Turns an error into a {@link StorageError}. `what` is the operation (e.g. `writing blobs/…`), `title` the store. */
 export function storageErrorOf(error: unknown, what: string, title: string): StorageError {
   if (error instanceof StorageError) return error;
   const failure = readFailure(error);
@@ -79,9 +82,13 @@ export function storageErrorOf(error: unknown, what: string, title: string): Sto
   if (status === 507 || FULL.test(code) || FULL.test(message))
     return new StorageError('STORAGE_FULL', `${what}: ${title} is full (${said})`, { cause: error });
   if (code === 'NoSuchBucket')
-    return new StorageError('STORAGE_DENIED', `${title}: there is no such bucket, or these credentials do not see it`, {
-      cause: error,
-    });
+    return new StorageError(
+      'STORAGE_DENIED',
+      `${title}: the bucket does not exist, or the credentials do not allow access to it`,
+      {
+        cause: error,
+      },
+    );
   if (status === 401 || status === 403 || DENIED_CODES.has(code)) {
     return new StorageError('STORAGE_DENIED', `${what}: ${title} refuses the credentials (${said})`, { cause: error });
   }

@@ -1,4 +1,4 @@
-/** A bucket behind the S3 API: R2, the local store, or any other. */
+/** A bucket behind the S3 API: R2, the local store, or another server. */
 import {
   DeleteObjectsCommand,
   GetObjectCommand,
@@ -18,37 +18,27 @@ import {
   type WriteStore,
 } from '../../registry/store.ts';
 import { bufferSizeFor, type BufferPool, createBufferPool } from '../streams/buffer-pool.ts';
+import { PART_SIZE, POOL_SIZE, STREAMED_MAX } from '../streams/buffer-sizes.ts';
 import type { Connection } from './connection.ts';
 import { partSizeFor, uploadInParts } from './multipart-upload.ts';
 import { DEFAULT_RETRY, type RetryPolicy, type SendRequest, sendRetrying } from './retrying.ts';
-import { bytesOf, infoOf, rangeHeader, unquoted } from './s3-answer.ts';
+import { bytesOf, infoOf, rangeHeader, unquoted } from './s3-messages.ts';
 import { readFailure } from './s3-failure.ts';
 import { canBeStreamed, putStreamed } from './streamed-put.ts';
 import type { UnfinishedUploads } from './unfinished-uploads.ts';
 import { putWhole } from './whole-put.ts';
 
-const MIB = 2 ** 20;
-
-/** Bodies above it go in parts of that size. Small enough for many at once in little memory, large enough that requests cost little. */
-export const PART_SIZE = 8 * MIB;
-
-/** Longest body that is sent in one request as it is read, where its source can be read again: parts would be kept in memory, to be hashed before they are sent. */
-const STREAMED_MOST = 64 * MIB;
-
-/** What all bodies on their way may take together: five parts at once. */
-const POOL_SIZE = 5 * PART_SIZE;
-
-/** DeleteObjects takes no more keys. */
+/** The most keys of one DeleteObjects request. */
 const DELETE_AT_ONCE = 1000;
 
-/** What comes of a write. */
+/** The result of a write. */
 type Put = { readonly etag: string } | 'precondition-failed';
 
-/** How a bucket is reached and what it can do. */
+/** How a bucket is reached. */
 export interface S3StoreOptions {
   readonly connection: Connection;
   readonly bucket: string;
-  /** What all keys begin with in storage; empty, or ending in `/`. */
+  /** The prefix of all keys in storage; empty, or ending in `/`. */
   readonly prefix?: string;
   /** For messages. */
   readonly title: string;
@@ -56,15 +46,18 @@ export interface S3StoreOptions {
   /** See {@link import('./multipart-upload.ts').MultipartOptions.checks}. */
   readonly checks?: 'hash' | 'none';
   readonly retry?: RetryPolicy;
-  /** Bytes of the longest body that is streamed. */
-  readonly streamedMost?: number;
-  /** Bytes; at least S3's 5 MiB. */
+  /** The longest body that is streamed, in bytes. */
+  readonly streamedMax?: number;
+  /** In bytes; at least S3's 5 MiB. */
   readonly partSize?: number;
-  /** Bytes that bodies on their way take at most. */
+  /** The most memory for buffered bodies, in bytes. */
   readonly poolSize?: number;
 }
 
-/** Reads and writes a bucket over S3. Each request is sent again where that may help; what fails all the same is a {@link StorageError}. */
+/**
+ * Reads and writes a bucket over S3. Requests are retried where that can help; a permanent failure is a {@link
+ * StorageError}.
+ */
 export class S3Store implements WriteStore {
   readonly #connection: Connection;
   readonly #bucket: string;
@@ -73,7 +66,7 @@ export class S3Store implements WriteStore {
   readonly #uploads: UnfinishedUploads;
   readonly #checks: 'hash' | 'none';
   readonly #retry: RetryPolicy;
-  readonly #streamedMost: number;
+  readonly #streamedMax: number;
   readonly #partSize: number;
   readonly #pool: BufferPool;
 
@@ -85,12 +78,12 @@ export class S3Store implements WriteStore {
     this.#uploads = options.uploads;
     this.#checks = options.checks ?? 'hash';
     this.#retry = options.retry ?? DEFAULT_RETRY;
-    this.#streamedMost = options.streamedMost ?? STREAMED_MOST;
+    this.#streamedMax = options.streamedMax ?? STREAMED_MAX;
     this.#partSize = options.partSize ?? PART_SIZE;
     this.#pool = createBufferPool(options.poolSize ?? POOL_SIZE);
   }
 
-  /** Asks for one key's name, to find out whether there is a bucket and it lets us in. Throws {@link StorageError}. */
+  /** Lists one key, to find out whether the bucket exists and allows access. Throws {@link StorageError}. */
   async check(): Promise<void> {
     const command = new ListObjectsV2Command({ Bucket: this.#bucket, Prefix: this.#prefix, MaxKeys: 1 });
     await this.#send('opening the bucket', (client) => client.send(command), undefined, {
@@ -101,7 +94,7 @@ export class S3Store implements WriteStore {
 
   async head(key: string): Promise<ObjectInfo | null> {
     const command = { Bucket: this.#bucket, Key: this.#prefix + key };
-    const found = await this.#send(`looking at ${key}`, (client) =>
+    const found = await this.#send(`reading the head of ${key}`, (client) =>
       nullIfAbsent(client.send(new HeadObjectCommand(command))),
     );
     return found === null ? null : infoOf(key, found, found.ContentLength ?? 0);
@@ -131,7 +124,9 @@ export class S3Store implements WriteStore {
             const { status } = readFailure(error);
             if (status === 412) return 'changed';
             if (status === 416)
-              throw new StorageError('STORAGE_CORRUPT', `reading ${key}: it has no such range`, { cause: error });
+              throw new StorageError('STORAGE_CORRUPT', `reading ${key}: the object has no such range`, {
+                cause: error,
+              });
             throw error;
           }
         },
@@ -143,22 +138,22 @@ export class S3Store implements WriteStore {
     const place = /^bytes (\d+)-\d+\/(\d+)$/.exec(found.ContentRange ?? '');
     const offset = place === null ? 0 : Number(place[1]);
     const info = infoOf(key, found, place === null ? length : Number(place[2]));
-    // A body that breaks off is gone on with where it broke, as long as it is the same object.
-    const goOn = (at: number): Promise<GetObjectCommandOutput | null | 'changed'> =>
+    // A broken body is resumed where it broke, if the object is unchanged.
+    const resume = (at: number): Promise<GetObjectCommandOutput | null | 'changed'> =>
       read(`bytes=${String(at)}-${String(offset + length - 1)}`, info.etag);
-    const body = ReadableStream.from(bytesOf(found, { key, offset, length, signal, goOn }));
+    const body = ReadableStream.from(bytesOf(found, { key, offset, length, signal, resume }));
     return { ...info, range: { offset, length }, body };
   }
 
   async put(key: string, body: Uint8Array | BodyStream, options: PutOptions): Promise<Put> {
     if (body instanceof Uint8Array) return this.#putWhole(key, body, options);
     const { sha256, onlyIf, signal } = options;
-    if (sha256 === undefined || onlyIf !== undefined || body.size > this.#streamedMost || !canBeStreamed(body)) {
-      return this.#putKept(key, body, options);
+    if (sha256 === undefined || onlyIf !== undefined || body.size > this.#streamedMax || !canBeStreamed(body)) {
+      return this.#putBuffered(key, body, options);
     }
-    const keep = (chunks: AsyncIterable<Uint8Array>): Promise<Put> =>
-      this.#putKept(key, { size: body.size, chunks, verified: true }, options);
-    const orElse = body.expensiveToReread === true || body.size > this.#partSize ? keep : undefined;
+    const buffered = (chunks: AsyncIterable<Uint8Array>): Promise<Put> =>
+      this.#putBuffered(key, { size: body.size, chunks, verified: true }, options);
+    const orElse = body.expensiveToReread === true || body.size > this.#partSize ? buffered : undefined;
     return putStreamed(body, {
       ...options,
       ...this.#place(key),
@@ -170,18 +165,18 @@ export class S3Store implements WriteStore {
     });
   }
 
-  /** Keeps what is being sent, whole or in parts, until it has arrived. */
-  async #putKept(key: string, body: BodyStream, options: PutOptions): Promise<Put> {
+  /** Buffers the body, whole or in parts, until it is stored. */
+  async #putBuffered(key: string, body: BodyStream, options: PutOptions): Promise<Put> {
     if (body.size > this.#partSize) return this.#putInParts(key, body, options);
-    const lent = await this.#pool.lend(bufferSizeFor(body.size, this.#partSize), options.signal);
+    const lease = await this.#pool.acquire(bufferSizeFor(body.size, this.#partSize), options.signal);
     try {
-      const bytes = lent.buffer.subarray(0, body.size);
+      const bytes = lease.buffer.subarray(0, body.size);
       let filled = 0;
       for await (const chunk of body.chunks) {
         if (filled + chunk.length > bytes.length)
           throw new StorageError(
             'DIGEST_MISMATCH',
-            `writing ${key}: more than the ${String(body.size)} bytes came that were announced`,
+            `writing ${key}: the body has more than the announced ${String(body.size)} bytes`,
           );
         bytes.set(chunk, filled);
         filled += chunk.length;
@@ -189,11 +184,11 @@ export class S3Store implements WriteStore {
       if (filled < bytes.length)
         throw new StorageError(
           'DIGEST_MISMATCH',
-          `writing ${key}: the body ends before its ${String(body.size)} bytes have come`,
+          `writing ${key}: the body has fewer than the announced ${String(body.size)} bytes`,
         );
       return await this.#putWhole(key, bytes, options);
     } finally {
-      lent.release();
+      lease.release();
     }
   }
 
@@ -254,7 +249,7 @@ export class S3Store implements WriteStore {
     });
   }
 
-  /** For what is sent of one key. */
+  /** Bucket and key in storage. */
   #place(key: string): { readonly bucket: string; readonly key: string } {
     return { bucket: this.#bucket, key: this.#prefix + key };
   }
@@ -269,10 +264,11 @@ export class S3Store implements WriteStore {
     { contentType, metadata = {}, sha256, onlyIf, signal }: PutOptions,
   ): Promise<Put> {
     if (onlyIf !== undefined) {
-      // S3 can make the last step of a multipart upload conditional; R2 does not document it. Where the key tells the content nothing depends on it.
+      // S3 can complete a multipart upload conditionally; R2 does not document it. It does not matter if the key
+      // contains the digest.
       if (onlyIf !== 'absent' || sha256 === undefined)
         throw new TypeError(
-          'a long body can only be written on the condition that the key is absent, and with its sha256',
+          'a long body can be written conditionally only if the key must be absent and its sha256 is known',
         );
       if ((await this.head(key)) !== null) return 'precondition-failed';
     }
@@ -316,7 +312,10 @@ export class S3Store implements WriteStore {
   }
 }
 
-/** A key that is not there gives null. A bucket that is not there does not: HEAD cannot tell them apart, which is why {@link S3Store.check} comes first. */
+/**
+ * Returns null if the key does not exist. A missing bucket throws; HEAD cannot distinguish the two, so {@link
+ * S3Store.check} runs first.
+ */
 async function nullIfAbsent<T>(answer: Promise<T>): Promise<T | null> {
   try {
     return await answer;

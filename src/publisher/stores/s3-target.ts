@@ -1,4 +1,4 @@
-/** `s3://bucket[/prefix]`: a bucket elsewhere, reached with the variables that all S3 tools read. */
+/** `s3://bucket[/prefix]`: a remote bucket, configured by the variables that all S3 tools read. */
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { CommandError } from '../cli/errors.ts';
 import { StorageError } from '../../registry/store.ts';
@@ -7,12 +7,12 @@ import { S3Store, type S3StoreOptions } from './s3-store.ts';
 import type { Target } from './target.ts';
 import { listedUploads } from './unfinished-uploads.ts';
 
-/** What `s3://…` and the environment say. */
+/** The bucket and credentials, from `s3://…` and the environment. */
 export interface S3Address {
   readonly bucket: string;
   /** Empty, or ending in `/`. */
   readonly prefix: string;
-  /** Undefined: Amazon's own. */
+  /** Undefined: Amazon S3. */
   readonly endpoint: string | undefined;
   readonly region: string;
   readonly accessKeyId: string;
@@ -20,14 +20,17 @@ export interface S3Address {
   readonly sessionToken: string | undefined;
 }
 
-// Bucket names of S3 and R2; anything else would end up in the path as something else.
+// Bucket names of S3 and R2. Other characters would change the meaning of the path.
 const ADDRESS = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/(.*))?$/;
 
-/** Reads `--to s3://…` and AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN. Throws {@link CommandError}. */
+/**
+ * Reads `--to s3://…` and AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
+ * AWS_SESSION_TOKEN. Throws {@link CommandError}.
+ */
 export function readS3Address(to: string, env: Readonly<NodeJS.ProcessEnv>): S3Address {
   const match = ADDRESS.exec(to);
   if (match === null)
-    throw new CommandError(`${JSON.stringify(to)} names no bucket`, {
+    throw new CommandError(`${JSON.stringify(to)} is not a valid bucket`, {
       kind: 'usage',
       hint: 'Write --to s3://BUCKET, or --to local.',
     });
@@ -36,7 +39,7 @@ export function readS3Address(to: string, env: Readonly<NodeJS.ProcessEnv>): S3A
     (endpoint !== undefined && !/^https?:\/\//.test(endpoint)) ||
     (endpoint !== undefined && !URL.canParse(endpoint))
   ) {
-    throw new CommandError(`AWS_ENDPOINT_URL is no address: ${JSON.stringify(endpoint)}`, {
+    throw new CommandError(`AWS_ENDPOINT_URL is not a valid URL: ${JSON.stringify(endpoint)}`, {
       kind: 'usage',
       hint: 'For R2 it is https://ACCOUNT.r2.cloudflarestorage.com.',
     });
@@ -67,7 +70,10 @@ function set(value: string | undefined): string | undefined {
 const nothing = (): void => undefined;
 const SILENT = { trace: nothing, debug: nothing, info: nothing, warn: nothing, error: nothing };
 
-/** Makes a client that sends every request once (stores send again themselves), hashes bodies only where told, and gives up on a silent peer. */
+/**
+ * Creates a client that sends each request once, since the store retries. It hashes no bodies by itself, and times out
+ * if the server is silent.
+ */
 export function createClient(
   address: Pick<S3Address, 'region' | 'accessKeyId' | 'secretAccessKey'> & Partial<S3Address>,
   silentMs = 60_000,
@@ -77,10 +83,11 @@ export function createClient(
     region,
     credentials: { accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : { sessionToken }) },
     maxAttempts: 1,
-    // Other stores than Amazon's do not know the checksums that newer clients send unasked; the signature covers the body's sha256 anyway.
+    // Other servers do not support the checksums that newer clients send by default. The signature covers the body's
+    // sha256 anyway.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
-    // Who sends again tells of it; the client would write to the console that it does not.
+    // The client would log to the console that it does not retry.
     logger: SILENT,
     requestHandler: { connectionTimeout: Math.min(10_000, silentMs), socketTimeout: silentMs },
     ...(endpoint === undefined ? {} : { endpoint, forcePathStyle: true }),
@@ -88,7 +95,7 @@ export function createClient(
   return new S3Client(config);
 }
 
-/** Opens the bucket and asks it once whether it is there. Throws {@link CommandError} with what to do. */
+/** Opens the bucket and checks that it exists. Throws {@link CommandError}. */
 export async function openS3(
   to: string,
   env: Readonly<NodeJS.ProcessEnv>,
@@ -112,8 +119,8 @@ export async function openS3(
     if (!(error instanceof StorageError)) throw error;
     const hint =
       error.code === 'STORAGE_DENIED'
-        ? 'Look at the name of the bucket, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL.'
-        : `Look at AWS_ENDPOINT_URL (${address.endpoint ?? 'not set: Amazon S3'}) and the network.`;
+        ? 'Check the bucket name, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL.'
+        : `Check AWS_ENDPOINT_URL (${address.endpoint ?? 'not set: Amazon S3'}) and the network.`;
     throw new CommandError(error.message, { hint, cause: error });
   }
   return { store, title, close: () => connection.close() };

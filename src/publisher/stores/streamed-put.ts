@@ -1,52 +1,49 @@
-/** A body of middle length, sent in one request as it is read: nothing is kept of it, since it can be read again. */
+/** Sends a body in one request as it is read. It is not buffered, since its source can be read again. */
 import { createHash, type Hash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { type BodyStream, type PutOptions, StorageError } from '../../registry/store.ts';
-import { withPayloadHash } from './payload-hash.ts';
+import { STREAMED_CHUNKS, STREAMED_MIN } from '../streams/buffer-sizes.ts';
 import type { SendRequest } from './retrying.ts';
-import { unquoted } from './s3-answer.ts';
+import { unquoted, withPayloadHash } from './s3-messages.ts';
 import { readFailure, type S3Failure } from './s3-failure.ts';
-
-/** Shorter ones are as well kept. Bytes. */
-const LEAST = 256 * 1024;
-
-/**
- * Chunks that are on their way at most while the next is asked for: one in the socket, one that waits for it, and one that is handed from one to the other. It holds as long as
- * each chunk but the last is long enough to stop the flow (64 KiB, a socket's high-water mark).
- */
-export const STREAMED_CHUNKS = 3;
 
 /** A body that can be streamed: see {@link canBeStreamed}. */
 export type RereadableBody = BodyStream & Required<Pick<BodyStream, 'reread'>>;
 
-/** Whether a body is worth being sent without being kept, and can be: checked by whoever makes it, to be had again, and in buffers that are left alone for long enough. */
+/**
+ * Whether a body can be streamed: long enough, verified by its producer, readable again, and in buffers that stay valid
+ * long enough.
+ */
 export function canBeStreamed(body: BodyStream): body is RereadableBody {
   return (
-    body.size >= LEAST &&
+    body.size >= STREAMED_MIN &&
     body.verified === true &&
     body.reread !== undefined &&
     (body.validChunks ?? 0) >= STREAMED_CHUNKS
   );
 }
 
-/** How it is sent. */
+/** How a streamed body is sent. */
 export interface StreamedPut extends Pick<PutOptions, 'contentType' | 'metadata' | 'signal'> {
   readonly bucket: string;
   readonly key: string;
   /** The key for messages. */
   readonly title: string;
-  /** Hex, of the whole: what is signed. Storage keeps the body only if it has it. */
+  /** Hex sha256 of the whole, which is signed. Storage refuses a body with another one. */
   readonly sha256: string;
   /** See {@link import('./multipart-upload.ts').MultipartOptions.checks}. */
   readonly checks: 'hash' | 'none';
   readonly request: SendRequest;
-  /** Sends it in another way, which keeps what it sends: once a connection broke in its midst, or where the body is dear. */
+  /** Sends the body buffered instead: after a broken connection, or if it is expensive to read again. */
   readonly orElse?:
     ((chunks: AsyncIterable<Uint8Array>) => Promise<{ readonly etag: string } | 'precondition-failed'>) | undefined;
 }
 
-/** Sends the body, and reads it anew for another try. Throws {@link StorageError}; DIGEST_MISMATCH where the body could not be read, with the reason as its cause. */
+/**
+ * Sends the body, and reads it again for each retry. Throws {@link StorageError}; DIGEST_MISMATCH, with the cause, if
+ * the body cannot be read.
+ */
 export function putStreamed(
   { size, chunks, reread, expensiveToReread = false }: RereadableBody,
   put: StreamedPut,
@@ -59,7 +56,7 @@ export function putStreamed(
     try {
       return await sendOnce(client, put, size, body);
     } catch (error) {
-      // What is wrong with the body is no failure of the store.
+      // An error of the source is not a failure of the store.
       if (error instanceof BodyError)
         throw new StorageError('DIGEST_MISMATCH', `writing ${put.title}: ${error.message}`, { cause: error.cause });
       failed = readFailure(error);
@@ -68,7 +65,7 @@ export function putStreamed(
   });
 }
 
-/** Sends one request. Throws what the client throws, or {@link BodyError}. */
+/** Sends one request. Throws errors of the client, or {@link BodyError}. */
 async function sendOnce(
   client: S3Client,
   put: StreamedPut,
@@ -76,14 +73,14 @@ async function sendOnce(
   chunks: AsyncIterable<Uint8Array>,
 ): Promise<{ readonly etag: string }> {
   const { bucket, key, sha256, contentType, metadata, signal } = put;
-  // The etag of what goes in one request is its MD5.
+  // The ETag of a body sent in one request is its MD5.
   const md5 = put.checks === 'none' ? createHash('md5') : null;
   const body = Readable.from(md5 === null ? chunks : hashed(chunks, md5), { objectMode: false, highWaterMark: 1 });
-  // A request does not end by itself when its body breaks off.
+  // A request does not end by itself when its body fails.
   const stop = new AbortController();
-  let flaw: { readonly error: unknown } | undefined;
+  let sourceError: { readonly error: unknown } | undefined;
   body.on('error', (error) => {
-    flaw ??= { error };
+    sourceError ??= { error };
     stop.abort(error);
   });
   const command = new PutObjectCommand({
@@ -103,14 +100,14 @@ async function sendOnce(
     if (etag !== expected) {
       throw new StorageError(
         'STORAGE_CORRUPT',
-        `writing ${put.title}: what was stored is not what was sent (etag ${etag} instead of ${expected})`,
+        `writing ${put.title}: the stored object differs from the one sent (ETag ${etag} instead of ${expected})`,
       );
     }
     return { etag };
   } catch (error) {
-    throw flaw === undefined ? error : new BodyError(flaw.error);
+    throw sourceError === undefined ? error : new BodyError(sourceError.error);
   } finally {
-    // An answer may come before all was sent: what is read by then is of no use, and the connection would wait for the rest of it.
+    // If the answer comes before the whole body was sent, the connection would wait for the rest.
     if (!body.readableEnded) stop.abort();
     body.destroy();
   }
@@ -123,7 +120,7 @@ async function* hashed(chunks: AsyncIterable<Uint8Array>, hash: Hash): AsyncGene
   }
 }
 
-/** The chunks failed, not the request. */
+/** Reading the body failed, not the request. */
 class BodyError extends Error {
   override readonly name = 'BodyError';
 

@@ -1,18 +1,18 @@
 import type { WriteStore } from '../../registry/store.ts';
 import { PROJECT } from '../project.ts';
 
-/** Where a command writes: an open bucket. */
+/** An open bucket that a command reads and writes. */
 export interface Target {
   readonly store: WriteStore;
   /** For messages: `local store (.wrangler/state)` or `s3://bucket`. */
   readonly title: string;
-  /** Lets go of processes, connections and locks. Safe to call twice. */
+  /** Releases processes, connections and locks. Safe to call twice. */
   close(): Promise<void>;
 }
 
 /**
- * Opens what `--to` names: `local` (in the folder `state`), or `s3://bucket[/prefix]` (credentials and endpoint from `env`).
- * Throws CommandError where that cannot be done, also where the bucket does not answer.
+ * Opens the bucket of `--to`: `local` (in the folder `state`), or `s3://bucket[/prefix]` (configured by `env`).
+ * Throws CommandError if it cannot be opened or does not answer.
  */
 export type OpenTarget = (options: {
   readonly to: string;
@@ -20,5 +20,5 @@ export type OpenTarget = (options: {
   readonly env: NodeJS.ProcessEnv;
 }) => Promise<Target>;
 
-/** Where the local store is unless `--state` says otherwise: where `wrangler dev` in this package keeps it too. */
+/** The default folder of the local store, which `wrangler dev` in this package uses too. */
 export const DEFAULT_STATE = `${PROJECT}.wrangler/state`;

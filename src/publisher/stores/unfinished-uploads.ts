@@ -1,9 +1,9 @@
-/** Multipart uploads that ended half way: who remembers them, so that what was sent is not sent again. */
+/** Records of unfinished multipart uploads, so that their parts are not sent again. */
 import { ListMultipartUploadsCommand, ListPartsCommand, type S3Client } from '@aws-sdk/client-s3';
-import { unquoted } from './s3-answer.ts';
+import { unquoted } from './s3-messages.ts';
 import { readFailure } from './s3-failure.ts';
 
-/** A part that storage has. `md5` in hex; undefined where nobody compares it. */
+/** A part in storage. `md5` is in hex; undefined if it is not compared. */
 export interface SentPart {
   readonly number: number;
   readonly size: number;
@@ -11,35 +11,38 @@ export interface SentPart {
   readonly etag: string;
 }
 
-/** An upload that can be gone on with. */
+/** An upload that can be resumed. */
 export interface UnfinishedUpload {
   readonly uploadId: string;
   readonly parts: readonly SentPart[];
 }
 
-/** Keeps the memory of one upload up to date. */
+/** Updates the record of one upload. */
 export interface UploadNotes {
   sent(part: SentPart): Promise<void>;
   /** The upload was completed or aborted. */
   ended(): Promise<void>;
 }
 
-/** The memory. Keys are those of storage, prefix included. */
+/** The records. Keys are those of storage, prefix included. */
 export interface UnfinishedUploads {
-  /** Whether it lives from what it is told of each part, MD5 included. */
+  /** Whether the records depend on notes about each part, MD5 included. */
   readonly keepsNotes: boolean;
-  /** An upload of that key that nobody is known to be at; null if there is none. */
+  /** An upload of the key that no other process is known to continue; null if there is none. */
   find(
     key: string,
     request: <T>(send: (client: S3Client) => Promise<T>) => Promise<T>,
   ): Promise<UnfinishedUpload | null>;
-  /** Begins to remember. */
+  /** Starts the record of an upload. */
   note(key: string, upload: UnfinishedUpload): Promise<UploadNotes>;
 }
 
 const NO_NOTES: UploadNotes = { sent: () => Promise.resolve(), ended: () => Promise.resolve() };
 
-/** Storage itself remembers: ListMultipartUploads and ListParts, where a part's etag is its MD5 (R2 since June 2023, S3 without KMS). A part with another etag is sent again. */
+/**
+ * Uses the records of storage: ListMultipartUploads and ListParts, where a part's ETag is its MD5 (R2 since June 2023,
+ * S3 without KMS). A part with another ETag is sent again.
+ */
 export function listedUploads(bucket: string): UnfinishedUploads {
   return {
     keepsNotes: false,
@@ -49,7 +52,7 @@ export function listedUploads(bucket: string): UnfinishedUploads {
         try {
           return await client.send(new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: key }));
         } catch (error) {
-          // Storage that cannot tell: every upload is a new one.
+          // Storage without this request: every upload starts from the beginning.
           if (readFailure(error).status === 501) return { Uploads: [] };
           throw error;
         }

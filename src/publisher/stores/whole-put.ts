@@ -1,13 +1,12 @@
-/** A short body, sent in one request. */
+/** Sends a short body in one request. */
 import { createHash } from 'node:crypto';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { type PutOptions, StorageError } from '../../registry/store.ts';
-import { withPayloadHash } from './payload-hash.ts';
 import type { SendRequest } from './retrying.ts';
-import { unquoted } from './s3-answer.ts';
+import { unquoted, withPayloadHash } from './s3-messages.ts';
 import { readFailure } from './s3-failure.ts';
 
-/** What is sent, and how. */
+/** The body and how it is sent. */
 export interface WholePut extends PutOptions {
   readonly bucket: string;
   readonly key: string;
@@ -15,7 +14,7 @@ export interface WholePut extends PutOptions {
   readonly title: string;
   readonly bytes: Uint8Array;
   readonly request: SendRequest;
-  /** Looks at what stands under the key. */
+  /** Reads size and ETag of the object at the key. */
   readonly head: () => Promise<{ readonly size: number; readonly etag: string } | null>;
 }
 
@@ -49,7 +48,7 @@ export async function putWhole(put: WholePut): Promise<{ readonly etag: string }
       const failed = status === 412 || (status === 404 && code === 'NoSuchKey');
       if (onlyIf === undefined || !failed) throw error;
       if (!mayBeDone) return 'precondition-failed';
-      // The try before may have been carried out and only its answer lost: then what stands there is ours.
+      // The previous attempt may have succeeded with its answer lost: then the object is ours.
       const there = await head();
       const ours = createHash('md5').update(bytes).digest('hex');
       return there?.etag === ours && there.size === bytes.length ? { etag: there.etag } : 'precondition-failed';

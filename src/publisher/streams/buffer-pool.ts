@@ -1,18 +1,19 @@
-/** A buffer that is lent; give it back once nothing reads it any more. */
-export interface Lent {
+/** A leased buffer. Release it once nothing reads it any more. */
+export interface BufferLease {
   readonly buffer: Uint8Array;
   release(): void;
 }
 
-/** Lends buffers, together at most `capacity` bytes. */
+/** A pool of buffers that have at most `capacity` bytes in total. */
 export interface BufferPool {
-  /** Waits in turn until `size` bytes are free. A size above the capacity is lent alone. */
-  lend(size: number, signal?: AbortSignal): Promise<Lent>;
+  /** Waits in turn until `size` bytes are free. A size above the capacity waits until it is the only lease. */
+  acquire(size: number, signal?: AbortSignal): Promise<BufferLease>;
 }
 
 /**
- * Makes a pool. Memory is used again instead of being left to the garbage collector, which sees too late that large buffers are gone: that is what keeps the process small
- * however long a body is. Nobody may wait for a second buffer while holding one that is not being sent, so that waiting always ends.
+ * Creates a pool. Buffers are reused, since the garbage collector frees large buffers too late: memory stays bounded
+ * for a body of any length. To avoid deadlock, a caller must not wait for a second lease while it holds one that is
+ * not being sent.
  */
 export function createBufferPool(capacity: number): BufferPool {
   let used = 0;
@@ -36,7 +37,7 @@ export function createBufferPool(capacity: number): BufferPool {
   };
 
   return {
-    async lend(size, signal) {
+    async acquire(size, signal) {
       signal?.throwIfAborted();
       if (waiting.length === 0 && fits(size)) {
         used += size;
@@ -58,12 +59,12 @@ export function createBufferPool(capacity: number): BufferPool {
         });
       }
       const buffer = take(size);
-      let lent = true;
+      let leased = true;
       return {
         buffer,
         release: () => {
-          if (!lent) return;
-          lent = false;
+          if (!leased) return;
+          leased = false;
           used -= size;
           idle.push(buffer);
           next();
@@ -73,7 +74,9 @@ export function createBufferPool(capacity: number): BufferPool {
   };
 }
 
-/** Bytes to lend for a body of `size` that goes whole: of a few sizes, so that buffers can be used again, and no larger than a part. */
+/**
+ * The buffer size for a body that is sent whole: one of a few sizes, so that buffers can be reused, and at most a part.
+ */
 export function bufferSizeFor(size: number, partSize: number): number {
   let rounded = 64 * 1024;
   while (rounded < size) rounded *= 4;

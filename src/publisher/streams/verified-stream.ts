@@ -1,13 +1,13 @@
-/** Bytes on their way from a source, verified before the last of them is let through: a store whose writes are atomic then never shows wrong ones. */
+/** Verifies bytes of a source before it yields the last chunk, so that an atomic store never contains wrong bytes. */
 import { createHash } from 'node:crypto';
 import { algorithmOf, type Digest, hexOf } from '../../registry/digest.ts';
 import { CommandError } from '../cli/errors.ts';
 import type { SourceBlob, SourceImage } from '../sources/source.ts';
 
-/** What a blob must be. */
+/** The expected digest and size of a blob. */
 export interface ExpectedBlob {
   readonly digest: Digest;
-  /** Bytes; undefined where nobody said. */
+  /** In bytes; undefined if it is not known. */
   readonly size: number | undefined;
   /** For messages: `layer` or `config`. */
   readonly role: string;
@@ -15,25 +15,25 @@ export interface ExpectedBlob {
 
 const HINT = 'The source is damaged: copy the image into it again.';
 
-/** Passes chunks on, the last one only when all have the digest and the size. Throws {@link CommandError}. */
+/** Yields chunks, and verifies digest and size before yielding the last chunk. Throws {@link CommandError}. */
 export async function* verifyChunks(
   chunks: AsyncIterable<Uint8Array>,
   { digest, size, role }: ExpectedBlob,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const hash = createHash(algorithmOf(digest));
   let count = 0;
-  let held: Uint8Array | undefined;
+  let withheld: Uint8Array | undefined;
   for await (const chunk of chunks) {
     if (chunk.length === 0) continue;
     count += chunk.length;
     if (size !== undefined && count > size)
       throw new CommandError(`the ${role} ${digest} has more than ${String(size)} bytes`, { hint: HINT });
     hash.update(chunk);
-    if (held !== undefined) yield held;
-    held = chunk;
+    if (withheld !== undefined) yield withheld;
+    withheld = chunk;
   }
   if (size !== undefined && count !== size) {
-    throw new CommandError(`the ${role} ${digest} has ${String(count)} bytes, it should have ${String(size)}`, {
+    throw new CommandError(`the ${role} ${digest} has ${String(count)} bytes instead of ${String(size)}`, {
       hint: HINT,
     });
   }
@@ -44,10 +44,12 @@ export async function* verifyChunks(
       { hint: HINT },
     );
   }
-  if (held !== undefined) yield held;
+  if (withheld !== undefined) yield withheld;
 }
 
-/** Reads a small blob whole, verified. Throws {@link CommandError} if it is missing, damaged, or longer than `most` bytes. */
+/**
+ * Reads and verifies a small blob. Throws {@link CommandError} if it is missing, damaged, or longer than `most` bytes.
+ */
 export async function readBlob(
   source: Pick<SourceImage, 'blob'>,
   expected: ExpectedBlob,
@@ -72,7 +74,7 @@ export async function readBlob(
   return Buffer.concat(parts);
 }
 
-/** Opens a blob that must be there. Throws {@link CommandError}. */
+/** Opens a blob. Throws {@link CommandError} if the source does not have it. */
 export async function openBlob(
   source: Pick<SourceImage, 'blob'>,
   { digest, role }: ExpectedBlob,
@@ -81,7 +83,7 @@ export async function openBlob(
   const blob = await source.blob(digest, signal === undefined ? {} : { signal });
   if (blob === null)
     throw new CommandError(`the source lacks the ${role} ${digest}`, {
-      hint: 'The image is not complete: copy it again, whole.',
+      hint: 'The image is incomplete: copy it again.',
     });
   return blob;
 }

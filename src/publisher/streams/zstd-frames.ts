@@ -1,14 +1,18 @@
 /**
- * Where zstd frames begin and end (RFC 8878 §3.1). Node's decompressor drops, without a word, what stands behind a frame in the same chunk, and layers do consist of many
- * frames: pzstd writes them, and zstd:chunked one a file.
+ * Splits zstd data into frames (RFC 8878 §3.1). Node's decompressor silently drops bytes that follow a frame in the
+ * same chunk, and layers consist of many frames: pzstd writes several, zstd:chunked one for each file.
  */
-import { PackingError } from './packing-error.ts';
+
+/** Compressed bytes are damaged, or in a format that is not read (bzip2, xz). */
+export class CompressionError extends Error {
+  override readonly name = 'CompressionError';
+}
 
 const MAGIC = 0xfd2fb528;
 const SKIPPABLE = 0x184d2a50;
 
 type Step =
-  /** Four bytes that tell what comes. */
+  /** The magic number, which determines the kind of frame. */
   | { readonly kind: 'magic'; readonly bytes: 4 }
   | { readonly kind: 'descriptor'; readonly bytes: 1 }
   | { readonly kind: 'header'; readonly bytes: number; readonly checksum: boolean }
@@ -20,25 +24,28 @@ type Step =
 
 const BEGIN: Step = { kind: 'magic', bytes: 4 };
 
-/** Cuts at the ends of frames and leaves skippable ones out. Throws {@link PackingError} for what is no frame, or not all of one. */
+/**
+ * Splits at the ends of frames and omits skippable ones. Throws {@link CompressionError} if a frame is not valid or
+ * incomplete.
+ */
 export async function* zstdFrames(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
   let step = BEGIN;
-  // What has come of this step, where it is one that is looked at.
+  // The bytes of the current step, if it is parsed.
   let seen: number[] = [];
   let missing: number = step.bytes;
   for await (const chunk of chunks) {
     let at = 0;
-    // The part of the chunk that belongs to a frame and was not passed on yet.
+    // The start of the part of the chunk that belongs to a frame and is not yielded yet.
     let from = 0;
     while (at < chunk.length) {
       const taken = Math.min(missing, chunk.length - at);
-      if (isLookedAt(step)) for (const byte of chunk.subarray(at, at + taken)) seen.push(byte);
+      if (isParsed(step)) for (const byte of chunk.subarray(at, at + taken)) seen.push(byte);
       at += taken;
       missing -= taken;
-      if (isLeftOut(step)) from = at;
+      if (isOmitted(step)) from = at;
       while (missing === 0) {
         const next = after(step, seen);
-        // Whether a frame is kept shows by its first bytes, which may come in two chunks: so they are passed on by themselves.
+        // The magic number may span two chunks, so it is yielded separately once the frame is known to be kept.
         if (next.kind === 'descriptor') yield Uint8Array.from(seen);
         if (next === BEGIN && at > from) {
           yield chunk.subarray(from, at);
@@ -51,14 +58,14 @@ export async function* zstdFrames(chunks: AsyncIterable<Uint8Array>): AsyncGener
     }
     if (at > from) yield chunk.subarray(from, at);
   }
-  if (step !== BEGIN || seen.length > 0) throw new PackingError('the zstd data ends too early');
+  if (step !== BEGIN || seen.length > 0) throw new CompressionError('the zstd data ends too early');
 }
 
-function isLookedAt({ kind }: Step): boolean {
+function isParsed({ kind }: Step): boolean {
   return kind !== 'content' && kind !== 'checksum' && kind !== 'skip';
 }
 
-function isLeftOut({ kind }: Step): boolean {
+function isOmitted({ kind }: Step): boolean {
   return kind === 'magic' || kind === 'skip-size' || kind === 'skip';
 }
 
@@ -68,7 +75,7 @@ function after(step: Step, seen: readonly number[]): Step {
       const magic = littleEndian(seen);
       if (magic === MAGIC) return { kind: 'descriptor', bytes: 1 };
       if ((magic & 0xfffffff0) >>> 0 === SKIPPABLE) return { kind: 'skip-size', bytes: 4 };
-      throw new PackingError('what stands behind the zstd data is none');
+      throw new CompressionError('the bytes after the zstd data are not a zstd frame');
     }
     case 'descriptor': {
       const [descriptor = 0] = seen;

@@ -8,7 +8,7 @@ import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts
 import { formatPlatform, parsePlatform, type Platform } from '../../registry/platform.ts';
 import { CommandError } from '../cli/errors.ts';
 import type { Recompress } from '../publish/layers.ts';
-import { parseRemoteRepository, type RemoteRepository } from '../sources/registry-name.ts';
+import { parseRemoteRepository, type RemoteRepository } from '../sources/registry/remote-name.ts';
 import { ALL_TAGS, type TagFilter } from './select.ts';
 
 /**

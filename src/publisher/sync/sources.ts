@@ -2,10 +2,9 @@
 import type { RepositoryName } from '../../registry/name.ts';
 import { CommandError } from '../cli/errors.ts';
 import { isPulpTree, listPulpTree, openPulpRepository } from '../sources/pulp2.ts';
-import { openRegistryAccess, type RegistryAccess } from '../sources/registry-access.ts';
-import { openRegistryRepository } from '../sources/registry.ts';
-import type { SourceOptions } from '../sources/open.ts';
-import type { SourceRepository } from '../sources/source.ts';
+import { openRegistryAccess, type RegistryAccess } from '../sources/registry/access.ts';
+import { openRegistryRepository } from '../sources/registry/repository.ts';
+import type { SourceOptions, SourceRepository } from '../sources/source.ts';
 import type { SyncEntry, SyncSettings } from './config.ts';
 import { globFilter } from './select.ts';
 

@@ -9,7 +9,6 @@ import { blobsOf, type ManifestLinks } from '../../manifest/links.ts';
 import { markRepository } from '../gc/mark.ts';
 import { eachOf } from '../gc/pool.ts';
 import { listBlobs, listRepositories, readObject, READS_AT_ONCE, type RepositoryListing } from '../gc/survey.ts';
-import { keepHeapSmall } from '../streams/small-heap.ts';
 import { checkListed, hashBlob, type NeededBlob, sampleOf } from './check-blobs.ts';
 import { compareNamesWith, readList } from './check-lists.ts';
 import type { Fault, FaultKind } from './faults.ts';
@@ -52,7 +51,6 @@ export type Report = (kind: FaultKind, where: string, message: string, mend?: ()
 
 /** Verifies. */
 export async function verify(store: WriteStore, options: VerifyOptions): Promise<VerifyReport> {
-  keepHeapSmall();
   const faults: Fault[] = [];
   const report: Report = async (kind, where, message, mend) => {
     const repaired = options.repair && mend !== undefined && (await mend());

@@ -52,7 +52,7 @@ describe.concurrent('gantry convert', () => {
     expect(existsSync(join(VECTORS, vector, 'payload.json'))).toBe(true);
     const strict = await convert(vector);
     expect(strict).toMatchObject({ code: 1, stdout: '' });
-    expect(strict.stderr).toMatch(/^error: no schema 1: .*would be lost/);
+    expect(strict.stderr).toMatch(/^error: the image cannot be converted to schema 1: .*would be lost/);
     expect((await convert(vector, '--compat')).stdout).toBe(
       await readFile(join(VECTORS, vector, 'payload.json'), 'utf8'),
     );

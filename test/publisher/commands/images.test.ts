@@ -185,7 +185,7 @@ describe('gantry publish', () => {
     await writeFile(layer, 'something else');
     const damaged = await gantry('publish', broken.source, 'library/app:v1');
     expect(damaged).toMatchObject({ code: 1, stdout: '' });
-    expect(damaged.stderr).toMatch(/error: the layer sha256:[0-9a-f]{64} has 14 bytes, it should have \d+/);
+    expect(damaged.stderr).toMatch(/error: the layer sha256:[0-9a-f]{64} has 14 bytes instead of \d+/);
     await rm(layer);
     expect((await gantry('publish', broken.source, 'library/app:v1')).stderr).toMatch(
       /error: the source lacks the layer/,

@@ -116,10 +116,10 @@ describe('gantry token', () => {
     ).toMatch(/ci {4}team-a/);
   });
 
-  it('shows which have ended', async () => {
+  it('shows which have expired', async () => {
     const ended = `old team-a 2020-01-01T00:00:00Z sha256:${'A'.repeat(43)}\n`;
     const { stdout } = await gantry(['token', 'list'], { input: Buffer.from(ended) });
-    expect(stdout).toMatch(/^NAME +REALMS +EXPIRES +STATE\nold +team-a +2020-01-01T00:00:00.000Z +ended\n$/);
+    expect(stdout).toMatch(/^NAME +REALMS +EXPIRES +STATE\nold +team-a +2020-01-01T00:00:00.000Z +expired\n$/);
   });
 
   it('makes a signing key that is a P-256 key in PKCS#8', async () => {
@@ -136,7 +136,7 @@ describe('gantry token', () => {
       'a file that cannot be written',
       ['create', '--name', 'ci', '--realm', 'team-a', '--file', '/nonexistent/tokens'],
       1,
-      /No token was made/,
+      /No token was created/,
     ],
   ])('says what to do about %s', async (_, args, code, message) => {
     const done = await gantry(['token', ...args]);

@@ -26,7 +26,7 @@ const seed = (): Promise<void> =>
     { folder, target: { store: bucket, title: 'a bucket in memory', close: () => Promise.resolve() } },
     join(root, 'key.pem'),
     {
-      tell: () => undefined,
+      onMessage: () => undefined,
     },
   );
 

@@ -144,7 +144,7 @@ describe('a bucket that cannot be written', () => {
     storage.close();
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr.match(/error:/g)).toHaveLength(1);
-    expect(stderr).toMatch(/refuses the credentials[^]*do: Look at .*AWS_ACCESS_KEY_ID/);
+    expect(stderr).toMatch(/refuses the credentials[^]*do: Check .*AWS_ACCESS_KEY_ID/);
     expect(asked).not.toContain('PUT');
   });
 });
@@ -174,7 +174,7 @@ describe('Ctrl-C', () => {
     child.stderr.on('data', (chunk: Buffer) => errors.push(chunk.toString()));
     const [code] = (await once(child, 'close')) as [number | null];
     expect(code).toBe(130);
-    expect(errors.join('')).toMatch(/error: interrupted; every tag is as it was/);
+    expect(errors.join('')).toMatch(/error: interrupted; each tag is either unchanged or completely updated/);
     expect(JSON.parse(output.trim().split('\n').at(-1) ?? '')).toMatchObject({ error: { code: 'INTERRUPTED' } });
     expect((await get('test/large', 'v1')).status).toBe(404);
     const again = await publish(large.source, 'test/large:v1');

@@ -18,13 +18,13 @@ async function blobOf(size: number) {
   const bytes = createHash('shake256', { outputLength: size }).update(String(size)).digest();
   await writeFile(path, bytes);
   const blob = await openFileBlob(path);
-  if (blob?.lent === undefined) throw new Error('no blob');
-  return { path, bytes, blob: { ...blob, lent: blob.lent } };
+  if (blob?.pooled === undefined) throw new Error('no blob');
+  return { path, bytes, blob: { ...blob, pooled: blob.pooled } };
 }
 
 describe('a file as a blob', () => {
   it.each([0, 1, 262_144, 262_145, 3_000_000])(
-    'of %i bytes comes whole, in buffers of its own and in lent ones',
+    'of %i bytes comes whole, in its own buffers and in pooled ones',
     async (size) => {
       const { bytes, blob } = await blobOf(size);
       expect(blob.size).toBe(size);
@@ -32,21 +32,21 @@ describe('a file as a blob', () => {
       for await (const chunk of blob.chunks) own.push(chunk);
       expect(Buffer.concat(own).equals(bytes)).toBe(true);
       const copied: Buffer[] = [];
-      for await (const chunk of blob.lent.chunks) copied.push(Buffer.from(chunk));
+      for await (const chunk of blob.pooled.chunks) copied.push(Buffer.from(chunk));
       expect(Buffer.concat(copied).equals(bytes)).toBe(true);
     },
   );
 
-  it('lent chunks stay as they are as long as is told', async () => {
+  it('pooled chunks stay valid while the reported number of later ones is read', async () => {
     const { bytes, blob } = await blobOf(5_000_000);
     const held: { chunk: Uint8Array; at: number }[] = [];
     let at = 0;
-    for await (const chunk of blob.lent.chunks) {
+    for await (const chunk of blob.pooled.chunks) {
       held.push({ chunk, at });
       at += chunk.length;
       // What was read ahead lies in its buffer by then.
       await new Promise((resolve) => setImmediate(resolve));
-      for (const one of held.slice(-1 - blob.lent.kept))
+      for (const one of held.slice(-1 - blob.pooled.validChunks))
         expect(bytes.subarray(one.at, one.at + one.chunk.length).equals(one.chunk)).toBe(true);
     }
     expect(at).toBe(bytes.length);
@@ -54,19 +54,19 @@ describe('a file as a blob', () => {
 
   it('may be left early, and tells why it cannot be read', async () => {
     const { path, blob } = await blobOf(2_000_000);
-    const reading = blob.lent.chunks[Symbol.asyncIterator]();
+    const reading = blob.pooled.chunks[Symbol.asyncIterator]();
     await reading.next();
     await reading.return?.();
     const again = await openFileBlob(path);
     await rm(path);
-    await expect(again?.lent?.chunks[Symbol.asyncIterator]().next()).rejects.toThrow(`${path} cannot be read`);
+    await expect(again?.pooled?.chunks[Symbol.asyncIterator]().next()).rejects.toThrow(`${path} cannot be read`);
   });
 
   it('that shrank meanwhile ends early', async () => {
     const { path, blob } = await blobOf(1_500_000);
     await truncate(path, 10);
     let count = 0;
-    for await (const chunk of blob.lent.chunks) count += chunk.length;
+    for await (const chunk of blob.pooled.chunks) count += chunk.length;
     expect(count).toBe(10);
   });
 });

@@ -124,7 +124,7 @@ describe('a repository published by Pulp 2', () => {
     ['without such a tag', () => 'v2/web/v4:none', /has no tag "none"/],
     ['with many tags and none named', () => 'v2/web/v4', /has 3 tags/],
     ['that is not there', () => 'v2/web/none:latest', /there is no/],
-    ['that is a whole tree', () => '', /is a whole tree/],
+    ['that is a whole tree', () => '', /is a whole Pulp 2 tree/],
   ])('is refused %s', async (_, path, message) => {
     await expect(publish(`pulp2:${join(root, path())}`, 'a')).rejects.toThrow(message);
   });

@@ -7,14 +7,20 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createSigner } from '../../../src/manifest/signing/jws.ts';
+import { newKey } from '../../../src/publisher/publish/key-file.ts';
+import { createPublisher } from '../../../src/publisher/publish/publish.ts';
+import { openDir } from '../../../src/publisher/sources/dir.ts';
 import { openFileBlob } from '../../../src/publisher/sources/files.ts';
 import { steadyConnection } from '../../../src/publisher/stores/connection.ts';
 import { S3Store } from '../../../src/publisher/stores/s3-store.ts';
 import { createClient } from '../../../src/publisher/stores/s3-target.ts';
-import { STREAMED_CHUNKS } from '../../../src/publisher/stores/streamed-put.ts';
+import { STREAMED_CHUNKS } from '../../../src/publisher/streams/buffer-sizes.ts';
 import { listedUploads } from '../../../src/publisher/stores/unfinished-uploads.ts';
 import type { BodyStream, PutOptions } from '../../../src/registry/store.ts';
+import { writeDirImage } from '../dir-image.ts';
 import type { Fault } from '../fault-proxy.ts';
+import { nameOf, tagOf } from '../gc-bucket.ts';
 import { PART, type S3Bed, startS3Bed } from './s3-bed.ts';
 
 const CHUNK = 128 * 1024;
@@ -148,7 +154,7 @@ describe('a body that can be read again', () => {
       let spoilt = 0;
       bed.proxy.fault = ({ method }) =>
         method === 'PUT' && (spoilt += 1) <= 3 ? { kind: 'answer', status: 500 } : undefined;
-      const body = { ...bodyOf(dear), isDear: true };
+      const body = { ...bodyOf(dear), expensiveToReread: true };
       await bed.store('proxy').put(key, body, optionsFor(dear));
       expect(body.why).toHaveLength(1);
       expect(putsOf(key)).toBe(3 + puts);
@@ -237,7 +243,7 @@ describe('a body that can be read again', () => {
 
   test('goes in parts where it is longer than what is sent at once', async () => {
     const key = freshKey();
-    await bed.store('proxy', { streamedMost: PART }).put(key, bodyOf(bytes), optionsFor(bytes));
+    await bed.store('proxy', { streamedMax: PART }).put(key, bodyOf(bytes), optionsFor(bytes));
     expect(putsOf(key)).toBe(3);
     expect((await bytesIn(key))?.equals(bytes)).toBe(true);
   });
@@ -267,12 +273,40 @@ test('a file is sent out of the buffers that it is read into', async () => {
     const path = join(folder, 'layer');
     await writeFile(path, bytes);
     const blob = await openFileBlob(path);
-    if (blob?.lent === undefined) throw new Error('no blob');
-    const { chunks, kept } = blob.lent;
+    if (blob?.pooled === undefined) throw new Error('no blob');
+    const { chunks, validChunks } = blob.pooled;
     const key = freshKey();
-    const body = { size: bytes.length, chunks, kept, verified: true, reread: () => chunks };
+    const body = { size: bytes.length, chunks, validChunks, verified: true, reread: () => chunks };
     await bed.store('proxy').put(key, body, optionsFor(bytes));
     expect((await bytesIn(key))?.equals(bytes)).toBe(true);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test('a layer of a folder is streamed, and read again where storage fails', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'gantry-streamed-'));
+  try {
+    const image = await writeDirImage(folder, { layers: [randomBytes(9_000_001)] });
+    const layer = image.layers[0] ?? '';
+    let failures = 1;
+    bed.proxy.fault = ({ method, path }) =>
+      method === 'PUT' && path.includes(layer.slice('sha256:'.length)) && failures-- > 0
+        ? { kind: 'answer', status: 500 }
+        : undefined;
+    const retried: string[] = [];
+    const publisher = await createPublisher({
+      store: bed.store('proxy'),
+      realms: [],
+      signer: createSigner(newKey()),
+      jobs: 1,
+      onEvent: (event) => {
+        if (event.event === 'blob-retried') retried.push(event.digest);
+      },
+    });
+    await publisher.publish(await openDir(image.folder), { name: nameOf('streamed/image'), tag: tagOf('v1') });
+    // A buffered body would be sent again without reading its source.
+    expect(retried).toHaveLength(1);
   } finally {
     await rm(folder, { recursive: true });
   }

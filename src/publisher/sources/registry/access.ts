@@ -1,39 +1,39 @@
-/** Ways to other registries: which scheme, which certificates, which proxy, which login. */
-import type { Credentials } from '../../origin/auth.ts';
-import { createRegistryClient, type RegistryClient } from '../../origin/client.ts';
-import { OriginError } from '../../origin/errors.ts';
-import type { OriginPolicy, OriginTimeouts } from '../../origin/policy.ts';
-import { type Fetch, unreachable } from '../../origin/transport.ts';
-import { findLogin, parseCreds } from './docker-auth.ts';
+/** Access to other registries: scheme, certificates, proxy and login. */
+import type { Credentials } from '../../../origin/auth.ts';
+import { createRegistryClient, type RegistryClient } from '../../../origin/client.ts';
+import { OriginError } from '../../../origin/errors.ts';
+import type { OriginPolicy, OriginTimeouts } from '../../../origin/policy.ts';
+import { type Fetch, unreachable } from '../../../origin/transport.ts';
+import { findLogin, parseCreds } from './login.ts';
 import { createHttpFetch, type HttpFetch } from './http-fetch.ts';
-import { type Asking, originFailure } from './origin-failure.ts';
-import type { SourceOptions } from './open.ts';
-import { isLoopback, registryUrl, type RemoteRepository } from './registry-name.ts';
+import { type RegistryContext, originFailure } from './origin-failure.ts';
+import type { SourceOptions } from '../source.ts';
+import { isLoopback, registryUrl, type RemoteRepository } from './remote-name.ts';
 
 const USER_AGENT = 'gantry';
 
-/** A registry that answers neither in that time is not there, in milliseconds. */
+/** Timeout of a connection, and of the probe for a scheme, in milliseconds. */
 const PROBE_MS = 10_000;
 
-/** A repository of another registry that can be asked. */
-export interface RemoteAccess extends Asking {
+/** A client of another registry. */
+export interface RemoteAccess extends RegistryContext {
   readonly client: RegistryClient;
 }
 
-/** Makes ways to registries; connections are shared. */
+/** Opens clients of registries; they share connections. */
 export interface RegistryAccess {
-  /** Throws {@link import('../cli/errors.ts').CommandError} where nobody answers. */
+  /** Throws {@link import('../../cli/errors.ts').CommandError} if the registry does not answer. */
   to(remote: RemoteRepository): Promise<RemoteAccess>;
   close(): Promise<void>;
 }
 
-/** How to go. */
+/** The options of {@link openRegistryAccess}. */
 export type AccessOptions = Pick<SourceOptions, 'env' | 'creds' | 'tlsVerify' | 'signal'> & {
   readonly policy?: Partial<OriginPolicy>;
   readonly timeouts?: Partial<OriginTimeouts>;
 };
 
-/** Opens the ways of one run. */
+/** Opens the access for one run. */
 export function openRegistryAccess(options: AccessOptions): RegistryAccess {
   const { env, tlsVerify, policy, timeouts } = options;
   const own = options.creds === undefined ? undefined : parseCreds(options.creds);
@@ -47,7 +47,7 @@ export function openRegistryAccess(options: AccessOptions): RegistryAccess {
       const careless = tlsVerify === false || (tlsVerify === undefined && isLoopback(host));
       base = careless ? findScheme(host, trusting.fetch, options.signal) : Promise.resolve(registryUrl(host, 'https'));
       bases.set(host, base);
-      // Who asks next may have more luck.
+      // A failure is not remembered.
       base.catch(() => bases.delete(host));
     }
     return base;
@@ -77,13 +77,12 @@ export function openRegistryAccess(options: AccessOptions): RegistryAccess {
       }
     },
     async close() {
-      // What is still being read is of no use to anybody any more.
       await Promise.all([verifying.close(), trusting.close()]);
     },
   };
 }
 
-/** Directly, or through the proxies that the environment names. */
+/** Connects directly, or through the proxies of the environment. */
 function fetchOf(env: Readonly<NodeJS.ProcessEnv>, rejectUnauthorized: boolean): HttpFetch {
   const httpProxy = env.http_proxy ?? env.HTTP_PROXY ?? '';
   const httpsProxy = env.https_proxy ?? env.HTTPS_PROXY ?? '';
@@ -103,8 +102,9 @@ function fetchOf(env: Readonly<NodeJS.ProcessEnv>, rejectUnauthorized: boolean):
 }
 
 /**
- * Which scheme a registry speaks that need not prove who it is. On this machine plain http is tried first: what does not speak TLS may hang on its greeting. Elsewhere
- * https comes first, so that no password goes in the clear where it need not.
+ * Finds the scheme of a registry whose certificate is not checked. On this machine plain http comes first, since a
+ * server without TLS may hang on a ClientHello. Elsewhere https comes first, so that passwords are encrypted if
+ * possible.
  */
 async function findScheme(host: string, fetch: Fetch, signal: AbortSignal | undefined): Promise<URL> {
   let failure: unknown;
@@ -120,7 +120,7 @@ async function findScheme(host: string, fetch: Fetch, signal: AbortSignal | unde
       });
       await answer.body?.cancel();
       const { status } = answer;
-      // 400 is what TLS servers say to plain http; a redirect leads to the other scheme.
+      // TLS servers answer 400 to plain http; a redirect leads to the other scheme.
       if (status !== 400 && !(status >= 300 && status < 400)) return base;
       failure ??= new OriginError('ORIGIN_PROTOCOL', `${base.origin} answered ${String(status)}`);
     } catch (error) {

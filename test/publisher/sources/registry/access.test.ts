@@ -6,8 +6,8 @@ import { createServer as createHttps } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type AccessOptions, openRegistryAccess } from '../../../src/publisher/sources/registry-access.ts';
-import { nameOf } from '../gc-bucket.ts';
+import { type AccessOptions, openRegistryAccess } from '../../../../src/publisher/sources/registry/access.ts';
+import { nameOf } from '../../gc-bucket.ts';
 
 let folder: string;
 let plain: Server;

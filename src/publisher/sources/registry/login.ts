@@ -1,22 +1,22 @@
 /**
- * Logins for registries, where people keep them: containers-auth.json(5) and Docker's `config.json`, with credential helpers
- * (docker/docker-credential-helpers). Nothing is looked up until a registry asks.
+ * Registry logins from containers-auth.json(5) and Docker's `config.json`, with credential helpers
+ * (docker/docker-credential-helpers). They are read only when a registry requires authentication.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import type { Credentials } from '../../origin/auth.ts';
-import { CommandError } from '../cli/errors.ts';
+import type { Credentials } from '../../../origin/auth.ts';
+import { CommandError } from '../../cli/errors.ts';
 
-/** Docker Hub's name in Docker's configuration; all other registries stand there by host. */
+/** The key of Docker Hub in Docker's configuration; other registries have their host as key. */
 const HUB_KEY = 'https://index.docker.io/v1/';
 
-/** What a credential helper calls a refresh token's user. */
+/** The user name that a credential helper returns with a refresh token. */
 const TOKEN_USER = '<token>';
 
-/** Which repository of which registry a login is for. `host` as in image names: `docker.io`, `registry.example.com:5000`. */
+/** The repository that a login is for. `host` as in image names: `docker.io`, `registry.example.com:5000`. */
 export interface LoginFor {
   readonly host: string;
   readonly repository: string;
@@ -33,7 +33,7 @@ export function parseCreds(text: string): Credentials {
   return { kind: 'basic', username: text.slice(0, colon), password: text.slice(colon + 1) };
 }
 
-/** Files that may hold logins, in the order in which they are looked at. A file that a variable names must be there. */
+/** The files that may contain logins, in search order. A file named by a variable must exist. */
 export function authFiles(
   env: Readonly<NodeJS.ProcessEnv>,
 ): readonly { readonly path: string; readonly required: boolean }[] {
@@ -50,7 +50,10 @@ export function authFiles(
   ];
 }
 
-/** Finds the login for a repository; null if nobody keeps one. Throws {@link CommandError} for files that cannot be read and helpers that fail. */
+/**
+ * Finds the login for a repository; null if there is none. Throws {@link CommandError} if a file cannot be read or a
+ * helper fails.
+ */
 export async function findLogin(login: LoginFor, env: Readonly<NodeJS.ProcessEnv>): Promise<Credentials | null> {
   for (const { path, required } of authFiles(env)) {
     const config = await readAuthFile(path, required);
@@ -60,7 +63,7 @@ export async function findLogin(login: LoginFor, env: Readonly<NodeJS.ProcessEnv
   return null;
 }
 
-/** What is read of an authentication file. */
+/** The relevant members of an authentication file. */
 interface AuthFile {
   readonly auths?: Readonly<Record<string, AuthEntry>>;
   readonly credHelpers?: Readonly<Record<string, string>>;
@@ -83,7 +86,7 @@ async function readAuthFile(path: string, required: boolean): Promise<AuthFile |
     const { code } = cause as NodeJS.ErrnoException;
     if (!required && (code === 'ENOENT' || code === 'ENOTDIR')) return null;
     throw new CommandError(`${path} cannot be read`, {
-      hint: required ? 'It is named by REGISTRY_AUTH_FILE.' : 'Logins are looked for there.',
+      hint: required ? 'REGISTRY_AUTH_FILE names it.' : 'Registry logins are read from it.',
       cause,
     });
   }
@@ -95,7 +98,7 @@ async function readAuthFile(path: string, required: boolean): Promise<AuthFile |
     // The parser's message would quote the file, and with it a password.
   }
   throw new CommandError(`${path} is not a JSON object`, {
-    hint: 'Logins are looked for there: mend it, or log in again.',
+    hint: 'Registry logins are read from it: fix it, or log in again.',
   });
 }
 
@@ -117,14 +120,17 @@ async function loginIn(
     const found = entry === undefined ? null : readEntry(entry, key, path);
     if (found !== null) return found;
   }
-  // The store is asked by the registry's name alone, as Docker does.
+  // As in Docker, the credential store is queried only by the registry's name.
   const { credsStore } = config;
   return typeof credsStore === 'string' && credsStore !== ''
     ? askHelper(credsStore, registryKey(login), path, env)
     : null;
 }
 
-/** From the most particular to the registry: containers-auth.json(5) has keys with a path; Docker has hosts, which older versions wrote as addresses. */
+/**
+ * From the most specific to the registry: containers-auth.json(5) has keys with a path; Docker has hosts, which older
+ * versions wrote as URLs.
+ */
 function keysOf({ host, repository }: LoginFor): readonly string[] {
   const parts = repository.split('/');
   const paths = parts.map((_, index) => `${host}/${parts.slice(0, parts.length - index).join('/')}`);
@@ -167,13 +173,13 @@ async function askHelper(
 ): Promise<Credentials | null> {
   const program = `docker-credential-${helper}`;
   if (!/^[\w.-]+$/.test(helper))
-    throw new CommandError(`${path} names a credential helper ${JSON.stringify(helper)}, which is no program's name`);
+    throw new CommandError(`${path} names a credential helper ${JSON.stringify(helper)}, which is not a program name`);
   const { code, stdout, stderr } = await runHelper(program, server, path, env);
   if (code !== 0) {
-    // The protocol has no code of its own for it; the text is what all helpers print.
+    // The protocol has no exit code for it; all helpers print this text.
     if (/credentials not found/i.test(`${stdout} ${stderr}`)) return null;
     throw new CommandError(
-      `${program} has no login for ${server} to give: ${(stdout.trim() || stderr.trim()).split('\n', 1)[0] ?? ''}`,
+      `${program} failed for ${server}: ${(stdout.trim() || stderr.trim()).split('\n', 1)[0] ?? ''}`,
       {
         hint: `It is named in ${path}. Try: echo ${server} | ${program} get`,
       },
@@ -183,7 +189,7 @@ async function askHelper(
   try {
     value = JSON.parse(stdout);
   } catch {
-    // Not passed on: the output may hold the secret.
+    // The output is not quoted, since it may contain the secret.
   }
   const { Username: username, Secret: secret } = (typeof value === 'object' && value !== null ? value : {}) as {
     Username?: unknown;
@@ -211,14 +217,14 @@ async function runHelper(
     const err: Buffer[] = [];
     child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
     child.stderr.on('data', (chunk: Buffer) => err.push(chunk));
-    // A helper that does not read its input is gone by the time it is written.
+    // A helper that does not read its input may have ended before it is written.
     child.stdin.on('error', () => undefined);
     child.stdin.end(input);
     const [code] = (await once(child, 'close')) as [number | null];
     return { code, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() };
   } catch (cause) {
     throw new CommandError(`the credential helper ${program} cannot be run`, {
-      hint: `It is named in ${path}; install it, or log in without it.`,
+      hint: `It is named in ${path}; install it, or log in without a helper.`,
       cause,
     });
   }

@@ -4,7 +4,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { createHttpFetch, type HttpFetch } from '../../../src/publisher/sources/http-fetch.ts';
+import { createHttpFetch, type HttpFetch } from '../../../../src/publisher/sources/registry/http-fetch.ts';
 
 let server: Server;
 let way: HttpFetch;

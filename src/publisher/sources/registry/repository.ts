@@ -1,19 +1,18 @@
 /** `docker://[HOST[:PORT]/]NAME[:TAG|@DIGEST]`: another registry, over its API. */
-import { openBlob } from '../../origin/blob.ts';
-import { OriginError } from '../../origin/errors.ts';
-import { ACCEPT_SCHEMA1 } from '../../origin/manifest.ts';
-import type { Descriptor } from '../../registry/descriptor.ts';
-import { algorithmOf, type Digest, hexOf } from '../../registry/digest.ts';
-import { formOfMediaType } from '../../registry/media-type.ts';
-import { parseTag, type RepositoryName, type Tag } from '../../registry/name.ts';
-import type { Reference } from '../../registry/reference.ts';
-import { CommandError } from '../cli/errors.ts';
-import { formOfContent } from '../../manifest/links.ts';
+import { openBlob } from '../../../origin/blob.ts';
+import { OriginError } from '../../../origin/errors.ts';
+import { ACCEPT_SCHEMA1 } from '../../../origin/manifest.ts';
+import type { Descriptor } from '../../../registry/descriptor.ts';
+import { algorithmOf, type Digest, hexOf } from '../../../registry/digest.ts';
+import { formOfMediaType } from '../../../registry/media-type.ts';
+import { parseTag, type RepositoryName, type Tag } from '../../../registry/name.ts';
+import type { Reference } from '../../../registry/reference.ts';
+import { CommandError } from '../../cli/errors.ts';
+import { formOfContent } from '../../../manifest/links.ts';
 import { originFailure } from './origin-failure.ts';
-import { openRegistryAccess, type RegistryAccess, type RemoteAccess } from './registry-access.ts';
-import { parseRemoteImage, type RemoteRepository } from './registry-name.ts';
-import { tellReceived } from '../streams/small-heap.ts';
-import type { SourceOptions } from './open.ts';
+import { openRegistryAccess, type RegistryAccess, type RemoteAccess } from './access.ts';
+import { parseRemoteImage, type RemoteRepository } from './remote-name.ts';
+import { freeNetworkBuffers } from '../../streams/network-buffers.ts';
 import {
   type Companion,
   COSIGN_SUFFIXES,
@@ -21,7 +20,8 @@ import {
   type SourceImage,
   type SourceManifest,
   type SourceRepository,
-} from './source.ts';
+  type SourceOptions,
+} from '../source.ts';
 
 /** Opens an image of another registry. Throws {@link CommandError}. */
 export async function openRegistryImage(where: string, options: SourceOptions): Promise<SourceImage> {
@@ -44,7 +44,7 @@ export async function openRegistryImage(where: string, options: SourceOptions): 
   }
 }
 
-/** Opens a repository of another registry; it closes nothing, `access` is shared. Throws {@link CommandError}. */
+/** Opens a repository of another registry. It does not close `access`, which is shared. Throws {@link CommandError}. */
 export async function openRegistryRepository(
   remote: RemoteRepository,
   access: RegistryAccess,
@@ -57,7 +57,7 @@ export async function openRegistryRepository(
     name: remote.name,
     tags: () => reader.tags(),
     digests: async (tag) => {
-      const head = await reader.asking(() => way.client.manifestHead(remote.name, { kind: 'tag', tag }, { signal }));
+      const head = await reader.attempt(() => way.client.manifestHead(remote.name, { kind: 'tag', tag }, { signal }));
       return head.kind === 'not-found' || head.digest === undefined ? null : [head.digest];
     },
     open: (tag, { schema1 }) => reader.open({ kind: 'tag', tag }, schema1),
@@ -66,9 +66,9 @@ export async function openRegistryRepository(
 }
 
 interface Reader {
-  asking<T>(ask: () => Promise<T>): Promise<T>;
+  attempt<T>(request: () => Promise<T>): Promise<T>;
   tags(): Promise<readonly Tag[] | null>;
-  /** Null if it is not there. */
+  /** Null if it does not exist. */
   open(reference: Reference, schema1: boolean): Promise<SourceImage | null>;
 }
 
@@ -76,9 +76,9 @@ function createReader(way: RemoteAccess, name: RepositoryName, signal: AbortSign
   const { client } = way;
   let listed: Promise<ReadonlySet<Tag> | null> | undefined;
 
-  async function asking<T>(ask: () => Promise<T>): Promise<T> {
+  async function attempt<T>(request: () => Promise<T>): Promise<T> {
     try {
-      return await ask();
+      return await request();
     } catch (error) {
       signal?.throwIfAborted();
       throw originFailure(error, way);
@@ -86,12 +86,12 @@ function createReader(way: RemoteAccess, name: RepositoryName, signal: AbortSign
   }
 
   async function tags(): Promise<readonly Tag[] | null> {
-    const found = await asking(() => client.tags(name, { signal }));
+    const found = await attempt(() => client.tags(name, { signal }));
     return found.kind === 'not-found' ? null : found.tags;
   }
 
   async function manifest(reference: Reference, accept?: readonly string[]): Promise<SourceManifest | null> {
-    const found = await asking(() =>
+    const found = await attempt(() =>
       client.manifest(name, reference, { signal, ...(accept === undefined ? {} : { accept }) }),
     );
     if (found.kind === 'not-found') return null;
@@ -99,7 +99,10 @@ function createReader(way: RemoteAccess, name: RepositoryName, signal: AbortSign
     return { bytes, digest, ...(mediaType === undefined ? {} : { mediaType }) };
   }
 
-  /** As Pulp 2's client asks: a second question with only schema 1's types. Registries without one answer 404, some an error, others with what they have. */
+  /**
+   * Requests schema 1 alone, as Pulp 2's client does. Registries without one answer 404, another error, or with another
+   * form.
+   */
   async function schema1Of(reference: Reference): Promise<SourceManifest | null> {
     try {
       const found = await client.manifest(name, reference, { signal, accept: ACCEPT_SCHEMA1 });
@@ -120,12 +123,12 @@ function createReader(way: RemoteAccess, name: RepositoryName, signal: AbortSign
   }
 
   async function blob(digest: Digest, own: AbortSignal | undefined): Promise<SourceBlob | null> {
-    const found = await asking(() => openBlob(client, name, digest, { signal: own }));
+    const found = await attempt(() => openBlob(client, name, digest, { signal: own }));
     if (found.kind === 'not-found') return null;
     async function* chunks(blobChunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
       try {
         for await (const chunk of blobChunks) {
-          tellReceived(chunk.length);
+          freeNetworkBuffers(chunk.length);
           yield chunk;
         }
       } catch (error) {
@@ -137,10 +140,10 @@ function createReader(way: RemoteAccess, name: RepositoryName, signal: AbortSign
   }
 
   async function referrers(subject: Digest): Promise<readonly Descriptor[]> {
-    return asking(() => client.referrers(name, subject, { signal }));
+    return attempt(() => client.referrers(name, subject, { signal }));
   }
 
-  /** One list of tags answers for all manifests of an image; where it is refused, each tag is asked for. */
+  /** Reads the list of tags once for all manifests of an image; if that is refused, requests each tag. */
   async function companions(subject: Digest): Promise<readonly Companion[]> {
     listed ??= client.tags(name, { signal }).then(
       (found) => new Set(found.kind === 'not-found' ? [] : found.tags),
@@ -178,5 +181,5 @@ function createReader(way: RemoteAccess, name: RepositoryName, signal: AbortSign
     };
   }
 
-  return { asking, tags, open };
+  return { attempt, tags, open };
 }

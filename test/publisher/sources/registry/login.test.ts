@@ -2,7 +2,7 @@ import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { findLogin, parseCreds } from '../../../src/publisher/sources/docker-auth.ts';
+import { findLogin, parseCreds } from '../../../../src/publisher/sources/registry/login.ts';
 
 let folder: string;
 const HUB = { host: 'docker.io', repository: 'library/busybox' };
@@ -88,7 +88,7 @@ esac
       { credsStore: 'no-such-helper' },
       /docker-credential-no-such-helper cannot be run/,
     ],
-    ['a helper whose name is a path', { credsStore: '../evil' }, /no program's name/],
+    ['a helper whose name is a path', { credsStore: '../evil' }, /not a program name/],
     ['a damaged login', { auths: { 'registry.example:5000': { auth: '????' } } }, /damaged/],
     ['a damaged file', '{"auths": {"registry.example:5000": {"auth": "c2VjcmV0', /is not a JSON object/],
   ])('or it is said why not: %s', async (_, content, message) => {

@@ -1,26 +1,26 @@
 /**
- * What a registry client needs of `fetch`, over Node's own `http`: connections that are kept, also after a HEAD (undici closes them then, and a sync is made of HEADs), and
- * nothing to load that a command has not loaded anyway.
+ * The part of `fetch` that a registry client needs, over Node's `http`. It keeps connections open after a HEAD, which
+ * undici closes, and a sync consists mostly of HEADs. It loads no modules that a command has not loaded anyway.
  */
 import { Agent as PlainAgent, type IncomingMessage, request as plainRequest } from 'node:http';
 import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
 import { pipeline, type Readable } from 'node:stream';
-import type { Fetch, FetchResponse } from '../../origin/transport.ts';
+import type { Fetch, FetchResponse } from '../../../origin/transport.ts';
 
-/** A connection that nobody has used for so long is closed, in milliseconds: most servers wait five seconds or more. */
+/** An idle connection is closed after this time, in milliseconds: most servers close it after five seconds or more. */
 const IDLE_MS = 4_000;
 
-/** Bodies up to that many bytes are read to their end rather than closing the connection below them. */
-const READ_ON = 64 * 1024;
+/** A cancelled body of at most this many bytes is read to its end, so that the connection stays open. */
+const DRAIN_MAX = 64 * 1024;
 
-/** A `fetch` with the connections that it keeps. */
+/** A `fetch` with its connections. */
 export interface HttpFetch {
   readonly fetch: Fetch;
-  /** Ends all connections, also those in use. */
+  /** Closes all connections, even those in use. */
   close(): Promise<void>;
 }
 
-/** Makes one. `connectMs`: how long a connection may take to be made. Errors are Node's own, with their `code`. */
+/** Creates a fetch. `connectMs` is the connection timeout. Errors are Node's own, with their `code`. */
 export function createHttpFetch({
   rejectUnauthorized,
   connectMs,
@@ -38,7 +38,7 @@ export function createHttpFetch({
         ? tlsRequest(url, { ...options, agent: tls })
         : plainRequest(url, { ...options, agent: plain });
       request.on('response', resolve);
-      // Once there is an answer, its body tells what happens to it.
+      // After the answer, errors reach the reader of its body.
       request.on('error', reject);
       request.on('socket', (socket) => {
         if (!socket.connecting) return;
@@ -82,10 +82,10 @@ async function bodyOf(
   response: IncomingMessage,
   { method, signal }: Pick<Parameters<Fetch>[1], 'method' | 'signal'>,
 ): Promise<ReadableStream<Uint8Array> | null> {
-  // Whoever lets a body go does not want to hear what becomes of it.
+  // Ignore errors after cancellation.
   response.on('error', () => undefined);
   if (method === 'HEAD' || response.statusCode === 204 || response.statusCode === 304) {
-    // It ends with its head, and only then is the connection free for the next question.
+    // It ends with its head, and only then is the connection free for the next request.
     await new Promise((resolve) => response.once('close', resolve).resume());
     return null;
   }
@@ -98,13 +98,13 @@ async function bodyOf(
         reading = true;
         const next = await chunks.next();
         reading = false;
-        // What was let go of ends as if it were whole.
+        // An aborted stream ends as if it were complete.
         signal.throwIfAborted();
         if (next.done === true) controller.close();
         else controller.enqueue(next.value);
       },
       cancel: async () => {
-        // A read that nothing answers could not be waited for.
+        // A pending read might never finish.
         if (isShort(response) && !reading) {
           await chunks.return?.();
           unpacked.resume();
@@ -115,13 +115,16 @@ async function bodyOf(
   );
 }
 
-/** As `fetch` does, for servers and proxies that pack although nobody asked them to. What is packed in an unknown way stays as it is. */
+/**
+ * Decodes the content coding, as `fetch` does, for servers and proxies that compress unasked. Unknown codings stay as
+ * they are.
+ */
 async function unpack(response: IncomingMessage): Promise<Readable> {
   const codings = (response.headers['content-encoding'] ?? '')
     .toLowerCase()
     .split(',')
     .map((coding) => coding.trim());
-  // Nothing is nothing, however it says it is packed.
+  // An empty body is not decoded.
   if (codings.every((coding) => coding === '' || coding === 'identity') || response.headers['content-length'] === '0')
     return response;
   const { createBrotliDecompress, createGunzip, createInflate } = await import('node:zlib');
@@ -134,11 +137,11 @@ async function unpack(response: IncomingMessage): Promise<Readable> {
   const makers = codings.flatMap((coding) => known.get(coding) ?? []);
   if (makers.length !== codings.length) return response;
   let unpacked: Readable = response;
-  // The last coding was put on last. A failure reaches the reader by the stream that it reads.
+  // The last coding was applied last. An error reaches the reader through the last stream.
   for (const make of makers.reverse()) unpacked = pipeline(unpacked, make(), () => undefined);
   return unpacked;
 }
 
 function isShort({ headers }: IncomingMessage): boolean {
-  return Number(headers['content-length'] ?? Infinity) <= READ_ON;
+  return Number(headers['content-length'] ?? Infinity) <= DRAIN_MAX;
 }

@@ -1,18 +1,21 @@
-/** How layers are packed, and turning one packing into another while bytes pass; nothing is kept but a few blocks. */
+/** Detects the compression of layers, and decompresses and compresses streams in a few blocks of memory. */
 import { once } from 'node:events';
 import type { Transform } from 'node:stream';
 import { constants, crc32, createDeflateRaw, createGunzip, createZstdDecompress } from 'node:zlib';
-import { PackingError } from './packing-error.ts';
-import { zstdFrames } from './zstd-frames.ts';
+import { ZLIB_BLOCK } from './buffer-sizes.ts';
+import { CompressionError, zstdFrames } from './zstd-frames.ts';
 
-/** Packings that are read. */
-export type Packing = 'gzip' | 'zstd' | 'none';
+/** Compression formats that are read. */
+export type Compression = 'gzip' | 'zstd' | 'none';
 
-/** Bytes that tell how something is packed; more than any magic number needs. */
+/** Bytes needed to detect a compression: the longest magic number. */
 const HEAD = 6;
 
-/** Tells by the first bytes (RFC 1952, RFC 8878 §3.1.1 and its skippable frames); null for a packing that is known but not read. */
-export function packingOf(head: Uint8Array): Packing | null {
+/**
+ * Detects the compression by magic number (RFC 1952; RFC 8878 §3.1.1, with skippable frames); null for bzip2 and xz,
+ * which are not read.
+ */
+export function detectCompression(head: Uint8Array): Compression | null {
   const starts = (...magic: readonly number[]): boolean => magic.every((byte, index) => head[index] === byte);
   if (starts(0x1f, 0x8b)) return 'gzip';
   if (starts(0x28, 0xb5, 0x2f, 0xfd)) return 'zstd';
@@ -22,13 +25,14 @@ export function packingOf(head: Uint8Array): Packing | null {
 }
 
 /**
- * Unpacks, whichever way it is packed; `told.packing` says which way that was. All of `chunks` is read, also what stands behind the packed data, so that whoever hashes
- * it sees the whole; unless `stopAt` says that this packing is not worth it: then nothing comes. Throws {@link PackingError}, and whatever reading throws.
+ * Decompresses a stream, and reports its compression in `detected.compression`. All of `chunks` is read, even bytes
+ * after the compressed data, so that a caller can hash the whole. If `stopAt` returns true for the compression, nothing
+ * is read or yielded. Throws {@link CompressionError}, and errors of reading.
  */
-export async function* unpacked(
+export async function* decompress(
   chunks: AsyncIterable<Uint8Array>,
-  told: { packing?: Packing } = {},
-  stopAt: (packing: Packing) => boolean = () => false,
+  detected: { packing?: Compression } = {},
+  stopAt: (packing: Compression) => boolean = () => false,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const iterator = chunks[Symbol.asyncIterator]();
   let head: Uint8Array = new Uint8Array();
@@ -38,32 +42,32 @@ export async function* unpacked(
       if (next.done === true) break;
       head = head.length === 0 ? next.value : Buffer.concat([head, next.value]);
     }
-    const packing = packingOf(head);
-    if (packing === null) throw new PackingError('the layer is packed with bzip2 or xz');
-    told.packing = packing;
+    const packing = detectCompression(head);
+    if (packing === null) throw new CompressionError('the layer is compressed with bzip2 or xz');
+    detected.packing = packing;
     if (stopAt(packing)) return;
     const whole = (async function* () {
       yield head;
       yield* { [Symbol.asyncIterator]: () => iterator };
     })();
     if (packing === 'none') yield* whole;
-    else if (packing === 'gzip') yield* through(whole, createGunzip({ chunkSize: BLOCK }));
-    else yield* through(zstdFrames(whole), createZstdDecompress({ chunkSize: BLOCK }));
+    else if (packing === 'gzip') yield* through(whole, createGunzip({ chunkSize: ZLIB_BLOCK }));
+    else yield* through(zstdFrames(whole), createZstdDecompress({ chunkSize: ZLIB_BLOCK }));
   } finally {
     await iterator.return?.();
   }
 }
 
-const BLOCK = 64 * 1024;
-
-/** What stands before the packed data (RFC 1952 §2.3): deflate, no name, no time, unknown system. Node's own writes the system it runs on. */
+/**
+ * The gzip header (RFC 1952 §2.3): deflate, no name, no time, unknown system. Node's own names the system it runs on.
+ */
 const GZIP_HEAD = Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff);
 
 /**
- * Packs with gzip, the same bytes each time for the same content: zlib is fed blocks of one size whatever comes in, since what it writes may depend on that. The bytes
- * may differ between releases of zlib, never within one run.
+ * Compresses with gzip. The same content gives the same bytes: zlib receives blocks of one size, since its output may
+ * depend on their sizes. The bytes may differ between releases of zlib, never within one run.
  */
-export async function* gzipped(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+export async function* gzip(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
   let sum = 0;
   let length = 0;
   async function* summed(): AsyncGenerator<Uint8Array, void, undefined> {
@@ -74,7 +78,7 @@ export async function* gzipped(chunks: AsyncIterable<Uint8Array>): AsyncGenerato
     }
   }
   yield GZIP_HEAD;
-  yield* through(summed(), createDeflateRaw({ level: constants.Z_DEFAULT_COMPRESSION, chunkSize: BLOCK }));
+  yield* through(summed(), createDeflateRaw({ level: constants.Z_DEFAULT_COMPRESSION, chunkSize: ZLIB_BLOCK }));
   const tail = Buffer.alloc(8);
   tail.writeUInt32LE(sum, 0);
   tail.writeUInt32LE(length % 2 ** 32, 4);
@@ -82,30 +86,30 @@ export async function* gzipped(chunks: AsyncIterable<Uint8Array>): AsyncGenerato
 }
 
 async function* inBlocks(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
-  let block = Buffer.allocUnsafe(BLOCK);
+  let block = Buffer.allocUnsafe(ZLIB_BLOCK);
   let filled = 0;
   for await (const chunk of chunks) {
     for (let at = 0; at < chunk.length;) {
-      const taken = Math.min(BLOCK - filled, chunk.length - at);
+      const taken = Math.min(ZLIB_BLOCK - filled, chunk.length - at);
       block.set(chunk.subarray(at, at + taken), filled);
       filled += taken;
       at += taken;
-      if (filled < BLOCK) continue;
+      if (filled < ZLIB_BLOCK) continue;
       yield block;
-      // zlib reads the block later, in another thread: it is not written to again.
-      block = Buffer.allocUnsafe(BLOCK);
+      // zlib reads the block later in another thread, so it must not be written again.
+      block = Buffer.allocUnsafe(ZLIB_BLOCK);
       filled = 0;
     }
   }
   if (filled > 0) yield block.subarray(0, filled);
 }
 
-/** Passes bytes through zlib. What reading throws comes out as it is, what zlib throws as {@link PackingError}. */
+/** Passes bytes through zlib. Errors of reading are thrown unchanged, errors of zlib as {@link CompressionError}. */
 async function* through(
   chunks: AsyncIterable<Uint8Array>,
   zlib: Transform & { readonly bytesWritten: number },
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  let flaw: { readonly error: unknown } | undefined;
+  let sourceError: { readonly error: unknown } | undefined;
   let left = false;
   let fed = 0;
   const isOver = (): boolean => zlib.destroyed || zlib.readableEnded;
@@ -114,17 +118,17 @@ async function* through(
       for await (const chunk of chunks) {
         if (left) return;
         fed += chunk.length;
-        // zlib has seen the end (or a fault): the rest is only read.
+        // zlib has reached the end or failed: the rest is read and ignored.
         if (isOver()) continue;
         if (!zlib.write(chunk) && !isOver()) await settled(zlib);
       }
       if (!isOver()) zlib.end();
     } catch (error) {
-      flaw = { error };
+      sourceError = { error };
       zlib.destroy();
     }
   }
-  // What zlib says comes to whoever reads it; between two reads nobody listens.
+  // Errors of zlib are thrown where it is read; this listener catches those between two reads.
   zlib.on('error', () => undefined);
   const feeding = feed();
   let fault: unknown;
@@ -137,21 +141,22 @@ async function* through(
     zlib.destroy();
     await feeding;
   }
-  if (flaw !== undefined) throw flaw.error;
-  // Go's gzip, which all engines use, refuses what stands behind the packed data; Node's passes over it.
+  if (sourceError !== undefined) throw sourceError.error;
+  // Go's gzip, which all engines use, refuses bytes after the compressed data; Node's ignores them.
   if (fault === undefined && !left && zlib.bytesWritten !== fed)
-    fault = new Error('there are bytes behind the packed data');
-  if (fault !== undefined) throw new PackingError(fault instanceof Error ? fault.message : 'damaged', { cause: fault });
+    fault = new Error('there are bytes after the compressed data');
+  if (fault !== undefined)
+    throw new CompressionError(fault instanceof Error ? fault.message : 'damaged', { cause: fault });
 }
 
-/** When the stream takes more, or never will. */
+/** Waits until the stream accepts more data or has ended. */
 async function settled(stream: Transform): Promise<void> {
   const stop = new AbortController();
   const options = { signal: stop.signal };
   try {
     await Promise.race([once(stream, 'drain', options), once(stream, 'close', options), once(stream, 'end', options)]);
   } catch {
-    // An error is told where the stream is read.
+    // The error is thrown where the stream is read.
   } finally {
     stop.abort();
   }

@@ -1,8 +1,10 @@
-/** `fetch` through the proxies that the environment names. Loaded only where there are any. */
+/** `fetch` through the proxies of the environment. It is loaded only if there are any. */
 import { EnvHttpProxyAgent, fetch, type RequestInit } from 'undici';
 import type { HttpFetch } from './http-fetch.ts';
 
-/** Makes one. `noProxy`: hosts to go to directly, as in `NO_PROXY`. `connectMs`: how long a connection may take to be made. */
+/**
+ * Creates a fetch. `noProxy` lists hosts without a proxy, as `NO_PROXY` does. `connectMs` is the connection timeout.
+ */
 export function createProxyFetch(options: {
   readonly rejectUnauthorized: boolean;
   readonly connectMs: number;
@@ -21,7 +23,7 @@ export function createProxyFetch(options: {
   return {
     fetch: async (url, init) => {
       const request: RequestInit = { ...init, dispatcher: agent };
-      // The package's Response is that of Node's own fetch, declared a second time.
+      // The package declares its own Response type; it is the same as that of Node's fetch.
       return fetch(url, request);
     },
     close: () => agent.destroy(),

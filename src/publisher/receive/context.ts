@@ -1,0 +1,61 @@
+/** What the push endpoint does with a bucket: publishing tags, storing manifests, removing tags. */
+import type { Signer } from '../../manifest/image.ts';
+import { tagKey } from '../../registry/keys.ts';
+import type { RealmTable } from '../../registry/realms.ts';
+import type { WriteStore } from '../../registry/store.ts';
+import { keepLists } from '../publish/lists.ts';
+import { readAccompanying, writeReferrers } from '../publish/referrers.ts';
+import { createPublisher, type PublishRequest, type PublishResult } from '../publish/publish.ts';
+import { readImage } from '../publish/read-image.ts';
+import { manifestKey } from '../../registry/keys.ts';
+import type { PushContext } from './endpoint.ts';
+import type { Uploads } from './uploads.ts';
+
+/** What {@link pushContext} needs. */
+export interface PushContextOptions {
+  readonly store: WriteStore;
+  readonly realms: RealmTable;
+  readonly signer: Signer;
+  readonly uploads: Uploads;
+  readonly allowDelete: boolean;
+  readonly recompress?: PublishRequest['recompress'];
+  readonly signal: AbortSignal;
+  /** Called after a tag was published. */
+  readonly onPublished: (result: PublishResult) => Promise<void>;
+}
+
+/** Makes the context of an endpoint. */
+export function pushContext(options: PushContextOptions): PushContext {
+  const { store, realms, signer, uploads, allowDelete, recompress, signal, onPublished } = options;
+  const lists = keepLists(store, { signal });
+  return {
+    store,
+    realms,
+    uploads,
+    allowDelete,
+    publish: async (name, tag, source) => {
+      // One a push: the agreement with garbage collection begins before anything is looked for.
+      const publisher = await createPublisher({ store, realms, signer, signal });
+      const result = await publisher.publish(source, { name, tag, recompress, referrers: true });
+      await onPublished(result);
+      return result;
+    },
+    storeManifest: async (name, source) => {
+      const { content } = await readImage(source, { signal });
+      const { records } = await readAccompanying(source, content.roots, false);
+      for (const { digest, mediaType, bytes, form } of content.roots) {
+        await store.put(manifestKey(name, digest), bytes, {
+          contentType: mediaType,
+          ...(form !== 'docker-schema1' && digest.startsWith('sha256:') && { sha256: digest.slice('sha256:'.length) }),
+        });
+      }
+      await writeReferrers(store, name, records, { signal });
+    },
+    removeTag: async (name, tag) => {
+      if ((await store.head(tagKey(name, tag))) === null) return false;
+      await store.delete([tagKey(name, tag)]);
+      await lists.update(name, tag, { kind: 'removed' });
+      return true;
+    },
+  };
+}

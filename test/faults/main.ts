@@ -1,0 +1,54 @@
+/**
+ * `npm run faults`: what a nemesis finds. Clients pull through an edge whose upstream answers wrongly; publishers, sync and gc are killed, stopped and lied to over real S3
+ * servers; then everything is looked through by code that shares nothing with Gantry. Exits with 1 if anything was lost or false.
+ */
+import { writeFile } from 'node:fs/promises';
+import { Command } from 'commander';
+import { missingPrograms } from '../interop/programs.ts';
+import { runPublishers } from './publishers.ts';
+import { runPullThrough } from './pull-through.ts';
+import { missingFor, STORAGES } from './storage.ts';
+import { type Tally, tallyLines } from './tally.ts';
+
+const PARTS = ['pull-through', ...STORAGES] as const;
+
+const options = new Command('faults')
+  .description('spoil what Gantry talks to, kill it, and look for what is lost or false')
+  .option('--quick', 'a bounded part of it: at most three minutes')
+  .option('--only <part...>', `only these parts: ${PARTS.join(', ')}`)
+  .option('--seed <text>', 'repeats a run', String(Date.now()))
+  .option('--json <file>', 'write the counts')
+  .parse()
+  .opts<{ readonly quick?: true; readonly only?: readonly string[]; readonly seed: string; readonly json?: string }>();
+
+const { quick = false, only = PARTS, seed } = options;
+process.stdout.write(`seed ${seed}\n`);
+const isWanted = (part: (typeof PARTS)[number]): boolean => only.includes(part);
+const started = performance.now();
+const tallies: Tally[] = [];
+
+const registry = missingPrograms('docker-registry');
+if (registry.length > 0) process.stdout.write(`skipped: everything (docker-registry is not installed)\n`);
+else {
+  const work: Promise<Tally>[] = [];
+  for (const storage of STORAGES) {
+    const missing = missingFor(storage);
+    if (!isWanted(storage)) continue;
+    if (missing.length > 0) process.stdout.write(`skipped: ${storage} (${missing.join(', ')} not installed)\n`);
+    else work.push(runPublishers({ seed, storage, rounds: quick ? 1_000 : 50, most: quick ? 60_000 : 1_800_000 }));
+  }
+  if (isWanted('pull-through')) {
+    work.unshift(runPullThrough({ seed, repositories: 12, tags: quick ? 8 : 40, requests: quick ? 2_000 : 10_000 }));
+  }
+  tallies.push(...(await Promise.all(work)));
+}
+
+const seconds = Math.round((performance.now() - started) / 1_000);
+process.stdout.write(`${[...tallyLines(tallies), `${String(seconds)} s, seed ${seed}`].join('\n')}\n`);
+if (options.json !== undefined)
+  await writeFile(options.json, `${JSON.stringify({ seed, quick, seconds, parts: tallies }, null, 2)}\n`);
+// Otherwise less was tested than is told.
+const sum = (fact: string): number => tallies.reduce((all, { facts }) => all + (facts.get(fact) ?? 0), 0);
+const isWhole = quick || tallies.length < PARTS.length || (sum('client requests') >= 10_000 && sum('kills') >= 100);
+if (!isWhole) process.stdout.write('too few requests or kills\n');
+if (!isWhole || !tallies.every(({ isClean }) => isClean)) process.exitCode = 1;

@@ -1,0 +1,164 @@
+/** Clients of all ages pull through an edge from docker-registry, whose answers are spoilt: no false 404, no wrong byte, and everything there again once it is well. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startServer } from '../../src/publisher/local/server.ts';
+import { get, type Got, MODERN, OLD } from '../interop/origin-edge.ts';
+import { digestOf, payloadOf } from './bucket-reader.ts';
+import { byChance, type Chance, html, pick, randomFrom, registryError } from './random.ts';
+import { Tally } from './tally.ts';
+import { type PushedImage, startUpstreamBed } from './upstream.ts';
+
+/** How much is done. */
+export interface PullThroughOptions {
+  readonly seed: string;
+  readonly repositories: number;
+  readonly tags: number;
+  readonly requests: number;
+}
+
+/** Of the upstream's answers, how many are spoilt. */
+const SHARE = 0.3;
+const CLIENTS = 12;
+/** Seconds for which a tag is answered without a look at the upstream: short, so that it is looked at again and again. */
+const LIFETIME = 2;
+/** Until when everything must be there again, in milliseconds after the last fault. */
+const RECOVERY = 30_000;
+
+const CHANCES: readonly Chance[] = [
+  ...[500, 502, 503, 504].map((status): Chance => ({ weight: 2, fault: () => registryError(status, 'UNAVAILABLE') })),
+  { weight: 2, fault: () => registryError(401, 'UNAUTHORIZED') },
+  { weight: 2, fault: () => registryError(403, 'DENIED') },
+  { weight: 1, fault: () => registryError(429, 'TOOMANYREQUESTS', { 'retry-after': '1' }) },
+  { weight: 3, fault: () => html(200) },
+  { weight: 3, fault: () => html(404) },
+  { weight: 2, fault: () => html(502) },
+  { weight: 2, fault: () => ({ kind: 'corrupt' }) },
+  { weight: 2, fault: (random) => ({ kind: 'cut', after: Math.floor(random() * 200) }) },
+  { weight: 2, fault: () => ({ kind: 'drop', when: 'before' }) },
+  { weight: 1, fault: () => ({ kind: 'drop', when: 'after' }) },
+  { weight: 2, fault: (random) => ({ kind: 'slow', milliseconds: Math.floor(random() * 300) }) },
+  { weight: 0.3, fault: () => ({ kind: 'hang' }) },
+];
+
+type Question = 'old' | 'modern' | 'digest' | 'blob' | 'list';
+const QUESTIONS: readonly Question[] = [
+  'old',
+  'old',
+  'old',
+  'old',
+  'modern',
+  'modern',
+  'digest',
+  'blob',
+  'blob',
+  'list',
+];
+
+/** Runs this part. */
+export async function runPullThrough({ seed, repositories, tags, requests }: PullThroughOptions): Promise<Tally> {
+  const tally = new Tally('pull-through');
+  const upstream = await startUpstreamBed({ keepSeen: false });
+  const state = await mkdtemp(join(tmpdir(), 'gantry-faults-edge-'));
+  const images: PushedImage[] = [];
+  try {
+    for (let repository = 0; repository < repositories; repository += 1) {
+      for (let tag = 0; tag < tags; tag += 1)
+        images.push(await upstream.push(`faults/app${String(repository)}`, `v${String(tag)}`));
+    }
+    // No key: a schema 1 is what the upstream has, or none.
+    const rule = {
+      name: 'faulty',
+      pattern: 'faults/*',
+      upstream: upstream.proxy.url,
+      lifetime: LIFETIME,
+      stale: 0,
+      grace: 0,
+      timeout: 1,
+    };
+    const server = await startServer({ port: 0, state, vars: { LOG: 'failures', ORIGINS: JSON.stringify([rule]) } });
+    try {
+      upstream.proxy.fault = byChance(seed, SHARE, CHANCES);
+      const random = randomFrom(`${seed} clients`);
+      let left = requests;
+      const client = async (): Promise<void> => {
+        while (left > 0) {
+          left -= 1;
+          await ask(server.url, pick(random, images), pick(random, QUESTIONS), tally, tags);
+        }
+      };
+      await Promise.all(Array.from({ length: CLIENTS }, client));
+      for (const [kind, count] of upstream.proxy.counts.faults) tally.count(`fault: ${kind}`, count);
+      tally.count('requests to the server', upstream.proxy.counts.requests);
+      upstream.proxy.fault = () => undefined;
+      await recover(server.url, images, tally, tags);
+    } finally {
+      await server.close();
+    }
+  } finally {
+    await upstream.close();
+    await rm(state, { recursive: true, force: true });
+  }
+  return tally;
+}
+
+/** Asks once, and looks at the answer: everything that is asked for is there upstream. */
+async function ask(url: string, image: PushedImage, question: Question, tally: Tally, tags: number): Promise<number> {
+  const { name, tag, digest, blobs, schema1 } = image;
+  const paths = {
+    old: `manifests/${tag}`,
+    modern: `manifests/${tag}`,
+    digest: `manifests/${digest}`,
+    blob: `blobs/${blobs[tag.length % blobs.length] ?? ''}`,
+    list: 'tags/list',
+  };
+  const what = `${question} ${name}/${paths[question]}`;
+  tally.count('client requests');
+  let got: Got;
+  try {
+    got = await get(`${url}/v2/${name}/${paths[question]}`, { headers: question === 'old' ? OLD : MODERN });
+  } catch {
+    // Cut off, as a body must be that turned out wrong.
+    tally.count('answers cut off');
+    return 0;
+  }
+  tally.count(`answers ${String(got.status)}`);
+  if (got.status === 404) tally.add('false-404', `${what}: ${got.body.toString().slice(0, 200)}`);
+  else if (got.status !== 200 && got.status !== 503)
+    tally.add('wrong-status', `${what}: ${String(got.status)} ${got.body.toString().slice(0, 200)}`);
+  if (got.status !== 200) return got.status;
+  if (question === 'list') {
+    const listed = (JSON.parse(got.body.toString()) as { readonly tags: readonly string[] }).tags;
+    if (listed.length < tags) tally.add('short-list', `${what}: ${String(listed.length)} of ${String(tags)}`);
+  } else {
+    const expected = { old: schema1, modern: digest, digest, blob: blobs[tag.length % blobs.length] ?? '' }[question];
+    const found = digestOf(question === 'old' ? payloadOf(got.body) : got.body);
+    if (found !== expected) tally.add('wrong-bytes', `${what}: ${found} instead of ${expected}`);
+  }
+  return 200;
+}
+
+/** With the upstream well, everything is there for everybody, at the latest after the next comparisons. */
+async function recover(url: string, images: readonly PushedImage[], tally: Tally, tags: number): Promise<void> {
+  const end = Date.now() + RECOVERY;
+  let open = images.flatMap((image) => (['old', 'modern', 'list'] as const).map((question) => ({ image, question })));
+  const quiet = new Tally('recovery');
+  while (open.length > 0) {
+    const still: typeof open = [];
+    for (let at = 0; at < open.length; at += CLIENTS) {
+      await Promise.all(
+        open.slice(at, at + CLIENTS).map(async (one) => {
+          const before = quiet.wrong['short-list'];
+          const status = await ask(url, one.image, one.question, quiet, tags);
+          if (status !== 200 || (one.question === 'list' && quiet.wrong['short-list'] > before)) still.push(one);
+        }),
+      );
+    }
+    open = still;
+    if (open.length === 0 || Date.now() > end) break;
+    await sleep(1_000);
+  }
+  for (const { image, question } of open) tally.add('lasting-404', `${question} ${image.name}:${image.tag}`);
+  for (const example of quiet.examples) if (example.startsWith('wrong-bytes')) tally.add('wrong-bytes', example);
+}
