@@ -1,10 +1,10 @@
 /** Reading blobs: resumes after broken connections, limits idle time, and verifies digests while streaming. */
+import { retryDelay } from '../http/retry.ts';
 import { createHasher } from '../manifest/signing/sha256.ts';
 import { algorithmOf, type Digest } from '../registry/digest.ts';
 import type { RepositoryName } from '../registry/name.ts';
 import type { RegistryClient, RemoteBlob } from './client.ts';
 import { type NotFound, OriginError } from './errors.ts';
-import { retryDelay } from './policy.ts';
 import { reasonOf, unreachable } from './transport.ts';
 
 /** A blob that can be read once. `size` in bytes; undefined if the upstream does not report it. */

@@ -1,17 +1,10 @@
-/** Limits of the client and its decisions on redirects, token services and retries. `transport.ts` carries them out. */
+/** Limits of the client and its decisions on redirects and token services. `transport.ts` carries them out. */
+import type { RetryPolicy } from '../http/retry.ts';
 
 /** Limits of the client. */
-export interface OriginPolicy {
+export interface OriginPolicy extends RetryPolicy {
   /** Most redirects of one request. */
   readonly maxRedirects: number;
-  /** Most attempts of one request. 1: no retries. */
-  readonly attempts: number;
-  /** Delay before the second attempt, in milliseconds. It doubles with each attempt, with jitter in its upper half. */
-  readonly backoff: number;
-  /** Longest delay that the backoff reaches, in milliseconds. */
-  readonly maxBackoff: number;
-  /** Longest `Retry-After` that is respected, in milliseconds. A longer one ends the attempts. */
-  readonly maxRetryAfter: number;
   /** Largest manifest, list page or token response that is read, in bytes. */
   readonly maxDocument: number;
   /** Most pages of a list. */
@@ -98,28 +91,4 @@ export function nextPage(from: URL, next: string): URL | null {
 /** Whether the same request may succeed later (RFC 9110, section 15; CDNs use 520 and up). 501 and 505 are final. */
 export function isTransientStatus(status: number): boolean {
   return status === 408 || status === 425 || status === 429 || (status >= 500 && status !== 501 && status !== 505);
-}
-
-/** Reads `Retry-After` (RFC 9110, section 10.2.3): milliseconds from `now`; undefined if it is absent or invalid. */
-export function parseRetryAfter(value: string | null, now: number): number | undefined {
-  if (value === null) return undefined;
-  const text = value.trim();
-  if (/^\d{1,9}$/.test(text)) return Number(text) * 1000;
-  // Date.parse accepts more than HTTP dates, which all begin with the name of a day.
-  const date = /^[A-Z][a-z]{2}/.test(text) ? Date.parse(text) : NaN;
-  return Number.isNaN(date) ? undefined : Math.max(0, date - now);
-}
-
-/** The delay after attempt `attempt` (from 1), in milliseconds; null to give up. `random` in [0, 1). */
-export function retryDelay(
-  attempt: number,
-  retryAfter: number | undefined,
-  random: number,
-  policy: OriginPolicy,
-): number | null {
-  if (attempt >= policy.attempts) return null;
-  if (retryAfter !== undefined && retryAfter > policy.maxRetryAfter) return null;
-  const ceiling = Math.min(policy.maxBackoff, policy.backoff * 2 ** (attempt - 1));
-  // Never earlier than `Retry-After`. The jitter spreads the retries of many clients.
-  return Math.max(retryAfter ?? 0, 0) + ceiling * (retryAfter === undefined ? 0.5 + random / 2 : random / 4);
 }

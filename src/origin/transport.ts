@@ -1,13 +1,7 @@
 /** Requests over `fetch`: redirects by policy, timeouts, retries, and typed errors. */
+import { parseRetryAfter, retryDelay } from '../http/retry.ts';
 import { OriginError, readErrorBody } from './errors.ts';
-import {
-  decideRedirect,
-  isTransientStatus,
-  type OriginPolicy,
-  type OriginTimeouts,
-  parseRetryAfter,
-  retryDelay,
-} from './policy.ts';
+import { decideRedirect, isTransientStatus, type OriginPolicy, type OriginTimeouts } from './policy.ts';
 
 /** The part of `Response` that is used here. */
 export interface FetchResponse {

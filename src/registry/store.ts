@@ -45,8 +45,11 @@ export interface PutOptions {
   readonly metadata?: Readonly<Record<string, string>>;
   /** Hex sha256 of the whole body, if known: the store refuses a body that does not match. */
   readonly sha256?: string;
-  /** Write only over this version, or only if the object does not exist; otherwise `'precondition-failed'`. */
-  readonly onlyIf?: { readonly etag: string } | 'absent';
+  /**
+   * Write only over this version, or only if the object does not exist; otherwise `'precondition-failed'`. Two objects
+   * with the same bytes have the same etag: a store that can compares `uploaded` too.
+   */
+  readonly onlyIf?: { readonly etag: string; readonly uploaded?: Date } | 'absent';
   readonly signal?: AbortSignal;
 }
 

@@ -7,7 +7,7 @@ import type { RateLimiter } from './access/login-limit.ts';
 import { type AccessPolicy, parseAccess } from './access/policy.ts';
 import { type BlobDelivery, parseBlobDelivery } from './storage/blob-delivery.ts';
 import { type OriginRules, parseOrigins } from './ingest/origins.ts';
-import { PERSISTENCE, type Persistence } from './storage/retry.ts';
+import { R2_RETRY, type StorageRetryPolicy } from '../bucket/retry.ts';
 
 /** Bindings, variables and secrets as the platform provides them. */
 export interface Env {
@@ -35,7 +35,7 @@ export interface Env {
 /** The parsed configuration. */
 export interface Config {
   readonly bucket: R2Bucket;
-  readonly persistence: Persistence;
+  readonly retry: StorageRetryPolicy;
   readonly access: AccessPolicy;
   readonly realms: RealmTable;
   readonly limiter: RateLimiter | null;
@@ -75,7 +75,7 @@ export function readConfig(env: Env): Config {
   }
   return Object.freeze({
     bucket: env.BUCKET,
-    persistence: PERSISTENCE,
+    retry: R2_RETRY,
     access,
     realms: access.realms,
     limiter: env.LOGIN_LIMITER ?? null,

@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DEFAULT_RETRY } from '../../src/publisher/stores/retrying.ts';
+import { S3_RETRY } from '../../src/publisher/stores/retrying.ts';
 import { steadyConnection } from '../../src/publisher/stores/connection.ts';
 import { S3Store } from '../../src/publisher/stores/s3-store.ts';
 import { createClient } from '../../src/publisher/stores/s3-target.ts';
@@ -68,7 +68,7 @@ export async function openStorage(storage: Storage): Promise<StorageBed> {
         prefix,
         title: storage,
         uploads: listedUploads(bucket),
-        retry: { ...DEFAULT_RETRY, firstMs: 5, mostMs: 50 },
+        retry: { ...S3_RETRY, backoff: 5, maxBackoff: 50 },
       });
     },
     openProxy: () => startFaultProxy(origin, { keepSeen: false }),

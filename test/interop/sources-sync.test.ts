@@ -10,7 +10,7 @@ import { parseSyncConfig } from '../../src/publisher/sync/config.ts';
 import { openSyncSources } from '../../src/publisher/sync/sources.ts';
 import { hasFailures, sync, type SyncOptions, type SyncReport } from '../../src/publisher/sync/sync.ts';
 import { syncLines } from '../../src/publisher/sync/report.ts';
-import { readTag } from '../../src/publisher/gc/survey.ts';
+import { readTag } from '../../src/bucket/read-tag.ts';
 import { tagKey, tagListKey } from '../../src/registry/keys.ts';
 import { MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../../src/registry/media-type.ts';
 import { decodeSortedList } from '../../src/registry/sorted-list.ts';

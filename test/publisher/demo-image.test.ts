@@ -1,3 +1,4 @@
+import { buffer } from 'node:stream/consumers';
 import { spawnSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -5,8 +6,8 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { DEMO_GREETING, helloProgram, openDemoImage } from '../../src/publisher/local/demo-image.ts';
-import { readImage } from '../../src/publisher/publish/read-image.ts';
-import { readBlob } from '../../src/publisher/streams/verified-stream.ts';
+import { readImage } from '../../src/bucket/read-image.ts';
+import { openBlob, verifyChunks } from '../../src/publisher/streams/verified-stream.ts';
 import { readImageManifest } from '../../src/manifest/read.ts';
 import { digestOf } from './gc-bucket.ts';
 
@@ -27,8 +28,11 @@ describe('the demo image', () => {
       rootfs: { diff_ids: string[] };
     };
     const unpacked: string[] = [];
-    for (const { digest, size } of layers)
-      unpacked.push(digestOf(gunzipSync(await readBlob(source, { digest, size, role: 'layer' }, { most: size }))));
+    for (const { digest, size } of layers) {
+      const expected = { digest, size, role: 'layer' };
+      const { chunks } = await openBlob(source, expected);
+      unpacked.push(digestOf(gunzipSync(await buffer(verifyChunks(chunks, expected)))));
+    }
     expect(unpacked).toEqual(rootfs.diff_ids);
     expect(history.filter(({ empty_layer: empty }) => empty === true)).toHaveLength(1);
     expect(history).toHaveLength(layers.length + 1);

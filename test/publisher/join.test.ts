@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { identitiesOf } from '../../src/publisher/publish/image-identity.ts';
 import { decideJoin, type JoinRoot } from '../../src/publisher/publish/merge-forms.ts';
-import { readImage } from '../../src/publisher/publish/read-image.ts';
+import { readImage } from '../../src/bucket/read-image.ts';
 import { openDir } from '../../src/publisher/sources/dir.ts';
 import { writeDirImage } from './dir-image.ts';
 

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { signPayload } from '../../src/manifest/signing/jws.ts';
 import { keyFromRandom } from '../../src/manifest/signing/key.ts';
-import { readTag } from '../../src/publisher/gc/survey.ts';
+import { readTag } from '../../src/bucket/read-tag.ts';
 import { sampleOf } from '../../src/publisher/verify/check-blobs.ts';
 import { FAULTS, type FaultKind } from '../../src/publisher/verify/faults.ts';
 import { summarizeTag } from '../../src/manifest/tag-summary.ts';

@@ -5,7 +5,7 @@ import { configOf, serve } from '../../src/worker/serve.ts';
 import type { Config, Env } from '../../src/worker/config.ts';
 import { directPort, portTo, type RegistryEntrypoint } from '../../src/worker/gateway/registry-port.ts';
 import { type RegistryProps, serveRegistry } from '../../src/worker/gateway/registry.ts';
-import { PERSISTENCE, type Persistence } from '../../src/worker/storage/retry.ts';
+import { R2_RETRY, type StorageRetryPolicy } from '../../src/bucket/retry.ts';
 
 export const ORIGIN = 'https://registry.example';
 
@@ -15,7 +15,7 @@ export type Ask = (path: string, init?: RequestInit) => Promise<Response>;
 /** Settings beside the bucket. */
 export interface EdgeOptions {
   readonly vars?: Omit<Env, 'BUCKET'> & Readonly<Record<`TOKENS_${string}`, string>>;
-  readonly persistence?: Partial<Persistence>;
+  readonly retry?: Partial<StorageRetryPolicy>;
   /** Stands in for `request.cf`. */
   readonly cf?: Record<string, unknown>;
 }
@@ -44,9 +44,9 @@ export function directEdge(bucket: R2Bucket, options: EdgeOptions = {}): Ask {
 }
 
 /** The configuration with these settings; read once, with the first request. */
-function configOver(bucket: R2Bucket, { vars = {}, persistence = {} }: EdgeOptions): () => Config {
+function configOver(bucket: R2Bucket, { vars = {}, retry = {} }: EdgeOptions): () => Config {
   const settings: Env = { LOG: 'failures', ...vars, BUCKET: bucket };
-  return () => ({ ...configOf(settings), persistence: { ...PERSISTENCE, ...persistence } });
+  return () => ({ ...configOf(settings), retry: { ...R2_RETRY, ...retry } });
 }
 
 /** What stands between gateway and registry entrypoint: gets the canonical request and a way to ask the registry. */

@@ -89,7 +89,7 @@ describe('the log', () => {
     const lines: string[] = [];
     vi.spyOn(console, 'log').mockImplementation((line: string) => void lines.push(line));
     const { bucket: bad } = watched(bucket, () => Promise.reject(new Error('lost')));
-    await directEdge(bad, { persistence: { pause: 1 } })(`/v2/${NAME}/blobs/${blob}`);
+    await directEdge(bad, { retry: { backoff: 1 } })(`/v2/${NAME}/blobs/${blob}`);
     expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
       { status: 503, reason: 'storage-unavailable', r2: { head: 0, get: 3 } },
     ]);

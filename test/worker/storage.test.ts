@@ -23,7 +23,7 @@ import {
 const bucket = (env as unknown as { BUCKET: R2Bucket }).BUCKET;
 const NAME = 'storage/image';
 const LONG = 'storage/long';
-const SHORT_WAITS = { pause: 1 };
+const SHORT_WAITS = { backoff: 1 };
 const ABSENT = `sha256:${'0'.repeat(64)}`;
 const SCHEMA2 = { accept: MEDIA_TYPE_OF_FORM['docker-schema2'] };
 
@@ -168,7 +168,7 @@ const pathOf = ([what, whole]: readonly [string, string]): string => (whole === 
 
 function edges(meddle: Meddling): readonly Ask[] {
   const { bucket: bad } = watched(bucket, meddle);
-  return [directEdge(bad, { persistence: SHORT_WAITS }), cachedEdge(bad, { persistence: SHORT_WAITS })];
+  return [directEdge(bad, { retry: SHORT_WAITS }), cachedEdge(bad, { retry: SHORT_WAITS })];
 }
 
 function expectUnavailable(response: Response, where: string): void {
@@ -209,14 +209,14 @@ describe('storage that fails', () => {
 
   it('is asked three times, and not for ever', async () => {
     const { bucket: bad, operations } = watched(bucket, () => Promise.reject(new Error('lost')));
-    await directEdge(bad, { persistence: SHORT_WAITS })(path('manifests/latest'));
+    await directEdge(bad, { retry: SHORT_WAITS })(path('manifests/latest'));
     expect(operations.get).toBe(3);
   });
 
   it('with no answer at all is given up in time, and 503', async () => {
     const { bucket: silent } = watched(bucket, () => new Promise<never>(() => undefined));
     for (const edge of [directEdge, cachedEdge]) {
-      const ask = edge(silent, { persistence: { attempts: 2, pause: 1, attemptTime: 20, budget: 100 } });
+      const ask = edge(silent, { retry: { attempts: 2, backoff: 1, attemptTimeout: 20, budget: 100 } });
       expectUnavailable(await ask(path('manifests/latest')), 'hanging');
     }
   });

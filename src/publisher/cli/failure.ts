@@ -2,6 +2,7 @@
 import { styleText } from 'node:util';
 import { CommandError, EXIT } from './errors.ts';
 import { InterruptedError } from './interrupt.ts';
+import { ImageError } from '../../bucket/image-source.ts';
 import { StorageError } from '../../registry/store.ts';
 
 /** A failure as data: `--json` prints it as `{"error": …}`. */
@@ -42,8 +43,8 @@ export function describeFailure(error: unknown): Failure {
       stack: undefined,
     };
   }
-  if (error instanceof CommandError) {
-    const usage = error.kind === 'usage';
+  if (error instanceof CommandError || error instanceof ImageError) {
+    const usage = error instanceof CommandError && error.kind === 'usage';
     return {
       code: usage ? 'USAGE' : 'FAILED',
       message: error.message,

@@ -11,7 +11,7 @@ import { decodeReferrers } from '../../registry/referrers.ts';
 import { addBucketOptions, type BucketOptions, type OpenBucket, withBucket } from '../cli/bucket-options.ts';
 import type { Environment } from '../cli/environment.ts';
 import { formOfContent, type ManifestLinks, readLinks } from '../../manifest/links.ts';
-import { readObject } from '../gc/survey.ts';
+import { readObject } from '../../bucket/read-object.ts';
 import { parseImageName } from '../cli/image-name.ts';
 import { shortDigest } from '../publish/report.ts';
 import { readStoredManifest, readStoredTag, readTagList } from './stored.ts';

@@ -2,8 +2,8 @@ import type { Command } from 'commander';
 import { addBucketOptions, type BucketOptions, type OpenBucket, withBucket } from '../cli/bucket-options.ts';
 import type { Environment } from '../cli/environment.ts';
 import { CommandError } from '../cli/errors.ts';
-import { eachOf } from '../gc/pool.ts';
-import { READS_AT_ONCE } from '../gc/survey.ts';
+import { forEachLimit } from '../../bucket/concurrency.ts';
+import { READS_AT_ONCE } from '../../bucket/survey.ts';
 import { parseImageName } from '../cli/image-name.ts';
 import { countTags, readCatalog, readTagList } from './stored.ts';
 import type { OpenTarget } from '../stores/target.ts';
@@ -46,7 +46,7 @@ Exit codes: 0 listed, 1 nothing is published under the name, 2 usage error.`,
 async function listRepositories({ target }: OpenBucket, { json }: BucketOptions): Promise<void> {
   const names = await readCatalog(target.store);
   const counts = new Map<string, number>();
-  await eachOf(names, READS_AT_ONCE, async (text) => {
+  await forEachLimit(names, READS_AT_ONCE, async (text) => {
     const name = parseRepositoryName(text);
     if (name !== null) counts.set(text, await countTags(target.store, name));
   });

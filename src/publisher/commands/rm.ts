@@ -1,12 +1,11 @@
 import type { Command } from 'commander';
-import { tagKey, tagsPrefix, parseKey } from '../../registry/keys.ts';
-import type { RepositoryName, Tag } from '../../registry/name.ts';
-import { addBucketOptions, type BucketOptions, type OpenBucket, withBucket } from '../cli/bucket-options.ts';
+import { addBucketOptions, type BucketOptions, withBucket } from '../cli/bucket-options.ts';
 import { type Environment, readEdge } from '../cli/environment.ts';
 import { CommandError } from '../cli/errors.ts';
 import { parseImageName } from '../cli/image-name.ts';
 import { abortOnInterrupt } from '../cli/interrupt.ts';
-import { keepLists, type Lists } from '../publish/lists.ts';
+import { deleteTags } from '../../bucket/delete-tags.ts';
+import { listTags } from '../../bucket/survey.ts';
 import { purgeEdge } from '../publish/purge.ts';
 import type { OpenTarget } from '../stores/target.ts';
 import { formatCount } from '../cli/terminal-text.ts';
@@ -50,7 +49,8 @@ async function run(text: string, options: Options, openTarget: OpenTarget, envir
   const signal = abortOnInterrupt();
   await withBucket(options, openTarget, environment, async (bucket) => {
     const { store } = bucket.target;
-    const tags = await tagsOf(bucket, image.name);
+    // By the tag objects: lists may lag behind.
+    const tags = [...(await listTags(store, image.name)).keys()];
     const wanted = image.kind === 'tag' ? tags.filter((tag) => tag === image.tag) : tags;
     if (wanted.length === 0) {
       throw new CommandError(
@@ -62,13 +62,7 @@ async function run(text: string, options: Options, openTarget: OpenTarget, envir
       );
     }
     if (options.dryRun !== true) {
-      const lists = keepLists(store, { signal });
-      // One tag at a time, so that an interrupted run has removed whole tags and updated the lists for them.
-      for (const tag of wanted) {
-        signal.throwIfAborted();
-        await removeTag(bucket, lists, image.name, tag);
-      }
-      if (wanted.length === tags.length) await lists.forget(image.name);
+      await deleteTags(store, image.name, wanted, { signal });
       if (edge !== undefined) {
         const trouble = await purgeEdge(
           edge,
@@ -83,19 +77,4 @@ async function run(text: string, options: Options, openTarget: OpenTarget, envir
     else process.stdout.write(`${wanted.map((tag) => `${image.name}:${tag}`).join('\n')}\n`);
     process.stderr.write(`${formatCount(wanted.length, 'tag')} ${dryRun ? 'would be removed' : 'removed'}\n`);
   });
-}
-
-async function removeTag({ target }: OpenBucket, lists: Lists, name: RepositoryName, tag: Tag): Promise<void> {
-  await target.store.delete([tagKey(name, tag)]);
-  await lists.update(name, tag, { kind: 'removed' });
-}
-
-/** Reads the tag objects, since lists may lag behind. */
-async function tagsOf({ target }: OpenBucket, name: RepositoryName): Promise<readonly Tag[]> {
-  const tags: Tag[] = [];
-  for await (const { key } of target.store.list(tagsPrefix(name))) {
-    const parsed = parseKey(key);
-    if (parsed?.kind === 'tag') tags.push(parsed.tag);
-  }
-  return tags;
 }

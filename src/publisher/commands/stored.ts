@@ -1,19 +1,17 @@
 /** Reads the bucket for commands that show it. A missing or damaged object becomes a failure with a hint. */
-import { buffer } from 'node:stream/consumers';
+import { openList } from '../../bucket/list-page.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { CATALOG_KEY, manifestKey, tagKey, tagListKey } from '../../registry/keys.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
-import { CorruptListError, decodeListHeader, decodeSortedList, FIRST_READ } from '../../registry/sorted-list.ts';
+import { CorruptListError, decodeSortedList } from '../../registry/sorted-list.ts';
 import type { ReadStore } from '../../registry/store.ts';
 import type { TagSummary } from '../../registry/summary.ts';
 import { CommandError } from '../cli/errors.ts';
-import { readObject, readTag, type TagReading } from '../gc/survey.ts';
-
-/** A readable tag object. */
-export type StoredTag = Extract<TagReading, { kind: 'read' }>;
+import { readObject } from '../../bucket/read-object.ts';
+import { readTag, type ReadTag } from '../../bucket/read-tag.ts';
 
 /** Reads a tag. Throws {@link CommandError} if it does not exist or cannot be read. */
-export async function readStoredTag(store: ReadStore, name: RepositoryName, tag: Tag): Promise<StoredTag> {
+export async function readStoredTag(store: ReadStore, name: RepositoryName, tag: Tag): Promise<ReadTag> {
   const reading = await readTag(store, tagKey(name, tag));
   if (reading === null) {
     const known = (await store.head(tagListKey(name))) !== null;
@@ -51,10 +49,11 @@ export async function readCatalog(store: ReadStore): Promise<readonly string[]> 
 
 /** The number of tags of a repository, by one short read. */
 export async function countTags(store: ReadStore, name: RepositoryName): Promise<number> {
-  const object = await store.get(tagListKey(name), { range: { offset: 0, length: FIRST_READ } });
-  if (object === null || object === 'changed') return 0;
-  const first = await buffer(object.body);
-  return readable(tagListKey(name), () => decodeListHeader(first, object.metadata).count);
+  try {
+    return (await openList(store, tagListKey(name)))?.header.count ?? 0;
+  } catch (error) {
+    throw unreadableList(tagListKey(name), error);
+  }
 }
 
 /** A tag in the list of its repository; the summary is null if the list has only the name. */
@@ -80,11 +79,16 @@ export async function readTagList(store: ReadStore, name: RepositoryName): Promi
 function readable<T>(key: string, read: () => T): T {
   try {
     return read();
-  } catch (cause) {
-    if (!(cause instanceof CorruptListError)) throw cause;
-    throw new CommandError(`the list ${key} cannot be read: ${cause.message}`, {
-      cause,
-      hint: 'Fix it with: gantry verify --repair',
-    });
+  } catch (error) {
+    throw unreadableList(key, error);
   }
+}
+
+/** The failure to show for a damaged list; other errors as they are. */
+function unreadableList(key: string, error: unknown): unknown {
+  if (!(error instanceof CorruptListError)) return error;
+  return new CommandError(`the list ${key} cannot be read: ${error.message}`, {
+    cause: error,
+    hint: 'Fix it with: gantry verify --repair',
+  });
 }

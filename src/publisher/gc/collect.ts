@@ -1,12 +1,10 @@
 /** Garbage collection: survey, mark, note, delete (`journal.ts` says why in this order). */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Descriptor } from '../../registry/descriptor.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { parseKey, referrersPrefix } from '../../registry/keys.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import type { RealmTable } from '../../registry/realms.ts';
-import { CorruptReferrersError, decodeReferrers, encodeReferrers } from '../../registry/referrers.ts';
 import type { ReadStore, WriteStore } from '../../registry/store.ts';
 import { CommandError } from '../cli/errors.ts';
 import {
@@ -27,15 +25,16 @@ import {
   type MarkedRepository,
   type Marking,
 } from './mark.ts';
-import { eachOf } from './pool.ts';
+import { forEachLimit } from '../../bucket/concurrency.ts';
 import {
   listBlobs,
   listRepositories,
-  readObject,
   READS_AT_ONCE,
   readRecords,
   type RepositoryListing,
-} from './survey.ts';
+} from '../../bucket/survey.ts';
+import { readReferrersRecord, writeReferrersRecord } from '../../bucket/referrers.ts';
+import { untilWritten } from '../../bucket/retry.ts';
 
 /** How to collect. */
 export interface CollectOptions {
@@ -147,21 +146,12 @@ async function readReferrers(
   onRead: () => void,
 ): Promise<Map<Digest, readonly Digest[] | null>> {
   const referrers = new Map<Digest, readonly Digest[] | null>();
-  await eachOf(listing.referrers, READS_AT_ONCE, async ([subject, { key }]) => {
-    const object = await readObject(store, key);
-    if (object !== null) referrers.set(subject, descriptorsOf(object.bytes)?.map(({ digest }) => digest) ?? null);
+  await forEachLimit(listing.referrers, READS_AT_ONCE, async ([subject, { key }]) => {
+    const record = await readReferrersRecord(store, key);
+    if (record !== null) referrers.set(subject, record.descriptors?.map(({ digest }) => digest) ?? null);
     onRead();
   });
   return referrers;
-}
-
-function descriptorsOf(bytes: Uint8Array): Descriptor[] | null {
-  try {
-    return decodeReferrers(bytes);
-  } catch (error) {
-    if (error instanceof CorruptReferrersError) return null;
-    throw error;
-  }
 }
 
 function reportOf(
@@ -282,17 +272,11 @@ async function unlist(store: WriteStore, due: readonly Garbage[]): Promise<void>
 }
 
 async function unlistFrom(store: WriteStore, key: string, going: ReadonlySet<Digest>): Promise<void> {
-  for (;;) {
-    const object = await readObject(store, key);
-    const descriptors = object === null ? null : descriptorsOf(object.bytes);
-    if (object === null || descriptors === null) return;
-    const staying = descriptors.filter(({ digest }) => !going.has(digest));
-    if (staying.length === descriptors.length) return;
-    const written = await store.put(key, encodeReferrers(staying), {
-      contentType: object.info.contentType ?? 'application/vnd.oci.image.index.v1+json',
-      metadata: object.info.metadata,
-      onlyIf: { etag: object.info.etag },
-    });
-    if (written !== 'precondition-failed') return;
-  }
+  await untilWritten(`the referrers record ${key}`, async () => {
+    const record = await readReferrersRecord(store, key);
+    const { info, descriptors } = record ?? { info: null, descriptors: null };
+    const staying = descriptors?.filter(({ digest }) => !going.has(digest));
+    if (staying === undefined || staying.length === descriptors?.length) return undefined;
+    return writeReferrersRecord(store, key, staying, info);
+  });
 }

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { GC_JOURNAL_KEY } from '../../registry/keys.ts';
 import type { WriteStore } from '../../registry/store.ts';
 import { type JournalVersion, readJournal, waitForSweep, writeJournal } from './journal.ts';
-import { eachOf } from './pool.ts';
+import { forEachLimit } from '../../bucket/concurrency.ts';
 
 /** Keeps what a publisher relies on from being deleted. Made by {@link guardAgainstGc}. */
 export interface GcGuard {
@@ -59,7 +59,7 @@ export async function guardAgainstGc(
     }
     const { sweeps } = known.journal;
     const missing: string[] = [];
-    await eachOf(
+    await forEachLimit(
       keys.filter((key) => (seenAt.get(key) ?? startedAt) !== sweeps),
       16,
       async (key) => {

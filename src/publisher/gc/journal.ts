@@ -15,7 +15,7 @@
 import { GC_JOURNAL_KEY } from '../../registry/keys.ts';
 import type { ReadStore, WriteStore } from '../../registry/store.ts';
 import { CommandError } from '../cli/errors.ts';
-import { readObject } from './survey.ts';
+import { readObject } from '../../bucket/read-object.ts';
 
 /** How long a sweep may leave the journal unchanged, in milliseconds. */
 export const LEASE_MS = 120_000;

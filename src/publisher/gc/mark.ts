@@ -10,7 +10,7 @@ import type { RepositoryName } from '../../registry/name.ts';
 import { PUBLIC_REALM, realmOf, type RealmTable } from '../../registry/realms.ts';
 import type { ListedObject } from '../../registry/store.ts';
 import { blobsOf, type ManifestLinks } from '../../manifest/links.ts';
-import type { RepositoryListing, RepositoryRecords } from './survey.ts';
+import type { RepositoryListing, RepositoryRecords } from '../../bucket/survey.ts';
 
 /** One repository, surveyed. `referrers`: what each referrers record lists; null for one that cannot be read. */
 export interface MarkedRepository {

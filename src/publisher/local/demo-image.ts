@@ -8,7 +8,7 @@ import { crc32 } from 'node:zlib';
 import { type Digest, parseDigest } from '../../registry/digest.ts';
 import { MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../../registry/media-type.ts';
 import { parseRepositoryName, parseTag, type RepositoryName, type Tag } from '../../registry/name.ts';
-import type { SourceImage } from '../sources/source.ts';
+import type { ImageSource } from '../../bucket/image-source.ts';
 
 /** The output of the program. */
 export const DEMO_GREETING = `Hello from Gantry!
@@ -26,7 +26,7 @@ export const DEMO_IMAGE: { readonly name: RepositoryName; readonly tag: Tag } = 
 const CREATED = '2026-01-01T00:00:00Z';
 
 /** The image as a source, a Docker schema 2. */
-export function openDemoImage(): SourceImage {
+export function openDemoImage(): ImageSource {
   const layers = [
     { createdBy: 'COPY hello /hello', files: [{ path: 'hello', mode: 0o755, bytes: helloProgram(DEMO_GREETING) }] },
     {

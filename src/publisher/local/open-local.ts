@@ -6,7 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { S3Client } from '@aws-sdk/client-s3';
 import { CommandError } from '../cli/errors.ts';
 import type { Connection } from '../stores/connection.ts';
-import { DEFAULT_RETRY, type RetryPolicy } from '../stores/retrying.ts';
+import type { RetryPolicy } from '../../http/retry.ts';
+import { S3_RETRY } from '../stores/retrying.ts';
 import { S3Store } from '../stores/s3-store.ts';
 import { createClient } from '../stores/s3-target.ts';
 import type { Target } from '../stores/target.ts';
@@ -24,7 +25,7 @@ const LOOK_EVERY_MS = 100;
 const WAIT_MS = 60_000;
 
 // The simulator runs on this machine: the waits are short, but long enough for a restart of the server.
-const LOCAL_RETRY: RetryPolicy = { ...DEFAULT_RETRY, tries: 10, firstMs: 50, mostMs: 2_000 };
+const LOCAL_RETRY: RetryPolicy = { ...S3_RETRY, attempts: 10, backoff: 50, maxBackoff: 2_000 };
 
 /**
  * Opens the local store of a state folder, through the server if it runs. `onMessage` receives messages for the user.

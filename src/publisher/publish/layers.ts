@@ -7,11 +7,11 @@ import { type Digest, parseDigest } from '../../registry/digest.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { CommandError } from '../cli/errors.ts';
 import type { EventSink } from './events.ts';
-import { eachOf } from '../gc/pool.ts';
+import { forEachLimit } from '../../bucket/concurrency.ts';
 import { readLinks } from '../../manifest/links.ts';
 import { gzip, type Compression, decompress } from '../streams/compression.ts';
 import { CompressionError } from '../streams/zstd-frames.ts';
-import type { SourceBlob, SourceImage } from '../sources/source.ts';
+import type { SourceBlob, ImageSource } from '../../bucket/image-source.ts';
 import { openBlob, verifyChunks } from '../streams/verified-stream.ts';
 
 /** Which layers get a gzip copy: zstd ones, or all that are not gzip. */
@@ -22,7 +22,7 @@ export interface LayerWork {
   /** Adds what was learnt to the content; `open` gives the bytes of the copies. Throws {@link CommandError} for a layer that is not what its digest says. */
   complete(
     content: Pick<ImageContent, 'roots' | 'children' | 'configs'>,
-    source: SourceImage,
+    source: ImageSource,
   ): Promise<{ readonly content: ImageContent; readonly open: (from: Digest) => Promise<SourceBlob> }>;
 }
 
@@ -42,12 +42,12 @@ export function prepareLayers({ recompress, signal, onEvent }: LayerOptions): La
   const unpackedLayers = new Map<Digest, UnpackedLayer | null>();
   const copies = new Map<Digest, Descriptor | null>();
 
-  async function look(digest: Digest, source: SourceImage): Promise<void> {
+  async function look(digest: Digest, source: ImageSource): Promise<void> {
     onEvent({ event: 'working', what: `unpacking ${digest} to learn its diff ID` });
     unpackedLayers.set(digest, await unpackLayer(digest, source, signal));
   }
 
-  async function copy(digest: Digest, source: SourceImage): Promise<void> {
+  async function copy(digest: Digest, source: ImageSource): Promise<void> {
     onEvent({ event: 'working', what: `compressing ${digest} anew` });
     copies.set(digest, await measureCopy(digest, source, recompress, signal));
   }
@@ -55,7 +55,7 @@ export function prepareLayers({ recompress, signal, onEvent }: LayerOptions): La
   return {
     async complete(content, source) {
       const toUnpack = standsAlone(content.roots) ? layersOf(content.roots) : [];
-      await eachOf(
+      await forEachLimit(
         toUnpack.filter((digest) => !unpackedLayers.has(digest)),
         AT_ONCE,
         (digest) => look(digest, source),
@@ -64,7 +64,7 @@ export function prepareLayers({ recompress, signal, onEvent }: LayerOptions): La
         recompress === undefined
           ? []
           : [...content.roots, ...content.children.values()].flatMap((manifest) => layersToCopy(manifest, recompress));
-      await eachOf(
+      await forEachLimit(
         [...new Set(toCopy)].filter((digest) => !copies.has(digest)),
         AT_ONCE,
         (digest) => copy(digest, source),
@@ -103,7 +103,7 @@ const EMPTY = parseDigest(EMPTY_LAYER.digest);
 
 async function unpackLayer(
   digest: Digest,
-  source: SourceImage,
+  source: ImageSource,
   signal: AbortSignal | undefined,
 ): Promise<UnpackedLayer | null> {
   // Registries know it without having it, and so do some sources.
@@ -145,7 +145,7 @@ function emptyLayer(): SourceBlob {
 /** Makes the copy once, only to learn what it is; null where there is none to make. */
 async function measureCopy(
   digest: Digest,
-  source: SourceImage,
+  source: ImageSource,
   recompress: Recompress | undefined,
   signal: AbortSignal | undefined,
 ): Promise<Descriptor | null> {

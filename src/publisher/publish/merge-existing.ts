@@ -4,15 +4,14 @@ import { FORM_TITLE } from '../../registry/media-type.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import type { RealmName } from '../../registry/realms.ts';
 import type { WriteStore } from '../../registry/store.ts';
-import { CommandError } from '../cli/errors.ts';
-import type { TagReading } from '../gc/survey.ts';
+import { ImageError } from '../../bucket/image-source.ts';
+import type { ReadTag } from '../../bucket/read-tag.ts';
 import { identitiesOf } from './image-identity.ts';
 import { decideJoin, type Join, type JoinRoot } from './merge-forms.ts';
-import { readImage, type ReadImage } from './read-image.ts';
-import { openBucketTag, publishedRoots } from '../sources/bucket.ts';
-import type { SourceImage } from '../sources/source.ts';
-
-type ReadTag = Extract<TagReading, { kind: 'read' }>;
+import { readImage, type ReadImage } from '../../bucket/read-image.ts';
+import { openStoredImage } from '../../bucket/stored-image.ts';
+import { publishedRoots } from '../../bucket/read-tag.ts';
+import type { ImageSource } from '../../bucket/image-source.ts';
 
 /** What comes now, and where to. */
 export interface Joining {
@@ -22,7 +21,7 @@ export interface Joining {
   /** No form that was published before stays. */
   readonly replace: boolean;
   readonly image: ReadImage;
-  readonly source: SourceImage;
+  readonly source: ImageSource;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -31,7 +30,7 @@ export interface Joined {
   readonly content: Pick<ImageContent, 'roots' | 'children' | 'configs'>;
   readonly join: Join;
   /** Gives the blobs of both. */
-  readonly source: SourceImage;
+  readonly source: ImageSource;
   readonly warnings: readonly string[];
 }
 
@@ -47,17 +46,17 @@ export async function joinExisting(
   const warnings: string[] = [];
   const rootsOf = (content: ReadImage['content']): JoinRoot[] =>
     content.roots.map((root) => ({ form: root.form, digest: root.digest, identities: identitiesOf(root, content) }));
-  for (const form of publishedRoots(existing.record, existing.manifests)) {
+  for (const form of publishedRoots(existing)) {
     if (replace || fresh.roots.some((root) => root.form === form.form)) {
       // It goes whatever it is of: it need not be read.
       olds.push({ root: { form: form.form, digest: form.digest, identities: [] }, content: NOTHING });
       continue;
     }
     try {
-      const { content } = await readImage(openBucketTag(place, existing, [form]), { signal });
+      const { content } = await readImage(openStoredImage(place, existing, [form]), { signal });
       olds.push(...rootsOf(content).map((root) => ({ root, content })));
     } catch (error) {
-      if (!(error instanceof CommandError)) throw error;
+      if (!(error instanceof ImageError)) throw error;
       warnings.push(
         `the ${FORM_TITLE[form.form]} that was published before cannot be read any more and goes: ${error.message}`,
       );
@@ -77,14 +76,14 @@ export async function joinExisting(
       children: new Map([...kept.flatMap(({ children }) => [...children]), ...fresh.children]),
       configs: new Map([...kept.flatMap(({ configs }) => [...configs]), ...fresh.configs]),
     },
-    source: kept.length === 0 ? source : withFallback(source, openBucketTag(place, existing)),
+    source: kept.length === 0 ? source : withFallback(source, openStoredImage(place, existing)),
   };
 }
 
 const NOTHING: ReadImage['content'] = { roots: [], children: new Map(), configs: new Map() };
 
 /** Layers of what stays need not be in the source: they are in the bucket. */
-function withFallback(source: SourceImage, bucket: SourceImage): SourceImage {
+function withFallback(source: ImageSource, bucket: ImageSource): ImageSource {
   return {
     roots: source.roots,
     manifest: (digest) => source.manifest(digest),

@@ -9,7 +9,6 @@ import type { RealmName } from '../../registry/realms.ts';
 import { encodeTag, type TagRecord } from '../../registry/records.ts';
 import { CommandError } from '../cli/errors.ts';
 import { blobsOf, readLinks } from '../../manifest/links.ts';
-import { hasDigest } from '../verify/check-manifests.ts';
 
 /** Where a blob's bytes come from: they are here, the source has them, or they are made from a layer of the source. */
 export type BlobOrigin =
@@ -32,13 +31,8 @@ export interface PlannedBlob {
 /** A manifest that is stored by digest. */
 export interface PlannedManifest {
   readonly key: string;
-  readonly digest: Digest;
-  readonly contentType: string;
-  readonly bytes: Uint8Array;
-  /** Hex sha256 of the bytes where the digest is of them (not so for schema 1). */
-  readonly sha256: string | undefined;
-  /** What is stored under the digest must be these very bytes, not others with the same payload. */
-  readonly exact: boolean;
+  readonly name: RepositoryName;
+  readonly manifest: DerivedManifest;
 }
 
 /** Everything that a tag needs, and its object. */
@@ -62,8 +56,8 @@ export interface PlanInput {
   readonly realm: RealmName;
   readonly content: Pick<ImageContent, 'configs' | 'recompressed'>;
   readonly derivation: Derivation;
-  /** Manifests that come along: what refers to the image. */
-  readonly accompanying: readonly DerivedManifest[];
+  /** Manifests that refer to the image, published with it. */
+  readonly referrers: readonly DerivedManifest[];
   /** The tag object as it is: null if there is none or it cannot be read. */
   readonly existing: { readonly record: TagRecord; readonly manifests: readonly Uint8Array[] } | null;
   /** RFC 3339 UTC, whole seconds. */
@@ -72,8 +66,8 @@ export interface PlanInput {
 
 /** Plans. Throws {@link CommandError} if two manifests do not agree on a blob's size. */
 export function planTag(input: PlanInput): TagPlan {
-  const { name, tag, derivation, accompanying, existing, now } = input;
-  const all = [...derivation.others, ...accompanying, ...derivation.forms];
+  const { name, tag, derivation, referrers, existing, now } = input;
+  const all = [...derivation.others, ...referrers, ...derivation.forms];
   const { record, bytes } = tagRecordOf(derivation, now);
   const unchanged = existing !== null && isSameTag(existing, { record, manifests: bytes });
   const settled = unchanged ? { ...record, updated: existing.record.updated } : record;
@@ -81,7 +75,7 @@ export function planTag(input: PlanInput): TagPlan {
     name,
     tag,
     blobs: blobsOfAll(all, input),
-    manifests: all.map((manifest) => planManifest(name, manifest)),
+    manifests: all.map((manifest) => ({ key: manifestKey(name, manifest.digest), name, manifest })),
     record: settled,
     ...encodeTag(settled, bytes),
     change: unchanged ? 'unchanged' : existing === null ? 'new' : 'moved',
@@ -97,21 +91,6 @@ function isSameTag(
   const long = ({ record, manifests }: typeof a): Buffer =>
     Buffer.from(encodeTag({ ...record, updated: '' }, manifests).body);
   return told(a) === told(b) && long(a).equals(long(b));
-}
-
-function planManifest(
-  name: RepositoryName,
-  { digest, mediaType, bytes, source, form }: DerivedManifest,
-): PlannedManifest {
-  const ofBytes = form !== 'docker-schema1' && digest.startsWith('sha256:') && hasDigest(bytes, digest);
-  return {
-    key: manifestKey(name, digest),
-    digest,
-    contentType: mediaType,
-    bytes,
-    sha256: ofBytes ? digest.slice('sha256:'.length) : undefined,
-    exact: form === 'docker-schema1' && source.kind === 'published',
-  };
 }
 
 function blobsOfAll(

@@ -8,7 +8,7 @@ import { derive } from '../../manifest/derive.ts';
 import type { Derivation, ImageContent, Signer } from '../../manifest/image.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { blobKey, tagKey } from '../../registry/keys.ts';
-import { type Form, MEDIA_TYPES } from '../../registry/media-type.ts';
+import type { Form } from '../../registry/media-type.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import type { Platform } from '../../registry/platform.ts';
 import { PUBLIC_REALM, type RealmName, realmOf, type RealmTable } from '../../registry/realms.ts';
@@ -16,20 +16,21 @@ import { ORIGIN_METADATA } from '../../registry/origin-mark.ts';
 import { type MissingForm, publishedDigests, type TagForm } from '../../registry/records.ts';
 import type { WriteStore } from '../../registry/store.ts';
 import type { TagSummary } from '../../registry/summary.ts';
-import { type Accompanying, readAccompanying, writeReferrers } from './referrers.ts';
+import { addReferrers, type Referrers, readReferrers } from '../../bucket/referrers.ts';
 import { CommandError } from '../cli/errors.ts';
 import type { EventSink } from './events.ts';
 import { createTransfer, type Sent, type Transfer } from './transfer.ts';
 import { type GcGuard, guardAgainstGc } from '../gc/guard.ts';
-import { readTag, type TagReading } from '../gc/survey.ts';
+import { readTag, type TagReading } from '../../bucket/read-tag.ts';
 import type { Join, JoinRoot } from './merge-forms.ts';
 import { joinExisting } from './merge-existing.ts';
 import { type LayerWork, prepareLayers, type Recompress } from './layers.ts';
-import { keepLists, type Lists } from './lists.ts';
+import { openLists, type Lists } from '../../bucket/lists.ts';
 import { planTag, type PlannedBlob, type TagPlan } from './plan.ts';
-import { readImage, type ReadImage, titleOf } from './read-image.ts';
-import { type RetryOptions, untilWritten } from './retry.ts';
-import type { SourceImage } from '../sources/source.ts';
+import { readImage, type ReadImage, titleOf } from '../../bucket/read-image.ts';
+import { type ConflictOptions, untilWritten } from '../../bucket/retry.ts';
+import { writeTag } from '../../bucket/write-tag.ts';
+import type { ImageSource } from '../../bucket/image-source.ts';
 import { summarizeTag } from '../../manifest/tag-summary.ts';
 
 /** Blobs that are sent at once unless told otherwise. */
@@ -101,30 +102,28 @@ export interface PublishResult {
 /** Publishes images into one bucket. */
 export interface Publisher {
   /** Publishes what the source has; does not close it. Throws {@link CommandError} and StorageError; the tag is then what it was. */
-  publish(source: SourceImage, request: PublishRequest): Promise<PublishResult>;
-  /** The lists, for whoever removes tags in the same run. */
-  readonly lists: Lists;
+  publish(source: ImageSource, request: PublishRequest): Promise<PublishResult>;
 }
 
 /** Makes a publisher; one a run. May publish several images at once. */
 export async function createPublisher(options: PublisherOptions): Promise<Publisher> {
   const { store, signal, wait } = options;
   const onEvent = options.onEvent ?? ((): void => undefined);
-  const retry: RetryOptions = { signal, ...(wait === undefined ? {} : { wait }) };
+  const retry: ConflictOptions = { signal, ...(wait === undefined ? {} : { wait }) };
   const guard = await guardAgainstGc(store, {
     ...(wait === undefined ? {} : { wait }),
     onWait: () => onEvent({ event: 'working', what: 'waiting for garbage collection' }),
   });
-  const lists = keepLists(store, retry);
+  const lists = openLists(store, retry);
   const transfer = createTransfer({ store, jobs: options.jobs ?? DEFAULT_JOBS, onEvent, signal });
   const run: Run = { options, onEvent, retry, guard, lists, transfer };
-  return { lists, publish: (source, request) => publish(run, source, request) };
+  return { publish: (source, request) => publish(run, source, request) };
 }
 
 interface Run {
   readonly options: PublisherOptions;
   readonly onEvent: EventSink;
-  readonly retry: RetryOptions;
+  readonly retry: ConflictOptions;
   readonly guard: GcGuard;
   readonly lists: Lists;
   readonly transfer: Transfer;
@@ -133,15 +132,15 @@ interface Run {
 /** One image on its way. */
 interface Job {
   readonly run: Run;
-  readonly source: SourceImage;
+  readonly source: ImageSource;
   readonly request: PublishRequest;
   readonly realm: RealmName;
   readonly image: ReadImage;
-  readonly accompanying: Accompanying;
+  readonly referrers: Referrers;
   readonly layers: LayerWork;
 }
 
-async function publish(run: Run, source: SourceImage, request: PublishRequest): Promise<PublishResult> {
+async function publish(run: Run, source: ImageSource, request: PublishRequest): Promise<PublishResult> {
   const { signal, realms } = run.options;
   const realm = realmOf(realms, request.name);
   if (source.protected === true && realm === PUBLIC_REALM) {
@@ -151,9 +150,9 @@ async function publish(run: Run, source: SourceImage, request: PublishRequest): 
   }
   const image = await readImage(source, { platforms: request.platforms ?? [], signal });
   const { roots, children } = image.content;
-  const accompanying = await readAccompanying(source, [...roots, ...children.values()], request.referrers !== false);
+  const referrers = await readReferrers(source, [...roots, ...children.values()], request.referrers !== false);
   const layers = prepareLayers({ recompress: request.recompress, signal, onEvent: run.onEvent });
-  const job: Job = { run, source, request, realm, image, accompanying, layers };
+  const job: Job = { run, source, request, realm, image, referrers, layers };
   const result = await untilWritten(`the tag ${request.name}:${request.tag}`, () => attempt(job), run.retry);
   const companions = request.referrers === false ? [] : await publishCompanions(run, source, request, image);
   return companions.length === 0 ? result : { ...result, companions };
@@ -162,7 +161,7 @@ async function publish(run: Run, source: SourceImage, request: PublishRequest): 
 /** Publishes the tags that belong to the image by its digest (cosign's), after the image: who looks for them finds what they are of. */
 async function publishCompanions(
   run: Run,
-  source: SourceImage,
+  source: ImageSource,
   request: PublishRequest,
   { content }: ReadImage,
 ): Promise<readonly Tag[]> {
@@ -178,7 +177,7 @@ async function publishCompanions(
 }
 
 async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'> {
-  const { run, request, realm, image, accompanying } = job;
+  const { run, request, realm, image, referrers } = job;
   const { name, tag } = request;
   const { store, now = () => new Date() } = run.options;
   const key = tagKey(name, tag);
@@ -201,7 +200,7 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
     realm,
     content,
     derivation,
-    accompanying: accompanying.manifests,
+    referrers: referrers.manifests,
     existing: readable,
     now: now()
       .toISOString()
@@ -234,30 +233,27 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
     run.transfer.sendBlobs(blobs, source, open);
   const { sent, absent } = await send(toSend);
   await run.transfer.sendManifests(plan.manifests.filter((manifest) => !present.has(manifest.key)));
-  const referrers = await writeReferrers(store, name, accompanying.records, run.retry);
-  let etag = existing?.kind === 'read' ? existing.info.etag : undefined;
+  const referrersKeys = await addReferrers(store, name, referrers.records, run.retry);
+  let etag = readable?.info.etag;
   // What the Worker fetched from an upstream becomes ours by being published, even where it is the same: from then on the upstream has no say.
-  const isFetched = existing?.kind === 'read' && existing.info.metadata[ORIGIN_METADATA] !== undefined;
+  const isFetched = readable?.info.metadata[ORIGIN_METADATA] !== undefined;
   if (plan.change !== 'unchanged' || isFetched) {
     const needed = [
       ...plan.blobs.map((blob) => blob.key).filter((one) => !absent.has(one)),
       ...plan.manifests.map((manifest) => manifest.key),
-      ...referrers,
+      ...referrersKeys,
     ];
     for (let lost = await run.guard.secure(needed); lost.length > 0; lost = await run.guard.secure(needed)) {
       run.transfer.lost(lost);
       const gone = new Set(lost);
       await send(plan.blobs.filter((blob) => gone.has(blob.key)));
       await run.transfer.sendManifests(plan.manifests.filter((manifest) => gone.has(manifest.key)));
-      await writeReferrers(store, name, accompanying.records, run.retry);
+      await addReferrers(store, name, referrers.records, run.retry);
     }
     run.options.signal?.throwIfAborted();
-    const over = etag ?? (existing === null ? undefined : (await store.head(key))?.etag);
-    const written = await store.put(key, plan.body, {
-      contentType: MEDIA_TYPES.octetStream,
-      metadata: plan.metadata,
-      onlyIf: over === undefined ? 'absent' : { etag: over },
-    });
+    // A damaged tag object is written over as well.
+    const over = readable?.info ?? (existing === null ? null : await store.head(key));
+    const written = await writeTag(store, { key, body: plan.body, metadata: plan.metadata }, over);
     if (written === 'precondition-failed') return written;
     etag = written.etag;
   }
@@ -284,7 +280,7 @@ function warningsOf({ leftOut }: ReadImage, existing: TagReading | null, derivat
 }
 
 async function summary({ run, realm }: Job, plan: TagPlan, content: ImageContent): Promise<TagSummary> {
-  const manifests = new Map(plan.manifests.map(({ digest, bytes }) => [digest, bytes]));
+  const manifests = new Map(plan.manifests.map(({ manifest }) => [manifest.digest, manifest.bytes]));
   const blobs = new Map(plan.blobs.map((blob) => [blob.digest, blob]));
   return summarizeTag(
     {
@@ -304,7 +300,7 @@ async function summary({ run, realm }: Job, plan: TagPlan, content: ImageContent
 }
 
 function result(
-  { request, accompanying }: Job,
+  { request, referrers }: Job,
   done: {
     plan: TagPlan;
     derivation: Derivation;
@@ -330,7 +326,7 @@ function result(
     dropped: join.dropped.map(({ root: { form, digest }, why }) => ({ form, digest, why })),
     blobs: { total: plan.blobs.length, present: there(plan.blobs), sent: sent.blobs, sentBytes: sent.bytes },
     manifests: { total: plan.manifests.length, present: there(plan.manifests) },
-    referrers: accompanying.manifests.length,
+    referrers: referrers.manifests.length,
     warnings,
   };
 }

@@ -1,19 +1,16 @@
 /** Carries out a plan: sends blobs and manifests that are not there, several at once, each verified on its way. Writes no tag. */
 import type { Digest } from '../../registry/digest.ts';
-import { isListForm, formOfMediaType, MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../../registry/media-type.ts';
-import { type BodyStream, StorageError, type WriteStore } from '../../registry/store.ts';
+import { isListForm, MEDIA_TYPES } from '../../registry/media-type.ts';
+import type { BodyStream, WriteStore } from '../../registry/store.ts';
 import { CommandError } from '../cli/errors.ts';
 import type { EventSink } from './events.ts';
-import { eachOf } from '../gc/pool.ts';
-import { readObject } from '../gc/survey.ts';
-import { createLimit } from './limit.ts';
+import { createLimit, forEachLimit } from '../../bucket/concurrency.ts';
+import { readObject } from '../../bucket/read-object.ts';
+import { READS_AT_ONCE } from '../../bucket/survey.ts';
+import { sha256Option, writeManifest } from '../../bucket/write-image.ts';
 import type { PlannedBlob, PlannedManifest } from './plan.ts';
-import { whileUnavailable } from './retry.ts';
-import type { SourceBlob, SourceImage } from '../sources/source.ts';
+import type { SourceBlob, ImageSource } from '../../bucket/image-source.ts';
 import { openBlob, verifyChunks } from '../streams/verified-stream.ts';
-
-/** Looks at a bucket at once; more only wait for each other. */
-const HEADS_AT_ONCE = 32;
 
 /** What {@link Transfer} needs. */
 export interface TransferOptions {
@@ -40,7 +37,7 @@ export interface Transfer {
   /** Sends the blobs. Gives what was sent, and which optional ones the source does not have. */
   sendBlobs(
     blobs: readonly PlannedBlob[],
-    source: SourceImage,
+    source: ImageSource,
     recompressed: OpenRecompressed,
   ): Promise<{ readonly sent: Sent; readonly absent: ReadonlySet<string> }>;
   /** Writes the manifests: what a list names before the list. */
@@ -66,7 +63,7 @@ export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions
       there.add(key);
       found.add(key);
     };
-    await eachOf([...blobs, ...manifests], HEADS_AT_ONCE, (planned) =>
+    await forEachLimit([...blobs, ...manifests], READS_AT_ONCE, (planned) =>
       look(planned.key, () => ('origin' in planned ? isBlobThere(store, planned) : isManifestThere(store, planned))),
     );
     return found;
@@ -74,7 +71,7 @@ export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions
 
   async function sendBlobs(
     blobs: readonly PlannedBlob[],
-    source: SourceImage,
+    source: ImageSource,
     recompressed: OpenRecompressed,
   ): Promise<{ sent: Sent; absent: ReadonlySet<string> }> {
     let [count, bytes] = [0, 0];
@@ -82,11 +79,9 @@ export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions
     // Where one fails, the others need not go on for minutes before that is told.
     const stop = new AbortController();
     const either = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
-    await eachOf(blobs, jobs, async (blob) => {
+    await forEachLimit(blobs, jobs, async (blob) => {
       try {
-        const send = (): Promise<number | null> =>
-          whileUnavailable(() => sendBlob(blob, source, recompressed, either), { signal: either });
-        const size = await once(blob.key, () => limit(send));
+        const size = await once(blob.key, () => limit(() => sendBlob(blob, source, recompressed, either)));
         if (size === null) absent.add(blob.key);
         else {
           count += 1;
@@ -121,7 +116,7 @@ export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions
   /** Sends one; gives its size, or null for an optional one that the source does not have. */
   async function sendBlob(
     blob: PlannedBlob,
-    source: SourceImage,
+    source: ImageSource,
     recompressed: OpenRecompressed,
     either: AbortSignal,
   ): Promise<number | null> {
@@ -130,7 +125,7 @@ export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions
     const options = {
       contentType: MEDIA_TYPES.octetStream,
       signal: either,
-      ...(digest.startsWith('sha256:') ? { sha256: digest.slice('sha256:'.length) } : {}),
+      ...sha256Option(digest),
     };
     if (origin.kind === 'bytes') {
       onEvent({ event: 'blob-started', digest, role, size: origin.bytes.length });
@@ -187,8 +182,6 @@ export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions
     } catch (error) {
       either.throwIfAborted();
       if (sourceError !== undefined) throw sourceError.error;
-      if (error instanceof StorageError && error.retryable)
-        onEvent({ event: 'blob-retried', digest, why: error.message });
       throw error;
     }
     onEvent({ event: 'blob-sent', digest, size });
@@ -196,20 +189,13 @@ export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions
   }
 
   async function sendManifests(manifests: readonly PlannedManifest[]): Promise<void> {
-    const send = async ({ key, bytes, contentType, sha256 }: PlannedManifest): Promise<void> => {
+    const send = async ({ key, name, manifest }: PlannedManifest): Promise<void> => {
       signal?.throwIfAborted();
-      await store.put(key, bytes, {
-        contentType,
-        ...(sha256 === undefined ? {} : { sha256 }),
-        ...(signal === undefined ? {} : { signal }),
-      });
+      await writeManifest(store, name, manifest, signal);
       there.add(key);
     };
-    const isList = ({ contentType }: PlannedManifest): boolean => {
-      const form = formOfMediaType(contentType);
-      return form !== null && isListForm(form);
-    };
-    await eachOf(
+    const isList = ({ manifest }: PlannedManifest): boolean => isListForm(manifest.form);
+    await forEachLimit(
       manifests.filter((manifest) => !isList(manifest)),
       jobs,
       send,
@@ -234,19 +220,14 @@ async function isBlobThere(store: WriteStore, { key, size }: PlannedBlob): Promi
   return info !== null && (size === undefined || info.size === size);
 }
 
-async function isManifestThere(
-  store: WriteStore,
-  { key, bytes, contentType, exact }: PlannedManifest,
-): Promise<boolean> {
-  if (!exact) {
+async function isManifestThere(store: WriteStore, { key, manifest }: PlannedManifest): Promise<boolean> {
+  const { bytes, mediaType, form, source } = manifest;
+  const isSchema1 = form === 'docker-schema1';
+  // A published schema 1 must be there with its own signatures; beside a derived one any others do: its digest is of the payload alone.
+  if (!isSchema1 || source.kind === 'derived') {
     const info = await store.head(key);
-    return info?.contentType === contentType && (hasFreeBytes(contentType) || info.size === bytes.length);
+    return info?.contentType === mediaType && (isSchema1 || info.size === bytes.length);
   }
   const object = await readObject(store, key);
-  return object !== null && object.info.contentType === contentType && Buffer.from(object.bytes).equals(bytes);
-}
-
-/** Schema 1 may be there with another signature: its digest is of the payload alone. */
-function hasFreeBytes(contentType: string): boolean {
-  return contentType === MEDIA_TYPE_OF_FORM['docker-schema1'];
+  return object !== null && object.info.contentType === mediaType && Buffer.from(object.bytes).equals(bytes);
 }

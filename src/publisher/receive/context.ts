@@ -3,11 +3,11 @@ import type { Signer } from '../../manifest/image.ts';
 import { tagKey } from '../../registry/keys.ts';
 import type { RealmTable } from '../../registry/realms.ts';
 import type { WriteStore } from '../../registry/store.ts';
-import { keepLists } from '../publish/lists.ts';
-import { readAccompanying, writeReferrers } from '../publish/referrers.ts';
+import { deleteTags } from '../../bucket/delete-tags.ts';
+import { readImage } from '../../bucket/read-image.ts';
+import { addReferrers, readReferrers } from '../../bucket/referrers.ts';
+import { writeManifest } from '../../bucket/write-image.ts';
 import { createPublisher, type PublishRequest, type PublishResult } from '../publish/publish.ts';
-import { readImage } from '../publish/read-image.ts';
-import { manifestKey } from '../../registry/keys.ts';
 import type { PushContext } from './endpoint.ts';
 import type { Uploads } from './uploads.ts';
 
@@ -27,7 +27,6 @@ export interface PushContextOptions {
 /** Makes the context of an endpoint. */
 export function pushContext(options: PushContextOptions): PushContext {
   const { store, realms, signer, uploads, allowDelete, recompress, signal, onPublished } = options;
-  const lists = keepLists(store, { signal });
   return {
     store,
     realms,
@@ -42,19 +41,13 @@ export function pushContext(options: PushContextOptions): PushContext {
     },
     storeManifest: async (name, source) => {
       const { content } = await readImage(source, { signal });
-      const { records } = await readAccompanying(source, content.roots, false);
-      for (const { digest, mediaType, bytes, form } of content.roots) {
-        await store.put(manifestKey(name, digest), bytes, {
-          contentType: mediaType,
-          ...(form !== 'docker-schema1' && digest.startsWith('sha256:') && { sha256: digest.slice('sha256:'.length) }),
-        });
-      }
-      await writeReferrers(store, name, records, { signal });
+      const { records } = await readReferrers(source, content.roots, false);
+      for (const root of content.roots) await writeManifest(store, name, { ...root, source: { kind: 'published' } });
+      await addReferrers(store, name, records, { signal });
     },
     removeTag: async (name, tag) => {
       if ((await store.head(tagKey(name, tag))) === null) return false;
-      await store.delete([tagKey(name, tag)]);
-      await lists.update(name, tag, { kind: 'removed' });
+      await deleteTags(store, name, [tag], { signal });
       return true;
     },
   };

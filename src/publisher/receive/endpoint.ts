@@ -8,7 +8,7 @@ import type { PublishResult } from '../publish/publish.ts';
 import type { RealmTable } from '../../registry/realms.ts';
 import type { WriteStore } from '../../registry/store.ts';
 import type { Tag } from '../../registry/name.ts';
-import type { SourceImage } from '../sources/source.ts';
+import type { ImageSource } from '../../bucket/image-source.ts';
 import { beginUpload, cancelUpload, continueUpload, finishUpload, getBlob, uploadState } from './blobs.ts';
 import { deleteManifest, getManifest, putManifest } from './manifests.ts';
 import { getReferrers, getTags } from './lists.ts';
@@ -23,9 +23,9 @@ export interface PushContext {
   /** Whether `DELETE` of a tag is allowed. */
   readonly allowDelete: boolean;
   /** Publishes what was pushed under a tag. */
-  publish(name: RepositoryName, tag: Tag, source: SourceImage): Promise<PublishResult>;
+  publish(name: RepositoryName, tag: Tag, source: ImageSource): Promise<PublishResult>;
   /** Stores one manifest by digest, and what it refers to by `subject`. */
-  storeManifest(name: RepositoryName, source: SourceImage): Promise<void>;
+  storeManifest(name: RepositoryName, source: ImageSource): Promise<void>;
   /** Removes a tag; false if there is none. */
   removeTag(name: RepositoryName, tag: Tag): Promise<boolean>;
 }

@@ -4,7 +4,7 @@ import { MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../../registry/media-type.ts';
 import { compareNames } from '../../registry/name.ts';
 import { decodeReferrers, encodeReferrers } from '../../registry/referrers.ts';
 import { decodeSortedList } from '../../registry/sorted-list.ts';
-import { readObject } from '../gc/survey.ts';
+import { readObject } from '../../bucket/read-object.ts';
 import { digestOf, type PushRequest, send } from './endpoint.ts';
 import { PushError } from './push-error.ts';
 

@@ -10,9 +10,10 @@ import { negotiate } from '../../manifest/negotiate.ts';
 import { ManifestError, readManifest } from '../../manifest/read.ts';
 import { EMPTY_LAYER } from '../../manifest/schema1.ts';
 import { parseAccept } from '../../http/accept.ts';
-import { readObject, readTag } from '../gc/survey.ts';
-import type { SourceImage } from '../sources/source.ts';
-import { verifiedManifest } from '../publish/read-image.ts';
+import { readObject } from '../../bucket/read-object.ts';
+import { readTag } from '../../bucket/read-tag.ts';
+import type { ImageSource } from '../../bucket/image-source.ts';
+import { verifiedManifest } from '../../bucket/read-image.ts';
 import { type PushContext, type PushRequest, referenceOf, send } from './endpoint.ts';
 import { PushError } from './push-error.ts';
 
@@ -122,11 +123,7 @@ function read(bytes: Uint8Array, contentType: string | undefined, digest: Digest
   }
   if (digest === null || digest === manifest.digest) return manifest;
   try {
-    return verifiedManifest(
-      { bytes, ...(contentType !== undefined && { mediaType: contentType }) },
-      digest,
-      'manifest',
-    );
+    return verifiedManifest({ bytes, ...(contentType !== undefined && { mediaType: contentType }) }, digest);
   } catch (cause) {
     throw new PushError('DIGEST_INVALID', `the manifest has the digest ${manifest.digest}, not ${digest}`, { cause });
   }
@@ -151,7 +148,7 @@ async function mustBeComplete(context: PushContext, name: RepositoryName, manife
 }
 
 /** What was pushed, as a source of images: blobs and children are in the bucket already. */
-function pushedImage(context: PushContext, name: RepositoryName, root: Manifest): SourceImage {
+function pushedImage(context: PushContext, name: RepositoryName, root: Manifest): ImageSource {
   const { store, realms } = context;
   const realm = realmOf(realms, name);
   return {

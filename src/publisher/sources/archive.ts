@@ -12,7 +12,8 @@ import { CHUNK_SIZE } from '../streams/buffer-sizes.ts';
 import { detectCompression, decompress } from '../streams/compression.ts';
 import { CompressionError } from '../streams/zstd-frames.ts';
 import { readPooled, MANIFEST_MAX_BYTES } from './files.ts';
-import type { SourceBlob, SourceImage, SourceOptions } from './source.ts';
+import type { SourceBlob, ImageSource } from '../../bucket/image-source.ts';
+import type { SourceOptions } from './source.ts';
 import { indexTar } from './tar-index.ts';
 
 /** The options of {@link openArchive}. */
@@ -41,8 +42,8 @@ export interface Archive {
 export async function openImageIn(
   where: string,
   options: ArchiveOptions,
-  open: (archive: Archive, ref: string | undefined) => Promise<SourceImage>,
-): Promise<SourceImage> {
+  open: (archive: Archive, ref: string | undefined) => Promise<ImageSource>,
+): Promise<ImageSource> {
   const [path, ref] = await splitArchiveRef(where);
   const archive = await openArchive(path, options);
   try {

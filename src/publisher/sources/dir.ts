@@ -8,10 +8,11 @@ import { join } from 'node:path';
 import { algorithmOf, type Digest, hexOf } from '../../registry/digest.ts';
 import { CommandError } from '../cli/errors.ts';
 import { openFileBlob, readSmallFile } from './files.ts';
-import type { SourceImage, SourceOptions } from './source.ts';
+import type { ImageSource } from '../../bucket/image-source.ts';
+import type { SourceOptions } from './source.ts';
 
 /** Opens a folder. Throws {@link CommandError}. */
-export async function openDir(folder: string, options: Pick<SourceOptions, 'signal'> = {}): Promise<SourceImage> {
+export async function openDir(folder: string, options: Pick<SourceOptions, 'signal'> = {}): Promise<ImageSource> {
   const bytes = await readSmallFile(join(folder, 'manifest.json'));
   if (bytes === null) throw await whyNot(folder);
   const manifest = async (digest: Digest): Promise<{ bytes: Uint8Array } | null> => {

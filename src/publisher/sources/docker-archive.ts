@@ -14,7 +14,7 @@ import { type Archive, type ArchiveOptions, openImageIn } from './archive.ts';
 import { layoutIn } from './oci-archive.ts';
 import { openLayout } from './oci-layout.ts';
 import { parseRemoteImage } from './registry/remote-name.ts';
-import type { SourceImage } from './source.ts';
+import type { ImageSource } from '../../bucket/image-source.ts';
 
 /** containerd's name of an image, in an `index.json`. */
 const IMAGE_NAME = 'io.containerd.image.name';
@@ -30,7 +30,7 @@ interface SavedImage {
  * Opens an image of an archive: by name or by index (`@N`, from 0). The name may be omitted if there is one image.
  * Throws {@link CommandError}.
  */
-export function openDockerArchive(where: string, options: ArchiveOptions): Promise<SourceImage> {
+export function openDockerArchive(where: string, options: ArchiveOptions): Promise<ImageSource> {
   return openImageIn(where, options, async (archive, ref) => {
     const saved = choose(archive, await readSaved(archive), ref);
     const root = await findInLayout(archive, saved);
@@ -127,7 +127,7 @@ async function findInLayout(archive: Archive, saved: SavedImage): Promise<Digest
   return null;
 }
 
-async function makeImage(archive: Archive, saved: SavedImage): Promise<SourceImage> {
+async function makeImage(archive: Archive, saved: SavedImage): Promise<ImageSource> {
   const { title } = archive;
   const config = await archive.read(saved.config);
   if (config === null)

@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { type FileHandle, open, readFile, stat } from 'node:fs/promises';
 import { CommandError } from '../cli/errors.ts';
 import { CHUNK_SIZE, POOLED_BUFFERS, VALID_CHUNKS } from '../streams/buffer-sizes.ts';
-import type { PooledChunks, SourceBlob } from './source.ts';
+import type { PooledChunks, SourceBlob } from '../../bucket/image-source.ts';
 
 /** The largest manifest, index or similar document that is read into memory, in bytes. */
 export const MANIFEST_MAX_BYTES = 32 * 1024 * 1024;

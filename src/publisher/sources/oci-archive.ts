@@ -5,10 +5,10 @@
 import { CommandError } from '../cli/errors.ts';
 import { type Archive, type ArchiveOptions, openImageIn } from './archive.ts';
 import { type LayoutFiles, openLayout } from './oci-layout.ts';
-import type { SourceImage } from './source.ts';
+import type { ImageSource } from '../../bucket/image-source.ts';
 
 /** Opens an archive; REF as in `oci:`. Throws {@link CommandError}. */
-export function openOciArchive(where: string, options: ArchiveOptions): Promise<SourceImage> {
+export function openOciArchive(where: string, options: ArchiveOptions): Promise<ImageSource> {
   return openImageIn(where, options, (archive, ref) => {
     if (!archive.has('index.json') && archive.has('manifest.json')) {
       throw new CommandError(`${archive.title} has no index.json, so it is not an OCI layout`, {

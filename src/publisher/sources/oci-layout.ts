@@ -12,13 +12,8 @@ import { parseTag } from '../../registry/name.ts';
 import { CommandError } from '../cli/errors.ts';
 import { readLinks } from '../../manifest/links.ts';
 import { MANIFEST_MAX_BYTES, openFileBlob, readSmallFile } from './files.ts';
-import {
-  type Companion,
-  COSIGN_SUFFIXES,
-  type SourceImage,
-  type SourceManifest,
-  type SourceOptions,
-} from './source.ts';
+import { type Companion, COSIGN_SUFFIXES, type ImageSource, type SourceManifest } from '../../bucket/image-source.ts';
+import { type SourceOptions } from './source.ts';
 
 const REF_NAME = 'org.opencontainers.image.ref.name';
 
@@ -29,12 +24,12 @@ export interface LayoutFiles {
   /** Reads a small file by its path in the layout; null if it does not exist. */
   read(path: string): Promise<Uint8Array | null>;
   /** Opens a blob by its path in the layout; null if it does not exist. */
-  open(path: string, signal?: AbortSignal): ReturnType<SourceImage['blob']>;
+  open(path: string, signal?: AbortSignal): ReturnType<ImageSource['blob']>;
   close(): Promise<void>;
 }
 
 /** Opens a layout in a folder. Throws {@link CommandError}. */
-export async function openOciLayout(where: string, options: Pick<SourceOptions, 'signal'> = {}): Promise<SourceImage> {
+export async function openOciLayout(where: string, options: Pick<SourceOptions, 'signal'> = {}): Promise<ImageSource> {
   const [folder, ref] = await splitRef(where);
   return openLayout(
     {
@@ -48,7 +43,7 @@ export async function openOciLayout(where: string, options: Pick<SourceOptions, 
 }
 
 /** Opens a layout in a folder or an archive. Throws {@link CommandError}. */
-export async function openLayout(files: LayoutFiles, ref: string | undefined): Promise<SourceImage> {
+export async function openLayout(files: LayoutFiles, ref: string | undefined): Promise<ImageSource> {
   const index = await readIndex(files);
   const root = await choose(files, index, ref);
   const first = await manifestOf(files, root.digest, root.mediaType);
@@ -57,7 +52,7 @@ export async function openLayout(files: LayoutFiles, ref: string | undefined): P
       hint: 'Copy the image again.',
     });
   let listed: Promise<ReadonlyMap<Digest, readonly Descriptor[]>> | undefined;
-  const imageOf = (root: SourceManifest): SourceImage => ({
+  const imageOf = (root: SourceManifest): ImageSource => ({
     roots: [root],
     manifest: (digest) => manifestOf(files, digest),
     blob: (digest, { signal } = {}) => files.open(pathOf(digest), signal),

@@ -1,9 +1,10 @@
 /** The table of sources: transport → reader. Each is loaded when it is used. */
 import { CommandError } from '../cli/errors.ts';
-import type { SourceImage, SourceOptions } from './source.ts';
+import type { ImageSource } from '../../bucket/image-source.ts';
+import type { SourceOptions } from './source.ts';
 
 /** Opens the part after `transport:`. Throws {@link CommandError}. */
-export type SourceOpener = (where: string, options: SourceOptions) => Promise<SourceImage>;
+export type SourceOpener = (where: string, options: SourceOptions) => Promise<ImageSource>;
 
 interface Transport {
   /** The syntax, for messages and help. */
@@ -47,7 +48,7 @@ export const SOURCES: Readonly<Record<string, Transport>> = {
 };
 
 /** Opens a source: `transport:where`. Throws {@link CommandError}. */
-export async function openSource(text: string, options: SourceOptions): Promise<SourceImage> {
+export async function openSource(text: string, options: SourceOptions): Promise<ImageSource> {
   const colon = text.indexOf(':');
   const transport = colon < 0 ? undefined : SOURCES[text.slice(0, colon)];
   if (transport === undefined || !Object.hasOwn(SOURCES, text.slice(0, colon))) {

@@ -18,7 +18,8 @@ import type { Digest } from '../../registry/digest.ts';
 import { parseRepositoryName, parseTag, type RepositoryName, type Tag } from '../../registry/name.ts';
 import { CommandError } from '../cli/errors.ts';
 import { openFileBlob, readSmallFile } from './files.ts';
-import type { SourceImage, SourceManifest, SourceRepository, SourceOptions } from './source.ts';
+import type { ImageSource, SourceManifest } from '../../bucket/image-source.ts';
+import type { SourceRepository, SourceOptions } from './source.ts';
 
 /** A repository, with the settings of its app file. */
 export interface PulpRepository extends SourceRepository {
@@ -29,7 +30,7 @@ export interface PulpRepository extends SourceRepository {
 const FORM_FOLDERS = ['list', '2', '1'] as const;
 
 /** Opens one tag; the name may be omitted if there is only one. Throws {@link CommandError}. */
-export async function openPulpTag(where: string, options: Pick<SourceOptions, 'signal'>): Promise<SourceImage> {
+export async function openPulpTag(where: string, options: Pick<SourceOptions, 'signal'>): Promise<ImageSource> {
   const colon = where.lastIndexOf(':');
   const isWhole = colon < 0 || (await kindOf(where)) !== 'absent';
   const path = isWhole ? where : where.slice(0, colon);

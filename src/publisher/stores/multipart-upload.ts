@@ -43,6 +43,13 @@ export interface MultipartOptions {
   readonly head: () => Promise<{ readonly size: number; readonly etag: string } | null>;
 }
 
+/** Another process ended the upload: a publisher that sends the same blob, or a lifecycle rule. Sending the whole body again may succeed. */
+export class UploadEndedError extends StorageError {
+  constructor(key: string, cause: unknown) {
+    super('STORAGE_UNAVAILABLE', `writing ${key}: another process ended the upload`, { cause });
+  }
+}
+
 /** The part size in bytes: the usual one, unless that would give more parts than storage accepts. */
 export function partSizeFor(size: number, usual: number): number {
   return size <= usual * MAX_PARTS ? usual : Math.ceil(size / MAX_PARTS / MIB) * MIB;
@@ -80,9 +87,7 @@ export async function uploadInParts(options: MultipartOptions): Promise<{ readon
       // Another publisher resumed the same upload and completed it first.
       const there = options.sha256 === undefined ? null : await options.head();
       if (there?.size === options.size) return { etag: there.etag };
-      throw new StorageError('STORAGE_UNAVAILABLE', `writing ${key}: another process ended the upload`, {
-        cause: error,
-      });
+      throw new UploadEndedError(key, error);
     }
     if (
       !resumable ||

@@ -1,3 +1,4 @@
+import { parseRetryAfter } from '../../http/retry.ts';
 import { StorageError } from '../../registry/store.ts';
 
 /** A failed S3 request. */
@@ -12,7 +13,7 @@ export interface S3Failure {
   /** Whether the server may have carried out the request nevertheless. */
   readonly ambiguous: boolean;
   /** `Retry-After` in milliseconds. */
-  readonly retryAfterMs: number | undefined;
+  readonly retryAfter: number | undefined;
 }
 
 // Codes of S3 and R2 that can be retried although their status says otherwise. BadDigest and similar: damaged in
@@ -59,18 +60,8 @@ export function readFailure(error: unknown): S3Failure {
     message: text,
     retryable: !full && ((weak && !LASTING_NETWORK_CODES.has(shown)) || RETRYABLE_CODES.has(shown)),
     ambiguous: status === undefined || status < 400 || status >= 500 || status === 408,
-    retryAfterMs: retryAfter($response?.headers?.['retry-after']),
+    retryAfter: parseRetryAfter($response?.headers?.['retry-after'], Date.now()),
   };
-}
-
-/**
- * `Retry-After` in milliseconds: seconds or an HTTP date (RFC 9110, 10.2.3); undefined if it is missing or not valid.
- */
-function retryAfter(value: string | undefined): number | undefined {
-  if (value === undefined) return undefined;
-  if (/^\d+$/.test(value.trim())) return Number(value) * 1000;
-  const date = Date.parse(value);
-  return Number.isNaN(date) ? undefined : Math.max(0, date - Date.now());
 }
 
 /** Turns an error into a {@link StorageError}. `what` is the operation (e.g. `writing blobs/…`), `title` the store. */

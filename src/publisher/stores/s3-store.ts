@@ -7,6 +7,7 @@ import {
   ListObjectsV2Command,
   type S3Client,
 } from '@aws-sdk/client-s3';
+import type { RetryPolicy } from '../../http/retry.ts';
 import {
   type BodyStream,
   type GetOptions,
@@ -20,8 +21,8 @@ import {
 import { bufferSizeFor, type BufferPool, createBufferPool } from '../streams/buffer-pool.ts';
 import { PART_SIZE, POOL_SIZE, STREAMED_MAX } from '../streams/buffer-sizes.ts';
 import type { Connection } from './connection.ts';
-import { partSizeFor, uploadInParts } from './multipart-upload.ts';
-import { DEFAULT_RETRY, type RetryPolicy, type SendRequest, sendRetrying } from './retrying.ts';
+import { partSizeFor, UploadEndedError, uploadInParts } from './multipart-upload.ts';
+import { S3_RETRY, type SendRequest, sendRetrying } from './retrying.ts';
 import { bytesOf, infoOf, rangeHeader, unquoted } from './s3-messages.ts';
 import { readFailure } from './s3-failure.ts';
 import { canBeStreamed, putStreamed } from './streamed-put.ts';
@@ -77,7 +78,7 @@ export class S3Store implements WriteStore {
     this.#title = options.title;
     this.#uploads = options.uploads;
     this.#checks = options.checks ?? 'hash';
-    this.#retry = options.retry ?? DEFAULT_RETRY;
+    this.#retry = options.retry ?? S3_RETRY;
     this.#streamedMax = options.streamedMax ?? STREAMED_MAX;
     this.#partSize = options.partSize ?? PART_SIZE;
     this.#pool = createBufferPool(options.poolSize ?? POOL_SIZE);
@@ -88,7 +89,7 @@ export class S3Store implements WriteStore {
     const command = new ListObjectsV2Command({ Bucket: this.#bucket, Prefix: this.#prefix, MaxKeys: 1 });
     await this.#send('opening the bucket', (client) => client.send(command), undefined, {
       ...this.#retry,
-      tries: Math.min(3, this.#retry.tries),
+      attempts: Math.min(3, this.#retry.attempts),
     });
   }
 
@@ -152,7 +153,7 @@ export class S3Store implements WriteStore {
       return this.#putBuffered(key, body, options);
     }
     const buffered = (chunks: AsyncIterable<Uint8Array>): Promise<Put> =>
-      this.#putBuffered(key, { size: body.size, chunks, verified: true }, options);
+      this.#putBuffered(key, { size: body.size, chunks, verified: true, reread: body.reread }, options);
     const orElse = body.expensiveToReread === true || body.size > this.#partSize ? buffered : undefined;
     return putStreamed(body, {
       ...options,
@@ -167,7 +168,14 @@ export class S3Store implements WriteStore {
 
   /** Buffers the body, whole or in parts, until it is stored. */
   async #putBuffered(key: string, body: BodyStream, options: PutOptions): Promise<Put> {
-    if (body.size > this.#partSize) return this.#putInParts(key, body, options);
+    if (body.size > this.#partSize) {
+      try {
+        return await this.#putInParts(key, body, options);
+      } catch (error) {
+        if (!(error instanceof UploadEndedError) || body.reread === undefined) throw error;
+        return this.#putInParts(key, { ...body, chunks: body.reread(error.message) }, options);
+      }
+    }
     const lease = await this.#pool.acquire(bufferSizeFor(body.size, this.#partSize), options.signal);
     try {
       const bytes = lease.buffer.subarray(0, body.size);
@@ -298,7 +306,7 @@ export class S3Store implements WriteStore {
     policy = this.#retry,
   ): Promise<T> {
     return sendRetrying(
-      async ({ mayBeDone }) => {
+      async (mayBeDone) => {
         const client = await this.#connection.client(signal);
         try {
           return await send(client, mayBeDone);

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { algorithmOf, type Digest, hexOf } from '../../registry/digest.ts';
 import { CommandError } from '../cli/errors.ts';
-import type { SourceBlob, SourceImage } from '../sources/source.ts';
+import type { SourceBlob, ImageSource } from '../../bucket/image-source.ts';
 
 /** The expected digest and size of a blob. */
 export interface ExpectedBlob {
@@ -47,36 +47,9 @@ export async function* verifyChunks(
   if (withheld !== undefined) yield withheld;
 }
 
-/**
- * Reads and verifies a small blob. Throws {@link CommandError} if it is missing, damaged, or longer than `most` bytes.
- */
-export async function readBlob(
-  source: Pick<SourceImage, 'blob'>,
-  expected: ExpectedBlob,
-  options: { readonly most: number; readonly signal?: AbortSignal | undefined },
-): Promise<Uint8Array> {
-  const { digest, role } = expected;
-  const blob = await openBlob(source, expected, options.signal);
-  const size = expected.size ?? blob.size;
-  if (size !== undefined && size > options.most) {
-    throw new CommandError(
-      `the ${role} ${digest} has ${String(size)} bytes; more than ${String(options.most)} are not read`,
-    );
-  }
-  const parts: Uint8Array[] = [];
-  let count = 0;
-  for await (const chunk of verifyChunks(blob.chunks, { ...expected, size })) {
-    count += chunk.length;
-    if (count > options.most)
-      throw new CommandError(`the ${role} ${digest} is longer than ${String(options.most)} bytes, which are not read`);
-    parts.push(chunk);
-  }
-  return Buffer.concat(parts);
-}
-
 /** Opens a blob. Throws {@link CommandError} if the source does not have it. */
 export async function openBlob(
-  source: Pick<SourceImage, 'blob'>,
+  source: Pick<ImageSource, 'blob'>,
   { digest, role }: ExpectedBlob,
   signal?: AbortSignal,
 ): Promise<SourceBlob> {

@@ -1,13 +1,14 @@
 /** What was published under a repository's tags, in as few reads as that takes. */
-import { buffer } from 'node:stream/consumers';
+import { readObject } from '../../bucket/read-object.ts';
+import { listTags } from '../../bucket/survey.ts';
 import { type Digest, parseDigest } from '../../registry/digest.ts';
-import { parseKey, tagKey, tagListKey, tagsPrefix } from '../../registry/keys.ts';
+import { tagKey, tagListKey } from '../../registry/keys.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { CorruptRecordError, decodeTagMetadata, publishedDigests, type TagRecord } from '../../registry/records.ts';
 import { CorruptListError, decodeSortedList } from '../../registry/sorted-list.ts';
 import type { WriteStore } from '../../registry/store.ts';
 import type { TagEntry } from '../../registry/summary.ts';
-import { readTag } from '../gc/survey.ts';
+import { readTag } from '../../bucket/read-tag.ts';
 
 /** Gives the digests of what was published under a tag; null if it is not there or cannot be read. */
 export type PublishedLookup = (tag: Tag) => Promise<ReadonlySet<Digest> | null>;
@@ -39,10 +40,10 @@ export function lookAtTags(store: WriteStore, name: RepositoryName): PublishedLo
  * case and derived in the other, and a publisher died between tag and list, the entry tells of the former; clients get the same either way, and `gantry verify` tells.)
  */
 export async function readTagEntries(store: WriteStore, name: RepositoryName): Promise<PublishedLookup> {
-  const [entries, etags] = await Promise.all([entriesOf(store, name), etagsOf(store, name)]);
+  const [entries, tags] = await Promise.all([entriesOf(store, name), listTags(store, name)]);
   const lookAt = lookAtTags(store, name);
   return (tag) => {
-    const etag = etags.get(tag);
+    const etag = tags.get(tag)?.etag;
     if (etag === undefined) return Promise.resolve(null);
     const entry = entries.get(tag);
     return entry?.etag === etag ? Promise.resolve(new Set(entry.digests)) : lookAt(tag);
@@ -53,11 +54,11 @@ async function entriesOf(
   store: WriteStore,
   name: RepositoryName,
 ): Promise<ReadonlyMap<string, Pick<TagEntry, 'etag' | 'digests'>>> {
-  const object = await store.get(tagListKey(name));
-  if (object === null || object === 'changed') return new Map();
+  const object = await readObject(store, tagListKey(name));
+  if (object === null) return new Map();
   try {
     return new Map(
-      decodeSortedList(await buffer(object.body)).flatMap((entry) => {
+      decodeSortedList(object.bytes).flatMap((entry) => {
         const made = madeOf(entry.detail);
         return made === null ? [] : [[entry.name, made] as const];
       }),
@@ -77,13 +78,4 @@ function madeOf(detail: unknown): Pick<TagEntry, 'etag' | 'digests'> | null {
   return parsed.some((digest) => digest === null)
     ? null
     : { etag, digests: parsed.filter((digest) => digest !== null) };
-}
-
-async function etagsOf(store: WriteStore, name: RepositoryName): Promise<ReadonlyMap<Tag, string>> {
-  const etags = new Map<Tag, string>();
-  for await (const { key, etag } of store.list(tagsPrefix(name))) {
-    const parsed = parseKey(key);
-    if (parsed?.kind === 'tag') etags.set(parsed.tag, etag);
-  }
-  return etags;
 }

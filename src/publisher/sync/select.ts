@@ -2,7 +2,7 @@
 import picomatch from 'picomatch';
 import semver from 'semver';
 import type { Tag } from '../../registry/name.ts';
-import { isCompanionTag } from '../sources/source.ts';
+import { isCompanionTag } from '../../bucket/image-source.ts';
 
 /** What a tag must be to be taken: all that is said must hold, and `newest` chooses among what is left. Nothing said: every tag. */
 export interface TagFilter {

@@ -4,17 +4,19 @@
  */
 import { OriginError } from '../../origin/errors.ts';
 import { parseDigest } from '../../registry/digest.ts';
-import { manifestKey, parseKey, tagKey, tagsPrefix } from '../../registry/keys.ts';
+import { manifestKey } from '../../registry/keys.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { StorageError, type WriteStore } from '../../registry/store.ts';
 import { CommandError } from '../cli/errors.ts';
 import type { EventSink } from '../publish/events.ts';
-import { eachOf } from '../gc/pool.ts';
-import { createLimit } from '../publish/limit.ts';
-import { keepLists } from '../publish/lists.ts';
+import { forEachLimit } from '../../bucket/concurrency.ts';
+import { createLimit } from '../../bucket/concurrency.ts';
+import { deleteTags } from '../../bucket/delete-tags.ts';
+import { ImageError } from '../../bucket/image-source.ts';
+import { listTags } from '../../bucket/survey.ts';
 import type { Publisher, PublishResult } from '../publish/publish.ts';
-import type { SourceImage } from '../sources/source.ts';
-import { isCompanionTag } from '../sources/source.ts';
+import type { ImageSource } from '../../bucket/image-source.ts';
+import { isCompanionTag } from '../../bucket/image-source.ts';
 import { lookAtTags, type PublishedLookup, readTagEntries } from './published.ts';
 import { selectTags } from './select.ts';
 import type { SyncJob } from './sources.ts';
@@ -77,7 +79,7 @@ export function hasFailures({ repositories }: SyncReport): boolean {
 export async function sync(jobs: readonly SyncJob[], options: SyncOptions): Promise<SyncReport> {
   const limit = createLimit(TAGS_AT_ONCE);
   const reports = new Map<SyncJob, RepositoryReport>();
-  await eachOf(jobs, REPOSITORIES_AT_ONCE, async (job) => {
+  await forEachLimit(jobs, REPOSITORIES_AT_ONCE, async (job) => {
     reports.set(job, await syncRepository(job, options, limit));
   });
   return { dryRun: options.dryRun, repositories: jobs.flatMap((job) => reports.get(job) ?? []) };
@@ -128,7 +130,7 @@ interface Run {
 
 async function syncTags(run: Run, tags: readonly Tag[]): Promise<void> {
   const { job, options, limit, report } = run;
-  await eachOf(tags, TAGS_AT_ONCE, (tag) =>
+  await forEachLimit(tags, TAGS_AT_ONCE, (tag) =>
     limit(async () => {
       if (run.stopped) {
         report.untried.push(tag);
@@ -183,7 +185,7 @@ async function syncTag({ job, options, report, published }: Run, tag: Tag): Prom
 }
 
 /** Here they are tags like any other, so that one that comes later is found too. */
-function withoutCompanions(image: SourceImage): SourceImage {
+function withoutCompanions(image: ImageSource): ImageSource {
   return {
     roots: image.roots,
     manifest: (digest) => image.manifest(digest),
@@ -197,7 +199,7 @@ function withoutCompanions(image: SourceImage): SourceImage {
 /** Tags that belong by their name to a manifest that is in the bucket. */
 async function companionsOf({ job, options }: Run, listed: readonly Tag[]): Promise<readonly Tag[]> {
   const found: Tag[] = [];
-  await eachOf(listed.filter(isCompanionTag), TAGS_AT_ONCE, async (tag) => {
+  await forEachLimit(listed.filter(isCompanionTag), TAGS_AT_ONCE, async (tag) => {
     const match = /^(sha256|sha512)-([0-9a-f]+)\.\w+$/.exec(tag);
     // Fallback tags are read as lists of referrers; as tags they would only repeat those.
     const subject = match === null ? null : parseDigest(`${match[1] ?? ''}:${match[2] ?? ''}`);
@@ -220,24 +222,13 @@ async function prune(
     return;
   }
   const keep: ReadonlySet<string> = new Set([...kept, ...listed.filter(isCompanionTag)]);
-  const there: Tag[] = [];
-  for await (const { key } of options.store.list(tagsPrefix(to))) {
-    const parsed = parseKey(key);
-    if (parsed?.kind === 'tag') there.push(parsed.tag);
-  }
-  const gone = there.filter((tag) => !keep.has(tag));
-  // Not the publisher's: whatever it needs (a key that signs), a tag that is deleted has to go from the list.
-  const lists = keepLists(options.store, { signal: options.signal });
-  for (const tag of gone) {
-    options.signal?.throwIfAborted();
-    if (!options.dryRun) {
-      await options.store.delete([tagKey(to, tag)]);
-      await lists.update(to, tag, { kind: 'removed' });
-    }
+  const gone = [...(await listTags(options.store, to)).keys()].filter((tag) => !keep.has(tag));
+  const onDeleted = (tag: Tag): void => {
     report.tags.pruned.push(tag);
     options.onTag?.({ name: to, tag, what: 'pruned' });
-  }
-  if (!options.dryRun && gone.length > 0 && gone.length === there.length) await lists.forget(to);
+  };
+  if (options.dryRun) for (const tag of gone) onDeleted(tag);
+  else await deleteTags(options.store, to, gone, { signal: options.signal, onDeleted });
 }
 
 /** An error that belongs into the report. Rethrows what ends all work. */
@@ -252,7 +243,8 @@ function passedOver(error: unknown, { signal }: SyncOptions): Error {
 function describe(error: Error): SyncFailure {
   return {
     message: error.message,
-    ...(error instanceof CommandError && error.hint !== undefined ? { hint: error.hint } : {}),
+    ...((error instanceof CommandError || error instanceof ImageError) &&
+      error.hint !== undefined && { hint: error.hint }),
   };
 }
 

@@ -1,5 +1,4 @@
 /** Whether lists say what the bucket holds: pure, over what was read of both. */
-import type { Descriptor } from '../../registry/descriptor.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { compareNames } from '../../registry/name.ts';
 import { publishedDigests, type TagRecord } from '../../registry/records.ts';
@@ -12,7 +11,6 @@ import {
   type ListEntry,
 } from '../../registry/sorted-list.ts';
 import type { ObjectInfo } from '../../registry/store.ts';
-import type { ManifestLinks } from '../../manifest/links.ts';
 
 // More names than this tell nothing that these do not.
 const NAMES_SHOWN = 5;
@@ -71,29 +69,6 @@ export function compareDetail(detail: unknown, record: TagRecord, etag: string):
     return `says that ${JSON.stringify(made.digests)} were published, ${JSON.stringify(digests)} were`;
   }
   return null;
-}
-
-/** A stored manifest, as a referrers record needs it. */
-export interface StoredManifest {
-  readonly links: ManifestLinks;
-  readonly size: number;
-  readonly contentType: string;
-}
-
-/** The descriptor that a referrers record has of a manifest (OCI distribution spec 1.1, "Listing Referrers"). */
-export function descriptorOf(
-  digest: Digest,
-  { links, size, contentType }: StoredManifest,
-  configMediaType: string | undefined,
-): Descriptor {
-  const artifactType = links.artifactType ?? configMediaType;
-  return {
-    mediaType: links.mediaType ?? contentType,
-    digest,
-    size,
-    ...(artifactType === undefined ? {} : { artifactType }),
-    ...(links.annotations === undefined ? {} : { annotations: links.annotations }),
-  };
 }
 
 /** What is wrong with a referrers record, as a sentence; null if nothing is. `expected`: stored manifests with that subject; `stored`: all of the repository. */

@@ -1,11 +1,10 @@
 /** Whether manifests are what they are said to be: pure, over bytes. */
-import { createHash } from 'node:crypto';
-import { algorithmOf, type Digest, hexOf } from '../../registry/digest.ts';
+import type { Digest } from '../../registry/digest.ts';
 import { type Form, FORM_TITLE, MEDIA_TYPE_OF_FORM } from '../../registry/media-type.ts';
 import { SignatureError, verifyDocument } from '../../manifest/signing/jws.ts';
-import { decodeOriginMark } from '../../registry/origin-mark.ts';
+import { matchesDigest } from '../../manifest/signing/sha256.ts';
 import { formOfLinks, readLinks } from '../../manifest/links.ts';
-import type { TagReading } from '../gc/survey.ts';
+import { isTombstone, type TagReading } from '../../bucket/read-tag.ts';
 import type { FaultKind } from './faults.ts';
 
 /** A fault without its place. */
@@ -14,20 +13,17 @@ export interface Flaw {
   readonly message: string;
 }
 
-/** Whether some bytes have a digest. */
-export function hasDigest(bytes: Uint8Array, digest: Digest): boolean {
-  return createHash(algorithmOf(digest)).update(bytes).digest('hex') === hexOf(digest);
-}
-
 /** What is wrong with a manifest known by that digest: of its bytes, or of its payload for schema 1. Empty if nothing is. */
 export function checkManifest(bytes: Uint8Array, digest: Digest): readonly Flaw[] {
   const links = readLinks(bytes);
   const form = links === null ? null : formOfLinks(links);
   if (form !== 'docker-schema1')
-    return hasDigest(bytes, digest) ? [] : [{ kind: 'manifest-digest', message: 'its bytes have another digest' }];
+    return matchesDigest(digest, bytes) ? [] : [{ kind: 'manifest-digest', message: 'its bytes have another digest' }];
   try {
     const { payload } = verifyDocument(bytes);
-    return hasDigest(payload, digest) ? [] : [{ kind: 'manifest-digest', message: 'its payload has another digest' }];
+    return matchesDigest(digest, payload)
+      ? []
+      : [{ kind: 'manifest-digest', message: 'its payload has another digest' }];
   } catch (error) {
     if (!(error instanceof SignatureError)) throw error;
     return [{ kind: 'schema1-signature', message: error.message }];
@@ -48,7 +44,7 @@ export function checkTag(reading: TagReading): readonly Flaw[] {
   if (reading.kind === 'corrupt') return [{ kind: 'tag-corrupt', message: reading.message }];
   const flaws: Flaw[] = [];
   const { record, manifests, trailing } = reading;
-  if (isTombstone(reading)) return flaws;
+  if (isTombstone(reading.info)) return flaws;
   if (record.forms.length === 0) flaws.push({ kind: 'tag-layout', message: 'it has no form' });
   if (!record.forms.some(({ source }) => source.kind === 'published'))
     flaws.push({ kind: 'tag-layout', message: 'nothing of it was published' });
@@ -71,13 +67,6 @@ export function checkTag(reading: TagReading): readonly Flaw[] {
     flaws.push(...checkForm(manifests[index] ?? new Uint8Array(), form, digest));
   }
   return flaws;
-}
-
-/** Whether a tag object stands for a tag that was fetched from another registry and is gone there: it has no forms, and is in no list. */
-export function isTombstone(reading: TagReading): boolean {
-  return (
-    reading.kind === 'read' && reading.record.forms.length === 0 && decodeOriginMark(reading.info.metadata) !== null
-  );
 }
 
 function checkForm(bytes: Uint8Array, form: Form, digest: Digest): readonly Flaw[] {

@@ -102,6 +102,14 @@ export interface Fault {
   readonly repaired: boolean;
 }
 
+/** Reports a fault. `repair` is called where repairs are wanted; it gives whether it worked. */
+export type Report = (
+  kind: FaultKind,
+  where: string,
+  message: string,
+  repair?: () => Promise<boolean>,
+) => Promise<void>;
+
 /** What a kind of fault says. */
 export function faultRow(kind: FaultKind): FaultRow {
   return FAULTS[kind];

@@ -1,36 +1,37 @@
 /** Verifies what belongs to one repository: tag objects, manifests, the tag list, referrers records. */
 import type { Digest } from '../../registry/digest.ts';
-import { blobKey, manifestKey, referrersKey, tagKey, tagListKey, tagsPrefix, parseKey } from '../../registry/keys.ts';
+import { blobKey, manifestKey, referrersKey, tagKey, tagListKey } from '../../registry/keys.ts';
 import { isListForm } from '../../registry/media-type.ts';
 import { parseTag, type RepositoryName, type Tag } from '../../registry/name.ts';
 import { decodeOriginMark } from '../../registry/origin-mark.ts';
 import type { RealmName } from '../../registry/realms.ts';
 import { publishedDigests, type TagRecord } from '../../registry/records.ts';
 import type { TagEntry } from '../../registry/summary.ts';
-import { CorruptReferrersError, decodeReferrers, encodeReferrers } from '../../registry/referrers.ts';
-import { encodeSortedList, type ListEntry } from '../../registry/sorted-list.ts';
+import type { ListEntry } from '../../registry/sorted-list.ts';
 import type { ListedObject, WriteStore } from '../../registry/store.ts';
 import { readLinks } from '../../manifest/links.ts';
-import { eachOf } from '../gc/pool.ts';
+import { forEachLimit } from '../../bucket/concurrency.ts';
+import { readObject } from '../../bucket/read-object.ts';
+import { writeList } from '../../bucket/lists.ts';
 import {
-  readObject,
+  descriptorOf,
+  readReferrersRecord,
+  type StoredManifest,
+  writeReferrersRecord,
+} from '../../bucket/referrers.ts';
+import {
+  formLinksOf,
+  listTags,
   READS_AT_ONCE,
-  readTag,
   type RepositoryListing,
   type RepositoryRecords,
-  type TagReading,
-} from '../gc/survey.ts';
-import {
-  compareDetail,
-  compareNamesWith,
-  compareReferrers,
-  descriptorOf,
-  readList,
-  type StoredManifest,
-} from './check-lists.ts';
-import { checkManifest, checkTag, contentTypeOf, hasDigest, isTombstone } from './check-manifests.ts';
+} from '../../bucket/survey.ts';
+import { sha256Option } from '../../bucket/write-image.ts';
+import { isTombstone, readTag, type TagReading } from '../../bucket/read-tag.ts';
+import { compareDetail, compareNamesWith, compareReferrers, readList } from './check-lists.ts';
+import { checkManifest, checkTag, contentTypeOf } from './check-manifests.ts';
 import { summarizeTag } from '../../manifest/tag-summary.ts';
-import type { Report } from './verify.ts';
+import type { Report } from './faults.ts';
 
 /** A repository that was looked through: what marking needs of it. */
 export interface RepositoryVerified {
@@ -65,7 +66,7 @@ export async function verifyRepository(
   const derivedLists = new Set<Digest>();
   const fetched = new Set<Tag>();
   const tombstones = new Set<Tag>();
-  await eachOf(listing.tags, READS_AT_ONCE, async ([tag, { key }]) => {
+  await forEachLimit(listing.tags, READS_AT_ONCE, async ([tag, { key }]) => {
     const reading = await readTag(store, key);
     onRead();
     if (reading === null) return;
@@ -75,19 +76,12 @@ export async function verifyRepository(
       return;
     }
     if (decodeOriginMark(reading.info.metadata) !== null) fetched.add(tag);
-    if (isTombstone(reading)) {
+    if (isTombstone(reading.info)) {
       tombstones.add(tag);
       return;
     }
     tagRecords.set(tag, reading.record);
-    records.tags.set(
-      tag,
-      reading.record.forms.map(({ digest, source }, index) => ({
-        digest,
-        from: source.kind === 'derived' ? source.from : undefined,
-        links: readLinks(reading.manifests[index] ?? new Uint8Array()),
-      })),
-    );
+    records.tags.set(tag, formLinksOf(reading));
     for (const { digest, form, source } of reading.record.forms) {
       inTags.set(digest, tag);
       if (isListForm(form) && source.kind === 'derived') derivedLists.add(digest);
@@ -109,7 +103,7 @@ async function verifyManifests(
 ): Promise<Map<Digest, StoredManifest>> {
   const { store, name, listing, report, onRead } = context;
   const stored = new Map<Digest, StoredManifest>();
-  await eachOf(listing.manifests, READS_AT_ONCE, async ([digest, { key }]) => {
+  await forEachLimit(listing.manifests, READS_AT_ONCE, async ([digest, { key }]) => {
     const object = await readObject(store, key);
     onRead();
     if (object === null) return;
@@ -155,8 +149,7 @@ async function restore(
   const result = await store.put(manifestKey(name, digest), bytes, {
     contentType: contentTypeOf(bytes) ?? form.mediaType,
     onlyIf: etag === undefined ? 'absent' : { etag },
-    // The bytes of schema 1 are not what its digest is of.
-    ...(digest.startsWith('sha256:') && hasDigest(bytes, digest) ? { sha256: digest.slice('sha256:'.length) } : {}),
+    ...(form.form === 'docker-schema1' ? {} : sha256Option(digest)),
   });
   return result !== 'precondition-failed';
 }
@@ -190,7 +183,7 @@ async function verifyTagList(
   const key = tagListKey(name);
   // The list before the tags: whoever publishes writes it last, so what it names is there by then.
   const object = await readObject(store, key);
-  const tags = await tagsNow(context);
+  const tags = await listTags(store, name);
   for (const tag of tombstones) tags.delete(tag);
   const reading = object === null ? null : readList(object.info, object.bytes);
   if (reading === null && tags.size === 0) return;
@@ -217,23 +210,8 @@ async function verifyTagList(
   if (problem === null) return;
   await report('tag-list', key, problem, async () => {
     const entries = await entriesOf(context, tags, listed, records);
-    const { body, metadata } = encodeSortedList(entries);
-    const put = {
-      contentType: 'application/json',
-      metadata,
-      onlyIf: object === null ? ('absent' as const) : { etag: object.info.etag },
-    };
-    return (await store.put(key, body, put)) !== 'precondition-failed';
+    return (await writeList(store, key, entries, object?.info ?? null)) !== 'precondition-failed';
   });
-}
-
-async function tagsNow({ store, name }: Context): Promise<Map<Tag, ListedObject>> {
-  const tags = new Map<Tag, ListedObject>();
-  for await (const object of store.list(tagsPrefix(name))) {
-    const key = parseKey(object.key);
-    if (key?.kind === 'tag') tags.set(key.tag, object);
-  }
-  return tags;
 }
 
 /** The list as it should be. What the old one says rightly of a tag is kept; a tag that cannot be read is kept as it was listed. */
@@ -246,7 +224,7 @@ async function entriesOf(
   const old = new Map(listed.map(({ name: tag, detail }) => [tag, detail]));
   const entries: ListEntry<unknown>[] = [];
   const bytesOf = async (key: string): Promise<Uint8Array | null> => (await readObject(store, key))?.bytes ?? null;
-  await eachOf(tags.keys(), READS_AT_ONCE, async (tag) => {
+  await forEachLimit(tags.keys(), READS_AT_ONCE, async (tag) => {
     const reading: TagReading | null = await readTag(store, tagKey(name, tag));
     if (reading === null) return;
     const detail = old.get(tag) ?? null;
@@ -281,12 +259,12 @@ async function verifyReferrers(
   const present = new Set(stored.keys());
   for (const subject of new Set([...listing.referrers.keys(), ...expected.keys()])) {
     const key = referrersKey(name, subject);
-    const object = await readObject(store, key);
-    const listed = object === null ? null : descriptorsOf(object.bytes);
+    const record = await readReferrersRecord(store, key);
+    const listed = record?.descriptors ?? null;
     const wanted = expected.get(subject) ?? new Set<Digest>();
-    if (object === null && wanted.size === 0) continue;
+    if (record === null && wanted.size === 0) continue;
     const problem =
-      object === null
+      record === null
         ? 'it is missing'
         : listed === null
           ? 'it cannot be read'
@@ -302,23 +280,10 @@ async function verifyReferrers(
         const manifest = stored.get(digest);
         return manifest === undefined || staying.some((one) => one.digest === digest)
           ? []
-          : [descriptorOf(digest, manifest, manifest.links.configMediaType)];
+          : [descriptorOf(digest, manifest)];
       });
-      const put = {
-        contentType: object?.info.contentType ?? 'application/vnd.oci.image.index.v1+json',
-        ...(object === null ? {} : { metadata: object.info.metadata }),
-        onlyIf: object === null ? ('absent' as const) : { etag: object.info.etag },
-      };
-      return (await store.put(key, encodeReferrers([...staying, ...added]), put)) !== 'precondition-failed';
+      const written = await writeReferrersRecord(store, key, [...staying, ...added], record?.info ?? null);
+      return written !== 'precondition-failed';
     });
-  }
-}
-
-function descriptorsOf(bytes: Uint8Array): ReturnType<typeof decodeReferrers> | null {
-  try {
-    return decodeReferrers(bytes);
-  } catch (error) {
-    if (error instanceof CorruptReferrersError) return null;
-    throw error;
   }
 }

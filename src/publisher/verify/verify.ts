@@ -3,15 +3,16 @@ import type { Digest } from '../../registry/digest.ts';
 import { blobKey, CATALOG_KEY, parseKey } from '../../registry/keys.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import { type RealmName, realmOf, type RealmTable } from '../../registry/realms.ts';
-import { encodeSortedList } from '../../registry/sorted-list.ts';
+import { writeList } from '../../bucket/lists.ts';
 import type { ListedObject, WriteStore } from '../../registry/store.ts';
 import { blobsOf, type ManifestLinks } from '../../manifest/links.ts';
 import { markRepository } from '../gc/mark.ts';
-import { eachOf } from '../gc/pool.ts';
-import { listBlobs, listRepositories, readObject, READS_AT_ONCE, type RepositoryListing } from '../gc/survey.ts';
+import { forEachLimit } from '../../bucket/concurrency.ts';
+import { listBlobs, listRepositories, READS_AT_ONCE, type RepositoryListing } from '../../bucket/survey.ts';
+import { readObject } from '../../bucket/read-object.ts';
 import { checkListed, hashBlob, type NeededBlob, sampleOf } from './check-blobs.ts';
 import { compareNamesWith, readList } from './check-lists.ts';
-import type { Fault, FaultKind } from './faults.ts';
+import type { Fault, Report } from './faults.ts';
 import { type RepositoryVerified, verifyRepository } from './repository.ts';
 
 /** How to verify. */
@@ -45,9 +46,6 @@ export interface VerifyReport {
   readonly hashed: { readonly blobs: number; readonly bytes: number };
   readonly faults: readonly Fault[];
 }
-
-/** Reports a fault; `mend` is tried where repairs are wanted, and says whether it worked. */
-export type Report = (kind: FaultKind, where: string, message: string, mend?: () => Promise<boolean>) => Promise<void>;
 
 /** Verifies. */
 export async function verify(store: WriteStore, options: VerifyOptions): Promise<VerifyReport> {
@@ -116,14 +114,9 @@ async function verifyCatalog(
   if (problem === null) return;
   await report('catalog', CATALOG_KEY, problem, async () => {
     const details = new Map(listed.map(({ name, detail }) => [name, detail]));
-    const { body, metadata } = encodeSortedList(present.map((name) => ({ name, detail: details.get(name) ?? null })));
-    const result = await store.put(CATALOG_KEY, body, {
-      contentType: 'application/json',
-      metadata,
-      onlyIf: object === null ? 'absent' : { etag: object.info.etag },
-    });
-    // Somebody publishes: what they write they know better, and the next run sees the rest.
-    return result !== 'precondition-failed';
+    const entries = present.map((name) => ({ name, detail: details.get(name) ?? null }));
+    // A write that fails is one of a publisher, which is right; the next run sees the rest.
+    return (await writeList(store, CATALOG_KEY, entries, object?.info ?? null)) !== 'precondition-failed';
   });
 }
 
@@ -141,7 +134,7 @@ async function verifyBlobs(
   const found = new Map<string, Pick<ListedObject, 'key' | 'size'>>();
   for (const blobs of listed?.values() ?? []) for (const object of blobs.values()) found.set(object.key, object);
   if (listed === null) {
-    await eachOf(needed.values(), READS_AT_ONCE, async ({ key }) => {
+    await forEachLimit(needed.values(), READS_AT_ONCE, async ({ key }) => {
       const info = await store.head(key);
       if (info !== null) found.set(key, info);
     });
@@ -160,7 +153,7 @@ async function verifyBlobs(
   const chosen = new Set(sampleOf(all, options.sample, options.random ?? Math.random));
   for (const object of all) if (bad.has(object.key)) chosen.add(object);
   let [done, bytes] = [0, 0];
-  await eachOf(chosen, options.jobs, async ({ key }) => {
+  await forEachLimit(chosen, options.jobs, async ({ key }) => {
     const blob = needed.get(key);
     const digest = blob?.digest ?? digestOfKey(key);
     const result =

@@ -4,7 +4,7 @@ import { StorageError } from '../../registry/store.ts';
 import { refused } from '../gateway/answer.ts';
 import { CACHING } from '../gateway/cache-policy.ts';
 import { type EdgeHandler, refuseTo } from '../gateway/edge-context.ts';
-import { persist } from '../storage/retry.ts';
+import { withRetry } from '../../bucket/retry.ts';
 import { r2Store } from '../storage/r2-store.ts';
 
 /**
@@ -15,11 +15,7 @@ export const health: EdgeHandler = async (c) => {
   const { config, trace } = c.env;
   const count = { head: 0, get: 0 };
   try {
-    await persist(
-      () => r2Store(config.bucket, count).head(CATALOG_KEY),
-      { ...config.persistence, attempts: 1 },
-      () => undefined,
-    );
+    await withRetry(() => r2Store(config.bucket, count).head(CATALOG_KEY), { ...config.retry, attempts: 1 });
   } catch (error) {
     if (!(error instanceof StorageError)) throw error;
     return refuseTo(c, refused('storage-unavailable'));

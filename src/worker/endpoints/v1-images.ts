@@ -9,7 +9,7 @@ import { compareNames, type RepositoryName } from '../../registry/name.ts';
 import { decodeSpan, type Leaf } from '../../registry/sorted-list.ts';
 import type { ReadStore } from '../../registry/store.ts';
 import { type Answer, type HeaderFields, refused } from '../gateway/answer.ts';
-import { type OpenList, openList } from '../storage/list-page.ts';
+import { type OpenList, openList } from '../../bucket/list-page.ts';
 import type { RegistryRequest } from '../gateway/registry-request.ts';
 
 /** A tag without a schema 1 manifest (null: which one is unknown), and the reason. */

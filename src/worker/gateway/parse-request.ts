@@ -3,7 +3,7 @@ import { parseDigest } from '../../registry/digest.ts';
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
 import { parseReference } from '../../registry/reference.ts';
 import { refused, type Refused } from './answer.ts';
-import type { ListPage } from '../storage/list-page.ts';
+import type { ListPage } from '../../bucket/list-page.ts';
 import type { RegistryRequest } from './registry-request.ts';
 
 /** Path parameters and query of a request, read on demand. */

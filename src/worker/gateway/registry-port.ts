@@ -55,7 +55,7 @@ export function portTo(entrypoint: (props: RegistryProps) => RegistryEntrypoint)
 
 /** The direct connection. It runs the same code as the entrypoint. */
 export function directPort(
-  { bucket, persistence, realms, origins, signingKey }: Config,
+  { bucket, retry, realms, origins, signingKey }: Config,
   ctx: Pick<GatewayContext, 'waitUntil'>,
 ): RegistryPort {
   const waitUntil = (work: Promise<unknown>): void => {
@@ -65,7 +65,7 @@ export function directPort(
     fetch: async (request, options, props) => {
       const { answer, facts } = await answerRequest(request, options, {
         bucket,
-        persistence,
+        retry,
         props,
         realms,
         origins,

@@ -9,7 +9,7 @@ import { assertNever } from '../../registry/errors.ts';
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
 import { parseReference, type Reference } from '../../registry/reference.ts';
 import type { ByteRange } from '../../registry/store.ts';
-import type { ListPage } from '../storage/list-page.ts';
+import type { ListPage } from '../../bucket/list-page.ts';
 
 /** What is requested. */
 export type RegistryRequest =

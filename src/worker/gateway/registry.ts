@@ -22,7 +22,7 @@ import { answerV1Images } from '../endpoints/v1-images.ts';
 import { answerFronted } from '../ingest/fronted.ts';
 import type { AnswerStored } from '../ingest/stored-answer.ts';
 import { originOf, type OriginRules } from '../ingest/origins.ts';
-import { type Persistence, persist } from '../storage/retry.ts';
+import { type StorageRetryPolicy, withRetry } from '../../bucket/retry.ts';
 import { EMPTY_STORE, r2Store, type ReadCount } from '../storage/r2-store.ts';
 import { type InnerFacts, toResponse } from './registry-response.ts';
 
@@ -45,7 +45,7 @@ export interface VisibleTo {
 /** What the registry needs to answer. */
 export interface RegistryContext {
   readonly bucket: R2Bucket;
-  readonly persistence: Persistence;
+  readonly retry: StorageRetryPolicy;
   readonly props: RegistryProps;
   readonly realms: RealmTable;
   /** Whether a cache is in front: it cuts ranges itself, and does not store partial responses. */
@@ -82,16 +82,17 @@ function readRequestOptions({ method, headers }: Request): RequestOptions {
 export async function answerRequest(
   request: RegistryRequest,
   options: RequestOptions,
-  { bucket, persistence, props, realms, cached, origins, signingKey, waitUntil }: RegistryContext,
+  { bucket, retry, props, realms, cached, origins, signingKey, waitUntil }: RegistryContext,
 ): Promise<{ readonly answer: Answer | Redirect; readonly facts: InnerFacts }> {
   const begun = Date.now();
   const count: ReadCount = { head: 0, get: 0 };
-  const store = props.hidden ? EMPTY_STORE : r2Store(bucket, count);
+  const bucketStore = r2Store(bucket, count);
+  const store: ReadStore = props.hidden ? EMPTY_STORE : bucketStore;
   const { lists } = props;
   const keep = lists === null ? null : (name: RepositoryName) => isVisible(realms, name, lists);
   const sources: Sources = { store, realm: props.realm, keep, wholeUpTo: cached ? CACHED_UP_TO : 0 };
   const answerStored: AnswerStored = (wrap = (own) => own) =>
-    persist(() => answerFromStorage(request, options, { ...sources, store: wrap(store) }), persistence, discard);
+    withRetry(() => answerFromStorage(request, options, { ...sources, store: wrap(store) }), retry, { discard });
   const rule = props.hidden || request.kind === 'catalog' ? null : originOf(origins, request.name);
   let answer: Answer | Redirect;
   try {
@@ -101,8 +102,8 @@ export async function answerRequest(
           rule,
           realm: props.realm,
           bucket,
-          store,
-          persistence,
+          store: bucketStore,
+          retry,
           signingKey,
           answerStored,
           waitUntil,

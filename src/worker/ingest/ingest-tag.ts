@@ -2,22 +2,26 @@
  * A tag from the upstream to the bucket: fetched whole, derived in all its forms, then written in the order that leaves every tag complete at any moment: configs,
  * manifests, the tag object, lists. A tag that somebody published is never written over.
  */
+import { openLists } from '../../bucket/lists.ts';
+import type { OriginImage } from '../../bucket/origin-image.ts';
+import { CONFLICT_RETRY } from '../../bucket/retry.ts';
+import { writeBlob, writeManifest } from '../../bucket/write-image.ts';
+import { type Over, writeTag, type Written } from '../../bucket/write-tag.ts';
+import type { RetryPolicy } from '../../http/retry.ts';
 import { derive } from '../../manifest/derive.ts';
 import type { Derivation, DerivedManifest, ImageContent, Signer } from '../../manifest/image.ts';
 import { summarizeTag } from '../../manifest/tag-summary.ts';
 import { tagRecordOf } from '../../manifest/tag-record.ts';
-import { algorithmOf, type Digest, hexOf } from '../../registry/digest.ts';
-import { blobKey, manifestKey, tagKey } from '../../registry/keys.ts';
+import type { Digest } from '../../registry/digest.ts';
+import { tagKey } from '../../registry/keys.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { encodeOriginMark, type OriginMark } from '../../registry/origin-mark.ts';
 import type { RealmName } from '../../registry/realms.ts';
-import { encodeTag, type TagRecord } from '../../registry/records.ts';
-import { type ObjectInfo, type ReadStore, StorageError } from '../../registry/store.ts';
+import { encodeTag, publishedDigests, type TagRecord } from '../../registry/records.ts';
+import { StorageError, type WriteStore } from '../../registry/store.ts';
+import type { TagEntry } from '../../registry/summary.ts';
 import type { OriginRule } from './origins.ts';
-import type { BucketWriter } from './bucket-writer.ts';
-import type { UpstreamImage } from './fetch-image.ts';
-import { listTag } from './lists.ts';
 import type { ObjectAtHand } from './overlay.ts';
 
 /** Where a tag is to stand, and what with. */
@@ -26,8 +30,7 @@ export interface TagPlace {
   readonly name: RepositoryName;
   readonly tag: Tag;
   readonly realm: RealmName;
-  readonly store: ReadStore;
-  readonly writer: BucketWriter;
+  readonly store: WriteStore;
   /** Signs derived schema 1 manifests; null: none are derived. */
   readonly signer: Signer | null;
 }
@@ -39,23 +42,19 @@ export interface FetchedTag {
 }
 
 /**
- * Writes a tag. `over`: the tag object that it replaces, which must be one of ours; null if there is none. `told`: what the upstream calls the tag's digest.
+ * Writes a tag. `over`: the tag object that it replaces, which must be one of ours; null if there is none. `upstreamDigest`: what the upstream calls the tag's digest.
  * Gives `'published'` if somebody published the tag meanwhile. Throws StorageError where an older tag stays; where there is none, what was fetched is answered all the
  * same, and fetched again by the next to ask.
  */
 export async function ingestTag(
-  { content }: UpstreamImage,
+  { content }: OriginImage,
   place: TagPlace,
-  {
-    over,
-    told,
-    now,
-  }: { readonly over: Pick<ObjectInfo, 'etag' | 'uploaded'> | null; readonly told: Digest; readonly now: number },
+  { over, upstreamDigest, now }: { readonly over: Over; readonly upstreamDigest: Digest; readonly now: number },
 ): Promise<FetchedTag | 'published'> {
   const { rule, name, tag } = place;
   const derivation = deriveForms(content, place);
   const { record, bytes } = tagRecordOf(derivation, rfc3339(now));
-  const mark: OriginMark = { origin: rule.name, digest: told, checked: now, gone: null };
+  const mark: OriginMark = { origin: rule.name, digest: upstreamDigest, checked: now, gone: null };
   const { body, metadata } = encodeTag(record, bytes);
   const object: ObjectAtHand = {
     key: tagKey(name, tag),
@@ -63,21 +62,22 @@ export async function ingestTag(
     contentType: MEDIA_TYPES.octetStream,
     metadata: { ...metadata, ...encodeOriginMark(mark) },
   };
+  let written: Written;
   try {
-    if ((await writeTag(place, { content, derivation, object, over: over ?? 'absent' })) === 'changed')
-      return 'published';
+    written = await writeAll(place, { content, derivation, object, over });
   } catch (error) {
     if (!(error instanceof StorageError) || over !== null) throw error;
     console.error(JSON.stringify({ event: 'tag-not-stored', name, tag, message: error.message }));
     return { object, mark };
   }
-  await list(place, { content, derivation, record, bytes });
+  if (written === 'precondition-failed') return 'published';
+  await list(place, { content, derivation, record, bytes, etag: written.etag });
   return { object, mark };
 }
 
 /** Configs, manifests, the tag object: a crash at any point leaves the tag as it was. */
-async function writeTag(
-  { name, realm, writer }: TagPlace,
+async function writeAll(
+  { name, realm, store }: TagPlace,
   {
     content,
     derivation,
@@ -87,34 +87,36 @@ async function writeTag(
     readonly content: ImageContent;
     readonly derivation: Derivation;
     readonly object: ObjectAtHand;
-    readonly over: 'absent' | Pick<ObjectInfo, 'etag' | 'uploaded'>;
+    readonly over: Over;
   },
-): Promise<'written' | 'changed'> {
+): Promise<Written> {
   const configs = [...content.configs].map(([digest, bytes]) => ({ digest, bytes }));
+  await Promise.all([...configs, ...derivation.blobs].map((blob) => writeBlob(store, realm, blob)));
   await Promise.all(
-    [...configs, ...derivation.blobs].map(({ digest, bytes }) =>
-      writer.put(blobKey(realm, digest), bytes, {
-        contentType: MEDIA_TYPES.octetStream,
-        over: null,
-        ...checkOf(digest),
-      }),
-    ),
+    [...derivation.others, ...derivation.forms].map((manifest) => writeManifest(store, name, manifest)),
   );
-  await Promise.all(
-    [...derivation.others, ...derivation.forms].map((manifest) => writeManifest(writer, name, manifest)),
-  );
-  return writer.put(object.key, object.bytes, { contentType: object.contentType, metadata: object.metadata, over });
+  return writeTag(store, { key: object.key, body: object.bytes, metadata: object.metadata }, over);
 }
 
-/** Puts the tag into the lists. It stands and can be pulled without: where that fails, they are written with the next tag that comes, or by `gantry verify --repair`. */
+/** How often a list is written again that others write at the same time: a Worker may make so many requests. */
+export const LIST_CONFLICTS: RetryPolicy = { ...CONFLICT_RETRY, attempts: 8 };
+
+/** Enters the tag into the lists. Clients can pull it without: after a failure here, the next tag of the repository or `gantry verify --repair` writes them. */
 async function list(
-  { name, tag, store, writer }: TagPlace,
+  { name, tag, store }: TagPlace,
   {
     content,
     derivation,
     record,
     bytes,
-  }: { content: ImageContent; derivation: Derivation; record: TagRecord; bytes: readonly Uint8Array[] },
+    etag,
+  }: {
+    content: ImageContent;
+    derivation: Derivation;
+    record: TagRecord;
+    bytes: readonly Uint8Array[];
+    etag: string;
+  },
 ): Promise<void> {
   const byDigest = new Map(
     [...derivation.others, ...derivation.forms].map((manifest) => [manifest.digest, manifest.bytes]),
@@ -128,49 +130,12 @@ async function list(
         blobSize: () => Promise.resolve(null),
       },
     );
-    await listTag({ store, writer }, name, tag, summary);
+    const entry: TagEntry = { ...summary, etag, digests: publishedDigests(record) };
+    await openLists(store, { policy: LIST_CONFLICTS }).update(name, tag, { kind: 'written', entry });
   } catch (error) {
-    console.error(
-      JSON.stringify({
-        event: 'list-not-written',
-        name,
-        tag,
-        message: error instanceof Error ? error.message : String(error),
-      }),
-    );
+    const message = error instanceof Error ? error.message : String(error);
+    console.error(JSON.stringify({ event: 'list-not-written', name, tag, message }));
   }
-}
-
-/** Writes the tag object again with another mark, over exactly that one; its forms stay. Throws StorageError. */
-export async function markTag(
-  { writer }: Pick<TagPlace, 'writer'>,
-  info: ObjectInfo,
-  body: Uint8Array,
-  mark: OriginMark,
-): Promise<'written' | 'changed'> {
-  return writer.put(info.key, body, {
-    contentType: info.contentType ?? MEDIA_TYPES.octetStream,
-    metadata: { ...info.metadata, ...encodeOriginMark(mark) },
-    over: info,
-  });
-}
-
-/**
- * Empties the tag object of a tag that the upstream does not have any more. It is not deleted: no deletion can be made on the condition that nobody has published the tag
- * in between. Throws StorageError.
- */
-export async function buryTag(
-  { writer }: Pick<TagPlace, 'writer'>,
-  info: ObjectInfo,
-  mark: OriginMark,
-  now: number,
-): Promise<'written' | 'changed'> {
-  const { body, metadata } = encodeTag({ updated: rfc3339(now), forms: [], missing: [] }, []);
-  return writer.put(info.key, body, {
-    contentType: MEDIA_TYPES.octetStream,
-    metadata: { ...metadata, ...encodeOriginMark(mark) },
-    over: info,
-  });
 }
 
 // Without a key there is no schema 1: one that nobody signed is read by engines that do not verify, and refused by those that do.
@@ -199,25 +164,7 @@ function deriveForms(content: ImageContent, { name, tag, signer }: TagPlace): De
   };
 }
 
-/** Writes a manifest under its digest. A schema 1 made here does not take the place of one that is there: theirs may have another signature, and be published. */
-export async function writeManifest(
-  writer: BucketWriter,
-  name: RepositoryName,
-  manifest: DerivedManifest,
-): Promise<void> {
-  const { digest, mediaType, bytes, form, source } = manifest;
-  const ofPayload = form === 'docker-schema1';
-  await writer.put(manifestKey(name, digest), bytes, {
-    contentType: mediaType,
-    over: ofPayload && source.kind === 'derived' ? 'absent' : null,
-    ...(ofPayload ? {} : checkOf(digest)),
-  });
-}
-
-function checkOf(digest: Digest): { readonly sha256?: string } {
-  return algorithmOf(digest) === 'sha256' ? { sha256: hexOf(digest) } : {};
-}
-
-function rfc3339(now: number): string {
+/** A time in milliseconds as RFC 3339 UTC, whole seconds. */
+export function rfc3339(now: number): string {
   return new Date(now).toISOString().replace(/\.\d+Z$/, 'Z');
 }

@@ -6,8 +6,8 @@ import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { encodeReferrers } from '../../registry/referrers.ts';
 import type { Answer } from '../gateway/answer.ts';
 import { answerNames } from '../endpoints/v2/list-answer.ts';
-import { namesOfPage, openList } from '../storage/list-page.ts';
-import { persist } from '../storage/retry.ts';
+import { namesOfPage, openList } from '../../bucket/list-page.ts';
+import { withRetry } from '../../bucket/retry.ts';
 import { isUnknown, type StoredAnswer, withWarning } from './stored-answer.ts';
 import { pathOf, type RegistryRequest } from '../gateway/registry-request.ts';
 import { overlay } from './overlay.ts';
@@ -21,7 +21,7 @@ export async function pullTagList(
   pull: Pull,
   request: Extract<RegistryRequest, { kind: 'tag-list' }>,
 ): Promise<Answer> {
-  const { store, persistence, answerStored } = pull;
+  const { store, retry, answerStored } = pull;
   const { name, page } = request;
   return withFallback(pull, request, async () => {
     const upstream = await listOf(pull, 'tags', async () => {
@@ -33,7 +33,7 @@ export async function pullTagList(
       const list = await openList(store, tagListKey(name));
       return list === null ? [] : (await namesOfPage(list, { n: null, last: null })).names;
     };
-    const stored = await persist(read, persistence, () => undefined);
+    const stored = await withRetry(read, retry);
     const names = [...new Set([...upstream, ...stored])]
       .filter((one) => page.last === null || compareNames(one, page.last) > 0)
       .sort(compareNames);

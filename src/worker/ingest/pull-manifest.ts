@@ -4,7 +4,7 @@ import { manifestKey } from '../../registry/keys.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import type { Answer } from '../gateway/answer.ts';
 import { isUnknown, type StoredAnswer } from './stored-answer.ts';
-import { bucketWriter } from './bucket-writer.ts';
+import { withRetries } from '../../bucket/retry.ts';
 import { ingestManifest } from './ingest-manifest.ts';
 import { overlay } from './overlay.ts';
 import { isKnownUnknown, noteUnknown, type Pull, unlessLimited, waitFor } from './pull.ts';
@@ -16,12 +16,12 @@ export async function pullManifest(
   digest: Digest,
   { answer }: StoredAnswer,
 ): Promise<Answer> {
-  const { upstream, remote, answerStored, bucket, persistence, waitUntil } = pull;
+  const { upstream, remote, answerStored, store, retry, waitUntil } = pull;
   const key = manifestKey(name, digest);
   if (!isUnknown(answer) || isKnownUnknown(upstream, key)) return answer;
   unlessLimited(upstream);
   const flight = upstream.manifests.once(key, waitUntil, () =>
-    ingestManifest(upstream.client, bucketWriter(bucket, persistence), { name, remote, digest }),
+    ingestManifest(upstream.client, withRetries(store, retry), { name, remote, digest }),
   );
   const found = await waitFor(pull, upstream.manifests, key, flight);
   if (found !== 'unknown') return answerStored((store) => overlay(store, found));

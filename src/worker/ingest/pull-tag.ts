@@ -5,14 +5,16 @@ import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { decodeOriginMark, type OriginMark } from '../../registry/origin-mark.ts';
 import { type ObjectInfo, StorageError } from '../../registry/store.ts';
 import type { Answer } from '../gateway/answer.ts';
-import { readAll } from '../storage/byte-reader.ts';
+import { readAll } from '../../bucket/read-object.ts';
 import { freshnessOf } from './freshness.ts';
 import { isUnknown, answerObserved, type StoredAnswer, unknownTag, withWarning } from './stored-answer.ts';
-import { bucketWriter } from './bucket-writer.ts';
-import { fetchImage } from './fetch-image.ts';
+import { openLists } from '../../bucket/lists.ts';
+import { readOriginImage } from '../../bucket/origin-image.ts';
+import { isTombstone } from '../../bucket/read-tag.ts';
+import { withRetries } from '../../bucket/retry.ts';
+import { writeOriginMark, writeTombstone } from '../../bucket/write-tag.ts';
 import { within } from './single-flight.ts';
-import { buryTag, type FetchedTag, ingestTag, markTag, type TagPlace } from './ingest-tag.ts';
-import { unlistTag } from './lists.ts';
+import { type FetchedTag, ingestTag, LIST_CONFLICTS, rfc3339, type TagPlace } from './ingest-tag.ts';
 import { overlay } from './overlay.ts';
 import { isKnownUnknown, noteOutage, noteUnknown, type Pull, unlessLimited, waitFor } from './pull.ts';
 import type { Outage } from './upstream.ts';
@@ -47,7 +49,7 @@ export async function pullTag(
   const outcome = await within(PATIENCE, checking, SLOW);
   if (outcome !== null) return stale(pull, answer, info, outcome);
   const after = await answerObserved(pull.answerStored, tagKey(name, tag));
-  return after.info === null || isBuried(after.info) ? unknownTag(name, tag) : after.answer;
+  return after.info === null || isTombstone(after.info) ? unknownTag(name, tag) : after.answer;
 }
 
 const SLOW: Outage = { code: 'ORIGIN_UNAVAILABLE', message: 'no answer in time' };
@@ -55,13 +57,8 @@ const SLOW: Outage = { code: 'ORIGIN_UNAVAILABLE', message: 'no answer in time' 
 /** What is stored, for want of anything newer. */
 function stale({ rule }: Pull, answer: Answer, info: ObjectInfo, outage: Outage): Answer {
   // It was said to be gone; whether it has come back nobody knows.
-  if (isBuried(info)) throw new OriginError(outage.code, outage.message);
+  if (isTombstone(info)) throw new OriginError(outage.code, outage.message);
   return withWarning(answer, rule, outage);
-}
-
-// Only a tag that was buried has no manifest.
-function isBuried({ size }: ObjectInfo): boolean {
-  return size === 0;
 }
 
 async function fetchTag(pull: Pull, name: RepositoryName, tag: Tag, answer: Answer): Promise<Answer> {
@@ -83,17 +80,17 @@ async function fetchAndWrite(
   name: RepositoryName,
   tag: Tag,
   over: ObjectInfo | null,
-  told?: OriginMark['digest'],
+  upstreamDigest?: OriginMark['digest'],
 ): Promise<FetchedTag | 'unknown' | 'published'> {
   const { upstream, remote, rule } = pull;
-  const image = await fetchImage(upstream.client, { name: remote, tag, platforms: rule.platforms });
+  const image = await readOriginImage(upstream.client, { name: remote, tag, platforms: rule.platforms });
   if (image.kind === 'not-found') return 'unknown';
   const now = Date.now();
-  return ingestTag(image, placeOf(pull, name, tag), { over, told: told ?? image.digest, now });
+  return ingestTag(image, placeOf(pull, name, tag), { over, upstreamDigest: upstreamDigest ?? image.digest, now });
 }
 
-function placeOf({ rule, realm, store, bucket, persistence, signer }: Pull, name: RepositoryName, tag: Tag): TagPlace {
-  return { rule, name, tag, realm, store, signer, writer: bucketWriter(bucket, persistence) };
+function placeOf({ rule, realm, store, retry, signer }: Pull, name: RepositoryName, tag: Tag): TagPlace {
+  return { rule, name, tag, realm, signer, store: withRetries(store, retry) };
 }
 
 /** Compares a stored tag with the upstream's, and does what follows from that. Gives why the upstream could not be asked, null if it could. Never throws. */
@@ -107,10 +104,10 @@ async function check(
   const { upstream, rule } = pull;
   const now = Date.now();
   try {
-    const told = await digestUpstream(pull, tag);
-    if (told === null) await noteGone(pull, name, tag, info, mark, now);
-    else if (told !== mark.digest || isBuried(info)) {
-      if ((await fetchAndWrite(pull, name, tag, info, told)) === 'unknown')
+    const current = await digestUpstream(pull, tag);
+    if (current === null) await noteGone(pull, name, tag, info, mark, now);
+    else if (current !== mark.digest || isTombstone(info)) {
+      if ((await fetchAndWrite(pull, name, tag, info, current)) === 'unknown')
         await noteGone(pull, name, tag, info, mark, now);
     } else if (mark.gone !== null || now - mark.checked >= Math.max(rule.lifetime, RENEW_AFTER))
       await renew(pull, info, { ...mark, checked: now, gone: null });
@@ -154,24 +151,23 @@ async function noteGone(
   mark: OriginMark,
   now: number,
 ): Promise<void> {
-  const { rule, store } = pull;
+  const { rule } = pull;
   const gone = mark.gone ?? now;
-  const place = placeOf(pull, name, tag);
-  if (isBuried(info)) return;
+  if (isTombstone(info)) return;
   if (now - gone < rule.grace) {
     if (mark.gone === null) await renew(pull, info, { ...mark, checked: now, gone });
     return;
   }
-  if ((await buryTag(place, info, { ...mark, checked: now, gone }, now)) === 'changed') return;
-  await unlistTag(place, name, tag, async () => {
-    const there = await store.head(info.key);
-    return there !== null && !isBuried(there);
-  });
+  const store = withRetries(pull.store, pull.retry);
+  const written = await writeTombstone(store, info, { ...mark, checked: now, gone }, rfc3339(now));
+  if (written === 'precondition-failed') return;
+  await openLists(store, { policy: LIST_CONFLICTS }).update(name, tag, { kind: 'removed' });
 }
 
 /** Writes the tag object again with another mark. Who has published the tag meanwhile loses nothing: then nothing is written. */
-async function renew({ store, bucket, persistence }: Pull, info: ObjectInfo, mark: OriginMark): Promise<void> {
-  const object = await store.get(info.key, { ifMatch: info.etag });
+async function renew({ store, retry }: Pull, info: ObjectInfo, mark: OriginMark): Promise<void> {
+  const retrying = withRetries(store, retry);
+  const object = await retrying.get(info.key, { ifMatch: info.etag });
   if (object === null || object === 'changed') return;
-  await markTag({ writer: bucketWriter(bucket, persistence) }, info, await readAll(object.body, object.size), mark);
+  await writeOriginMark(retrying, info, await readAll(object.body, object.size), mark);
 }

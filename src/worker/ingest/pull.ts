@@ -3,10 +3,10 @@ import { OriginError } from '../../origin/errors.ts';
 import type { Signer } from '../../manifest/image.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import type { RealmName } from '../../registry/realms.ts';
-import type { ReadStore } from '../../registry/store.ts';
+import type { WriteStore } from '../../registry/store.ts';
 import type { AnswerStored } from './stored-answer.ts';
 import type { OriginRule } from './origins.ts';
-import type { Persistence } from '../storage/retry.ts';
+import type { StorageRetryPolicy } from '../../bucket/retry.ts';
 import { type Flights, within } from './single-flight.ts';
 import { forgetUpstream, type Outage, type Upstream } from './upstream.ts';
 
@@ -15,8 +15,8 @@ export interface FillContext {
   readonly rule: OriginRule;
   readonly realm: RealmName;
   readonly bucket: R2Bucket;
-  readonly store: ReadStore;
-  readonly persistence: Persistence;
+  readonly store: WriteStore;
+  readonly retry: StorageRetryPolicy;
   /** PEM or JWK of the key that signs derived schema 1 manifests; null: none are derived. */
   readonly signingKey: string | null;
   readonly answerStored: AnswerStored;

@@ -10,7 +10,7 @@ import type { Resource } from '../access/decision.ts';
 import { type Grant, guard } from '../access/guard.ts';
 import { type Refused, refused } from '../gateway/answer.ts';
 import { type EdgeContext, factsOf, publicOrigin } from '../gateway/edge-context.ts';
-import { persist } from '../storage/retry.ts';
+import { withRetry } from '../../bucket/retry.ts';
 import { EMPTY_STORE, r2Store } from '../storage/r2-store.ts';
 import type { Place } from './views/layout.tsx';
 import { pageResponse } from './page-response.ts';
@@ -38,7 +38,7 @@ export async function answerPage(
   make: (request: PageRequest) => Promise<Child | Refused>,
 ): Promise<Response> {
   const { config, trace } = context.env;
-  const { access, persistence, realms } = config;
+  const { access, retry, realms } = config;
   const place = placeOf(context);
 
   const refuse = (
@@ -68,11 +68,7 @@ export async function answerPage(
       isProtected: (name) => realmOf(realms, name) !== PUBLIC_REALM,
     };
     try {
-      const made = await persist(
-        () => make(request),
-        persistence,
-        () => undefined,
-      );
+      const made = await withRetry(() => make(request), retry);
       return isRefused(made) ? await refuse(made.reason, made.message) : await pageResponse(made, 200, 'moving');
     } catch (error) {
       const reason = reasonOf(error);

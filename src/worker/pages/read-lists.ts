@@ -6,7 +6,7 @@ import { compareNames, parseRepositoryName, parseTag, type RepositoryName, type 
 import { decodeSpan, type Leaf, leavesOfPage, type ListHeader, spanOf } from '../../registry/sorted-list.ts';
 import type { ReadStore } from '../../registry/store.ts';
 import type { TagSummary } from '../../registry/summary.ts';
-import { type OpenList, openList } from '../storage/list-page.ts';
+import { type OpenList, openList } from '../../bucket/list-page.ts';
 
 /** The requested part of a list. */
 export interface Wanted {

@@ -10,7 +10,7 @@ import {
   type TagRecord,
 } from '../../registry/records.ts';
 import type { ReadStore } from '../../registry/store.ts';
-import { type ByteReader, readAll, readBytes } from '../storage/byte-reader.ts';
+import { type ByteReader, readAll, readBytes } from '../../bucket/read-object.ts';
 import {
   type ChildView,
   type ConfigView,

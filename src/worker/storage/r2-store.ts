@@ -1,12 +1,16 @@
 import {
+  type BodyStream,
   type ByteRange,
   type GetOptions,
+  type ListedObject,
   type ObjectInfo,
+  type PutOptions,
   type ReadStore,
   StorageError,
   type StoredObject,
+  type WriteStore,
 } from '../../registry/store.ts';
-import { readAll } from './byte-reader.ts';
+import { readAll } from '../../bucket/read-object.ts';
 import { type ObjectMemory, objectMemory, type Remembered, REMEMBERED_MAX } from './object-cache.ts';
 
 /** Reads that were made of the bucket, each a class B operation. */
@@ -24,13 +28,13 @@ function memoryOf(bucket: R2Bucket): ObjectMemory {
   return memory;
 }
 
-/** A bucket as a {@link ReadStore}; every read is counted in `count`. Reads are not repeated here: whoever asks knows what a whole attempt is. */
-export function r2Store(bucket: R2Bucket, count: ReadCount): ReadStore {
+/** A bucket as a {@link WriteStore}; every read is counted in `count`. Nothing is retried here: the caller knows what a whole attempt is (bucket/retry.ts). */
+export function r2Store(bucket: R2Bucket, count: ReadCount): WriteStore {
   return new R2Store(bucket, count);
 }
 
-// There is one a request: a class makes no functions anew.
-class R2Store implements ReadStore {
+// There is one for each request: a class creates no functions anew.
+class R2Store implements WriteStore {
   readonly #bucket: R2Bucket;
   readonly #count: ReadCount;
 
@@ -115,6 +119,105 @@ class R2Store implements ReadStore {
     return onlyIf === undefined || 'body' in object ? new Stored(object) : new Info(object);
   }
 
+  async put(
+    key: string,
+    body: Uint8Array | BodyStream,
+    { contentType, metadata, sha256, onlyIf, signal }: PutOptions,
+  ): Promise<{ readonly etag: string } | 'precondition-failed'> {
+    const options: R2PutOptions = {
+      httpMetadata: { contentType },
+      ...(metadata !== undefined && { customMetadata: { ...metadata } }),
+      ...(sha256 !== undefined && { sha256 }),
+      ...(onlyIf !== undefined && { onlyIf: conditionOf(onlyIf) }),
+    };
+    signal?.throwIfAborted();
+    try {
+      const written = await (body instanceof Uint8Array
+        ? this.#bucket.put(key, body, options)
+        : this.#putStream(key, body, options, signal));
+      // Typed as never null without a condition.
+      return (written as R2Object | null) === null ? 'precondition-failed' : { etag: written.etag };
+    } catch (cause) {
+      signal?.throwIfAborted();
+      if (cause instanceof BodyError) throw cause.cause;
+      throw failure(cause);
+    }
+  }
+
+  /** Sends a body as it is read. What fails of the body itself is a {@link BodyError}. */
+  async #putStream(
+    key: string,
+    { size, chunks }: BodyStream,
+    options: R2PutOptions,
+    signal: AbortSignal | undefined,
+  ): Promise<R2Object> {
+    const { readable, writable } = new FixedLengthStream(size);
+    const writer = writable.getWriter();
+    const put = this.#bucket.put(key, readable, options) as Promise<R2Object>;
+    // Writing would wait for ever once storage has stopped reading.
+    const stopped = put.then((): never => {
+      throw new Error('storage answered before the body ended');
+    });
+    stopped.catch(() => undefined);
+    const abort = async (cause: unknown): Promise<never> => {
+      await writer.abort(cause).catch(() => undefined);
+      await put.catch(() => undefined);
+      throw new BodyError(cause);
+    };
+    let length = 0;
+    const iterator = chunks[Symbol.asyncIterator]();
+    for (;;) {
+      const next = await iterator.next().catch(abort);
+      if (next.done === true) break;
+      length += next.value.length;
+      if (signal?.aborted === true) return abort(signal.reason);
+      if (length > size) {
+        await iterator.return?.();
+        return abort(
+          new StorageError('DIGEST_MISMATCH', `writing ${key}: the body is longer than ${String(size)} bytes`),
+        );
+      }
+      // Storage may have the whole body before the last write is settled.
+      await Promise.race([writer.write(next.value), length < size ? stopped : put]);
+    }
+    if (length < size)
+      return abort(
+        new StorageError('DIGEST_MISMATCH', `writing ${key}: the body is shorter than ${String(size)} bytes`),
+      );
+    await Promise.race([writer.close(), put]);
+    return put;
+  }
+
+  async delete(keys: readonly string[]): Promise<void> {
+    try {
+      for (let at = 0; at < keys.length; at += BATCH) await this.#bucket.delete(keys.slice(at, at + BATCH));
+    } catch (cause) {
+      throw failure(cause);
+    }
+  }
+
+  async *list(
+    prefix: string,
+    { startAfter, signal }: { readonly startAfter?: string; readonly signal?: AbortSignal } = {},
+  ): AsyncIterable<ListedObject> {
+    let cursor: string | undefined;
+    do {
+      signal?.throwIfAborted();
+      let page: R2Objects;
+      try {
+        page = await this.#bucket.list({
+          prefix,
+          ...(startAfter !== undefined && { startAfter }),
+          ...(cursor !== undefined && { cursor }),
+        });
+      } catch (cause) {
+        throw failure(cause);
+      }
+      for (const { key, size, etag, uploaded } of page.objects) yield { key, size, etag, uploaded };
+      cursor = page.truncated ? page.cursor : undefined;
+    } while (cursor !== undefined);
+  }
+
   async #nothingOf(key: string, range: ByteRange): Promise<AtHand | null | undefined> {
     const info = await this.head(key);
     if (info === null) return null;
@@ -130,7 +233,32 @@ class R2Store implements ReadStore {
 export const EMPTY_STORE: ReadStore = { head: () => Promise.resolve(null), get: () => Promise.resolve(null) };
 
 function failure(cause: unknown): StorageError {
-  return new StorageError('STORAGE_UNAVAILABLE', cause instanceof Error ? cause.message : String(cause), { cause });
+  const message = cause instanceof Error ? cause.message : String(cause);
+  return new StorageError(CHECKSUM_FAILED.test(message) ? 'DIGEST_MISMATCH' : 'STORAGE_UNAVAILABLE', message, {
+    cause,
+  });
+}
+
+// R2's error 10037: "The SHA-256 checksum you specified did not match what we received."
+const CHECKSUM_FAILED = /\(10037\)|checksum you specified did not match/;
+
+/** Keys that R2 deletes at once. */
+const BATCH = 1_000;
+
+// An object with the same bytes has the same etag, whoever wrote it: the time distinguishes them.
+function conditionOf(onlyIf: NonNullable<PutOptions['onlyIf']>): R2Conditional | Headers {
+  if (onlyIf === 'absent') return new Headers({ 'if-none-match': '*' });
+  const { etag, uploaded } = onlyIf;
+  return { etagMatches: etag, ...(uploaded !== undefined && { uploadedBefore: new Date(uploaded.getTime() + 1) }) };
+}
+
+/** The body failed, not storage. */
+class BodyError extends Error {
+  override readonly name = 'BodyError';
+
+  constructor(cause: unknown) {
+    super('the body cannot be read', { cause });
+  }
 }
 
 /** An object's facts, each taken from the platform when it is asked for: that takes longer than most of what is done with it, and of a blob only the size is. */

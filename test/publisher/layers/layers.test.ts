@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { Manifest } from '../../../src/manifest/image.ts';
 import { EMPTY_LAYER } from '../../../src/manifest/schema1.ts';
 import { prepareLayers, type Recompress } from '../../../src/publisher/publish/layers.ts';
-import type { SourceImage } from '../../../src/publisher/sources/source.ts';
+import type { ImageSource } from '../../../src/bucket/image-source.ts';
 import { type Digest, parseDigest } from '../../../src/registry/digest.ts';
 import { type Form, MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../../../src/registry/media-type.ts';
 
@@ -181,7 +181,7 @@ function contentOf(...roots: readonly Manifest[]) {
   return { roots, children: new Map(), configs: new Map() };
 }
 
-function inSteps(step: number, ...blobs: readonly Uint8Array[]): SourceImage {
+function inSteps(step: number, ...blobs: readonly Uint8Array[]): ImageSource {
   const known = new Map(blobs.map((bytes) => [sha256(bytes), bytes]));
   return {
     roots: [],
@@ -195,7 +195,7 @@ function inSteps(step: number, ...blobs: readonly Uint8Array[]): SourceImage {
   };
 }
 
-function sourceOf(...blobs: readonly Uint8Array[]): SourceImage {
+function sourceOf(...blobs: readonly Uint8Array[]): ImageSource {
   return inSteps(100_000, ...blobs);
 }
 
@@ -203,12 +203,12 @@ async function* cut(bytes: Uint8Array, step: number): AsyncGenerator<Uint8Array>
   for (let at = 0; at < bytes.length; at += step) yield await Promise.resolve(bytes.subarray(at, at + step));
 }
 
-function lying(asked: Uint8Array, given: Uint8Array): SourceImage {
+function lying(asked: Uint8Array, given: Uint8Array): ImageSource {
   const source = sourceOf(given);
   return { ...source, blob: (digest) => source.blob(digest === sha256(asked) ? sha256(given) : digest) };
 }
 
-function counting(source: SourceImage): SourceImage & { reads: () => number } {
+function counting(source: ImageSource): ImageSource & { reads: () => number } {
   let reads = 0;
   return {
     ...source,

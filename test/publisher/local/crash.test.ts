@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { blobsOf, readLinks } from '../../../src/manifest/links.ts';
-import { readTag } from '../../../src/publisher/gc/survey.ts';
+import { readTag } from '../../../src/bucket/read-tag.ts';
 import { openLocal } from '../../../src/publisher/local/open-local.ts';
-import { publishedRoots } from '../../../src/publisher/sources/bucket.ts';
+import { publishedRoots } from '../../../src/bucket/read-tag.ts';
 import type { Target } from '../../../src/publisher/stores/target.ts';
 import { verify } from '../../../src/publisher/verify/verify.ts';
 import { blobKey, manifestKey, tagKey } from '../../../src/registry/keys.ts';
@@ -81,7 +81,7 @@ async function digestOfTag(): Promise<string> {
     }
   }
   expect(lacking).toEqual([]);
-  return publishedRoots(reading.record, reading.manifests)
+  return publishedRoots(reading)
     .map(({ digest }) => digest)
     .join();
 }

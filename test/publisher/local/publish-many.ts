@@ -1,7 +1,7 @@
 /** A publisher process for tests: `publish-many.ts STATE FOLDER NAME PREFIX COUNT` publishes the image in FOLDER under COUNT tags of NAME, eight at once. */
 import { newKey } from '../../../src/publisher/publish/key-file.ts';
 import { createSigner } from '../../../src/manifest/signing/jws.ts';
-import { eachOf } from '../../../src/publisher/gc/pool.ts';
+import { forEachLimit } from '../../../src/bucket/concurrency.ts';
 import { openLocal } from '../../../src/publisher/local/open-local.ts';
 import { createPublisher } from '../../../src/publisher/publish/publish.ts';
 import { openDir } from '../../../src/publisher/sources/dir.ts';
@@ -13,7 +13,7 @@ try {
   const publisher = await createPublisher({ store: target.store, realms: [], signer: createSigner(newKey()) });
   const source = await openDir(folder);
   const tags = Array.from({ length: Number(count) }, (_, index) => tagOf(`${prefix}${String(index)}`));
-  await eachOf(tags, 8, async (tag) => {
+  await forEachLimit(tags, 8, async (tag) => {
     await publisher.publish(source, { name: nameOf(name), tag });
   });
 } finally {

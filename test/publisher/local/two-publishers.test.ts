@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { listRepositories } from '../../../src/publisher/gc/survey.ts';
+import { listRepositories } from '../../../src/bucket/survey.ts';
 import { openLocal } from '../../../src/publisher/local/open-local.ts';
 import { readTagList } from '../../../src/publisher/commands/stored.ts';
 import { verify } from '../../../src/publisher/verify/verify.ts';

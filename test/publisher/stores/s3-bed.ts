@@ -54,7 +54,7 @@ export async function startS3Bed(): Promise<S3Bed> {
         uploads: notedUploads(join(folder, 'uploads')),
         partSize: PART,
         poolSize: 3 * PART,
-        retry: { tries: 6, firstMs: 5, mostMs: 50, mostRetryAfterMs: 5_000 },
+        retry: { attempts: 6, backoff: 5, maxBackoff: 50, maxRetryAfter: 5_000 },
         ...options,
       }),
     close: async () => {

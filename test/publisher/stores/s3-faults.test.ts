@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createSigner } from '../../../src/manifest/signing/jws.ts';
 import { newKey } from '../../../src/publisher/publish/key-file.ts';
 import { createPublisher } from '../../../src/publisher/publish/publish.ts';
-import type { SourceImage } from '../../../src/publisher/sources/source.ts';
+import type { ImageSource } from '../../../src/bucket/image-source.ts';
 import { openS3 } from '../../../src/publisher/stores/s3-target.ts';
 import { verify } from '../../../src/publisher/verify/verify.ts';
 import type { PutOptions } from '../../../src/registry/store.ts';
@@ -296,7 +296,7 @@ describe('a publish', () => {
   });
 });
 
-function sourceOf({ schema2, config, layer }: TestImage): SourceImage {
+function sourceOf({ schema2, config, layer }: TestImage): ImageSource {
   const blobs = new Map([config, layer].map((bytes) => [digestOf(bytes), bytes]));
   return {
     roots: [{ bytes: schema2 }],

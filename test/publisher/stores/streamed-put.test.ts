@@ -181,7 +181,7 @@ describe('a body that can be read again', () => {
     });
     try {
       const small = bytes.subarray(0, 1_750_000);
-      const retry = { tries: 6, firstMs: 1, mostMs: 2, mostRetryAfterMs: 5 };
+      const retry = { attempts: 6, backoff: 1, maxBackoff: 2, maxRetryAfter: 5 };
       const store = new S3Store({
         connection: steadyConnection(client),
         bucket: 'b',
@@ -224,7 +224,7 @@ describe('a body that can be read again', () => {
 
   test('of other content than its sha256 is refused by storage', async () => {
     const key = freshKey();
-    const store = bed.store('direct', { retry: { tries: 1, firstMs: 1, mostMs: 1, mostRetryAfterMs: 1 } });
+    const store = bed.store('direct', { retry: { attempts: 1, backoff: 1, maxBackoff: 1, maxRetryAfter: 1 } });
     await expect(store.put(key, bodyOf(bytes), optionsFor(randomBytes(10)))).rejects.toMatchObject({
       code: 'STORAGE_UNAVAILABLE',
     });

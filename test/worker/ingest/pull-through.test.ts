@@ -183,7 +183,7 @@ describe('a bucket that takes nothing', () => {
       put: () => Promise.reject(new Error('no write today')),
       createMultipartUpload: () => Promise.reject(new Error('no write today')),
     });
-    const edge = directEdge(full, { vars: rulesFor('full.example'), persistence: { attempts: 1 } });
+    const edge = directEdge(full, { vars: rulesFor('full.example'), retry: { attempts: 1 } });
     for (let times = 0; times < 2; times++) {
       for (const reference of ['one', manifest]) {
         const got = await get(edge, `/v2/full/manifests/${reference}`);

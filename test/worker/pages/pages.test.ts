@@ -280,7 +280,7 @@ describe('pages', () => {
     expect(await status(ask, '/r/NONE')).toBe(404);
     expect(await status(ask, '/help/none')).toBe(404);
     expect(await status(ask, '/r/broken/app:1')).toBe(500);
-    const down = directEdge(failing, { persistence: { attempts: 1 } });
+    const down = directEdge(failing, { retry: { attempts: 1 } });
     expect(await status(down, '/')).toBe(503);
     expect(await status(down, '/r/broken/app:1')).toBe(503);
     expect((await down('/')).headers.get('retry-after')).not.toBeNull();

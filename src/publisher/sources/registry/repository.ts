@@ -17,14 +17,13 @@ import {
   type Companion,
   COSIGN_SUFFIXES,
   type SourceBlob,
-  type SourceImage,
+  type ImageSource,
   type SourceManifest,
-  type SourceRepository,
-  type SourceOptions,
-} from '../source.ts';
+} from '../../../bucket/image-source.ts';
+import { type SourceRepository, type SourceOptions } from '../source.ts';
 
 /** Opens an image of another registry. Throws {@link CommandError}. */
-export async function openRegistryImage(where: string, options: SourceOptions): Promise<SourceImage> {
+export async function openRegistryImage(where: string, options: SourceOptions): Promise<ImageSource> {
   const remote = parseRemoteImage(where);
   const access = openRegistryAccess(options);
   try {
@@ -69,7 +68,7 @@ interface Reader {
   attempt<T>(request: () => Promise<T>): Promise<T>;
   tags(): Promise<readonly Tag[] | null>;
   /** Null if it does not exist. */
-  open(reference: Reference, schema1: boolean): Promise<SourceImage | null>;
+  open(reference: Reference, schema1: boolean): Promise<ImageSource | null>;
 }
 
 function createReader(way: RemoteAccess, name: RepositoryName, signal: AbortSignal | undefined): Reader {
@@ -165,7 +164,7 @@ function createReader(way: RemoteAccess, name: RepositoryName, signal: AbortSign
     return found;
   }
 
-  async function open(reference: Reference, schema1: boolean): Promise<SourceImage | null> {
+  async function open(reference: Reference, schema1: boolean): Promise<ImageSource | null> {
     const first = await manifest(reference);
     if (first === null) return null;
     const isSchema1 =

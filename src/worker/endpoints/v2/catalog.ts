@@ -5,7 +5,7 @@ import type { ReadStore } from '../../../registry/store.ts';
 import { visibleNames } from '../../access/visible-names.ts';
 import type { Answer } from '../../gateway/answer.ts';
 import { pathOf, type RegistryRequest, type RequestOptions } from '../../gateway/registry-request.ts';
-import { openList } from '../../storage/list-page.ts';
+import { openList } from '../../../bucket/list-page.ts';
 import { answerList, answerNames } from './list-answer.ts';
 
 /** Answers with the repositories in ASCII order: all, or those that `keep` accepts. */

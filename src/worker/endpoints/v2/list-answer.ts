@@ -1,7 +1,7 @@
 import { MEDIA_TYPES } from '../../../registry/media-type.ts';
 import { spanOf } from '../../../registry/sorted-list.ts';
 import { type Answer, type AnswerBody, entityTagOf } from '../../gateway/answer.ts';
-import { type ListPage, namesOfPage, type OpenList } from '../../storage/list-page.ts';
+import { type ListPage, namesOfPage, type OpenList } from '../../../bucket/list-page.ts';
 
 /** The JSON around the names of a list, and the path of the next page. */
 export interface ListShape {

@@ -16,7 +16,7 @@ import type { ReadStore } from '../../../registry/store.ts';
 import { canRead, negotiate, unreadableReason } from '../../../manifest/negotiate.ts';
 import { type Answer, type AnswerBody, refused, type Representation } from '../../gateway/answer.ts';
 import type { RegistryRequest, RequestOptions } from '../../gateway/registry-request.ts';
-import { openBytes, readAll } from '../../storage/byte-reader.ts';
+import { openBytes, readAll } from '../../../bucket/read-object.ts';
 import { refuseUnknown } from './known-repository.ts';
 
 /** Answers by tag, with the form that fits the client, or by digest, with exactly those bytes. HEAD opens no body. */

@@ -6,7 +6,7 @@ import { decodeReferrers, encodeReferrers } from '../../../registry/referrers.ts
 import type { ReadStore } from '../../../registry/store.ts';
 import { type Answer, entityTagOf } from '../../gateway/answer.ts';
 import { pathOf, type RegistryRequest, type RequestOptions } from '../../gateway/registry-request.ts';
-import { readAll } from '../../storage/byte-reader.ts';
+import { readAll } from '../../../bucket/read-object.ts';
 import { repositoryUnknown } from './known-repository.ts';
 
 /** Maximum size of one page, in bytes; a `Link` leads to the next. Clients read at most 4 MiB of an index. */

@@ -3,7 +3,7 @@ import { tagListKey } from '../../../registry/keys.ts';
 import type { ReadStore } from '../../../registry/store.ts';
 import type { Answer } from '../../gateway/answer.ts';
 import { pathOf, type RegistryRequest, type RequestOptions } from '../../gateway/registry-request.ts';
-import { openList } from '../../storage/list-page.ts';
+import { openList } from '../../../bucket/list-page.ts';
 import { repositoryUnknown } from './known-repository.ts';
 import { answerList, answerNames } from './list-answer.ts';
 

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { StorageError } from '../../src/registry/store.ts';
-import { persist } from '../../src/worker/storage/retry.ts';
+import { withRetry } from '../../src/bucket/retry.ts';
 
-const WAITS = { attempts: 3, attemptTime: 10, budget: 10_000, pause: 1 };
+const POLICY = { attempts: 3, attemptTimeout: 10, budget: 10_000, backoff: 1, maxBackoff: 10, maxRetryAfter: 0 };
 
 const lost = (): StorageError => new StorageError('STORAGE_UNAVAILABLE', 'lost');
 
@@ -26,7 +26,7 @@ function watched<T>(work: (attempt: number) => Promise<T>): {
 describe('what is done again', () => {
   test('is what failed in a way that may pass, as often as is allowed', async () => {
     const { work, discard, attempts } = watched(() => Promise.reject(lost()));
-    await expect(persist(work, WAITS, discard)).rejects.toThrow('lost');
+    await expect(withRetry(work, POLICY, { discard })).rejects.toThrow('lost');
     expect(attempts()).toBe(3);
   });
 
@@ -34,13 +34,13 @@ describe('what is done again', () => {
     const { work, discard, attempts } = watched((attempt) =>
       attempt < 3 ? Promise.reject(lost()) : Promise.resolve('there'),
     );
-    expect(await persist(work, WAITS, discard)).toBe('there');
+    expect(await withRetry(work, POLICY, { discard })).toBe('there');
     expect(attempts()).toBe(3);
   });
 
   test('is nothing once the time for all attempts is over', async () => {
     const { work, discard, attempts } = watched(() => Promise.reject(lost()));
-    await expect(persist(work, { ...WAITS, budget: 0 }, discard)).rejects.toThrow('lost');
+    await expect(withRetry(work, { ...POLICY, budget: 0 }, { discard })).rejects.toThrow('lost');
     expect(attempts()).toBe(1);
   });
 
@@ -54,10 +54,10 @@ describe('what is done again', () => {
     ],
   ])('is nothing that is wrong in another way: what %s', async (_, wrong) => {
     const first = watched(wrong);
-    await expect(persist(first.work, WAITS, first.discard)).rejects.toThrow(RangeError);
+    await expect(withRetry(first.work, POLICY, { discard: first.discard })).rejects.toThrow(RangeError);
     expect(first.attempts()).toBe(1);
     const second = watched((attempt) => (attempt === 1 ? Promise.reject(lost()) : wrong()));
-    await expect(persist(second.work, WAITS, second.discard)).rejects.toThrow(RangeError);
+    await expect(withRetry(second.work, POLICY, { discard: second.discard })).rejects.toThrow(RangeError);
     expect(second.attempts()).toBe(2);
   });
 });
@@ -68,7 +68,7 @@ describe('what comes too late', () => {
     const { work, discard, discarded } = watched((attempt) =>
       attempt === 1 ? new Promise<string>((resolve) => (arrive = resolve)) : Promise.resolve('in time'),
     );
-    expect(await persist(work, WAITS, discard)).toBe('in time');
+    expect(await withRetry(work, POLICY, { discard })).toBe('in time');
     expect(discarded).toEqual([]);
     arrive('late');
     await Promise.resolve();
@@ -80,7 +80,7 @@ describe('what comes too late', () => {
     const { work, discard, attempts, discarded } = watched((attempt) =>
       attempt === 1 ? new Promise<string>((_, reject) => (fail = reject)) : Promise.resolve('in time'),
     );
-    expect(await persist(work, WAITS, discard)).toBe('in time');
+    expect(await withRetry(work, POLICY, { discard })).toBe('in time');
     fail(new RangeError('late'));
     await Promise.resolve();
     expect({ attempts: attempts(), discarded }).toEqual({ attempts: 2, discarded: [] });
@@ -88,6 +88,6 @@ describe('what comes too late', () => {
 
   test('says so where no attempt comes in time', async () => {
     const { work, discard } = watched(() => new Promise<never>(() => undefined));
-    await expect(persist(work, { ...WAITS, attempts: 2 }, discard)).rejects.toThrow(/no answer within 10 ms/);
+    await expect(withRetry(work, { ...POLICY, attempts: 2 }, { discard })).rejects.toThrow(/no answer within 10 ms/);
   });
 });

@@ -1,12 +1,12 @@
-import { StorageError, type StoredObject } from '../../registry/store.ts';
+import { type ObjectInfo, type ReadStore, StorageError, type StoredObject } from '../registry/store.ts';
 
-/** Reads a body front to back, as much of it as is wanted. */
+/** Reads a body from its beginning, in pieces. */
 export interface ByteReader {
-  /** The next `length` bytes. Throws {@link StorageError} if the body breaks off before. */
+  /** The next `length` bytes. Throws {@link StorageError} if the body ends before. */
   take(length: number): Promise<Uint8Array>;
-  /** Passes over bytes. */
+  /** Skips the next `length` bytes. */
   skip(length: number): Promise<void>;
-  /** Lets go of the rest. */
+  /** Cancels the rest of the body. */
   end(): Promise<void>;
 }
 
@@ -30,9 +30,9 @@ export function readBytes(body: ReadableStream<Uint8Array>): ByteReader {
     try {
       result = await reader.read();
     } catch (cause) {
-      throw new StorageError('STORAGE_UNAVAILABLE', 'the object broke off while it was read', { cause });
+      throw brokenOff(cause);
     }
-    if (result.done) throw new StorageError('STORAGE_UNAVAILABLE', 'the object ended before it should');
+    if (result.done) throw new StorageError('STORAGE_UNAVAILABLE', 'the object ended before its length');
     return new Uint8Array(result.value.buffer as ArrayBuffer, result.value.byteOffset, result.value.byteLength);
   }
 
@@ -48,18 +48,18 @@ export function readBytes(body: ReadableStream<Uint8Array>): ByteReader {
     },
     skip: (length) => each(length, () => undefined),
     end: async () => {
-      // What has failed already says so where it was read.
+      // A failure was thrown where it was read.
       await reader.cancel().catch(() => undefined);
     },
   };
 }
 
-/** Bytes of the longest body that is taken at once: the runtime does that without a detour through this program, and what is skipped costs less than to stop. */
-const AT_ONCE = 262_144;
+/** Bytes of the longest body that is read whole: the runtime does that natively, and bytes that are skipped cost less than stopping. */
+const WHOLE_UP_TO = 262_144;
 
-/** A reader of a stored object: over all of it where it is short. Throws {@link StorageError}. */
+/** A reader of a stored object, which reads a short one whole. Throws {@link StorageError}. */
 export async function openBytes(object: Pick<StoredObject, 'body' | 'bytes' | 'size'>): Promise<ByteReader> {
-  if (object.bytes === undefined && object.size > AT_ONCE) return readBytes(object.body);
+  if (object.bytes === undefined && object.size > WHOLE_UP_TO) return readBytes(object.body);
   const bytes = object.bytes ?? (await readAll(object.body, object.size));
   let at = 0;
   return {
@@ -82,8 +82,27 @@ export async function readAll(body: ReadableStream<Uint8Array>, length: number):
   try {
     bytes = new Uint8Array(await new Response(body).arrayBuffer());
   } catch (cause) {
-    throw new StorageError('STORAGE_UNAVAILABLE', 'the object broke off while it was read', { cause });
+    throw cause instanceof StorageError ? cause : brokenOff(cause);
   }
-  if (bytes.length !== length) throw new StorageError('STORAGE_UNAVAILABLE', 'the object ended before it should');
+  if (bytes.length !== length) throw new StorageError('STORAGE_UNAVAILABLE', 'the object ended before its length');
   return bytes;
+}
+
+/** An object with all its bytes. */
+export interface WholeObject {
+  readonly info: ObjectInfo;
+  readonly bytes: Uint8Array;
+}
+
+/** Reads a whole object; null if it is not stored. Throws {@link StorageError}. */
+export async function readObject(store: ReadStore, key: string): Promise<WholeObject | null> {
+  const object = await store.get(key);
+  if (object === null) return null;
+  // Only a read of a given version can find another one.
+  if (object === 'changed') throw new TypeError('an unconditional read cannot find a changed object');
+  return { info: object, bytes: object.bytes ?? (await readAll(object.body, object.size)) };
+}
+
+function brokenOff(cause: unknown): StorageError {
+  return new StorageError('STORAGE_UNAVAILABLE', 'the object broke off while it was read', { cause });
 }

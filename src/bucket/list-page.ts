@@ -1,6 +1,7 @@
-/** Pages of sorted lists (registry/sorted-list.ts): at most two reads, and work that grows with the page, not with the list. */
-import { compareNames } from '../../registry/name.ts';
+/** Reads pages of sorted lists (registry/sorted-list.ts): at most two reads, and work that grows with the page, not with the list. */
+import { compareNames } from '../registry/name.ts';
 import {
+  CorruptListError,
   decodeListHeader,
   decodeSpan,
   FIRST_READ,
@@ -8,11 +9,11 @@ import {
   type Leaf,
   type ListHeader,
   spanOf,
-} from '../../registry/sorted-list.ts';
-import { type ReadStore, StorageError } from '../../registry/store.ts';
-import { readAll } from './byte-reader.ts';
+} from '../registry/sorted-list.ts';
+import { type ReadStore, StorageError } from '../registry/store.ts';
+import { readAll } from './read-object.ts';
 
-/** Which part of a list: `n` entries (null: all there are) after `last`, which need not be in it (null: from the beginning). */
+/** A part of a list: `n` entries (null: all) after `last`, which need not be in the list (null: from the beginning). */
 export interface ListPage {
   readonly n: number | null;
   readonly last: string | null;
@@ -22,15 +23,15 @@ export interface ListPage {
 export interface OpenList {
   readonly etag: string;
   readonly header: ListHeader;
-  /** Whether the first read brought them. */
+  /** Whether the first read contained them. */
   isAtHand(leaves: readonly Leaf[], part: 'names' | 'details'): boolean;
-  /** The bytes of names or details of neighbouring leaves, as stored: JSON values with commas between. Costs a read unless the first one brought them. */
+  /** The bytes of names or details of neighbouring leaves, as stored: JSON values with commas between. Costs a read unless the first one contained them. */
   bytesOf(leaves: readonly Leaf[], part: 'names' | 'details'): Promise<Uint8Array>;
   /** The same as a stream, with its length. */
   streamOf(leaves: readonly Leaf[], part: 'names' | 'details'): Promise<Uint8Array | ReadableStream<Uint8Array>>;
 }
 
-/** Reads the first line of a list; null if there is no list. One read, of `firstRead` bytes: {@link FIRST_READ} or more, so that more of the list is at hand. */
+/** Reads the first line of a list; null if there is no list. One read of `firstRead` bytes: {@link FIRST_READ}, or more so that it contains more of the list. */
 export async function openList(store: ReadStore, key: string, firstRead = FIRST_READ): Promise<OpenList | null> {
   const object = await store.get(key, { range: { offset: 0, length: firstRead }, atOnce: true });
   if (object === null || object === 'changed') return null;
@@ -45,9 +46,9 @@ export async function openList(store: ReadStore, key: string, firstRead = FIRST_
     const { offset, length } = spanOf(header, leaves, part);
     if (offset + length <= first.length) return first.subarray(offset, offset + length);
     const more = await store.get(key, { range: { offset, length }, ifMatch: etag });
-    // Asked again as a whole, the new list answers.
+    // Retryable: another attempt reads the new list from its beginning.
     if (more === null || more === 'changed')
-      throw new StorageError('STORAGE_UNAVAILABLE', 'the list was written while it was read');
+      throw new StorageError('STORAGE_UNAVAILABLE', 'the list was replaced while it was read');
     return more.body;
   }
 
@@ -66,7 +67,7 @@ export async function openList(store: ReadStore, key: string, firstRead = FIRST_
   };
 }
 
-/** The names of a page, and whether there are more behind it. */
+/** The names of a page, and whether more follow. */
 export async function namesOfPage(
   list: OpenList,
   { n, last }: ListPage,
@@ -79,4 +80,16 @@ export async function namesOfPage(
   );
   const after = last === null ? names : names.filter((name) => compareNames(name, last) > 0);
   return { names: after.slice(0, limit), more: after.length > limit };
+}
+
+/** Whether a list names `name`, in two reads at most. A list that is missing, damaged or written at this moment counts as not naming it. */
+export async function isListed(store: ReadStore, key: string, name: string): Promise<boolean> {
+  try {
+    const list = await openList(store, key);
+    const leaf = list?.header.leaves.findLast(({ first }) => compareNames(first, name) <= 0);
+    return list != null && leaf !== undefined && decodeSpan(await list.bytesOf([leaf], 'names')).includes(name);
+  } catch (error) {
+    if (error instanceof CorruptListError || (error instanceof StorageError && error.retryable)) return false;
+    throw error;
+  }
 }

@@ -1,15 +1,19 @@
-/**
- * Reads a bucket once, whole or one repository of it: what is there (listings) and what it needs (tag objects, manifests).
- * `gc` marks over it, `verify` compares with it.
- */
-import { buffer } from 'node:stream/consumers';
-import type { Digest } from '../../registry/digest.ts';
-import { BLOBS_PREFIX, parseKey, type ParsedKey, REPOSITORIES_PREFIX, repositoryPrefix } from '../../registry/keys.ts';
-import type { RepositoryName, Tag } from '../../registry/name.ts';
-import { CorruptRecordError, decodeTagIndex, decodeTagMetadata, type TagRecord } from '../../registry/records.ts';
-import type { ListedObject, ObjectInfo, ReadStore, StoredObject, WriteStore } from '../../registry/store.ts';
-import { type ManifestLinks, readLinks } from '../../manifest/links.ts';
-import { eachOf } from './pool.ts';
+/** Surveys a bucket, whole or one repository: what is stored (listings), and what tag objects and manifests point at. `gc` marks over it, `verify` compares with it. */
+import type { Digest } from '../registry/digest.ts';
+import {
+  BLOBS_PREFIX,
+  parseKey,
+  type ParsedKey,
+  REPOSITORIES_PREFIX,
+  repositoryPrefix,
+  tagsPrefix,
+} from '../registry/keys.ts';
+import type { RepositoryName, Tag } from '../registry/name.ts';
+import type { ListedObject, ReadStore, WriteStore } from '../registry/store.ts';
+import { type ManifestLinks, readLinks } from '../manifest/links.ts';
+import { forEachLimit } from './concurrency.ts';
+import { readObject } from './read-object.ts';
+import { readTag, type ReadTag } from './read-tag.ts';
 
 /** How many reads go on at once. */
 export const READS_AT_ONCE = 32;
@@ -31,17 +35,6 @@ export interface BucketListing {
   readonly strange: string[];
 }
 
-/** A tag object, read: its record with the bytes of its manifests, or why it cannot be read. */
-export type TagReading =
-  | {
-      readonly kind: 'read';
-      readonly info: ObjectInfo;
-      readonly record: TagRecord;
-      readonly manifests: readonly Uint8Array[];
-      readonly trailing: number;
-    }
-  | { readonly kind: 'corrupt'; readonly message: string };
-
 /** Lists repositories: all, or the one named. */
 export async function listRepositories(
   store: WriteStore,
@@ -57,6 +50,16 @@ export async function listRepositories(
   return { repositories, strange };
 }
 
+/** Lists the tag objects of one repository: the truth about its tags, where its tag list may lag behind. */
+export async function listTags(store: WriteStore, name: RepositoryName): Promise<Map<Tag, ListedObject>> {
+  const tags = new Map<Tag, ListedObject>();
+  for await (const object of store.list(tagsPrefix(name))) {
+    const key = parseKey(object.key);
+    if (key?.kind === 'tag') tags.set(key.tag, object);
+  }
+  return tags;
+}
+
 /** Lists all blobs, by realm. */
 export async function listBlobs(store: WriteStore): Promise<Pick<BucketListing, 'blobs' | 'strange'>> {
   const blobs = new Map<string, Map<Digest, ListedObject>>();
@@ -69,53 +72,17 @@ export async function listBlobs(store: WriteStore): Promise<Pick<BucketListing, 
   return { blobs, strange };
 }
 
-/** Reads a whole object; null if it is not there. */
-export async function readObject(
-  store: ReadStore,
-  key: string,
-): Promise<{ readonly info: ObjectInfo; readonly bytes: Uint8Array } | null> {
-  const object = await store.get(key);
-  if (object === null) return null;
-  // Only a read of a given version can find another one.
-  if (object === 'changed') throw new TypeError('an unconditional read cannot find a changed object');
-  return { info: object, bytes: await readBody(object) };
-}
-
-/** Reads a tag object with all its manifests; null if it is not there. */
-export async function readTag(store: ReadStore, key: string): Promise<TagReading | null> {
-  const object = await readObject(store, key);
-  return object === null ? null : openTag(object.info, object.bytes);
-}
-
-/** Takes a tag object apart. Pure. */
-export function openTag(info: ObjectInfo, body: Uint8Array): TagReading {
-  try {
-    const index = decodeTagMetadata(info.metadata);
-    const start = index.kind === 'record' ? 0 : index.length;
-    const record = index.kind === 'record' ? index.record : decodeTagIndex(body.subarray(0, start));
-    const end = record.forms.reduce((most, form) => Math.max(most, form.offset + form.length), 0);
-    if (start + end > body.length) {
-      return {
-        kind: 'corrupt',
-        message: `its index tells of ${String(start + end)} bytes, the object has ${String(body.length)}`,
-      };
-    }
-    const manifests = record.forms.map(({ offset, length }) => body.subarray(start + offset, start + offset + length));
-    return { kind: 'read', info, record, manifests, trailing: body.length - start - end };
-  } catch (error) {
-    if (error instanceof CorruptRecordError) return { kind: 'corrupt', message: error.message };
-    throw error;
-  }
+/** What one form of a tag points at: null if its manifest cannot be read. `from`: what it was derived from. */
+export interface FormLinks {
+  readonly digest: Digest;
+  readonly from: Digest | undefined;
+  readonly links: ManifestLinks | null;
 }
 
 /** What a repository's manifests need. */
 export interface RepositoryRecords {
   /** By tag: what each form of it points at; null for a tag object or form that cannot be read. */
-  readonly tags: Map<
-    Tag,
-    | readonly { readonly digest: Digest; readonly from: Digest | undefined; readonly links: ManifestLinks | null }[]
-    | null
-  >;
+  readonly tags: Map<Tag, readonly FormLinks[] | null>;
   /** By digest, of all manifests stored by digest; null for one that cannot be read. */
   readonly manifests: Map<Digest, ManifestLinks | null>;
 }
@@ -127,9 +94,9 @@ export async function readRecords(
   options: { readonly onRead?: () => void } = {},
 ): Promise<RepositoryRecords> {
   const records: RepositoryRecords = { tags: new Map(), manifests: new Map() };
-  await eachOf(listing.tags, READS_AT_ONCE, async ([tag, { key }]) => {
+  await forEachLimit(listing.tags, READS_AT_ONCE, async ([tag, { key }]) => {
     const reading = await readTag(store, key);
-    if (reading !== null) records.tags.set(tag, reading.kind === 'corrupt' ? null : formsOf(reading));
+    if (reading !== null) records.tags.set(tag, reading.kind === 'corrupt' ? null : formLinksOf(reading));
     options.onRead?.();
   });
   // A tag's manifests are in its object: only the others are worth a read.
@@ -137,7 +104,7 @@ export async function readRecords(
     for (const { digest, links } of forms ?? [])
       if (links !== null && listing.manifests.has(digest)) records.manifests.set(digest, links);
   }
-  await eachOf(listing.manifests, READS_AT_ONCE, async ([digest, { key }]) => {
+  await forEachLimit(listing.manifests, READS_AT_ONCE, async ([digest, { key }]) => {
     if (!records.manifests.has(digest)) {
       const object = await readObject(store, key);
       if (object !== null) records.manifests.set(digest, readLinks(object.bytes));
@@ -147,21 +114,13 @@ export async function readRecords(
   return records;
 }
 
-function formsOf(
-  reading: Extract<TagReading, { kind: 'read' }>,
-): readonly { digest: Digest; from: Digest | undefined; links: ManifestLinks | null }[] {
-  return reading.record.forms.map(({ digest, source }, index) => ({
+/** What each form of a tag points at. */
+export function formLinksOf({ record, manifests }: ReadTag): readonly FormLinks[] {
+  return record.forms.map(({ digest, source }, index) => ({
     digest,
     from: source.kind === 'derived' ? source.from : undefined,
-    links: readLinks(reading.manifests[index] ?? new Uint8Array()),
+    links: readLinks(manifests[index] ?? new Uint8Array()),
   }));
-}
-
-async function readBody({ body, size }: StoredObject): Promise<Uint8Array> {
-  const bytes = await buffer(body);
-  // The store promises all or an error; a short body here would make what it names look unreferenced.
-  if (bytes.length !== size) throw new Error(`the store gave ${String(bytes.length)} of ${String(size)} bytes`);
-  return bytes;
 }
 
 function file(

@@ -1,0 +1,186 @@
+/**
+ * Writes the lists of a bucket, which others write too: the tags of each repository, and the catalogue.
+ *
+ * Every change is a conditional write over the version that was read, after a look at what the list is about: the entry of a tag is made by whoever wrote the tag object
+ * last, so an older summary never overwrites a newer one. Changes that arrive while a list is being written are merged into the next write.
+ */
+import { CATALOG_KEY, tagKey, tagListKey } from '../registry/keys.ts';
+import type { RepositoryName, Tag } from '../registry/name.ts';
+import { MEDIA_TYPES } from '../registry/media-type.ts';
+import { CorruptListError, decodeSortedList, encodeSortedList, type ListEntry } from '../registry/sorted-list.ts';
+import { StorageError, type WriteStore } from '../registry/store.ts';
+import type { TagEntry } from '../registry/summary.ts';
+import { forEachLimit } from './concurrency.ts';
+import { isListed } from './list-page.ts';
+import { readObject } from './read-object.ts';
+import { isTombstone } from './read-tag.ts';
+import { type ConflictOptions, untilWritten } from './retry.ts';
+import { listTags, READS_AT_ONCE } from './survey.ts';
+import { type Over, overCondition, type Written } from './write-tag.ts';
+
+/** A change of a tag: it was written and has that entry, or it was removed. */
+export type TagChange = { readonly kind: 'written'; readonly entry: TagEntry } | { readonly kind: 'removed' };
+
+/** Writes lists. */
+export interface Lists {
+  /** Enters a change of a tag into the tag list, and the repository into the catalogue; resolves once both are written. Throws {@link StorageError}. */
+  update(name: RepositoryName, tag: Tag, change: TagChange): Promise<void>;
+  /** Deletes the tag list of a repository without tags, and its entry in the catalogue; restores both if a tag was published meanwhile. */
+  forget(name: RepositoryName): Promise<void>;
+}
+
+/** Opens the lists of a bucket. One for each run merges the changes that are made at the same time. */
+export function openLists(store: WriteStore, options: ConflictOptions = {}): Lists {
+  const tagLists = new Map<RepositoryName, Batch<Tag, TagChange>>();
+  const catalog = new Batch<RepositoryName, true>((names) => updateCatalog(store, names, options));
+  const known = new Set<RepositoryName>();
+
+  async function update(name: RepositoryName, tag: Tag, change: TagChange): Promise<void> {
+    let batch = tagLists.get(name);
+    if (batch === undefined) {
+      batch = new Batch((changes) => updateTagList(store, name, changes, options));
+      tagLists.set(name, batch);
+    }
+    await batch.add(tag, change);
+    // Also where the list existed before: its writer may have stopped before the catalogue.
+    if (known.has(name)) return;
+    if (!(await isListed(store, CATALOG_KEY, name))) await catalog.add(name, true);
+    known.add(name);
+  }
+
+  async function forget(name: RepositoryName): Promise<void> {
+    known.delete(name);
+    await store.delete([tagListKey(name)]);
+    await catalog.add(name, true);
+    // A tag may have been published between the last look and the deletion.
+    if ((await listTags(store, name)).size === 0) return;
+    await untilWritten(
+      `the tag list of ${name}`,
+      async () => {
+        const { entries, over } = await readEntries(store, tagListKey(name));
+        const listed = new Set(entries.map((entry) => entry.name));
+        const lost = [...(await listTags(store, name)).keys()].filter((tag) => !listed.has(tag));
+        if (lost.length === 0) return undefined;
+        // Its publisher writes the summary.
+        const added = lost.map((tag) => ({ name: tag, detail: null }));
+        return writeEntries(store, tagListKey(name), [...entries, ...added], over);
+      },
+      options,
+    );
+    await catalog.add(name, true);
+  }
+
+  return { update, forget };
+}
+
+/** Merges the changes that arrive during a write into one next write. The latest change of a key counts. */
+class Batch<K, V> {
+  private readonly write: (changes: ReadonlyMap<K, V>) => Promise<void>;
+  private pending = new Map<K, V>();
+  private running: Promise<void> = Promise.resolve();
+  private next: Promise<void> | undefined;
+
+  constructor(write: (changes: ReadonlyMap<K, V>) => Promise<void>) {
+    this.write = write;
+  }
+
+  add(key: K, value: V): Promise<void> {
+    this.pending.set(key, value);
+    this.next ??= this.running
+      .catch(() => undefined)
+      .then(() => {
+        const changes = this.pending;
+        this.pending = new Map();
+        this.next = undefined;
+        this.running = this.write(changes);
+        return this.running;
+      });
+    return this.next;
+  }
+}
+
+async function updateTagList(
+  store: WriteStore,
+  name: RepositoryName,
+  changes: ReadonlyMap<Tag, TagChange>,
+  options: ConflictOptions,
+): Promise<void> {
+  const key = tagListKey(name);
+  await untilWritten(
+    `the tag list of ${name}`,
+    async () => {
+      // The list is read before the tags: a publisher that moves a tag in between writes the list after us, or makes our write fail.
+      const { entries, over } = await readEntries(store, key);
+      const byName = new Map(entries.map((entry) => [entry.name, entry]));
+      await forEachLimit(changes, READS_AT_ONCE, async ([tag, change]) => {
+        const info = await store.head(tagKey(name, tag));
+        if (info === null || isTombstone(info)) byName.delete(tag);
+        else if (change.kind === 'written' && (info.etag === change.entry.etag || !byName.has(tag)))
+          byName.set(tag, { name: tag, detail: change.entry });
+      });
+      return writeEntries(store, key, [...byName.values()], over, entries);
+    },
+    options,
+  );
+}
+
+async function updateCatalog(
+  store: WriteStore,
+  names: ReadonlyMap<RepositoryName, true>,
+  options: ConflictOptions,
+): Promise<void> {
+  await untilWritten(
+    'the catalogue',
+    async () => {
+      const { entries, over } = await readEntries(store, CATALOG_KEY);
+      const byName = new Map(entries.map((entry) => [entry.name, entry]));
+      await forEachLimit(names.keys(), READS_AT_ONCE, async (name) => {
+        if ((await store.head(tagListKey(name))) === null) byName.delete(name);
+        else if (!byName.has(name)) byName.set(name, { name, detail: null });
+      });
+      return writeEntries(store, CATALOG_KEY, [...byName.values()], over, entries);
+    },
+    options,
+  );
+}
+
+async function readEntries(
+  store: WriteStore,
+  key: string,
+): Promise<{ readonly entries: readonly ListEntry<unknown>[]; readonly over: Over }> {
+  const object = await readObject(store, key);
+  if (object === null) return { entries: [], over: null };
+  try {
+    return { entries: decodeSortedList(object.bytes), over: object.info };
+  } catch (cause) {
+    if (!(cause instanceof CorruptListError)) throw cause;
+    throw new StorageError('STORAGE_CORRUPT', `the list ${key} cannot be read: ${cause.message}`, { cause });
+  }
+}
+
+async function writeEntries(
+  store: WriteStore,
+  key: string,
+  entries: readonly ListEntry<unknown>[],
+  over: Over,
+  before?: readonly ListEntry<unknown>[],
+): Promise<undefined | 'precondition-failed'> {
+  if (before !== undefined && over !== null && isSameList(before, entries)) return undefined;
+  return (await writeList(store, key, entries, over)) === 'precondition-failed' ? 'precondition-failed' : undefined;
+}
+
+function isSameList(a: readonly ListEntry<unknown>[], b: readonly ListEntry<unknown>[]): boolean {
+  const [one, other] = [encodeSortedList(a).body, encodeSortedList(b).body];
+  return one.length === other.length && one.every((byte, at) => byte === other[at]);
+}
+
+/** Writes a list object over the version that was read. Throws {@link StorageError}. */
+export function writeList(
+  store: WriteStore,
+  key: string,
+  entries: readonly ListEntry<unknown>[],
+  over: Over,
+): Promise<Written> {
+  const { body, metadata } = encodeSortedList(entries);
+  return store.put(key, body, { contentType: MEDIA_TYPES.json, metadata, onlyIf: overCondition(over) });
+}

@@ -1,0 +1,250 @@
+/** Reads an image from a source: its manifests, children and configs, every one verified. Layers are only named; they are verified when they are read. */
+import type { ImageContent, Manifest } from '../manifest/image.ts';
+import { readLinks } from '../manifest/links.ts';
+import { ManifestError, readManifest } from '../manifest/read.ts';
+import { matchesDigest, sha256Of } from '../manifest/signing/sha256.ts';
+import type { Descriptor } from '../registry/descriptor.ts';
+import type { Digest } from '../registry/digest.ts';
+import { isListForm, MEDIA_TYPES } from '../registry/media-type.ts';
+import { DEFAULT_PLATFORM, formatPlatform, type Platform } from '../registry/platform.ts';
+import { mapLimit } from './concurrency.ts';
+import { ImageError, type ImageSource, type SourceManifest } from './image-source.ts';
+
+/** Limits of what is read, which guard against malicious input: bytes of a config, depth of lists in lists, children in all; and requests at once (a Worker has six connections). */
+export const IMAGE_LIMITS = { config: 16 * 1024 * 1024, depth: 4, children: 2_000, requests: 5 } as const;
+
+/** Images of a list that are read `'on-demand'`: a Worker may make so many requests. */
+export const ON_DEMAND_CHILDREN = 24;
+
+/** What was read. */
+export interface ReadImage {
+  readonly content: Pick<ImageContent, 'roots' | 'children' | 'configs'>;
+  /** Children of lists that the source does not have or that were not wanted: published lists keep naming them. */
+  readonly leftOut: readonly Descriptor[];
+}
+
+/** How to read. */
+export interface ReadOptions {
+  /** Of a list, only these; empty means all. */
+  readonly platforms?: readonly Platform[];
+  /**
+   * `complete`: everything that the image consists of must be there. `on-demand`: only what deriving forms needs is read, since the rest is fetched when a client
+   * requests it: of a list the images, the default platform first, at most {@link ON_DEMAND_CHILDREN}; and image configs, which may be missing.
+   */
+  readonly scope?: 'complete' | 'on-demand';
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Reads an image. Throws {@link ImageError} where something is missing, or is not what its digest says, and whatever the source throws. */
+export async function readImage(source: ImageSource, options: ReadOptions = {}): Promise<ReadImage> {
+  const roots = source.roots.map((root) => verifiedManifest(root, root.digest));
+  if (roots.length === 0) throw new ImageError('the source has no manifest');
+  const children = new Map<Digest, Manifest>();
+  const leftOut: Descriptor[] = [];
+  for (const root of roots) {
+    if (!isListForm(root.form)) continue;
+    const found = await readChildren(source, root, options, { children, leftOut, depth: 1 });
+    if (found === 0 && options.scope !== 'on-demand') throw noChildren(root, options.platforms ?? []);
+  }
+  return {
+    content: { roots, children, configs: await readConfigs(source, [...roots, ...children.values()], options) },
+    leftOut,
+  };
+}
+
+/** Parses a manifest and verifies the digest that it is known by. Throws {@link ImageError}. */
+export function verifiedManifest({ bytes, mediaType }: SourceManifest, digest: Digest | undefined): Manifest {
+  const what = digest === undefined ? 'the manifest' : `the manifest ${digest}`;
+  let manifest: Manifest;
+  try {
+    manifest = readManifest(bytes, mediaType);
+  } catch (cause) {
+    if (!(cause instanceof ManifestError)) throw cause;
+    throw new ImageError(`${what} cannot be published: ${cause.message}`, {
+      cause,
+      hint: 'Nothing was written. Look at what the source has, or make it anew.',
+    });
+  }
+  if (digest === undefined || manifest.digest === digest) return manifest;
+  // A sha512 digest is as good; readManifest computes sha256.
+  if (manifest.form !== 'docker-schema1' && matchesDigest(digest, bytes)) return { ...manifest, digest };
+  throw new ImageError(`${what} is damaged: its content has the digest ${manifest.digest}`, { hint: DAMAGED });
+}
+
+const DAMAGED = 'The source is damaged: copy the image into it again.';
+
+interface Children {
+  readonly children: Map<Digest, Manifest>;
+  readonly leftOut: Descriptor[];
+  readonly depth: number;
+}
+
+/** Reads the children of a list, and theirs. Gives how many the source has. */
+async function readChildren(
+  source: ImageSource,
+  list: Manifest,
+  options: ReadOptions,
+  into: Children,
+): Promise<number> {
+  const { children, leftOut, depth } = into;
+  if (depth > IMAGE_LIMITS.depth)
+    throw new ImageError(`the list ${list.digest} lies in more than ${String(IMAGE_LIMITS.depth)} other lists`);
+  const descriptors = readLinks(list.bytes)?.children ?? [];
+  const wanted = new Set(selectChildren(descriptors, options));
+  if (children.size + wanted.size > IMAGE_LIMITS.children)
+    throw new ImageError(`the list has more than ${String(IMAGE_LIMITS.children)} children`);
+  const found = await mapLimit(descriptors, IMAGE_LIMITS.requests, async (descriptor) => {
+    options.signal?.throwIfAborted();
+    const { digest, mediaType } = descriptor;
+    if (!wanted.has(descriptor)) return null;
+    return children.get(digest) ?? readChild(await source.manifest(digest, { mediaType }), descriptor);
+  });
+  for (const [index, child] of found.entries()) {
+    const descriptor = descriptors[index];
+    if (child === null) {
+      if (descriptor !== undefined) leftOut.push(descriptor);
+      continue;
+    }
+    if (children.has(child.digest)) continue;
+    children.set(child.digest, child);
+    if (isListForm(child.form)) await readChildren(source, child, options, { ...into, depth: depth + 1 });
+  }
+  return descriptors.length === 0 ? 1 : found.filter((child) => child !== null).length;
+}
+
+function readChild(given: SourceManifest | null, { digest, mediaType, size }: Descriptor): Manifest | null {
+  if (given === null) return null;
+  const child = verifiedManifest({ mediaType, ...given }, digest);
+  const { length } = child.bytes;
+  if (length === size) return child;
+  throw new ImageError(`the manifest ${digest} has ${String(length)} bytes; the list says ${String(size)}`);
+}
+
+function noChildren(list: Manifest, platforms: readonly Platform[]): ImageError {
+  const there = (readLinks(list.bytes)?.children ?? []).flatMap(({ platform }) =>
+    platform === undefined ? [] : [formatPlatform(platform)],
+  );
+  return new ImageError('the source has none of the images that the list names', {
+    hint:
+      platforms.length > 0
+        ? `The list has: ${[...new Set(there)].join(', ')}.`
+        : 'Copy the whole list: skopeo copy --all …',
+  });
+}
+
+function selectChildren(
+  descriptors: readonly Descriptor[],
+  { platforms = [], scope }: ReadOptions,
+): readonly Descriptor[] {
+  const wanted = descriptors.filter((descriptor) => isWanted(descriptor, descriptors, platforms));
+  if (scope !== 'on-demand') return wanted;
+  // The default platform first, so that the limit does not leave it out.
+  const rank = ({ platform }: Descriptor): number =>
+    platform?.os === DEFAULT_PLATFORM.os && platform.architecture === DEFAULT_PLATFORM.architecture ? 0 : 1;
+  return wanted
+    .filter(isImage)
+    .sort((a, b) => rank(a) - rank(b))
+    .slice(0, ON_DEMAND_CHILDREN);
+}
+
+/** Attestations go with the image they are of (annotation `vnd.docker.reference.digest`). */
+function isWanted(descriptor: Descriptor, siblings: readonly Descriptor[], platforms: readonly Platform[]): boolean {
+  if (platforms.length === 0 || descriptor.platform === undefined) return true;
+  const of = descriptor.annotations?.['vnd.docker.reference.digest'];
+  if (of !== undefined)
+    return siblings.some(
+      (sibling) => sibling.digest === of && sibling !== descriptor && isWanted(sibling, [], platforms),
+    );
+  const { os, architecture, variant } = descriptor.platform;
+  return platforms.some(
+    (one) =>
+      one.os === os && one.architecture === architecture && (one.variant === undefined || one.variant === variant),
+  );
+}
+
+// Attestations have an unknown platform, or say what they refer to.
+function isImage({ platform, annotations, artifactType }: Descriptor): boolean {
+  return (
+    platform?.os !== 'unknown' && annotations?.['vnd.docker.reference.type'] === undefined && artifactType === undefined
+  );
+}
+
+const IMAGE_CONFIGS: ReadonlySet<unknown> = new Set([MEDIA_TYPES.dockerConfig, MEDIA_TYPES.ociConfig]);
+
+async function readConfigs(
+  source: ImageSource,
+  manifests: readonly Manifest[],
+  { scope, signal }: ReadOptions,
+): Promise<ReadonlyMap<Digest, Uint8Array>> {
+  const wanted = new Map<Digest, number | undefined>();
+  for (const { form, bytes } of manifests) {
+    const links = isListForm(form) ? null : readLinks(bytes);
+    if (links?.config === undefined) continue;
+    const { digest, size } = links.config;
+    const isImageConfig = IMAGE_CONFIGS.has(links.configMediaType);
+    // The config of an artifact may be of any kind and size: a long one is a blob like any other.
+    if (!isImageConfig && (scope === 'on-demand' || (size ?? 0) > IMAGE_LIMITS.config)) continue;
+    wanted.set(digest, wanted.get(digest) ?? size);
+  }
+  const configs = await mapLimit([...wanted], IMAGE_LIMITS.requests, async ([digest, size]) => ({
+    digest,
+    bytes: await readConfig(source, digest, size, signal),
+  }));
+  const found = new Map<Digest, Uint8Array>();
+  for (const { digest, bytes } of configs) {
+    if (bytes !== null) found.set(digest, bytes);
+    else if (scope !== 'on-demand')
+      throw new ImageError(`the source lacks the config ${digest}`, {
+        hint: 'The image is not complete: copy it again, whole.',
+      });
+  }
+  return found;
+}
+
+async function readConfig(
+  source: ImageSource,
+  digest: Digest,
+  expected: number | undefined,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array | null> {
+  const blob = await source.blob(digest, signal === undefined ? {} : { signal });
+  if (blob === null) return null;
+  const size = expected ?? blob.size;
+  if (size !== undefined && size > IMAGE_LIMITS.config) throw tooLong(digest);
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of blob.chunks) {
+    length += chunk.length;
+    if (length > IMAGE_LIMITS.config) throw tooLong(digest);
+    if (size !== undefined && length > size)
+      throw new ImageError(`the config ${digest} has more than ${String(size)} bytes`, { hint: DAMAGED });
+    parts.push(chunk);
+  }
+  if (size !== undefined && length !== size) {
+    throw new ImageError(`the config ${digest} has ${String(length)} bytes, it should have ${String(size)}`, {
+      hint: DAMAGED,
+    });
+  }
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  if (!matchesDigest(digest, bytes))
+    throw new ImageError(`the config ${digest} is damaged: its content has the digest ${sha256Of(bytes)}`, {
+      hint: DAMAGED,
+    });
+  return bytes;
+}
+
+function tooLong(digest: Digest): ImageError {
+  return new ImageError(
+    `the config ${digest} has more than ${String(IMAGE_LIMITS.config)} bytes, the limit for configs`,
+  );
+}
+
+/** What a person calls an image of a list: its platform, or its digest where it has none. */
+export function titleOf({ platform, digest }: Descriptor): string {
+  return platform === undefined || platform.os === 'unknown' ? digest : formatPlatform(platform);
+}
