@@ -6,12 +6,13 @@
  * So any form costs one read, the headers of any form cost one head, and one PUT moves the tag in all its forms at once.
  *
  * The index, compact: `{"v":1,"t":"<updated>","f":[[form, digest, offset, length, source, platform?]…],"m":[[form, reason, platform?]…]}` where `source` is
- * `"p"` (published) or the digest it was derived from, and offsets count from the end of the index where that is in the body. `"z":[n…]`, where there is one, says which
- * forms have layers packed with zstd, by their places in `f`; it stands apart so that whoever does not know it passes over it.
+ * `"p"` (published) or the digest it was derived from, and offsets count from the end of the index where that is in the body. Two marks stand apart, so that a
+ * program that does not know them passes over them; each names forms by their places in `f`. `"z":[n…]`: forms with layers packed with zstd. `"n":[[n, codes]…]`:
+ * forms with layer types that their specification does not have, `z` for Docker's zstd and `o` for OCI types in a Docker manifest.
  */
 import { type Digest, parseDigest } from './digest.ts';
 import { isReason, type Reason } from './errors.ts';
-import { type Form, MEDIA_TYPE_OF_FORM } from './media-type.ts';
+import { type Form, MEDIA_TYPE_OF_FORM, type NonstandardLayers } from './media-type.ts';
 import { formatPlatform, parsePlatform, type Platform } from './platform.ts';
 
 /** The version of the record format that this code writes, and the only one it reads. */
@@ -38,6 +39,8 @@ export interface TagForm {
   readonly platform?: Platform;
   /** Set where a layer of it, or of an image that it lists, is packed with zstd. Records from before the mark lack it. */
   readonly zstd?: true;
+  /** Set where a layer type of it, or of an image that it lists, is not in its specification: some libraries refuse it. */
+  readonly nonstandard?: readonly NonstandardLayers[];
 }
 
 /** A form that the tag does not have, and why. */
@@ -78,6 +81,11 @@ const FORM_CODES = {
   s1: 'docker-schema1',
 } as const satisfies Record<string, Form>;
 
+const NONSTANDARD_CODES = { 'docker-zstd': 'z', 'oci-in-docker': 'o' } as const satisfies Record<
+  NonstandardLayers,
+  string
+>;
+
 const CODE_OF_FORM = Object.fromEntries(Object.entries(FORM_CODES).map(([code, form]) => [form, code])) as Record<
   Form,
   string
@@ -89,6 +97,9 @@ export function encodeTag(
   manifests: readonly Uint8Array[],
 ): { body: Uint8Array; metadata: Record<string, string> } {
   const packed = record.forms.flatMap(({ zstd }, at) => (zstd === true ? [at] : []));
+  const nonstandard = record.forms.flatMap((form, at) =>
+    form.nonstandard === undefined ? [] : [[at, form.nonstandard.map((kind) => NONSTANDARD_CODES[kind]).join('')]],
+  );
   const index = JSON.stringify({
     v: RECORD_VERSION,
     t: record.updated,
@@ -106,6 +117,7 @@ export function encodeTag(
       ...(platform === undefined ? [] : [encodePlatform(platform)]),
     ]),
     ...(packed.length > 0 && { z: packed }),
+    ...(nonstandard.length > 0 && { n: nonstandard }),
     // Metadata travels as HTTP headers on S3: everything beyond printable ASCII is escaped.
   }).replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
   if (index.length <= INDEX_METADATA_MAX) return { body: concat(manifests), metadata: { [INDEX_METADATA]: index } };
@@ -144,6 +156,7 @@ interface RawIndex {
   readonly f?: unknown;
   readonly m?: unknown;
   readonly z?: unknown;
+  readonly n?: unknown;
 }
 
 function parseIndex(text: string): RawIndex {
@@ -162,12 +175,31 @@ function parseIndex(text: string): RawIndex {
   return value;
 }
 
-function toRecord({ t, f, m, z }: RawIndex): TagRecord {
+function toRecord({ t, f, m, z, n }: RawIndex): TagRecord {
   if (typeof t !== 'string' || !Array.isArray(f) || !Array.isArray(m))
     throw new CorruptRecordError('the tag index lacks a member');
   const packed: ReadonlySet<unknown> = new Set(Array.isArray(z) ? z : []);
-  const forms = f.map((row, at): TagForm => (packed.has(at) ? { ...toForm(row), zstd: true } : toForm(row)));
+  const nonstandard: ReadonlyMap<unknown, readonly NonstandardLayers[]> = new Map(
+    Array.isArray(n) ? n.flatMap(toNonstandard) : [],
+  );
+  const forms = f.map((row, at): TagForm => {
+    const kinds = nonstandard.get(at);
+    return {
+      ...toForm(row),
+      ...(packed.has(at) ? { zstd: true } : {}),
+      ...(kinds === undefined ? {} : { nonstandard: kinds }),
+    };
+  });
   return { updated: t, forms, missing: m.map(toMissing) };
+}
+
+/** A row of the mark; none where it says nothing that is known. */
+function toNonstandard(row: unknown): [at: unknown, kinds: readonly NonstandardLayers[]][] {
+  const [at, codes] = Array.isArray(row) ? (row as unknown[]) : [];
+  const kinds = (Object.keys(NONSTANDARD_CODES) as NonstandardLayers[]).filter(
+    (kind) => typeof codes === 'string' && codes.includes(NONSTANDARD_CODES[kind]),
+  );
+  return kinds.length > 0 ? [[at, kinds]] : [];
 }
 
 function toForm(row: unknown): TagForm {

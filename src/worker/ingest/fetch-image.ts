@@ -55,7 +55,7 @@ export async function fetchImage(
   return {
     kind: 'image',
     digest: root.digest,
-    content: { roots, children, configs, unpacked: new Map(), recompressed: new Map() },
+    content: { roots, children, configs, unpacked: new Map(), recompressed: new Map(), held: new Set() },
   };
 }
 
