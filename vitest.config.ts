@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
 /** Tests that start servers, simulators or other programs: slower, and left out of `npm run test:fast`. */
 const PROGRAMS = ['deploy', 'local', 'stores']
   .map((folder) => `test/publisher/${folder}/**/*.test.ts`)
-  .concat('test/fuzz/**/*.test.ts');
+  .concat('test/fuzz/**/*.test.ts', 'test/conformance/stores.test.ts');
 
 export default defineConfig({
   test: {

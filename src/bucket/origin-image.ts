@@ -32,7 +32,7 @@ export async function readOriginImage(
   const root = await client.manifest(name, { kind: 'tag', tag });
   if (root.kind === 'not-found') return root;
   const { digest } = root;
-  const source = sourceOf(client, name, [toSource(root), ...(await otherForms(client, name, tag, root))]);
+  const source = originSource(client, name, [toSource(root), ...(await otherForms(client, name, tag, root))]);
   const { content } = await protocolErrors(client, () =>
     readImage(source, { platforms: platforms ?? [], scope: 'on-demand' }),
   );
@@ -58,7 +58,12 @@ export async function protocolErrors<T>(
   }
 }
 
-function sourceOf(client: RegistryClient, name: RepositoryName, roots: readonly SourceManifest[]): ImageSource {
+/** Manifests and blobs of a repository of another registry, as an image source with these roots. */
+export function originSource(
+  client: RegistryClient,
+  name: RepositoryName,
+  roots: readonly SourceManifest[],
+): ImageSource {
   return {
     roots,
     manifest: async (digest, { mediaType = '' } = {}) => {

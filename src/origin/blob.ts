@@ -1,7 +1,6 @@
-/** Reading blobs: resumes after broken connections, limits idle time, and verifies digests while streaming. */
+/** Reading blobs: resumes after broken connections and limits idle time. The reader verifies digests. */
 import { retryDelay } from '../http/retry.ts';
-import { createHasher } from '../manifest/signing/sha256.ts';
-import { algorithmOf, type Digest } from '../registry/digest.ts';
+import type { Digest } from '../registry/digest.ts';
 import type { RepositoryName } from '../registry/name.ts';
 import type { RegistryClient, RemoteBlob } from './client.ts';
 import { type NotFound, OriginError } from './errors.ts';
@@ -16,7 +15,7 @@ export interface OpenBlob {
 
 /**
  * Opens a blob. After a broken connection the chunks continue with a range request, as often as the policy allows
- * without progress. The bytes are not verified: see {@link verifyChunks}.
+ * without progress. The bytes are not verified.
  * Throws {@link OriginError}, or the signal's reason.
  */
 export async function openBlob(
@@ -192,30 +191,4 @@ function idleTimer(
       signal?.removeEventListener('abort', stop);
     },
   };
-}
-
-/**
- * Yields the chunks and verifies the digest before yielding the last chunk, so that a consumer never stores a complete
- * wrong blob. Throws {@link OriginError} `ORIGIN_PROTOCOL`.
- */
-export async function* verifyChunks(
-  chunks: AsyncIterable<Uint8Array>,
-  { digest, size }: { readonly digest: Digest; readonly size?: number | undefined },
-): AsyncGenerator<Uint8Array, void, undefined> {
-  const hasher = createHasher(digest);
-  let last: Uint8Array | undefined;
-  let length = 0;
-  for await (const chunk of chunks) {
-    length += chunk.length;
-    if (size !== undefined && length > size)
-      throw new OriginError('ORIGIN_PROTOCOL', `${digest} has more than ${String(size)} bytes`);
-    hasher.update(chunk);
-    if (last !== undefined) yield last;
-    last = chunk;
-  }
-  if (size !== undefined && length !== size)
-    throw new OriginError('ORIGIN_PROTOCOL', `${digest} has ${String(length)} bytes, not ${String(size)}`);
-  const found = `${algorithmOf(digest)}:${hasher.hex()}`;
-  if (found !== digest) throw new OriginError('ORIGIN_PROTOCOL', `expected ${digest}, received ${found}`);
-  if (last !== undefined) yield last;
 }

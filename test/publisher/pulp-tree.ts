@@ -21,7 +21,7 @@ const signer = createSigner(newKey());
 
 /** An image of one layer, different for each text. */
 export function makeImage(text: string, architecture = 'amd64'): TestImage {
-  const tar = Buffer.alloc(2048, text);
+  const tar = Buffer.alloc(Math.max(2048, text.length), text);
   const layer = gzipSync(tar);
   const config = json({
     architecture,

@@ -1,4 +1,4 @@
-import { createHash, hash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { algorithmOf, type Digest, digestOf, hexOf } from '../../registry/digest.ts';
 
 /** The sha256 digest of some bytes. Synchronous, so that `derive` stays pure; for manifests and configs, not layers. */
@@ -14,17 +14,4 @@ export function sha256Hex(bytes: Uint8Array): string {
 /** Whether the digest is that of the bytes. */
 export function matchesDigest(digest: Digest, bytes: Uint8Array): boolean {
   return hexOf(digest) === hash(algorithmOf(digest), bytes, 'hex');
-}
-
-/** An incremental hash. */
-export interface Hasher {
-  update(chunk: Uint8Array): void;
-  /** Lower-case hex of the hash of all chunks. Ends the hash. */
-  hex(): string;
-}
-
-/** Makes a hash by the digest's algorithm. */
-export function createHasher(digest: Digest): Hasher {
-  const running = createHash(algorithmOf(digest));
-  return { update: (chunk) => running.update(chunk), hex: () => running.digest('hex') };
 }

@@ -7,14 +7,14 @@ import type { WriteStore } from '../../registry/store.ts';
 import { ImageError } from '../../bucket/image-source.ts';
 import type { ReadTag } from '../../bucket/read-tag.ts';
 import { identitiesOf } from './image-identity.ts';
-import { decideJoin, type Join, type JoinRoot } from './merge-forms.ts';
+import { mergeForms, type FormMerge, type PublishedRoot } from './merge-forms.ts';
 import { readImage, type ReadImage } from '../../bucket/read-image.ts';
 import { openStoredImage } from '../../bucket/stored-image.ts';
 import { publishedRoots } from '../../bucket/read-tag.ts';
 import type { ImageSource } from '../../bucket/image-source.ts';
 
 /** What comes now, and where to. */
-export interface Joining {
+export interface MergeInput {
   readonly store: WriteStore;
   readonly name: RepositoryName;
   readonly realm: RealmName;
@@ -26,25 +26,25 @@ export interface Joining {
 }
 
 /** Both together. */
-export interface Joined {
+export interface MergedImage {
   readonly content: Pick<ImageContent, 'roots' | 'children' | 'configs'>;
-  readonly join: Join;
+  readonly merge: FormMerge;
   /** Gives the blobs of both. */
   readonly source: ImageSource;
   readonly warnings: readonly string[];
 }
 
 /** Adds the forms that stay of what was published before. */
-export async function joinExisting(
-  { store, name, realm, replace, image, source, signal }: Joining,
+export async function mergeExisting(
+  { store, name, realm, replace, image, source, signal }: MergeInput,
   existing: ReadTag | null,
-): Promise<Joined> {
+): Promise<MergedImage> {
   const fresh = image.content;
-  if (existing === null) return { content: fresh, join: { kept: [], dropped: [] }, source, warnings: [] };
+  if (existing === null) return { content: fresh, merge: { kept: [], dropped: [] }, source, warnings: [] };
   const place = { store, name, realm };
-  const olds: { root: JoinRoot; content: ReadImage['content'] }[] = [];
+  const olds: { root: PublishedRoot; content: ReadImage['content'] }[] = [];
   const warnings: string[] = [];
-  const rootsOf = (content: ReadImage['content']): JoinRoot[] =>
+  const rootsOf = (content: ReadImage['content']): PublishedRoot[] =>
     content.roots.map((root) => ({ form: root.form, digest: root.digest, identities: identitiesOf(root, content) }));
   for (const form of publishedRoots(existing)) {
     if (replace || fresh.roots.some((root) => root.form === form.form)) {
@@ -62,14 +62,14 @@ export async function joinExisting(
       );
     }
   }
-  const join = decideJoin(
+  const merge = mergeForms(
     olds.map(({ root }) => root),
     rootsOf(fresh),
     replace,
   );
-  const kept = olds.filter(({ root }) => join.kept.includes(root)).map(({ content }) => content);
+  const kept = olds.filter(({ root }) => merge.kept.includes(root)).map(({ content }) => content);
   return {
-    join,
+    merge,
     warnings,
     content: {
       roots: [...fresh.roots, ...kept.flatMap(({ roots }) => roots)],

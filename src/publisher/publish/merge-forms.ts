@@ -4,7 +4,7 @@ import type { Form } from '../../registry/media-type.ts';
 import { areFormsOfOneImage, type ImageIdentity } from './image-identity.ts';
 
 /** A published root: what it is and which images it stands for. */
-export interface JoinRoot {
+export interface PublishedRoot {
   readonly form: Form;
   readonly digest: Digest;
   readonly identities: readonly ImageIdentity[];
@@ -14,18 +14,22 @@ export interface JoinRoot {
 export type DropReason = 'same-form' | 'other-image' | 'replace';
 
 /** What becomes of the forms that were there. */
-export interface Join {
-  readonly kept: readonly JoinRoot[];
-  readonly dropped: readonly { readonly root: JoinRoot; readonly why: DropReason }[];
+export interface FormMerge {
+  readonly kept: readonly PublishedRoot[];
+  readonly dropped: readonly { readonly root: PublishedRoot; readonly why: DropReason }[];
 }
 
 /**
  * Decides. A form that came anew replaces the one of its kind; one of another kind stays if both are forms of one image (somebody uploads schema 1 and schema 2
  * one after the other), and goes if they are not (the tag moved on): a tag never has forms of two images.
  */
-export function decideJoin(existing: readonly JoinRoot[], fresh: readonly JoinRoot[], replace: boolean): Join {
-  const kept: JoinRoot[] = [];
-  const dropped: { root: JoinRoot; why: DropReason }[] = [];
+export function mergeForms(
+  existing: readonly PublishedRoot[],
+  fresh: readonly PublishedRoot[],
+  replace: boolean,
+): FormMerge {
+  const kept: PublishedRoot[] = [];
+  const dropped: { root: PublishedRoot; why: DropReason }[] = [];
   for (const root of existing) {
     // The very same manifest is neither kept nor dropped.
     if (fresh.some(({ digest }) => digest === root.digest)) continue;

@@ -22,8 +22,8 @@ import type { EventSink } from './events.ts';
 import { createTransfer, type Sent, type Transfer } from './transfer.ts';
 import { type GcGuard, guardAgainstGc } from '../gc/guard.ts';
 import { readTag, type TagReading } from '../../bucket/read-tag.ts';
-import type { Join, JoinRoot } from './merge-forms.ts';
-import { joinExisting } from './merge-existing.ts';
+import type { FormMerge, PublishedRoot } from './merge-forms.ts';
+import { mergeExisting } from './merge-existing.ts';
 import { type LayerWork, prepareLayers, type Recompress } from './layers.ts';
 import { openLists, type Lists } from '../../bucket/lists.ts';
 import { planTag, type PlannedBlob, type TagPlan } from './plan.ts';
@@ -79,11 +79,11 @@ export interface PublishResult {
   /** With what a person needs to understand it beyond its reason. */
   readonly missing: readonly (MissingForm & { readonly explanation: string })[];
   /** Forms that were published before and stay beside what came now. */
-  readonly kept: readonly Pick<JoinRoot, 'form' | 'digest'>[];
+  readonly kept: readonly Pick<PublishedRoot, 'form' | 'digest'>[];
   readonly dropped: readonly {
     readonly form: Form;
     readonly digest: Digest;
-    readonly why: Join['dropped'][number]['why'];
+    readonly why: FormMerge['dropped'][number]['why'];
   }[];
   readonly blobs: {
     readonly total: number;
@@ -184,15 +184,15 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
   const existing = await readTag(store, key);
   const readable = existing?.kind === 'read' ? existing : null;
   const {
-    content: joined,
-    join,
+    content: merged,
+    merge,
     source,
     warnings,
-  } = await joinExisting(
+  } = await mergeExisting(
     { store, name, realm, replace: request.replace === true, image, source: job.source, signal: run.options.signal },
     readable,
   );
-  const { content, open } = await job.layers.complete(joined, source);
+  const { content, open } = await job.layers.complete(merged, source);
   const derivation = derive(content, { name, tag, signer: run.options.signer, mode: request.mode ?? 'strict' });
   const plan = planTag({
     name,
@@ -217,17 +217,17 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
     toSend: toSend.length,
     bytesToSend: toSend.reduce((sum, { size }) => sum + (size ?? 0), 0),
   });
-  const tellAll = (sent: Sent): PublishResult =>
+  const report = (sent: Sent): PublishResult =>
     result(job, {
       plan,
       derivation,
-      join,
+      merge,
       present,
       sent,
       warnings: [...warnings, ...warningsOf(image, existing, derivation)],
     });
   if (request.dryRun === true)
-    return tellAll({ blobs: toSend.length, bytes: toSend.reduce((sum, { size }) => sum + (size ?? 0), 0) });
+    return report({ blobs: toSend.length, bytes: toSend.reduce((sum, { size }) => sum + (size ?? 0), 0) });
 
   const send = async (blobs: readonly PlannedBlob[]): ReturnType<Transfer['sendBlobs']> =>
     run.transfer.sendBlobs(blobs, source, open);
@@ -262,7 +262,7 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
       kind: 'written',
       entry: { ...(await summary(job, plan, content)), etag, digests: publishedDigests(plan.record) },
     });
-  return tellAll(sent);
+  return report(sent);
 }
 
 function warningsOf({ leftOut }: ReadImage, existing: TagReading | null, derivation: Derivation): readonly string[] {
@@ -304,13 +304,13 @@ function result(
   done: {
     plan: TagPlan;
     derivation: Derivation;
-    join: Join;
+    merge: FormMerge;
     present: ReadonlySet<string>;
     sent: Sent;
     warnings: readonly string[];
   },
 ): PublishResult {
-  const { plan, derivation, join, present, sent, warnings } = done;
+  const { plan, derivation, merge, present, sent, warnings } = done;
   const there = (planned: readonly { key: string }[]): number => planned.filter(({ key }) => present.has(key)).length;
   return {
     name: request.name,
@@ -322,8 +322,8 @@ function result(
       ...missing,
       explanation: derivation.explanations[index] ?? '',
     })),
-    kept: join.kept.map(({ form, digest }) => ({ form, digest })),
-    dropped: join.dropped.map(({ root: { form, digest }, why }) => ({ form, digest, why })),
+    kept: merge.kept.map(({ form, digest }) => ({ form, digest })),
+    dropped: merge.dropped.map(({ root: { form, digest }, why }) => ({ form, digest, why })),
     blobs: { total: plan.blobs.length, present: there(plan.blobs), sent: sent.blobs, sentBytes: sent.bytes },
     manifests: { total: plan.manifests.length, present: there(plan.manifests) },
     referrers: referrers.manifests.length,

@@ -1,6 +1,6 @@
-import type { ByteRange, ObjectInfo, ReadStore, StoredObject } from '../../registry/store.ts';
+import type { GetOptions, ObjectInfo, ReadStore, StoredObject } from '../../registry/store.ts';
 
-/** An object that is at hand: what was just written, or would have been if storage had taken it. */
+/** An object in memory: just written, or what would have been written if storage had accepted it. */
 export interface ObjectAtHand {
   readonly key: string;
   readonly bytes: Uint8Array;
@@ -8,21 +8,22 @@ export interface ObjectAtHand {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** A store in which one object is as it is at hand, and all others are as they are. */
+/** A store with one object of it replaced by the one in memory. */
 export function overlay(store: ReadStore, object: ObjectAtHand): ReadStore {
   const { key, bytes, contentType, metadata } = object;
   const info: ObjectInfo = { key, size: bytes.length, etag: ETAG, contentType, metadata, uploaded: new Date() };
   return {
     head: (asked) => (asked === key ? Promise.resolve(info) : store.head(asked)),
     get: (asked, options = {}) =>
-      asked === key ? Promise.resolve(read(info, bytes, options.range)) : store.get(asked, options),
+      asked === key ? Promise.resolve(read(info, bytes, options)) : store.get(asked, options),
   };
 }
 
-// Never read by this version alone: nobody else knows it.
+// Unlike any etag of storage.
 const ETAG = 'at-hand';
 
-function read(info: ObjectInfo, bytes: Uint8Array, range: ByteRange | undefined): StoredObject {
+function read(info: ObjectInfo, bytes: Uint8Array, { range, ifMatch }: GetOptions): StoredObject | 'changed' {
+  if (ifMatch !== undefined && ifMatch !== info.etag) return 'changed';
   const offset =
     range === undefined
       ? 0

@@ -9,7 +9,7 @@ import type { RegistryRequest, RequestOptions } from '../gateway/registry-reques
 import { isUnknown, type StoredAnswer } from './stored-answer.ts';
 import { type BlobOutcome, clientSink, fillBlob } from './fill-blob.ts';
 import { within } from './single-flight.ts';
-import { isKnownUnknown, noteUnknown, type Pull, unlessLimited } from './pull.ts';
+import { isNegativelyCached, cacheAbsence, type Pull, unlessLimited } from './pull.ts';
 import type { Upstream } from './upstream.ts';
 
 type BlobRequest = Extract<RegistryRequest, { kind: 'blob' | 'blob-presence' }>;
@@ -28,14 +28,14 @@ export async function pullBlob(
   const { digest } = request;
   const key = blobKey(realm, digest);
   const what = `${remote} ${digest}`;
-  if (!isUnknown(answer) || isKnownUnknown(upstream, what)) return answer;
+  if (!isUnknown(answer) || isNegativelyCached(upstream, what)) return answer;
   unlessLimited(upstream);
   if (request.kind === 'blob' && head) {
     const told = await upstream.client.blobHead(remote, digest);
     if (told.kind === 'blob-head' && told.size !== undefined) return found(request, told.size, null);
     // Old engines need the length: where the upstream does not tell it, the blob does.
     if (told.kind === 'not-found') {
-      noteUnknown(upstream, what);
+      cacheAbsence(upstream, what);
       return answer;
     }
   } else if (request.kind === 'blob' && rule.blobs === 'redirect') {
@@ -51,7 +51,7 @@ export async function pullBlob(
       case 'stored':
         return answerStored();
       case 'unknown':
-        noteUnknown(upstream, what);
+        cacheAbsence(upstream, what);
         return answer;
       case 'passed-on':
         // Somebody else got it, and storage did not: fetched again, for this client.

@@ -7,7 +7,7 @@ import { isUnknown, type StoredAnswer } from './stored-answer.ts';
 import { withRetries } from '../../bucket/retry.ts';
 import { ingestManifest } from './ingest-manifest.ts';
 import { overlay } from './overlay.ts';
-import { isKnownUnknown, noteUnknown, type Pull, unlessLimited, waitFor } from './pull.ts';
+import { isNegativelyCached, cacheAbsence, type Pull, unlessLimited, waitFor } from './pull.ts';
 
 /** Answers with the manifest. `stored`: what storage answered. Throws OriginError and StorageError. */
 export async function pullManifest(
@@ -18,13 +18,13 @@ export async function pullManifest(
 ): Promise<Answer> {
   const { upstream, remote, answerStored, store, retry, waitUntil } = pull;
   const key = manifestKey(name, digest);
-  if (!isUnknown(answer) || isKnownUnknown(upstream, key)) return answer;
+  if (!isUnknown(answer) || isNegativelyCached(upstream, key)) return answer;
   unlessLimited(upstream);
   const flight = upstream.manifests.once(key, waitUntil, () =>
     ingestManifest(upstream.client, withRetries(store, retry), { name, remote, digest }),
   );
   const found = await waitFor(pull, upstream.manifests, key, flight);
   if (found !== 'unknown') return answerStored((store) => overlay(store, found));
-  noteUnknown(upstream, key);
+  cacheAbsence(upstream, key);
   return answer;
 }

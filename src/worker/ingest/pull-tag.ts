@@ -16,7 +16,7 @@ import { writeOriginMark, writeTombstone } from '../../bucket/write-tag.ts';
 import { within } from './single-flight.ts';
 import { type FetchedTag, ingestTag, LIST_CONFLICTS, rfc3339, type TagPlace } from './ingest-tag.ts';
 import { overlay } from './overlay.ts';
-import { isKnownUnknown, noteOutage, noteUnknown, type Pull, unlessLimited, waitFor } from './pull.ts';
+import { isNegativelyCached, noteOutage, cacheAbsence, type Pull, unlessLimited, waitFor } from './pull.ts';
 import type { Outage } from './upstream.ts';
 
 /** Milliseconds that a client waits while a stored tag is compared; then it gets what is stored. */
@@ -64,13 +64,13 @@ function stale({ rule }: Pull, answer: Answer, info: ObjectInfo, outage: Outage)
 async function fetchTag(pull: Pull, name: RepositoryName, tag: Tag, answer: Answer): Promise<Answer> {
   const { upstream, answerStored, waitUntil } = pull;
   const key = tagKey(name, tag);
-  if (isKnownUnknown(upstream, key)) return answer;
+  if (isNegativelyCached(upstream, key)) return answer;
   unlessLimited(upstream);
   const flight = upstream.tags.once(key, waitUntil, () => fetchAndWrite(pull, name, tag, null));
   const fetched = await waitFor(pull, upstream.tags, key, flight);
   if (fetched === 'published') return answerStored();
   if (fetched !== 'unknown') return answerStored((store) => overlay(store, fetched.object));
-  noteUnknown(upstream, key);
+  cacheAbsence(upstream, key);
   return answer;
 }
 

@@ -7,7 +7,7 @@ import type { WriteStore } from '../../registry/store.ts';
 import type { AnswerStored } from './stored-answer.ts';
 import type { OriginRule } from './origins.ts';
 import type { StorageRetryPolicy } from '../../bucket/retry.ts';
-import { type Flights, within } from './single-flight.ts';
+import { type SingleFlight, within } from './single-flight.ts';
 import { forgetUpstream, type Outage, type Upstream } from './upstream.ts';
 
 /** What is needed to fill a repository. */
@@ -65,12 +65,12 @@ export function unlessLimited({ limited }: Upstream): void {
 const UNKNOWN_FOR = 5_000;
 
 /** Remembers, for seconds, that the upstream does not have something. */
-export function noteUnknown({ unknown }: Upstream, what: string): void {
+export function cacheAbsence({ unknown }: Upstream, what: string): void {
   unknown.set(what, true, Date.now() + UNKNOWN_FOR);
 }
 
 /** Whether the upstream said a moment ago that it does not have it. */
-export function isKnownUnknown({ unknown }: Upstream, what: string): boolean {
+export function isNegativelyCached({ unknown }: Upstream, what: string): boolean {
   return unknown.get(what, Date.now()) === true;
 }
 
@@ -78,7 +78,7 @@ export function isKnownUnknown({ unknown }: Upstream, what: string): boolean {
 const FOLLOW = 90_000;
 
 /** What another request fetches, or this one. Throws {@link OriginError} if it takes so long that it will not come any more. */
-export async function waitFor<V>({ rule }: Pull, flights: Flights<V>, key: string, flight: Promise<V>): Promise<V> {
+export async function waitFor<V>({ rule }: Pull, flights: SingleFlight<V>, key: string, flight: Promise<V>): Promise<V> {
   const result = await within(FOLLOW, flight, LATE);
   if (result !== LATE) return result;
   flights.end(key, flight);

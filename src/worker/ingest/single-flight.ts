@@ -2,7 +2,7 @@
  * Work that many requests wait for and one does. An isolate serves many requests at once, and a promise of one can be awaited by others as long as its value is plain
  * data; but the request that does the work can be ended by the platform without a word, and its promises with it. So nobody waits for another longer than a limit.
  */
-export class Flights<V> {
+export class SingleFlight<V> {
   private readonly underway = new Map<string, Promise<V>>();
 
   /** What is being done for the key; undefined if nothing is. */

@@ -6,7 +6,7 @@ import { lastComparisons } from './freshness.ts';
 import { type OriginRule, remoteNameOf } from './origins.ts';
 import { ExpiringMap } from '../storage/expiring-map.ts';
 import type { BlobOutcome } from './fill-blob.ts';
-import { Flights } from './single-flight.ts';
+import { SingleFlight } from './single-flight.ts';
 import type { FetchedTag } from './ingest-tag.ts';
 import type { StoredManifest } from './ingest-manifest.ts';
 
@@ -20,13 +20,13 @@ export interface Outage {
 export interface Upstream {
   readonly rule: OriginRule;
   readonly client: RegistryClient;
-  readonly tags: Flights<FetchedTag | 'unknown' | 'published'>;
-  readonly manifests: Flights<StoredManifest | 'unknown'>;
-  readonly blobs: Flights<BlobOutcome>;
+  readonly tags: SingleFlight<FetchedTag | 'unknown' | 'published'>;
+  readonly manifests: SingleFlight<StoredManifest | 'unknown'>;
+  readonly blobs: SingleFlight<BlobOutcome>;
   /** Blobs of which bytes came a moment ago: by key. */
   readonly progress: ExpiringMap<true>;
-  readonly checks: Flights<Outage | null>;
-  readonly listFlights: Flights<readonly unknown[] | 'unknown'>;
+  readonly checks: SingleFlight<Outage | null>;
+  readonly listFlights: SingleFlight<readonly unknown[] | 'unknown'>;
   /** Lists that the upstream gave a moment ago. */
   readonly lists: ExpiringMap<readonly unknown[] | 'unknown'>;
   /** What the upstream has said that it does not have: paths. */
@@ -66,12 +66,12 @@ export function upstreamOf(rule: OriginRule): Upstream {
         timeouts: { answer: rule.timeout, idle: rule.timeout },
         policy: POLICY,
       }),
-      tags: new Flights(),
-      manifests: new Flights(),
-      blobs: new Flights(),
+      tags: new SingleFlight(),
+      manifests: new SingleFlight(),
+      blobs: new SingleFlight(),
       progress: new ExpiringMap(REMEMBERED),
-      checks: new Flights(),
-      listFlights: new Flights(),
+      checks: new SingleFlight(),
+      listFlights: new SingleFlight(),
       lists: new ExpiringMap(LISTS),
       unknown: new ExpiringMap(REMEMBERED),
       checked: lastComparisons(rule),

@@ -8,12 +8,14 @@ import { createPublisher } from '../../../src/publisher/publish/publish.ts';
 import type { ImageSource } from '../../../src/bucket/image-source.ts';
 import { openS3 } from '../../../src/publisher/stores/s3-target.ts';
 import { verify } from '../../../src/publisher/verify/verify.ts';
+import { blobKey } from '../../../src/registry/keys.ts';
+import { PUBLIC_REALM } from '../../../src/registry/realms.ts';
 import type { PutOptions } from '../../../src/registry/store.ts';
 import type { Fault, Seen } from '../fault-proxy.ts';
 import { digestOf, nameOf, tagOf } from '../gc-bucket.ts';
 import { makeImage, type TestImage } from '../pulp-tree.ts';
 import { PART, type S3Bed, startS3Bed } from './s3-bed.ts';
-import { streamOf } from './write-store-suite.ts';
+import { streamOf } from '../../conformance/stores.ts';
 
 const PLAIN: PutOptions = { contentType: 'application/octet-stream' };
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
@@ -255,6 +257,30 @@ describe('--to s3://', () => {
 });
 
 describe('a publish', () => {
+  test.each([
+    ['sent whole', 'small', 6],
+    ['streamed, then sent whole from a buffer', randomBytes(400_000).toString('hex'), 7],
+  ])('tries a blob as often as the retry policy of the store says, and no more: %s', async (_, text, most) => {
+    const attempts = new Map<string, number>();
+    bed.proxy.fault = ({ method, path }) => {
+      const blob = /blobs%2F.*?([0-9a-f]{64})|blobs\/.*?([0-9a-f]{64})/.exec(path);
+      if (method !== 'PUT' || blob === null) return undefined;
+      const digest = blob[1] ?? blob[2] ?? '';
+      attempts.set(digest, (attempts.get(digest) ?? 0) + 1);
+      return { kind: 'answer', status: 500 };
+    };
+    const image = makeImage(text);
+    const layer = digestOf(image.layer).slice('sha256:'.length);
+    const config = blobKey(PUBLIC_REALM, digestOf(image.config));
+    const store = bed.store('proxy', { prefix: `attempts-${String(most)}/` });
+    await bed.store('direct', { prefix: `attempts-${String(most)}/` }).put(config, image.config, PLAIN);
+    const publisher = await createPublisher({ store, realms: [], signer: createSigner(newKey()), jobs: 1 });
+    await expect(publisher.publish(sourceOf(image), { name: nameOf('a/b'), tag: tagOf('t') })).rejects.toMatchObject({
+      code: 'STORAGE_UNAVAILABLE',
+    });
+    expect([...attempts]).toEqual([[layer, most]]);
+  });
+
   test('comes through a storage where every fifth request fails somehow, and what it wrote is sound', async () => {
     const faults: readonly Fault[] = [
       { kind: 'answer', status: 500 },

@@ -4,21 +4,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { identitiesOf } from '../../src/publisher/publish/image-identity.ts';
-import { decideJoin, type JoinRoot } from '../../src/publisher/publish/merge-forms.ts';
+import { mergeForms, type PublishedRoot } from '../../src/publisher/publish/merge-forms.ts';
 import { readImage } from '../../src/bucket/read-image.ts';
 import { openDir } from '../../src/publisher/sources/dir.ts';
 import { writeDirImage } from './dir-image.ts';
 
 let folder: string;
 /** One image as schema 2 and as OCI manifest; another image as schema 2 and as OCI manifest. */
-let one: { readonly docker: JoinRoot; readonly oci: JoinRoot };
-let other: { readonly docker: JoinRoot; readonly oci: JoinRoot };
+let one: { readonly docker: PublishedRoot; readonly oci: PublishedRoot };
+let other: { readonly docker: PublishedRoot; readonly oci: PublishedRoot };
 
 async function rootOf(
   name: string,
   layers: readonly Uint8Array[],
   form: 'docker-schema2' | 'oci-manifest',
-): Promise<JoinRoot> {
+): Promise<PublishedRoot> {
   const image = await writeDirImage(join(folder, `${name}-${form}`), { layers, form });
   const { content } = await readImage(await openDir(image.folder));
   const [root] = content.roots;
@@ -39,11 +39,11 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 describe('what stays of the forms that a tag had', () => {
   const kept = (
-    existing: readonly JoinRoot[],
-    fresh: readonly JoinRoot[],
+    existing: readonly PublishedRoot[],
+    fresh: readonly PublishedRoot[],
     replace = false,
   ): { kept: string[]; dropped: string[] } => {
-    const decided = decideJoin(existing, fresh, replace);
+    const decided = mergeForms(existing, fresh, replace);
     return {
       kept: decided.kept.map(({ form }) => form),
       dropped: decided.dropped.map(({ root, why }) => `${root.form}: ${why}`),
