@@ -14,7 +14,7 @@ const POSTGRES = '/usr/lib/postgresql';
 
 /** What a Pulp needs and this machine does not have, by name. Throws, naming them, where `GANTRY_INTEROP=required`. */
 export async function missingForPulp(...more: readonly string[]): Promise<readonly string[]> {
-  const missing = missingPrograms('python3', 'redis-server', 'openssl', ...more);
+  const missing = missingPrograms('python3', 'redis-server', 'nginx', 'openssl', 'skopeo', ...more);
   if ((await postgresPrograms()) !== null) return missing;
   if (process.env.GANTRY_INTEROP === 'required') throw new Error('GANTRY_INTEROP=required, but not installed: postgresql');
   return [...missing, 'postgresql'];

@@ -7,47 +7,46 @@ import { join } from 'node:path';
 import { freePort, must } from '../programs.ts';
 import { type Administrator, createAdministrator } from './administrator.ts';
 import { makeOnce, openEnvironment, type PulpEnvironment } from './environment.ts';
+import { freeFrontPorts, type KatelloFiles, makeFront } from './front.ts';
 import { createDatabase, launch, makePostgres, makeRedis, processService, type Service } from './services.ts';
 
 /** Pulp's administrator. */
 export const ADMIN = { username: 'admin', password: 'pulp-admin' } as const;
 
-/** One request as Pulp's access log has it. */
+/** One request as the web server in front of Pulp logged it. */
 export interface LoggedRequest {
+  readonly port: number;
   readonly method: string;
   /** Path with query. */
   readonly path: string;
   readonly status: number;
 }
 
+/** Programs of a Pulp. `front` is the web server, `open` the API without token authentication. */
+export type PulpService = 'database' | 'redis' | 'front' | 'api' | 'open' | 'content' | 'worker';
+
 /** A running Pulp. */
 export interface Pulp {
-  /** The API: registry, token server and REST API on one port. */
+  /** Registry, token server, REST API and content app under one host, as the web server has them. */
   readonly url: string;
   readonly host: string;
-  /** The same content by a second API process that has `TOKEN_AUTH_DISABLED`. */
+  /** The same registry by a second API process with `TOKEN_AUTH_DISABLED`; its blobs are those of `url`, another host. */
   readonly openUrl: string;
   readonly openHost: string;
-  /** The content app. */
-  readonly contentUrl: string;
+  /** That one again, as Katello has it: below a path, by TLS, for whoever has a certificate. */
+  readonly katelloUrl: string;
+  readonly katello: KatelloFiles;
   readonly folder: string;
   readonly admin: Administrator;
   readonly environment: PulpEnvironment;
   /** Each of them can be ended and started again. */
   readonly services: Readonly<Record<PulpService, Service>>;
-  /** What came in since the logs were last cleared. */
-  requests(service: LoggedService): Promise<readonly LoggedRequest[]>;
-  clearRequests(): Promise<void>;
+  /** What the web server has logged, oldest first. */
+  requests(): Promise<readonly LoggedRequest[]>;
   close(): Promise<void>;
 }
 
-/** Programs of a Pulp. `open` is the API without token authentication. */
-export type PulpService = 'database' | 'redis' | 'api' | 'open' | 'content' | 'worker';
-
-/** Those with an access log. */
-export type LoggedService = 'api' | 'open' | 'content';
-
-/** Starts a Pulp without any repository. Takes about ten seconds where the environment was made before, a minute where it was not. */
+/** Starts a Pulp without any repository. Takes a few seconds where the environment was made before, a minute where it was not. */
 export async function startPulp(): Promise<Pulp> {
   const environment = await openEnvironment();
   const folder = await mkdtemp(join(tmpdir(), 'gantry-pulp3-'));
@@ -56,29 +55,28 @@ export async function startPulp(): Promise<Pulp> {
   const database = await makePostgres(join(folder, 'postgres'), await databaseTemplate(environment));
   const redis = await makeRedis(join(folder, 'redis'));
   const ports = { api: await freePort(), open: await freePort(), content: await freePort() };
-  const settings = await writeSettings(folder, { database: database.port, redis: redis.port, api: ports.api, content: ports.content });
-  const app = (name: LoggedService, script: string, workers: number, path: string, env: NodeJS.ProcessEnv = {}): Service =>
+  const front = await makeFront(join(folder, 'nginx'), await freeFrontPorts(), ports);
+  const at = (port: number): string => `http://127.0.0.1:${String(port)}`;
+  const settings = await writeSettings(folder, { database: database.port, redis: redis.port, front: front.ports.api });
+  const app = (name: 'api' | 'open' | 'content', script: string, workers: number, path: string, env: NodeJS.ProcessEnv = {}): Service =>
     processService(
       ports[name],
       () =>
         launch(
           join(folder, `${name}.log`),
           environment.python,
-          [
-            environment.script(script),
-            ...['--bind', `127.0.0.1:${String(ports[name])}`, '--workers', String(workers)],
-            ...['--access-logfile', join(folder, `${name}.access`), '--access-logformat', name === 'content' ? '%r %s' : '%(m)s %(U)s?%(q)s %(s)s'],
-          ],
+          [environment.script(script), '--bind', `127.0.0.1:${String(ports[name])}`, '--workers', String(workers)],
           { env: { ...process.env, ...env, PULP_SETTINGS: settings }, cwd: folder },
         ),
-      async () => (await fetch(`http://127.0.0.1:${String(ports[name])}${path}`)).ok,
+      async () => (await fetch(at(ports[name]) + path)).ok,
       `Pulp's ${script}`,
     );
   const services = {
     database,
     redis,
+    front: front.service,
     api: app('api', 'pulpcore-api', 2, '/pulp/api/v3/status/'),
-    open: app('open', 'pulpcore-api', 1, '/pulp/api/v3/status/', { PULP_TOKEN_AUTH_DISABLED: 'true' }),
+    open: app('open', 'pulpcore-api', 1, '/pulp/api/v3/status/', OPEN_SETTINGS),
     content: app('content', 'pulpcore-content', 1, '/pulp/content/'),
     worker: processService(
       0,
@@ -92,34 +90,49 @@ export async function startPulp(): Promise<Pulp> {
     ),
   } satisfies Record<PulpService, Service>;
   const close = async (): Promise<void> => {
-    for (const service of [services.worker, services.content, services.open, services.api, redis, database]) await service.stop();
+    await Promise.all([services.worker, services.content, services.open, services.api, services.front].map((service) => service.stop()));
+    await Promise.all([redis.stop(), database.stop()]);
     await rm(folder, { recursive: true, force: true });
   };
   try {
     await Promise.all([database.start(), redis.start()]);
-    await Promise.all([services.api.start(), services.open.start(), services.content.start(), services.worker.start()]);
+    await Promise.all([services.api, services.open, services.content, services.worker, services.front].map((service) => service.start()));
   } catch (error) {
     await close();
     throw error;
   }
-  const at = (port: number): string => `http://127.0.0.1:${String(port)}`;
   return {
-    url: at(ports.api),
-    host: `127.0.0.1:${String(ports.api)}`,
-    openUrl: at(ports.open),
-    openHost: `127.0.0.1:${String(ports.open)}`,
-    contentUrl: at(ports.content),
+    url: at(front.ports.api),
+    host: `127.0.0.1:${String(front.ports.api)}`,
+    openUrl: at(front.ports.open),
+    openHost: `127.0.0.1:${String(front.ports.open)}`,
+    katelloUrl: `https://127.0.0.1:${String(front.ports.katello)}/pulpcore_registry`,
+    katello: front.katello,
     folder,
-    admin: createAdministrator(at(ports.api), ADMIN),
+    admin: createAdministrator(at(front.ports.api), ADMIN),
     environment,
     services,
-    requests: async (service) => readAccessLog(await readFile(join(folder, `${service}.access`), 'utf8')),
-    clearRequests: async () => {
-      for (const name of ['api', 'open', 'content']) await writeFile(join(folder, `${name}.access`), '', { flag: 'r+' }).then(() => undefined);
-    },
+    requests: async () => readAccessLog(await readFile(front.log, 'utf8')),
     close,
   };
 }
+
+const list = (...names: readonly string[]): string => `@json ${JSON.stringify(names)}`;
+
+/** Settings of the API without token authentication: clients show who they are to the web server, as with Katello, or by Basic credentials. */
+const OPEN_SETTINGS: NodeJS.ProcessEnv = {
+  PULP_TOKEN_AUTH_DISABLED: 'true',
+  PULP_REMOTE_USER_ENVIRON_NAME: 'HTTP_REMOTE_USER',
+  PULP_AUTHENTICATION_BACKENDS: list(
+    'pulpcore.app.authentication.PulpNoCreateRemoteUserBackend',
+    'django.contrib.auth.backends.ModelBackend',
+    'pulpcore.backends.ObjectRolePermissionBackend',
+  ),
+  PULP_REST_FRAMEWORK__DEFAULT_AUTHENTICATION_CLASSES: list(
+    'pulpcore.app.authentication.BasicAuthentication',
+    'pulpcore.app.authentication.PulpRemoteUserAuthentication',
+  ),
+};
 
 /** The data folder of a cluster with Pulp's tables and its administrator; made where it is not there yet, since that takes a quarter of a minute. */
 async function databaseTemplate(environment: PulpEnvironment): Promise<string> {
@@ -132,7 +145,7 @@ async function databaseTemplate(environment: PulpEnvironment): Promise<string> {
       try {
         await database.start();
         await createDatabase(database, 'pulp');
-        const env = { ...process.env, PULP_SETTINGS: await writeSettings(folder, { database: database.port, redis: 0, api: 0, content: 0 }) };
+        const env = { ...process.env, PULP_SETTINGS: await writeSettings(folder, { database: database.port, redis: 0, front: 0 }) };
         const manager = environment.script('pulpcore-manager');
         await must(environment.python, [manager, 'migrate', '--noinput'], { env });
         await must(environment.python, [manager, 'reset-admin-password', '--password', ADMIN.password], { env });
@@ -148,7 +161,7 @@ async function databaseTemplate(environment: PulpEnvironment): Promise<string> {
 }
 
 /** Pulp's settings with its keys and folders. Gives the path of the file. */
-async function writeSettings(folder: string, ports: Readonly<Record<'database' | 'redis' | 'api' | 'content', number>>): Promise<string> {
+async function writeSettings(folder: string, ports: Readonly<Record<'database' | 'redis' | 'front', number>>): Promise<string> {
   for (const name of ['media', 'work', 'assets', 'keys']) await mkdir(join(folder, name), { recursive: true });
   const keys = join(folder, 'keys');
   await must('openssl', ['ecparam', '-genkey', '-name', 'prime256v1', '-noout', '-out', join(keys, 'private.pem')]);
@@ -164,8 +177,8 @@ async function writeSettings(folder: string, ports: Readonly<Record<'database' |
     STATIC_ROOT: join(folder, 'assets'),
     WORKING_DIRECTORY: join(folder, 'work'),
     FILE_UPLOAD_TEMP_DIR: join(folder, 'work'),
-    CONTENT_ORIGIN: `http://127.0.0.1:${String(ports.content)}`,
-    TOKEN_SERVER: `http://127.0.0.1:${String(ports.api)}/token/`,
+    CONTENT_ORIGIN: `http://127.0.0.1:${String(ports.front)}`,
+    TOKEN_SERVER: `http://127.0.0.1:${String(ports.front)}/token/`,
     TOKEN_SIGNATURE_ALGORITHM: 'ES256',
     PUBLIC_KEY_PATH: join(keys, 'public.pem'),
     PRIVATE_KEY_PATH: join(keys, 'private.pem'),
@@ -179,7 +192,7 @@ async function writeSettings(folder: string, ports: Readonly<Record<'database' |
 
 function readAccessLog(text: string): readonly LoggedRequest[] {
   return text.split('\n').flatMap((line) => {
-    const [, method, path, status] = /^([A-Z]+) (\S+?)\??(?: HTTP\/\S+)? (\d{3})$/.exec(line) ?? [];
-    return method === undefined || path === undefined ? [] : [{ method, path, status: Number(status) }];
+    const [port, method, path, status] = line.split(' ');
+    return method === undefined || path === undefined ? [] : [{ port: Number(port), method, path, status: Number(status) }];
   });
 }

@@ -34,6 +34,12 @@ export function processService(port: number, launch: () => Promise<ChildProcess>
   };
 }
 
+/** Whatever still runs when this process ends, is ended with it. */
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill();
+});
+
 /** Starts a program whose output goes to a file. */
 export async function launch(
   logFile: string,
@@ -43,7 +49,10 @@ export async function launch(
 ): Promise<ChildProcess> {
   const log = await open(logFile, 'a');
   try {
-    return spawn(command, args, { ...options, stdio: ['ignore', log.fd, log.fd] });
+    const child = spawn(command, args, { ...options, stdio: ['ignore', log.fd, log.fd] });
+    running.add(child);
+    child.once('close', () => running.delete(child));
+    return child;
   } finally {
     await log.close();
   }
