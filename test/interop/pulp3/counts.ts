@@ -7,21 +7,25 @@ import { get, MODERN } from '../origin-edge.ts';
 import { must } from '../programs.ts';
 import type { Pulp } from './pulp.ts';
 
-/** Requests that Pulp's web server logged. */
+/** Requests that Pulp's web server logged for one pull. */
 export interface Counts {
   readonly direct: number;
+  /** Through the edge, which has nothing of the image. */
   readonly cold: number;
   readonly warm: number;
-  /** Requests a second for one manifest by tag. */
-  readonly directRate: number;
-  readonly edgeRate: number;
+}
+
+/** Requests a second for one manifest by tag. */
+export interface Rates {
+  readonly direct: number;
+  readonly edge: number;
 }
 
 /** Questions for a manifest in one measurement, and how many at once. */
 const QUESTIONS = 1_000;
 const AT_ONCE = 8;
 
-/** Pulls `name:1.0` by skopeo from Pulp, from the edge that does not have it, and from the edge that has it; then measures both. */
+/** Pulls `name:1.0` by skopeo from Pulp, from the edge that does not have it, and from the edge that has it. */
 export async function countRequests(pulp: Pulp, edgeHost: string, prefix: string, name: string): Promise<Counts> {
   const folder = await mkdtemp(join(tmpdir(), 'gantry-pulp3-counts-'));
   const pull = async (reference: string): Promise<number> => {
@@ -32,21 +36,24 @@ export async function countRequests(pulp: Pulp, edgeHost: string, prefix: string
   try {
     const direct = await pull(`${pulp.host}/${name}`);
     const cold = await pull(`${edgeHost}/${prefix}${name}`);
-    const warm = await pull(`${edgeHost}/${prefix}${name}`);
-    const path = `manifests/1.0`;
-    const scope = encodeURIComponent(`repository:${name}:pull`);
-    const { body } = await get(`${pulp.url}/token/?service=${pulp.host}&scope=${scope}`);
-    const { token } = JSON.parse(body.toString()) as { token: string };
-    // In turns, so that neither has the machine at a better time.
-    const rates: { direct: number[]; edge: number[] } = { direct: [], edge: [] };
-    for (let round = 0; round < 2; round++) {
-      rates.direct.push(await rateOf(`${pulp.url}/v2/${name}/${path}`, { ...MODERN, authorization: `Bearer ${token}` }));
-      rates.edge.push(await rateOf(`http://${edgeHost}/v2/${prefix}${name}/${path}`, MODERN));
-    }
-    return { direct, cold, warm, directRate: Math.max(...rates.direct), edgeRate: Math.max(...rates.edge) };
+    return { direct, cold, warm: await pull(`${edgeHost}/${prefix}${name}`) };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** Measures both in turns, so that neither has the machine at a better time. */
+export async function measureRates(pulp: Pulp, edgeHost: string, prefix: string, name: string): Promise<Rates> {
+  const scope = encodeURIComponent(`repository:${name}:pull`);
+  const { body } = await get(`${pulp.url}/token/?service=${pulp.host}&scope=${scope}`);
+  const { token } = JSON.parse(body.toString()) as { token: string };
+  const path = 'manifests/1.0';
+  const rates: Record<keyof Rates, number[]> = { direct: [], edge: [] };
+  for (let round = 0; round < 2; round++) {
+    rates.direct.push(await rateOf(`${pulp.url}/v2/${name}/${path}`, { ...MODERN, authorization: `Bearer ${token}` }));
+    rates.edge.push(await rateOf(`http://${edgeHost}/v2/${prefix}${name}/${path}`, MODERN));
+  }
+  return { direct: Math.max(...rates.direct), edge: Math.max(...rates.edge) };
 }
 
 /** Requests a second, on {@link AT_ONCE} connections; throws on anything but 200. */
@@ -73,10 +80,15 @@ async function rateOf(url: string, headers: Readonly<Record<string, string>>): P
   return Math.round(QUESTIONS / ((performance.now() - began) / 1000));
 }
 
-/** As text. */
-export function tellCounts({ direct, cold, warm, directRate, edgeRate }: Counts): string {
+/** Both as text. */
+export function countsText(counts: Counts, rates: Rates): string {
   return [
-    `Requests at Pulp for one pull by skopeo: ${String(direct)} straight from Pulp; through the edge ${String(cold)} where nothing is stored, ${String(warm)} within the tag's lifetime.`,
-    `A manifest by tag, requests a second: ${String(directRate)} from Pulp (with its Redis cache), ${String(edgeRate)} from the edge (its bucket simulated on this machine).`,
+    'Requests at Pulp for one pull by skopeo:',
+    `  straight from Pulp: ${String(counts.direct)}`,
+    `  through the edge, nothing of it stored: ${String(counts.cold)}`,
+    `  through the edge, within the lifetime of the tag: ${String(counts.warm)}`,
+    'Requests a second for a manifest by tag, both on this machine:',
+    `  from Pulp, with its Redis cache: ${String(rates.direct)}`,
+    `  from the edge, with the simulated bucket: ${String(rates.edge)}`,
   ].join('\n');
 }

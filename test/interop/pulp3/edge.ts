@@ -9,8 +9,12 @@ export const PREFIXES = {
   tokens: 'tokens/',
   /** `TOKEN_AUTH_DISABLED`; blobs come from another host. */
   open: 'open/',
-  /** Clients are sent to where Pulp redirects to. */
+  /** The same, with the registry below a path. */
+  below: 'below/',
+  /** Clients are sent to where Pulp redirects to, which must be another host than the registry's. */
   redirect: 'redirect/',
+  /** A tag is answered for five minutes without asking Pulp. */
+  long: 'long/',
   /** By the credentials of a robot account. */
   robot: 'robot/',
   /** By those of Pulp's administrator. */
@@ -27,10 +31,12 @@ export function startPulpEdge(pulp: Pulp, robot: Account, state?: string): Promi
     [
       { ...rule, name: 'tokens', pattern: `${PREFIXES.tokens}*` },
       { ...rule, name: 'open', pattern: `${PREFIXES.open}*`, upstream: pulp.openUrl },
-      { ...rule, name: 'redirect', pattern: `${PREFIXES.redirect}*`, blobs: 'redirect' },
+      { ...rule, name: 'below', pattern: `${PREFIXES.below}*`, upstream: `${pulp.openUrl}/prefix` },
+      { ...rule, name: 'long', pattern: `${PREFIXES.long}*`, lifetime: 300 },
+      { ...rule, name: 'redirect', pattern: `${PREFIXES.redirect}*`, upstream: pulp.openUrl, blobs: 'redirect' },
       { ...rule, name: 'robot', pattern: `${PREFIXES.robot}*`, grace: 0 },
       { ...rule, name: 'admin', pattern: `${PREFIXES.admin}*`, grace: 0 },
     ],
-    { credentials: { robot, admin: ADMIN }, ...(state !== undefined && { state }) },
+    { vars: { LOG: 'all' }, credentials: { robot, admin: ADMIN }, ...(state !== undefined && { state }) },
   );
 }

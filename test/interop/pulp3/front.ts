@@ -61,6 +61,7 @@ http {
     ${contents}
     location / { ${pass(behind.api)}; } }
   server { listen 127.0.0.1:${String(ports.open)};
+    location /prefix/ { ${pass(behind.open)}/; }
     location / { ${pass(behind.open)}; } }
   server { listen 127.0.0.1:${String(ports.katello)} ssl;
     ssl_certificate ${join(folder, 'server.pem')}; ssl_certificate_key ${join(folder, 'server.key')};

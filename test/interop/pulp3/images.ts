@@ -32,7 +32,15 @@ async function syncSchema1(pulp: Pulp, folder: string, source: Source): Promise<
   const kept = join(folder, 'schema1-from-pulp');
   try {
     const there = `docker://${peer.host}/${source.name}:1.0`;
-    await must('skopeo', ['copy', '--quiet', '--format', 'v2s1', '--dest-tls-verify=false', `dir:${join(folder, source.name.split('/')[1] ?? '')}`, there]);
+    await must('skopeo', [
+      'copy',
+      '--quiet',
+      '--format',
+      'v2s1',
+      '--dest-tls-verify=false',
+      `dir:${join(folder, source.name.split('/')[1] ?? '')}`,
+      there,
+    ]);
     await addSynced(pulp, source.name, { url: `http://${peer.host}`, name: source.name });
   } finally {
     await peer.close();
@@ -41,7 +49,7 @@ async function syncSchema1(pulp: Pulp, folder: string, source: Source): Promise<
   const bytes = await readFile(join(kept, 'manifest.json'));
   const { fsLayers } = JSON.parse(bytes.toString()) as { fsLayers: unknown[] };
   if (fsLayers.length === 0) throw new Error('Pulp gave a schema 1 without layers');
-  return { ...source, signed: { form: 'docker-schema1', digest: (await digestAtPulp(pulp, source.name)), bytes } };
+  return { ...source, signed: { form: 'docker-schema1', digest: await digestAtPulp(pulp, source.name), bytes } };
 }
 
 /** The digest that Pulp tells of the tag: of a schema 1 that of its payload. */
@@ -65,4 +73,3 @@ export async function imageAtEdge(url: string, prefix: string, { kind, source }:
   // No schema 2 is made of a schema 1 that comes from an upstream: its layers are not unpacked. Clients get it as it is.
   return signed === undefined ? image : { ...image, manifest: { digest: signed.digest, bytes: signed.bytes } };
 }
-

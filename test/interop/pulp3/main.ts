@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import { buildLibtrust } from '../libtrust.ts';
 import { type ImageKind, IMAGES } from '../matrix/images.ts';
 import { missingPrograms } from '../programs.ts';
-import { pullTable, troubles } from './table.ts';
+import { countRequests, countsText, measureRates } from './counts.ts';
+import { PREFIXES } from './edge.ts';
 import { missingForPulp } from './environment.ts';
 import { runScenario } from './run.ts';
-import { tellCounts } from './counts.ts';
+import { pullTable, troubles } from './table.ts';
 
 /** Runs everything. `tell`: progress, for people. */
 export async function runPulp3(tell: (message: string) => void): Promise<boolean> {
@@ -20,8 +21,15 @@ export async function runPulp3(tell: (message: string) => void): Promise<boolean
   const folder = await mkdtemp(join(tmpdir(), 'gantry-pulp3-interop-'));
   try {
     const verify = missingPrograms('go').length > 0 ? undefined : await buildLibtrust();
-    const { pulls, counts } = await runScenario(folder, Object.keys(IMAGES) as ImageKind[], verify, tell);
-    process.stdout.write(`${pullTable(pulls)}\n\n${tellCounts(counts)}\n`);
+    let counts = '';
+    const pulls = await runScenario(folder, Object.keys(IMAGES) as ImageKind[], {
+      verify,
+      tell,
+      first: async (pulp, { host }, name) => {
+        counts = countsText(await countRequests(pulp, host, PREFIXES.long, name), await measureRates(pulp, host, PREFIXES.long, name));
+      },
+    });
+    process.stdout.write(`${pullTable(pulls)}\n\n${counts}\n`);
     const wrong = troubles(pulls);
     for (const line of wrong) tell(line);
     tell(`${String(pulls.filter(({ outcome }) => outcome.kind !== 'excused').length)} pulls, ${String(wrong.length)} not as they should be`);

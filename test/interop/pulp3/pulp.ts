@@ -193,6 +193,7 @@ async function writeSettings(folder: string, ports: Readonly<Record<'database' |
 function readAccessLog(text: string): readonly LoggedRequest[] {
   return text.split('\n').flatMap((line) => {
     const [port, method, path, status] = line.split(' ');
-    return method === undefined || path === undefined ? [] : [{ port: Number(port), method, path, status: Number(status) }];
+    // Clients try TLS first: that is no request.
+    return method === undefined || path === undefined || method === '-' ? [] : [{ port: Number(port), method, path, status: Number(status) }];
   });
 }

@@ -2,10 +2,10 @@
 import { join } from 'node:path';
 import type { Verify } from '../libtrust.ts';
 import type { ImageKind } from '../matrix/images.ts';
-import { type Counts, countRequests } from './counts.ts';
+import type { OriginEdge } from '../origin-edge.ts';
 import { PREFIXES, startPulpEdge } from './edge.ts';
 import { fillPulp, imageAtEdge } from './images.ts';
-import { startPulp } from './pulp.ts';
+import { type Pulp, startPulp } from './pulp.ts';
 import { type Column, type Pull, pullInState, type State } from './scenario.ts';
 
 /** Nobody's account: the scenario has nothing private. */
@@ -17,14 +17,18 @@ const OUTAGES: readonly State[] = ['API stopped', 'content app stopped', 'databa
 /** Images that are pulled while Pulp is not well: the others take long and tell nothing more. */
 const SMALL: readonly ImageKind[] = ['schema2', 'oci', 'list', 'index', 'schema1'];
 
-/** Runs it with these images. */
+/** Runs it with these images. `first`: done with the first image's name at Pulp, before anything is pulled. `clients`: titles; all if absent. */
 export async function runScenario(
   folder: string,
   kinds: readonly ImageKind[],
-  verify: Verify | undefined,
-  tell: (message: string) => void,
-  clients?: readonly string[],
-): Promise<{ readonly pulls: readonly Pull[]; readonly counts: Counts }> {
+  options: {
+    readonly verify?: Verify | undefined;
+    readonly clients?: readonly string[];
+    readonly tell?: (message: string) => void;
+    readonly first?: (pulp: Pulp, edge: OriginEdge, name: string) => Promise<void>;
+  } = {},
+): Promise<readonly Pull[]> {
+  const { verify, clients, tell = () => undefined } = options;
   tell('starting Pulp');
   const pulp = await startPulp();
   try {
@@ -41,7 +45,7 @@ export async function runScenario(
       };
       const [first] = images;
       if (first === undefined) throw new Error('no images');
-      const counts = await countRequests(pulp, edge.host, PREFIXES.redirect, first.source.name);
+      await options.first?.(pulp, edge, first.source.name);
       const context = { pulp, edge, verify, ...(clients !== undefined && { clients }) };
       const pulls: Pull[] = [];
       const stateOf = async (state: State, columns: readonly Column[], ways: Parameters<typeof pullInState>[3]): Promise<void> => {
@@ -57,7 +61,7 @@ export async function runScenario(
       if (model === undefined) throw new Error('no small image');
       const absent: Column = { title: 'not stored', image: { ...model.image, name: `${PREFIXES.admin}${first.source.name}` }, stored: false };
       for (const state of OUTAGES) await stateOf(state, [...stored, absent], ['tag']);
-      return { pulls, counts };
+      return pulls;
     } finally {
       await edge.close();
     }

@@ -87,10 +87,15 @@ async function pullOne(edge: OriginEdge, client: Client, state: State, { title, 
     () => null,
     (error: unknown) => (error instanceof Error ? error.message : String(error)),
   );
-  const statuses = new Set(edge.log.slice(mark).flatMap(({ event, status }) => (event === 'request' ? [Number(status)] : [])));
+  const statuses = new Set(edge.log.slice(mark).flatMap(({ event, status, kind }) => (event === 'request' && isOfV2(kind) ? [Number(status)] : [])));
   if (trouble === null) return [{ ...cell, outcome: stored ? { kind: 'whole' } : { kind: 'wrong', words: 'pulled what nobody has' } }];
-  const isTold = !stored && statuses.size > 0 && [...statuses].every((status) => status === 503);
+  const isTold = !stored && statuses.has(503) && [...statuses].every((status) => status < 400 || status === 503);
   return [{ ...cell, outcome: { kind: isTold ? 'later' : 'wrong', words: isTold ? trouble : `${[...statuses].join(', ')}: ${trouble}` } }];
+}
+
+/** An engine that does not get on with v2 goes on with v1, where every path is a 404. */
+function isOfV2(kind: unknown): boolean {
+  return typeof kind === 'string' && kind !== 'v1-images';
 }
 
 /** What no pull-through can give: layers are neither unpacked nor packed anew on their way. */

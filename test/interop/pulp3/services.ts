@@ -22,10 +22,14 @@ export function processService(port: number, launch: () => Promise<ChildProcess>
     start: async () => {
       const started = await launch();
       child = started;
-      await until(what, async () => {
-        if (started.exitCode !== null || started.signalCode !== null) return Promise.reject(new Error(`${what} ended`));
-        return isReady();
-      }, 60_000);
+      await until(
+        what,
+        async () => {
+          if (started.exitCode !== null || started.signalCode !== null) return Promise.reject(new Error(`${what} ended`));
+          return isReady();
+        },
+        60_000,
+      );
     },
     stop: async () => {
       if (child !== null) await end(child, 'SIGINT');

@@ -9,11 +9,22 @@ export function pullTable(pulls: readonly Pull[]): string {
   const rows = [...new Set(pulls.map(({ state, client }) => `${state}\t${client}`))].map((key) => {
     const [state = '', client = ''] = key.split('\t');
     const own = pulls.filter((one) => one.state === (state as State) && one.client === client);
-    return [state, client, ...images.map((image) => [...new Set(own.filter((one) => one.image === image).map(({ outcome }) => WORDS[outcome.kind]))].join(' '))];
+    return [
+      state,
+      client,
+      ...images.map((image) => [...new Set(own.filter((one) => one.image === image).map(({ outcome }) => WORDS[outcome.kind]))].join(' ')),
+    ];
   });
   const table = [['Pulp', 'client', ...images], ...rows];
   const widths = (table[0] ?? []).map((_, column) => Math.max(...table.map((row) => row[column]?.length ?? 0)));
-  return table.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd()).join('\n');
+  return table
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
 }
 
 /** What is not as it should be, one line each. */
