@@ -78,7 +78,12 @@ export function isNegativelyCached({ unknown }: Upstream, what: string): boolean
 const FOLLOW = 90_000;
 
 /** What another request fetches, or this one. Throws {@link OriginError} if it takes so long that it will not come any more. */
-export async function waitFor<V>({ rule }: Pull, flights: SingleFlight<V>, key: string, flight: Promise<V>): Promise<V> {
+export async function waitFor<V>(
+  { rule }: Pull,
+  flights: SingleFlight<V>,
+  key: string,
+  flight: Promise<V>,
+): Promise<V> {
   const result = await within(FOLLOW, flight, LATE);
   if (result !== LATE) return result;
   flights.end(key, flight);
