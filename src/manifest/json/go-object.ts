@@ -1,10 +1,16 @@
 import type { ByteWriter } from './byte-writer.ts';
 
-/**
- * Writes an object as Go's `encoding/json` writes a `map[string]json.RawMessage`: members sorted by the UTF-8 bytes of
- * their keys, and values compacted.
- */
+/** Writes an object as Go's `encoding/json` writes a `map[string]json.RawMessage`: values compacted. */
 export function writeGoObject(writer: ByteWriter, values: ReadonlyMap<string, Uint8Array>): void {
+  writeGoMap(writer, values, (value) => writer.compact(value));
+}
+
+/** Writes an object as Go writes a map: members sorted by the UTF-8 bytes of their keys. */
+export function writeGoMap<T>(
+  writer: ByteWriter,
+  values: ReadonlyMap<string, T>,
+  writeValue: (value: T) => void,
+): void {
   const encoder = new TextEncoder();
   const sorted = [...values]
     .map(([key, value]) => ({ key, order: encoder.encode(key), value }))
@@ -12,7 +18,8 @@ export function writeGoObject(writer: ByteWriter, values: ReadonlyMap<string, Ui
   writer.text('{');
   sorted.forEach(({ key, value }, index) => {
     if (index > 0) writer.text(',');
-    writer.string(key).text(':').compact(value);
+    writer.string(key).text(':');
+    writeValue(value);
   });
   writer.text('}');
 }
