@@ -61,3 +61,9 @@ export const MEDIA_TYPES = {
   octetStream: 'application/octet-stream',
   json: 'application/json',
 } as const;
+
+/**
+ * Layer types in a schema 2 that its specification does not have, and BuildKit writes: Docker's name for zstd, and OCI's
+ * names.
+ */
+export type NonstandardLayers = 'docker-zstd' | 'oci-in-docker';

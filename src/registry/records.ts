@@ -6,15 +6,17 @@
  * metadata holds only its length (R2 stores 8,192 bytes of metadata for an object). So any form costs one read, its
  * headers cost one head, and one PUT moves the tag in all its forms at once.
  *
- * The index is `{"v":1,"t":"<updated>","f":[form…],"m":[missing…],"z":[n…]}`:
+ * The index is `{"v":1,"t":"<updated>","f":[form…],"m":[missing…],"z":[n…],"n":[[n, codes]…]}`:
  * - a form is `[form, digest, offset, length, source, platform?]`; `source` is `"p"` (published) or the digest of the
  *   manifest that it was derived from; offsets count from the end of an index in the body;
  * - a missing form is `[form, reason, platform?]`;
  * - `z`, which may be absent, has the positions in `f` of forms with zstd layers. Older readers ignore it.
+ * - `n`, which may be absent, has the positions in `f` of forms with layer types that their specification does not have:
+ *   `z` for Docker's name for zstd, `o` for OCI types in a Docker manifest. Older readers ignore it.
  */
 import { type Digest, parseDigest } from './digest.ts';
 import { isReason, type Reason } from './errors.ts';
-import { type Form, MEDIA_TYPE_OF_FORM } from './media-type.ts';
+import { type Form, MEDIA_TYPE_OF_FORM, type NonstandardLayers } from './media-type.ts';
 import { formatPlatform, parsePlatform, type Platform } from './platform.ts';
 
 /** The version of the record format that this code reads and writes. */
@@ -41,6 +43,8 @@ export interface TagForm {
   readonly platform?: Platform;
   /** Set if a layer of it, or of an image in its list, has zstd compression. Older records do not have it. */
   readonly zstd?: true;
+  /** Set if a layer type of it, or of an image in its list, is not in the specification: some libraries refuse it. */
+  readonly nonstandard?: readonly NonstandardLayers[];
 }
 
 /** A form that the tag does not have, and why. */
@@ -84,6 +88,11 @@ const FORM_CODES = {
   s1: 'docker-schema1',
 } as const satisfies Record<string, Form>;
 
+const NONSTANDARD_CODES = { 'docker-zstd': 'z', 'oci-in-docker': 'o' } as const satisfies Record<
+  NonstandardLayers,
+  string
+>;
+
 const CODE_OF_FORM = Object.fromEntries(Object.entries(FORM_CODES).map(([code, form]) => [form, code])) as Record<
   Form,
   string
@@ -95,6 +104,9 @@ export function encodeTag(
   manifests: readonly Uint8Array[],
 ): { body: Uint8Array; metadata: Record<string, string> } {
   const packed = record.forms.flatMap(({ zstd }, at) => (zstd === true ? [at] : []));
+  const nonstandard = record.forms.flatMap((form, at) =>
+    form.nonstandard === undefined ? [] : [[at, form.nonstandard.map((kind) => NONSTANDARD_CODES[kind]).join('')]],
+  );
   const index = JSON.stringify({
     v: RECORD_VERSION,
     t: record.updated,
@@ -112,6 +124,7 @@ export function encodeTag(
       ...(platform === undefined ? [] : [encodePlatform(platform)]),
     ]),
     ...(packed.length > 0 && { z: packed }),
+    ...(nonstandard.length > 0 && { n: nonstandard }),
     // S3 sends metadata as HTTP headers, so characters other than printable ASCII are escaped.
   }).replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
   if (index.length <= INDEX_METADATA_MAX) return { body: concat(manifests), metadata: { [INDEX_METADATA]: index } };
@@ -153,6 +166,7 @@ interface RawIndex {
   readonly f?: unknown;
   readonly m?: unknown;
   readonly z?: unknown;
+  readonly n?: unknown;
 }
 
 function parseIndex(text: string): RawIndex {
@@ -171,12 +185,31 @@ function parseIndex(text: string): RawIndex {
   return value;
 }
 
-function toRecord({ t, f, m, z }: RawIndex): TagRecord {
+function toRecord({ t, f, m, z, n }: RawIndex): TagRecord {
   if (typeof t !== 'string' || !Array.isArray(f) || !Array.isArray(m))
     throw new CorruptRecordError('the tag index lacks a member');
   const packed: ReadonlySet<unknown> = new Set(Array.isArray(z) ? z : []);
-  const forms = f.map((row, at): TagForm => (packed.has(at) ? { ...toForm(row), zstd: true } : toForm(row)));
+  const nonstandard: ReadonlyMap<unknown, readonly NonstandardLayers[]> = new Map(
+    Array.isArray(n) ? n.flatMap(toNonstandard) : [],
+  );
+  const forms = f.map((row, at): TagForm => {
+    const kinds = nonstandard.get(at);
+    return {
+      ...toForm(row),
+      ...(packed.has(at) ? { zstd: true } : {}),
+      ...(kinds === undefined ? {} : { nonstandard: kinds }),
+    };
+  });
   return { updated: t, forms, missing: m.map(toMissing) };
+}
+
+/** A row of the mark; none where it says nothing that is known. */
+function toNonstandard(row: unknown): [at: unknown, kinds: readonly NonstandardLayers[]][] {
+  const [at, codes] = Array.isArray(row) ? (row as unknown[]) : [];
+  const kinds = (Object.keys(NONSTANDARD_CODES) as NonstandardLayers[]).filter(
+    (kind) => typeof codes === 'string' && codes.includes(NONSTANDARD_CODES[kind]),
+  );
+  return kinds.length > 0 ? [[at, kinds]] : [];
 }
 
 function toForm(row: unknown): TagForm {

@@ -47,9 +47,11 @@ const make = (architecture: string, which: readonly Descriptor[]): TestImage => 
 };
 const amd64 = make('amd64', layers);
 const arm = make('arm', layers.slice(0, 1));
+// `features` is reserved in OCI: skopeo leaves it out of a Docker list, where it would mean something else.
+const withFeatures = { platform: { os: 'linux', architecture: 'amd64', 'os.features': ['f'], features: ['sse4'] } };
 const index = list('oci-index', [
-  [amd64.manifest, on('linux', 'amd64')],
-  [arm.manifest, on('linux', 'arm', { variant: 'v7' })],
+  [amd64.manifest, withFeatures],
+  [arm.manifest, on('linux', 'arm', { variant: 'v7', 'os.version': '1.0' })],
 ]);
 keep(index.bytes);
 

@@ -24,6 +24,15 @@ export function writeGoMap<T>(
   writer.text('}');
 }
 
+/** Go's `json.Marshal`, which skopeo uses: compact, with `<`, `>`, `&`, U+2028 and U+2029 escaped. */
+export function goJson(value: object): Uint8Array {
+  const text = JSON.stringify(value).replace(
+    /[<>&\u2028\u2029]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+  return new TextEncoder().encode(text);
+}
+
 /** JavaScript compares UTF-16 code units, which sorts characters above U+FFFF before U+E000–U+FFFF. */
 function compareBytes(a: Uint8Array, b: Uint8Array): number {
   const length = Math.min(a.length, b.length);
