@@ -6,7 +6,7 @@
  * metadata holds only its length (R2 stores 8,192 bytes of metadata for an object). So any form costs one read, its
  * headers cost one head, and one PUT moves the tag in all its forms at once.
  *
- * The index is `{"v":1,"t":"<updated>","f":[form…],"m":[missing…],"z":[n…]}`:
+ * The index is `{"v":1,"t":"<updated>","f":[form…],"m":[missing…],"z":[n…],"n":[[n, codes]…]}`:
  * - a form is `[form, digest, offset, length, source, platform?]`; `source` is `"p"` (published) or the digest of the
  *   manifest that it was derived from; offsets count from the end of an index in the body;
  * - a missing form is `[form, reason, platform?]`;

@@ -1,9 +1,6 @@
 import type { ByteWriter } from './byte-writer.ts';
 
-/**
- * Writes an object as Go's `encoding/json` writes a `map[string]json.RawMessage`: members sorted by the UTF-8 bytes of
- * their keys, and values compacted.
- */
+/** Writes an object as Go's `encoding/json` writes a `map[string]json.RawMessage`: values compacted. */
 export function writeGoObject(writer: ByteWriter, values: ReadonlyMap<string, Uint8Array>): void {
   writeGoMap(writer, values, (value) => writer.compact(value));
 }

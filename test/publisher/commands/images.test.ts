@@ -205,7 +205,7 @@ describe('gantry ls', () => {
       { name: 'team/other', tags: 1 },
     ]);
     expect((await gantry('ls', 'library/app')).stdout).toMatch(
-      /v1 .*linux\/amd64.*Docker schema 2, Docker schema 1\nv2 /,
+      /v1 .*linux\/amd64.*Docker schema 2, OCI image manifest, Docker schema 1\nv2 /,
     );
     expect(json((await gantry('ls', 'library/app', '--json')).stdout)).toMatchObject([
       {
