@@ -115,6 +115,6 @@ export function tagCacheTag(tag: string): string {
 }
 
 /** Marks all answers of a repository, including immutable ones. */
-export function everythingCacheTag(name: RepositoryName): string {
+export function everythingCacheTag(name: string): string {
   return `everything:${name}`;
 }
