@@ -4,6 +4,7 @@
  * A 404 is a {@link NotFound}; every other failure is an {@link OriginError}. Manifests are verified. A blob is a
  * stream that its reader verifies (`blob.ts`).
  */
+import { type Clock, SYSTEM_CLOCK } from '../registry/clock.ts';
 import { parseLinks } from '../http/link.ts';
 import { formatRange } from '../http/range.ts';
 import type { Descriptor } from '../registry/descriptor.ts';
@@ -17,15 +18,7 @@ import { type NotFound, OriginError } from './errors.ts';
 import { readDescriptors, readTags } from './list-documents.ts';
 import { ACCEPT_ANY, bareType, type VerifiedManifest, verifyManifest } from './manifest.ts';
 import { DEFAULT_POLICY, DEFAULT_TIMEOUTS, nextPage, type OriginPolicy, type OriginTimeouts } from './policy.ts';
-import {
-  type OriginResponse,
-  type Clock,
-  createTransport,
-  type Fetch,
-  addressOf,
-  statusError,
-  SYSTEM_CLOCK,
-} from './transport.ts';
+import { type OriginResponse, createTransport, type Fetch, addressOf, statusError } from './transport.ts';
 
 /** Options of {@link createRegistryClient}. */
 export interface RegistryClientOptions {

@@ -153,7 +153,7 @@ class R2Store implements WriteStore {
   ): Promise<R2Object> {
     const { readable, writable } = new FixedLengthStream(size);
     const writer = writable.getWriter();
-    const put = this.#bucket.put(key, readable, options) as Promise<R2Object>;
+    const put = this.#bucket.put(key, readable, options);
     // Writing would wait for ever once storage has stopped reading.
     const stopped = put.then((): never => {
       throw new Error('storage answered before the body ended');
