@@ -56,7 +56,7 @@ export function preflight(
     ...whichAccount(config, account, chosenAccount),
     ...bucket(config, account),
     address(config),
-    ...domains(config),
+    ...domains(config, account),
     ...previews(config),
     ...variables(config),
     cache(config),
@@ -139,8 +139,9 @@ function address({ addresses }: DeployConfig): Point {
   };
 }
 
-function domains({ customDomains }: DeployConfig): readonly Point[] {
-  if (customDomains.length === 0) return [];
+// A Worker that has secrets was deployed before, so the record is its own.
+function domains({ customDomains }: DeployConfig, account: AccountFacts | null): readonly Point[] {
+  if (customDomains.length === 0 || (account?.secrets ?? []).length > 0) return [];
   return [
     {
       kind: 'advice',

@@ -212,7 +212,7 @@ describe('gantry ls', () => {
         tag: 'v1',
         platforms: ['linux/amd64'],
         published: ['docker-schema2'],
-        derived: ['docker-schema1'],
+        derived: ['oci-manifest', 'docker-schema1'],
         missing: [],
       },
       { tag: 'v2' },
