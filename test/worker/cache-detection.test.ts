@@ -13,7 +13,7 @@ it('a cache that cannot be detected is done without: clients get an answer of th
     Registry: () => ({ isCached: () => Promise.reject(new Error('ctx.cache is not available')) }),
   };
   const response = await serve(
-    new Request('https://edge.example/v2/a/manifests/latest') as Request<unknown, IncomingRequestCfProperties>,
+    new Request('https://edge.example/v2/a/manifests/latest'),
     () => configOf(settings),
     (config) => registryPort(config, settings, { exports, waitUntil: () => undefined }),
     ctx,
