@@ -1,47 +1,76 @@
-/** Writes the documents that are made from tables of the program: `npm run docs`; with `--check` it only says which are not current. */
+/** Writes the generated documents (`npm run docs`); with `--check` it only reports those that are not current. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { pathToFileURL } from 'node:url';
 import { helpPath, REASONS, type Reason, reasonRow } from '../src/registry/errors.ts';
 import { helpOf } from '../src/registry/help.ts';
 
-/** File → its text, as it has to be. */
+/** File → its current text. */
 export const GENERATED: ReadonlyMap<URL, () => string> = new Map([
   [new URL('errors.md', import.meta.url), errorsDocument],
 ]);
 
-/** `docs/errors.md`: the reason table for reading. */
+/** `docs/errors.md`: the reason table. */
 export function errorsDocument(): string {
   const reasons = Object.keys(REASONS) as Reason[];
   const rows = reasons.map((reason) => {
     const { status, codes, caching } = reasonRow(reason);
-    return `| [\`${reason}\`](#${reason}) | ${String(status)} | ${codes.map((code) => `\`${code}\``).join(', ')} | ${caching === 'miss' ? 'seconds' : 'no'} |`;
+    const codeList = codes.map((code) => `\`${code}\``).join(', ');
+    const cached = caching === 'miss' ? 'seconds' : 'no';
+    return `| [\`${reason}\`](#${reason}) | ${String(status)} | ${codeList} | ${cached} |`;
   });
   const sections = reasons.map((reason) => {
     const { message } = reasonRow(reason);
     const help = helpOf(reason);
-    return `## ${reason}\n\n**${help.title}.** ${message}\n\n${help.paragraphs.join('\n\n')}\n\nOn the registry itself: \`${helpPath(reason)}\`\n`;
+    const paragraphs = [`**${help.title}.** ${message}`, ...help.paragraphs, `Help page: \`${helpPath(reason)}\``];
+    return `## ${reason}\n\n${paragraphs.map(wrap).join('\n\n')}\n`;
   });
   return `<!-- Made by \`npm run docs\` from src/registry/errors.ts and help.ts; do not edit. -->
-# Why something is refused
+# Errors
 
-Every answer that is not what was asked for has a reason. The body is the error envelope of the OCI distribution specification:
+Every error response has a reason. Its body is the error envelope of the OCI distribution specification:
 
 \`\`\`json
-{"errors":[{"code":"MANIFEST_UNKNOWN","message":"…","detail":{"reason":"tag-unknown","help":"https://registry.example.com/help/tag-unknown"}}]}
+{
+  "errors": [
+    {
+      "code": "MANIFEST_UNKNOWN",
+      "message": "…",
+      "detail": { "reason": "tag-unknown", "help": "https://registry.example.com/help/tag-unknown" }
+    }
+  ]
+}
 \`\`\`
 
-\`message\` is a sentence for people, \`detail.reason\` one of the words below for programs, \`detail.available\` what could have been had instead, and \`detail.help\` a
-page that the registry serves. The first code decides what old engines show: Docker 1.8.3 and 1.9 hide the message behind a first \`MANIFEST_UNKNOWN\`, so a tag without
-schema 1 says \`UNSUPPORTED\` first. "Could not find out" is never a 404: it is 503 with \`Retry-After\`.
+- \`message\` is a sentence for people.
+- \`detail.reason\` is one of the reasons below, for programs.
+- \`detail.available\` lists the forms or platforms that the tag has, where that helps.
+- \`detail.help\` is a page that the registry serves.
 
-| reason | status | codes | kept by caches |
+The first code decides what old engines show. Docker 1.8.3 and 1.9 hide the message if the first code is
+\`MANIFEST_UNKNOWN\`, so the errors for a missing schema 1 have \`UNSUPPORTED\` first. A 404 always means that
+something does not exist. If the registry cannot find out, it answers 503 with \`Retry-After\`.
+
+| reason | status | codes | cached |
 |---|---|---|---|
 ${rows.join('\n')}
 
 ${sections.join('\n')}`;
 }
 
-/** The files that do not say what they should. */
+/** Breaks a paragraph into lines of at most 120 columns. */
+function wrap(paragraph: string): string {
+  let line = '';
+  const lines: string[] = [];
+  for (const word of paragraph.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > 120) {
+      lines.push(line);
+      line = word;
+    } else line = line === '' ? word : `${line} ${word}`;
+  }
+  return [...lines, line].join('\n');
+}
+
+/** The files whose text is not current. */
 export async function staleDocuments(): Promise<readonly string[]> {
   const stale: string[] = [];
   for (const [file, make] of GENERATED)

@@ -39,7 +39,11 @@ export async function readOriginImage(
   const { content } = await protocolErrors(client, () =>
     readImage(source, { platforms: platforms ?? [], scope: 'on-demand' }),
   );
-  return { kind: 'image', digest, content: { ...content, unpacked: new Map(), recompressed: new Map() } };
+  return {
+    kind: 'image',
+    digest,
+    content: { ...content, unpacked: new Map(), recompressed: new Map(), held: new Set() },
+  };
 }
 
 /** Throws an {@link ImageError} of `work` as what it means of an upstream: an answer that cannot be used. */

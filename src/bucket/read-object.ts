@@ -6,6 +6,8 @@ export interface ByteReader {
   take(length: number): Promise<Uint8Array>;
   /** Skips the next `length` bytes. */
   skip(length: number): Promise<void>;
+  /** The next `length` bytes, as the chunks that they arrive in. Throws {@link StorageError}. */
+  pass(length: number): AsyncGenerator<Uint8Array, void, undefined>;
   /** Cancels the rest of the body. */
   end(): Promise<void>;
 }
@@ -47,6 +49,15 @@ export function readBytes(body: ReadableStream<Uint8Array>): ByteReader {
       return bytes;
     },
     skip: (length) => each(length, () => undefined),
+    async *pass(length) {
+      for (let left = length; left > 0;) {
+        if (rest.length === 0) rest = await next();
+        const part = rest.subarray(0, left);
+        rest = rest.subarray(part.length);
+        left -= part.length;
+        yield part;
+      }
+    },
     end: async () => {
       // A failure was thrown where it was read.
       await reader.cancel().catch(() => undefined);
@@ -61,7 +72,9 @@ export function readBytes(body: ReadableStream<Uint8Array>): ByteReader {
 const WHOLE_UP_TO = 262_144;
 
 /** A reader of a stored object, which reads a short one whole. Throws {@link StorageError}. */
-export async function openBytes(object: Pick<StoredObject, 'body' | 'bytes' | 'size'>): Promise<ByteReader> {
+export async function openBytes(
+  object: Pick<StoredObject, 'body' | 'bytes' | 'size'>,
+): Promise<Omit<ByteReader, 'pass'>> {
   if (object.bytes === undefined && object.size > WHOLE_UP_TO) return readBytes(object.body);
   const bytes = object.bytes ?? (await readAll(object.body, object.size));
   let at = 0;

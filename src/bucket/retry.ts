@@ -4,7 +4,7 @@
  * its headers, and single operations of {@link withRetries} when it writes. Nothing else repeats.
  */
 import { retryDelay, type RetryPolicy } from '../http/retry.ts';
-import { SYSTEM_CLOCK } from '../origin/transport.ts';
+import { SYSTEM_CLOCK } from '../registry/clock.ts';
 import { StorageError, type WriteStore } from '../registry/store.ts';
 
 /** When to give up storage. Times in milliseconds. */

@@ -1,4 +1,4 @@
-/** One media range of an `Accept` (RFC 9110, section 12.5.1), its parameters dropped: no manifest type has any. */
+/** A media range of an `Accept` (RFC 9110, section 12.5.1), without parameters: manifest types have none. */
 export interface MediaRange {
   /** `type/subtype` in lower case; the subtype, or both, may be `*`. */
   readonly type: string;
@@ -6,7 +6,7 @@ export interface MediaRange {
   readonly q: number;
 }
 
-/** What a client accepts; null where it sent no `Accept` at all, which says something of its own. */
+/** A parsed `Accept`; null if the client sent none. */
 export type Accept = readonly MediaRange[] | null;
 
 const TOKEN = "[!#$%&'*+.^_`|~0-9a-z-]+";
@@ -14,8 +14,8 @@ const RANGE = new RegExp(`^(${TOKEN}/${TOKEN})$`);
 const WEIGHT = /^(?:0(?:\.\d*)?|1(?:\.0*)?|\.\d+)$/;
 
 /**
- * Reads an `Accept`; several header lines come joined by commas. What cannot be read is left out, a weight that cannot be read counts as 1: a client that names a
- * type means it. A header with nothing in it says as little as none.
+ * Parses an `Accept`; several header lines are joined by commas. Invalid ranges are left out. An invalid weight counts
+ * as 1, because the client named the type. An empty header counts as none.
  */
 export function parseAccept(header: string | null): Accept {
   if (header === null || header.trim() === '') return null;
@@ -29,7 +29,10 @@ export function parseAccept(header: string | null): Accept {
   return ranges;
 }
 
-/** How much a media type is wanted: the weight of the most specific range that it falls under, the highest of equally specific ones; 0 if it falls under none. `mediaType` in lower case. */
+/**
+ * The weight of a media type (in lower case): that of the most specific matching range, the highest if several are
+ * equally specific, and 0 without a match.
+ */
 export function qualityOf(accept: readonly MediaRange[], mediaType: string): number {
   const group = `${mediaType.slice(0, mediaType.indexOf('/'))}/*`;
   for (const wanted of [mediaType, group, '*/*']) {
@@ -49,7 +52,7 @@ function weightOf(parameters: readonly string[]): number {
   return 1;
 }
 
-/** Splits at a separator that stands outside quoted strings (RFC 9110, section 5.6.4). */
+/** Splits at separators outside of quoted strings (RFC 9110, section 5.6.4). */
 function splitQuoted(text: string, separator: string): string[] {
   if (!text.includes('"')) return text.split(separator);
   const parts: string[] = [];

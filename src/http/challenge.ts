@@ -2,7 +2,7 @@
 export interface Challenge {
   /** As written; compare without regard to case. */
   readonly scheme: string;
-  /** Parameters by name in lower case, values unquoted; the first of a repeated name. Empty where a token68 stands in their place. */
+  /** Parameters by lower-case name, unquoted; the first of a repeated name. Empty for a challenge with a token68. */
   readonly params: ReadonlyMap<string, string>;
 }
 
@@ -13,7 +13,7 @@ const NEXT = new RegExp(
 );
 const TOKEN68 = /[ \t]+[A-Za-z0-9\-._~+/]+=*(?=\s*(?:,|$))/y;
 
-/** Reads the challenges of a `WWW-Authenticate`, several of them in one header or several headers joined by commas. Reading ends at what cannot be read. */
+/** Parses the challenges of a `WWW-Authenticate`; several headers are joined by commas. Stops at a syntax error. */
 export function parseChallenges(header: string): Challenge[] {
   const challenges: { scheme: string; params: Map<string, string> }[] = [];
   for (let at = 0; at < header.length;) {
@@ -23,7 +23,7 @@ export function parseChallenges(header: string): Challenge[] {
     at = NEXT.lastIndex;
     const [, token = '', quoted, bare] = match;
     if (quoted === undefined && bare === undefined) {
-      // A parameter whose value cannot be read is no scheme.
+      // This is a parameter with an invalid value, not a scheme.
       if (/^\s*=/.test(header.slice(at))) break;
       challenges.push({ scheme: token, params: new Map() });
       TOKEN68.lastIndex = at;

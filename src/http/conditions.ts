@@ -1,8 +1,8 @@
-/** Conditional requests (RFC 9110, section 13). Entity tags are given as they stand in `ETag`: quoted, with `W/` where weak. */
+/** Conditional requests (RFC 9110, section 13). Entity tags are written as in `ETag`: quoted, with `W/` if weak. */
 
 const ENTITY_TAG = /(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"/g;
 
-/** Whether `If-None-Match` names the entity tag, so that the client has what it asks for: a list or `*`, compared weakly (section 13.1.2). No header names nothing. */
+/** Whether `If-None-Match`, a list or `*`, matches the entity tag by weak comparison (section 13.1.2). */
 export function isNamed(ifNoneMatch: string | null, etag: string): boolean {
   if (ifNoneMatch === null) return false;
   if (ifNoneMatch.trim() === '*') return true;
@@ -11,8 +11,8 @@ export function isNamed(ifNoneMatch: string | null, etag: string): boolean {
 }
 
 /**
- * Whether `If-Range` allows a range of what has the entity tag: it is absent, or the same strong tag (section 13.1.5). A date never does, since nothing here is sent
- * with a `Last-Modified`.
+ * Whether `If-Range` allows a range: it is absent, or it is the same strong entity tag (section 13.1.5). A date never
+ * matches, because responses have no `Last-Modified`.
  */
 export function allowsRange(ifRange: string | null, etag: string): boolean {
   return ifRange === null || (ifRange.trim() === etag && !etag.startsWith('W/'));

@@ -9,7 +9,7 @@ export interface Link {
 const LINK = /<([^<>]*)>((?:\s*;\s*[^\s=;,"]+(?:\s*=\s*(?:"(?:\\.|[^"\\])*"|[^\s;,"]*))?)*)/g;
 const PARAMETER = /;\s*([^\s=;,"]+)(?:\s*=\s*(?:"((?:\\.|[^"\\])*)"|([^\s;,"]*)))?/g;
 
-/** Reads a `Link` header; what cannot be read is passed over. */
+/** Parses a `Link` header. Invalid links are ignored. */
 export function parseLinks(header: string): Link[] {
   return [...header.matchAll(LINK)].map(([, target = '', parameters = '']) => {
     for (const [, name = '', quoted, bare] of parameters.matchAll(PARAMETER)) {

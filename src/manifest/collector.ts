@@ -6,7 +6,7 @@ import { formatPlatform, type Platform } from '../registry/platform.ts';
 import type { MissingForm } from '../registry/records.ts';
 import type { Derivation, DerivedManifest, DeriveOptions, ImageContent, Manifest } from './image.ts';
 import type { ImageManifest } from './read.ts';
-import { hasZstdLayers } from './list-children.ts';
+import { type ImageForm, marksOf } from './layer-types.ts';
 import { EMPTY_LAYER } from './schema1.ts';
 
 /** Why a form cannot be made. */
@@ -14,6 +14,14 @@ export interface Refusal {
   readonly kind: 'refused';
   readonly reason: Reason;
   readonly explanation: string;
+}
+
+/** How a manifest is offered by tag. */
+export interface Offer {
+  readonly source: DerivedManifest['source'];
+  /** Set where it serves one platform of a list. */
+  readonly platform?: Platform | undefined;
+  readonly images: readonly ImageForm[];
 }
 
 /** Takes down what `derive` makes, each form of each platform once. */
@@ -36,21 +44,16 @@ export class Collector {
     return layers.map((layer) => this.content.recompressed.get(layer.digest) ?? layer);
   }
 
-  form(manifest: Manifest, source: DerivedManifest['source'], platform?: Platform): void {
-    if (this.has(manifest.form, platform)) return;
-    this.#forms.push({
-      ...manifest,
-      source,
-      ...(platform && { platform }),
-      ...(hasZstdLayers(this.content, manifest) && { zstd: true }),
-    });
-  }
-
-  has(form: Form, platform: Platform | undefined): boolean {
-    const place = platform === undefined ? '' : formatPlatform(platform);
-    return this.#forms.some(
-      (one) => one.form === form && (one.platform === undefined ? '' : formatPlatform(one.platform)) === place,
-    );
+  /**
+   * Offers a manifest by tag, unless there is one of its form for the platform already. One with nonstandard layer types
+   * leaves room for a clean one beside it. `images`: those that it lists, or itself.
+   */
+  form(manifest: Manifest, { source, platform, images }: Offer): void {
+    const marks = marksOf(images);
+    const same = this.#forms.filter((one) => one.form === manifest.form && isSamePlace(one.platform, platform));
+    if (same.some(({ nonstandard }) => nonstandard === undefined)) return;
+    if (same.length > 0 && marks.nonstandard !== undefined) return;
+    this.#forms.push({ ...manifest, source, ...(platform && { platform }), ...marks });
   }
 
   other(manifest: Manifest, source: DerivedManifest['source']): void {
@@ -89,4 +92,8 @@ export class Collector {
       warnings: [...this.#warnings],
     };
   }
+}
+
+function isSamePlace(a: Platform | undefined, b: Platform | undefined): boolean {
+  return (a === undefined ? '' : formatPlatform(a)) === (b === undefined ? '' : formatPlatform(b));
 }

@@ -1,6 +1,8 @@
 /**
- * Schema 2 made from a schema 1 that stands alone: a config rebuilt from the `v1Compatibility` texts, as Docker rebuilds it when it pulls a schema 1 (the same bytes,
- * hence the same image ID), around the same layers.
+ * Schema 2 made from a schema 1 that stands alone: the config that Docker 20.10 makes when it pulls the schema 1
+ * (the same bytes, hence the same image ID), around the same layers. What Docker refuses is refused here.
+ *
+ * Docker's code for it: `pullSchema1` in moby's `distribution/pull_v2.go`, `image/v1` and `image.NewFromJSON`.
  */
 import type { Descriptor } from '../registry/descriptor.ts';
 import { type Digest, parseDigest } from '../registry/digest.ts';
@@ -8,19 +10,21 @@ import type { Reason } from '../registry/errors.ts';
 import { MEDIA_TYPES } from '../registry/media-type.ts';
 import type { Platform } from '../registry/platform.ts';
 import { ByteWriter } from './json/byte-writer.ts';
+import { HISTORY, IMAGE, ROOT_FS, SCHEMA1, THROWAWAY, V1_IMAGE, type V1Image } from './json/docker-types.ts';
 import { writeGoObject } from './json/go-object.ts';
-import { readGoTime, ZERO_TIME } from './json/go-time.ts';
-import type { Manifest, UnpackedLayer } from './image.ts';
 import {
-  checkJson,
-  decodeString,
-  elementsOf,
-  JsonSyntaxError,
-  kindOf,
-  type Member,
-  membersOf,
-  type Span,
-} from './json/json-bytes.ts';
+  decodeGo,
+  field,
+  goSlice,
+  goString,
+  goStruct,
+  type GoType,
+  GoTypeError,
+  itemsOf,
+  sliceOf,
+} from './json/go-types.ts';
+import type { Manifest, UnpackedLayer } from './image.ts';
+import { checkJson, JsonSyntaxError, membersOf } from './json/json-bytes.ts';
 import { payloadOf, SignatureError } from './signing/jws.ts';
 import { buildSchema2 } from './schema2.ts';
 import { sha256Of } from './signing/sha256.ts';
@@ -35,16 +39,20 @@ export type FromSchema1Result =
     }
   | { readonly kind: 'refused'; readonly reason: Reason; readonly explanation: string };
 
-/** One entry of a schema 1, base first. */
+/** One entry of a schema 1. */
 interface Entry {
   readonly blob: Digest;
+  /** The `v1Compatibility` text, and what Docker reads of it. */
   readonly text: Uint8Array;
-  readonly members: readonly Member[];
+  readonly image: V1Image;
   readonly throwaway: boolean;
 }
 
-/** Members of a v1Compatibility that belong to the v1 API and not to the image (docker/docker, `image/v1`). */
-const V1_ONLY: ReadonlySet<string> = new Set(['id', 'parent', 'Size', 'parent_id', 'layer_id', 'throwaway']);
+/** Members of the v1 API, not of the image (moby's `MakeConfigFromV1Config`). Case matters here. */
+const V1_ONLY = ['id', 'parent', 'Size', 'parent_id', 'layer_id', 'throwaway'] as const;
+
+/** The text of an older engine is read and written anew (moby's `noFallbackMinVersion`). */
+const REENCODED_BELOW = '1.8.3';
 
 const LAYER_TYPE = {
   gzip: MEDIA_TYPES.dockerLayerGzip,
@@ -57,148 +65,211 @@ export function fromSchema1(
   schema1: Pick<Manifest, 'bytes'>,
   unpacked: ReadonlyMap<Digest, UnpackedLayer>,
 ): FromSchema1Result {
-  let entries: readonly Entry[];
   try {
-    entries = readEntries(payloadOf(schema1.bytes));
+    const entries = readEntries(payloadOf(schema1.bytes));
+    const layers: Descriptor[] = [];
+    const diffIds: string[] = [];
+    for (const { blob, throwaway } of entries) {
+      if (throwaway) continue;
+      const layer = unpacked.get(blob);
+      if (layer === undefined)
+        return {
+          kind: 'refused',
+          reason: 'schema2-layers-unreadable',
+          explanation: `the layer ${blob} is missing, damaged or packed in a way that is not read`,
+        };
+      layers.push({ mediaType: LAYER_TYPE[layer.compression], digest: blob, size: layer.size });
+      diffIds.push(layer.diffId);
+    }
+    const config = configOf(entries, diffIds);
+    const configDigest = sha256Of(config);
+    const built = buildSchema2(
+      { mediaType: MEDIA_TYPES.dockerConfig, digest: configDigest, size: config.length },
+      layers,
+    );
+    return built.kind === 'refused' ? built : { kind: 'manifest', manifest: built.manifest, config, configDigest };
   } catch (error) {
-    if (!(error instanceof HistoryError || error instanceof JsonSyntaxError || error instanceof SignatureError))
-      throw error;
+    if (!isUnreadable(error)) throw error;
     return { kind: 'refused', reason: 'schema2-history-mismatch', explanation: error.message };
   }
-  const layers: Descriptor[] = [];
-  const diffIds: string[] = [];
-  for (const { blob, throwaway } of entries) {
-    if (throwaway) continue;
-    const layer = unpacked.get(blob);
-    if (layer === undefined)
-      return {
-        kind: 'refused',
-        reason: 'schema2-layers-unreadable',
-        explanation: `the layer ${blob} is missing, damaged or packed in a way that is not read`,
-      };
-    layers.push({ mediaType: LAYER_TYPE[layer.compression], digest: blob, size: layer.size });
-    diffIds.push(layer.diffId);
-  }
-  const config = configOf(entries, diffIds);
-  const configDigest = sha256Of(config);
-  const built = buildSchema2(
-    { mediaType: MEDIA_TYPES.dockerConfig, digest: configDigest, size: config.length },
-    layers,
-  );
-  return built.kind === 'refused' ? built : { kind: 'manifest', manifest: built.manifest, config, configDigest };
 }
 
-/** The layers of a schema 1 that hold something, base first, each once: those that must be unpacked to make a schema 2. Empty where it cannot be read. */
+/**
+ * The config that Docker makes of a schema 1's payload. `diffIdOf`: the digest of a layer's unpacked tar.
+ * Where Docker refuses, it throws an error that {@link isUnreadable} accepts.
+ */
+export function configFromSchema1(payload: Uint8Array, diffIdOf: (blob: Digest) => string): Uint8Array {
+  const entries = readEntries(payload);
+  return configOf(
+    entries,
+    entries.filter(({ throwaway }) => !throwaway).map(({ blob }) => diffIdOf(blob)),
+  );
+}
+
+/**
+ * The layers of a schema 1 that hold something, base first, each once: those that must be unpacked to make a schema 2.
+ * Empty where it cannot be read.
+ */
 export function layersOfSchema1(bytes: Uint8Array): readonly Digest[] {
   try {
     return [...new Set(readEntries(payloadOf(bytes)).flatMap(({ blob, throwaway }) => (throwaway ? [] : [blob])))];
   } catch (error) {
-    if (error instanceof HistoryError || error instanceof JsonSyntaxError || error instanceof SignatureError) return [];
+    if (isUnreadable(error)) return [];
     throw error;
   }
 }
+
+const PLATFORM = goStruct({ os: field(goString), architecture: field(goString) });
 
 /** The platform that the top entry of a schema 1 tells; null if it does not. */
 export function platformOfSchema1(bytes: Uint8Array): Platform | null {
   try {
-    const top = readEntries(payloadOf(bytes)).at(-1);
-    const text = (key: string): string | null => (top === undefined ? null : textOf(top, key));
-    const [os, architecture] = [text('os'), text('architecture')];
-    return os === null || os === '' || architecture === null || architecture === '' ? null : { os, architecture };
+    const [top] = itemsOf(decodeGo(SCHEMA1, payloadOf(bytes)).history);
+    const { os, architecture } =
+      top === undefined ? PLATFORM.zero : decodeGo(PLATFORM, new TextEncoder().encode(top.v1Compatibility));
+    return os === '' || architecture === '' ? null : { os, architecture };
   } catch (error) {
-    if (error instanceof HistoryError || error instanceof JsonSyntaxError || error instanceof SignatureError)
-      return null;
+    if (isUnreadable(error)) return null;
     throw error;
   }
 }
 
-/** A history that cannot be understood. */
+/**
+ * Whether a schema 1 has an empty `name`. Docker 1.6 and 1.7 crash on it ("index out of range" in `verifyTrustedKeys`).
+ * `skopeo copy --format v2s1` writes one into a `dir:` folder when its source is a schema 2.
+ */
+export function isNameless(bytes: Uint8Array): boolean {
+  try {
+    return decodeGo(SCHEMA1, payloadOf(bytes)).name === '';
+  } catch (error) {
+    if (isUnreadable(error)) return false;
+    throw error;
+  }
+}
+
+/** A history that Docker refuses. */
 class HistoryError extends Error {}
 
-function readEntries(payload: Uint8Array): readonly Entry[] {
-  const root = checkJson(payload);
-  if (kindOf(payload, root) !== 'object') throw new HistoryError('the schema 1 is not an object');
-  const members = membersOf(payload, root);
-  const blobs = listAt(payload, members, 'fsLayers').map((layer) => parseDigest(stringAt(payload, layer, 'blobSum')));
-  const texts = listAt(payload, members, 'history').map((entry) =>
-    new TextEncoder().encode(stringAt(payload, entry, 'v1Compatibility')),
+/** Whether an error says that a schema 1 cannot be read. */
+export function isUnreadable(error: unknown): error is Error {
+  return (
+    error instanceof HistoryError ||
+    error instanceof GoTypeError ||
+    error instanceof JsonSyntaxError ||
+    error instanceof SignatureError
   );
+}
+
+/** The entries, base first, those left out that repeat the one below. */
+function readEntries(payload: Uint8Array): readonly Entry[] {
+  const { schemaVersion, fsLayers, history } = decodeGo(SCHEMA1, payload);
+  const blobs = itemsOf(fsLayers);
+  const texts = itemsOf(history);
+  if (schemaVersion !== 1n) throw new HistoryError(`the schema 1 has schemaVersion ${String(schemaVersion)}`);
   if (blobs.length === 0 || blobs.length !== texts.length) {
     throw new HistoryError(
       `the schema 1 has ${String(blobs.length)} layers and ${String(texts.length)} history entries`,
     );
   }
-  const entries = blobs.map((blob, index): Entry => {
-    const text = texts[index] ?? new Uint8Array();
-    if (blob === null) throw new HistoryError(`layer ${String(index)} of the schema 1 has no digest that can be read`);
-    const value = checkJson(text);
-    if (kindOf(text, value) !== 'object') throw new HistoryError(`history entry ${String(index)} is not an object`);
-    const own = membersOf(text, value);
-    const throwaway = own.findLast(({ key }) => key === 'throwaway');
-    return { blob, text, members: own, throwaway: throwaway !== undefined && kindOf(text, throwaway.value) === 'true' };
+  const all = texts.map(({ v1Compatibility }, index) => {
+    const text = new TextEncoder().encode(v1Compatibility);
+    const image = readText(index, () => decodeGo(V1_IMAGE, text));
+    if (!/^[0-9a-f]{64}$/.test(image.id))
+      throw new HistoryError(`history entry ${String(index)} has no id of 64 hexadecimal digits`);
+    return { blob: blobs[index]?.blobSum ?? '', text, image };
   });
-  return entries.reverse();
+  return withoutRepeats(all)
+    .map(({ blob, text, image }, index): Entry => {
+      const digest = parseDigest(blob);
+      if (digest === null)
+        throw new HistoryError(`layer ${String(index)} of the schema 1 has no digest that can be read`);
+      return { blob: digest, text, image, throwaway: readText(index, () => decodeGo(THROWAWAY, text)).throwaway };
+    })
+    .reverse();
+}
+
+/**
+ * Leaves out each entry that has the id of the one below it, and checks that every other names the one below as its
+ * parent (moby's `fixManifestLayers`). Newest first.
+ */
+function withoutRepeats<T extends { readonly image: V1Image }>(entries: readonly T[]): readonly T[] {
+  const base = entries.at(-1)?.image;
+  if (base?.parent !== '') throw new HistoryError('the base layer of the schema 1 has a parent');
+  const seen = new Set<string>();
+  return entries.filter(({ image }, index) => {
+    const above = entries[index - 1]?.image;
+    const below = entries[index + 1]?.image;
+    if (image.id !== above?.id && seen.has(image.id))
+      throw new HistoryError(`the id ${image.id} stands more than once in the history`);
+    seen.add(image.id);
+    if (image.id === below?.id) return false;
+    if (below !== undefined && image.parent !== below.id)
+      throw new HistoryError(`history entry ${String(index)} does not have the one below as its parent`);
+    return true;
+  });
 }
 
 function configOf(entries: readonly Entry[], diffIds: readonly string[]): Uint8Array {
   const top = entries.at(-1);
+  const text =
+    top === undefined || !isOlder(top.image.docker_version, REENCODED_BELOW) ? top?.text : written(V1_IMAGE, top.image);
   const values = new Map<string, Uint8Array>();
-  if (top !== undefined) {
-    for (const { key, value } of top.members)
-      if (!V1_ONLY.has(key)) values.set(key, top.text.subarray(value.start, value.end));
-  }
-  values.set('rootfs', new TextEncoder().encode(JSON.stringify({ type: 'layers', diff_ids: diffIds })));
-  values.set('history', historyOf(entries));
+  if (text !== undefined)
+    for (const { key, value } of membersOf(text, checkJson(text)))
+      values.set(key, text.subarray(value.start, value.end));
+  for (const key of V1_ONLY) values.delete(key);
+  values.set('rootfs', written(ROOT_FS, { type: 'layers', diff_ids: sliceOf(diffIds) }));
+  values.set('history', written(goSlice(HISTORY), sliceOf(entries.map(historyOf))));
   const writer = new ByteWriter();
   writeGoObject(writer, values);
+  const config = writer.bytes();
+  checkConfig(config);
+  return config;
+}
+
+/** What Docker checks before it stores an image. The text may have members that fold to `rootfs` or `history`. */
+function checkConfig(config: Uint8Array): void {
+  const { rootfs, history } = decodeGo(IMAGE, config);
+  if (rootfs === null) throw new HistoryError('the config has no rootfs');
+  if (itemsOf(history).filter(({ empty_layer }) => !empty_layer).length > itemsOf(rootfs.diff_ids).length) {
+    throw new HistoryError('the history has more entries with a layer than there are layers');
+  }
+}
+
+function historyOf({
+  image: { created, author, container_config, comment },
+  throwaway,
+}: Entry): (typeof HISTORY)['zero'] {
+  return { created, author, created_by: (container_config.Cmd ?? []).join(' '), comment, empty_layer: throwaway };
+}
+
+function written<T>(type: GoType<T>, value: T): Uint8Array {
+  const writer = new ByteWriter();
+  type.write(writer, value);
   return writer.bytes();
 }
 
-function historyOf(entries: readonly Entry[]): Uint8Array {
-  const writer = new ByteWriter().text('[');
-  entries.forEach((entry, index) => {
-    const created = readGoTime(textOf(entry, 'created') ?? '')?.text ?? ZERO_TIME;
-    writer.text(index === 0 ? '{"created":' : ',{"created":').string(created);
-    const author = textOf(entry, 'author') ?? '';
-    if (author !== '') writer.text(',"author":').string(author);
-    const command = commandOf(entry);
-    if (command !== '') writer.text(',"created_by":').string(command);
-    const comment = textOf(entry, 'comment') ?? '';
-    if (comment !== '') writer.text(',"comment":').string(comment);
-    if (entry.throwaway) writer.text(',"empty_layer":true');
-    writer.text('}');
-  });
-  return writer.text(']').bytes();
+function readText<T>(index: number, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (isUnreadable(error))
+      throw new HistoryError(`history entry ${String(index)}: ${error.message}`, { cause: error });
+    throw error;
+  }
 }
 
-/** The command that made a layer: `container_config.Cmd`, its words joined by spaces. */
-function commandOf({ text, members }: Entry): string {
-  const container = members.findLast(({ key }) => key === 'container_config');
-  if (container === undefined || kindOf(text, container.value) !== 'object') return '';
-  const command = membersOf(text, container.value).findLast(({ key }) => key === 'Cmd');
-  if (command === undefined || kindOf(text, command.value) !== 'array') return '';
-  return elementsOf(text, command.value)
-    .filter((word) => kindOf(text, word) === 'string')
-    .map((word) => decodeString(text, word))
-    .join(' ');
+/** Whether a version is older (moby's `api/types/versions`): numbers between dots; what is no number counts as 0. */
+function isOlder(version: string, than: string): boolean {
+  const [left, right] = [version, than].map((text) => text.split('.').map(toNumber));
+  for (let index = 0; index < Math.max(left?.length ?? 0, right?.length ?? 0); index += 1) {
+    const difference = (left?.[index] ?? 0) - (right?.[index] ?? 0);
+    if (difference !== 0) return difference < 0;
+  }
+  return false;
 }
 
-function textOf({ text, members }: Entry, key: string): string | null {
-  const member = members.findLast((one) => one.key === key);
-  return member !== undefined && kindOf(text, member.value) === 'string' ? decodeString(text, member.value) : null;
-}
-
-function listAt(bytes: Uint8Array, members: readonly Member[], key: string): Span[] {
-  const member = members.findLast((one) => one.key === key);
-  if (member === undefined || kindOf(bytes, member.value) !== 'array')
-    throw new HistoryError(`the schema 1 has no list ${key}`);
-  return elementsOf(bytes, member.value);
-}
-
-function stringAt(bytes: Uint8Array, object: Span, key: string): string {
-  const member =
-    kindOf(bytes, object) === 'object' ? membersOf(bytes, object).findLast((one) => one.key === key) : undefined;
-  if (member === undefined || kindOf(bytes, member.value) !== 'string')
-    throw new HistoryError(`an entry of the schema 1 has no ${key}`);
-  return decodeString(bytes, member.value);
+/** Go's `strconv.Atoi`, 0 for what it refuses. Beyond 2^53 only the order with small numbers counts. */
+function toNumber(text: string): number {
+  return /^[+-]?\d+$/.test(text) ? Number(text) : 0;
 }

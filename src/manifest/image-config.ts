@@ -13,6 +13,7 @@ import {
   type Span,
 } from './json/json-bytes.ts';
 import { readGoTime, ZERO_TIME } from './json/go-time.ts';
+import { foldName } from './json/go-types.ts';
 import { shortText } from './json/short-text.ts';
 
 /** One entry of the history, base first. */
@@ -267,9 +268,3 @@ class Reader {
 }
 
 const ENTRY_MEMBERS = ['created', 'author', 'created_by', 'comment', 'empty_layer'] as const;
-
-/** Go compares names without regard to ASCII case, and takes U+017F for s. (None of the names has a k, which U+212A would stand for.) */
-function foldName(name: string): string {
-  if (/^[a-z_]*$/.test(name)) return name;
-  return name.replace(/\u017f/g, 's').replace(/[A-Z]/g, (letter) => letter.toLowerCase());
-}

@@ -3,7 +3,7 @@
  */
 import type { Descriptor } from '../registry/descriptor.ts';
 import type { Digest } from '../registry/digest.ts';
-import type { Form } from '../registry/media-type.ts';
+import type { Form, NonstandardLayers } from '../registry/media-type.ts';
 import type { RepositoryName, Tag } from '../registry/name.ts';
 import type { Platform } from '../registry/platform.ts';
 import type { MissingForm } from '../registry/records.ts';
@@ -40,6 +40,8 @@ export interface ImageContent {
   readonly unpacked: ReadonlyMap<Digest, UnpackedLayer>;
   /** Layer → its gzip copy, to be used in derived forms (`--recompress`). */
   readonly recompressed: ReadonlyMap<Digest, Descriptor>;
+  /** Layers with addresses of their own (`urls`) whose bytes the bucket has all the same, or gets with the image. */
+  readonly held: ReadonlySet<Digest>;
 }
 
 /** A manifest to be stored and, where it has a place in the tag object, offered by tag. */
@@ -49,6 +51,8 @@ export interface DerivedManifest extends Manifest {
   readonly platform?: Platform;
   /** Set where a layer of it, or of an image that it lists, is packed with zstd. */
   readonly zstd?: true;
+  /** Set where a layer type of it, or of an image that it lists, is not in its specification: some libraries refuse it. */
+  readonly nonstandard?: readonly NonstandardLayers[];
 }
 
 /** All forms of a tag. */

@@ -6,7 +6,7 @@ import type { Platform } from '../registry/platform.ts';
 import { membersOfConfig } from './config-members.ts';
 import type { ImageContent, Manifest } from './image.ts';
 import { type ImageManifest, readImageManifest, readListManifest } from './read.ts';
-import { isImage, isZstd } from './schema2.ts';
+import { isImage } from './layer-types.ts';
 
 /** One image of a list: its platform and the manifests it is published as. */
 export interface Child {
@@ -53,15 +53,6 @@ export function childrenOf(content: ImageContent, list: Manifest): Children {
   };
   visit(list, undefined);
   return { images, absent, all: [...all.values()] };
-}
-
-/** Whether an image, or one that a list names, has a layer packed with zstd. Not for artifacts: what is in them is nobody's file system. */
-export function hasZstdLayers(content: ImageContent, manifest: Manifest): boolean {
-  if (manifest.form === 'docker-schema1') return false;
-  const images = isListForm(manifest.form)
-    ? childrenOf(content, manifest).images.map(({ image }) => image)
-    : [readImageManifest(manifest)];
-  return images.some((image) => isImage(image) && image.layers.some(isZstd));
 }
 
 /** Attestations stand in an index as images of an unknown platform, or say what they refer to (BuildKit). */

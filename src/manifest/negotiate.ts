@@ -9,6 +9,7 @@ import type { Reason } from '../registry/errors.ts';
 import { type Form, formOfMediaType, FORMS, MEDIA_TYPE_OF_FORM, SCHEMA1_PLAIN } from '../registry/media-type.ts';
 import { DEFAULT_PLATFORM, formatPlatform, type Platform } from '../registry/platform.ts';
 import type { TagForm, TagRecord } from '../registry/records.ts';
+import { limitsOf, representativeOf } from './client-limits.ts';
 
 /** What is known of who asks. */
 export interface Client {
@@ -23,9 +24,11 @@ export const RULES = {
   'schema1-only': 'The client accepts schema 1 and nothing else.',
   'any-form': 'The client takes whatever there is, so it gets the form that was published.',
   'best-fit':
-    'The client gets the form that it wants most; among equally wanted ones a published form, then the first of index, list, OCI manifest, schema 2, schema 1.',
+    'The client gets the form that it wants most; among equally wanted ones a published form, then the first of index, list, OCI manifest, schema 2, schema 1, and OCI forms derived from Docker ones last.',
   'no-zstd':
     'The client cannot unpack zstd (Docker before 23.0, containerd before 1.5), so forms with such layers are passed over.',
+  'nonstandard-layers':
+    'The published manifest has layer types that are not in its specification, and the client refuses it for them, so it gets a clean form of the same image.',
 } as const;
 
 /** A key of {@link RULES}. */
@@ -54,10 +57,9 @@ export function negotiate({ accept, userAgent }: Client, record: TagRecord): Cho
   if (wants === null || wants.kind === 'schema1-only')
     return forOldEngine(userAgent, record, wants === null ? 'no-accept' : 'schema1-only');
   const accepted = record.forms.filter(({ form }) => wants.weights[form] > 0);
-  // Only where it can make a difference: caches keep an entry for each kind of client then.
-  const varies = { userAgent: accepted.some(({ zstd }) => zstd === true) };
-  const usable = varies.userAgent && !unpacksZstd(userAgent) ? accepted.filter(({ zstd }) => zstd !== true) : accepted;
-  const rule = usable.length < accepted.length ? 'no-zstd' : wants.kind === 'anything' ? 'any-form' : 'best-fit';
+  const { usable, isLimited, why } = usableOf(accepted, userAgent);
+  const varies = { userAgent: isLimited };
+  const rule = why ?? (wants.kind === 'anything' ? 'any-form' : 'best-fit');
   const rank = (form: TagForm): readonly number[] => [
     -wants.weights[form.form],
     // Clients that name anything newer are served worse, or not at all, by schema 1.
@@ -65,6 +67,8 @@ export function negotiate({ accept, userAgent }: Client, record: TagRecord): Cho
     // A list stands for its images.
     form.platform === undefined ? 0 : 1,
     form.source.kind === 'published' ? 0 : 1,
+    // Where an OCI form is derived, a Docker form was published: it is for clients that take nothing else.
+    form.source.kind === 'derived' && isOciForm(form.form) ? 1 : 0,
     FORMS.indexOf(form.form),
     isFor(form.platform, DEFAULT_PLATFORM) ? 0 : 1,
   ];
@@ -77,6 +81,26 @@ export function negotiate({ accept, userAgent }: Client, record: TagRecord): Cho
     rule,
     varies,
   };
+}
+
+/**
+ * The forms that a client can use of those that it accepts. `isLimited`: its `User-Agent` is looked at for it. Only where
+ * that can make a difference: caches keep an entry for each kind of client then. `why`: forms were passed over.
+ */
+function usableOf(
+  accepted: readonly TagForm[],
+  userAgent: string | null,
+): { readonly usable: readonly TagForm[]; readonly isLimited: boolean; readonly why: Rule | null } {
+  if (!accepted.some(({ zstd, nonstandard }) => zstd === true || nonstandard !== undefined))
+    return { usable: accepted, isLimited: false, why: null };
+  const limits = limitsOf(userAgent);
+  const unpacked = limits.includes('zstd') ? accepted.filter(({ zstd }) => zstd !== true) : accepted;
+  const clean = unpacked.filter(({ nonstandard }) => nonstandard?.some((kind) => limits.includes(kind)) !== true);
+  // Where there is no clean form, the published one says more than a 404.
+  const usable = clean.length > 0 ? clean : unpacked;
+  const why =
+    unpacked.length < accepted.length ? 'no-zstd' : usable.length < unpacked.length ? 'nonstandard-layers' : null;
+  return { usable, isLimited: true, why };
 }
 
 /** Whether a client can read a manifest that it asks for by digest. Unless it clearly cannot, it gets the bytes: nothing else has that digest. */
@@ -115,11 +139,15 @@ export function normalizeAccept(accept: Accept): string | null {
   return named.length === 0 ? 'application/octet-stream' : named.join(', ');
 }
 
-/** What negotiation looks at in a `User-Agent`, and nothing else of it: whether the engine is from before 1.10 or cannot unpack zstd, and its platform. Null for nothing. */
+/**
+ * What negotiation looks at in a `User-Agent`, and nothing else of it: whether the engine is from before 1.10, what the
+ * client cannot use, and its platform. Null for nothing.
+ */
 export function normalizeUserAgent(userAgent: string | null): string | null {
   const platform = platformOf(userAgent);
+  const program = isOldEngine(userAgent) ? 'docker/1.9' : representativeOf(userAgent);
   const parts = [
-    ...(isOldEngine(userAgent) ? ['docker/1.9'] : unpacksZstd(userAgent) ? [] : ['docker/20.10']),
+    ...(program === null ? [] : [program]),
     ...(platform === null ? [] : [`os/${platform.os}`, `arch/${platform.architecture}`]),
   ];
   return parts.length === 0 ? null : parts.join(' ');
@@ -128,17 +156,6 @@ export function normalizeUserAgent(userAgent: string | null): string | null {
 /** Whether a `User-Agent` is that of a Docker engine from before 1.10: `docker/1.9.1 go/go1.4.3 … os/linux arch/amd64`. */
 export function isOldEngine(userAgent: string | null): boolean {
   return userAgent !== null && /^docker\/(?:0\.\d+|1\.\d)(?:\.|-|\s|$)/.test(userAgent);
-}
-
-/**
- * Whether a client unpacks zstd layers; only who is known not to does not. Docker does since 23.0 (release notes: "Add support for pulling zstd compressed layers",
- * moby/moby#41759, which the beta releases of 22.06 have), containerd since 1.5 (its release notes). Both accept OCI manifests from long before.
- */
-export function unpacksZstd(userAgent: string | null): boolean {
-  const [, program, major, minor] =
-    /^(docker|containerd)\/v?(\d{1,3})(?:\.(\d{1,3}))?(?![\d])/.exec(userAgent ?? '') ?? [];
-  if (program === 'docker') return Number(major) >= 22;
-  return program !== 'containerd' || Number(major) > 1 || Number(minor ?? 0) >= 5;
 }
 
 /** The platform that an engine's `User-Agent` tells; null if it tells none. */
@@ -207,6 +224,10 @@ function forOldEngine(userAgent: string | null, record: TagRecord, rule: Rule): 
 function byVariant(a: TagForm, b: TagForm): number {
   const [left, right] = [a.platform?.variant ?? '', b.platform?.variant ?? ''];
   return left < right ? -1 : left > right ? 1 : 0;
+}
+
+function isOciForm(form: Form): boolean {
+  return form === 'oci-index' || form === 'oci-manifest';
 }
 
 function isFor(platform: Platform | undefined, { os, architecture }: Platform): boolean {

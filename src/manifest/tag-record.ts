@@ -8,7 +8,7 @@ export function tagRecordOf(
   updated: string,
 ): { readonly record: TagRecord; readonly bytes: readonly Uint8Array[] } {
   let offset = 0;
-  const rows = forms.map(({ form, mediaType, digest, bytes, source, platform, zstd }): TagForm => {
+  const rows = forms.map(({ form, mediaType, digest, bytes, source, platform, zstd, nonstandard }): TagForm => {
     const row = {
       form,
       mediaType,
@@ -18,6 +18,7 @@ export function tagRecordOf(
       source,
       ...(platform && { platform }),
       ...(zstd && { zstd }),
+      ...(nonstandard && { nonstandard }),
     };
     offset += bytes.length;
     return row;

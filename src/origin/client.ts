@@ -4,7 +4,9 @@
  * A 404 is a {@link NotFound}; every other failure is an {@link OriginError}. Manifests are verified. A blob is a
  * stream that its reader verifies (`blob.ts`).
  */
+import { type Clock, SYSTEM_CLOCK } from '../registry/clock.ts';
 import { parseLinks } from '../http/link.ts';
+import { formatRange } from '../http/range.ts';
 import type { Descriptor } from '../registry/descriptor.ts';
 import { algorithmOf, type Digest, hexOf, parseDigest } from '../registry/digest.ts';
 import { MEDIA_TYPE_OF_FORM } from '../registry/media-type.ts';
@@ -16,15 +18,7 @@ import { type NotFound, OriginError } from './errors.ts';
 import { readDescriptors, readTags } from './list-documents.ts';
 import { ACCEPT_ANY, bareType, type VerifiedManifest, verifyManifest } from './manifest.ts';
 import { DEFAULT_POLICY, DEFAULT_TIMEOUTS, nextPage, type OriginPolicy, type OriginTimeouts } from './policy.ts';
-import {
-  type OriginResponse,
-  type Clock,
-  createTransport,
-  type Fetch,
-  addressOf,
-  statusError,
-  SYSTEM_CLOCK,
-} from './transport.ts';
+import { type OriginResponse, createTransport, type Fetch, addressOf, statusError } from './transport.ts';
 
 /** Options of {@link createRegistryClient}. */
 export interface RegistryClientOptions {
@@ -243,7 +237,7 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
     },
 
     async blob(name, digest, { range, signal } = {}) {
-      const headers = range === undefined ? {} : { range: rangeOf(range) };
+      const headers = range === undefined ? {} : { range: formatRange(range) };
       return call<RemoteBlob>(
         { method: 'GET', url: urlOf(name, `blobs/${digest}`), scope: scopeOf(name), headers, signal },
         async (response) => {
@@ -327,11 +321,6 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
         : [];
     },
   };
-}
-
-/** A `Range` (RFC 9110, section 14.1.1). */
-function rangeOf({ offset, length }: { readonly offset: number; readonly length?: number }): string {
-  return `bytes=${String(offset)}-${length === undefined ? '' : String(offset + length - 1)}`;
 }
 
 function textOf(reference: Reference): string {

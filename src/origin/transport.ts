@@ -1,5 +1,6 @@
 /** Requests over `fetch`: redirects by policy, timeouts, retries, and typed errors. */
 import { parseRetryAfter, retryDelay } from '../http/retry.ts';
+import type { Clock } from '../registry/clock.ts';
 import { OriginError, readErrorBody } from './errors.ts';
 import { decideRedirect, isTransientStatus, type OriginPolicy, type OriginTimeouts } from './policy.ts';
 
@@ -15,33 +16,6 @@ export type Fetch = (
   url: string,
   init: { method: string; headers: Record<string, string>; body?: string; redirect: 'manual'; signal: AbortSignal },
 ) => Promise<FetchResponse>;
-
-/** Time in milliseconds, and random numbers; tests replace them. */
-export interface Clock {
-  now(): number;
-  random(): number;
-  /** Rejects with the signal's reason if it is aborted. */
-  sleep(milliseconds: number, signal?: AbortSignal): Promise<void>;
-}
-
-/** The system's clock. */
-export const SYSTEM_CLOCK: Clock = {
-  now: () => Date.now(),
-  random: () => Math.random(),
-  sleep: (milliseconds, signal) =>
-    new Promise((resolve, reject) => {
-      signal?.throwIfAborted();
-      const stop = (): void => {
-        clearTimeout(timer);
-        reject(reasonOf(signal));
-      };
-      const timer = setTimeout(() => {
-        signal?.removeEventListener('abort', stop);
-        resolve();
-      }, milliseconds);
-      signal?.addEventListener('abort', stop, { once: true });
-    }),
-};
 
 /** A request. `authorization` is sent to the origin of `url` only. */
 export interface OriginRequest {

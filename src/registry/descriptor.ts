@@ -1,7 +1,7 @@
 import type { Digest } from './digest.ts';
 import type { Platform } from './platform.ts';
 
-/** What points at a blob or manifest (OCI image spec, descriptor.md). `size` in bytes. */
+/** A reference to a blob or manifest (OCI image spec, descriptor.md). `size` in bytes. */
 export interface Descriptor {
   readonly mediaType: string;
   readonly digest: Digest;

@@ -1,26 +1,27 @@
 /**
- * The reason table: every way in which a request cannot be answered, with its status, error codes and message. Error bodies are printed from it; no other
- * file builds one. `help.ts` says the rest about each: with this table it makes `/help/<reason>` and `docs/errors.md`.
+ * The reason table: every reason for an error response, with its status, error codes and message. Error bodies are
+ * built from this table only. With the texts of `help.ts` it also makes `/help/<reason>` and `docs/errors.md`.
  *
- * Codes are those of the OCI distribution spec ("Error Codes") and, where it has none, docker/distribution's. The first code decides what an engine shows:
- * Docker 1.8.3 and 1.9 hide the message behind a first code `MANIFEST_UNKNOWN`, so a tag without schema 1 says `UNSUPPORTED` first.
+ * The codes are those of the OCI distribution spec ("Error Codes") and of docker/distribution. The first code decides
+ * what an engine shows: Docker 1.8.3 and 1.9 hide the message if the first code is `MANIFEST_UNKNOWN`, so the errors
+ * for a missing schema 1 have `UNSUPPORTED` first.
  */
 
-/** How long an answer may be kept: `miss` for seconds, `never` not at all. */
+/** How long a cache may store the response: `miss` for seconds, `never` not at all. */
 export type ErrorCaching = 'miss' | 'never';
 
 interface ReasonRow {
   readonly status: 400 | 401 | 403 | 404 | 405 | 416 | 429 | 500 | 502 | 503;
   /** At least one; the first decides what old engines show. */
   readonly codes: readonly [string, ...string[]];
-  /** One sentence that a person understands; the answer may add what was asked for. */
+  /** One sentence for people. A response may replace it by a more specific one. */
   readonly message: string;
   readonly caching: ErrorCaching;
 }
 
 const NO_SCHEMA1 = ['UNSUPPORTED', 'MANIFEST_UNKNOWN'] as const;
 
-/** Reason → what a client is told. */
+/** Reason → error response. */
 export const REASONS = {
   'name-unknown': {
     status: 404,
@@ -141,20 +142,22 @@ export const REASONS = {
     status: 404,
     codes: NO_SCHEMA1,
     message:
-      'The image has zstd layers, which this client cannot unpack. It can be published with gzip copies of them: gantry publish --recompress.',
+      'The image has zstd layers, which this client cannot unpack. ' +
+      'It can be published with gzip copies of them: gantry publish --recompress.',
     caching: 'miss',
   },
   'form-not-published': {
     status: 404,
     codes: ['MANIFEST_UNKNOWN'],
-    message: 'The tag has no manifest of a kind that the Accept header allows.',
+    message: 'The tag has no manifest in a format that the Accept header allows.',
     caching: 'miss',
   },
   'manifest-too-new': {
     status: 404,
     codes: NO_SCHEMA1,
     message:
-      'The manifest with this digest is of a kind that this client cannot read, and a digest is never answered with another manifest.',
+      'The manifest with this digest has a format that this client cannot read, ' +
+      'and a request by digest never returns another manifest.',
     caching: 'miss',
   },
   'blob-unknown': {
@@ -166,13 +169,13 @@ export const REASONS = {
   'name-invalid': {
     status: 400,
     codes: ['NAME_INVALID'],
-    message: 'The repository name is outside the grammar.',
+    message: 'The repository name is invalid.',
     caching: 'never',
   },
   'digest-invalid': {
     status: 400,
     codes: ['DIGEST_INVALID'],
-    message: 'The digest is malformed, or of an algorithm that is not served.',
+    message: 'The digest is malformed, or its algorithm is not supported.',
     caching: 'never',
   },
   'page-size-invalid': {
@@ -202,13 +205,13 @@ export const REASONS = {
   'v1-unsupported': {
     status: 404,
     codes: ['UNSUPPORTED'],
-    message: 'This registry does not speak the v1 API.',
+    message: 'This registry does not support the v1 API.',
     caching: 'miss',
   },
   'range-not-satisfiable': {
     status: 416,
     codes: ['RANGE_INVALID'],
-    message: 'The range lies outside the blob.',
+    message: 'The range is outside the blob.',
     caching: 'never',
   },
   unauthorized: {
@@ -238,32 +241,31 @@ export const REASONS = {
   'storage-unavailable': {
     status: 503,
     codes: ['UNAVAILABLE'],
-    message: 'The storage did not answer; this says nothing about whether the image exists.',
+    message: 'The storage did not answer, so it is unknown whether the image exists.',
     caching: 'never',
   },
   'upstream-unavailable': {
     status: 503,
     codes: ['UNAVAILABLE'],
     message:
-      'The upstream registry did not answer and nothing is stored yet; this says nothing about whether the image exists.',
+      'The upstream registry did not answer and nothing is stored yet, so it is unknown whether the image exists.',
     caching: 'never',
   },
   'authority-unavailable': {
     status: 503,
     codes: ['UNAVAILABLE'],
-    message:
-      'The keys that login tokens are checked with could not be had; this says nothing about whether the token holds.',
+    message: 'The keys for checking login tokens could not be fetched, so it is unknown whether the token is valid.',
     caching: 'never',
   },
   internal: {
     status: 500,
     codes: ['UNKNOWN'],
-    message: 'Something went wrong inside the registry.',
+    message: 'An internal error occurred in the registry.',
     caching: 'never',
   },
 } as const satisfies Record<string, ReasonRow>;
 
-/** A row's key: why something cannot be answered. */
+/** The key of a row. */
 export type Reason = keyof typeof REASONS;
 
 /** Whether the text is a known reason. */
@@ -271,24 +273,27 @@ export function isReason(text: string): text is Reason {
   return Object.hasOwn(REASONS, text);
 }
 
-/** What a reason says. */
+/** The row of a reason. */
 export function reasonRow(reason: Reason): ReasonRow {
   return REASONS[reason];
 }
 
-/** The path of a reason's help page on the registry itself. */
+/** The path of a reason's help page. */
 export function helpPath(reason: Reason): string {
   return `/help/${reason}`;
 }
 
-/** What an error body's `detail` carries. `available`: forms or platforms that could have been had. */
+/** The `detail` of an error body. `available`: the forms or platforms that the tag has. */
 export interface ErrorDetail {
   readonly available?: readonly string[];
-  /** Anything else worth telling a machine, e.g. the name asked for. */
+  /** More facts for programs, e.g. the requested name. */
   readonly [more: string]: unknown;
 }
 
-/** The OCI error envelope, `{"errors":[{code, message, detail: {reason, …, help}}…]}`, one entry a code. `help` is absolute if `origin` (scheme and host) is given. */
+/**
+ * The OCI error envelope, `{"errors":[{code, message, detail: {reason, …, help}}…]}`, with one entry for each code.
+ * `help` is absolute if `origin` (scheme and host) is given.
+ */
 export function errorBody(
   reason: Reason,
   options: { message?: string; detail?: ErrorDetail; origin?: string } = {},
@@ -299,7 +304,7 @@ export function errorBody(
   return JSON.stringify({ errors: row.codes.map((code) => ({ code, message, detail })) });
 }
 
-/** Thrown where a union has been handled whole and a value outside it turns up all the same. */
+/** Throws on a value outside a union that a `switch` handles completely. */
 export function assertNever(value: never): never {
   throw new Error(`unexpected value ${JSON.stringify(value)}`);
 }

@@ -1,17 +1,17 @@
 /**
- * The bucket's layout, and the only place that builds or reads a key.
+ * The bucket's layout. Only this module builds and parses keys.
  *
  * ```
  * blobs/<realm>/<algorithm>/<hex>              layer or config; immutable
  * repositories/<name>/_manifests/<digest>      one manifest, exact bytes; immutable; content type = its media type
  * repositories/<name>/_tags/<tag>              tag object: all forms of the tag (records.ts)
  * repositories/<name>/_tags.json               sorted tag list, with what pages show (sorted-list.ts)
- * repositories/<name>/_referrers/<digest>.json what refers to that manifest (referrers.ts)
+ * repositories/<name>/_referrers/<digest>.json referrers of that manifest (referrers.ts)
  * catalog.json                                 sorted repository list (sorted-list.ts)
- * gc.json                                      what garbage collection has seen unreferenced, and is deleting (publisher/gc/journal.ts)
+ * gc.json                                      journal of garbage collection: unreferenced objects and deletions
  * ```
- * No component of a repository's name begins with `_`, so `_manifests`, `_tags` and `_referrers` end the name without doubt.
- * The longest key is 13 + 255 + 6 + 139 bytes: well below R2's 1,024.
+ * No component of a repository name begins with `_`, so `_manifests`, `_tags` and `_referrers` mark the end of the name.
+ * The longest key is 13 + 255 + 6 + 139 bytes, below R2's limit of 1,024.
  */
 import { type Digest, algorithmOf, hexOf, parseDigest } from './digest.ts';
 import { parseRepositoryName, parseTag, type RepositoryName, type Tag } from './name.ts';
@@ -20,13 +20,13 @@ import type { RealmName } from './realms.ts';
 /** The sorted list of all repositories. */
 export const CATALOG_KEY = 'catalog.json';
 
-/** The journal of garbage collection, which publishers respect. */
+/** The journal of garbage collection; publishers read it. */
 export const GC_JOURNAL_KEY = 'gc.json';
 
-/** Everything below it belongs to repositories. */
+/** The prefix of everything that belongs to repositories. */
 export const REPOSITORIES_PREFIX = 'repositories/';
 
-/** Everything below it is blobs, by realm. */
+/** The prefix of all blobs. */
 export const BLOBS_PREFIX = 'blobs/';
 
 /** A blob of a realm. */
@@ -34,12 +34,12 @@ export function blobKey(realm: RealmName, digest: Digest): string {
   return `${BLOBS_PREFIX}${realm}/${algorithmOf(digest)}/${hexOf(digest)}`;
 }
 
-/** All that belongs to one repository (and nothing of `<name>/more`: see {@link parseKey}). */
+/** The prefix of a repository's objects, and of repositories below it such as `<name>/more`: see {@link parseKey}. */
 export function repositoryPrefix(name: RepositoryName): string {
   return `${REPOSITORIES_PREFIX}${name}/`;
 }
 
-/** One manifest, by the digest its clients know: of its bytes, or of the payload for schema 1. */
+/** One manifest, by the digest of its bytes, or of its payload for schema 1. */
 export function manifestKey(name: RepositoryName, digest: Digest): string {
   return `${manifestsPrefix(name)}${digest}`;
 }
@@ -59,12 +59,12 @@ export function tagsPrefix(name: RepositoryName): string {
   return `${repositoryPrefix(name)}_tags/`;
 }
 
-/** A repository's sorted tag list; it stands exactly where the repository is known. */
+/** A repository's sorted tag list. The repository exists if this object exists. */
 export function tagListKey(name: RepositoryName): string {
   return `${repositoryPrefix(name)}_tags.json`;
 }
 
-/** What refers to one manifest. */
+/** The referrers record of one manifest. */
 export function referrersKey(name: RepositoryName, subject: Digest): string {
   return `${referrersPrefix(name)}${subject}.json`;
 }
@@ -74,7 +74,7 @@ export function referrersPrefix(name: RepositoryName): string {
   return `${repositoryPrefix(name)}_referrers/`;
 }
 
-/** What a key stands for. */
+/** A parsed key. */
 export type ParsedKey =
   | { readonly kind: 'blob'; readonly realm: string; readonly digest: Digest }
   | { readonly kind: 'manifest'; readonly name: RepositoryName; readonly digest: Digest }
@@ -84,7 +84,7 @@ export type ParsedKey =
   | { readonly kind: 'catalog' }
   | { readonly kind: 'gc-journal' };
 
-/** Reads a key back; null if it is none of ours. */
+/** Parses a key; null if it is not part of the layout. */
 export function parseKey(key: string): ParsedKey | null {
   if (key === CATALOG_KEY) return { kind: 'catalog' };
   if (key === GC_JOURNAL_KEY) return { kind: 'gc-journal' };

@@ -1,4 +1,6 @@
-/** The manifest formats a registry's client may ask for; each is one *form* of an image. In order of preference among equals. */
+/**
+ * The manifest formats: each is one *form* of an image. In order of preference where a client accepts several equally.
+ */
 export const FORMS = ['oci-index', 'docker-list', 'oci-manifest', 'docker-schema2', 'docker-schema1'] as const;
 
 /** One manifest format. */
@@ -13,10 +15,10 @@ export const MEDIA_TYPE_OF_FORM = {
   'docker-schema1': 'application/vnd.docker.distribution.manifest.v1+prettyjws',
 } as const satisfies Record<Form, string>;
 
-/** Schema 1 as some registries and `dir:` folders call it; it carries signatures all the same. */
+/** Another media type of signed schema 1, used by some registries and `dir:` folders. */
 export const SCHEMA1_PLAIN = 'application/vnd.docker.distribution.manifest.v1+json';
 
-/** What a person calls each form. */
+/** The name of each form, for people. */
 export const FORM_TITLE = {
   'oci-index': 'OCI image index',
   'docker-list': 'Docker manifest list',
@@ -25,7 +27,7 @@ export const FORM_TITLE = {
   'docker-schema1': 'Docker schema 1',
 } as const satisfies Record<Form, string>;
 
-/** Whether the form names other manifests (one a platform) rather than layers. */
+/** Whether the form lists other manifests, one for each platform. */
 export function isListForm(form: Form): form is 'oci-index' | 'docker-list' {
   return form === 'oci-index' || form === 'docker-list';
 }
@@ -35,7 +37,7 @@ const FORM_OF_MEDIA_TYPE: ReadonlyMap<string, Form> = new Map([
   [SCHEMA1_PLAIN, 'docker-schema1' as const],
 ]);
 
-/** The form that a manifest's media type names; null for any other. Parameters and case are not looked at: pass the bare, lower-case type. */
+/** The form of a manifest's media type; null for any other type. Pass the type in lower case without parameters. */
 export function formOfMediaType(mediaType: string): Form | null {
   return FORM_OF_MEDIA_TYPE.get(mediaType) ?? null;
 }
@@ -59,3 +61,9 @@ export const MEDIA_TYPES = {
   octetStream: 'application/octet-stream',
   json: 'application/json',
 } as const;
+
+/**
+ * Layer types in a schema 2 that its specification does not have, and BuildKit writes: Docker's name for zstd, and OCI's
+ * names.
+ */
+export type NonstandardLayers = 'docker-zstd' | 'oci-in-docker';

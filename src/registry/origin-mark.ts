@@ -1,27 +1,28 @@
 /**
- * The mark on a tag object that was not published but fetched from another registry: the Worker may move such a tag when the upstream does, and no other. Whoever
- * publishes the tag writes the object without the mark, so what was published wins from then on.
+ * The mark on a tag object that was fetched from another registry. The Worker moves only tags with this mark when the
+ * upstream moves them. A published tag has no mark, so publishing a tag takes precedence from then on.
  *
- * JSON in the custom metadata {@link ORIGIN_METADATA}: `{"o":"<rule>","d":"<digest>","c":<checked>,"g":<gone>}`, times in seconds since 1970.
+ * The mark is JSON in the custom metadata {@link ORIGIN_METADATA}:
+ * `{"o":"<rule>","d":"<digest>","c":<checked>,"g":<gone>}`, with times in seconds since 1970.
  */
 import { type Digest, parseDigest } from './digest.ts';
 
-/** Name of the custom metadata that carries the mark. */
+/** Name of the custom metadata with the mark. */
 export const ORIGIN_METADATA = 'gantry-origin';
 
-/** What is known of the upstream's tag. */
+/** The state of the upstream's tag. */
 export interface OriginMark {
-  /** Name of the origin rule by which it came. */
+  /** Name of the origin rule. */
   readonly origin: string;
-  /** What the upstream said that the tag is; compared with what it says later. */
+  /** The digest that the upstream reported for the tag. */
   readonly digest: Digest;
-  /** When the upstream last said so, in milliseconds since 1970. */
+  /** When the upstream last confirmed the digest, in milliseconds since 1970. */
   readonly checked: number;
-  /** When the upstream was first found not to have the tag any more, in milliseconds since 1970; null while it has it. */
+  /** When the upstream was first seen without the tag, in milliseconds since 1970; null while it has the tag. */
   readonly gone: number | null;
 }
 
-/** Makes the metadata of a mark. */
+/** Encodes a mark as metadata. */
 export function encodeOriginMark({ origin, digest, checked, gone }: OriginMark): Record<string, string> {
   const seconds = (milliseconds: number): number => Math.floor(milliseconds / 1000);
   return {
@@ -34,7 +35,10 @@ export function encodeOriginMark({ origin, digest, checked, gone }: OriginMark):
   };
 }
 
-/** Reads the mark from a tag object's metadata; null if there is none. One that cannot be read counts as none: then nothing overwrites the tag. */
+/**
+ * Reads the mark from a tag object's metadata; null if there is none. An invalid mark counts as none, so that nothing
+ * overwrites the tag.
+ */
 export function decodeOriginMark(metadata: Readonly<Record<string, string>>): OriginMark | null {
   const text = metadata[ORIGIN_METADATA];
   if (text === undefined) return null;

@@ -1,4 +1,4 @@
-/** What an image runs on, as image indexes and manifest lists write it (OCI image spec, image-index.md). */
+/** The platform of an image, as in image indexes and manifest lists (OCI image spec, image-index.md). */
 export interface Platform {
   readonly os: string;
   readonly architecture: string;
@@ -7,13 +7,14 @@ export interface Platform {
   readonly 'os.features'?: readonly string[];
 }
 
-/** Whose image a client gets that names no platform: what docker-registry and old engines assume. */
+/** The platform for clients that name none; docker-registry and old engines assume it, too. */
 export const DEFAULT_PLATFORM: Platform = { os: 'linux', architecture: 'amd64' };
 
-/** A platform as `os/architecture[/variant][:os.version]`; equal platforms give equal text. */
+/** Formats a platform as `os/architecture[/variant][:os.version]`. Equal platforms give equal text. */
 export function formatPlatform(platform: Platform): string {
   const { os, architecture, variant, 'os.version': version } = platform;
-  return `${os}/${architecture}${variant === undefined ? '' : `/${variant}`}${version === undefined ? '' : `:${version}`}`;
+  const suffix = version === undefined ? '' : `:${version}`;
+  return `${os}/${architecture}${variant === undefined ? '' : `/${variant}`}${suffix}`;
 }
 
 /** Reads `os/architecture[/variant][:os.version]`; null if it is not that. */

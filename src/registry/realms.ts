@@ -2,23 +2,26 @@ import type { RepositoryName } from './name.ts';
 
 declare const brand: unique symbol;
 
-/** A realm: the repositories that share blobs and readers. `public` is the one that everybody may read. Only {@link parseRealmTable} and {@link PUBLIC_REALM} make one. */
+/**
+ * A realm: repositories that share blobs and readers. Everybody may read the realm `public`. Only
+ * {@link parseRealmTable} and {@link PUBLIC_REALM} make one.
+ */
 export type RealmName = string & { readonly [brand]: 'RealmName' };
 
-/** The realm of every repository that no rule names: readable by anybody. */
+/** The realm of every repository that no rule matches. Everybody may read it. */
 export const PUBLIC_REALM = 'public' as RealmName;
 
 /** One rule: repositories whose name matches belong to the realm. */
 export interface RealmRule {
-  /** A repository's name, or a prefix ending in `/*` that takes everything below it, or `*` alone. */
+  /** A repository name, a prefix with `/*` for everything below it, or `*`. */
   readonly pattern: string;
   readonly realm: RealmName;
 }
 
-/** The rules, first match wins; none matching means {@link PUBLIC_REALM}. */
+/** The rules. The first match wins; without a match the realm is {@link PUBLIC_REALM}. */
 export type RealmTable = readonly RealmRule[];
 
-/** A realm table that cannot be used, and what to do about it. */
+/** An invalid realm table. The message says how to fix it. */
 export class RealmTableError extends Error {
   override readonly name = 'RealmTableError';
 }
@@ -27,8 +30,9 @@ const REALM = /^[a-z0-9]+(?:[-_.][a-z0-9]+)*$/;
 const PATTERN = /^(?:\*|[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?:\/\*)?)$/;
 
 /**
- * Reads the realm table of `wrangler.toml` (`[vars] REALMS`): an array of `{ pattern, realm }`, or that as JSON text; undefined gives the empty table.
- * Throws {@link RealmTableError} on anything else: a table that is half understood would open what was meant closed.
+ * Reads the realm table of `wrangler.toml` (`[vars] REALMS`): an array of `{ pattern, realm }`, also as JSON text.
+ * Undefined gives the empty table. Throws {@link RealmTableError} on anything else: ignoring a rule could make a
+ * protected repository public.
  */
 export function parseRealmTable(value: unknown): RealmTable {
   if (value === undefined || value === '') return [];
@@ -48,7 +52,7 @@ export function parseRealmTable(value: unknown): RealmTable {
     const { pattern, realm, ...rest } = rule as Record<string, unknown>;
     const extra = Object.keys(rest)[0];
     if (extra !== undefined)
-      throw new RealmTableError(`${where} has a member "${extra}" that is not known. Allowed: pattern, realm.`);
+      throw new RealmTableError(`${where} has the unknown member "${extra}". Allowed: pattern, realm.`);
     if (typeof pattern !== 'string' || !PATTERN.test(pattern)) {
       throw new RealmTableError(`${where}.pattern must be a repository name, a prefix ending in "/*", or "*".`);
     }
@@ -61,7 +65,7 @@ export function parseRealmTable(value: unknown): RealmTable {
   });
 }
 
-/** The realm of a repository. The name alone tells it, so a blob costs one read. */
+/** The realm of a repository. It depends on the name only, so that a blob costs one read. */
 export function realmOf(table: RealmTable, name: RepositoryName): RealmName {
   for (const { pattern, realm } of table) {
     if (pattern === '*' || pattern === name) return realm;

@@ -1,43 +1,50 @@
 /**
- * The tag object: what the publisher writes and the Worker reads, one object a tag.
+ * The tag object: one object for each tag, written by the publisher and by pull-through, read by the Worker.
  *
- * Body: the manifests of all forms back to back. Index: JSON in the custom metadata {@link INDEX_METADATA}; if that would be longer than
- * {@link INDEX_METADATA_MAX} bytes (R2 keeps 8,192 bytes of metadata an object), the index is the head of the body and the metadata says only how long it is.
- * So any form costs one read, the headers of any form cost one head, and one PUT moves the tag in all its forms at once.
+ * The body is the manifests of all forms, one after the other. The index is JSON in the custom metadata {@link
+ * INDEX_METADATA}. An index longer than {@link INDEX_METADATA_MAX} bytes is the head of the body instead, and the
+ * metadata holds only its length (R2 stores 8,192 bytes of metadata for an object). So any form costs one read, its
+ * headers cost one head, and one PUT moves the tag in all its forms at once.
  *
- * The index, compact: `{"v":1,"t":"<updated>","f":[[form, digest, offset, length, source, platform?]…],"m":[[form, reason, platform?]…]}` where `source` is
- * `"p"` (published) or the digest it was derived from, and offsets count from the end of the index where that is in the body. `"z":[n…]`, where there is one, says which
- * forms have layers packed with zstd, by their places in `f`; it stands apart so that whoever does not know it passes over it.
+ * The index is `{"v":1,"t":"<updated>","f":[form…],"m":[missing…],"z":[n…],"n":[[n, codes]…]}`:
+ * - a form is `[form, digest, offset, length, source, platform?]`; `source` is `"p"` (published) or the digest of the
+ *   manifest that it was derived from; offsets count from the end of an index in the body;
+ * - a missing form is `[form, reason, platform?]`;
+ * - `z`, which may be absent, has the positions in `f` of forms with zstd layers. Older readers ignore it.
+ * - `n`, which may be absent, has `[position in f, codes]` of forms with layer types that their specification does not
+ *   have: code `z` for Docker's zstd type, `o` for OCI types in a Docker manifest. Older readers ignore it.
  */
 import { type Digest, parseDigest } from './digest.ts';
 import { isReason, type Reason } from './errors.ts';
-import { type Form, MEDIA_TYPE_OF_FORM } from './media-type.ts';
+import { type Form, MEDIA_TYPE_OF_FORM, type NonstandardLayers } from './media-type.ts';
 import { formatPlatform, parsePlatform, type Platform } from './platform.ts';
 
-/** The version of the record format that this code writes, and the only one it reads. */
+/** The version of the record format that this code reads and writes. */
 export const RECORD_VERSION = 1;
 
-/** Name of the custom metadata that carries the index. */
+/** Name of the custom metadata with the index. */
 export const INDEX_METADATA = 'gantry-tag';
 
-/** Longest index, in bytes, that is kept in the metadata. */
+/** Longest index in the metadata, in bytes. */
 export const INDEX_METADATA_MAX = 7_680;
 
 /** One manifest of a tag. */
 export interface TagForm {
   readonly form: Form;
   readonly mediaType: string;
-  /** What clients know it by: of the bytes, or of the payload for schema 1. */
+  /** The digest of the bytes, or of the payload for schema 1. */
   readonly digest: Digest;
-  /** Where its bytes begin in {@link TagRecord}'s manifests, and how many they are. */
+  /** Its position in the manifests of the {@link TagRecord}, in bytes. */
   readonly offset: number;
   readonly length: number;
-  /** Exactly as someone gave it to us, or made by us from the manifest with that digest. */
+  /** Published: the exact bytes of the publisher. Derived: made by Gantry from the manifest with that digest. */
   readonly source: { readonly kind: 'published' } | { readonly kind: 'derived'; readonly from: Digest };
-  /** Set on a manifest that serves one platform of a list; unset on the list, and on all forms of a single image. */
+  /** The platform of a list's child; absent for the list itself and for single images. */
   readonly platform?: Platform;
-  /** Set where a layer of it, or of an image that it lists, is packed with zstd. Records from before the mark lack it. */
+  /** Set if a layer of it, or of an image in its list, has zstd compression. Older records do not have it. */
   readonly zstd?: true;
+  /** Set where a layer type of it, or of an image that it lists, is not in its specification: some libraries refuse it. */
+  readonly nonstandard?: readonly NonstandardLayers[];
 }
 
 /** A form that the tag does not have, and why. */
@@ -51,12 +58,15 @@ export interface MissingForm {
 export interface TagRecord {
   /** When the tag was last moved, RFC 3339 UTC. */
   readonly updated: string;
-  /** In the order in which they are preferred among equals: published roots first. */
+  /** In order of preference where a client accepts several equally: published roots first. */
   readonly forms: readonly TagForm[];
   readonly missing: readonly MissingForm[];
 }
 
-/** The digests of what was published under a tag. What serves one platform is a child of the list that was published: a tag that moved from the list to it did move. */
+/**
+ * The digests that were published under a tag. A form for one platform is a child of the published list and does not
+ * count: a tag that moves from a list to its child has moved.
+ */
 export function publishedDigests({ forms }: TagRecord): readonly Digest[] {
   const roots = forms.filter(
     ({ source, platform, form }) =>
@@ -65,7 +75,7 @@ export function publishedDigests({ forms }: TagRecord): readonly Digest[] {
   return roots.map(({ digest }) => digest);
 }
 
-/** A tag object that cannot be read. The object is damaged or of a newer version; other tags are not touched by it. */
+/** A tag object that cannot be read: it is damaged or has a newer version. Other tags are not affected. */
 export class CorruptRecordError extends Error {
   override readonly name = 'CorruptRecordError';
 }
@@ -78,17 +88,25 @@ const FORM_CODES = {
   s1: 'docker-schema1',
 } as const satisfies Record<string, Form>;
 
+const NONSTANDARD_CODES = { 'docker-zstd': 'z', 'oci-in-docker': 'o' } as const satisfies Record<
+  NonstandardLayers,
+  string
+>;
+
 const CODE_OF_FORM = Object.fromEntries(Object.entries(FORM_CODES).map(([code, form]) => [form, code])) as Record<
   Form,
   string
 >;
 
-/** Makes a tag object from a record and the bytes of its manifests, given in the record's order and without gaps. */
+/** Encodes a tag object. `manifests`: the bytes of the forms, in the record's order and without gaps. */
 export function encodeTag(
   record: TagRecord,
   manifests: readonly Uint8Array[],
 ): { body: Uint8Array; metadata: Record<string, string> } {
   const packed = record.forms.flatMap(({ zstd }, at) => (zstd === true ? [at] : []));
+  const nonstandard = record.forms.flatMap((form, at) =>
+    form.nonstandard === undefined ? [] : [[at, form.nonstandard.map((kind) => NONSTANDARD_CODES[kind]).join('')]],
+  );
   const index = JSON.stringify({
     v: RECORD_VERSION,
     t: record.updated,
@@ -106,7 +124,8 @@ export function encodeTag(
       ...(platform === undefined ? [] : [encodePlatform(platform)]),
     ]),
     ...(packed.length > 0 && { z: packed }),
-    // Metadata travels as HTTP headers on S3: everything beyond printable ASCII is escaped.
+    ...(nonstandard.length > 0 && { n: nonstandard }),
+    // S3 sends metadata as HTTP headers, so characters other than printable ASCII are escaped.
   }).replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
   if (index.length <= INDEX_METADATA_MAX) return { body: concat(manifests), metadata: { [INDEX_METADATA]: index } };
   return {
@@ -115,7 +134,7 @@ export function encodeTag(
   };
 }
 
-/** What a tag object's metadata says: the record itself, or how many bytes at the head of the body hold it. */
+/** The index in a tag object's metadata: the record itself, or the length of the index at the head of the body. */
 export type TagIndex =
   | { readonly kind: 'record'; readonly record: TagRecord; readonly bodyOffset: 0 }
   | { readonly kind: 'in-body'; readonly length: number };
@@ -133,7 +152,10 @@ export function decodeTagMetadata(metadata: Readonly<Record<string, string>>): T
   return { kind: 'record', record: toRecord(value), bodyOffset: 0 };
 }
 
-/** Reads the index from the head of a tag object's body: exactly the `length` bytes that {@link decodeTagMetadata} told. Throws {@link CorruptRecordError}. */
+/**
+ * Reads the index at the head of a tag object's body: exactly the `length` bytes of {@link decodeTagMetadata}.
+ * Throws {@link CorruptRecordError}.
+ */
 export function decodeTagIndex(head: Uint8Array): TagRecord {
   return toRecord(parseIndex(new TextDecoder().decode(head)));
 }
@@ -144,6 +166,7 @@ interface RawIndex {
   readonly f?: unknown;
   readonly m?: unknown;
   readonly z?: unknown;
+  readonly n?: unknown;
 }
 
 function parseIndex(text: string): RawIndex {
@@ -162,12 +185,31 @@ function parseIndex(text: string): RawIndex {
   return value;
 }
 
-function toRecord({ t, f, m, z }: RawIndex): TagRecord {
+function toRecord({ t, f, m, z, n }: RawIndex): TagRecord {
   if (typeof t !== 'string' || !Array.isArray(f) || !Array.isArray(m))
     throw new CorruptRecordError('the tag index lacks a member');
   const packed: ReadonlySet<unknown> = new Set(Array.isArray(z) ? z : []);
-  const forms = f.map((row, at): TagForm => (packed.has(at) ? { ...toForm(row), zstd: true } : toForm(row)));
+  const nonstandard: ReadonlyMap<unknown, readonly NonstandardLayers[]> = new Map(
+    Array.isArray(n) ? n.flatMap(toNonstandard) : [],
+  );
+  const forms = f.map((row, at): TagForm => {
+    const kinds = nonstandard.get(at);
+    return {
+      ...toForm(row),
+      ...(packed.has(at) ? { zstd: true } : {}),
+      ...(kinds === undefined ? {} : { nonstandard: kinds }),
+    };
+  });
   return { updated: t, forms, missing: m.map(toMissing) };
+}
+
+/** A row of the mark; none where it says nothing that is known. */
+function toNonstandard(row: unknown): [at: unknown, kinds: readonly NonstandardLayers[]][] {
+  const [at, codes] = Array.isArray(row) ? (row as unknown[]) : [];
+  const kinds = (Object.keys(NONSTANDARD_CODES) as NonstandardLayers[]).filter(
+    (kind) => typeof codes === 'string' && codes.includes(NONSTANDARD_CODES[kind]),
+  );
+  return kinds.length > 0 ? [[at, kinds]] : [];
 }
 
 function toForm(row: unknown): TagForm {
@@ -193,7 +235,7 @@ function toForm(row: unknown): TagForm {
 function toMissing(row: unknown): MissingForm {
   if (!Array.isArray(row)) throw new CorruptRecordError('a missing form of the tag index is not a row');
   const [code, reason, platform] = row as unknown[];
-  // A reason that a newer publisher knows and this Worker does not must not break the tag.
+  // A newer publisher may write reasons that this Worker does not have yet.
   return {
     form: formOfCode(code),
     reason: typeof reason === 'string' && isReason(reason) ? reason : 'form-not-published',
@@ -211,7 +253,7 @@ function isCount(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }
 
-// `os/arch[/variant]` where that says everything and reads back the same; else the object itself.
+// Text if it parses to the same platform; otherwise the object.
 function encodePlatform(platform: Platform): string | Platform {
   const text = formatPlatform(platform);
   const back = parsePlatform(text);

@@ -1,16 +1,16 @@
 import { type Digest, parseDigest } from './digest.ts';
 import { parseTag, type Tag } from './name.ts';
 
-/** What stands behind `/manifests/`: a tag or a digest. */
+/** The last part of a manifest URL: a tag or a digest. */
 export type Reference =
   { readonly kind: 'tag'; readonly tag: Tag } | { readonly kind: 'digest'; readonly digest: Digest };
 
-/** A reference that could not be read: a digest with a bad form or an algorithm that is not served, or a tag outside the grammar. */
+/** An invalid reference: a digest that is malformed or has an unsupported algorithm, or an invalid tag. */
 export interface BadReference {
   readonly kind: 'bad-digest' | 'bad-tag';
 }
 
-/** Reads the reference of a manifest URL. A colon cannot stand in a tag, so anything with one is meant as a digest. */
+/** Parses the reference of a manifest URL. Tags have no colon, so a text with a colon is a digest. */
 export function parseReference(text: string): Reference | BadReference {
   if (text.includes(':')) {
     const digest = parseDigest(text);

@@ -1,6 +1,6 @@
 /**
- * What refers to a manifest (its signatures, attestations, SBOMs): an OCI image index of descriptors, precomputed by the publisher
- * (OCI distribution spec 1.1, "Listing Referrers"). The object is the unfiltered answer, byte for byte.
+ * The referrers record of a manifest (its signatures, attestations, SBOMs): an OCI image index of descriptors, written
+ * by the publisher (OCI distribution spec 1.1, "Listing Referrers"). It is the body of the unfiltered response.
  */
 import type { Descriptor } from './descriptor.ts';
 import { parseDigest } from './digest.ts';
@@ -11,7 +11,7 @@ export class CorruptReferrersError extends Error {
   override readonly name = 'CorruptReferrersError';
 }
 
-/** Makes the record: descriptors sorted by digest, each digest once. */
+/** Encodes the record: descriptors sorted by digest, without duplicates. */
 export function encodeReferrers(manifests: readonly Descriptor[]): Uint8Array {
   const byDigest = new Map(manifests.map((descriptor) => [descriptor.digest, descriptor]));
   const sorted = [...byDigest.values()].sort((a, b) => (a.digest < b.digest ? -1 : 1));

@@ -1,36 +1,37 @@
 /**
- * Robot tokens: a secret for a program, of which the registry keeps one line with a hash.
+ * Robot tokens: secrets for programs. The registry stores one line with a hash for each token.
  *
  * ```
  * ci-1 team-a,team-b 2027-02-22T00:00:00Z sha256:47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU
  * ```
- * Name, realms, expiry (or `never`), hash. Lines stand in the secret `TOKENS` (and `TOKENS_…`, since a secret ends at 5 kB); `#` begins a comment line.
+ * A line has name, realms, expiry (or `never`) and hash. Lines are in the secret `TOKENS`, and in `TOKENS_…` because a
+ * secret is limited to 5 kB. `#` begins a comment line.
  *
- * The hash is one SHA-256, base64url. A slow hash (bcrypt, argon2) makes guessing a weak secret dear; a robot token is 256 random bits that nobody can guess, so all
- * that it would do is make every request dear.
+ * The hash is SHA-256 in base64url. A slow hash (bcrypt, argon2) protects weak secrets. A robot token has 256 random
+ * bits, which cannot be guessed, so a slow hash would only make every request expensive.
  */
 
 import { toBase64Url } from './base64.ts';
 
-/** What every robot token begins with, so that scanners for leaked secrets know it. */
+/** The prefix of every robot token. Scanners for leaked secrets recognize it. */
 export const ROBOT_TOKEN_PREFIX = 'gantry_';
 
 /** Random bytes of a token. */
 export const ROBOT_TOKEN_BYTES = 32;
 
-/** What is kept of one token. */
+/** The stored line of one token. */
 export interface RobotTokenLine {
-  /** Who it was made for; it shows in `gantry token list` and as the subject of Bearer tokens. */
+  /** The holder: shown by `gantry token list`, and the subject of Bearer tokens. */
   readonly name: string;
-  /** Realms it opens, as written: one that the realm table does not know opens nothing. */
+  /** Realms that the token may read. A realm that is not in the realm table has no effect. */
   readonly realms: readonly string[];
-  /** From then on it is refused; null for never. */
+  /** When the token expires; null for never. */
   readonly expires: Date | null;
   /** SHA-256 of the whole token text: base64url without padding, 43 characters. */
   readonly hash: string;
 }
 
-/** A token line that cannot be read. The message has the line's number, never its text: a secret pasted in the wrong place stays out of logs. */
+/** An invalid token line. The message has the line's number, never its text, which may be a secret. */
 export class RobotTokenError extends Error {
   override readonly name = 'RobotTokenError';
 }
@@ -41,7 +42,7 @@ const REALM = /^[a-z0-9]+(?:[-_.][a-z0-9]+)*$/;
 const HASH = /^sha256:([A-Za-z0-9_-]{43})$/;
 const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$/;
 
-/** Whether the text has the form of a robot token (which says nothing of its being one). */
+/** Whether the text has the form of a robot token. It may still be unknown or expired. */
 export function looksLikeRobotToken(text: string): boolean {
   return TOKEN.test(text);
 }
@@ -51,19 +52,23 @@ export function isRobotTokenName(text: string): boolean {
   return NAME.test(text);
 }
 
-/** The token made of {@link ROBOT_TOKEN_BYTES} random bytes. */
+/** Makes a token from {@link ROBOT_TOKEN_BYTES} random bytes. */
 export function robotTokenText(random: Uint8Array): string {
   if (random.length !== ROBOT_TOKEN_BYTES)
     throw new RobotTokenError(`a token is made of ${String(ROBOT_TOKEN_BYTES)} random bytes`);
   return ROBOT_TOKEN_PREFIX + toBase64Url(random);
 }
 
-/** Writes a line. */
+/** Formats a line. */
 export function formatRobotTokenLine({ name, realms, expires, hash }: RobotTokenLine): string {
-  return `${name} ${realms.join(',')} ${expires === null ? 'never' : expires.toISOString().replace(/\.\d{3}Z$/, 'Z')} sha256:${hash}`;
+  const expiry = expires === null ? 'never' : expires.toISOString().replace(/\.\d{3}Z$/, 'Z');
+  return `${name} ${realms.join(',')} ${expiry} sha256:${hash}`;
 }
 
-/** Reads the lines of a secret. Empty lines and comments are skipped. Throws {@link RobotTokenError} on anything else, since a line half understood could open too much. */
+/**
+ * Reads the lines of a secret. Empty lines and comments are skipped. Throws {@link RobotTokenError} on any other line:
+ * reading it partly could give a token too many rights.
+ */
 export function parseRobotTokenLines(text: string, where = 'TOKENS'): RobotTokenLine[] {
   return text.split(/\r?\n/).flatMap((raw, index) => {
     const line = raw.trim();

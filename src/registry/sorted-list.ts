@@ -1,7 +1,7 @@
 /**
- * A sorted list in one object, made for reading a page of it: the tags of a repository, or the catalogue.
+ * A sorted list in one object that can be read by pages: the tags of a repository, or the catalogue.
  *
- * The object is JSON that a person can read, cut into leaves of {@link LEAF_SIZE} entries whose byte ranges stand in its first line:
+ * The object is readable JSON, divided into leaves of {@link LEAF_SIZE} entries. The first line has their byte ranges:
  *
  * ```
  * {"version":1,"count":N,"leaves":[[first, namesOffset, namesLength, detailsOffset, detailsLength]…],
@@ -10,16 +10,17 @@
  * "details":[{…},{…},
  * {…}]}
  * ```
- * Offsets count from the end of the first line, whose length is in the custom metadata {@link HEADER_METADATA}. A reader takes the first
- * {@link FIRST_READ} bytes (which is all of a short list), looks up the leaves of its page, and reads just those, of the same version (etag):
- * two reads at most, and work that grows with the page, not with the list. Without `n`, the bytes of `names` are the answer.
+ * Offsets count from the end of the first line, whose length is in the custom metadata {@link HEADER_METADATA}. A reader
+ * fetches the first {@link FIRST_READ} bytes, which are all of a short list. It then finds the leaves of its page and
+ * fetches only those, of the same version (etag). So a page costs at most two reads, and the work depends on the size of
+ * the page, not of the list. Without `n`, the response is the bytes of `names`.
  */
 import { compareNames } from './name.ts';
 
-/** Entries a leaf. Long lists use larger leaves, so that the first line stays within {@link FIRST_READ}. */
+/** Entries of a leaf. Long lists have larger leaves, so that the first line fits into {@link FIRST_READ}. */
 export const LEAF_SIZE = 256;
 
-/** Bytes that a reader takes first. The first line is never longer. */
+/** Bytes of a reader's first read. The first line is never longer. */
 export const FIRST_READ = 65_536;
 
 /** Name of the custom metadata with the length of the first line, in bytes, LF included. */
@@ -27,33 +28,33 @@ export const HEADER_METADATA = 'gantry-list-header';
 
 const VERSION = 1;
 
-/** An entry: its name, and what pages show of it (any JSON; null for nothing). */
+/** An entry: its name, and a detail for pages (any JSON; null for none). */
 export interface ListEntry<T> {
   readonly name: string;
   readonly detail: T;
 }
 
-/** A leaf: where its names and its details are, in bytes from the end of the first line. */
+/** A leaf: the positions of its names and details, in bytes from the end of the first line. */
 export interface Leaf {
   readonly first: string;
   readonly names: { readonly offset: number; readonly length: number };
   readonly details: { readonly offset: number; readonly length: number };
 }
 
-/** The first line, read. */
+/** The parsed first line. */
 export interface ListHeader {
   readonly count: number;
-  /** Bytes of the first line: where offsets count from. */
+  /** Length of the first line in bytes: offsets count from there. */
   readonly base: number;
   readonly leaves: readonly Leaf[];
 }
 
-/** A list object that cannot be read. `gantry verify --repair` makes it anew from the bucket. */
+/** A list object that cannot be read. `gantry verify --repair` rebuilds it from the bucket. */
 export class CorruptListError extends Error {
   override readonly name = 'CorruptListError';
 }
 
-/** Makes a list object. Entries may come in any order; names must differ. */
+/** Encodes a list object. Entries may be in any order; names must be unique. */
 export function encodeSortedList<T>(entries: readonly ListEntry<T>[]): {
   body: Uint8Array;
   metadata: Record<string, string>;
@@ -133,7 +134,9 @@ export function decodeSortedList(body: Uint8Array): ListEntry<unknown>[] {
   });
 }
 
-/** Reads the first line, from the first {@link FIRST_READ} bytes of the object and its metadata. Throws {@link CorruptListError}. */
+/**
+ * Reads the first line from the object's first {@link FIRST_READ} bytes and metadata. Throws {@link CorruptListError}.
+ */
 export function decodeListHeader(first: Uint8Array, metadata: Readonly<Record<string, string>>): ListHeader {
   const base = Number(metadata[HEADER_METADATA]);
   if (!Number.isSafeInteger(base) || base <= 0 || base > first.length)
@@ -146,18 +149,20 @@ export function decodeListHeader(first: Uint8Array, metadata: Readonly<Record<st
   return { count: value.count, base, leaves: value.leaves.map(toLeaf) };
 }
 
-/** Bytes of the object, from its beginning: what to read. */
+/** A byte range of the object. */
 export interface Span {
   readonly offset: number;
   readonly length: number;
 }
 
-/** Which leaves hold the `limit` names after `after` and the one beyond (which tells whether there is a next page): null if there are none. */
+/**
+ * The leaves with the `limit` names after `after` and one more, which shows whether there is a next page; null if none.
+ */
 export function leavesOfPage(header: ListHeader, after: string | null, limit: number): readonly Leaf[] | null {
   const { leaves } = header;
   let low = 0;
   let high = leaves.length;
-  // The last leaf whose first name is not beyond `after`.
+  // The last leaf whose first name is not after `after`.
   while (low < high) {
     const middle = (low + high) >> 1;
     if (after !== null && compareNames(leaves[middle]?.first ?? '', after) <= 0) low = middle + 1;
@@ -165,12 +170,12 @@ export function leavesOfPage(header: ListHeader, after: string | null, limit: nu
   }
   const from = Math.max(0, low - 1);
   const perLeaf = leaves.length > 1 ? Math.max(1, Math.floor(header.count / leaves.length)) : header.count;
-  // All leaves but the last are full, so this is never too few: one leaf may be used up by names before `after`.
+  // All leaves but the last are full. One more leaf, because names before `after` may fill the first one.
   const page = leaves.slice(from, from + Math.ceil((limit + 1) / perLeaf) + 1);
   return page.length === 0 ? null : page;
 }
 
-/** The bytes that hold the names (or details) of neighbouring leaves. */
+/** The byte range of the names (or details) of neighbouring leaves. */
 export function spanOf(header: ListHeader, leaves: readonly Leaf[], part: 'names' | 'details'): Span {
   const first = leaves[0];
   const last = leaves.at(-1);

@@ -1,4 +1,4 @@
-/** An object's facts without its bytes. `size` in bytes; `etag` without quotes, opaque. */
+/** The metadata of an object. `size` in bytes; `etag` is opaque and without quotes. */
 export interface ObjectInfo {
   readonly key: string;
   readonly size: number;
@@ -9,76 +9,65 @@ export interface ObjectInfo {
   readonly uploaded: Date;
 }
 
-/** An object and its bytes, or the part of them that was asked for. */
+/** An object with its bytes, or with the requested range of them. */
 export interface StoredObject extends ObjectInfo {
-  /** Which bytes `body` carries; the whole object unless a range was asked for. */
+  /** The byte range of `body`: the whole object unless a range was requested. */
   readonly range: { readonly offset: number; readonly length: number };
   readonly body: ReadableStream<Uint8Array>;
-  /** The bytes of `body`, where the store has them at hand. */
+  /** The bytes of `body`, if the store has them in memory. */
   readonly bytes?: Uint8Array;
 }
 
-/** Part of an object, in bytes: from `offset` for `length` (clamped to the end), or the last `suffix`. */
+/** A byte range: `length` bytes from `offset` (at most to the end), or the last `suffix` bytes. */
 export type ByteRange = { readonly offset: number; readonly length?: number } | { readonly suffix: number };
 
-/** What {@link ReadStore.get} takes. */
+/** Options of {@link ReadStore.get}. */
 export interface GetOptions {
   readonly range?: ByteRange;
-  /** Read only this version; another one gives `'changed'`. */
+  /** Read only this version (etag); any other gives `'changed'`. */
   readonly ifMatch?: string;
-  /**
-   * The bytes are wanted at once: a store that remembers them may ask whether they are still the same, instead of
-   * reading them.
-   */
+  /** The caller reads all bytes at once: a store may revalidate a copy in memory instead of reading the object. */
   readonly atOnce?: boolean;
   readonly signal?: AbortSignal;
 }
 
 /**
- * Reading a bucket. An expected miss is null; whatever else goes wrong throws {@link StorageError}: "not there" and
- * "could not find out" never mix.
+ * Reading a bucket. A missing object is null. Every failure throws {@link StorageError}, so the two are never confused.
  */
 export interface ReadStore {
   head(key: string): Promise<ObjectInfo | null>;
   get(key: string, options?: GetOptions): Promise<StoredObject | null | 'changed'>;
 }
 
-/** What {@link WriteStore.put} takes. */
+/** Options of {@link WriteStore.put}. */
 export interface PutOptions {
   readonly contentType: string;
   readonly metadata?: Readonly<Record<string, string>>;
-  /** Hex sha256 of the whole body where it is known: the store refuses a body that does not match. */
+  /** Hex sha256 of the whole body, if known: the store refuses a body that does not match. */
   readonly sha256?: string;
   /**
-   * Write only over this version, or only where nothing is; else `'precondition-failed'`. Two objects with the same
-   * bytes have the same etag: a store that can compares `uploaded` too.
+   * Write only over this version, or only if the object does not exist; otherwise `'precondition-failed'`. Two objects
+   * with the same bytes have the same etag: a store that can compares `uploaded` too.
    */
   readonly onlyIf?: { readonly etag: string; readonly uploaded?: Date } | 'absent';
   readonly signal?: AbortSignal;
 }
 
-/** A long body: its length and a way to read it. Consumed once. */
+/** A long body that is read once. `size` in bytes. */
 export interface BodyStream {
   readonly size: number;
-  /** A chunk is good until the next one is asked for: its buffer may be filled again. Whoever keeps it copies it. */
+  /** A chunk is valid until the next one is requested, because its buffer may be reused. Copy it to keep it. */
   readonly chunks: AsyncIterable<Uint8Array>;
   /**
-   * How many of the latest chunks stay good all the same while the next one is asked for: none unless told, `Infinity`
-   * for buffers that are never filled again. A finite number also says that all chunks but the last have 64 KiB or
-   * more.
+   * How many of the latest chunks stay valid while the next one is requested. Default 0; `Infinity` if buffers are
+   * never reused. A finite number also means that all chunks but the last have at least 64 KiB.
    */
   readonly validChunks?: number;
-  /**
-   * Reads it once more, from the beginning. Where it is there, a store may send bytes on instead of keeping them for
-   * another try.
-   */
+  /** Reads the body again from the beginning. With it, a store need not buffer bytes for a retry. */
   readonly reread?: (why: string) => AsyncIterable<Uint8Array>;
-  /** Reading it costs more than a look at a disk: once more at most, and what comes then is kept. */
+  /** Reading again is expensive (e.g. a download): a store does so at most once, and buffers the bytes then. */
   readonly expensiveToReread?: boolean;
-  /**
-   * Whoever makes the chunks checks them against the sha256 that the store is told, and lets the last one out only if
-   * they have it: once is enough.
-   */
+  /** The source verifies the sha256 before it yields the last chunk, so a store need not hash the bytes again. */
   readonly verified?: boolean;
 }
 
@@ -92,7 +81,7 @@ export interface WriteStore extends ReadStore {
     body: Uint8Array | BodyStream,
     options: PutOptions,
   ): Promise<{ readonly etag: string } | 'precondition-failed'>;
-  /** Deletes; a key that is not there is no error. */
+  /** Deletes objects. Keys that do not exist are ignored. */
   delete(keys: readonly string[]): Promise<void>;
   /** All objects whose key starts with `prefix`, in key order. */
   list(
@@ -101,7 +90,7 @@ export interface WriteStore extends ReadStore {
   ): AsyncIterable<ListedObject>;
 }
 
-/** Why storage did not do what it was asked. `retryable`: the same call may work later. */
+/** A failed storage operation. `retryable`: the same call may succeed later. */
 export class StorageError extends Error {
   override readonly name = 'StorageError';
   readonly code: 'STORAGE_UNAVAILABLE' | 'STORAGE_DENIED' | 'STORAGE_FULL' | 'STORAGE_CORRUPT' | 'DIGEST_MISMATCH';

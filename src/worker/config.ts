@@ -27,6 +27,7 @@ export interface Env {
   readonly R2_SECRET_ACCESS_KEY?: unknown;
   readonly BLOB_AUTH_SECRET?: unknown;
   readonly LOG?: unknown;
+  readonly BLOB_CACHE?: unknown;
   readonly ORIGINS?: unknown;
   readonly ORIGIN_CREDENTIALS?: unknown;
   readonly SIGNING_KEY?: unknown;
@@ -47,6 +48,8 @@ export interface Config {
   readonly delivery: BlobDelivery;
   /** Whether all requests are logged, or only failures (5xx). */
   readonly log: 'all' | 'failures';
+  /** Whether whole blobs go through the cache in front of the registry. */
+  readonly blobCache: boolean;
   /** Which repositories are filled from an upstream registry. */
   readonly origins: OriginRules;
   /** PEM or JWK of the key that signs derived schema 1 manifests; null: none are derived. Parsed when first needed. */
@@ -88,6 +91,7 @@ export function readConfig(env: Env): Config {
       authSecret: textOf(env.BLOB_AUTH_SECRET, 'BLOB_AUTH_SECRET'),
     }),
     log: logOf(env.LOG),
+    blobCache: switchOf(env.BLOB_CACHE, 'BLOB_CACHE'),
     origins: parseOrigins(env.ORIGINS, env.ORIGIN_CREDENTIALS),
     signingKey: textOf(env.SIGNING_KEY, 'SIGNING_KEY') ?? null,
   });
@@ -129,4 +133,10 @@ function logOf(value: unknown): 'all' | 'failures' {
   const text = textOf(value, 'LOG') ?? 'all';
   if (text !== 'all' && text !== 'failures') throw new ConfigError('LOG must be "all" or "failures".');
   return text;
+}
+
+function switchOf(value: unknown, name: string): boolean {
+  const text = textOf(value, name) ?? 'off';
+  if (text !== 'on' && text !== 'off') throw new ConfigError(`${name} must be "on" or "off".`);
+  return text === 'on';
 }

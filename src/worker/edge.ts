@@ -4,9 +4,12 @@ import type { RegistryProps } from './gateway/registry.ts';
 import type { RegistryResponse } from './gateway/registry-response.ts';
 import type { Trace } from './log/trace.ts';
 
-/** The result of a purge. `absent`: there is no cache, as in local development. */
+/** The result of a purge. `absent`: there is no cache, as in local development;
+ * `limited`: Cloudflare takes no more purges for now. */
 export type PurgeOutcome =
-  { readonly kind: 'purged' } | { readonly kind: 'absent' } | { readonly kind: 'failed'; readonly message: string };
+  | { readonly kind: 'purged' }
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'failed' | 'limited'; readonly message: string };
 
 /** The registry as the gateway calls it, with or without a cache between them. */
 export interface RegistryPort {

@@ -23,11 +23,12 @@ export class Registry extends WorkerEntrypoint<Env, RegistryProps> {
   override fetch(request: Request): Promise<Response> {
     const { props } = this.ctx;
     const waitUntil = (work: Promise<unknown>): void => this.ctx.waitUntil(work);
-    return serveRegistry(request, { ...configOf(this.env), props, cached: this.isCached(), waitUntil });
+    return serveRegistry(request, { ...configOf(this.env), props, waitUntil });
   }
 
   /** Whether a cache is in front. Without Workers Cache there is none, as in local development. */
   isCached(): boolean {
+    // It may throw where the platform has no cache for this plan or zone: the gateway then answers without one.
     return this.ctx.cache !== undefined;
   }
 

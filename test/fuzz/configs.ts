@@ -12,12 +12,18 @@ import { containersOf, copyTree, type Node, parseTree, printTree } from './json-
 /** UTF-8 as binary text. */
 const utf8 = (text: string): string => Buffer.from(text).toString('latin1');
 
-const toBytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'latin1'));
+/** The bytes of binary text. */
+export const toBytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'latin1'));
 
-const often = <T>(usual: fc.Arbitrary<T>, weight: number, ...others: readonly fc.Arbitrary<T>[]): fc.Arbitrary<T> =>
-  fc.oneof({ arbitrary: usual, weight }, ...others.map((arbitrary) => ({ arbitrary, weight: 1 })));
+/** Mostly the usual, else one of the others. */
+export const often = <T>(
+  usual: fc.Arbitrary<T>,
+  weight: number,
+  ...others: readonly fc.Arbitrary<T>[]
+): fc.Arbitrary<T> => fc.oneof({ arbitrary: usual, weight }, ...others.map((arbitrary) => ({ arbitrary, weight: 1 })));
 
-const space = often(fc.constant(''), 20, fc.constantFrom(' ', '\n', '\t', '\r', '  \n\t', '   '));
+/** White space, mostly none. */
+export const space = often(fc.constant(''), 20, fc.constantFrom(' ', '\n', '\t', '\r', '  \n\t', '   '));
 
 const piece = often(
   fc.constantFrom('a', 'sh -c', '/bin', ' ', '#(nop)', '0', 'ADD file:'),
@@ -65,9 +71,11 @@ const piece = often(
   fc.integer({ min: 0x80, max: 0xff }).map((byte) => String.fromCharCode(byte)),
 );
 
-const stringText = fc.array(piece, { maxLength: 6 }).map((pieces) => `"${pieces.join('')}"`);
+/** A JSON string. */
+export const stringText = fc.array(piece, { maxLength: 6 }).map((pieces) => `"${pieces.join('')}"`);
 
-const goodNumber = often(
+/** A JSON number that nothing refuses. */
+export const goodNumber = often(
   fc.integer().map(String),
   1,
   fc.constantFrom(
@@ -112,7 +120,8 @@ const valueText: fc.Arbitrary<string> = fc.letrec<{ value: string }>((tie) => ({
   ),
 })).value;
 
-const anyValue = fc.oneof({ arbitrary: valueText, weight: 200 }, { arbitrary: deepText, weight: 1 });
+/** Any JSON value. */
+export const anyValue = fc.oneof({ arbitrary: valueText, weight: 200 }, { arbitrary: deepText, weight: 1 });
 
 const two = (value: number): string => String(value).padStart(2, '0');
 const year = often(fc.integer({ min: 1970, max: 2030 }), 4, fc.constantFrom(0, 1, 4, 100, 1900, 2000, 9999)).map(
@@ -202,18 +211,19 @@ const plainTime = fc.tuple(
   fc.integer({ min: 0, max: 999_999_999 }),
   fc.constantFrom('Z', '+05:30', '-00:00', '+00:00', '-11:00'),
 );
-const timeText = often(
+/** A time as JSON has it, mostly one that Go reads. */
+export const timeText = often(
   plainTime.map(([y, md, nanos, z]) => `"${y}-${md}T03:04:05.${String(nanos).padStart(9, '0')}${z}"`),
   6,
   timeInside.map((inside) => `"${inside}"`),
 );
 
-/** A known name as it stands, in other case, with ſ for s, or in escapes. */
-const nameText = (name: string): fc.Arbitrary<string> =>
+/** A known name as it stands, in other case, with ſ for s and U+212A for k, or in escapes. */
+export const nameText = (name: string): fc.Arbitrary<string> =>
   fc.oneof(
     { arbitrary: fc.constant(`"${name}"`), weight: 40 },
     { arbitrary: fc.mixedCase(fc.constant(name)).map((text) => `"${text}"`), weight: 3 },
-    { arbitrary: fc.constant(`"${utf8(name.replaceAll('s', 'ſ'))}"`), weight: 1 },
+    { arbitrary: fc.constant(`"${utf8(name.replaceAll('s', 'ſ').replaceAll('k', '\u212a'))}"`), weight: 1 },
     { arbitrary: fc.constant(`"\\u00${name.charCodeAt(0).toString(16)}${name.slice(1)}"`), weight: 1 },
     {
       arbitrary: fc.constantFrom(
@@ -232,7 +242,7 @@ const member = (name: string, value: fc.Arbitrary<string>): fc.Arbitrary<string>
     .map(([key, gap, text]) => `${key}${gap}:${gap}${text}`);
 
 /** Some of the members, in any order, now and then one of them again. */
-const objectOf = (
+export const objectOf = (
   choices: readonly fc.Arbitrary<string>[],
   needed: readonly fc.Arbitrary<string>[] = [],
 ): fc.Arbitrary<string> =>
@@ -267,10 +277,12 @@ const entryText = (empty: boolean): fc.Arbitrary<string> =>
     anyValue,
   );
 
-const HEX = (length: number): fc.Arbitrary<string> =>
+/** Hexadecimal digits. */
+export const HEX = (length: number): fc.Arbitrary<string> =>
   fc.string({ unit: fc.nat({ max: 15 }).map((digit) => digit.toString(16)), minLength: length, maxLength: length });
 const EMPTY_SUM = 'sha256:a3ed95caeb02ffe68cdd9fd84406680ae93d633cb16422d00e8a7c22955b46d4';
-const layerDigest = fc.oneof(
+/** A layer's digest, mostly a good one. */
+export const layerDigest = fc.oneof(
   { arbitrary: HEX(64).map((hex) => `sha256:${hex}`), weight: 120 },
   { arbitrary: HEX(96).map((hex) => `sha384:${hex}`), weight: 2 },
   { arbitrary: HEX(128).map((hex) => `sha512:${hex}`), weight: 4 },

@@ -1,8 +1,9 @@
 /**
- * `npm run fuzz -- [--oracle] [--runs N] [--documents N] [--seed S] [--path P]`: converts configs that nobody would write and looks for a difference from docker/distribution
- * (`--oracle`, where Debian's Go packages are installed) or a broken rule;
- * with the oracle also damages signed documents, of which libtrust must think as we do. A failure is shrunk, and printed with the seed and path that bring it back.
- * Exit 0: none found; 1: one found; 2: bad arguments, or no Go.
+ * `npm run fuzz -- [--oracle] [--runs N] [--payloads N] [--documents N] [--seed S] [--part PART --path P]`: converts
+ * configs to schema 1 and schema 1 payloads to configs that nobody would write. It looks for a difference from
+ * docker/distribution and from Docker (`--oracle`, where Debian's Go packages are installed), or for a broken rule. With
+ * the oracle it also damages signed documents, and compares the verdict with libtrust's. A failure is shrunk, and
+ * printed with the options that bring it back. Exit 0: none found; 1: one found; 2: bad arguments, or no Go.
  */
 import { readFileSync } from 'node:fs';
 import { generateKeyPairSync } from 'node:crypto';
@@ -10,9 +11,11 @@ import { parseArgs } from 'node:util';
 import fc from 'fast-check';
 import { keyFromRandom, type PrivateKey, readPrivateKey } from '../../src/manifest/signing/key.ts';
 import { buildSchema1, type Schema1Input } from '../../src/manifest/schema1.ts';
+import { checkConfig } from './config-rules.ts';
 import { schema1Input } from './configs.ts';
 import { damagedDocument } from './documents.ts';
 import { missingForOracle, startOracle } from './oracle.ts';
+import { schema1Payload } from './payloads.ts';
 import { checkConversion, checkSignature, checkVerification } from './schema1-rules.ts';
 
 const { values } = parseArgs({
@@ -20,27 +23,35 @@ const { values } = parseArgs({
     oracle: { type: 'boolean' },
     runs: { type: 'string' },
     seed: { type: 'string' },
+    payloads: { type: 'string' },
     documents: { type: 'string' },
+    part: { type: 'string' },
     path: { type: 'string' },
   },
 });
 const runs = Number(values.runs ?? (values.oracle === true ? 100_000 : 20_000));
+const payloads = Number(values.payloads ?? Math.ceil(runs / 10));
 const documents = Number(values.documents ?? Math.ceil(runs / 10));
 const seed = Number(values.seed ?? Date.now() % 2 ** 31);
-if (
-  !Number.isSafeInteger(runs) ||
-  runs < 1 ||
-  !Number.isSafeInteger(documents) ||
-  documents < 1 ||
-  !Number.isSafeInteger(seed)
-) {
-  console.error('--runs, --documents and --seed take whole numbers.');
+const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 1;
+if (![runs, payloads, documents].every(isCount) || !Number.isSafeInteger(seed)) {
+  console.error('--runs, --payloads, --documents and --seed take whole numbers.');
   process.exit(2);
 }
+const { part } = values;
+if (part !== undefined && !['configs', 'payloads', 'documents'].includes(part)) {
+  console.error('--part takes configs, payloads or documents.');
+  process.exit(2);
+}
+if (values.path !== undefined && part === undefined) {
+  console.error('--path needs --part: a path is that of one part.');
+  process.exit(2);
+}
+const path = values.path === undefined ? {} : { path: values.path };
 const missing = values.oracle === true ? missingForOracle() : null;
 if (missing !== null) {
   console.error(
-    `--oracle needs Go and docker/distribution's source; ${missing} is not installed.\nOn Debian 12: apt install golang-go golang-github-docker-distribution-dev`,
+    `--oracle needs Go and Docker's sources; ${missing} is not installed.\nOn Debian 12: apt install golang-go golang-github-docker-distribution-dev golang-github-docker-docker-dev`,
   );
   process.exit(2);
 }
@@ -66,45 +77,50 @@ const tally = {
   signatures: 0,
   documents: 0,
   accepted: 0,
+  read: 0,
+  configs: 0,
   onlyLibtrust: new Map<string, number>(),
 };
 const started = performance.now();
 
-const conversion = await fc.check(
-  fc.asyncProperty(schema1Input, async (input) => {
-    const payload = await checkConversion(input, oracle);
-    tally.converted += 1;
-    if (tally.converted % 10_000 === 0)
-      console.error(
-        `${String(tally.converted)} configs, ${String(Math.round((performance.now() - started) / 1000))} s`,
-      );
-    if (payload === null) return;
-    tally.payloads += 1;
-    // Every payload is signed where libtrust can look at it; ourselves, and with other kinds of keys, less often: that is slower.
-    if (oracle !== null || tally.payloads % 20 === 0) {
-      await checkSignature(p256, payload, oracle, tally.payloads % 100 === 0);
-      tally.signatures += 1;
-    }
-    const other = otherKeys[tally.payloads % 600];
-    if (other === undefined) return;
-    await checkSignature(other, payload, oracle, true);
+const configProperty = fc.asyncProperty(schema1Input, async (input) => {
+  const payload = await checkConversion(input, oracle);
+  tally.converted += 1;
+  if (tally.converted % 10_000 === 0)
+    console.error(`${String(tally.converted)} configs, ${String(Math.round((performance.now() - started) / 1000))} s`);
+  if (payload === null) return;
+  tally.payloads += 1;
+  // Every payload is signed where libtrust can look at it; ourselves, and with other kinds of keys, less often: that is slower.
+  if (oracle !== null || tally.payloads % 20 === 0) {
+    await checkSignature(p256, payload, oracle, tally.payloads % 100 === 0);
     tally.signatures += 1;
-  }),
-  { numRuns: runs, seed, ...(values.path === undefined ? {} : { path: values.path }) },
-);
+  }
+  const other = otherKeys[tally.payloads % 600];
+  if (other === undefined) return;
+  await checkSignature(other, payload, oracle, true);
+  tally.signatures += 1;
+});
 
+const payloadProperty = fc.asyncProperty(schema1Payload, async (payload) => {
+  tally.read += 1;
+  if ((await checkConfig(payload, oracle)) !== null) tally.configs += 1;
+});
+const documentProperty = fc.asyncProperty(damagedDocument([p256, ...otherKeys]), async (document) => {
+  if (oracle === null) return;
+  const { ours, theirs } = await checkVerification(document, oracle);
+  tally.documents += 1;
+  if (ours === null) tally.accepted += 1;
+  else if (theirs === null) tally.onlyLibtrust.set(ours, (tally.onlyLibtrust.get(ours) ?? 0) + 1);
+});
+
+/** Whether a part is to be run: all of them are unless one is named. */
+const wants = (name: string): boolean => part === undefined || part === name;
+const conversion = wants('configs') ? await fc.check(configProperty, { numRuns: runs, seed, ...path }) : null;
+const reading = wants('payloads') ? await fc.check(payloadProperty, { numRuns: payloads, seed, ...path }) : null;
 const verification =
-  oracle === null || conversion.failed || values.path !== undefined
-    ? null
-    : await fc.check(
-        fc.asyncProperty(damagedDocument([p256, ...otherKeys]), async (document) => {
-          const { ours, theirs } = await checkVerification(document, oracle);
-          tally.documents += 1;
-          if (ours === null) tally.accepted += 1;
-          else if (theirs === null) tally.onlyLibtrust.set(ours, (tally.onlyLibtrust.get(ours) ?? 0) + 1);
-        }),
-        { numRuns: documents, seed },
-      );
+  wants('documents') && oracle !== null
+    ? await fc.check(documentProperty, { numRuns: documents, seed, ...path })
+    : null;
 await oracle?.close();
 
 /** The quickest of some conversions of the vector with 300 kB of labels, its labels repeated `factor` times. Milliseconds. */
@@ -139,37 +155,51 @@ function timeHuge(factor: number): number {
   return times[0] ?? 0;
 }
 
-const against = oracle === null ? 'own rules' : 'docker/distribution and libtrust';
-console.log(
-  `${String(tally.converted)} configs against ${against}: ${String(tally.payloads)} payloads, the others refused; ${String(tally.signatures)} signatures (seed ${String(seed)})`,
-);
+const against = (judge: string): string => (oracle === null ? 'own rules' : judge);
+if (conversion !== null) {
+  console.log(
+    `${String(tally.converted)} configs against ${against('docker/distribution and libtrust')}: ${String(tally.payloads)} payloads, the others refused; ${String(tally.signatures)} signatures (seed ${String(seed)})`,
+  );
+}
+if (reading !== null) {
+  console.log(
+    `${String(tally.read)} payloads against ${against('moby')}: ${String(tally.configs)} configs, the others refused (seed ${String(seed)})`,
+  );
+}
 if (verification !== null) {
   console.log(
     `${String(tally.documents)} damaged documents: ${String(tally.accepted)} accepted by both, ${String([...tally.onlyLibtrust.values()].reduce((sum, count) => sum + count, 0))} by libtrust alone`,
   );
   for (const [reason, count] of tally.onlyLibtrust) console.log(`  ${String(count)} × we say: ${reason}`);
 }
-console.log('conversion of the vector with 300 kB of labels, and larger ones:');
-for (const factor of [1, 2, 4]) timeHuge(factor);
+if (part === undefined) {
+  console.log('conversion of the vector with 300 kB of labels, and larger ones:');
+  for (const factor of [1, 2, 4]) timeHuge(factor);
+}
 
-if (conversion.failed) {
-  const [input] = conversion.counterexample ?? [];
+/** What a part of the run ended with. */
+type Outcome = Pick<fc.RunDetails<unknown>, 'failed' | 'errorInstance' | 'counterexamplePath' | 'seed'>;
+
+/** Prints a failure and the options that bring it back; whether there is one. */
+function report(name: string, outcome: Outcome | null, bytes: Uint8Array | undefined): boolean {
+  if (outcome?.failed !== true) return false;
+  const { errorInstance: error, counterexamplePath } = outcome;
+  console.log(`\nFAILED: ${error instanceof Error ? error.message : String(error)}`);
   console.log(
-    `\nFAILED: ${conversion.errorInstance instanceof Error ? conversion.errorInstance.message : String(conversion.errorInstance)}`,
+    `again: --seed ${String(outcome.seed)} --part ${name} --path ${counterexamplePath ?? ''}${oracle === null ? '' : ' --oracle'}`,
   );
-  console.log(
-    `again: --seed ${String(conversion.seed)} --path ${conversion.counterexamplePath ?? ''}${oracle === null ? '' : ' --oracle'}`,
-  );
-  if (input !== undefined)
+  if (bytes !== undefined) {
     console.log(
-      `config (base64): ${Buffer.from(input.config).toString('base64')}\nas text: ${Buffer.from(input.config).toString('latin1')}\nlayers: ${input.layers.join(' ')}`,
+      `bytes (base64): ${Buffer.from(bytes).toString('base64')}\nas text: ${Buffer.from(bytes).toString('latin1')}`,
     );
+  }
+  return true;
 }
-if (verification?.failed === true) {
-  const [document] = verification.counterexample ?? [];
-  console.log(
-    `\nFAILED: ${verification.errorInstance instanceof Error ? verification.errorInstance.message : String(verification.errorInstance)}`,
-  );
-  if (document !== undefined) console.log(`document (base64): ${Buffer.from(document).toString('base64')}`);
-}
-process.exitCode = conversion.failed || verification?.failed === true ? 1 : 0;
+const input = conversion?.counterexample?.[0];
+const failures = [
+  report('configs', conversion, input?.config),
+  report('payloads', reading, reading?.counterexample?.[0]),
+  report('documents', verification, verification?.counterexample?.[0]),
+];
+if (input !== undefined) console.log(`layers: ${input.layers.join(' ')}`);
+process.exitCode = failures.includes(true) ? 1 : 0;

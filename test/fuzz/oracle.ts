@@ -1,4 +1,7 @@
-/** docker/distribution's schema 1 builder and libtrust, built from Debian's Go packages: the judge of our conversion and of our signatures. */
+/**
+ * docker/distribution's schema 1 builder, moby's reader of schema 1, and libtrust, built from Debian's Go packages: the
+ * judge of our conversions and of our signatures.
+ */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -17,30 +20,44 @@ export interface Oracle {
   build(input: Schema1Input): Promise<Verdict>;
   /** The payload of a signed document, if libtrust accepts its signatures. */
   verify(document: Uint8Array): Promise<Verdict>;
+  /** The image config that moby makes of a schema 1's payload; the diff ID of a layer is the digest of its blobSum's text. */
+  config(payload: Uint8Array): Promise<Verdict>;
   /** Ends the process. */
   close(): Promise<void>;
 }
 
-const GO_ENVIRONMENT = { ...process.env, GO111MODULE: 'off', GOPATH: '/usr/share/gocode', GOFLAGS: '', TZ: 'UTC' };
+/** Debian's own Go, whatever stands first on PATH: its packages are what the oracle is built from. */
+const GO = '/usr/lib/go/bin/go';
 
-/** What is missing for the oracle; null if it can be built. Needs `go`, golang-github-docker-distribution-dev and golang-github-docker-libtrust-dev. */
+/** Beside Debian's packages, a stand-in for one that moby's `image` needs and that Debian leaves out. */
+const GOPATH = `${new URL('./oracle/gopath', import.meta.url).pathname}:/usr/share/gocode`;
+const GO_ENVIRONMENT = { ...process.env, GO111MODULE: 'off', GOPATH, GOFLAGS: '', TZ: 'UTC' };
+
+const PACKAGES = {
+  'golang-github-docker-distribution-dev': 'github.com/docker/distribution/manifest/schema1',
+  'golang-github-docker-docker-dev': 'github.com/docker/docker/image/v1',
+  'golang-github-docker-libtrust-dev': 'github.com/docker/libtrust',
+} as const;
+
+/** What is missing for the oracle; null if it can be built. */
 export function missingForOracle(): string | null {
-  const { status, error } = spawnSync(
-    'go',
-    ['list', 'github.com/docker/distribution/manifest/schema1', 'github.com/docker/libtrust'],
-    {
-      env: GO_ENVIRONMENT,
-    },
+  const { stdout, error } = spawnSync(GO, ['env', 'GOVERSION']);
+  if (error !== undefined) return 'golang-go';
+  // Later ones write \b and \f where docker/distribution 2.8 writes \u0008 and \u000c.
+  if (Number(/^go1\.(\d+)/.exec(stdout.toString())?.[1] ?? 99) >= 22)
+    return 'golang-go before 1.22 (Debian 12 has 1.19)';
+  const lacking = Object.entries(PACKAGES).find(
+    ([, path]) => spawnSync(GO, ['list', path], { env: GO_ENVIRONMENT }).status !== 0,
   );
-  if (error !== undefined) return 'go';
-  return status === 0 ? null : 'golang-github-docker-distribution-dev';
+  return lacking?.[0] ?? null;
 }
 
 /** Builds and starts the oracle (some seconds the first time). Throws what the compiler says. */
 export function startOracle(): Oracle {
   const folder = mkdtempSync(join(tmpdir(), 'gantry-oracle-'));
   const program = join(folder, 'oracle');
-  const built = spawnSync('go', ['build', '-o', program, new URL('./oracle/main.go', import.meta.url).pathname], {
+  const built = spawnSync(GO, ['build', '-o', program, '.'], {
+    cwd: new URL('./oracle/', import.meta.url).pathname,
     env: GO_ENVIRONMENT,
   });
   if (built.status !== 0) {
@@ -87,6 +104,7 @@ export function startOracle(): Oracle {
   return {
     build: ({ config, layers, name, tag }) => ask('b', config, Buffer.from(JSON.stringify({ name, tag, layers }))),
     verify: (document) => ask('v', document),
+    config: (payload) => ask('c', payload),
     close: async () => {
       if (child.exitCode === null) {
         const closed = once(child, 'close');

@@ -99,9 +99,9 @@ export async function checkSignature(
  * document would; it takes members in other case and repeats, and does not read members that it does not know.
  */
 const STRICTER: readonly string[] = [
-  'a signature block can be read in two ways',
+  'a signature block is ambiguous',
   'the signatures are nested too deep',
-  'a number in the signatures is beyond what can be read',
+  'a number in the signatures is too large',
   'the document has no signatures',
   'the document has members that are not signed',
 ];

@@ -2,6 +2,7 @@
  * `npm run interop`: clients × images × ways, each pull compared byte for byte with what was published. Prints the table and writes it to `docs/interop.md`.
  *
  * - `--newer[=FOLDER]`: also the clients of Debian 13, from a folder made by debootstrap; a FOLDER that is named is kept, and used again.
+ * - `--pulp3`: a real Pulp 3 behind the edge instead, with any of its programs stopped (`pulp3/main.ts`); nothing is written.
  * - `--client=NAME`, `--image=NAME`: only these (several: once each); nothing is written then.
  *
  * Exit code: 0 all pulls gave what was published, 1 some did not.
@@ -18,6 +19,7 @@ import { type Machine, machineAt } from './matrix/machine.ts';
 import { openNewerDebian, removeNewerDebian } from './matrix/newer.ts';
 import { matrixPage, matrixTable, oneLine, type Result } from './matrix/table.ts';
 import { missingPrograms } from './programs.ts';
+import { runPulp3 } from './pulp3/main.ts';
 
 const PAGE = new URL('../../docs/interop.md', import.meta.url).pathname;
 const tell = (message: string): void => void process.stderr.write(`${message}\n`);
@@ -26,6 +28,7 @@ const { values } = parseArgs({
   args: process.argv.slice(2).map((argument) => (argument === '--newer' ? '--newer=' : argument)),
   options: {
     newer: { type: 'string' },
+    pulp3: { type: 'boolean' },
     client: { type: 'string', multiple: true },
     image: { type: 'string', multiple: true },
   },
@@ -38,7 +41,7 @@ const pulling = new Set<Client>();
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => void cleanUp().finally(() => process.exit(130)));
 try {
-  process.exitCode = await main();
+  process.exitCode = values.pulp3 === true ? Number(!(await runPulp3(tell))) : await main();
 } finally {
   await cleanUp();
 }

@@ -74,7 +74,7 @@ describe('a Docker schema 2', () => {
   const made = deriveSoundly(content([one.manifest], [one]));
 
   it('gives a signed schema 1, with the payload that docker/distribution makes, and the empty layer', () => {
-    expect(shown(made)).toEqual(['published docker-schema2', 'derived docker-schema1']);
+    expect(shown(made)).toEqual(['published docker-schema2', 'derived oci-manifest', 'derived docker-schema1']);
     expect(lacks(made)).toEqual([]);
     const schema1 = find(made, 'docker-schema1');
     const direct = buildSchema1(
@@ -85,6 +85,33 @@ describe('a Docker schema 2', () => {
     expect(verifyDocument(schema1.bytes).payload).toEqual(direct.payload);
     expect(schema1.digest).toBe(sha256Of(direct.payload));
     expect(made.blobs).toEqual([{ digest: EMPTY_LAYER.digest, bytes: EMPTY_LAYER.bytes }]);
+  });
+
+  it('gives an OCI manifest around the same config and layers', () => {
+    const { config: source } = parsed(one.manifest) as { config: Descriptor };
+    expect(parsed(find(made, 'oci-manifest'))).toEqual({
+      schemaVersion: 2,
+      mediaType: MEDIA_TYPE_OF_FORM['oci-manifest'],
+      config: { ...source, mediaType: MEDIA_TYPES.ociConfig },
+      layers: [base, top],
+    });
+  });
+
+  it('of foreign layers keeps their addresses in the OCI manifest', () => {
+    const foreign = {
+      mediaType: MEDIA_TYPES.dockerLayerForeignGzip,
+      digest: base.digest,
+      size: 4,
+      urls: ['https://a/b'],
+    };
+    const windows = image('docker-schema2', [foreign]);
+    const oci = find(deriveSoundly(content([windows.manifest], [windows])), 'oci-manifest');
+    expect(parsed(oci).layers).toEqual([{ ...foreign, mediaType: MEDIA_TYPES.ociLayerNondistributableGzip }]);
+  });
+
+  it('that is no image gives none', () => {
+    const plugin = image('docker-schema2', dockerLayers, config(2), 'application/vnd.docker.plugin.v1+json');
+    expect(shown(deriveSoundly(content([plugin.manifest], [plugin])))).toEqual(['published docker-schema2']);
   });
 
   it('signs at the time when the image was made, so that a second publication gives the same bytes', () => {
@@ -165,15 +192,39 @@ describe('a Docker list', () => {
     const made = deriveSoundly(content([root], [amd64, arm, windows]));
     expect(shown(made)).toEqual([
       'published docker-list',
+      'derived oci-index',
       'published docker-schema2 linux/amd64',
+      'derived oci-manifest linux/amd64',
       'derived docker-schema1 linux/amd64',
       'derived docker-schema1 linux/arm/v7',
     ]);
     expect(lacks(made)).toEqual(['docker-schema1 schema1-foreign-layers windows/amd64:10.0.17763.1']);
-    expect(new Set(made.others.map(({ digest }) => digest))).toEqual(
-      new Set([arm.manifest.digest, windows.manifest.digest]),
-    );
+    expect(made.others.map(({ source, form, digest }) => [source.kind, form, digest])).toEqual([
+      ['published', 'docker-schema2', windows.manifest.digest],
+      ['published', 'docker-schema2', arm.manifest.digest],
+      ['derived', 'oci-manifest', expect.anything()],
+      ['derived', 'oci-manifest', expect.anything()],
+    ]);
     expect(parsed(find(made, 'docker-schema1', 'linux/arm/v7')).architecture).toBe('arm');
+  });
+
+  it('gives an OCI index of derived OCI children in its order, platforms kept', () => {
+    const index = parsed(find(deriveSoundly(content([root], [amd64, arm, windows])), 'oci-index'));
+    expect((index.manifests as Descriptor[]).map(({ mediaType, platform }) => [mediaType, platform])).toEqual([
+      [MEDIA_TYPE_OF_FORM['oci-manifest'], { architecture: 'amd64', os: 'windows', 'os.version': '10.0.17763.1' }],
+      [MEDIA_TYPE_OF_FORM['oci-manifest'], { architecture: 'arm', os: 'linux', variant: 'v7' }],
+      [MEDIA_TYPE_OF_FORM['oci-manifest'], { architecture: 'amd64', os: 'linux' }],
+    ]);
+  });
+
+  it('that names an OCI manifest too keeps it in the index as it is', () => {
+    const oci = image('oci-manifest', [base]);
+    const mixed = list('docker-list', [
+      [oci.manifest, on('linux', 'arm64')],
+      [amd64.manifest, on('linux', 'amd64')],
+    ]);
+    const index = parsed(find(deriveSoundly(content([mixed], [oci, amd64])), 'oci-index'));
+    expect((index.manifests as Descriptor[])[0]?.digest).toBe(oci.manifest.digest);
   });
 
   it('in compat mode converts foreign layers too, as distribution does', () => {
@@ -186,7 +237,9 @@ describe('a Docker list', () => {
     const made = deriveSoundly(content([root], [amd64]));
     expect(shown(made)).toEqual([
       'published docker-list',
+      'derived oci-index',
       'published docker-schema2 linux/amd64',
+      'derived oci-manifest linux/amd64',
       'derived docker-schema1 linux/amd64',
     ]);
     expect(lacks(made)).toEqual([
@@ -207,7 +260,7 @@ describe('a Docker list', () => {
         [arm, windows],
       ),
     );
-    expect(shown(made)).toEqual(['published docker-list', 'derived docker-schema1 linux/arm']);
+    expect(shown(made)).toEqual(['published docker-list', 'derived oci-index', 'derived docker-schema1 linux/arm']);
     expect(lacks(made)).toEqual([
       'docker-schema1 schema1-foreign-layers windows/amd64',
       'docker-schema1 schema1-no-platform',
@@ -366,7 +419,7 @@ describe('a schema 1 alone', () => {
   const made = deriveSoundly(content([root], [], { unpacked }));
 
   it('gives a schema 2 around the layers that hold something, with a config of their diff IDs', () => {
-    expect(shown(made)).toEqual(['published docker-schema1', 'derived docker-schema2']);
+    expect(shown(made)).toEqual(['published docker-schema1', 'derived docker-schema2', 'derived oci-manifest']);
     const schema2 = parsed(find(made, 'docker-schema2')) as { config: Descriptor; layers: Descriptor[] };
     expect(schema2.layers).toEqual(dockerLayers);
     const blob = made.blobs.find(({ digest }) => digest === schema2.config.digest);
@@ -435,7 +488,8 @@ describe('a schema 1 alone', () => {
       layers.map((digest) => [digest, { diffId: base.digest, size: 1, compression: 'gzip' as const }]),
     );
     const result = deriveSoundly(content([signed], [], { unpacked: all }));
-    expect(result.forms.length + result.missing.length).toBe(2);
+    const made = ['published docker-schema1', 'derived docker-schema2', 'derived oci-manifest'];
+    expect(shown(result)).toEqual(result.missing.length > 0 ? made.slice(0, 1) : made);
   });
 });
 
@@ -447,7 +501,11 @@ describe('two forms of one tag', () => {
   const root = readManifest(schema1.bytes);
 
   it.each([
-    ['schema 2 and schema 1', [one.manifest, root], ['published docker-schema2', 'published docker-schema1']],
+    [
+      'schema 2 and schema 1',
+      [one.manifest, root],
+      ['published docker-schema2', 'published docker-schema1', 'derived oci-manifest'],
+    ],
     [
       'OCI and schema 2',
       [oci.manifest, one.manifest],
@@ -483,6 +541,126 @@ describe('two forms of one tag', () => {
     expect(shown(made)).toContain('published docker-schema1 linux/amd64');
     expect(shown(made)).toContain('derived docker-schema1 linux/arm64');
     expect(made.forms.filter(({ form }) => form === 'docker-schema1')).toHaveLength(2);
+  });
+});
+
+describe('a published schema 1 without a name, on which Docker 1.6 and 1.7 crash', () => {
+  const one = image('docker-schema2', dockerLayers);
+  const payload = { ...parsed(find(derive(content([one.manifest], [one]), options), 'docker-schema1')), name: '' };
+  const nameless = readManifest(
+    options.signer.sign(
+      new TextEncoder().encode(JSON.stringify({ ...payload, signatures: undefined })),
+      '2026-11-24T00:00:00Z',
+    ),
+  );
+
+  it('is left out beside another form, and one is derived', () => {
+    const made = deriveSoundly(content([one.manifest, nameless], [one]));
+    expect(shown(made)).toEqual(['published docker-schema2', 'derived oci-manifest', 'derived docker-schema1']);
+    expect(made.warnings).toEqual([expect.stringContaining('empty name')]);
+    expect(parsed(find(made, 'docker-schema1')).name).toBe('library/app');
+  });
+
+  it('is left out beside a list too', () => {
+    const root = list('docker-list', [[one.manifest, on('linux', 'amd64')]]);
+    const made = deriveSoundly(content([root, nameless], [one]));
+    expect(made).toEqual({ ...derive(content([root], [one]), options), warnings: made.warnings });
+  });
+
+  it('stands where there is nothing else', () => {
+    expect(shown(deriveSoundly(content([nameless], [])))).toEqual(['published docker-schema1']);
+  });
+});
+
+describe('a schema 2 with layer types that are not in its specification', () => {
+  const gzip = layer('its gzip copy', MEDIA_TYPES.dockerLayerGzip);
+  const packed = image('docker-schema2', [dockerLayers[0] ?? base, layer('packed', MEDIA_TYPES.dockerLayerZstd)]);
+  const mixed = image('docker-schema2', [dockerLayers[0] ?? base, top]);
+  const recompressed = new Map([[layer('packed').digest, gzip]]);
+  /** `docker-schema2 docker-zstd`: the forms with marks. */
+  const marked = ({ forms }: Derivation): string[] =>
+    forms.flatMap(({ form, nonstandard }) => (nonstandard === undefined ? [] : [`${form} ${nonstandard.join(' ')}`]));
+  const layersOf = (made: Derivation, form: Form, at: number): unknown[] => {
+    const manifest = made.forms.filter((one) => one.form === form)[at];
+    return (parsed(manifest).layers as Descriptor[]).map(({ mediaType, digest }) => [mediaType, digest]);
+  };
+
+  it('packed with zstd gives a clean OCI manifest, in which zstd has a name', () => {
+    const made = deriveSoundly(content([packed.manifest], [packed]));
+    expect(shown(made)).toEqual(['published docker-schema2', 'derived oci-manifest']);
+    expect(marked(made)).toEqual(['docker-schema2 docker-zstd']);
+    expect(made.forms.map(({ zstd }) => zstd)).toEqual([true, true]);
+    expect(layersOf(made, 'oci-manifest', 0)).toEqual([
+      [MEDIA_TYPES.ociLayerGzip, base.digest],
+      [MEDIA_TYPES.ociLayerZstd, layer('packed').digest],
+    ]);
+    expect(lacks(made)).toEqual(['docker-schema1 schema1-zstd-layers']);
+  });
+
+  it('recompressed gives a schema 2 with gzip layers beside it, and a schema 1', () => {
+    const made = deriveSoundly(content([packed.manifest], [packed], { recompressed }));
+    expect(shown(made)).toEqual([
+      'published docker-schema2',
+      'derived docker-schema2',
+      'derived oci-manifest',
+      'derived docker-schema1',
+    ]);
+    expect(layersOf(made, 'docker-schema2', 1)).toEqual([
+      [MEDIA_TYPES.dockerLayerGzip, base.digest],
+      [MEDIA_TYPES.dockerLayerGzip, gzip.digest],
+    ]);
+  });
+
+  it('with OCI names gives the same layers under their own names in both', () => {
+    const made = deriveSoundly(content([mixed.manifest], [mixed]));
+    expect(marked(made)).toEqual(['docker-schema2 oci-in-docker']);
+    expect(layersOf(made, 'docker-schema2', 1)).toEqual(
+      dockerLayers.map(({ mediaType, digest }) => [mediaType, digest]),
+    );
+    expect(layersOf(made, 'oci-manifest', 0)).toEqual([base, top].map(({ mediaType, digest }) => [mediaType, digest]));
+  });
+
+  it('of an artifact is nobody’s layer', () => {
+    const artifact = image('docker-schema2', [top], config(1), 'application/vnd.example.config.v1+json');
+    expect(marked(deriveSoundly(content([artifact.manifest], [artifact])))).toEqual([]);
+  });
+
+  describe('in a Docker list', () => {
+    const clean = image('docker-schema2', dockerLayers, config(2, { architecture: 'arm64' }));
+    const root = list('docker-list', [
+      [packed.manifest, on('linux', 'amd64')],
+      [clean.manifest, on('linux', 'arm64')],
+      [mixed.manifest, on('linux', 'arm')],
+    ]);
+
+    it('marks the list and the image, and gives a clean list of those that can be made', () => {
+      const made = deriveSoundly(content([root], [packed, clean, mixed]));
+      expect(shown(made)).toEqual([
+        'published docker-list',
+        'derived docker-list',
+        'derived oci-index',
+        'published docker-schema2 linux/amd64',
+        'derived oci-manifest linux/amd64',
+        'derived docker-schema1 linux/arm64',
+        'derived docker-schema1 linux/arm',
+      ]);
+      expect(marked(made)).toEqual(['docker-list docker-zstd oci-in-docker', 'docker-schema2 docker-zstd']);
+      const repaired = made.forms.filter(({ form }) => form === 'docker-list')[1];
+      expect((parsed(repaired).manifests as Descriptor[]).map(({ platform }) => platform?.architecture)).toEqual([
+        'arm64',
+        'arm',
+      ]);
+      expect((parsed(repaired).manifests as Descriptor[])[0]?.digest).toBe(clean.manifest.digest);
+      const index = parsed(find(made, 'oci-index')).manifests as Descriptor[];
+      expect(index.map(({ platform }) => platform?.architecture)).toEqual(['amd64', 'arm64', 'arm']);
+    });
+
+    it('recompressed has them all', () => {
+      const made = deriveSoundly(content([root], [packed, clean, mixed], { recompressed }));
+      const repaired = made.forms.filter(({ form }) => form === 'docker-list')[1];
+      expect(parsed(repaired).manifests).toHaveLength(3);
+      expect(shown(made)).toContain('derived docker-schema2 linux/amd64');
+    });
   });
 });
 
@@ -527,6 +705,21 @@ describe('zstd layers', () => {
   it('of an artifact mark nothing: nobody unpacks them into a file system', () => {
     const artifact = image('oci-manifest', [packed], config(1), 'application/vnd.example.config.v1+json');
     expect(marked(deriveSoundly(content([artifact.manifest], [artifact])))).toEqual([]);
+  });
+});
+
+describe('layers with addresses of their own', () => {
+  const urls = ['https://mcr.example/layer'];
+  const foreign = image('docker-schema2', [{ ...base, mediaType: MEDIA_TYPES.dockerLayerForeignGzip, urls }]);
+  const plain = image('docker-schema2', [{ ...base, mediaType: MEDIA_TYPES.dockerLayerGzip, urls }]);
+
+  it.each([
+    ['foreign', foreign],
+    ['of an ordinary type', plain],
+  ])('%s, give no schema 1 unless the bucket holds them', (_, one) => {
+    expect(lacks(deriveSoundly(content([one.manifest], [one])))).toEqual(['docker-schema1 schema1-foreign-layers']);
+    const held = new Set([base.digest]);
+    expect(shown(deriveSoundly(content([one.manifest], [one], { held })))).toContain('derived docker-schema1');
   });
 });
 

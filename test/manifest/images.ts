@@ -101,6 +101,7 @@ export function content(
     readonly children?: readonly Manifest[];
     readonly unpacked?: ReadonlyMap<Digest, UnpackedLayer>;
     readonly recompressed?: ReadonlyMap<Digest, Descriptor>;
+    readonly held?: ReadonlySet<Digest>;
   } = {},
 ): ImageContent {
   return {
@@ -114,6 +115,7 @@ export function content(
     configs: new Map(images.map((one) => [sha256Of(one.config), one.config])),
     unpacked: more.unpacked ?? new Map<Digest, UnpackedLayer>(),
     recompressed: more.recompressed ?? new Map<Digest, Descriptor>(),
+    held: more.held ?? new Set<Digest>(),
   };
 }
 

@@ -9,9 +9,9 @@ import {
   normalizeUserAgent,
   negotiate,
   RULES,
-  unpacksZstd,
   unreadableReason,
 } from '../../src/manifest/negotiate.ts';
+import { limitsOf } from '../../src/manifest/client-limits.ts';
 import { sha256Of } from '../../src/manifest/signing/sha256.ts';
 import type { Reason } from '../../src/registry/errors.ts';
 import { type Form, FORMS, MEDIA_TYPE_OF_FORM, SCHEMA1_PLAIN } from '../../src/registry/media-type.ts';
@@ -31,10 +31,14 @@ const platformOf = (text: string): Platform => {
   return platform;
 };
 
-/** A form as a row: `published oci-manifest`, `derived docker-schema1 linux/arm64`, `published oci-manifest+zstd`. */
+/**
+ * A form as a row: `published oci-manifest`, `derived docker-schema1 linux/arm64`, `published oci-manifest+zstd`,
+ * `published docker-schema2+oci-in-docker`.
+ */
 const form = (text: string): TagForm => {
   const [source, packed = '', platform] = text.split(' ');
-  const [name, zstd] = packed.split('+');
+  const [name, ...marks] = packed.split('+');
+  const nonstandard = (['docker-zstd', 'oci-in-docker'] as const).filter((mark) => marks.includes(mark));
   const kind = FORMS.find((one) => one === name);
   if (kind === undefined) throw new Error(text);
   const digest = sha256Of(new TextEncoder().encode(text));
@@ -46,7 +50,8 @@ const form = (text: string): TagForm => {
     length: 1,
     source: source === 'published' ? { kind: 'published' } : { kind: 'derived', from: digest },
     ...(platform === undefined ? {} : { platform: platformOf(platform) }),
-    ...(zstd === 'zstd' ? { zstd: true } : {}),
+    ...(marks.includes('zstd') ? { zstd: true } : {}),
+    ...(nonstandard.length > 0 ? { nonstandard } : {}),
   };
 };
 
@@ -64,7 +69,7 @@ const recordOf = (forms: readonly string[], missing: readonly MissingForm[] = []
 
 /** What tags there are: the columns of the table. */
 const RECORDS = {
-  schema2: recordOf(['published docker-schema2', 'derived docker-schema1']),
+  schema2: recordOf(['published docker-schema2', 'derived oci-manifest', 'derived docker-schema1']),
   oci: recordOf(['published oci-manifest', 'derived docker-schema2', 'derived docker-schema1']),
   'oci without history': recordOf(
     ['published oci-manifest', 'derived docker-schema2'],
@@ -80,7 +85,9 @@ const RECORDS = {
   ),
   list: recordOf([
     'published docker-list',
+    'derived oci-index',
     'published docker-schema2 linux/amd64',
+    'derived oci-manifest linux/amd64',
     'derived docker-schema1 linux/amd64',
     'derived docker-schema1 linux/arm/v7',
     'derived docker-schema1 linux/arm/v5',
@@ -100,13 +107,15 @@ const RECORDS = {
     ['published oci-index', 'derived docker-list', 'derived docker-schema1 linux/arm64'],
     [lack('docker-schema1', 'schema1-no-platform')],
   ),
-  'schema 1': recordOf(['published docker-schema1', 'derived docker-schema2']),
+  'schema 1': recordOf(['published docker-schema1', 'derived docker-schema2', 'derived oci-manifest']),
   'schema 1 unreadable': recordOf(['published docker-schema1'], [lack('docker-schema2', 'schema2-layers-unreadable')]),
-  joined: recordOf(['published docker-schema2', 'published docker-schema1']),
+  joined: recordOf(['published docker-schema2', 'published docker-schema1', 'derived oci-manifest']),
   'joined with list': recordOf([
     'published docker-list',
     'published docker-schema2',
     'published docker-schema1 linux/amd64',
+    'derived oci-index',
+    'derived oci-manifest',
     'derived docker-schema1 linux/arm64',
   ]),
 } as const satisfies Record<string, TagRecord>;
@@ -230,19 +239,33 @@ const CLIENTS: readonly (readonly [
     },
   ],
   [
-    'OCI manifest alone',
+    'OCI manifest alone: one that is derived where none was published',
     [OM],
     null,
     {
       ...CURRENT,
-      schema2: '404 form-not-published',
-      list: '404 form-not-published',
+      schema2: 'derived oci-manifest',
+      list: 'derived oci-manifest linux/amd64',
       index: 'published oci-manifest linux/amd64',
       'index without amd64': '404 form-not-published',
-      'schema 1': '404 form-not-published',
+      'schema 1': 'derived oci-manifest',
       'schema 1 unreadable': '404 form-not-published',
-      joined: '404 form-not-published',
-      'joined with list': '404 form-not-published',
+      joined: 'derived oci-manifest',
+      'joined with list': 'derived oci-manifest',
+    },
+  ],
+  [
+    'OCI alone, as systemd 260 asks (importctl pull-oci)',
+    [`${OM}, ${OI}`],
+    'systemd/260',
+    {
+      ...CURRENT,
+      schema2: 'derived oci-manifest',
+      list: 'derived oci-index',
+      'schema 1': 'derived oci-manifest',
+      'schema 1 unreadable': '404 form-not-published',
+      joined: 'derived oci-manifest',
+      'joined with list': 'derived oci-index',
     },
   ],
 ];
@@ -308,7 +331,8 @@ describe('by tag', () => {
       'list',
       'derived docker-schema1 linux/amd64',
     ],
-    ['application/json beside a type says nothing', ['application/json', OM], 'schema2', '404 form-not-published'],
+    ['application/json beside a type says nothing', ['application/json', OI], 'schema2', '404 form-not-published'],
+    ['a derived OCI form wins by a higher q', [`${S2};q=0.5, ${OM}`], 'schema2', 'derived oci-manifest'],
   ] as const)('%s', (_, accept, record, expected) => {
     expect(choose(accept, null, record)).toBe(expected);
   });
@@ -325,8 +349,8 @@ describe('by tag', () => {
   });
 
   it('says what could be had instead: media types, or platforms where only the platform is lacking', () => {
-    const forms = negotiate({ accept: parseAccept(OM), userAgent: null }, RECORDS.schema2);
-    expect(forms).toMatchObject({ kind: 'missing', available: [S2, S1P] });
+    const forms = negotiate({ accept: parseAccept(DL), userAgent: null }, RECORDS.schema2);
+    expect(forms).toMatchObject({ kind: 'missing', available: [S2, OM, S1P] });
     const platforms = negotiate({ accept: null, userAgent: 'docker/1.9.1 os/linux arch/s390x' }, RECORDS.list);
     expect(platforms).toMatchObject({
       kind: 'missing',
@@ -359,6 +383,8 @@ describe('by tag', () => {
     );
     const packed = recordOf(['published oci-manifest+zstd']);
     rules.push(negotiate({ accept: parseAccept('*/*'), userAgent: 'docker/20.10.24' }, packed).rule);
+    const odd = recordOf(['published docker-schema2+oci-in-docker', 'derived oci-manifest']);
+    rules.push(negotiate({ accept: parseAccept('*/*'), userAgent: 'skopeo/1.9.3' }, odd).rule);
     expect(new Set(rules)).toEqual(new Set(Object.keys(RULES)));
   });
 
@@ -431,7 +457,75 @@ describe('by tag', () => {
       ['', true],
       [null, true],
     ])('%s unpacks it: %s', (userAgent, expected) => {
-      expect(unpacksZstd(userAgent)).toBe(expected);
+      expect(!limitsOf(userAgent).includes('zstd')).toBe(expected);
+    });
+  });
+
+  describe('where a schema 2 has layer types that are not in its specification', () => {
+    const packed = ['published docker-schema2+zstd+docker-zstd', 'derived oci-manifest+zstd'];
+    const copied = [...packed, 'derived docker-schema2', 'derived docker-schema1'];
+    const mixed = ['published docker-schema2+oci-in-docker', 'derived docker-schema2', 'derived oci-manifest'];
+    const listed = [
+      'published docker-list+zstd+docker-zstd',
+      'derived oci-index+zstd',
+      'published docker-schema2+zstd+docker-zstd linux/amd64',
+      'derived oci-manifest+zstd linux/amd64',
+    ];
+    const every = [S1P, OM, S2, DL, OI];
+    const [PODMAN_5, PODMAN_NOW] = ['containers/5.36.1 (github.com/containers/image)', 'containers/5.39.2 (x)'];
+    const DOCKER_28 = 'docker/28.5.2 go/go1.24.9 os/linux arch/amd64';
+
+    it.each([
+      ['podman gets the OCI manifest', packed, PODMAN_5, every, 'derived oci-manifest'],
+      ['skopeo too', packed, 'skopeo/1.20.0', every, 'derived oci-manifest'],
+      ['and buildah', packed, 'Buildah/1.41.5', every, 'derived oci-manifest'],
+      ['and CRI-O', packed, 'cri-o/1.34.1 go/go1.24 os/linux arch/amd64', every, 'derived oci-manifest'],
+      ['of a list the index', listed, PODMAN_5, every, 'derived oci-index'],
+      ['the schema 2 with gzip copies where there is one', copied, PODMAN_5, every, 'derived docker-schema2'],
+      ['a library that knows the name gets what was published', packed, PODMAN_NOW, every, 'published docker-schema2'],
+      ['OCI names are refused by every version', mixed, PODMAN_NOW, every, 'derived docker-schema2'],
+      [
+        'containerd before 2.0 does not know Docker zstd',
+        packed,
+        'containerd/1.7.24~ds1',
+        every,
+        'derived oci-manifest',
+      ],
+      ['but takes OCI names', mixed, 'containerd/1.7.24~ds1', every, 'published docker-schema2'],
+      ['containerd 2 takes both', packed, 'containerd/2.1.9+unknown', ['*/*'], 'published docker-schema2'],
+      ['Docker sniffs what layers are', packed, DOCKER_28, every, 'published docker-schema2'],
+      [
+        'Docker on an old containerd does not',
+        packed,
+        `${DOCKER_28} containerd-client/1.7.27 x`,
+        every,
+        'derived oci-manifest',
+      ],
+      ['Docker 20.10 cannot unpack zstd by any name', packed, 'docker/20.10.24', every, '404 zstd-layers'],
+      ['but the gzip copies', copied, 'docker/20.10.24', every, 'derived docker-schema2'],
+      ['what is not known to be refused is served', packed, 'curl/8.14.1', ['*/*'], 'published docker-schema2'],
+      ['and so is what has no clean form', packed, PODMAN_5, [S2], 'published docker-schema2'],
+    ] as const)('%s', (_, forms, userAgent, accept, expected) => {
+      const choice = negotiate({ accept: parseAccept(accept.join(', ')), userAgent }, recordOf(forms));
+      expect(shown(choice)).toBe(expected);
+      expect(choice.varies.userAgent).toBe(true);
+    });
+
+    it.each([
+      ['containers/5.37.0 (github.com/containers/image)', ['docker-zstd', 'oci-in-docker']],
+      ['containers/5.38.0', ['oci-in-docker']],
+      ['skopeo/1.9.3', ['docker-zstd', 'oci-in-docker']],
+      ['skopeo/1.21.0', ['oci-in-docker']],
+      ['Buildah/1.42.0', ['oci-in-docker']],
+      ['containerd/1.4.13~ds1', ['zstd', 'docker-zstd']],
+      ['containerd/v1.7.0', ['docker-zstd']],
+      ['containerd/2.0.0', []],
+      ['docker/20.10.24+dfsg1', ['zstd']],
+      ['docker/28.5.2 os/linux arch/amd64 containerd-client/1.7.27 storage-driver/overlayfs', ['docker-zstd']],
+      ['podman', []],
+      ['oras/1.3.3', []],
+    ] as const)('%s cannot use %j', (userAgent, expected) => {
+      expect(limitsOf(userAgent)).toEqual(expected);
     });
   });
 
@@ -539,7 +633,14 @@ const userAgent = fc.option(
             'curl/8',
             '',
           ],
-          ...['containerd/1.4.13', 'containerd/1.7.24~ds1'],
+          ...[
+            'containerd/1.4.13',
+            'containerd/1.7.24~ds1',
+            'containerd/2.1.9',
+            'containers/5.36.1',
+            'containers/5.39.2',
+          ],
+          ...['skopeo/1.9.3', 'Buildah/1.28.2', 'cri-o/1.35.0', 'docker/28.5 containerd-client/1.7.27'],
         ),
         fc.constantFrom('linux', 'windows', 'LINUX'),
         fc.constantFrom('amd64', 'arm', 'arm64', 's390x'),
@@ -552,7 +653,14 @@ const userAgent = fc.option(
 const anyForm = fc
   .tuple(
     fc.constantFrom('published', 'derived'),
-    fc.constantFrom(...FORMS, ...FORMS, 'oci-index+zstd', 'oci-manifest+zstd', 'docker-list+zstd'),
+    fc.constantFrom(
+      ...[...FORMS, ...FORMS, 'oci-index+zstd', 'oci-manifest+zstd', 'docker-list+zstd'],
+      ...[
+        'docker-schema2+zstd+docker-zstd',
+        'docker-schema2+oci-in-docker',
+        'docker-list+zstd+docker-zstd+oci-in-docker',
+      ],
+    ),
     fc.constantFrom('', '', 'linux/amd64', 'linux/arm/v7', 'linux/arm/v5', 'windows/amd64:10.0'),
   )
   .map((parts) => form(parts.join(' ').trim()));

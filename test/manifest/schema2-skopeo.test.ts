@@ -1,11 +1,14 @@
-/** The claim of src/manifest/schema2.ts that skopeo, where it converts, writes the same bytes. Needs skopeo; talks to nobody. */
+/** The claims of src/manifest/schema2.ts and from-schema1.ts that skopeo writes the same bytes. Needs skopeo; talks to nobody. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
 import { derive } from '../../src/manifest/derive.ts';
+import { configFromSchema1 } from '../../src/manifest/from-schema1.ts';
+import { readManifest } from '../../src/manifest/read.ts';
+import { EMPTY_LAYER } from '../../src/manifest/schema1.ts';
 import { sha256Of } from '../../src/manifest/signing/sha256.ts';
 import type { Descriptor } from '../../src/registry/descriptor.ts';
 import { hexOf } from '../../src/registry/digest.ts';
@@ -44,9 +47,11 @@ const make = (architecture: string, which: readonly Descriptor[]): TestImage => 
 };
 const amd64 = make('amd64', layers);
 const arm = make('arm', layers.slice(0, 1));
+// `features` is reserved in OCI: skopeo leaves it out of a Docker list, where it would mean something else.
+const withFeatures = { platform: { os: 'linux', architecture: 'amd64', 'os.features': ['f'], features: ['sse4'] } };
 const index = list('oci-index', [
-  [amd64.manifest, on('linux', 'amd64')],
-  [arm.manifest, on('linux', 'arm', { variant: 'v7' })],
+  [amd64.manifest, withFeatures],
+  [arm.manifest, on('linux', 'arm', { variant: 'v7', 'os.version': '1.0' })],
 ]);
 keep(index.bytes);
 
@@ -98,6 +103,62 @@ describe.skipIf(!installed)(
       const made = derive(content([index], [amd64, arm]), options).forms.find(({ form }) => form === 'docker-list');
       expect(made?.mediaType).toBe(MEDIA_TYPE_OF_FORM['docker-list']);
       expect(new TextDecoder().decode(made?.bytes)).toBe(converted('all', '--all'));
+    });
+  },
+);
+
+/** The config that skopeo makes of a schema 1 with one layer below, and one entry on top with this text. */
+function configOfSkopeo(title: string, top: object): { readonly theirs: string; readonly ours: string } {
+  const [from, to] = [join(folder, `${title}-v1`), join(folder, `${title}-v2`)];
+  const [base = ''] = [...blobs.keys()];
+  const hex = '1'.repeat(64);
+  const texts = [
+    { id: '2'.repeat(64), parent: hex, throwaway: true, ...top },
+    { id: hex, created: '2015-10-31T22:22:54.69Z', container_config: { Cmd: ['/bin/sh -c #(nop) ADD <file>'] } },
+  ];
+  const payload = JSON.stringify({
+    schemaVersion: 1,
+    name: 'library/app',
+    tag: '1',
+    architecture: 'amd64',
+    fsLayers: [EMPTY_LAYER.digest, `sha256:${base}`].map((blobSum) => ({ blobSum })),
+    history: texts.map((text) => ({ v1Compatibility: JSON.stringify(text) })),
+  });
+  const manifest = readManifest(options.signer.sign(new TextEncoder().encode(payload), '2026-11-24T00:00:00Z'));
+  mkdirSync(from);
+  writeFileSync(join(from, 'version'), 'Directory Transport Version: 1.1\n');
+  writeFileSync(join(from, 'manifest.json'), manifest.bytes);
+  writeFileSync(join(from, hexOf(sha256Of(EMPTY_LAYER.bytes))), EMPTY_LAYER.bytes);
+  writeFileSync(join(from, base), blobs.get(base) ?? '');
+  const arguments_ = ['copy', '--insecure-policy', '--format', 'v2s2', `dir:${from}`, `dir:${to}`];
+  const { status, stderr } = spawnSync('skopeo', arguments_);
+  if (status !== 0) throw new Error(stderr.toString());
+  const made = JSON.parse(readFileSync(join(to, 'manifest.json')).toString()) as { config: Descriptor };
+  const theirs = readFileSync(join(to, hexOf(made.config.digest))).toString();
+  const diffId = sha256Of(new Uint8Array(gunzipSync(blobs.get(base) ?? '')));
+  const config = configFromSchema1(new TextEncoder().encode(payload), () => diffId);
+  return { theirs, ours: new TextDecoder().decode(config) };
+}
+
+describe.skipIf(!installed)(
+  `the config of a schema 1 is what skopeo makes of it${installed ? '' : ' [skipped: skopeo not installed]'}`,
+  () => {
+    const top = {
+      created: '2015-10-31T22:22:55.6+00:00',
+      os: 'linux',
+      config: { Cmd: ['sh'], Blank: '' },
+      Blank: [1.5],
+    };
+
+    it.each(['1.8.3', '1.7.1', '20.10.24'])('that an engine of version %s wrote', (version) => {
+      const { theirs, ours } = configOfSkopeo(version, { ...top, docker_version: version });
+      expect(ours).toBe(theirs);
+    });
+
+    it('but not where no engine names itself: Docker writes the text anew, skopeo does not', () => {
+      const { theirs, ours } = configOfSkopeo('none', top);
+      expect(theirs).toContain('"Blank"');
+      expect(ours).not.toContain('"Blank"');
     });
   },
 );

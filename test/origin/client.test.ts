@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Credentials } from '../../src/origin/auth.ts';
 import { readChunks } from '../../src/origin/blob.ts';
 import { createRegistryClient, type RegistryClient, type RegistryClientOptions } from '../../src/origin/client.ts';
-import type { Clock } from '../../src/origin/transport.ts';
+import type { Clock } from '../../src/registry/clock.ts';
 import { type Digest, parseDigest } from '../../src/registry/digest.ts';
 import { MEDIA_TYPE_OF_FORM } from '../../src/registry/media-type.ts';
 import { parseRepositoryName, parseTag } from '../../src/registry/name.ts';

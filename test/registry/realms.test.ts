@@ -54,7 +54,7 @@ describe('a realm table that is not understood whole is refused, with where and 
     ['an object', { pattern: 'a', realm: 'b' }, /must be an array/],
     ['null', null, /must be an array/],
     ['a rule that is none', ['a'], /REALMS\[0\] must be an object/],
-    ['a member too many', [{ pattern: 'a', realm: 'b', readers: [] }], /REALMS\[0\] has a member "readers"/],
+    ['a member too many', [{ pattern: 'a', realm: 'b', readers: [] }], /REALMS\[0\] has the unknown member "readers"/],
     ['no pattern', [{ realm: 'b' }], /REALMS\[0\]\.pattern/],
     ['a pattern in capitals', [{ pattern: 'A/*', realm: 'b' }], /pattern/],
     ['a star in the middle', [{ pattern: 'a/*/b', realm: 'b' }], /pattern/],

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { REASONS, type Reason } from '../../src/registry/errors.ts';
-import { FORMS, MEDIA_TYPE_OF_FORM } from '../../src/registry/media-type.ts';
+import { FORMS, MEDIA_TYPE_OF_FORM, type NonstandardLayers } from '../../src/registry/media-type.ts';
 import {
   CorruptRecordError,
   decodeTagIndex,
@@ -30,6 +30,9 @@ const tagObject = fc
         source,
         platform: fc.option(platform),
         zstd: fc.boolean(),
+        nonstandard: fc.option(fc.subarray<NonstandardLayers>(['docker-zstd', 'oci-in-docker'], { minLength: 1 }), {
+          nil: undefined,
+        }),
         bytes: fc.uint8Array({ maxLength: 40 }),
       }),
       { maxLength: 60, size: 'max' },
@@ -56,6 +59,7 @@ const tagObject = fc
         source: row.source,
         ...(row.platform === null ? {} : { platform: row.platform }),
         ...(row.zstd ? { zstd: true as const } : {}),
+        ...(row.nonstandard === undefined ? {} : { nonstandard: row.nonstandard }),
       };
       offset += row.bytes.length;
       return form;
@@ -150,6 +154,18 @@ describe('a tag object', () => {
     expect(zstdOf(',"z":[1]')).toEqual([undefined, true]);
     expect(zstdOf(',"z":[2,-1,"0",null]')).toEqual([undefined, undefined]);
     expect(zstdOf(',"z":"0"')).toEqual([undefined, undefined]);
+  });
+
+  it('marks of layer types that mean nothing are passed over', () => {
+    const row = `["s2","${digestText}",0,1,"p"]`;
+    const kindsOf = (more: string): unknown[] => {
+      const read = decodeTagMetadata({ [INDEX_METADATA]: `{"v":1,"t":"x","f":[${row},${row}],"m":[]${more}}` });
+      return read.kind === 'record' ? read.record.forms.map(({ nonstandard }) => nonstandard) : [];
+    };
+    expect(kindsOf('')).toEqual([undefined, undefined]);
+    expect(kindsOf(',"n":[[1,"oz?"]]')).toEqual([undefined, ['docker-zstd', 'oci-in-docker']]);
+    expect(kindsOf(',"n":[[0,"?"],[0],[1,1],null,"z",[7,"z"]]')).toEqual([undefined, undefined]);
+    expect(kindsOf(',"n":"z"')).toEqual([undefined, undefined]);
   });
 
   it('without zstd has no word of it', () => {

@@ -134,6 +134,8 @@ beforeAll(async () => {
 const OF_REPOSITORY: readonly {
   readonly path: (name: string) => string;
   readonly status: number;
+  /** Where it is not there; 404 unless set. */
+  readonly absent?: number;
   readonly page?: boolean;
   readonly ofRealm?: boolean;
 }[] = [
@@ -142,7 +144,8 @@ const OF_REPOSITORY: readonly {
   { path: (name) => `/v2/${name}/blobs/${blobs.get('shared') ?? ''}`, status: 200, ofRealm: true },
   { path: (name) => `/v2/${name}/tags/list`, status: 200 },
   { path: (name) => `/v2/${name}/tags/list?n=1`, status: 200 },
-  { path: (name) => `/v2/${name}/referrers/${digestOfImage()}`, status: 200 },
+  // Of a repository that does not exist, or that the caller may not see, an empty list: the endpoint gives no 404.
+  { path: (name) => `/v2/${name}/referrers/${digestOfImage()}`, status: 200, absent: 200 },
   { path: (name) => `/v1/repositories/${name}/images`, status: 404 },
   { path: (name) => `/r/${name}`, status: 200, page: true },
 ];
@@ -157,16 +160,16 @@ interface Expected {
 function oracle(
   caller: CallerKind,
   name: string,
-  { status, page = false, ofRealm = false }: (typeof OF_REPOSITORY)[number],
+  { status, absent = 404, page = false, ofRealm = false }: (typeof OF_REPOSITORY)[number],
 ): Expected {
   const realm = realmOf(TABLE, nameOf(name));
   const presented = caller.standing === 'known' || caller.standing === 'refused';
   // A realm's blobs are those of all its names: which of them a name uses is not asked.
-  const found = THERE.includes(name) || ofRealm ? status : 404;
+  const found = THERE.includes(name) || ofRealm ? status : absent;
   if (realm === PUBLIC_REALM) return { status: found, challenge: null, isPrivate: presented };
   if (caller.realms.includes(realm) || caller.reads.includes(name))
     return { status: found, challenge: null, isPrivate: true };
-  if (caller.standing === 'known') return { status: 404, challenge: null, isPrivate: true };
+  if (caller.standing === 'known') return { status: absent, challenge: null, isPrivate: true };
   return { status: 401, challenge: page ? 'Basic' : 'Bearer', isPrivate: true };
 }
 

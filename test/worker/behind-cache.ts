@@ -5,7 +5,7 @@
  */
 import type { Env } from '../../src/worker/config.ts';
 import { serveRegistry } from '../../src/worker/gateway/registry.ts';
-import { portTo, type RegistryEntrypoint } from '../../src/worker/gateway/registry-port.ts';
+import { directPort, portTo, type RegistryEntrypoint } from '../../src/worker/gateway/registry-port.ts';
 import { configOf, serve } from '../../src/worker/serve.ts';
 
 /** Bytes of the longest body that is kept: the limit of the Free plan. */
@@ -34,14 +34,14 @@ export default {
       fetch: (inner) => {
         const waitUntil = (work: Promise<unknown>): void => ctx.waitUntil(work);
         return throughCache(inner, `${inner.url} ${JSON.stringify(props)}`, (asked) =>
-          serveRegistry(asked, { ...configOf(env), props, cached: true, waitUntil }),
+          serveRegistry(asked, { ...configOf(env), props, waitUntil }),
         );
       },
     });
     return serve(
       request,
       () => configOf(env),
-      () => portTo(entrypoint),
+      (config) => portTo(entrypoint, directPort(config, ctx), config.blobCache),
       ctx,
     );
   },

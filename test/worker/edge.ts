@@ -3,6 +3,7 @@ import { env, exports } from 'cloudflare:workers';
 import { createExecutionContext } from 'cloudflare:test';
 import { configOf, serve } from '../../src/worker/serve.ts';
 import type { Config, Env } from '../../src/worker/config.ts';
+import type { RegistryPort } from '../../src/worker/edge.ts';
 import { directPort, portTo, type RegistryEntrypoint } from '../../src/worker/gateway/registry-port.ts';
 import { type RegistryProps, serveRegistry } from '../../src/worker/gateway/registry.ts';
 import { R2_RETRY, type StorageRetryPolicy } from '../../src/bucket/retry.ts';
@@ -64,12 +65,15 @@ export function cachedEdge(
     isCached: () => Promise.resolve(true),
     purge,
     fetch: (request) => {
-      const context = { ...read(), props, cached: true, waitUntil: () => undefined };
+      const context = { ...read(), props, waitUntil: () => undefined };
       return between(request, () => serveRegistry(request, context), props);
     },
   });
-  return async (path, init) =>
-    serve(requestOf(path, init, options.cf), read, () => portTo(entrypoint), createExecutionContext());
+  return async (path, init) => {
+    const ctx = createExecutionContext();
+    const port = (config: Config): RegistryPort => portTo(entrypoint, directPort(config, ctx), config.blobCache);
+    return serve(requestOf(path, init, options.cf), read, port, ctx);
+  };
 }
 
 /**
@@ -78,11 +82,12 @@ export function cachedEdge(
 export const exportsEdge: Ask = (path, init) => {
   const { Registry } = exports as unknown as { Registry: (options: { props: RegistryProps }) => RegistryEntrypoint };
   const { BUCKET } = env as unknown as Env;
+  const ctx = createExecutionContext();
   return serve(
     requestOf(path, init),
-    () => configOf({ BUCKET, LOG: 'failures' }),
-    () => portTo((props) => Registry({ props })),
-    createExecutionContext(),
+    () => configOf({ BUCKET, LOG: 'failures', BLOB_CACHE: 'on' }),
+    (config) => portTo((props) => Registry({ props }), directPort(config, ctx), config.blobCache),
+    ctx,
   );
 };
 

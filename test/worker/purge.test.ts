@@ -96,6 +96,24 @@ describe('purging', () => {
     expect((await errorOf(response)).message).toBe('The cache did not purge: rate limited (10001)');
   });
 
+  it('is 429 with Retry-After where Cloudflare takes no more purges', async () => {
+    const response = await post(edge(() => Promise.resolve({ kind: 'limited', message: 'rate limited (10001)' })));
+    expect([response.status, response.headers.get('retry-after')]).toEqual([429, '60']);
+  });
+
+  it('purges a repository as a whole where many of its tags moved', async () => {
+    let purged: readonly string[] = [];
+    const tags = Array.from({ length: 60 }, (_, index) => `a/b:v${String(index)}`);
+    await post(
+      edge((cacheTags) => {
+        purged = cacheTags;
+        return Promise.resolve({ kind: 'purged' });
+      }),
+      JSON.stringify({ repositories: ['a/b'], tags: [...tags, 'c:1'] }),
+    );
+    expect(purged).toEqual(['everything:a/b', 'tag:c:1', 'repository:a/b', 'catalog']);
+  });
+
   it.each(['GET', 'HEAD', 'PUT', 'DELETE'])('%s is answered 405 with Allow: POST', async (method) => {
     const response = await directEdge(bucket, { vars })('/-/purge', { method });
     expect([response.status, response.headers.get('allow')]).toEqual([405, 'POST']);
@@ -113,9 +131,9 @@ describe('the cache', () => {
         );
       },
     };
-    const tags = Array.from({ length: 100 }, (_, index) => `t${String(index)}`);
+    const tags = Array.from({ length: 250 }, (_, index) => `t${String(index)}`);
     expect(await purgeCache(cache, tags)).toEqual({ kind: 'failed', message: 'no (7)' });
-    expect(calls).toEqual([30, 30]);
+    expect(calls).toEqual([100, 100]);
     expect(await purgeCache(undefined, tags)).toEqual({ kind: 'absent' });
   });
 });

@@ -2,18 +2,18 @@ import { utf8Length } from './json-bytes.ts';
 
 const HEX = '0123456789abcdef';
 
-/** How much of a string is escaped before it is looked whether there is room again: whatever the input, less than twice what is written is ever kept. */
+/** Characters that are escaped between two checks of the capacity, so that the buffer stays below twice its content. */
 const STRETCH = 4_096;
 
-/** Text up to this length is written by hand where it is ASCII: calling the encoder costs more than the text. */
+/** ASCII text up to this length is copied by a loop: a call of the encoder costs more. */
 const SHORT = 128;
 
-/** Bytes put together in one growing buffer; what JSON is written with where bytes matter. */
+/** A growing buffer for JSON whose exact bytes matter. */
 export class ByteWriter {
   #bytes: Uint8Array;
   #length = 0;
 
-  /** `room`: how many bytes are expected. */
+  /** `room`: the expected number of bytes. */
   constructor(room = 256) {
     this.#bytes = new Uint8Array(room);
   }
@@ -34,7 +34,7 @@ export class ByteWriter {
     return this;
   }
 
-  /** Appends bytes as they are. */
+  /** Appends bytes unchanged. */
   raw(bytes: Uint8Array): this {
     this.#reserve(bytes.length);
     this.#bytes.set(bytes, this.#length);
@@ -53,8 +53,8 @@ export class ByteWriter {
   }
 
   /**
-   * Appends bytes as a JSON string, as Go before 1.22 writes one: `<`, `>`, `&`, U+2028 and U+2029 escaped, control characters but LF, CR and TAB as `\u00xx`,
-   * a byte that is not UTF-8 as the six characters `\ufffd`.
+   * Appends bytes as a JSON string, as Go before 1.22 does: it escapes `<`, `>`, `&`, U+2028 and U+2029, writes control
+   * characters other than LF, CR and TAB as `\u00xx`, and each byte that is not UTF-8 as the six characters `\ufffd`.
    */
   stringOfBytes(bytes: Uint8Array): this {
     this.byte(0x22);
@@ -62,12 +62,15 @@ export class ByteWriter {
     return this.byte(0x22);
   }
 
-  /** Appends a checked raw JSON value compactly, as Go's `json.Compact` with HTML escaping: white space outside strings gone, `<`, `>`, `&`, U+2028/9 escaped, all else as it is. */
+  /**
+   * Appends a checked JSON value, compacted as by Go's `json.Compact` with HTML escaping: no white space outside of
+   * strings, `<`, `>`, `&`, U+2028 and U+2029 escaped, everything else unchanged.
+   */
   compact(bytes: Uint8Array): this {
     let quoted = false;
     for (let at = 0; at < bytes.length;) {
       const end = Math.min(at + STRETCH, bytes.length);
-      // A stretch may run over its end by one character, or by what stands behind a backslash.
+      // A chunk may exceed its end by one character or one escape sequence.
       this.#reserve((end - at + 3) * 6);
       const out = this.#bytes;
       let to = this.#length;
@@ -94,18 +97,18 @@ export class ByteWriter {
     return this.#bytes.slice(0, this.#length);
   }
 
-  /** The bytes so far, as they lie in the buffer: good until something is appended or {@link clear}ed. */
+  /** The bytes so far, without a copy: valid until something is appended or {@link clear}ed. */
   view(): Uint8Array {
     return this.#bytes.subarray(0, this.#length);
   }
 
-  /** Begins anew in the same buffer. */
+  /** Removes all bytes; the buffer is reused. */
   clear(): this {
     this.#length = 0;
     return this;
   }
 
-  /** Appends text for which there is room, if all its characters are `wanted`; else leaves everything as it is. */
+  /** Appends text if all its characters are `wanted`; otherwise changes nothing. The capacity must suffice. */
   #ascii(text: string, wanted: Uint8Array): boolean {
     const out = this.#bytes;
     const from = this.#length;
@@ -118,7 +121,7 @@ export class ByteWriter {
     return true;
   }
 
-  /** Escapes the characters that begin before `end`; gives the place behind the last of them. */
+  /** Escapes the characters that begin before `end`; returns the position after the last of them. */
   #escape(bytes: Uint8Array, from: number, end: number): number {
     this.#reserve((end - from + 3) * 6);
     const out = this.#bytes;
@@ -155,7 +158,7 @@ export class ByteWriter {
 
 const ENCODER = new TextEncoder();
 
-/** What stands for each byte below 0x80 in a JSON string; null where it stands for itself. */
+/** The escape sequence of each byte below 0x80 in a JSON string; null if it needs none. */
 const ASCII_ESCAPES: readonly (Uint8Array | null)[] = Array.from({ length: 128 }, (_, byte) => {
   if (byte === 0x22) return ENCODER.encode('\\"');
   if (byte === 0x5c) return ENCODER.encode('\\\\');
@@ -166,7 +169,7 @@ const ASCII_ESCAPES: readonly (Uint8Array | null)[] = Array.from({ length: 128 }
   return plain ? null : ENCODER.encode(`\\u00${HEX[byte >> 4] ?? ''}${HEX[byte & 15] ?? ''}`);
 });
 
-/** 1 for each byte that stands for itself: quicker to look at than {@link ASCII_ESCAPES}. */
+/** 1 for each byte that needs no escape: faster than {@link ASCII_ESCAPES}. */
 const PLAIN = Uint8Array.from(ASCII_ESCAPES, (escape) => (escape === null ? 1 : 0));
 const ANY = new Uint8Array(128).fill(1);
 
@@ -174,7 +177,7 @@ const REPLACEMENT = ENCODER.encode('\\ufffd');
 const LINE_SEPARATOR = ENCODER.encode('\\u2028');
 const PARAGRAPH_SEPARATOR = ENCODER.encode('\\u2029');
 
-/** Puts some bytes at a place; gives the place behind them. */
+/** Copies bytes to a position; returns the position after them. */
 function put(out: Uint8Array, at: number, bytes: Uint8Array | null | undefined): number {
   if (bytes === null || bytes === undefined) return at;
   for (let index = 0; index < bytes.length; index += 1) out[at + index] = bytes[index] ?? 0;

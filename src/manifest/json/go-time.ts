@@ -1,22 +1,25 @@
-/** RFC 3339 times as Go's `time` reads and writes them: docker/distribution passes every `created` of a history through it. `Date` would lose the offset and nanoseconds. */
+/**
+ * RFC 3339 times as Go's `time` package parses and formats them: docker/distribution does so with every `created` of a
+ * history. `Date` would lose the offset and the nanoseconds.
+ */
 
 const PATTERN = /^(\d{4})-(\d\d)-(\d\d)T(\d{1,2}):(\d\d):(\d\d)?([.,]\d+)?(Z|([+-])(\d\d):(\d\d))$/;
 
-/** What nearly every tool writes, and Go as well: taken as it is, but for the days of the month. */
+/** The form that Go and nearly every tool write. Only the day of the month needs another check. */
 const PLAIN = /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{0,8}[1-9])?Z$/;
 
-/** A time as Go would print it, and whether only some readers would have taken it. */
+/** A time as Go formats it, and whether only some parsers accept the original. */
 export interface GoTime {
   /** RFC 3339 with the same offset, at most nine fraction digits, no trailing zeros. */
   readonly text: string;
-  /** A form that Go 1.17–1.19 reads beyond RFC 3339: comma, one-digit hour, missing seconds, an offset beyond 23:59. */
+  /** A form that Go 1.17–1.19 accepts beyond RFC 3339: comma, one-digit hour, no seconds, an offset above 23:59. */
   readonly lax: boolean;
 }
 
-/** What an absent time is written as. */
+/** Go's zero time, which it writes for an absent time. */
 export const ZERO_TIME = '0001-01-01T00:00:00Z';
 
-/** Reads a time; null if Go 1.19 would refuse it. */
+/** Parses a time; null if Go 1.19 refuses it. */
 export function readGoTime(text: string): GoTime | null {
   if (PLAIN.test(text) && Number(text.slice(8, 10)) <= daysIn(Number(text.slice(0, 4)), Number(text.slice(5, 7))))
     return { text, lax: false };

@@ -1,9 +1,9 @@
 /**
- * JSON as bytes: grammar checked, spans recorded, nothing parsed that is not asked for. What has a digest must not go through `JSON.parse` and `stringify`:
- * numbers, key order, escapes and repeated keys would change.
+ * JSON as bytes: this module checks the grammar and records spans, and decodes a value only on request. `JSON.parse`
+ * and `JSON.stringify` would change numbers, the order of keys, escapes and repeated keys, and with them the digest.
  *
- * The grammar is RFC 8259 as Go's `encoding/json` reads it, because docker/distribution does: bytes that are not UTF-8 are accepted inside strings, a byte order
- * mark is not, nesting ends at {@link MAX_DEPTH}.
+ * The grammar is RFC 8259 as Go's `encoding/json` implements it, because docker/distribution uses that: strings may
+ * have bytes that are not UTF-8, a byte order mark is an error, and nesting is limited to {@link MAX_DEPTH}.
  */
 
 import { shortText } from './short-text.ts';
@@ -11,19 +11,19 @@ import { shortText } from './short-text.ts';
 /** Deepest nesting of objects and arrays that Go accepts (since 1.15). */
 export const MAX_DEPTH = 10_000;
 
-/** What begins with a value's first byte and ends behind its last. */
+/** The position of a value: its first byte, and the byte after its last. */
 export interface Span {
   readonly start: number;
   readonly end: number;
 }
 
-/** A member of an object: its key, decoded, and where its value is. */
+/** A member of an object: its decoded key and the span of its value. */
 export interface Member {
   readonly key: string;
   readonly value: Span;
 }
 
-/** Bytes that are not JSON. `offset` in bytes from the beginning. */
+/** Bytes that are not JSON. `offset` is the position of the error in bytes. */
 export class JsonSyntaxError extends Error {
   override readonly name = 'JsonSyntaxError';
   readonly offset: number;
@@ -43,7 +43,10 @@ const CLOSE_ARRAY = 0x5d;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 
-/** Checks a whole document; gives the span of its one value, without the white space around it. Throws {@link JsonSyntaxError}. Linear, no recursion. */
+/**
+ * Checks a whole document and returns the span of its value, without surrounding white space. Takes linear time and
+ * does not recurse. Throws {@link JsonSyntaxError}.
+ */
 export function checkJson(bytes: Uint8Array): Span {
   const start = skipSpace(bytes, 0);
   const end = skipValue(bytes, start);
@@ -52,7 +55,7 @@ export function checkJson(bytes: Uint8Array): Span {
   return { start, end };
 }
 
-/** What kind of value a span of a checked document holds. */
+/** The kinds of JSON values. */
 export type JsonKind = 'object' | 'array' | 'string' | 'number' | 'true' | 'false' | 'null';
 
 /** The kind of a checked value. */
@@ -105,8 +108,8 @@ export function elementsOf(bytes: Uint8Array, array: Span): Span[] {
 }
 
 /**
- * Decodes a checked string. A surrogate escape without its partner gives U+FFFD and uses up only itself; each raw byte that is not part of valid UTF-8 gives one
- * U+FFFD (the WHATWG decoder would give one for several). The result holds no lone surrogates.
+ * Decodes a checked string. An escaped lone surrogate becomes U+FFFD. Each byte that is not part of valid UTF-8 becomes
+ * one U+FFFD, whereas a WHATWG decoder may replace several bytes by one. The result has no lone surrogates.
  */
 export function decodeString(bytes: Uint8Array, { start, end }: Span): string {
   const last = end - 1;
@@ -164,7 +167,7 @@ function hexValue(byte: number): number {
   return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : Number.NaN;
 }
 
-/** How many bytes the valid UTF-8 sequence at `at` has; 0 if there is none (overlong, surrogate, above U+10FFFF, cut short). */
+/** The length of the UTF-8 sequence at `at`; 0 if invalid (overlong, surrogate, above U+10FFFF, truncated). */
 export function utf8Length(bytes: Uint8Array, at: number): 0 | 1 | 2 | 3 | 4 {
   const first = bytes[at] ?? 0;
   if (first < 0x80) return 1;
@@ -257,7 +260,7 @@ function skipScalar(bytes: Uint8Array, from: number): number {
   return skipNumber(bytes, from);
 }
 
-/** Goes over one value, checking it; containers are kept on an own stack, so depth costs no call stack. */
+/** Checks one value. Containers are on an explicit stack, so that deep nesting cannot overflow the call stack. */
 function skipValue(bytes: Uint8Array, from: number): number {
   if (bytes[from] !== OPEN_OBJECT && bytes[from] !== OPEN_ARRAY) return skipScalar(bytes, from);
   const open: number[] = [];
@@ -275,7 +278,7 @@ function skipValue(bytes: Uint8Array, from: number): number {
       }
       at += 1;
     } else at = skipScalar(bytes, at);
-    // A value has ended: close what it ends, or go on behind the comma.
+    // After a value: close its containers, or continue after the comma.
     for (;;) {
       const close = open.at(-1);
       if (close === undefined) return at;

@@ -1,12 +1,12 @@
-/** Longest text that is remembered, in bytes, and how many: names of members, times, digests' beginnings. */
+/** The longest cached text in bytes, and the number of cached texts: names of members, times, beginnings of digests. */
 const LONGEST = 40;
 const SLOTS = 512;
 
 const known: string[] = Array.from({ length: SLOTS }, () => '');
 
 /**
- * The text of a few plain ASCII bytes, backslash excluded; null for anything else. The same few texts stand in a document again and again, so those that were read are
- * remembered: no decoder is called for them, and nothing is left to collect.
+ * The text of a few ASCII bytes without backslash; null for anything else. Documents repeat the same few texts, so they
+ * are cached, which saves calls of the decoder and garbage.
  */
 export function shortText(bytes: Uint8Array, start: number, end: number): string | null {
   if (end - start > LONGEST) return null;

@@ -1,8 +1,9 @@
 /**
- * libtrust's "pretty JWS": a JSON document with its signatures inside, which is what engines and registries mean by a signed schema 1 manifest.
+ * libtrust's "pretty JWS": a JSON document that contains its signatures. Signed schema 1 manifests have this format.
  *
- * The payload is the document without `signatures`: its first `formatLength` bytes and `formatTail`, both told by every block's `protected`. Everything is done on
- * bytes; whatever stands behind the first `formatLength` bytes is not covered by any signature, so only the payload may be read.
+ * The payload is the document without `signatures`: its first `formatLength` bytes and `formatTail`, both given in the
+ * `protected` header of each signature. No signature covers the bytes after the first `formatLength` bytes, so only the
+ * payload may be read.
  */
 import { hash, sign, verify } from 'node:crypto';
 import { hexToBytes } from '@noble/hashes/utils.js';
@@ -27,22 +28,22 @@ import {
   readPublicJwk,
 } from './key.ts';
 
-/** A signed document that is not accepted, and why. */
+/** A signed document that is not accepted. The message says why. */
 export class SignatureError extends Error {
   override readonly name = 'SignatureError';
 }
 
 const encoder = new TextEncoder();
 
-/** Keeps a byte order mark, which no JSON may begin with. */
+/** Keeps a byte order mark, so that it is a JSON syntax error. */
 const RAW = new TextDecoder('utf-8', { ignoreBOM: true });
 
-/** Makes a signer. Nonces are those of RFC 6979: the same payload, time and key give the same bytes. */
+/** Makes a signer. Its nonces follow RFC 6979: the same payload, time and key give the same bytes. */
 export function createSigner(key: PrivateKey): Signer {
   return { sign: (payload, time) => signPayload(key, payload, time) };
 }
 
-/** Signs a payload (a JSON object); gives the whole signed document. `time`: RFC 3339 UTC in whole seconds. */
+/** Signs a payload, which is a JSON object, and returns the signed document. `time`: RFC 3339, UTC, whole seconds. */
 export function signPayload(key: PrivateKey, payload: Uint8Array, time: string): Uint8Array {
   const length = formatLengthOf(payload);
   const tail = payload.subarray(length);
@@ -55,7 +56,7 @@ export function signPayload(key: PrivateKey, payload: Uint8Array, time: string):
     signature: toBase64Url(signMessage(key, message)),
     protected: protectedText,
   };
-  // A payload with line breaks is indented by three spaces, and so is what is added; any other is compact.
+  // A payload with line breaks is indented by three spaces, so the signatures are, too. Others are compact.
   const pretty = tail[0] === 0x0a;
   const added = pretty
     ? `,\n   "signatures": ${JSON.stringify([block], null, 3).replaceAll('\n', '\n   ')}\n}`
@@ -67,14 +68,14 @@ export function signPayload(key: PrivateKey, payload: Uint8Array, time: string):
   return document;
 }
 
-/** Verifies every signature of a document; gives its payload, and the keys that signed. Throws {@link SignatureError}. */
+/** Verifies all signatures of a document. Returns its payload and the signing keys. Throws {@link SignatureError}. */
 export function verifyDocument(document: Uint8Array): {
   readonly payload: Uint8Array;
   readonly keys: readonly PublicKey[];
 } {
   const { blocks, members } = blocksOf(document);
   const { formatLength, formatTail } = formatOf(blocks, document.length);
-  // A member behind the signed part would be read by whoever reads the whole document, and no signature covers it.
+  // No signature covers members after the signed part, but other programs may read them.
   const unsigned = members.filter(({ value }) => value.start >= formatLength);
   if (unsigned.length !== 1 || unsigned[0]?.key !== 'signatures')
     throw new SignatureError('the document has members that are not signed');
@@ -84,7 +85,7 @@ export function verifyDocument(document: Uint8Array): {
     const signature = fromBase64Url(block.signature);
     if (signature === null) throw new SignatureError('a signature is not base64url');
     if (!verifyMessage(key, block.algorithm, signingInput(block.protected, payload), signature)) {
-      throw new SignatureError('a signature is not that of the payload');
+      throw new SignatureError('a signature does not match the payload');
     }
     return key;
   });
@@ -92,8 +93,8 @@ export function verifyDocument(document: Uint8Array): {
 }
 
 /**
- * The payload of a signed document, without looking at the signatures: enough to know by which digest a registry has it, never a reason to trust it.
- * Throws {@link SignatureError} if there is none.
+ * The payload of a signed document, without verification: use it to compute the digest, never to trust the content.
+ * Throws {@link SignatureError} if the document has no valid structure.
  */
 export function payloadOf(document: Uint8Array): Uint8Array {
   return cutPayload(document, formatOf(blocksOf(document).blocks, document.length));
@@ -147,14 +148,17 @@ function blocksOf(document: Uint8Array): { readonly blocks: readonly Block[]; re
   return { blocks, members };
 }
 
-/** Go takes names in any case and, of repeated ones, the last that is not null; others do not. What would be read in two ways is refused, as no tool writes it. */
+/**
+ * Refuses signature blocks that programs read differently. Go ignores the case of names and takes the last of repeated
+ * members that is not null; other parsers do not. No tool writes such blocks.
+ */
 function refuseAmbiguous(document: Uint8Array, block: Span): void {
   if (kindOf(document, block) !== 'object') return;
   const names = new Set<string>();
   for (const { key, value } of membersOf(document, block)) {
     const name = key.replaceAll('\u017f', 's').replaceAll('\u212a', 'k').toLowerCase();
     if (names.has(name) || (name !== key && BLOCK_MEMBERS.has(name)))
-      throw new SignatureError('a signature block can be read in two ways');
+      throw new SignatureError('a signature block is ambiguous');
     names.add(name);
     if (key === 'header' || key === 'jwk') refuseAmbiguous(document, value);
   }
@@ -162,15 +166,15 @@ function refuseAmbiguous(document: Uint8Array, block: Span): void {
 
 const BLOCK_MEMBERS: ReadonlySet<string> = new Set(['header', 'signature', 'protected', 'alg', 'jwk', 'x5c']);
 
-/** libtrust reads a key's members as Go's float64 and refuses the key of one that it cannot hold; here that would pass as infinite. */
+/** libtrust refuses numbers beyond Go's float64; `JSON.parse` would read them as infinite. */
 function finite(_key: string, value: unknown): unknown {
   if (typeof value === 'number' && !Number.isFinite(value))
-    throw new SignatureError('a number in the signatures is beyond what can be read');
+    throw new SignatureError('a number in the signatures is too large');
   return value;
 }
 
 function formatOf(blocks: readonly Block[], documentLength: number): { formatLength: number; formatTail: Uint8Array } {
-  let known: { formatLength: number; tailText: string; formatTail: Uint8Array } | null = null;
+  let agreed: { formatLength: number; tailText: string; formatTail: Uint8Array } | null = null;
   for (const block of blocks) {
     const bytes = fromBase64Url(block.protected);
     let header: unknown;
@@ -189,15 +193,15 @@ function formatOf(blocks: readonly Block[], documentLength: number): { formatLen
     ) {
       throw new SignatureError('the protected header of a signature has no formatLength or formatTail');
     }
-    if (formatLength > documentLength) throw new SignatureError('formatLength lies beyond the document');
+    if (formatLength > documentLength) throw new SignatureError('formatLength is larger than the document');
     const tailText = toBase64Url(formatTail);
-    if (known !== null && (known.formatLength !== formatLength || known.tailText !== tailText)) {
+    if (agreed !== null && (agreed.formatLength !== formatLength || agreed.tailText !== tailText)) {
       throw new SignatureError('the signatures do not agree on what they sign');
     }
-    known = { formatLength, tailText, formatTail };
+    agreed = { formatLength, tailText, formatTail };
   }
-  if (known === null) throw new SignatureError('the document has no signatures');
-  return known;
+  if (agreed === null) throw new SignatureError('the document has no signatures');
+  return agreed;
 }
 
 function keyOf(block: Block): PublicKey {
@@ -246,7 +250,7 @@ function signMessage(key: PrivateKey, message: Uint8Array): Uint8Array {
   return curve.noble.sign(hexToBytes(hash(curve.hash, message, 'hex')), key.d, { prehash: false, lowS: false });
 }
 
-/** Bytes of the payload without its final `}` and the white space before it. */
+/** The length of the payload without its final `}` and the white space before it. */
 function formatLengthOf(payload: Uint8Array): number {
   const isSpace = (byte: number | undefined): boolean =>
     byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;

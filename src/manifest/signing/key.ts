@@ -36,7 +36,9 @@ export class KeyError extends Error {
   override readonly name = 'KeyError';
 }
 
-/** Makes a P-256 key from 32 random bytes. Null if they are not a scalar of the curve (probability 2⁻³²): try others. */
+/**
+ * Makes a P-256 key from 32 random bytes. Null if they are not a scalar of the curve (probability 2⁻³²): try others.
+ */
 export function keyFromRandom(bytes: Uint8Array): PrivateKey | null {
   return p256.utils.isValidSecretKey(bytes) ? ecKey('P-256', bytes) : null;
 }

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { WorkerSize } from '../deploy/deployment.ts';
 import type { Point } from '../deploy/preflight.ts';
@@ -44,7 +45,9 @@ async function run(options: Options, environment: Environment): Promise<void> {
     import('../deploy/preflight.ts'),
     import('../deploy/wrangler.ts'),
   ]);
-  const { config: path = OWN_CONFIG, dryRun = false, json = false } = options;
+  const { dryRun = false, json = false } = options;
+  // Wrangler and esbuild have working folders of their own.
+  const path = resolve(options.config ?? OWN_CONFIG);
   const config = await readDeployConfig(path);
   const wrangler = await openWrangler(path, environment.variables);
   const chosen = environment.variables.CLOUDFLARE_ACCOUNT_ID;

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Environment } from '../cli/environment.ts';
 import { CommandError } from '../cli/errors.ts';
@@ -50,7 +51,8 @@ async function run(options: Options, environment: Environment): Promise<void> {
   const print = (message: string): void => void process.stderr.write(`${message}\n`);
   // With --json, the Worker's log lines are passed on unchanged.
   const onLog = options.json === true ? print : (text: string): void => print(requestLine(text) ?? text);
-  const own = config === undefined ? {} : { config };
+  // esbuild has a working folder of its own.
+  const own = config === undefined ? {} : { config: resolve(config) };
   // The address is printed after the image is published.
   const prepare = (store: Parameters<typeof seedDemo>[0]): Promise<void> =>
     seedDemo(store, environment.keyFile, { signal, onMessage: print, ...own }).catch((error: unknown) => {

@@ -25,19 +25,33 @@ export async function readDeployConfig(path: string): Promise<DeployConfig> {
 
 /** The same from what the file holds. */
 export function deployConfigOf(toml: unknown): DeployConfig {
-  const { name, account_id, r2_buckets, route, routes, workers_dev, cache, exports, vars } = objectOf(toml);
-  const buckets = listOf(r2_buckets).map(objectOf);
+  const { name, account_id, r2_buckets, route, routes, workers_dev, preview_urls, cache, exports, vars, env } =
+    objectOf(toml);
+  const bucket = listOf(r2_buckets)
+    .map(objectOf)
+    .find(({ binding }) => binding === 'BUCKET');
+  const domains = [route, ...listOf(routes)].map(objectOf).filter(({ custom_domain }) => custom_domain === true);
   const { REALMS, ACCESS, BLOB_DELIVERY } = objectOf(vars);
   const entrypoints = objectOf(exports);
   const isOn = (entrypoint: string): boolean => objectOf(objectOf(entrypoints[entrypoint]).cache).enabled === true;
   const workerName = textOf(name) ?? 'gantry';
   return {
     name: workerName,
-    bucket: textOf(buckets.find(({ binding }) => binding === 'BUCKET')?.bucket_name),
+    bucket: textOf(bucket?.bucket_name),
+    jurisdiction: textOf(bucket?.jurisdiction),
     addresses: [
       ...[route, ...listOf(routes)].flatMap((one) => textOf(one) ?? textOf(objectOf(one).pattern) ?? []),
       ...(workers_dev === true ? [`${workerName}.<your subdomain>.workers.dev`] : []),
     ],
+    customDomains: domains.flatMap(({ pattern }) => textOf(pattern) ?? []),
+    hasPreviews: preview_urls !== false,
+    largeVariables: Object.entries(objectOf(vars)).flatMap(([variable, value]) => {
+      const bytes = Buffer.byteLength(typeof value === 'string' ? value : JSON.stringify(value));
+      return bytes > VARIABLE_MAX ? [{ variable, bytes }] : [];
+    }),
+    environmentsWithoutVariables: Object.entries(objectOf(env)).flatMap(([environment, settings]) =>
+      Object.keys(objectOf(vars)).length > 0 && objectOf(settings).vars === undefined ? [environment] : [],
+    ),
     accountId: textOf(account_id),
     isCached: objectOf(cache).enabled === true && isOn('Registry') && !isOn('default'),
     realms: parseRealmTable(REALMS),
@@ -51,6 +65,9 @@ function secretsOf({ mode, auth }: Json): DeployConfig['neededSecrets'] {
     return ['R2_ACCESS_KEY_ID', 'R2_SECRET_ACCESS_KEY'].map((secret) => ({ secret, by: 'BLOB_DELIVERY presigned' }));
   return mode === 'redirect' && auth !== undefined ? [{ secret: 'BLOB_AUTH_SECRET', by: 'BLOB_DELIVERY.auth' }] : [];
 }
+
+/** Largest variable or secret, in bytes (Cloudflare's documentation, "Workers limits", November 2026: 5 KB). */
+const VARIABLE_MAX = 5_000;
 
 type Json = Readonly<Record<string, unknown>>;
 

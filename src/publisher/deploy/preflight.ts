@@ -6,6 +6,16 @@ export interface DeployConfig {
   readonly name: string;
   /** The R2 bucket behind the binding BUCKET; null without one. */
   readonly bucket: string | null;
+  /** The bucket's jurisdiction, such as `eu`; null without one. */
+  readonly jurisdiction: string | null;
+  /** Custom domains among the addresses. */
+  readonly customDomains: readonly string[];
+  /** Whether Wrangler may create preview URLs: the file does not switch them off. */
+  readonly hasPreviews: boolean;
+  /** Variables over Cloudflare's limit, with their size in bytes. */
+  readonly largeVariables: readonly { readonly variable: string; readonly bytes: number }[];
+  /** Environments of the file that do not have the top level's variables, because Wrangler does not inherit them. */
+  readonly environmentsWithoutVariables: readonly string[];
   /** Where the Worker will be reached: routes and custom domains, and `workers.dev` where that is on. */
   readonly addresses: readonly string[];
   readonly accountId: string | null;
@@ -46,6 +56,9 @@ export function preflight(
     ...whichAccount(config, account, chosenAccount),
     ...bucket(config, account),
     address(config),
+    ...domains(config, account),
+    ...previews(config),
+    ...variables(config),
     cache(config),
     ...secrets(config, account),
   ];
@@ -94,7 +107,7 @@ function whichAccount(
   ];
 }
 
-function bucket({ bucket: name }: DeployConfig, account: AccountFacts | null): readonly Point[] {
+function bucket({ bucket: name, jurisdiction }: DeployConfig, account: AccountFacts | null): readonly Point[] {
   if (name === null) {
     return [
       {
@@ -107,11 +120,12 @@ function bucket({ bucket: name }: DeployConfig, account: AccountFacts | null): r
   const hasBucket = account?.hasBucket ?? null;
   if (hasBucket === null) return [{ kind: 'unknown', what: `whether the bucket ${name} exists` }];
   if (hasBucket) return [{ kind: 'there', what: `the bucket ${name}` }];
+  const option = jurisdiction === null ? '' : ` --jurisdiction ${jurisdiction}`;
   return [
     {
       kind: 'missing',
-      what: `the bucket ${name} does not exist`,
-      todo: `Do \`npx wrangler r2 bucket create ${name}\`, or name another one in wrangler.toml.`,
+      what: `the bucket ${name} does not exist${jurisdiction === null ? '' : ` in the jurisdiction ${jurisdiction}`}`,
+      todo: `Do \`npx wrangler r2 bucket create ${name}${option}\`, or name another one in wrangler.toml.`,
     },
   ];
 }
@@ -123,6 +137,44 @@ function address({ addresses }: DeployConfig): Point {
     what: 'no address: nobody could reach the Worker',
     todo: 'Add routes = [{ pattern = "registry.example.com", custom_domain = true }] to wrangler.toml (or workers_dev = true to try it out).',
   };
+}
+
+// A Worker that has secrets was deployed before, so the record is its own.
+function domains({ customDomains }: DeployConfig, account: AccountFacts | null): readonly Point[] {
+  if (customDomains.length === 0 || (account?.secrets ?? []).length > 0) return [];
+  return [
+    {
+      kind: 'advice',
+      what: `an existing DNS record of ${customDomains.join(', ')} is replaced`,
+      todo: 'Wrangler does not ask when it runs without a terminal. Check the name for typing errors.',
+    },
+  ];
+}
+
+function previews({ hasPreviews }: DeployConfig): readonly Point[] {
+  if (!hasPreviews) return [];
+  return [
+    {
+      kind: 'advice',
+      what: 'preview URLs are not switched off: each version could be reached at an address of its own',
+      todo: 'Add preview_urls = false to wrangler.toml.',
+    },
+  ];
+}
+
+function variables({ largeVariables, environmentsWithoutVariables }: DeployConfig): readonly Point[] {
+  return [
+    ...largeVariables.map(({ variable, bytes }): Point => ({
+      kind: 'missing',
+      what: `the variable ${variable} has ${String(bytes)} bytes, and Cloudflare takes 5,000 at most`,
+      todo: 'Use patterns such as team/* for several repositories; split TOKENS into TOKENS_A, TOKENS_B and so on.',
+    })),
+    ...environmentsWithoutVariables.map((environment): Point => ({
+      kind: 'missing',
+      what: `the environment ${environment} has no variables: Wrangler does not inherit [vars], so REALMS would be lost`,
+      todo: `Copy [vars] to [env.${environment}.vars] in wrangler.toml.`,
+    })),
+  ];
 }
 
 function cache({ isCached }: DeployConfig): Point {

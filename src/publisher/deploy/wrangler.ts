@@ -77,10 +77,15 @@ export async function askAccount(
   const [hasBucket, secrets] = await Promise.all([
     config.bucket === null
       ? Promise.resolve(null)
-      : wrangler.ask(['r2', 'bucket', 'info', config.bucket, '--json']).then(readBucket),
+      : wrangler.ask(['r2', 'bucket', 'info', config.bucket, '--json', ...jurisdictionOf(config)]).then(readBucket),
     wrangler.ask(['secret', 'list', '--format', 'json', '--name', config.name]).then(readSecrets),
   ]);
   return { accounts, hasBucket, secrets };
+}
+
+// Without it, R2 looks only among buckets without a jurisdiction.
+function jurisdictionOf({ jurisdiction }: DeployConfig): readonly string[] {
+  return jurisdiction === null ? [] : ['--jurisdiction', jurisdiction];
 }
 
 type Asked = Awaited<ReturnType<Wrangler['ask']>>;

@@ -77,7 +77,12 @@ export function prepareLayers({ recompress, signal, onEvent }: LayerOptions): La
         (digest) => copy(digest, source),
       );
       return {
-        content: { ...content, unpacked: found(unpackedLayers, toUnpack), recompressed: found(copies, toCopy) },
+        content: {
+          ...content,
+          unpacked: found(unpackedLayers, toUnpack),
+          recompressed: found(copies, toCopy),
+          held: new Set(),
+        },
         open: async (from) => {
           const size = copies.get(from)?.size;
           const blob = await openBlob(source, { digest: from, size: undefined, role: 'layer' }, signal);

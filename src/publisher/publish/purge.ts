@@ -34,12 +34,24 @@ export async function purgeEdge(
     await answer.body?.cancel();
     if (answer.ok) return undefined;
     const why =
-      answer.status === 401 || answer.status === 403 ? 'it refuses PURGE_TOKEN' : `it answers ${String(answer.status)}`;
-    return `the cache at ${url.host} was not purged: ${why}; the tag is seen everywhere once its lifetime there is over`;
+      answer.status === 401 || answer.status === 403
+        ? 'it refuses PURGE_TOKEN'
+        : answer.status === 429
+          ? 'Cloudflare takes no more purges for now'
+          : `it answers ${String(answer.status)}`;
+    return notPurged(url, why);
   } catch (error) {
     signal?.throwIfAborted();
     const why =
       error instanceof Error ? (error.cause instanceof Error ? error.cause.message : error.message) : String(error);
-    return `the cache at ${url.host} was not purged: ${why}; the tag is seen everywhere once its lifetime there is over`;
+    return notPurged(url, why);
   }
+}
+
+/** A cache serves a tag for 60 seconds, and for 30 more while it fetches the new one (`cache-policy.ts`). */
+const STALE_MS = 90_000;
+
+function notPurged({ host }: URL, why: string): string {
+  const until = new Date(Date.now() + STALE_MS).toISOString().replace(/\.\d+Z$/, 'Z');
+  return `the cache at ${host} was not purged: ${why}. Clients may see the old tag until ${until}.`;
 }

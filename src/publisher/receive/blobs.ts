@@ -6,7 +6,7 @@ import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
 import { realmOf } from '../../registry/realms.ts';
 import { openFileBlob } from '../sources/files.ts';
-import { digestOf, type PushContext, type PushRequest, send } from './endpoint.ts';
+import { digestOf, type PushContext, type PushRequest, send } from './push-request.ts';
 import { PushError } from './push-error.ts';
 import { rangeHeaders, type Upload } from './uploads.ts';
 

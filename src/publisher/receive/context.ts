@@ -8,7 +8,7 @@ import { readImage } from '../../bucket/read-image.ts';
 import { addReferrers, readReferrers } from '../../bucket/referrers.ts';
 import { writeManifest } from '../../bucket/write-image.ts';
 import { createPublisher, type PublishRequest, type PublishResult } from '../publish/publish.ts';
-import type { PushContext } from './endpoint.ts';
+import type { PushContext } from './push-request.ts';
 import type { Uploads } from './uploads.ts';
 
 /** What {@link pushContext} needs. */

@@ -5,7 +5,7 @@ import { compareNames } from '../../registry/name.ts';
 import { decodeReferrers, encodeReferrers } from '../../registry/referrers.ts';
 import { decodeSortedList } from '../../registry/sorted-list.ts';
 import { readObject } from '../../bucket/read-object.ts';
-import { digestOf, type PushRequest, send } from './endpoint.ts';
+import { digestOf, type PushRequest, send } from './push-request.ts';
 import { PushError } from './push-error.ts';
 
 /** `GET /v2/<name>/tags/list`, with `n` and `last` (OCI distribution spec, "Listing Tags"). */

@@ -14,7 +14,7 @@ import { readObject } from '../../bucket/read-object.ts';
 import { readTag } from '../../bucket/read-tag.ts';
 import type { ImageSource } from '../../bucket/image-source.ts';
 import { verifiedManifest } from '../../bucket/read-image.ts';
-import { type PushContext, type PushRequest, referenceOf, send } from './endpoint.ts';
+import { type PushContext, type PushRequest, referenceOf, send } from './push-request.ts';
 import { PushError } from './push-error.ts';
 
 /** Most bytes of a manifest: what the OCI distribution spec asks registries to take ("Pushing Manifests"). */

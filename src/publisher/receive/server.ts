@@ -4,7 +4,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { type AddressInfo, isIP } from 'node:net';
 import { CommandError } from '../cli/errors.ts';
 import { StorageError } from '../../registry/store.ts';
-import { answerPush, type PushContext, send } from './endpoint.ts';
+import { answerPush } from './endpoint.ts';
+import { type PushContext, send } from './push-request.ts';
 import { PushError } from './push-error.ts';
 
 /** Where and for whom to listen. */

@@ -90,6 +90,8 @@ export function createClient(
     // The client would log to the console that it does not retry.
     logger: SILENT,
     requestHandler: { connectionTimeout: Math.min(10_000, silentMs), socketTimeout: silentMs },
+    // R2 does not answer `Expect: 100-continue` (its S3 documentation), and the wait for it costs seconds.
+    expectContinueHeader: false,
     ...(endpoint === undefined ? {} : { endpoint, forcePathStyle: true }),
   };
   return new S3Client(config);

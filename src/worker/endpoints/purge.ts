@@ -6,9 +6,21 @@ import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { parseRepositoryName, parseTag, type RepositoryName } from '../../registry/name.ts';
 import { LOGIN_RETRY_AFTER, tooManyFailures } from '../access/login-limit.ts';
 import { refused } from '../gateway/answer.ts';
-import { CACHING, CATALOG_CACHE_TAG, repositoryCacheTag, tagCacheTag } from '../gateway/cache-policy.ts';
+import {
+  CACHING,
+  CATALOG_CACHE_TAG,
+  everythingCacheTag,
+  repositoryCacheTag,
+  tagCacheTag,
+} from '../gateway/cache-policy.ts';
 import { type EdgeContext, type EdgeHandler, refuseTo } from '../gateway/edge-context.ts';
 import { accessFactsOf } from '../access/authorize.ts';
+
+/** Seconds until Cloudflare takes purges again: it adds five a minute. */
+const PURGE_RETRY_AFTER = '60';
+
+/** More moved tags of one repository are purged by one cache tag: that of all its responses. */
+const TAGS_OF_ONE_MAX = 50;
 
 /** Maximum length of the body, in bytes: about ten thousand tags. */
 const BODY_MAX = 2 ** 20;
@@ -30,6 +42,10 @@ export const purge: EdgeHandler = async (c) => {
       }),
     );
   const outcome = await registry.purge(cacheTags);
+  if (outcome.kind === 'limited') {
+    const message = `The cache takes no more purges for now: ${outcome.message}`;
+    return refuseTo(c, refused('too-many-requests', { message, headers: { 'retry-after': PURGE_RETRY_AFTER } }));
+  }
   if (outcome.kind === 'failed')
     return refuseTo(c, refused('internal', { message: `The cache did not purge: ${outcome.message}` }));
   const body = new TextEncoder().encode(
@@ -85,9 +101,15 @@ async function readCacheTags(request: Request): Promise<readonly string[] | null
   const moved = tags.map(tagOf);
   if (names.includes(null) || moved.includes(null)) return null;
   const lists = names.flatMap((name) => (name === null ? [] : [repositoryCacheTag(name)]));
+  const byName = Map.groupBy(
+    moved.flatMap((tag) => tag ?? []),
+    (tag) => tag.slice(0, tag.lastIndexOf(':')),
+  );
   return [
     ...new Set([
-      ...moved.flatMap((tag) => (tag === null ? [] : [tagCacheTag(tag)])),
+      ...[...byName].flatMap(([name, of]) =>
+        of.length > TAGS_OF_ONE_MAX ? [everythingCacheTag(name)] : of.map((tag) => tagCacheTag(tag)),
+      ),
       ...lists,
       ...(lists.length > 0 ? [CATALOG_CACHE_TAG] : []),
     ]),

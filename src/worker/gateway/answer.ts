@@ -11,8 +11,11 @@ export interface Representation {
   readonly etag: string;
   /** For `Docker-Content-Digest`. */
   readonly digest?: Digest;
-  /** Set if ranges are supported; with `part`, only these bytes of `size` are sent. */
-  readonly ranges?: { readonly size: number; readonly part?: { readonly offset: number; readonly length: number } };
+  /** Set if ranges are supported; with `part`, only these bytes of `size` are sent; `several`: a multipart body. */
+  readonly ranges?: {
+    readonly size: number;
+    readonly part?: { readonly offset: number; readonly length: number } | 'several';
+  };
   /** Value of `Link`. */
   readonly link?: string;
   /** Value of `OCI-Filters-Applied`. */

@@ -1,4 +1,3 @@
-import { formatRange } from '../../http/range.ts';
 import { normalizeAccept, normalizeUserAgent } from '../../manifest/negotiate.ts';
 import { type RegistryRequest, type RequestOptions, urlOf } from './registry-request.ts';
 
@@ -6,15 +5,11 @@ import { type RegistryRequest, type RequestOptions, urlOf } from './registry-req
  * The request to the registry entrypoint in canonical form, so that requests with the same answer share a cache entry.
  * A few normalized values of `Accept` and `User-Agent` represent all clients, and give the same result in negotiation.
  */
-export function canonicalRequest(
-  request: RegistryRequest,
-  { head, accept, userAgent, range }: RequestOptions,
-): Request {
+export function canonicalRequest(request: RegistryRequest, { head, accept, userAgent }: RequestOptions): Request {
   const headers = new Headers();
   const [normalAccept, normalUserAgent] = [normalizeAccept(accept), normalizeUserAgent(userAgent)];
   if (normalAccept !== null) headers.set('accept', normalAccept);
   if (normalUserAgent !== null) headers.set('user-agent', normalUserAgent);
-  if (range !== null) headers.set('range', formatRange(range));
   // Redirects are passed on to the client.
   return new Request(urlOf(request), { method: head ? 'HEAD' : 'GET', headers, redirect: 'manual' });
 }

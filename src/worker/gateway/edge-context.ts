@@ -67,7 +67,7 @@ export function factsOf(c: EdgeContext, page = false): AccessFacts {
 }
 
 /** Options of requests that the gateway makes for itself: the whole representation, without negotiation. */
-export const WHOLE_REPRESENTATION: RequestOptions = { head: false, accept: null, userAgent: null, range: null };
+export const WHOLE_REPRESENTATION: RequestOptions = { head: false, accept: null, userAgent: null, ranges: null };
 
 /** Headers that describe a body. A 304 has no body (RFC 9110, section 15.4.5). */
 const BODY_HEADERS: ReadonlySet<string> = new Set(['content-type', 'content-length', 'content-range', 'accept-ranges']);

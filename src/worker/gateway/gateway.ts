@@ -4,8 +4,8 @@
  */
 import { parseAccept } from '../../http/accept.ts';
 import { allowsRange, isNamed } from '../../http/conditions.ts';
-import { parseRange } from '../../http/range.ts';
-import { type ByteRange, StorageError } from '../../registry/store.ts';
+import { parseRanges, type RequestedRange } from '../../http/range.ts';
+import { StorageError } from '../../registry/store.ts';
 import type { Resource } from '../access/decision.ts';
 import type { Grant } from '../access/guard.ts';
 import { readExplanation, v1Explanation } from '../endpoints/v1-images.ts';
@@ -23,19 +23,34 @@ import {
   registryProps,
   withAccess,
 } from './edge-context.ts';
-import { inNamespace } from './namespace.ts';
+import { inNamespace, namespaceOf, onDockerHub } from './namespace.ts';
 import type { RequestTarget } from './parse-request.ts';
 import type { RegistryRequest } from './registry-request.ts';
 
 /** The handler of an endpoint that is answered from storage. `parse` makes the registry request from path and query. */
 export function handle(parse: (target: RequestTarget) => RegistryRequest | Refused): EdgeHandler {
-  return (c) => {
+  return async (c) => {
     const target = requestTargetOf(c);
-    const request = inNamespace(parse(target), target, c.env.config.origins);
+    const { origins } = c.env.config;
+    const parsed = parse(target);
+    const request = inNamespace(parsed, target, origins);
     if (request.kind === 'refused') return refuseTo(c, request);
-    c.env.trace.target = request;
-    return withAccess(c, resourceOf(request), (grant) => answer(c, request, grant));
+    let response = await answerTo(c, request);
+    if (c.env.trace.reason === 'name-unknown') {
+      const mirrored = onDockerHub(request, origins);
+      if (mirrored !== null) response = await answerTo(c, mirrored);
+    }
+    const ns = namespaceOf(parsed, target, origins);
+    if (ns !== null) response.headers.set('oci-namespace', ns);
+    return response;
   };
+}
+
+/** Answers a request to the registry, within what the caller may access. */
+function answerTo(c: EdgeContext, request: RegistryRequest): Promise<Response> {
+  c.env.trace.target = request;
+  delete c.env.trace.reason;
+  return withAccess(c, resourceOf(request), (grant) => answer(c, request, grant));
 }
 
 async function answer(c: EdgeContext, request: RegistryRequest, grant: Grant): Promise<Response> {
@@ -46,7 +61,7 @@ async function answer(c: EdgeContext, request: RegistryRequest, grant: Grant): P
   const known = knownEntityTag(request);
   const isCurrent = known !== null && isNamed(condition, known);
   const head = raw.method === 'HEAD' || isCurrent;
-  const range = request.kind === 'blob' && !head && known !== null ? rangeOf(raw.headers, known) : null;
+  const ranges = request.kind === 'blob' && !head && known !== null ? rangesOf(raw.headers, known) : null;
   const isNegotiated = request.kind === 'manifest';
   const { config, registry, trace } = c.env;
   // HEAD, and a request whose condition already holds, open no body: see `endpoints/v2`.
@@ -56,7 +71,7 @@ async function answer(c: EdgeContext, request: RegistryRequest, grant: Grant): P
       head,
       accept: isNegotiated ? parseAccept(raw.headers.get('accept')) : null,
       userAgent: isNegotiated ? raw.headers.get('user-agent') : null,
-      range,
+      ranges,
     },
     registryProps(config, request, grant),
   );
@@ -74,9 +89,9 @@ async function answer(c: EdgeContext, request: RegistryRequest, grant: Grant): P
   return sent;
 }
 
-function rangeOf(headers: Headers, etag: string): ByteRange | null {
-  const range = parseRange(headers.get('range'));
-  return range !== null && allowsRange(headers.get('if-range'), etag) ? range : null;
+function rangesOf(headers: Headers, etag: string): readonly RequestedRange[] | null {
+  const ranges = parseRanges(headers.get('range'));
+  return ranges !== null && allowsRange(headers.get('if-range'), etag) ? ranges : null;
 }
 
 /** The entity tag, where the digest of the request gives it before anything is read. */

@@ -3,9 +3,30 @@
  * `ns` (containerd; OCI distribution spec, "Registry Proxying").
  */
 import { refused, type Refused } from './answer.ts';
-import { localNameOf, type OriginRules } from '../ingest/origins.ts';
+import { dockerHubNameOf, localNameOf, type OriginRules } from '../ingest/origins.ts';
 import type { RegistryRequest } from './registry-request.ts';
 import type { RequestTarget } from './parse-request.ts';
+
+/** The namespace that the client sends, where rules say which repositories stand for it; null otherwise. */
+export function namespaceOf(
+  request: RegistryRequest | Refused,
+  target: RequestTarget,
+  origins: OriginRules,
+): string | null {
+  if (origins.every(({ ns }) => ns === null) || request.kind === 'refused' || request.kind === 'catalog') return null;
+  const ns = target.query().get('ns');
+  return ns === '' ? null : ns;
+}
+
+/**
+ * The request to the local repository that stands for the requested one of Docker Hub; null if there is none. It is made
+ * where a repository does not exist: Docker's `--registry-mirror` sends no `ns`.
+ */
+export function onDockerHub(request: RegistryRequest, origins: OriginRules): RegistryRequest | null {
+  if (origins.length === 0 || request.kind === 'catalog') return null;
+  const name = dockerHubNameOf(origins, request.name);
+  return name === null ? null : { ...request, name };
+}
 
 /** Rewrites the request to the local repository that mirrors the one in the namespace `ns`. */
 export function inNamespace(
@@ -13,9 +34,8 @@ export function inNamespace(
   asking: RequestTarget,
   origins: OriginRules,
 ): RegistryRequest | Refused {
-  if (origins.length === 0 || request.kind === 'refused' || request.kind === 'catalog') return request;
-  const ns = asking.query().get('ns');
-  if (ns === null || ns === '') return request;
+  const ns = namespaceOf(request, asking, origins);
+  if (ns === null || request.kind === 'refused' || request.kind === 'catalog') return request;
   const name = localNameOf(origins, ns, request.name);
   if (name === null) {
     return refused('name-unknown', {

@@ -3,6 +3,7 @@
  * direct call, if it has none and the entrypoint would only cost time.
  */
 import { PUBLIC_REALM } from '../../registry/realms.ts';
+import { usesCache } from './cache-policy.ts';
 import { canonicalRequest } from './canonical-request.ts';
 import type { Config, Env } from '../config.ts';
 import type { PurgeOutcome, RegistryPort } from '../edge.ts';
@@ -34,21 +35,37 @@ export function registryPort(config: Config, env: Env, ctx: GatewayContext): Reg
   if (isCached === false) return directPort(config, ctx);
   const entrypoint = entrypointOf(ctx);
   if (entrypoint === null) return directPort(config, ctx);
-  const port = (cached: boolean): RegistryPort => (cached ? portTo(entrypoint) : directPort(config, ctx));
+  const port = (cached: boolean): RegistryPort =>
+    cached ? portTo(entrypoint, directPort(config, ctx), config.blobCache) : directPort(config, ctx);
   if (isCached !== undefined) return port(isCached);
-  return entrypoint(NO_ACCESS)
-    .isCached()
-    .then((cached) => {
-      cachedByEnv.set(env, cached);
-      return port(cached);
-    });
+  return detectCache(entrypoint).then((cached) => {
+    if (cached !== null) cachedByEnv.set(env, cached);
+    return port(cached ?? false);
+  });
 }
 
-/** The connection through the entrypoint. */
-export function portTo(entrypoint: (props: RegistryProps) => RegistryEntrypoint): RegistryPort {
+/** Whether the entrypoint has a cache in front; null if it does not say. Then requests are answered without a cache. */
+async function detectCache(entrypoint: (props: RegistryProps) => RegistryEntrypoint): Promise<boolean | null> {
+  try {
+    return await entrypoint(NO_ACCESS).isCached();
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    console.error(JSON.stringify({ event: 'cache-unknown', message }));
+    return null;
+  }
+}
+
+/** The connection through the entrypoint and its cache, for requests that belong there: see {@link usesCache}. */
+export function portTo(
+  entrypoint: (props: RegistryProps) => RegistryEntrypoint,
+  direct: Pick<RegistryPort, 'fetch'>,
+  blobCache: boolean,
+): RegistryPort {
   return {
     fetch: async (request, options, props) =>
-      readRegistryResponse(await entrypoint(props).fetch(canonicalRequest(request, options))),
+      usesCache(request, options, blobCache)
+        ? readRegistryResponse(await entrypoint(props).fetch(canonicalRequest(request, options)))
+        : direct.fetch(request, options, props),
     purge: (cacheTags) => entrypoint(NO_ACCESS).purge(cacheTags),
   };
 }
@@ -70,7 +87,6 @@ export function directPort(
         realms,
         origins,
         signingKey,
-        cached: false,
         waitUntil,
       });
       return toRegistryResponse(answer, request, facts);

@@ -4,11 +4,11 @@
  * access is in the props of the entrypoint. The headers say what the client can read.
  */
 import type { Accept } from '../../http/accept.ts';
+import type { RequestedRange } from '../../http/range.ts';
 import { type Digest, parseDigest } from '../../registry/digest.ts';
 import { assertNever } from '../../registry/errors.ts';
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
 import { parseReference, type Reference } from '../../registry/reference.ts';
-import type { ByteRange } from '../../registry/store.ts';
 import type { ListPage } from '../../bucket/list-page.ts';
 
 /** What is requested. */
@@ -36,7 +36,8 @@ export interface RequestOptions {
   /** `Accept`, parsed once. Only manifests are negotiated; null for everything else. */
   readonly accept: Accept;
   readonly userAgent: string | null;
-  readonly range: ByteRange | null;
+  /** Parts of a blob; null for all of it. */
+  readonly ranges: readonly RequestedRange[] | null;
 }
 
 const ORIGIN = 'https://registry.gantry';

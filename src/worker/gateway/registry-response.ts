@@ -136,7 +136,7 @@ function setRepresentation(
   headers.etag = etag;
   if (digest !== undefined) headers['docker-content-digest'] = digest;
   if (ranges !== undefined) headers['accept-ranges'] = 'bytes';
-  if (ranges?.part !== undefined) {
+  if (ranges?.part !== undefined && ranges.part !== 'several') {
     const { offset } = ranges.part;
     headers['content-range'] =
       `bytes ${String(offset)}-${String(offset + ranges.part.length - 1)}/${String(ranges.size)}`;

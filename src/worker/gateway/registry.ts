@@ -3,7 +3,6 @@
  * props.
  */
 import { parseAccept } from '../../http/accept.ts';
-import { parseRange } from '../../http/range.ts';
 import { assertNever } from '../../registry/errors.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import { PUBLIC_REALM, realmOf, type RealmName, type RealmTable } from '../../registry/realms.ts';
@@ -48,8 +47,6 @@ export interface RegistryContext {
   readonly retry: StorageRetryPolicy;
   readonly props: RegistryProps;
   readonly realms: RealmTable;
-  /** Whether a cache is in front: it cuts ranges itself, and does not store partial responses. */
-  readonly cached: boolean;
   /** Which repositories are filled from an upstream registry. */
   readonly origins: OriginRules;
   /** PEM or JWK of the key that signs derived schema 1 manifests; null: none are derived. */
@@ -57,9 +54,6 @@ export interface RegistryContext {
   /** Keeps work alive after the response. */
   readonly waitUntil: (work: Promise<unknown>) => void;
 }
-
-/** Largest body that the cache in front stores, in bytes; larger ones pass through. */
-const CACHED_UP_TO = 512_000_000;
 
 /** Answers the registry entrypoint's request, which is in canonical form: see `canonicalRequest`. */
 export async function serveRegistry(canonical: Request, context: RegistryContext): Promise<Response> {
@@ -74,7 +68,8 @@ function readRequestOptions({ method, headers }: Request): RequestOptions {
     head: method === 'HEAD',
     accept: parseAccept(headers.get('accept')),
     userAgent: headers.get('user-agent'),
-    range: parseRange(headers.get('range')),
+    // Ranges do not pass the cache: see `usesCache`.
+    ranges: null,
   };
 }
 
@@ -82,7 +77,7 @@ function readRequestOptions({ method, headers }: Request): RequestOptions {
 export async function answerRequest(
   request: RegistryRequest,
   options: RequestOptions,
-  { bucket, retry, props, realms, cached, origins, signingKey, waitUntil }: RegistryContext,
+  { bucket, retry, props, realms, origins, signingKey, waitUntil }: RegistryContext,
 ): Promise<{ readonly answer: Answer | Redirect; readonly facts: InnerFacts }> {
   const begun = Date.now();
   const count: ReadCount = { head: 0, get: 0 };
@@ -90,7 +85,7 @@ export async function answerRequest(
   const store: ReadStore = props.hidden ? EMPTY_STORE : bucketStore;
   const { lists } = props;
   const keep = lists === null ? null : (name: RepositoryName) => isVisible(realms, name, lists);
-  const sources: Sources = { store, realm: props.realm, keep, wholeUpTo: cached ? CACHED_UP_TO : 0 };
+  const sources: Sources = { store, realm: props.realm, keep };
   const answerStored: AnswerStored = (wrap = (own) => own) =>
     withRetry(() => answerFromStorage(request, options, { ...sources, store: wrap(store) }), retry, { discard });
   const rule = props.hidden || request.kind === 'catalog' ? null : originOf(origins, request.name);
@@ -121,23 +116,19 @@ export interface Sources {
   readonly store: ReadStore;
   readonly realm: RealmName;
   readonly keep: ((name: RepositoryName) => boolean) | null;
-  /**
-   * Blobs of at most this many bytes are sent whole, even for a range: the cache in front stores them and cuts ranges.
-   */
-  readonly wholeUpTo: number;
 }
 
 /** Dispatches to the endpoint. Throws {@link StorageError}, and errors for damaged records. */
 export function answerFromStorage(
   request: RegistryRequest,
   options: RequestOptions,
-  { store, realm, keep, wholeUpTo }: Sources,
+  { store, realm, keep }: Sources,
 ): Promise<Answer> {
   switch (request.kind) {
     case 'manifest':
       return answerManifest(request, options, store);
     case 'blob':
-      return answerBlob(request, options, { realm, store, wholeUpTo });
+      return answerBlob(request, options, { realm, store });
     case 'blob-presence':
       return answerBlobPresence(request, { realm, store });
     case 'tag-list':

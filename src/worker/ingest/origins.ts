@@ -129,6 +129,15 @@ export function localNameOf(rules: OriginRules, ns: string, name: RepositoryName
   return part === null ? null : parseRepositoryName(rule.pattern.replace('*', () => part));
 }
 
+/**
+ * The repository that stands for `name` of Docker Hub, where a rule with the `ns` "docker.io" has one; null otherwise. It
+ * is for Docker's `--registry-mirror`: Docker requests the names of Docker Hub, and sends no `ns`.
+ */
+export function dockerHubNameOf(rules: OriginRules, name: RepositoryName): RepositoryName | null {
+  const isMirror = originOf(rules, name) === null && rules.some(({ ns }) => ns === 'docker.io');
+  return isMirror ? localNameOf(rules, 'docker.io', name) : null;
+}
+
 /** The text that `*` matches, '' if the pattern has none; null if the name does not match. */
 function partOf(pattern: string, name: string): string | null {
   if (pattern === '*') return name;

@@ -1,11 +1,13 @@
-// The judge of our schema 1: docker/distribution's own builder and libtrust, asked over standard input and output, one answer a question.
+// The judge of our schema 1: docker/distribution's own builder, moby's own reader and libtrust, asked over standard
+// input and output, one answer a question.
 //
 // A question is a byte that says what is asked, and fields of a 32-bit big-endian length and that many bytes each:
 //
 //	'b' config, reference (JSON: {"name", "tag", "layers"})  build: the payload
 //	'v' signed document                                      verify: the payload
+//	'c' payload                                              the image config that moby makes of it
 //
-// An answer is a byte, 0 for a payload and 1 for a refusal, and one field: the payload, or the reason.
+// An answer is a byte, 0 for a result and 1 for a refusal, and one field: the result, or the reason.
 package main
 
 import (
@@ -118,6 +120,8 @@ func main() {
 			answer, err = build(key, config, field(in))
 		case 'v':
 			answer, err = verify(field(in))
+		case 'c':
+			answer, err = config(field(in))
 		default:
 			log.Fatalf("unknown question %q", asked)
 		}

@@ -3,7 +3,7 @@ import { mkdir, open, readdir, readFile, rm, truncate, writeFile } from 'node:fs
 import { join } from 'node:path';
 import { MEDIA_TYPE_OF_FORM } from '../../../src/registry/media-type.ts';
 import { payloadOf } from '../../../src/manifest/signing/jws.ts';
-import { unpacksZstd } from '../../../src/manifest/negotiate.ts';
+import { limitsOf } from '../../../src/manifest/client-limits.ts';
 import type { Verify } from '../libtrust.ts';
 import { end, until } from '../programs.ts';
 import type { PublishedImage } from './images.ts';
@@ -127,7 +127,7 @@ async function docker({ host, folder, machine }: Bench): Promise<Client | null> 
   /** By tag the form with gzip copies where the engine cannot unpack zstd; by digest it is that which must be asked for. */
   const rootFor = (image: PublishedImage): string => {
     const derived = image.forms.find(({ form }) => form === 'docker-schema2')?.digest;
-    return image.kind === 'zstd' && !unpacksZstd(`docker/${version}`) && derived !== undefined
+    return image.kind === 'zstd' && limitsOf(`docker/${version}`).includes('zstd') && derived !== undefined
       ? derived
       : readableRoot(image);
   };

@@ -89,28 +89,31 @@ export interface Workshop {
 
 /** Makes and publishes one image. Throws with what the publisher said. */
 export async function publishImage(workshop: Workshop, kind: ImageKind): Promise<PublishedImage> {
-  const greeting = `hello from ${kind}`;
-  const made = await makeSource(join(workshop.folder, kind), kind, greeting);
+  const made = await makeSource(join(workshop.folder, kind), kind);
   const { name, tags, source, args = [] } = made;
   const forms = [];
   for (const tag of tags) forms.push(await publishForms(workshop, source, `${name}:${tag}`, args));
   const [ofFirst = []] = forms;
-  const { root, image, blobs } = made;
-  const { signed } = made;
-  const derived = ofFirst.find(({ form }) => form === 'docker-schema2');
+  return publishedImage(kind, made, ofFirst);
+}
+
+/** What was made, with the forms that its first tag has in a registry. */
+export function publishedImage(kind: ImageKind, made: Source, forms: readonly PublishedForm[]): PublishedImage {
+  const { name, tags, root, image, blobs, signed } = made;
+  const derived = forms.find(({ form }) => form === 'docker-schema2');
   const alone = signed === undefined ? undefined : { digest: derived?.digest ?? '' };
   return {
     kind,
     name,
     tags,
-    forms: ofFirst,
+    forms,
     root: signed ?? { form: formOf(root), digest: root.digest, bytes: bytesOf(blobs, root.digest) },
     manifest: alone ?? { digest: image.manifest.digest, bytes: image.manifestBytes },
     ...(alone === undefined && { config: image.config.digest }),
     layers: image.layers.map(({ digest }) => digest),
     hasCopies: kind === 'zstd',
     tree: image.tree,
-    greeting,
+    greeting: greetingOf(kind),
     blobs,
   };
 }
@@ -149,7 +152,8 @@ export async function publishForms(
   }));
 }
 
-interface Source {
+/** An image that was made, and is not in a registry yet. */
+export interface Source {
   readonly name: string;
   readonly tags: readonly [string, ...string[]];
   /** As `gantry publish` takes it. */
@@ -163,7 +167,9 @@ interface Source {
   readonly signed?: PublishedImage['root'];
 }
 
-async function makeSource(folder: string, kind: ImageKind, greeting: string): Promise<Source> {
+/** Makes one image below `folder`. */
+export async function makeSource(folder: string, kind: ImageKind): Promise<Source> {
+  const greeting = greetingOf(kind);
   const blobs: Blobs = new Map();
   const name = `matrix/${kind}`;
   const ordinary = await ordinaryLayers(greeting);
@@ -242,6 +248,10 @@ async function makeSource(folder: string, kind: ImageKind, greeting: string): Pr
         ...(await dockerImage(ordinary)),
       };
   }
+}
+
+function greetingOf(kind: ImageKind): string {
+  return `hello from ${kind}`;
 }
 
 function formOf({ mediaType }: Described): Form {

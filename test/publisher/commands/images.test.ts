@@ -205,14 +205,14 @@ describe('gantry ls', () => {
       { name: 'team/other', tags: 1 },
     ]);
     expect((await gantry('ls', 'library/app')).stdout).toMatch(
-      /v1 .*linux\/amd64.*Docker schema 2, Docker schema 1\nv2 /,
+      /v1 .*linux\/amd64.*Docker schema 2, OCI image manifest, Docker schema 1\nv2 /,
     );
     expect(json((await gantry('ls', 'library/app', '--json')).stdout)).toMatchObject([
       {
         tag: 'v1',
         platforms: ['linux/amd64'],
         published: ['docker-schema2'],
-        derived: ['docker-schema1'],
+        derived: ['oci-manifest', 'docker-schema1'],
         missing: [],
       },
       { tag: 'v2' },

@@ -58,8 +58,42 @@ describe('the preflight', () => {
       undefined,
       'no secret R2_SECRET_ACCESS_KEY, which BLOB_DELIVERY presigned needs',
     ],
+    [
+      'room in a variable: Cloudflare takes 5 KB',
+      `${ROUTED}\n[vars]\nORIGINS = "${'x'.repeat(5_001)}"\n`,
+      ACCOUNT,
+      undefined,
+      'the variable ORIGINS has 5001 bytes, and Cloudflare takes 5,000 at most',
+    ],
+    [
+      'the variables of an environment, which Wrangler does not inherit',
+      `${ROUTED}\n[vars]\nLOG = "failures"\n[env.staging]\nname = "gantry-staging"\n`,
+      ACCOUNT,
+      undefined,
+      'the environment staging has no variables: Wrangler does not inherit [vars], so REALMS would be lost',
+    ],
+    [
+      'the bucket in its jurisdiction',
+      ROUTED.replace('bucket_name = "gantry"', 'bucket_name = "gantry"\njurisdiction = "eu"'),
+      { ...ACCOUNT, hasBucket: false },
+      undefined,
+      'the bucket gantry does not exist in the jurisdiction eu',
+    ],
   ])('names what is missing: %s', (_, toml, account, chosen, what) => {
     expect(missing(toml, account, chosen)).toEqual([what]);
+  });
+
+  it('says at the first deployment that an existing DNS record is replaced, and that preview URLs are on', () => {
+    const advice = (toml: string, account: AccountFacts): readonly string[] =>
+      preflight(deployConfigOf(parse(toml)), account, undefined).flatMap(({ kind, what }) =>
+        kind === 'advice' ? [what] : [],
+      );
+    expect(advice(ROUTED, { ...ACCOUNT, secrets: [] })).toContain(
+      'an existing DNS record of registry.example.com is replaced',
+    );
+    expect(advice(ROUTED.replace('preview_urls = false', ''), ACCOUNT)).toEqual([
+      'preview URLs are not switched off: each version could be reached at an address of its own',
+    ]);
   });
 
   it('does without TOKENS where somebody else opens the realm', () => {
@@ -84,7 +118,7 @@ describe('the preflight', () => {
   it('only advises where the Worker would run all the same', () => {
     const uncached = ROUTED.replace(/\[cache\]\nenabled = true/, '');
     const points = preflight(deployConfigOf(parse(uncached)), { ...ACCOUNT, secrets: [] }, undefined);
-    expect(points.filter(({ kind }) => kind === 'advice')).toHaveLength(2);
+    expect(points.filter(({ kind }) => kind === 'advice')).toHaveLength(3);
     expect(points.some(({ kind }) => kind === 'missing')).toBe(false);
   });
 });

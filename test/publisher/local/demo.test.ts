@@ -36,6 +36,7 @@ describe('the demo image of a new registry', () => {
     const { record } = await readStoredTag(bucket, nameOf('demo/hello'), tagOf('latest'));
     expect(record.forms.map(({ form, source }) => `${form} ${source.kind}`)).toEqual([
       'docker-schema2 published',
+      'oci-manifest derived',
       'docker-schema1 derived',
     ]);
     expect(bucket.keys()).toContain(

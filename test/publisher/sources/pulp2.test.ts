@@ -72,16 +72,20 @@ describe('a repository published by Pulp 2', () => {
     expect(formsOf(result)).toEqual([
       'docker-list published',
       'docker-schema2 published',
+      'oci-manifest derived',
+      'oci-index derived',
       'docker-schema1/amd64 published',
       'docker-schema1/arm64 derived',
     ]);
     expect(formsOf(await publish(`pulp2:${join(root, 'v2/app/v4.json')}:both`, 'a'))).toEqual([
       'docker-schema2 published',
       'docker-schema1 published',
+      'oci-manifest derived',
     ]);
     expect(formsOf(await publish(`pulp2:${join(root, 'v2/web/v4')}:old`, 'a')).sort()).toEqual([
       'docker-schema1 published',
       'docker-schema2 derived',
+      'oci-manifest derived',
     ]);
   });
 
@@ -89,6 +93,7 @@ describe('a repository published by Pulp 2', () => {
     expect(formsOf(await publish(`pulp2:${join(root, 'v2/web/v2')}`, 'a')).sort()).toEqual([
       'docker-schema1 published',
       'docker-schema2 derived',
+      'oci-manifest derived',
     ]);
   });
 

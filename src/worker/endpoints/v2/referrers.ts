@@ -1,19 +1,19 @@
 /** `/v2/<name>/referrers/<digest>`: OCI distribution spec 1.1, "Listing Referrers". */
 import type { Descriptor } from '../../../registry/descriptor.ts';
-import { referrersKey, tagListKey } from '../../../registry/keys.ts';
+import { referrersKey } from '../../../registry/keys.ts';
 import { MEDIA_TYPE_OF_FORM } from '../../../registry/media-type.ts';
 import { decodeReferrers, encodeReferrers } from '../../../registry/referrers.ts';
 import type { ReadStore } from '../../../registry/store.ts';
 import { type Answer, entityTagOf } from '../../gateway/answer.ts';
 import { pathOf, type RegistryRequest, type RequestOptions } from '../../gateway/registry-request.ts';
 import { readAll } from '../../../bucket/read-object.ts';
-import { repositoryUnknown } from './known-repository.ts';
 
 /** Maximum size of one page, in bytes; a `Link` leads to the next. Clients read at most 4 MiB of an index. */
 export const REFERRERS_PAGE = 1024 * 1024;
 
 /**
- * Answers with an index of the manifest's referrers. It is empty if there are none, or if the manifest does not exist.
+ * Answers with an index of the manifest's referrers. It is empty if there are none, or if the manifest or the
+ * repository does not exist.
  */
 export async function answerReferrers(
   request: Extract<RegistryRequest, { kind: 'referrers' }>,
@@ -22,11 +22,8 @@ export async function answerReferrers(
 ): Promise<Answer> {
   const { name, subject, artifactType, last } = request;
   const object = await store.get(referrersKey(name, subject));
-  if (object === null || object === 'changed') {
-    return (await store.head(tagListKey(name))) === null
-      ? repositoryUnknown(name)
-      : answerIndex(encodeReferrers([]), artifactType, null);
-  }
+  // Also where the repository does not exist: the endpoint "MUST NOT return a 404" (the same section).
+  if (object === null || object === 'changed') return answerIndex(encodeReferrers([]), artifactType, null);
   const stored = await readAll(object.body, object.size);
   if (artifactType === null && last === null && stored.length <= REFERRERS_PAGE)
     return answerIndex(stored, artifactType, null);

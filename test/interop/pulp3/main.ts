@@ -1,0 +1,45 @@
+/** `npm run interop -- --pulp3`: a real Pulp 3 behind the edge. Prints the table and the counts; gives whether everything was as it should be. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { buildLibtrust } from '../libtrust.ts';
+import { type ImageKind, IMAGES } from '../matrix/images.ts';
+import { missingPrograms } from '../programs.ts';
+import { countRequests, countsText, measureRates } from './counts.ts';
+import { PREFIXES } from './edge.ts';
+import { missingForPulp } from './environment.ts';
+import { runScenario } from './run.ts';
+import { pullTable, troubles } from './table.ts';
+
+/** Runs everything. `tell`: progress, for people. */
+export async function runPulp3(tell: (message: string) => void): Promise<boolean> {
+  const missing = await missingForPulp();
+  if (missing.length > 0) {
+    tell(`skipped, Pulp 3: ${missing.join(', ')} not installed`);
+    return true;
+  }
+  const folder = await mkdtemp(join(tmpdir(), 'gantry-pulp3-interop-'));
+  try {
+    const verify = missingPrograms('go').length > 0 ? undefined : await buildLibtrust();
+    let counts = '';
+    const pulls = await runScenario(folder, Object.keys(IMAGES) as ImageKind[], {
+      verify,
+      tell,
+      first: async (pulp, { host }, name) => {
+        counts = countsText(
+          await countRequests(pulp, host, PREFIXES.long, name),
+          await measureRates(pulp, host, PREFIXES.long, name),
+        );
+      },
+    });
+    process.stdout.write(`${pullTable(pulls)}\n\n${counts}\n`);
+    const wrong = troubles(pulls);
+    for (const line of wrong) tell(line);
+    tell(
+      `${String(pulls.filter(({ outcome }) => outcome.kind !== 'excused').length)} pulls, ${String(wrong.length)} not as they should be`,
+    );
+    return wrong.length === 0;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
