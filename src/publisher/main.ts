@@ -1,6 +1,6 @@
 /** The command `gantry`, started by bin/gantry.js. It runs a command, reports a failure, and ends the process. */
 import { CommanderError } from 'commander';
-import { readEnvironment } from './cli/environment.ts';
+import { callersFolder, readEnvironment } from './cli/environment.ts';
 import { EXIT } from './cli/errors.ts';
 import { describeFailure, failureJson, failureLines } from './cli/failure.ts';
 import { createProgram } from './program.ts';
@@ -12,6 +12,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 const environment = readEnvironment(process.argv, process.env);
+const folder = callersFolder(process.env);
+if (folder !== undefined) process.chdir(folder);
 try {
   const program = await createProgram(environment);
   await program.parseAsync(environment.argv, { from: 'user' });

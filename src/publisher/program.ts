@@ -1,10 +1,10 @@
 /** The command line: the table of commands, and the help where none matches. */
 import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
-import type { Environment } from './cli/environment.ts';
-import { CommandError } from './cli/errors.ts';
+import { DEFAULT_STATE, type Environment } from './cli/environment.ts';
+import { CommandError, usageError } from './cli/errors.ts';
 import { PROJECT } from './project.ts';
-import { DEFAULT_STATE, type OpenTarget } from './stores/target.ts';
+import { type OpenTarget } from './stores/target.ts';
 
 /** Adds a command. The modules that it needs are loaded when it runs. */
 type Register = (program: Command, openTarget: OpenTarget, environment: Environment) => void;
@@ -86,12 +86,54 @@ Exit codes: 0 success, 1 failure or faults found, 2 usage error, 130 interrupted
   )) {
     register(program, openTarget, environment);
   }
-  program.action(() => {
-    process.stdout.write(FIRST_STEPS);
+  program.action((command: string | undefined) => {
+    if (command === undefined) process.stdout.write(FIRST_STEPS);
+    else throw unknownCommand(command);
   });
   // Otherwise an unknown command would be taken as an argument of the program itself.
   program.allowExcessArguments(false).argument('[command]').usage('COMMAND [options]');
   return program;
+}
+
+/** Other names that people try. */
+const ALIASES: Readonly<Record<string, string>> = {
+  list: 'ls',
+  images: 'ls',
+  tags: 'ls',
+  push: 'publish',
+  copy: 'publish',
+  add: 'publish',
+  delete: 'rm',
+  remove: 'rm',
+  show: 'inspect',
+  check: 'verify',
+  start: 'serve',
+  login: 'token',
+};
+
+/** The error for an unknown command, with the command that was probably meant. */
+function unknownCommand(command: string): CommandError {
+  const nearest = VERBS.map((verb) => ({ verb, distance: editDistance(command, verb) })).sort(
+    (a, b) => a.distance - b.distance,
+  )[0];
+  const meant = ALIASES[command] ?? (nearest !== undefined && nearest.distance <= 2 ? nearest.verb : undefined);
+  return usageError(
+    `${JSON.stringify(command)} is not a command`,
+    meant === undefined ? '`gantry --help` lists all commands.' : `Did you mean \`gantry ${meant}\`?`,
+  );
+}
+
+/** Levenshtein's distance: how many characters have to be inserted, removed or replaced. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (const [i, letter] of Array.from(a).entries()) {
+    const next = [i + 1];
+    for (const [j, other] of Array.from(b).entries()) {
+      next.push(Math.min((row[j] ?? 0) + (letter === other ? 0 : 1), (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
 }
 
 async function versionOf(): Promise<string> {

@@ -2,8 +2,8 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { RealmTable } from '../../registry/realms.ts';
 import { readRealmTable } from './realm-table.ts';
-import type { Environment } from './environment.ts';
-import { DEFAULT_STATE, type OpenTarget, type Target } from '../stores/target.ts';
+import { DEFAULT_STATE, type Environment } from './environment.ts';
+import { type OpenTarget, type Target } from '../stores/target.ts';
 
 /** The options that {@link addBucketOptions} adds. */
 export interface BucketOptions {

@@ -1,6 +1,7 @@
 /** The only reader of the command line and of the process's environment. The result is parsed and frozen. */
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
+import { IS_INSTALLED, PROJECT } from '../project.ts';
 import { CommandError } from './errors.ts';
 
 /** The command line and the environment of this process. */
@@ -37,12 +38,34 @@ export function readEnvironment(argv: readonly string[], variables: NodeJS.Proce
  * `$GANTRY_KEY`, else `gantry/signing-key.pem` in the XDG state folder (XDG base directory spec 0.8: a relative
  * `$XDG_STATE_HOME` counts as unset).
  */
-function keyFileOf({ GANTRY_KEY, XDG_STATE_HOME, HOME }: NodeJS.ProcessEnv): string {
-  if (GANTRY_KEY !== undefined && GANTRY_KEY !== '') return GANTRY_KEY;
+function keyFileOf(variables: NodeJS.ProcessEnv): string {
+  const { GANTRY_KEY } = variables;
+  return GANTRY_KEY !== undefined && GANTRY_KEY !== '' ? GANTRY_KEY : join(xdgState(variables), 'signing-key.pem');
+}
+
+/** Gantry's folder below the XDG state folder. */
+function xdgState({ XDG_STATE_HOME, HOME }: NodeJS.ProcessEnv): string {
   const home = HOME !== undefined && isAbsolute(HOME) ? HOME : homedir();
   const state =
     XDG_STATE_HOME !== undefined && isAbsolute(XDG_STATE_HOME) ? XDG_STATE_HOME : join(home, '.local', 'state');
-  return join(state, 'gantry', 'signing-key.pem');
+  return join(state, 'gantry');
+}
+
+/**
+ * The default folder of the local store. In a checkout it is where `wrangler dev` has it too; an installed package keeps
+ * nothing in its own folder, which an update replaces.
+ */
+export const DEFAULT_STATE: string = IS_INSTALLED ? join(xdgState(process.env), 'store') : `${PROJECT}.wrangler/state`;
+
+/** Scripts of package.json that run the command. */
+const OWN_SCRIPTS: ReadonlySet<string | undefined> = new Set(['gantry', 'start', 'deploy']);
+
+/**
+ * The folder that relative paths of the command line start from, where it is not the process's: npm runs scripts in the
+ * package's folder, and says in `INIT_CWD` where the caller is. undefined otherwise.
+ */
+export function callersFolder({ npm_lifecycle_event, INIT_CWD }: Readonly<NodeJS.ProcessEnv>): string | undefined {
+  return OWN_SCRIPTS.has(npm_lifecycle_event) && INIT_CWD !== '' ? INIT_CWD : undefined;
 }
 
 /**

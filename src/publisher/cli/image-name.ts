@@ -34,6 +34,19 @@ export function parseImageName(text: string): ImageName {
   return { kind: 'tag', name: nameOf(text.slice(0, colon)), tag };
 }
 
+/**
+ * Refuses a name whose first part is probably a registry's host: Docker takes a part with a dot or a port for one, and
+ * `localhost`. Throws {@link CommandError} (usage).
+ */
+export function refuseHost(name: RepositoryName): void {
+  const [first = '', ...rest] = name.split('/');
+  if (rest.length === 0 || !(first.includes('.') || first === 'localhost')) return;
+  throw usageError(
+    `"${first}" in ${name} is probably the host of a registry, which is not part of the name`,
+    `Leave it out: ${rest.join('/')}. To publish under this very name, add --name-as-given.`,
+  );
+}
+
 /** Parses `NAME:TAG`. Throws {@link CommandError} (usage) on anything else. */
 export function parseTagged(text: string): { readonly name: RepositoryName; readonly tag: Tag } {
   const image = parseImageName(text);

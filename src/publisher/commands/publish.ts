@@ -2,7 +2,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { type Platform, formatPlatform, parsePlatform } from '../../registry/platform.ts';
 import { addBucketOptions, type BucketOptions, parseJobs, withBucket } from '../cli/bucket-options.ts';
 import { type Environment, readEdge } from '../cli/environment.ts';
-import { parseTagged } from '../cli/image-name.ts';
+import { parseTagged, refuseHost } from '../cli/image-name.ts';
 import type { Recompress } from '../publish/layers.ts';
 import { SOURCES } from '../sources/open.ts';
 import type { OpenTarget } from '../stores/target.ts';
@@ -15,6 +15,7 @@ interface Options extends BucketOptions {
   readonly referrers: boolean;
   readonly jobs?: number;
   readonly compat?: true;
+  readonly nameAsGiven?: true;
   readonly creds?: string;
   readonly srcTlsVerify?: boolean;
 }
@@ -45,6 +46,7 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
     .option('--no-referrers', 'leave out signatures, attestations and other referrers of the image')
     .option('--jobs <n>', 'blobs sent in parallel (default: 6)', parseJobs)
     .option('--compat', 'convert to schema 1 every image that docker/distribution converts, even an invalid one')
+    .option('--name-as-given', 'publish under a name whose first part looks like the host of a registry')
     .option('--creds <user:password>', 'credentials for the source registry')
     .option('--src-tls-verify <bool>', 'false: accept plain http and any certificate from the source', readBoolean)
     .addHelpText(
@@ -58,6 +60,8 @@ ${Object.values(SOURCES)
 Blobs that are in the bucket are not sent again. An interrupted run continues with the missing
 layers, and with the missing parts of layers above 64 MiB.
 If GANTRY_EDGE_URL and PURGE_TOKEN are set, the tag is purged from the cache of that edge.
+For --to s3://BUCKET set AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+All variables: docs/environment.md.
 
 Examples:
   $ skopeo copy --format v2s2 docker://docker.io/library/busybox:latest dir:busybox
@@ -79,6 +83,7 @@ async function run(
   environment: Environment,
 ): Promise<void> {
   const { name, tag } = parseTagged(imageText);
+  if (options.nameAsGiven !== true) refuseHost(name);
   const edge = readEdge(environment.variables);
   const [
     { openSource },

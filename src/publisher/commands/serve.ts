@@ -1,9 +1,9 @@
 import { resolve } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
-import type { Environment } from '../cli/environment.ts';
+import { DEFAULT_STATE, type Environment } from '../cli/environment.ts';
 import { CommandError } from '../cli/errors.ts';
 import type { LocalServer } from '../local/server.ts';
-import { DEFAULT_STATE, type OpenTarget } from '../stores/target.ts';
+import { type OpenTarget } from '../stores/target.ts';
 
 interface Options {
   readonly port: number;

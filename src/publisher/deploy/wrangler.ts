@@ -50,7 +50,7 @@ async function findWrangler(): Promise<string> {
     return join(dirname(manifest), bin.wrangler ?? 'bin/wrangler.js');
   } catch (cause) {
     throw new CommandError('deploying needs Wrangler, which is not installed', {
-      hint: 'Install it with `npm install --save-dev wrangler`.',
+      hint: 'Install it with `npm install -g gantry-registry --include=optional`.',
       cause,
     });
   }

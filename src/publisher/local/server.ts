@@ -1,8 +1,9 @@
 /** The local registry: the Worker with the local store, on a port of this machine. */
+import { DEFAULT_STATE } from '../cli/environment.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CommandError } from '../cli/errors.ts';
 import { steadyConnection } from '../stores/connection.ts';
-import { DEFAULT_STATE, type Target } from '../stores/target.ts';
+import { type Target } from '../stores/target.ts';
 import { announce, readAnnouncement, withdraw } from './announcement.ts';
 import { makeStateFolder, type StateFolder } from './folder.ts';
 import { type Front, listenInFront } from './front.ts';

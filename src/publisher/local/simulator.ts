@@ -112,7 +112,7 @@ async function importMiniflare(): Promise<typeof MiniflareModule> {
     return await import('miniflare');
   } catch (cause) {
     throw new CommandError('the local store needs Miniflare, which is not installed', {
-      hint: 'Install it with `npm install --save-dev miniflare wrangler`, or use --to s3://BUCKET.',
+      hint: 'Install it with `npm install -g gantry-registry --include=optional`, or use --to s3://BUCKET.',
       cause,
     });
   }

@@ -100,7 +100,7 @@ async function importEsbuild(): Promise<typeof EsbuildModule> {
     return await import('esbuild');
   } catch (cause) {
     throw new CommandError('building the Worker needs esbuild, which is not installed', {
-      hint: 'Install it with `npm install --save-dev wrangler`, which brings it.',
+      hint: 'Install it with `npm install -g gantry-registry --include=optional`, which brings it.',
       cause,
     });
   }

@@ -1,5 +1,4 @@
 import type { WriteStore } from '../../registry/store.ts';
-import { PROJECT } from '../project.ts';
 
 /** An open bucket that a command reads and writes. */
 export interface Target {
@@ -19,6 +18,3 @@ export type OpenTarget = (options: {
   readonly state?: string;
   readonly env: NodeJS.ProcessEnv;
 }) => Promise<Target>;
-
-/** The default folder of the local store, which `wrangler dev` in this package uses too. */
-export const DEFAULT_STATE = `${PROJECT}.wrangler/state`;
