@@ -17,6 +17,7 @@ interface Options extends BucketOptions {
   readonly compat?: true;
   readonly creds?: string;
   readonly srcTlsVerify?: boolean;
+  readonly maxUnpacked?: number;
 }
 
 /** Adds `gantry publish`. */
@@ -47,6 +48,11 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
     .option('--compat', 'convert to schema 1 every image that docker/distribution converts, even an invalid one')
     .option('--creds <user:password>', 'credentials for the source registry')
     .option('--src-tls-verify <bool>', 'false: accept plain http and any certificate from the source', readBoolean)
+    .option(
+      '--max-unpacked <bytes>',
+      'the most bytes that a compressed archive may unpack to, e.g. 20GiB (default: 64GiB, and 200 times its size)',
+      readSize,
+    )
     .addHelpText(
       'after',
       `
@@ -98,7 +104,7 @@ async function run(
     import('../publish/report.ts'),
   ]);
   const signal = abortOnInterrupt();
-  const { platform: platforms = [], creds, srcTlsVerify } = options;
+  const { platform: platforms = [], creds, srcTlsVerify, maxUnpacked } = options;
   const json = options.json === true;
   const source = await openSource(sourceText, {
     env: environment.variables,
@@ -107,6 +113,7 @@ async function run(
     onMessage: (message) => void process.stderr.write(`${message}\n`),
     ...(creds === undefined ? {} : { creds }),
     ...(srcTlsVerify === undefined ? {} : { tlsVerify: srcTlsVerify }),
+    ...(maxUnpacked === undefined ? {} : { maxUnpacked }),
   });
   try {
     const { key, made } = await loadOrMakeKey(environment.keyFile);
@@ -172,4 +179,14 @@ function readRecompress(text: string): Recompress {
 function readBoolean(text: string): boolean {
   if (text !== 'true' && text !== 'false') throw new InvalidArgumentError('Write true or false.');
   return text === 'true';
+}
+
+const UNITS = { '': 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 } as const;
+
+function readSize(text: string): number {
+  const [, digits = '', unit = ''] = /^(\d{1,15})(KiB|MiB|GiB|TiB|)$/.exec(text) ?? [];
+  const size = digits === '' ? NaN : Number(digits) * UNITS[unit as keyof typeof UNITS];
+  if (!Number.isSafeInteger(size) || size === 0)
+    throw new InvalidArgumentError('Write a number of bytes, or one with KiB, MiB, GiB or TiB, e.g. 20GiB.');
+  return size;
 }

@@ -45,7 +45,7 @@ async function run(options: Options, environment: Environment): Promise<void> {
     import('../local/demo.ts'),
     import('../cli/interrupt.ts'),
   ]);
-  const signal = abortOnInterrupt();
+  const signal = abortOnInterrupt({ patient: true });
   const { port, host, state, config } = options;
   const print = (message: string): void => void process.stderr.write(`${message}\n`);
   // With --json, the Worker's log lines are passed on unchanged.

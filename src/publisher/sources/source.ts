@@ -13,6 +13,8 @@ export interface SourceOptions {
   readonly tlsVerify?: boolean;
   /** The platforms wanted of a list: a source need not fetch others. Empty means all. */
   readonly platforms?: readonly Platform[];
+  /** The most bytes that an archive may unpack to. Undefined: a default, and a limit on the ratio. */
+  readonly maxUnpacked?: number;
   readonly signal?: AbortSignal;
   /** Receives messages for the user, e.g. that an archive is copied to disk first. */
   readonly onMessage?: (message: string) => void;
