@@ -3,7 +3,7 @@ import { examine } from '../doctor/examine.ts';
 import { diagnosisLines, groupFindings } from '../doctor/report.ts';
 import { splitImage } from '../doctor/examine.ts';
 import { EXIT, usageError } from '../cli/errors.ts';
-import { progressLine, terminalWidth } from '../cli/terminal-text.ts';
+import { printJson, printLines, progressLine, terminalWidth } from '../cli/terminal-text.ts';
 
 interface Options {
   readonly image?: string;
@@ -49,11 +49,8 @@ async function run(target: string, options: Options): Promise<void> {
   });
   progress.clear();
   const findings = groupFindings(diagnosis.findings);
-  const text =
-    options.json === true
-      ? JSON.stringify({ ...diagnosis, findings }, null, 2)
-      : diagnosisLines(diagnosis, terminalWidth()).join('\n');
-  process.stdout.write(`${text}\n`);
+  if (options.json === true) printJson({ ...diagnosis, findings }, 2);
+  else printLines(diagnosisLines(diagnosis, terminalWidth()));
   if (findings.some(({ severity }) => severity === 'error')) process.exitCode = EXIT.failed;
 }
 

@@ -3,6 +3,7 @@ import { type Platform, formatPlatform, parsePlatform } from '../../registry/pla
 import { addBucketOptions, type BucketOptions, parseJobs, withBucket } from '../cli/bucket-options.ts';
 import { type Environment, readEdge } from '../cli/environment.ts';
 import { parseTagged } from '../cli/image-name.ts';
+import { printJson, printLines, printMessage } from '../cli/terminal-text.ts';
 import type { Recompress } from '../publish/layers.ts';
 import { SOURCES } from '../sources/open.ts';
 import type { OpenTarget } from '../stores/target.ts';
@@ -110,14 +111,14 @@ async function run(
     env: environment.variables,
     platforms,
     signal,
-    onMessage: (message) => void process.stderr.write(`${message}\n`),
+    onMessage: printMessage,
     ...(creds === undefined ? {} : { creds }),
     ...(srcTlsVerify === undefined ? {} : { tlsVerify: srcTlsVerify }),
     ...(maxUnpacked === undefined ? {} : { maxUnpacked }),
   });
   try {
     const { key, made } = await loadOrMakeKey(environment.keyFile);
-    if (made) process.stderr.write(`created a signing key: ${environment.keyFile}\n`);
+    if (made) printMessage(`created a signing key: ${environment.keyFile}`);
     await withBucket(options, openTarget, environment, async ({ target, realms }) => {
       const display = showProgress({ json });
       try {
@@ -146,11 +147,8 @@ async function run(
           const trouble = await purgeEdge(edge, [{ name, tag }], signal);
           if (trouble !== undefined) display.onEvent({ event: 'warning', message: trouble });
         }
-        process.stdout.write(
-          json
-            ? `${JSON.stringify({ event: 'result', ...result })}\n`
-            : `${publishLines(result, target.title).join('\n')}\n`,
-        );
+        if (json) printJson({ event: 'result', ...result });
+        else printLines(publishLines(result, target.title));
       } finally {
         display.clear();
       }

@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Environment } from '../cli/environment.ts';
 import { CommandError } from '../cli/errors.ts';
+import { printMessage } from '../cli/terminal-text.ts';
 import type { LocalServer } from '../local/server.ts';
 import { DEFAULT_STATE, type OpenTarget } from '../stores/target.ts';
 
@@ -47,9 +48,11 @@ async function run(options: Options, environment: Environment): Promise<void> {
   ]);
   const signal = abortOnInterrupt({ patient: true });
   const { port, host, state, config } = options;
-  const print = (message: string): void => void process.stderr.write(`${message}\n`);
+  // A message may have several lines, e.g. the stack of an error in the Worker.
+  const print = (message: string): void => message.split('\n').forEach(printMessage);
+  const pass = (message: string): void => void process.stderr.write(`${message}\n`);
   // With --json, the Worker's log lines are passed on unchanged.
-  const onLog = options.json === true ? print : (text: string): void => print(requestLine(text) ?? text);
+  const onLog = options.json === true ? pass : (text: string): void => print(requestLine(text) ?? text);
   const own = config === undefined ? {} : { config };
   // The address is printed after the image is published.
   const prepare = (store: Parameters<typeof seedDemo>[0]): Promise<void> =>

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { addBucketOptions, type BucketOptions, parseJobs, withBucket } from '../cli/bucket-options.ts';
 import { type Environment, readEdge } from '../cli/environment.ts';
 import { EXIT } from '../cli/errors.ts';
+import { printJson, printLines, printMessage, terminalWidth } from '../cli/terminal-text.ts';
 import type { Publisher, PublisherOptions } from '../publish/publish.ts';
 import type { OpenTarget } from '../stores/target.ts';
 
@@ -71,10 +72,9 @@ async function run(file: string, options: Options, openTarget: OpenTarget, envir
     import('../sync/report.ts'),
   ]);
   const entries = await readSyncConfig(file);
-  const [{ showProgress }, { abortOnInterrupt }, { terminalWidth }] = await Promise.all([
+  const [{ showProgress }, { abortOnInterrupt }] = await Promise.all([
     import('../cli/progress-bars.ts'),
     import('../cli/interrupt.ts'),
-    import('../cli/terminal-text.ts'),
   ]);
   const stop = new AbortController();
   const signal = AbortSignal.any([abortOnInterrupt(), stop.signal]);
@@ -112,16 +112,13 @@ async function run(file: string, options: Options, openTarget: OpenTarget, envir
           onEvent: display.onEvent,
           onTag: ({ name, tag, what }) => {
             if (what === 'moved' || what === 'pruned' || what === 'new') moved.push({ name, tag });
-            if (json) process.stdout.write(`${JSON.stringify({ event: 'tag', name, tag, what })}\n`);
+            if (json) printJson({ event: 'tag', name, tag, what });
           },
           signal,
         });
         display.clear();
-        process.stdout.write(
-          json
-            ? `${JSON.stringify({ event: 'result', ...report })}\n`
-            : `${[`sync · ${target.title}`, ...syncLines(report, terminalWidth())].join('\n')}\n`,
-        );
+        if (json) printJson({ event: 'result', ...report });
+        else printLines([`sync · ${target.title}`, ...syncLines(report, terminalWidth())]);
         if (hasFailures(report)) process.exitCode = EXIT.failed;
       } finally {
         display.clear();
@@ -152,6 +149,6 @@ async function openPublisher({
     import('../../manifest/signing/jws.ts'),
   ]);
   const { key, made } = await loadOrMakeKey(keyFile);
-  if (made) process.stderr.write(`created a signing key: ${keyFile}\n`);
+  if (made) printMessage(`created a signing key: ${keyFile}`);
   return createPublisher({ ...options, signer: createSigner(key) });
 }

@@ -161,7 +161,7 @@ async function findByName(
   files: LayoutFiles,
   index: readonly Descriptor[],
   ref: string,
-  seen: Set<Digest> = new Set(),
+  seen = new Set<Digest>(),
 ): Promise<Descriptor | undefined> {
   const here = index.find(({ annotations }) => annotations?.[REF_NAME] === ref);
   if (here !== undefined) return here;

@@ -1,16 +1,17 @@
 /** Sources that someone made to keep the publisher busy for ever, or to fill memory or disk. */
-import { spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openArchive } from '../../../src/publisher/sources/archive.ts';
 import { openSource } from '../../../src/publisher/sources/open.ts';
 import { indexTar } from '../../../src/publisher/sources/tar-index.ts';
-import { MEDIA_TYPES } from '../../../src/registry/media-type.ts';
+import { MEDIA_TYPE_OF_FORM } from '../../../src/registry/media-type.ts';
 import { digestOf } from '../gc-bucket.ts';
 import { paxRecord, tarBytes, tarMember } from './tar-bytes.ts';
 
@@ -33,8 +34,8 @@ async function folderOf(name: string, prepare: (path: string) => Promise<unknown
   return join(folder, name);
 }
 
-function makeFifo(path: string): void {
-  if (spawnSync('mkfifo', [path]).status !== 0) throw new Error('mkfifo failed');
+async function makeFifo(path: string): Promise<void> {
+  await promisify(execFile)('mkfifo', [path]);
 }
 
 describe('the size of a tar member', () => {
@@ -111,7 +112,7 @@ describe('only regular files are read', () => {
   test('as the manifest of a dir', async () => {
     const zero = await folderOf('dir-zero', (path) => symlink('/dev/zero', join(path, 'manifest.json')));
     await expect(open(`dir:${zero}`)).rejects.toThrow(NOT_REGULAR);
-    const fifo = await folderOf('dir-fifo', (path) => Promise.resolve(makeFifo(join(path, 'manifest.json'))));
+    const fifo = await folderOf('dir-fifo', (path) => makeFifo(join(path, 'manifest.json')));
     await expect(open(`dir:${fifo}`)).rejects.toThrow(NOT_REGULAR);
     const nested = await folderOf('dir-folder', (path) => mkdir(join(path, 'manifest.json')));
     await expect(open(`dir:${nested}`)).rejects.toThrow(NOT_REGULAR);
@@ -128,7 +129,7 @@ describe('only regular files are read', () => {
   });
 
   test('as the index of an OCI layout', async () => {
-    const fifo = await folderOf('oci-fifo', (path) => Promise.resolve(makeFifo(join(path, 'index.json'))));
+    const fifo = await folderOf('oci-fifo', (path) => makeFifo(join(path, 'index.json')));
     await expect(open(`oci:${fifo}`)).rejects.toThrow(NOT_REGULAR);
   });
 
@@ -136,7 +137,7 @@ describe('only regular files are read', () => {
     const place = await folderOf('pulp', async (path) => {
       await writeFile(join(path, 'app.json'), JSON.stringify({ version: 2, 'repo-registry-id': 'team/app' }));
       await mkdir(join(path, 'tags'));
-      makeFifo(join(path, 'tags', 'list'));
+      await makeFifo(join(path, 'tags', 'list'));
     });
     await expect(open(`pulp2:${place}`)).rejects.toThrow(NOT_REGULAR);
     const zero = await folderOf('pulp-app', (path) => symlink('/dev/zero', join(path, 'app.json')));
@@ -157,7 +158,7 @@ describe('only regular files are read', () => {
 
   test('or a pipe as an archive, which is waited for until an interrupt', async () => {
     const path = join(folder, 'archive-fifo');
-    makeFifo(path);
+    await makeFifo(path);
     // Both ends are here, so that the pipe has a writer that says nothing.
     const { open: openFile } = await import('node:fs/promises');
     const writer = await openFile(path, 'r+');
@@ -195,7 +196,7 @@ describe('a compressed archive', () => {
 describe('documents that name each other', () => {
   test('a nested index that names itself is searched once', async () => {
     const digest = digestOf(Buffer.from('itself'));
-    const entry = { mediaType: MEDIA_TYPES.ociIndex, digest, size: 1 };
+    const entry = { mediaType: MEDIA_TYPE_OF_FORM['oci-index'], digest, size: 1 };
     const index = JSON.stringify({ schemaVersion: 2, manifests: Array.from({ length: 500 }, () => entry) });
     const place = await folderOf('oci-loop', async (path) => {
       await mkdir(join(path, 'blobs/sha256'), { recursive: true });
