@@ -2,7 +2,9 @@ import { Command, InvalidArgumentError } from 'commander';
 import { type Platform, formatPlatform, parsePlatform } from '../../registry/platform.ts';
 import { addBucketOptions, type BucketOptions, parseJobs, withBucket } from '../cli/bucket-options.ts';
 import { type Environment, readEdge } from '../cli/environment.ts';
+import { usageError } from '../cli/errors.ts';
 import { parseTagged } from '../cli/image-name.ts';
+import { readCreds, VISIBLE } from '../cli/stdin-credentials.ts';
 import { printJson, printLines, printMessage } from '../cli/terminal-text.ts';
 import type { Recompress } from '../publish/layers.ts';
 import { SOURCES } from '../sources/open.ts';
@@ -17,6 +19,7 @@ interface Options extends BucketOptions {
   readonly jobs?: number;
   readonly compat?: true;
   readonly creds?: string;
+  readonly credsStdin?: true;
   readonly srcTlsVerify?: boolean;
   readonly maxUnpacked?: number;
 }
@@ -47,7 +50,8 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
     .option('--no-referrers', 'leave out signatures, attestations and other referrers of the image')
     .option('--jobs <n>', 'blobs sent in parallel (default: 6)', parseJobs)
     .option('--compat', 'convert to schema 1 every image that docker/distribution converts, even an invalid one')
-    .option('--creds <user:password>', 'credentials for the source registry')
+    .option('--creds-stdin', 'read USER:PASSWORD for the source registry from standard input')
+    .option('--creds <user:password>', `the same as an argument (${VISIBLE} --creds-stdin)`)
     .option('--src-tls-verify <bool>', 'false: accept plain http and any certificate from the source', readBoolean)
     .option(
       '--max-unpacked <bytes>',
@@ -105,7 +109,8 @@ async function run(
     import('../publish/report.ts'),
   ]);
   const signal = abortOnInterrupt();
-  const { platform: platforms = [], creds, srcTlsVerify, maxUnpacked } = options;
+  const { platform: platforms = [], srcTlsVerify, maxUnpacked } = options;
+  const creds = await credsOf(sourceText, options);
   const json = options.json === true;
   const source = await openSource(sourceText, {
     env: environment.variables,
@@ -156,6 +161,14 @@ async function run(
   } finally {
     await source.close();
   }
+}
+
+async function credsOf(source: string, { creds, credsStdin }: Options): Promise<string | undefined> {
+  if (credsStdin !== true) return creds;
+  if (creds !== undefined) throw usageError('--creds and --creds-stdin are both given', 'Leave out --creds.');
+  if (!source.startsWith('docker://'))
+    throw usageError('--creds-stdin is only for a registry', 'Leave it out, or write docker://HOST/NAME:TAG.');
+  return readCreds();
 }
 
 function spellOut(argument: string): string {

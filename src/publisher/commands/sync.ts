@@ -10,6 +10,7 @@ interface Options extends BucketOptions {
   readonly dryRun?: true;
   readonly full?: true;
   readonly jobs?: number;
+  readonly credsStdin?: true;
 }
 
 /** The most tags in one purge request. */
@@ -26,6 +27,7 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
     .option('--dry-run', 'show what would be written and pruned, and write nothing')
     .option('--full', 'publish every tag again, even unchanged ones')
     .option('--jobs <n>', 'blobs sent in parallel (default: 6)', parseJobs)
+    .option('--creds-stdin', 'read credentials for registries from standard input, in lines HOST USER:PASSWORD')
     .addHelpText(
       'after',
       `
@@ -51,7 +53,7 @@ The file:
 
 An unchanged tag costs one HEAD request. Cosign's signature tags are checked each time.
 New referrers of an unchanged tag, and changed settings, need --full.
-Run it from cron; it uses the logins of docker and podman.
+Run it from cron; it uses the logins of docker and podman where --creds-stdin has none for the registry.
 
 Examples:
   $ gantry sync sync.yaml --dry-run
@@ -80,7 +82,13 @@ async function run(file: string, options: Options, openTarget: OpenTarget, envir
   const signal = AbortSignal.any([abortOnInterrupt(), stop.signal]);
   const json = options.json === true;
   const dryRun = options.dryRun === true;
-  const sources = openSyncSources({ env: environment.variables, signal });
+  const credsByHost =
+    options.credsStdin === true ? await (await import('../cli/stdin-credentials.ts')).readCredsByHost() : undefined;
+  const sources = openSyncSources({
+    env: environment.variables,
+    signal,
+    ...(credsByHost === undefined ? {} : { credsByHost }),
+  });
   try {
     const opening = sources.jobs(entries);
     // An error is thrown when the sources are used; meanwhile the bucket is opened.

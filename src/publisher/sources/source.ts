@@ -9,6 +9,8 @@ export interface SourceOptions {
   readonly env: Readonly<NodeJS.ProcessEnv>;
   /** `USER:PASSWORD` for a registry; it comes before any login that the environment offers. */
   readonly creds?: string;
+  /** Host → `USER:PASSWORD`, each for that registry alone; it comes before any login that the environment offers. */
+  readonly credsByHost?: ReadonlyMap<string, string>;
   /** False: plain http and any certificate are accepted. Undefined: only on this machine. */
   readonly tlsVerify?: boolean;
   /** The platforms wanted of a list: a source need not fetch others. Empty means all. */
