@@ -8,6 +8,7 @@ import { readCreds, VISIBLE } from '../cli/stdin-credentials.ts';
 import { printJson, printLines, printMessage } from '../cli/terminal-text.ts';
 import type { Recompress } from '../publish/layers.ts';
 import { SOURCES } from '../sources/open.ts';
+import type { SourceImage } from '../sources/source.ts';
 import type { OpenTarget } from '../stores/target.ts';
 
 interface Options extends BucketOptions {
@@ -22,6 +23,7 @@ interface Options extends BucketOptions {
   readonly credsStdin?: true;
   readonly srcTlsVerify?: boolean;
   readonly maxUnpacked?: number;
+  readonly verifySignature?: string;
 }
 
 /** Adds `gantry publish`. */
@@ -54,6 +56,10 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
     .option('--creds <user:password>', `the same as an argument (${VISIBLE} --creds-stdin)`)
     .option('--src-tls-verify <bool>', 'false: accept plain http and any certificate from the source', readBoolean)
     .option(
+      '--verify-signature <file>',
+      'publish only what cosign signed for: a public key in PEM, or a policy in JSON (see below)',
+    )
+    .option(
       '--max-unpacked <bytes>',
       'the most bytes that a compressed archive may unpack to, e.g. 20GiB (default: 64GiB, and 200 times its size)',
       readSize,
@@ -65,6 +71,12 @@ Sources:
 ${Object.values(SOURCES)
   .map(({ syntax, title }) => `  ${syntax.padEnd(30)} ${title}`)
   .join('\n')}
+
+A policy names the signers, one of which must have signed; paths are relative to it:
+  { "keys": ["cosign.pub"],
+    "keyless": [{ "issuer": "https://token.actions.githubusercontent.com",
+                  "identity": "https://github.com/team/app/.github/workflows/release.yml@refs/heads/main",
+                  "trustedRoot": "trusted_root.json" }] }
 
 Blobs that are in the bucket are not sent again. An interrupted run continues with the missing
 layers, and with the missing parts of layers above 64 MiB.
@@ -122,6 +134,7 @@ async function run(
     ...(maxUnpacked === undefined ? {} : { maxUnpacked }),
   });
   try {
+    if (options.verifySignature !== undefined) await verifySignature(options.verifySignature, source, signal);
     const { key, made } = await loadOrMakeKey(environment.keyFile);
     if (made) printMessage(`created a signing key: ${environment.keyFile}`);
     await withBucket(options, openTarget, environment, async ({ target, realms }) => {
@@ -161,6 +174,16 @@ async function run(
   } finally {
     await source.close();
   }
+}
+
+/** Throws {@link CommandError} unless the image is signed as the policy demands. */
+async function verifySignature(policy: string, source: SourceImage, signal: AbortSignal): Promise<void> {
+  const [{ readSignaturePolicy }, { requireSignatures }] = await Promise.all([
+    import('../signatures/policy.ts'),
+    import('../signatures/verify.ts'),
+  ]);
+  const signers = await requireSignatures(source, await readSignaturePolicy(policy), signal);
+  printMessage(`signed by ${signers.join(', ')}`);
 }
 
 async function credsOf(source: string, { creds, credsStdin }: Options): Promise<string | undefined> {

@@ -47,6 +47,7 @@ The file:
       referrers: true                    # also signatures and attestations
       schema1: true                      # also request schema 1
       tls-verify: true
+      verify-signature: cosign.pub       # or a policy, see gantry publish --help; none by default
     - from: pulp2:/var/lib/pulp/published/docker
       repositories: ['rhel7/*']          # for a whole tree: globs over names
       to: legacy/*
