@@ -198,7 +198,7 @@ async function readConfigs(
   }
   const configs = await mapLimit([...wanted], IMAGE_LIMITS.requests, async ([digest, size]) => ({
     digest,
-    bytes: await readConfig(source, digest, size, signal),
+    bytes: await readSmallBlob(source, { digest, role: 'config', size, limit: IMAGE_LIMITS.config }, signal),
   }));
   const found = new Map<Digest, Uint8Array>();
   for (const { digest, bytes } of configs) {
@@ -211,29 +211,38 @@ async function readConfigs(
   return found;
 }
 
-async function readConfig(
-  source: ImageSource,
-  digest: Digest,
-  expected: number | undefined,
-  signal: AbortSignal | undefined,
+/** A small blob to read: what it is for messages, its size where it is known, and the most bytes that are read. */
+export interface SmallBlob {
+  readonly digest: Digest;
+  readonly role: string;
+  readonly size: number | undefined;
+  readonly limit: number;
+}
+
+/** Reads a small blob whole, and checks its size and digest. null if the source lacks it. Throws {@link ImageError}. */
+export async function readSmallBlob(
+  source: Pick<ImageSource, 'blob'>,
+  { digest, role, size: expected, limit }: SmallBlob,
+  signal?: AbortSignal,
 ): Promise<Uint8Array | null> {
+  const what = `the ${role} ${digest}`;
+  const tooLong = (): ImageError =>
+    new ImageError(`${what} has more than ${String(limit)} bytes, the limit for a ${role}`);
   const blob = await source.blob(digest, signal === undefined ? {} : { signal });
   if (blob === null) return null;
   const size = expected ?? blob.size;
-  if (size !== undefined && size > IMAGE_LIMITS.config) throw tooLong(digest);
+  if (size !== undefined && size > limit) throw tooLong();
   const parts: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of blob.chunks) {
     length += chunk.length;
-    if (length > IMAGE_LIMITS.config) throw tooLong(digest);
+    if (length > limit) throw tooLong();
     if (size !== undefined && length > size)
-      throw new ImageError(`the config ${digest} has more than ${String(size)} bytes`, { hint: DAMAGED });
+      throw new ImageError(`${what} has more than ${String(size)} bytes`, { hint: DAMAGED });
     parts.push(chunk);
   }
   if (size !== undefined && length !== size) {
-    throw new ImageError(`the config ${digest} has ${String(length)} bytes, it should have ${String(size)}`, {
-      hint: DAMAGED,
-    });
+    throw new ImageError(`${what} has ${String(length)} bytes, it should have ${String(size)}`, { hint: DAMAGED });
   }
   const bytes = new Uint8Array(length);
   let at = 0;
@@ -242,16 +251,8 @@ async function readConfig(
     at += part.length;
   }
   if (!matchesDigest(digest, bytes))
-    throw new ImageError(`the config ${digest} is damaged: its content has the digest ${sha256Of(bytes)}`, {
-      hint: DAMAGED,
-    });
+    throw new ImageError(`${what} is damaged: its content has the digest ${sha256Of(bytes)}`, { hint: DAMAGED });
   return bytes;
-}
-
-function tooLong(digest: Digest): ImageError {
-  return new ImageError(
-    `the config ${digest} has more than ${String(IMAGE_LIMITS.config)} bytes, the limit for configs`,
-  );
 }
 
 /** What a person calls an image of a list: its platform, or its digest where it has none. */

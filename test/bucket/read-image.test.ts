@@ -127,7 +127,7 @@ describe.each(['complete', 'on-demand'] as const)('what is refused, %s', (scope)
       config: { mediaType: MEDIA_TYPES.dockerConfig, size, digest: digestOf(image.config) },
       layers: [],
     });
-    await expect(readImage(sourceOf(root, [image.config]), { scope })).rejects.toThrow('the limit for configs');
+    await expect(readImage(sourceOf(root, [image.config]), { scope })).rejects.toThrow('the limit for a config');
   });
 
   test('lists in lists beyond the limit', async () => {

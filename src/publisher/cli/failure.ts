@@ -3,6 +3,7 @@ import { styleText } from 'node:util';
 import { CommandError, EXIT } from './errors.ts';
 import { InterruptedError } from './interrupt.ts';
 import { ImageError } from '../../bucket/image-source.ts';
+import { jsonText, plainText } from './terminal-text.ts';
 import { StorageError } from '../../registry/store.ts';
 
 /** A failure as data: `--json` prints it as `{"error": …}`. */
@@ -78,16 +79,16 @@ export function describeFailure(error: unknown): Failure {
 export function failureLines({ message, why, hint, stack }: Failure): string[] {
   const label = (style: 'red' | 'dim', text: string): string => styleText(style, text, { stream: process.stderr });
   return [
-    `${label('red', 'error:')} ${message}`,
-    ...why.map((cause) => `${label('dim', '  why:')} ${cause}`),
-    ...(hint === undefined ? [] : [`${label('dim', '   do:')} ${hint}`]),
-    ...(stack === undefined ? [] : [stack]),
+    `${label('red', 'error:')} ${plainText(message)}`,
+    ...why.map((cause) => `${label('dim', '  why:')} ${plainText(cause)}`),
+    ...(hint === undefined ? [] : [`${label('dim', '   do:')} ${plainText(hint)}`]),
+    ...(stack?.split('\n').map(plainText) ?? []),
   ];
 }
 
 /** A failure as one line of JSON. */
 export function failureJson({ code, message, why, hint }: Failure): string {
-  return JSON.stringify({
+  return jsonText({
     error: { code, message, ...(why.length === 0 ? {} : { why }), ...(hint === undefined ? {} : { hint }) },
   });
 }

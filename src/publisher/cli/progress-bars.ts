@@ -2,7 +2,7 @@
 import type { Digest } from '../../registry/digest.ts';
 import type { EventSink } from '../publish/events.ts';
 import { advance, NO_PROGRESS, progressLines } from './progress.ts';
-import { formatBytes } from './terminal-text.ts';
+import { formatBytes, plainText, printJson, printMessage } from './terminal-text.ts';
 
 /** A display of publish events. */
 export interface ProgressDisplay {
@@ -25,7 +25,7 @@ export function showProgress({ json }: { readonly json: boolean }): ProgressDisp
 
 function jsonLines(): ProgressDisplay {
   const underway = new Map<Digest, { printed: number; done: number }>();
-  const write = (value: object): void => void process.stdout.write(`${JSON.stringify(value)}\n`);
+  const write = (value: object): void => printJson(value);
   return {
     onEvent: (event) => {
       if (event.event !== 'blob-progress') {
@@ -49,10 +49,10 @@ function jsonLines(): ProgressDisplay {
 function plainLines(): ProgressDisplay {
   return {
     onEvent: (event) => {
-      if (event.event === 'warning') process.stderr.write(`warning: ${event.message}\n`);
-      else if (event.event === 'blob-retried') process.stderr.write(`sending ${event.digest} again: ${event.why}\n`);
+      if (event.event === 'warning') printMessage(`warning: ${event.message}`);
+      else if (event.event === 'blob-retried') printMessage(`sending ${event.digest} again: ${event.why}`);
       else if (event.event === 'plan' && event.toSend > 0) {
-        process.stderr.write(`sending ${formatBytes(event.bytesToSend)} of ${event.name}:${event.tag}\n`);
+        printMessage(`sending ${formatBytes(event.bytesToSend)} of ${event.name}:${event.tag}`);
       }
     },
     clear: () => undefined,
@@ -75,8 +75,8 @@ function bars(): ProgressDisplay {
       progress = advance(progress, event, now);
       if (event.event === 'warning' || event.event === 'blob-retried') {
         clear();
-        stderr.write(
-          event.event === 'warning' ? `warning: ${event.message}\n` : `sending ${event.digest} again: ${event.why}\n`,
+        printMessage(
+          event.event === 'warning' ? `warning: ${event.message}` : `sending ${event.digest} again: ${event.why}`,
         );
       } else if (now - last < DRAW_EVERY_MS) {
         return;
@@ -85,7 +85,7 @@ function bars(): ProgressDisplay {
       // One column stays free: some terminals wrap a line that fills the width.
       const lines = progressLines(progress, now, stderr.columns - 1).slice(0, Math.max(1, stderr.rows - 2));
       clear();
-      if (lines.length > 0) stderr.write(`${lines.join('\n')}\n`);
+      if (lines.length > 0) stderr.write(`${lines.map(plainText).join('\n')}\n`);
       drawn = lines.length;
     },
   };

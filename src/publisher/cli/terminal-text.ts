@@ -1,8 +1,9 @@
 /**
  * Text for terminals: tables, wrapped paragraphs, sizes and colours (`styleText` omits them by NO_COLOR and off
- * terminals).
+ * terminals). Names, platforms and messages may come from a stranger, so control characters are replaced here, in the
+ * one place through which text reaches the terminal.
  */
-import { stripVTControlCharacters, styleText } from 'node:util';
+import { inspect, stripVTControlCharacters, styleText } from 'node:util';
 
 /** Colours by meaning. */
 export const STYLES = { good: 'green', bad: 'red', doubtful: 'yellow', quiet: 'dim', strong: 'bold' } as const;
@@ -12,6 +13,62 @@ export function paint(style: keyof typeof STYLES, text: string): string {
   return styleText(STYLES[style], text, { stream: process.stdout });
 }
 
+/**
+ * Characters that command a terminal or reorder text: C0, DEL and C1 (ECMA-48), line separators, and the controls of
+ * the bidirectional algorithm (UAX #9).
+ */
+const CONTROLS = /[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu;
+
+/** The same without C0, which JSON escapes itself. */
+const JSON_CONTROLS = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu;
+
+/** Text in one line without control characters: breaks become spaces, others U+FFFD, so that a reader notices them. */
+export function plainText(text: string): string {
+  return text.replace(/[\t\r\n]+/g, ' ').replace(CONTROLS, '\ufffd');
+}
+
+const ESCAPE = '\u001b';
+const PAINTED = new RegExp(`${ESCAPE}\\[(\\d+)m([^${ESCAPE}]*)${ESCAPE}\\[\\d+m`, 'g');
+
+/** {@link plainText} that keeps what {@link paint} writes, and nothing else. */
+export function plainLine(text: string): string {
+  let result = '';
+  let at = 0;
+  for (const match of text.matchAll(PAINTED)) {
+    const [whole, code, inner = ''] = match;
+    const style = (Object.keys(STYLES) as (keyof typeof STYLES)[]).find(
+      (one) => String(inspect.colors[STYLES[one]]?.[0]) === code,
+    );
+    const isOurs = style !== undefined && paint(style, inner) === whole;
+    result += plainText(text.slice(at, match.index)) + (isOurs ? paint(style, plainText(inner)) : plainText(whole));
+    at = match.index + whole.length;
+  }
+  return result + plainText(text.slice(at));
+}
+
+/** Prints lines on standard output. */
+export function printLines(lines: readonly string[]): void {
+  process.stdout.write(`${lines.map(plainLine).join('\n')}\n`);
+}
+
+/** Prints a message for the user, in one line on standard error. */
+export function printMessage(text: string): void {
+  process.stderr.write(`${plainText(text)}\n`);
+}
+
+/** A value as JSON. Its text is exact; characters that command a terminal are escaped, as JSON allows for any. */
+export function jsonText(value: unknown, indent?: number): string {
+  return JSON.stringify(value, null, indent).replace(
+    JSON_CONTROLS,
+    (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+/** Prints a value as JSON on standard output, in one line unless `indent` is given. */
+export function printJson(value: unknown, indent?: number): void {
+  process.stdout.write(`${jsonText(value, indent)}\n`);
+}
+
 /** The columns of the terminal at standard output; 100 if it is not a terminal. */
 export function terminalWidth(): number {
   return Math.max(40, process.stdout.isTTY ? process.stdout.columns : 100);
@@ -19,9 +76,10 @@ export function terminalWidth(): number {
 
 /**
  * Lines of a table: columns two spaces apart, the last one wrapped so that no line is longer than `width`. Cells may be
- * coloured.
+ * coloured by {@link paint}; other control characters in them are replaced.
  */
-export function tableLines(rows: readonly (readonly string[])[], width: number): string[] {
+export function tableLines(cells: readonly (readonly string[])[], width: number): string[] {
+  const rows = cells.map((row) => row.map(plainLine));
   const columns = Math.max(0, ...rows.map((row) => row.length));
   const widths = Array.from({ length: columns }, (_, column) =>
     Math.max(0, ...rows.map((row) => lengthOf(row[column] ?? ''))),
@@ -99,7 +157,7 @@ export function progressLine(): ProgressLine {
       const now = performance.now();
       if (now - last < SHOW_EVERY_MS) return;
       last = now;
-      stderr.write(`\r\u001b[2K${text.slice(0, stderr.columns - 1)}`);
+      stderr.write(`\r\u001b[2K${plainText(text).slice(0, stderr.columns - 1)}`);
     },
     clear: () => stderr.write('\r\u001b[2K'),
   };

@@ -4,6 +4,7 @@ import type { WorkerSize } from '../deploy/deployment.ts';
 import type { Point } from '../deploy/preflight.ts';
 import type { Environment } from '../cli/environment.ts';
 import { CommandError, EXIT } from '../cli/errors.ts';
+import { printJson, printLines } from '../cli/terminal-text.ts';
 import type { OpenTarget } from '../stores/target.ts';
 
 interface Options {
@@ -55,16 +56,14 @@ async function run(options: Options, environment: Environment): Promise<void> {
   const points = preflight(config, account, chosen === '' ? undefined : chosen);
   const missing = points.filter(({ kind }) => kind === 'missing');
   const ready = missing.length === 0;
-  if (!json) process.stdout.write(`${linesOf(path, points).join('\n')}\n`);
+  if (!json) printLines(linesOf(path, points));
   // A build finds errors in the code and in the configuration; it needs no account.
   const size =
     ready || dryRun
       ? await (await import('../deploy/deployment.ts')).deployWorker(wrangler, { dryRun, quiet: json })
       : null;
   if (json) {
-    process.stdout.write(
-      `${JSON.stringify({ config: path, ready, deployed: ready && !dryRun, worker: size, points })}\n`,
-    );
+    printJson({ config: path, ready, deployed: ready && !dryRun, worker: size, points });
     if (!ready) process.exitCode = EXIT.failed;
     return;
   }

@@ -3,11 +3,13 @@ import { examine } from '../doctor/examine.ts';
 import { diagnosisLines, groupFindings } from '../doctor/report.ts';
 import { splitImage } from '../doctor/examine.ts';
 import { EXIT, usageError } from '../cli/errors.ts';
-import { progressLine, terminalWidth } from '../cli/terminal-text.ts';
+import { readCreds, VISIBLE } from '../cli/stdin-credentials.ts';
+import { printJson, printLines, progressLine, terminalWidth } from '../cli/terminal-text.ts';
 
 interface Options {
   readonly image?: string;
   readonly creds?: string;
+  readonly credsStdin?: true;
   readonly insecure?: true;
   readonly timeout: string;
   readonly json?: true;
@@ -20,7 +22,8 @@ export function register(program: Command): void {
     .description('test a registry as each client family uses it, old and new; report what each gets and what is wrong')
     .argument('<url>', 'the registry: https://host, or host[:port]')
     .option('--image <name[:tag]>', 'the image to test with (default: the first in the catalogue)')
-    .option('--creds <user:password>', 'credentials for the registry')
+    .option('--creds-stdin', 'read USER:PASSWORD for the registry from standard input')
+    .option('--creds <user:password>', `the same as an argument (${VISIBLE} --creds-stdin)`)
     .option('--insecure', 'accept any certificate')
     .option('--timeout <seconds>', 'timeout for each answer', '20')
     .option('--json', 'print JSON')
@@ -38,6 +41,9 @@ async function run(target: string, options: Options): Promise<void> {
     throw usageError(`"${options.image}" is not a valid image name`, 'Write NAME or NAME:TAG.');
   const seconds = Number(options.timeout);
   if (!(seconds > 0)) throw usageError(`--timeout ${options.timeout} is not a number of seconds`);
+  if (options.creds !== undefined && options.credsStdin === true)
+    throw usageError('--creds and --creds-stdin are both given', 'Leave out --creds.');
+  const creds = options.credsStdin === true ? await readCreds() : options.creds;
   const progress = progressLine();
   const diagnosis = await examine(base, {
     timeoutMs: seconds * 1000,
@@ -45,15 +51,12 @@ async function run(target: string, options: Options): Promise<void> {
     now: Date.now(),
     onProgress: (what) => progress.show(`${what} …`),
     ...(options.image === undefined ? {} : { image: options.image }),
-    ...(options.creds === undefined ? {} : { credentials: credentialsOf(options.creds) }),
+    ...(creds === undefined ? {} : { credentials: credentialsOf(creds) }),
   });
   progress.clear();
   const findings = groupFindings(diagnosis.findings);
-  const text =
-    options.json === true
-      ? JSON.stringify({ ...diagnosis, findings }, null, 2)
-      : diagnosisLines(diagnosis, terminalWidth()).join('\n');
-  process.stdout.write(`${text}\n`);
+  if (options.json === true) printJson({ ...diagnosis, findings }, 2);
+  else printLines(diagnosisLines(diagnosis, terminalWidth()));
   if (findings.some(({ severity }) => severity === 'error')) process.exitCode = EXIT.failed;
 }
 
@@ -67,7 +70,7 @@ export function baseOf(target: string): URL {
     throw usageError(`"${target}" is not a valid registry address`, 'Write https://host, or host:port.');
   }
   if (url.username !== '' || url.password !== '')
-    throw usageError('credentials in the URL are not supported', 'Give them with --creds USER:PASSWORD.');
+    throw usageError('credentials in the URL are not supported', 'Give them with --creds-stdin.');
   if (url.pathname !== '/' && url.pathname !== '/v2/' && url.pathname !== '/v2') {
     throw usageError(
       `the address of a registry has no path, but ${url.pathname} was given`,

@@ -13,7 +13,7 @@ import { parseTagged } from '../cli/image-name.ts';
 import { shortDigest } from '../publish/report.ts';
 import { readStoredTag } from './stored.ts';
 import type { OpenTarget } from '../stores/target.ts';
-import { paint, tableLines, terminalWidth, wrap } from '../cli/terminal-text.ts';
+import { paint, printJson, printLines, tableLines, terminalWidth, wrap } from '../cli/terminal-text.ts';
 
 interface Options extends BucketOptions {
   readonly accept?: readonly string[];
@@ -57,19 +57,19 @@ async function run(text: string, options: Options, openTarget: OpenTarget, envir
     const { record } = await readStoredTag(target.store, name, tag);
     if (accept === undefined && userAgent === undefined) {
       const answers = CLIENTS.map((client) => ({ client, choice: choose(client.accept, client.userAgent, record) }));
-      process.stdout.write(
-        json === true
-          ? `${JSON.stringify(answers.map(({ client, choice }) => ({ client: client.title, ...dataOf(client.accept, client.userAgent, choice) })))}\n`
-          : `${paint('strong', text)}\n${tableLines(answers.map(rowOf), terminalWidth()).join('\n')}\n`,
-      );
+      if (json === true) {
+        printJson(
+          answers.map(({ client, choice }) => ({
+            client: client.title,
+            ...dataOf(client.accept, client.userAgent, choice),
+          })),
+        );
+      } else printLines([paint('strong', text), ...tableLines(answers.map(rowOf), terminalWidth())]);
       return;
     }
     const choice = choose(accept ?? [], userAgent, record);
-    process.stdout.write(
-      json === true
-        ? `${JSON.stringify(dataOf(accept ?? [], userAgent, choice))}\n`
-        : `${choiceLines(choice).join('\n')}\n`,
-    );
+    if (json === true) printJson(dataOf(accept ?? [], userAgent, choice));
+    else printLines(choiceLines(choice));
     if (choice.kind === 'missing') process.exitCode = 1;
   });
 }

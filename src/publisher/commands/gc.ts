@@ -5,7 +5,7 @@ import { CommandError, EXIT } from '../cli/errors.ts';
 import { collect } from '../gc/collect.ts';
 import { collectLines } from '../gc/report.ts';
 import type { OpenTarget } from '../stores/target.ts';
-import { progressLine, terminalWidth } from '../cli/terminal-text.ts';
+import { printJson, printLines, progressLine, terminalWidth } from '../cli/terminal-text.ts';
 
 interface Options extends BucketOptions {
   readonly grace: string;
@@ -55,11 +55,8 @@ async function run(options: Options, openTarget: OpenTarget, environment: Enviro
           progress.show(total === 0 ? `${what} …` : `${what} ${String(done)}/${String(total)}`),
       });
       progress.clear();
-      const text =
-        options.json === true
-          ? JSON.stringify(report, null, 2)
-          : [`gc · ${target.title}`, ...collectLines(report, options.delete === true, terminalWidth())].join('\n');
-      process.stdout.write(`${text}\n`);
+      if (options.json === true) printJson(report, 2);
+      else printLines([`gc · ${target.title}`, ...collectLines(report, options.delete === true, terminalWidth())]);
       if (report.blocked.length > 0) process.exitCode = EXIT.failed;
     } finally {
       progress.clear();

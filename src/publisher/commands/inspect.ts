@@ -16,7 +16,15 @@ import { parseImageName } from '../cli/image-name.ts';
 import { shortDigest } from '../publish/report.ts';
 import { readStoredManifest, readStoredTag, readTagList } from './stored.ts';
 import type { OpenTarget } from '../stores/target.ts';
-import { formatBytes, formatCount, paint, tableLines, terminalWidth } from '../cli/terminal-text.ts';
+import {
+  formatBytes,
+  formatCount,
+  paint,
+  printJson,
+  printLines,
+  tableLines,
+  terminalWidth,
+} from '../cli/terminal-text.ts';
 
 /** Adds `gantry inspect`. */
 export function register(program: Command, openTarget: OpenTarget, environment: Environment): void {
@@ -52,7 +60,8 @@ Exit codes: 0 shown, 1 not found or damaged, 2 usage error.`,
             : image.kind === 'digest'
               ? await showManifest(bucket, image.name, image.digest)
               : await showRepository(bucket, image.name);
-        process.stdout.write(options.json === true ? `${JSON.stringify(shown.data)}\n` : `${shown.lines.join('\n')}\n`);
+        if (options.json === true) printJson(shown.data);
+        else printLines(shown.lines);
       });
     });
 }

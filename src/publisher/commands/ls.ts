@@ -7,7 +7,16 @@ import { READS_AT_ONCE } from '../../bucket/survey.ts';
 import { parseImageName } from '../cli/image-name.ts';
 import { countTags, readCatalog, readTagList } from './stored.ts';
 import type { OpenTarget } from '../stores/target.ts';
-import { formatBytes, formatCount, paint, tableLines, terminalWidth } from '../cli/terminal-text.ts';
+import {
+  formatBytes,
+  formatCount,
+  paint,
+  printJson,
+  printLines,
+  printMessage,
+  tableLines,
+  terminalWidth,
+} from '../cli/terminal-text.ts';
 import { FORM_TITLE } from '../../registry/media-type.ts';
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
 
@@ -51,19 +60,19 @@ async function listRepositories({ target }: OpenBucket, { json }: BucketOptions)
     if (name !== null) counts.set(text, await countTags(target.store, name));
   });
   const repositories = names.map((name) => ({ name, tags: counts.get(name) ?? 0 }));
-  if (json === true) process.stdout.write(`${JSON.stringify(repositories)}\n`);
+  if (json === true) printJson(repositories);
   else if (repositories.length === 0)
-    process.stderr.write(`Nothing is published in ${target.title} yet. Begin with: gantry publish --help\n`);
+    printMessage(`Nothing is published in ${target.title} yet. Begin with: gantry publish --help`);
   else {
     const rows = repositories.map(({ name, tags }) => [name, paint('quiet', formatCount(tags, 'tag'))]);
-    process.stdout.write(`${tableLines(rows, terminalWidth()).join('\n')}\n`);
+    printLines(tableLines(rows, terminalWidth()));
   }
 }
 
 async function listTags({ target }: OpenBucket, name: RepositoryName, { json }: BucketOptions): Promise<void> {
   const tags = await readTagList(target.store, name);
   if (json === true) {
-    process.stdout.write(`${JSON.stringify(tags.map(({ tag, summary }) => ({ tag, ...summary })))}\n`);
+    printJson(tags.map(({ tag, summary }) => ({ tag, ...summary })));
     return;
   }
   const rows = tags.map(({ tag, summary }) =>
@@ -82,7 +91,5 @@ async function listTags({ target }: OpenBucket, name: RepositoryName, { json }: 
           ].join(', '),
         ],
   );
-  process.stdout.write(
-    `${tableLines([['TAG', 'MOVED (UTC)', 'SIZE', 'PLATFORMS', 'FORMS'], ...rows], terminalWidth()).join('\n')}\n`,
-  );
+  printLines(tableLines([['TAG', 'MOVED (UTC)', 'SIZE', 'PLATFORMS', 'FORMS'], ...rows], terminalWidth()));
 }

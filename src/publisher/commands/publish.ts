@@ -3,8 +3,12 @@ import { type Platform, formatPlatform, parsePlatform } from '../../registry/pla
 import { addBucketOptions, type BucketOptions, parseJobs, withBucket } from '../cli/bucket-options.ts';
 import { type Environment, readEdge } from '../cli/environment.ts';
 import { parseTagged, refuseHost } from '../cli/image-name.ts';
+import { usageError } from '../cli/errors.ts';
+import { readCreds, VISIBLE } from '../cli/stdin-credentials.ts';
+import { printJson, printLines, printMessage } from '../cli/terminal-text.ts';
 import type { Recompress } from '../publish/layers.ts';
 import { SOURCES } from '../sources/open.ts';
+import type { ImageSource } from '../../bucket/image-source.ts';
 import type { OpenTarget } from '../stores/target.ts';
 
 interface Options extends BucketOptions {
@@ -17,7 +21,10 @@ interface Options extends BucketOptions {
   readonly compat?: true;
   readonly nameAsGiven?: true;
   readonly creds?: string;
+  readonly credsStdin?: true;
   readonly srcTlsVerify?: boolean;
+  readonly maxUnpacked?: number;
+  readonly verifySignature?: string;
 }
 
 /** Adds `gantry publish`. */
@@ -47,8 +54,18 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
     .option('--jobs <n>', 'blobs sent in parallel (default: 6)', parseJobs)
     .option('--compat', 'convert to schema 1 every image that docker/distribution converts, even an invalid one')
     .option('--name-as-given', 'publish under a name whose first part looks like the host of a registry')
-    .option('--creds <user:password>', 'credentials for the source registry')
+    .option('--creds-stdin', 'read USER:PASSWORD for the source registry from standard input')
+    .option('--creds <user:password>', `the same as an argument (${VISIBLE} --creds-stdin)`)
     .option('--src-tls-verify <bool>', 'false: accept plain http and any certificate from the source', readBoolean)
+    .option(
+      '--verify-signature <file>',
+      'publish only what cosign signed for: a public key in PEM, or a policy in JSON (see below)',
+    )
+    .option(
+      '--max-unpacked <bytes>',
+      'the most bytes that a compressed archive may unpack to, e.g. 20GiB (default: 64GiB, and 200 times its size)',
+      readSize,
+    )
     .addHelpText(
       'after',
       `
@@ -56,6 +73,12 @@ Sources:
 ${Object.values(SOURCES)
   .map(({ syntax, title }) => `  ${syntax.padEnd(30)} ${title}`)
   .join('\n')}
+
+A policy names the signers, one of which must have signed; paths are relative to it:
+  { "keys": ["cosign.pub"],
+    "keyless": [{ "issuer": "https://token.actions.githubusercontent.com",
+                  "identity": "https://github.com/team/app/.github/workflows/release.yml@refs/heads/main",
+                  "trustedRoot": "trusted_root.json" }] }
 
 Blobs that are in the bucket are not sent again. An interrupted run continues with the missing
 layers, and with the missing parts of layers above 64 MiB.
@@ -103,19 +126,22 @@ async function run(
     import('../publish/report.ts'),
   ]);
   const signal = abortOnInterrupt();
-  const { platform: platforms = [], creds, srcTlsVerify } = options;
+  const { platform: platforms = [], srcTlsVerify, maxUnpacked } = options;
+  const creds = await credsOf(sourceText, options);
   const json = options.json === true;
   const source = await openSource(sourceText, {
     env: environment.variables,
     platforms,
     signal,
-    onMessage: (message) => void process.stderr.write(`${message}\n`),
+    onMessage: printMessage,
     ...(creds === undefined ? {} : { creds }),
     ...(srcTlsVerify === undefined ? {} : { tlsVerify: srcTlsVerify }),
+    ...(maxUnpacked === undefined ? {} : { maxUnpacked }),
   });
   try {
+    if (options.verifySignature !== undefined) await verifySignature(options.verifySignature, source, signal);
     const { key, made } = await loadOrMakeKey(environment.keyFile);
-    if (made) process.stderr.write(`created a signing key: ${environment.keyFile}\n`);
+    if (made) printMessage(`created a signing key: ${environment.keyFile}`);
     await withBucket(options, openTarget, environment, async ({ target, realms }) => {
       const display = showProgress({ json });
       try {
@@ -144,11 +170,8 @@ async function run(
           const trouble = await purgeEdge(edge, [{ name, tag }], signal);
           if (trouble !== undefined) display.onEvent({ event: 'warning', message: trouble });
         }
-        process.stdout.write(
-          json
-            ? `${JSON.stringify({ event: 'result', ...result })}\n`
-            : `${publishLines(result, target.title).join('\n')}\n`,
-        );
+        if (json) printJson({ event: 'result', ...result });
+        else printLines(publishLines(result, target.title));
       } finally {
         display.clear();
       }
@@ -156,6 +179,24 @@ async function run(
   } finally {
     await source.close();
   }
+}
+
+/** Throws {@link CommandError} unless the image is signed as the policy demands. */
+async function verifySignature(policy: string, source: ImageSource, signal: AbortSignal): Promise<void> {
+  const [{ readSignaturePolicy }, { requireSignatures }] = await Promise.all([
+    import('../signatures/policy.ts'),
+    import('../signatures/verify.ts'),
+  ]);
+  const signers = await requireSignatures(source, await readSignaturePolicy(policy), signal);
+  printMessage(`signed by ${signers.join(', ')}`);
+}
+
+async function credsOf(source: string, { creds, credsStdin }: Options): Promise<string | undefined> {
+  if (credsStdin !== true) return creds;
+  if (creds !== undefined) throw usageError('--creds and --creds-stdin are both given', 'Leave out --creds.');
+  if (!source.startsWith('docker://'))
+    throw usageError('--creds-stdin is only for a registry', 'Leave it out, or write docker://HOST/NAME:TAG.');
+  return readCreds();
 }
 
 function spellOut(argument: string): string {
@@ -177,4 +218,14 @@ function readRecompress(text: string): Recompress {
 function readBoolean(text: string): boolean {
   if (text !== 'true' && text !== 'false') throw new InvalidArgumentError('Write true or false.');
   return text === 'true';
+}
+
+const UNITS = { '': 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 } as const;
+
+function readSize(text: string): number {
+  const [, digits = '', unit = ''] = /^(\d{1,15})(KiB|MiB|GiB|TiB|)$/.exec(text) ?? [];
+  const size = digits === '' ? NaN : Number(digits) * UNITS[unit as keyof typeof UNITS];
+  if (!Number.isSafeInteger(size) || size === 0)
+    throw new InvalidArgumentError('Write a number of bytes, or one with KiB, MiB, GiB or TiB, e.g. 20GiB.');
+  return size;
 }

@@ -8,7 +8,7 @@ import { deleteTags } from '../../bucket/delete-tags.ts';
 import { listTags } from '../../bucket/survey.ts';
 import { purgeEdge } from '../publish/purge.ts';
 import type { OpenTarget } from '../stores/target.ts';
-import { formatCount } from '../cli/terminal-text.ts';
+import { formatCount, printJson, printLines, printMessage } from '../cli/terminal-text.ts';
 
 interface Options extends BucketOptions {
   readonly dryRun?: true;
@@ -69,12 +69,12 @@ async function run(text: string, options: Options, openTarget: OpenTarget, envir
           wanted.map((tag) => ({ name: image.name, tag })),
           signal,
         );
-        if (trouble !== undefined) process.stderr.write(`warning: ${trouble}\n`);
+        if (trouble !== undefined) printMessage(`warning: ${trouble}`);
       }
     }
     const dryRun = options.dryRun === true;
-    if (options.json === true) process.stdout.write(`${JSON.stringify({ name: image.name, tags: wanted, dryRun })}\n`);
-    else process.stdout.write(`${wanted.map((tag) => `${image.name}:${tag}`).join('\n')}\n`);
-    process.stderr.write(`${formatCount(wanted.length, 'tag')} ${dryRun ? 'would be removed' : 'removed'}\n`);
+    if (options.json === true) printJson({ name: image.name, tags: wanted, dryRun });
+    else printLines(wanted.map((tag) => `${image.name}:${tag}`));
+    printMessage(`${formatCount(wanted.length, 'tag')} ${dryRun ? 'would be removed' : 'removed'}`);
   });
 }

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import { DEFAULT_STATE, type Environment } from '../cli/environment.ts';
 import { CommandError } from '../cli/errors.ts';
+import { printMessage } from '../cli/terminal-text.ts';
 import type { LocalServer } from '../local/server.ts';
 import { type OpenTarget } from '../stores/target.ts';
 
@@ -46,11 +47,13 @@ async function run(options: Options, environment: Environment): Promise<void> {
     import('../local/demo.ts'),
     import('../cli/interrupt.ts'),
   ]);
-  const signal = abortOnInterrupt();
+  const signal = abortOnInterrupt({ patient: true });
   const { port, host, state, config } = options;
-  const print = (message: string): void => void process.stderr.write(`${message}\n`);
+  // A message may have several lines, e.g. the stack of an error in the Worker.
+  const print = (message: string): void => message.split('\n').forEach(printMessage);
+  const pass = (message: string): void => void process.stderr.write(`${message}\n`);
   // With --json, the Worker's log lines are passed on unchanged.
-  const onLog = options.json === true ? print : (text: string): void => print(requestLine(text) ?? text);
+  const onLog = options.json === true ? pass : (text: string): void => print(requestLine(text) ?? text);
   // esbuild has a working folder of its own.
   const own = config === undefined ? {} : { config: resolve(config) };
   // The address is printed after the image is published.

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { addBucketOptions, type BucketOptions, parseJobs, withBucket } from '../cli/bucket-options.ts';
 import { type Environment, readEdge } from '../cli/environment.ts';
 import { EXIT } from '../cli/errors.ts';
+import { printJson, printLines, printMessage, terminalWidth } from '../cli/terminal-text.ts';
 import type { Publisher, PublisherOptions } from '../publish/publish.ts';
 import type { OpenTarget } from '../stores/target.ts';
 
@@ -9,6 +10,7 @@ interface Options extends BucketOptions {
   readonly dryRun?: true;
   readonly full?: true;
   readonly jobs?: number;
+  readonly credsStdin?: true;
 }
 
 /** The most tags in one purge request. */
@@ -25,6 +27,7 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
     .option('--dry-run', 'show what would be written and pruned, and write nothing')
     .option('--full', 'publish every tag again, even unchanged ones')
     .option('--jobs <n>', 'blobs sent in parallel (default: 6)', parseJobs)
+    .option('--creds-stdin', 'read credentials for registries from standard input, in lines HOST USER:PASSWORD')
     .addHelpText(
       'after',
       `
@@ -44,13 +47,14 @@ The file:
       referrers: true                    # also signatures and attestations
       schema1: true                      # also request schema 1
       tls-verify: true
+      verify-signature: cosign.pub       # or a policy, see gantry publish --help; none by default
     - from: pulp2:/var/lib/pulp/published/docker
       repositories: ['rhel7/*']          # for a whole tree: globs over names
       to: legacy/*
 
 An unchanged tag costs one HEAD request. Cosign's signature tags are checked each time.
 New referrers of an unchanged tag, and changed settings, need --full.
-Run it from cron; it uses the logins of docker and podman.
+Run it from cron; it uses the logins of docker and podman where --creds-stdin has none for the registry.
 
 Examples:
   $ gantry sync sync.yaml --dry-run
@@ -71,16 +75,21 @@ async function run(file: string, options: Options, openTarget: OpenTarget, envir
     import('../sync/report.ts'),
   ]);
   const entries = await readSyncConfig(file);
-  const [{ showProgress }, { abortOnInterrupt }, { terminalWidth }] = await Promise.all([
+  const [{ showProgress }, { abortOnInterrupt }] = await Promise.all([
     import('../cli/progress-bars.ts'),
     import('../cli/interrupt.ts'),
-    import('../cli/terminal-text.ts'),
   ]);
   const stop = new AbortController();
   const signal = AbortSignal.any([abortOnInterrupt(), stop.signal]);
   const json = options.json === true;
   const dryRun = options.dryRun === true;
-  const sources = openSyncSources({ env: environment.variables, signal });
+  const credsByHost =
+    options.credsStdin === true ? await (await import('../cli/stdin-credentials.ts')).readCredsByHost() : undefined;
+  const sources = openSyncSources({
+    env: environment.variables,
+    signal,
+    ...(credsByHost === undefined ? {} : { credsByHost }),
+  });
   try {
     const opening = sources.jobs(entries);
     // An error is thrown when the sources are used; meanwhile the bucket is opened.
@@ -112,16 +121,13 @@ async function run(file: string, options: Options, openTarget: OpenTarget, envir
           onEvent: display.onEvent,
           onTag: ({ name, tag, what }) => {
             if (what === 'moved' || what === 'pruned' || what === 'new') moved.push({ name, tag });
-            if (json) process.stdout.write(`${JSON.stringify({ event: 'tag', name, tag, what })}\n`);
+            if (json) printJson({ event: 'tag', name, tag, what });
           },
           signal,
         });
         display.clear();
-        process.stdout.write(
-          json
-            ? `${JSON.stringify({ event: 'result', ...report })}\n`
-            : `${[`sync · ${target.title}`, ...syncLines(report, terminalWidth())].join('\n')}\n`,
-        );
+        if (json) printJson({ event: 'result', ...report });
+        else printLines([`sync · ${target.title}`, ...syncLines(report, terminalWidth())]);
         if (hasFailures(report)) process.exitCode = EXIT.failed;
       } finally {
         display.clear();
@@ -152,6 +158,6 @@ async function openPublisher({
     import('../../manifest/signing/jws.ts'),
   ]);
   const { key, made } = await loadOrMakeKey(keyFile);
-  if (made) process.stderr.write(`created a signing key: ${keyFile}\n`);
+  if (made) printMessage(`created a signing key: ${keyFile}`);
   return createPublisher({ ...options, signer: createSigner(key) });
 }

@@ -14,7 +14,7 @@ import {
 } from '../../registry/robot-token.ts';
 import { parseRealmTable, RealmTableError } from '../../registry/realms.ts';
 import { CommandError, usageError } from '../cli/errors.ts';
-import { formatCount, tableLines } from '../cli/terminal-text.ts';
+import { formatCount, printJson, printLines, tableLines } from '../cli/terminal-text.ts';
 
 const DAY = 86_400_000;
 
@@ -95,7 +95,7 @@ interface CreateOptions {
 async function create({ name, realm, expires, file, json }: CreateOptions): Promise<void> {
   const { token, line } = makeToken(name, realm, parseExpiry(expires, new Date()), randomBytes(ROBOT_TOKEN_BYTES));
   if (file !== undefined) await append(file, line);
-  if (json === true) process.stdout.write(`${JSON.stringify({ token, line })}\n`);
+  if (json === true) printJson({ token, line });
   else process.stdout.write(file === undefined ? `${token}\n${line}\n` : `${token}\n`);
   process.stderr.write(
     file === undefined
@@ -177,16 +177,16 @@ async function list(file: string | undefined, { check, json }: { check?: true; j
     state: stateOf(expires, now),
     hash,
   }));
-  if (json === true) process.stdout.write(`${JSON.stringify(rows)}\n`);
+  if (json === true) printJson(rows);
   else
-    process.stdout.write(
-      `${tableLines(
+    printLines(
+      tableLines(
         [
           ['NAME', 'REALMS', 'EXPIRES', 'STATE'],
           ...rows.map((row) => [row.name, row.realms.join(','), row.expires ?? 'never', row.state]),
         ],
         Infinity,
-      ).join('\n')}\n`,
+      ),
     );
 }
 

@@ -4,7 +4,7 @@ import { addBucketOptions, type BucketOptions, withBucket } from '../cli/bucket-
 import type { Environment } from '../cli/environment.ts';
 import { CommandError, EXIT } from '../cli/errors.ts';
 import type { OpenTarget } from '../stores/target.ts';
-import { formatBytes, progressLine, terminalWidth } from '../cli/terminal-text.ts';
+import { formatBytes, printJson, printLines, progressLine, terminalWidth } from '../cli/terminal-text.ts';
 import { faultsRemain, verifyLines } from '../verify/report.ts';
 import { verify } from '../verify/verify.ts';
 
@@ -74,7 +74,8 @@ async function run(
       });
       progress.clear();
       const lines = [`verify · ${target.title}`, ...verifyLines(report, terminalWidth())];
-      process.stdout.write(options.json === true ? `${JSON.stringify(report, null, 2)}\n` : `${lines.join('\n')}\n`);
+      if (options.json === true) printJson(report, 2);
+      else printLines(lines);
       if (faultsRemain(report)) process.exitCode = EXIT.failed;
     } finally {
       progress.clear();

@@ -3,21 +3,19 @@
  * archives are copied to a temporary file first, since an archive names its layers at its end. The temporary file is
  * unlinked once it is open, so that it disappears however the process ends.
  */
-import { createReadStream } from 'node:fs';
-import { type FileHandle, mkdtemp, open, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { type FileHandle, open, stat } from 'node:fs/promises';
+import { Socket } from 'node:net';
 import { CommandError } from '../cli/errors.ts';
 import { CHUNK_SIZE } from '../streams/buffer-sizes.ts';
-import { detectCompression, decompress } from '../streams/compression.ts';
-import { CompressionError } from '../streams/zstd-frames.ts';
-import { readPooled, MANIFEST_MAX_BYTES } from './files.ts';
-import type { SourceBlob, ImageSource } from '../../bucket/image-source.ts';
-import type { SourceOptions } from './source.ts';
+import { detectCompression } from '../streams/compression.ts';
+import { readPooled, MANIFEST_MAX_BYTES, READ_FLAGS } from './files.ts';
+import type { ImageSource, SourceBlob } from '../../bucket/image-source.ts';
+import { type SpoolOptions, spool } from './spool.ts';
 import { indexTar } from './tar-index.ts';
 
 /** The options of {@link openArchive}. */
-export type ArchiveOptions = Pick<SourceOptions, 'signal' | 'onMessage'>;
+export type ArchiveOptions = SpoolOptions;
 
 /** An open archive. */
 export interface Archive {
@@ -73,13 +71,14 @@ export async function openArchive(path: string, options: ArchiveOptions = {}): P
   try {
     const { size } = await file.stat();
     const readAt = (offset: number, length: number): Promise<Uint8Array> => read(file, title, offset, length);
-    const index = await indexTar(readAt, size, title);
+    const index = await indexTar(readAt, size, title, options.signal);
     return {
       title,
       has: (name) => index.has(name),
       sizeOf: (name) => index.get(name)?.size,
       read: async (name) => {
         const found = index.get(name);
+        options.signal?.throwIfAborted();
         if (found === undefined) return null;
         if (found.size > MANIFEST_MAX_BYTES)
           throw new CommandError(`${title}: ${name} has ${String(found.size)} bytes, too many for a manifest`);
@@ -134,7 +133,7 @@ async function read(file: FileHandle, title: string, offset: number, length: num
 async function openPlain(path: string, options: ArchiveOptions): Promise<FileHandle> {
   let file: FileHandle;
   try {
-    file = await open(path, 'r');
+    file = await open(path, READ_FLAGS);
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     if (code === 'ENOENT')
@@ -142,51 +141,28 @@ async function openPlain(path: string, options: ArchiveOptions): Promise<FileHan
     throw new CommandError(`${path} cannot be read`, { cause });
   }
   const facts = await file.stat();
-  if (facts.isDirectory()) {
-    await file.close();
-    throw new CommandError(`${path} is a folder`, { hint: `Write oci:${path} for an OCI layout, or dir:${path}.` });
+  if (facts.isFile()) {
+    const head = await read(file, path, 0, 6).catch(() => new Uint8Array());
+    if (detectCompression(head) === 'none') return file;
+    const compressed = file.createReadStream({ highWaterMark: CHUNK_SIZE, start: 0 });
+    return spool(compressed, path, 'is compressed', options);
   }
-  const head = await read(file, path, 0, 6).catch(() => new Uint8Array());
-  if (facts.isFile() && detectCompression(head) === 'none') return file;
   await file.close();
-  // A named pipe can be read only once, like standard input.
-  const why = facts.isFile() ? 'is compressed' : 'is not a regular file';
-  return spool(createReadStream(path, { highWaterMark: CHUNK_SIZE }), path, why, options);
+  if (facts.isDirectory())
+    throw new CommandError(`${path} is a folder`, { hint: `Write oci:${path} for an OCI layout, or dir:${path}.` });
+  if (facts.isFIFO()) return spool(openPipe(path), path, 'is a named pipe', options);
+  throw new CommandError(`${path} is not a regular file`, {
+    hint: 'Devices and sockets are not read. Write - for standard input.',
+  });
 }
 
-async function spool(
-  from: AsyncIterable<unknown>,
-  title: string,
-  why: string,
-  { signal, onMessage }: ArchiveOptions,
-): Promise<FileHandle> {
-  onMessage?.(
-    `${title} ${why}: it is copied to a temporary file in ${tmpdir()} first, because an archive names its layers at its end`,
-  );
-  const folder = await mkdtemp(join(tmpdir(), 'gantry-'));
-  let file: FileHandle | undefined;
-  try {
-    file = await open(join(folder, 'archive.tar'), 'wx+', 0o600);
-    await rm(folder, { recursive: true });
-    for await (const chunk of decompress(from as AsyncIterable<Uint8Array>)) {
-      signal?.throwIfAborted();
-      await file.appendFile(chunk);
-    }
-    return file;
-  } catch (cause) {
-    await file?.close();
-    await rm(folder, { recursive: true, force: true });
-    signal?.throwIfAborted();
-    if (cause instanceof CompressionError) {
-      throw new CommandError(`${title} cannot be decompressed: ${cause.message}`, {
-        hint: 'The archive is damaged or incomplete: create or download it again.',
-        cause,
-      });
-    }
-    const full = (cause as NodeJS.ErrnoException).code === 'ENOSPC';
-    throw new CommandError(`${title} cannot be copied to a temporary file`, {
-      ...(full ? { hint: `${tmpdir()} is full: set TMPDIR to a folder with more space.` } : {}),
-      cause,
-    });
-  }
+/**
+ * Opens a named pipe, or one of the shell's (`<(command)`). A socket waits for data in the event loop; a file stream
+ * would block a thread until a writer comes, and the process could not end. Throws {@link CommandError}.
+ */
+function openPipe(path: string): Socket {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  if (fstatSync(fd).isFIFO()) return new Socket({ fd, readable: true, writable: false });
+  closeSync(fd);
+  throw new CommandError(`${path} is not a named pipe any more`, { hint: 'Try again.' });
 }

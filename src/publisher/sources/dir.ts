@@ -13,10 +13,10 @@ import type { SourceOptions } from './source.ts';
 
 /** Opens a folder. Throws {@link CommandError}. */
 export async function openDir(folder: string, options: Pick<SourceOptions, 'signal'> = {}): Promise<ImageSource> {
-  const bytes = await readSmallFile(join(folder, 'manifest.json'));
+  const bytes = await readSmallFile(join(folder, 'manifest.json'), options.signal);
   if (bytes === null) throw await whyNot(folder);
   const manifest = async (digest: Digest): Promise<{ bytes: Uint8Array } | null> => {
-    const child = await readSmallFile(join(folder, `${fileOf(digest)}.manifest.json`));
+    const child = await readSmallFile(join(folder, `${fileOf(digest)}.manifest.json`), options.signal);
     return child === null ? null : { bytes: child };
   };
   return {

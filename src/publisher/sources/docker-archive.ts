@@ -19,6 +19,10 @@ import type { ImageSource } from '../../bucket/image-source.ts';
 /** containerd's name of an image, in an `index.json`. */
 const IMAGE_NAME = 'io.containerd.image.name';
 
+/** The most layers of an image, and the most manifests of the layout that are searched for it. */
+const MAX_LAYERS = 1000;
+const MAX_SEARCHED = 10_000;
+
 /** One image of a `manifest.json` (docker/docker, image/tarexport). */
 interface SavedImage {
   readonly config: string;
@@ -72,6 +76,10 @@ async function readSaved(archive: Archive): Promise<readonly SavedImage[]> {
         hint: 'Save the image again.',
       });
     }
+    if (layers.length > MAX_LAYERS)
+      throw new CommandError(`${archive.title}: an image has ${String(layers.length)} layers`, {
+        hint: `At most ${String(MAX_LAYERS)} are read; no engine unpacks more than 128.`,
+      });
     return { config, layers, names: isTexts(names) ? names : [] };
   });
 }
@@ -117,9 +125,12 @@ async function findInLayout(archive: Archive, saved: SavedImage): Promise<Digest
   const bytes = await archive.read('index.json');
   const index = bytes === null ? null : readLinks(bytes);
   const names = new Set(saved.names.map(fullName));
+  const searched = new Set<Digest>();
   for (const { digest, annotations } of index?.children ?? []) {
-    const name = annotations?.[IMAGE_NAME];
-    if (name !== undefined && names.has(fullName(name))) return digest;
+    const name: unknown = annotations?.[IMAGE_NAME];
+    if (typeof name === 'string' && names.has(fullName(name))) return digest;
+    if (searched.has(digest) || searched.size >= MAX_SEARCHED) continue;
+    searched.add(digest);
     const manifest = await archive.read(`blobs/sha256/${hexOf(digest)}`);
     const config = manifest === null ? undefined : readLinks(manifest)?.config;
     if (config !== undefined && saved.config === `blobs/sha256/${hexOf(config.digest)}`) return digest;
@@ -154,6 +165,7 @@ async function makeImage(archive: Archive, saved: SavedImage): Promise<ImageSour
     );
   }
   const paths = new Map<Digest, string>();
+  const hashed = new Map<string, Digest>();
   const layers: { mediaType: string; size: number; digest: Digest }[] = [];
   for (const [index, path] of saved.layers.entries()) {
     const size = archive.sizeOf(path);
@@ -169,7 +181,9 @@ async function makeImage(archive: Archive, saved: SavedImage): Promise<ImageSour
         hint: 'Save the image again with a newer Docker.',
       });
     // Docker saves layers uncompressed: their diff ID is their digest, and is verified when they are sent.
-    const digest = packing === 'none' ? diffId : await digestOf(archive, path);
+    // The same file may be named many times; it is hashed once.
+    const digest = packing === 'none' ? diffId : (hashed.get(path) ?? (await digestOf(archive, path)));
+    if (packing !== 'none') hashed.set(path, digest);
     paths.set(digest, path);
     layers.push({ mediaType: LAYER_TYPE[packing], size, digest });
   }

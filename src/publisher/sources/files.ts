@@ -1,6 +1,6 @@
 /** Files of a source: small ones read whole, others as streams. A missing file is null; other errors name the path. */
-import { createReadStream } from 'node:fs';
-import { type FileHandle, open, readFile, stat } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { CommandError } from '../cli/errors.ts';
 import { CHUNK_SIZE, POOLED_BUFFERS, VALID_CHUNKS } from '../streams/buffer-sizes.ts';
 import type { PooledChunks, SourceBlob } from '../../bucket/image-source.ts';
@@ -8,26 +8,70 @@ import type { PooledChunks, SourceBlob } from '../../bucket/image-source.ts';
 /** The largest manifest, index or similar document that is read into memory, in bytes. */
 export const MANIFEST_MAX_BYTES = 32 * 1024 * 1024;
 
-/** Reads a small file; null if it does not exist. Throws {@link CommandError}. */
-export function readSmallFile(path: string): Promise<Uint8Array | null> {
-  return nullIfMissing(path, async () => {
-    const { size } = await stat(path);
-    if (size > MANIFEST_MAX_BYTES) {
-      throw new CommandError(`${path} has ${String(size)} bytes, too many for a manifest`, {
-        hint: `At most ${String(MANIFEST_MAX_BYTES)} bytes are read.`,
+/**
+ * Opens a regular file. A device or a named pipe could be endless or silent, so it is refused. It is opened first and
+ * examined then, since the name may lead elsewhere a moment later; `O_NONBLOCK` keeps a named pipe from blocking the
+ * call. Throws {@link CommandError} for anything but a regular file, and the errors of the system.
+ */
+export async function openRegular(path: string): Promise<{ readonly file: FileHandle; readonly size: number }> {
+  const file = await open(path, READ_FLAGS);
+  try {
+    const facts = await file.stat();
+    if (!facts.isFile())
+      throw new CommandError(`${path} is not a regular file`, {
+        hint: 'Devices, named pipes and folders are not read: copy the image again.',
       });
-    }
-    return readFile(path);
+    return { file, size: facts.size };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+/** How files are opened: without waiting for a writer, and without a terminal becoming the process's own. */
+export const READ_FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+
+/** Reads a small file; null if it does not exist. Throws {@link CommandError}. */
+export function readSmallFile(path: string, signal?: AbortSignal): Promise<Uint8Array | null> {
+  return nullIfMissing(
+    path,
+    async () => {
+      const { file, size } = await openRegular(path);
+      try {
+        if (size > MANIFEST_MAX_BYTES) throw tooLarge(path, String(size));
+        const parts: Uint8Array[] = [];
+        let count = 0;
+        // The size is only a hint: the file may grow, and files of /proc report 0.
+        for (;;) {
+          signal?.throwIfAborted();
+          const buffer = Buffer.allocUnsafe(Math.min(CHUNK_SIZE, Math.max(size - count, 0) + 1));
+          const { bytesRead } = await file.read(buffer, 0, buffer.length, count);
+          if (bytesRead === 0) return parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts);
+          count += bytesRead;
+          if (count > MANIFEST_MAX_BYTES) throw tooLarge(path, `more than ${String(MANIFEST_MAX_BYTES)}`);
+          parts.push(buffer.subarray(0, bytesRead));
+        }
+      } finally {
+        await file.close();
+      }
+    },
+    signal,
+  );
+}
+
+function tooLarge(path: string, bytes: string): CommandError {
+  return new CommandError(`${path} has ${bytes} bytes, too many for a manifest`, {
+    hint: `At most ${String(MANIFEST_MAX_BYTES)} bytes are read.`,
   });
 }
 
 /** Opens a file as a blob; null if it does not exist. Throws {@link CommandError}. */
 export function openFileBlob(path: string, signal?: AbortSignal): Promise<SourceBlob | null> {
   return nullIfMissing(path, async () => {
-    const facts = await stat(path);
-    if (!facts.isFile()) throw new CommandError(`${path} is not a file`);
+    const { file, size } = await openRegular(path);
+    await file.close();
     return {
-      size: facts.size,
+      size,
       chunks: withReadErrors(path, chunksOf(path, signal), signal),
       pooled: { validChunks: VALID_CHUNKS, chunks: withReadErrors(path, pooledChunksOf(path, signal), signal) },
     };
@@ -55,17 +99,19 @@ async function* withReadErrors(
     yield* chunks;
   } catch (cause) {
     signal?.throwIfAborted();
+    if (cause instanceof CommandError) throw cause;
     throw new CommandError(`${title} cannot be read`, { cause });
   }
 }
 
 async function* chunksOf(path: string, signal?: AbortSignal): AsyncIterable<Uint8Array> {
+  const { file } = await openRegular(path);
   const options = { highWaterMark: CHUNK_SIZE, ...(signal === undefined ? {} : { signal }) };
-  yield* createReadStream(path, options) as AsyncIterable<Uint8Array>;
+  yield* file.createReadStream(options) as AsyncIterable<Uint8Array>;
 }
 
 async function* pooledChunksOf(path: string, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
-  const file = await open(path);
+  const { file } = await openRegular(path);
   try {
     yield* pooledChunksIn(file, { offset: 0, length: Infinity }, signal);
   } finally {
@@ -115,10 +161,11 @@ async function* pooledChunksIn(
   }
 }
 
-async function nullIfMissing<T>(path: string, read: () => Promise<T>): Promise<T | null> {
+async function nullIfMissing<T>(path: string, read: () => Promise<T>, signal?: AbortSignal): Promise<T | null> {
   try {
     return await read();
   } catch (cause) {
+    signal?.throwIfAborted();
     const { code } = cause as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return null;
     if (cause instanceof CommandError) throw cause;

@@ -34,7 +34,7 @@ export async function openOciLayout(where: string, options: Pick<SourceOptions, 
   return openLayout(
     {
       title: folder,
-      read: (path) => readSmallFile(join(folder, path)),
+      read: (path) => readSmallFile(join(folder, path), options.signal),
       open: (path, signal = options.signal) => openFileBlob(join(folder, path), signal),
       close: () => Promise.resolve(),
     },
@@ -43,7 +43,8 @@ export async function openOciLayout(where: string, options: Pick<SourceOptions, 
 }
 
 /** Opens a layout in a folder or an archive. Throws {@link CommandError}. */
-export async function openLayout(files: LayoutFiles, ref: string | undefined): Promise<ImageSource> {
+export async function openLayout(unlimited: LayoutFiles, ref: string | undefined): Promise<ImageSource> {
+  const files = withinBudget(unlimited);
   const index = await readIndex(files);
   const root = await choose(files, index, ref);
   const first = await manifestOf(files, root.digest, root.mediaType);
@@ -71,6 +72,29 @@ export async function openLayout(files: LayoutFiles, ref: string | undefined): P
     return found;
   }
   return imageOf(first);
+}
+
+/** What is read of one layout to find an image and its referrers: a nested index could name the same file for ever. */
+const BUDGET = { reads: 100_000, bytes: 1024 * 1024 * 1024 } as const;
+
+/** Limits how many documents are read. Reading beyond throws {@link CommandError}. */
+function withinBudget(files: LayoutFiles): LayoutFiles {
+  let [reads, bytes] = [0, 0];
+  return {
+    title: files.title,
+    open: (path, signal) => files.open(path, signal),
+    close: () => files.close(),
+    read: async (path) => {
+      reads += 1;
+      const found = await files.read(path);
+      bytes += found?.length ?? 0;
+      if (reads > BUDGET.reads || bytes > BUDGET.bytes)
+        throw new CommandError(`${files.title} has too many manifests`, {
+          hint: `At most ${String(BUDGET.reads)} are read. Copy the image alone into a new layout.`,
+        });
+      return found;
+    },
+  };
 }
 
 /** Splits `FOLDER:REF` at the first colon, as containers/image does, unless a folder has the whole as its name. */
@@ -132,22 +156,21 @@ async function findByName(
   files: LayoutFiles,
   index: readonly Descriptor[],
   ref: string,
-  depth = 0,
+  seen = new Set<Digest>(),
 ): Promise<Descriptor | undefined> {
   const here = index.find(({ annotations }) => annotations?.[REF_NAME] === ref);
-  if (here !== undefined || depth > MAX_NESTING) return here;
+  if (here !== undefined) return here;
   for (const { mediaType, digest } of index) {
     const form = formOfMediaType(mediaType);
-    if (form !== 'oci-index' && form !== 'docker-list') continue;
+    if ((form !== 'oci-index' && form !== 'docker-list') || seen.has(digest)) continue;
+    seen.add(digest);
     const bytes = await files.read(pathOf(digest));
     const links = bytes === null ? null : readLinks(bytes);
-    const found = links === null ? undefined : await findByName(files, links.children, ref, depth + 1);
+    const found = links === null ? undefined : await findByName(files, links.children, ref, seen);
     if (found !== undefined) return found;
   }
   return undefined;
 }
-
-const MAX_NESTING = 4;
 
 /** Whether a manifest belongs to another one: by a fallback or cosign tag, or by its artifact type. */
 function isReferrer({ annotations, artifactType }: Descriptor): boolean {
@@ -171,10 +194,11 @@ async function referrersOf(
   files: LayoutFiles,
   index: readonly Descriptor[],
 ): Promise<ReadonlyMap<Digest, readonly Descriptor[]>> {
-  const found = new Map<Digest, Descriptor[]>();
+  const found = new Map<Digest, Map<Digest, Descriptor>>();
   const add = (subject: Digest, descriptor: Descriptor): void => {
-    const known = found.get(subject) ?? [];
-    if (!known.some(({ digest }) => digest === descriptor.digest)) found.set(subject, [...known, descriptor]);
+    const known = found.get(subject) ?? new Map<Digest, Descriptor>();
+    found.set(subject, known);
+    if (!known.has(descriptor.digest)) known.set(descriptor.digest, descriptor);
   };
   for (const descriptor of index) {
     if (descriptor.size > MANIFEST_MAX_BYTES) continue;
@@ -185,7 +209,7 @@ async function referrersOf(
     const subject = fallback === null ? null : parseDigest(`${fallback[1] ?? ''}:${fallback[2] ?? ''}`);
     if (subject !== null) for (const child of links?.children ?? []) add(subject, child);
   }
-  return found;
+  return new Map([...found].map(([subject, descriptors]) => [subject, [...descriptors.values()]]));
 }
 
 function pathOf(digest: Digest): string {

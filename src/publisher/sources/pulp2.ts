@@ -81,7 +81,7 @@ export async function openPulpRepository(path: string, signal?: AbortSignal): Pr
   async function manifestsAt(reference: string): Promise<readonly SourceManifest[]> {
     // Before version 3 there was one folder, and schema 1 alone.
     const paths = app.version < 3 ? [reference] : FORM_FOLDERS.map((form) => join(form, reference));
-    const found = await Promise.all(paths.map((one) => readSmallFile(join(folder, 'manifests', one))));
+    const found = await Promise.all(paths.map((one) => readSmallFile(join(folder, 'manifests', one), signal)));
     return found.flatMap((bytes) => (bytes === null ? [] : [{ bytes }]));
   }
 
@@ -90,7 +90,7 @@ export async function openPulpRepository(path: string, signal?: AbortSignal): Pr
     name: app.name,
     protected: app.protected,
     tags: async () => {
-      const bytes = await readSmallFile(join(folder, 'tags', 'list'));
+      const bytes = await readSmallFile(join(folder, 'tags', 'list'), signal);
       if (bytes === null)
         throw new CommandError(`${folder} has no tags/list`, {
           hint: `${appFile} belongs to it: publish the repository in Pulp again.`,

@@ -9,10 +9,14 @@ export interface SourceOptions {
   readonly env: Readonly<NodeJS.ProcessEnv>;
   /** `USER:PASSWORD` for a registry; it comes before any login that the environment offers. */
   readonly creds?: string;
+  /** Host → `USER:PASSWORD`, each for that registry alone; it comes before any login that the environment offers. */
+  readonly credsByHost?: ReadonlyMap<string, string>;
   /** False: plain http and any certificate are accepted. Undefined: only on this machine. */
   readonly tlsVerify?: boolean;
   /** The platforms wanted of a list: a source need not fetch others. Empty means all. */
   readonly platforms?: readonly Platform[];
+  /** The most bytes that an archive may unpack to. Undefined: a default, and a limit on the ratio. */
+  readonly maxUnpacked?: number;
   readonly signal?: AbortSignal;
   /** Receives messages for the user, e.g. that an archive is copied to disk first. */
   readonly onMessage?: (message: string) => void;

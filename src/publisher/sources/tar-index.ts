@@ -16,8 +16,14 @@ export interface TarFile {
 
 const BLOCK = 512;
 
-/** The most members, and the most bytes of a long name: guards against malicious input. */
-const LIMITS = { members: 1_000_000, extension: 1024 * 1024 } as const;
+/**
+ * Guards against malicious input: the most headers, the most bytes of one extended header, the most extended headers
+ * of one member, and the most bytes of all names.
+ */
+const LIMITS = { headers: 1_000_000, extension: 1024 * 1024, extensions: 16, names: 64 * 1024 * 1024 } as const;
+
+/** The records of an extended header that are used; others could fill the memory. */
+const USED_RECORDS: ReadonlySet<string> = new Set(['path', 'linkpath', 'size']);
 
 type Member = TarFile | { readonly link: string };
 
@@ -25,10 +31,17 @@ type Member = TarFile | { readonly link: string };
  * Indexes an archive of `length` bytes: path (as written, without `./`) → file, links followed. `title` is for
  * messages. Throws {@link CommandError}.
  */
-export async function indexTar(readAt: ReadAt, length: number, title: string): Promise<ReadonlyMap<string, TarFile>> {
+export async function indexTar(
+  readAt: ReadAt,
+  length: number,
+  title: string,
+  signal?: AbortSignal,
+): Promise<ReadonlyMap<string, TarFile>> {
   const members = new Map<string, Member>();
-  let extended: ReadonlyMap<string, string> = new Map();
+  let extended = new Map<string, string>();
+  let [headers, extensions, names] = [0, 0, 0];
   for (let at = 0; at < length;) {
+    signal?.throwIfAborted();
     const header = await readAt(at, BLOCK);
     if (header.length < BLOCK) throw truncated(title);
     if (header.every((byte) => byte === 0)) break;
@@ -37,20 +50,30 @@ export async function indexTar(readAt: ReadAt, length: number, title: string): P
         ? new CommandError(`${title} is not a tar archive`, {
             hint: 'If it is compressed, use gzip or zstd.',
           })
-        : new CommandError(`${title} is damaged at byte ${String(at)}`, { hint: 'Create the archive again.' });
+        : damaged(title, at);
     }
+    headers += 1;
+    if (headers > LIMITS.headers) throw new CommandError(`${title} has more than ${String(LIMITS.headers)} members`);
     const type = String.fromCharCode(header[156] ?? 0);
-    const size = sizeOf(extended.get('size'), header);
+    const isExtension = type === 'x' || type === 'L' || type === 'K';
+    const size = sizeOf(isExtension ? undefined : extended.get('size'), header);
+    if (size === null) throw damaged(title, at);
     const content = at + BLOCK;
     if (content + size > length) throw truncated(title);
     at = content + Math.ceil(size / BLOCK) * BLOCK;
-    if (type === 'x' || type === 'L' || type === 'K') {
-      if (size > LIMITS.extension) throw new CommandError(`${title} has a name of ${String(size)} bytes`);
+    if (isExtension) {
+      extensions += 1;
+      if (size > LIMITS.extension || extensions > LIMITS.extensions) {
+        throw new CommandError(
+          size > LIMITS.extension
+            ? `${title} has a name of ${String(size)} bytes`
+            : `${title} has more than ${String(LIMITS.extensions)} extended headers for one file`,
+          { hint: 'No program writes such an archive: create it again.' },
+        );
+      }
       const bytes = await readAt(content, size);
-      extended = new Map([
-        ...extended,
-        ...(type === 'x' ? paxRecords(bytes) : [[type === 'L' ? 'path' : 'linkpath', textOf(bytes)] as const]),
-      ]);
+      if (type === 'x') for (const [key, value] of paxRecords(bytes)) extended.set(key, value);
+      else extended.set(type === 'L' ? 'path' : 'linkpath', textOf(bytes));
       continue;
     }
     // Global records (e.g. in git archives) do not describe single files.
@@ -58,11 +81,13 @@ export async function indexTar(readAt: ReadAt, length: number, title: string): P
     const path = normal(extended.get('path') ?? nameOf(header));
     const link = extended.get('linkpath') ?? textOf(header.subarray(157, 257));
     extended = new Map();
+    extensions = 0;
     if (type === '0' || type === '\0' || type === '7') members.set(path, { offset: content, size });
     else if (type === '1') members.set(path, { link: normal(link) });
     else if (type === '2') members.set(path, { link: normal(posix.join(posix.dirname(path), link)) });
-    if (members.size > LIMITS.members)
-      throw new CommandError(`${title} has more than ${String(LIMITS.members)} members`);
+    names += path.length + link.length;
+    if (names > LIMITS.names)
+      throw new CommandError(`${title} has names of more than ${String(LIMITS.names)} bytes in all`);
   }
   return new Map(
     [...members.keys()].flatMap((path) => {
@@ -85,13 +110,25 @@ function hasChecksum(header: Uint8Array): boolean {
   return expected === sum;
 }
 
-function sizeOf(extended: string | undefined, header: Uint8Array): number {
-  if (extended !== undefined && /^\d{1,15}$/.test(extended)) return Number(extended);
+/** The size of a member in bytes; null if it is negative, too large, or not a number. */
+function sizeOf(extended: string | undefined, header: Uint8Array): number | null {
+  if (extended !== undefined) return /^\d{1,15}$/.test(extended) ? Number(extended) : null;
   const field = header.subarray(124, 136);
-  // GNU: the first bit marks a binary number.
-  if (((field[0] ?? 0) & 0x80) !== 0) return field.subarray(1).reduce((sum, byte) => sum * 256 + byte, 0);
-  const size = parseInt(textOf(field).trim() || '0', 8);
-  return Number.isNaN(size) ? 0 : size;
+  const first = field[0] ?? 0;
+  // GNU: the first bit marks a binary number, the second one its sign.
+  const size =
+    (first & 0x80) === 0
+      ? octal(textOf(field))
+      : (first & 0x40) !== 0
+        ? NaN
+        : field.subarray(1).reduce((sum, byte) => sum * 256 + byte, first & 0x3f);
+  return Number.isSafeInteger(size) ? size : null;
+}
+
+/** Reads an octal number; NaN for anything else. `parseInt` would accept a sign, and text after the digits. */
+function octal(text: string): number {
+  const digits = text.trim();
+  return /^[0-7]*$/.test(digits) ? parseInt(digits === '' ? '0' : digits, 8) : NaN;
 }
 
 function nameOf(header: Uint8Array): string {
@@ -109,7 +146,8 @@ function paxRecords(bytes: Uint8Array): (readonly [string, string])[] {
     if (!Number.isSafeInteger(length) || length <= space - at) break;
     const record = Buffer.from(bytes.subarray(space + 1, at + length - 1)).toString('utf8');
     const equals = record.indexOf('=');
-    if (equals > 0) records.push([record.slice(0, equals), record.slice(equals + 1)]);
+    const key = record.slice(0, Math.max(0, equals));
+    if (USED_RECORDS.has(key)) records.push([key, record.slice(equals + 1)]);
     at += length;
   }
   return records;
@@ -125,6 +163,10 @@ function normal(path: string): string {
     .normalize(path)
     .replace(/^(?:\.\/|\/)+/, '')
     .replace(/\/$/, '');
+}
+
+function damaged(title: string, at: number): CommandError {
+  return new CommandError(`${title} is damaged at byte ${String(at)}`, { hint: 'Create the archive again.' });
 }
 
 function truncated(title: string): CommandError {

@@ -30,6 +30,8 @@ export interface SyncSettings {
   readonly schema1: boolean;
   readonly prune: Prune;
   readonly mode: 'strict' | 'compat';
+  /** The key or policy by which every tag must be signed, relative to the working directory; undefined for none. */
+  readonly verifySignature: string | undefined;
 }
 
 /** Where repositories are read from. */
@@ -57,9 +59,19 @@ const DEFAULTS: SyncSettings = {
   schema1: true,
   prune: 'none',
   mode: 'strict',
+  verifySignature: undefined,
 };
 
-const SETTINGS = ['tags', 'platforms', 'recompress', 'referrers', 'schema1', 'prune', 'compat'] as const;
+const SETTINGS = [
+  'tags',
+  'platforms',
+  'recompress',
+  'referrers',
+  'schema1',
+  'prune',
+  'compat',
+  'verify-signature',
+] as const;
 
 /** Reads a file. Throws {@link CommandError}. */
 export async function readSyncConfig(path: string): Promise<readonly SyncEntry[]> {
@@ -261,7 +273,14 @@ function readSettings(members: ReadonlyMap<string, Value>, where: Where, base: S
     schema1: read('schema1', (value) => booleanOf(value, where), base.schema1),
     prune: read('prune', (value) => oneOf(value, where, ['none', 'missing', 'unselected']), base.prune),
     mode: read('compat', (value) => (booleanOf(value, where) ? 'compat' : 'strict'), base.mode),
+    verifySignature: read('verify-signature', (value) => pathOf(value, where), base.verifySignature),
   };
+}
+
+function pathOf(value: Value, where: Where): string {
+  const path = isScalar(value.node) ? value.node.value : undefined;
+  if (typeof path !== 'string' || path === '') throw fail(value, where, 'must be the path of a key or a policy');
+  return path;
 }
 
 function readRecompress(value: Value, where: Where): Recompress | undefined {

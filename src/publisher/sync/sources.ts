@@ -26,7 +26,7 @@ export interface SyncSources {
 }
 
 /** Makes the opener of sources. */
-export function openSyncSources(options: Pick<SourceOptions, 'env' | 'signal'>): SyncSources {
+export function openSyncSources(options: Pick<SourceOptions, 'env' | 'signal' | 'credsByHost'>): SyncSources {
   const ways = new Map<boolean | undefined, RegistryAccess>();
 
   const wayOf = (tlsVerify: boolean | undefined): RegistryAccess => {

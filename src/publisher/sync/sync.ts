@@ -163,10 +163,20 @@ async function syncTag({ job, options, report, published }: Run, tag: Tag): Prom
   const upstream = there === null ? null : await source.digests(tag);
   if (upstream !== null && upstream.length > 0 && upstream.every((digest) => there?.has(digest) === true))
     return 'unchanged';
-  const opened = await source.open(tag, { schema1: settings.schema1 });
+  const { verifySignature } = settings;
+  // The source's schema 1 has a digest that nobody signed; it is derived here from what was signed.
+  const opened = await source.open(tag, { schema1: settings.schema1 && verifySignature === undefined });
   if (opened === null) return 'gone';
   options.onEvent({ event: 'working', what: `${to}:${tag}` });
   try {
+    // Cosign's own tags are the signatures.
+    if (verifySignature !== undefined && !isCompanionTag(tag)) {
+      const [{ readSignaturePolicy }, { requireSignatures }] = await Promise.all([
+        import('../signatures/policy.ts'),
+        import('../signatures/verify.ts'),
+      ]);
+      await requireSignatures(opened, await readSignaturePolicy(verifySignature), options.signal);
+    }
     const { platforms, recompress, referrers, mode } = settings;
     const publisher = await options.publisher();
     const result = await publisher.publish(withoutCompanions(opened), {

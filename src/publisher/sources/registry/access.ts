@@ -28,7 +28,7 @@ export interface RegistryAccess {
 }
 
 /** The options of {@link openRegistryAccess}. */
-export type AccessOptions = Pick<SourceOptions, 'env' | 'creds' | 'tlsVerify' | 'signal'> & {
+export type AccessOptions = Pick<SourceOptions, 'env' | 'creds' | 'credsByHost' | 'tlsVerify' | 'signal'> & {
   readonly policy?: Partial<OriginPolicy>;
   readonly timeouts?: Partial<OriginTimeouts>;
 };
@@ -37,6 +37,7 @@ export type AccessOptions = Pick<SourceOptions, 'env' | 'creds' | 'tlsVerify' | 
 export function openRegistryAccess(options: AccessOptions): RegistryAccess {
   const { env, tlsVerify, policy, timeouts } = options;
   const own = options.creds === undefined ? undefined : parseCreds(options.creds);
+  const byHost = new Map([...(options.credsByHost ?? [])].map(([host, creds]) => [host, parseCreds(creds)]));
   const verifying = fetchOf(env, true);
   const trusting = fetchOf(env, false);
   const bases = new Map<string, Promise<URL>>();
@@ -57,7 +58,7 @@ export function openRegistryAccess(options: AccessOptions): RegistryAccess {
     async to({ host, name }) {
       let login: Credentials | null = null;
       const credentials = async (): Promise<Credentials | null> => {
-        login = own ?? (await findLogin({ host, repository: name }, env));
+        login = own ?? byHost.get(host) ?? (await findLogin({ host, repository: name }, env));
         return login;
       };
       const hasLogin = (): boolean => login !== null;

@@ -28,7 +28,7 @@ export function parseCreds(text: string): Credentials {
   if (colon < 1)
     throw new CommandError('the credentials are not USER:PASSWORD', {
       kind: 'usage',
-      hint: 'Write --creds USER:PASSWORD.',
+      hint: 'Give USER:PASSWORD with --creds-stdin.',
     });
   return { kind: 'basic', username: text.slice(0, colon), password: text.slice(colon + 1) };
 }
