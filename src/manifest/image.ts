@@ -36,8 +36,8 @@ export interface ImageContent {
   readonly children: ReadonlyMap<Digest, Manifest>;
   /** Config blobs of all image manifests. */
   readonly configs: ReadonlyMap<Digest, Uint8Array>;
-  /** Layers that were unpacked; may be empty unless a schema 1 root stands alone. */
-  readonly unpacked: ReadonlyMap<Digest, UnpackedLayer>;
+  /** The layers that could be unpacked, for a schema 1 root that stands alone. Null: nobody has tried. */
+  readonly unpacked: ReadonlyMap<Digest, UnpackedLayer> | null;
   /** Layer → its gzip copy, to be used in derived forms (`--recompress`). */
   readonly recompressed: ReadonlyMap<Digest, Descriptor>;
   /** Layers with addresses of their own (`urls`) whose bytes the bucket has all the same, or gets with the image. */

@@ -34,13 +34,17 @@ export const RULES = {
 /** A key of {@link RULES}. */
 export type Rule = keyof typeof RULES;
 
-/** A form, or why there is none. `varies.userAgent`: the `User-Agent` played a part, beside `Accept`, which always does. */
+/**
+ * A form, or why there is none. `varies.userAgent`: the `User-Agent` played a part, beside `Accept`, which always does.
+ * `awaitsSchema2`: the client would get a derived schema 2 or OCI manifest, which nobody has tried to derive yet.
+ */
 export type Choice =
   | {
       readonly kind: 'form';
       readonly form: TagForm;
       readonly rule: Rule;
       readonly varies: { readonly userAgent: boolean };
+      readonly awaitsSchema2?: true;
     }
   | {
       readonly kind: 'missing';
@@ -49,6 +53,7 @@ export type Choice =
       readonly available: readonly string[];
       readonly rule: Rule;
       readonly varies: { readonly userAgent: boolean };
+      readonly awaitsSchema2?: true;
     };
 
 /** Chooses by tag. */
@@ -73,14 +78,27 @@ export function negotiate({ accept, userAgent }: Client, record: TagRecord): Cho
     isFor(form.platform, DEFAULT_PLATFORM) ? 0 : 1,
   ];
   const best = usable.toSorted((a, b) => compare(rank(a), rank(b)))[0];
-  if (best !== undefined) return { kind: 'form', form: best, rule, varies };
+  const awaits = { ...(awaitsSchema2(wants, best, record) && { awaitsSchema2: true as const }) };
+  if (best !== undefined) return { kind: 'form', form: best, rule, varies, ...awaits };
   return {
     kind: 'missing',
     reason: rule === 'no-zstd' ? 'zstd-layers' : reasonFor(wants, record),
     available: mediaTypesOf(record),
     rule,
     varies,
+    ...awaits,
   };
+}
+
+/** Whether a client would get a form that has to be derived first, instead of the schema 1 that is published. */
+function awaitsSchema2({ kind, weights }: Wants, best: TagForm | undefined, { missing }: TagRecord): boolean {
+  if (kind !== 'named' || (best !== undefined && best.form !== 'docker-schema1')) return false;
+  const wanted = Math.max(weights['docker-schema2'], weights['oci-manifest']);
+  return (
+    wanted > 0 &&
+    wanted >= weights['docker-schema1'] &&
+    missing.some(({ reason }) => reason === 'schema2-layers-unread')
+  );
 }
 
 /**
