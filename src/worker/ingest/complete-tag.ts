@@ -28,8 +28,8 @@ import { unpackLayer } from './unpack-layer.ts';
 const LAYERS_AT_ONCE = 2;
 
 /**
- * Answers with a derived form. `answer`: what is stored. Where the layers cannot be read now, a client that reads schema
- * 1 gets that. Throws {@link OriginError} and StorageError.
+ * Answers with a derived form. `answer`: the stored answer. If the layers cannot be read now, a client that accepts
+ * schema 1 gets that. Throws {@link OriginError} and StorageError.
  */
 export async function completeTag(pull: Pull, name: RepositoryName, tag: Tag, answer: Answer): Promise<Answer> {
   const { upstream, rule, answerStored, waitUntil } = pull;
@@ -91,7 +91,10 @@ function rootOf(bytes: Uint8Array): ReturnType<typeof readManifest> {
   }
 }
 
-/** Unpacks a layer from the bucket, where it is stored on the way. Null: it cannot be unpacked, or the upstream does not have it. */
+/**
+ * Unpacks a layer from the bucket, and stores it there first. Null: it cannot be unpacked, or the upstream does not
+ * have it.
+ */
 async function unpack(pull: Pull, name: RepositoryName, layer: Digest): Promise<UnpackedLayer | null> {
   const { upstream, rule, remote, realm, store } = pull;
   const key = blobKey(realm, layer);

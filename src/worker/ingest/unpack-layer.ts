@@ -67,7 +67,7 @@ export async function unpackLayer(
   return unpacked === undefined || unpacked === null ? null : { ...unpacked, size };
 }
 
-/** Where the bytes of a layer go to be unpacked. Its methods do not fail: content that cannot be unpacked gives null. */
+/** Unpacks the bytes of a layer. Its methods do not fail: content that cannot be unpacked gives null. */
 interface Content {
   write(chunk: Uint8Array): Promise<void>;
   finish(): Promise<Pick<UnpackedLayer, 'diffId' | 'compression'> | null>;
