@@ -42,7 +42,7 @@ export async function readOriginImage(
   return {
     kind: 'image',
     digest,
-    content: { ...content, unpacked: new Map(), recompressed: new Map(), held: new Set() },
+    content: { ...content, unpacked: null, recompressed: new Map(), held: new Set() },
   };
 }
 

@@ -1,15 +1,15 @@
 /**
- * What clients accept by media type and cannot use all the same: one table, by the version that their `User-Agent` tells.
- * A client of which nothing is known has no limits.
+ * What clients accept by media type but cannot use, in one table, by the version in their `User-Agent`. A client that
+ * is not in the table has no limits.
  */
 
-/** Something that a client cannot use. */
+/** What a client cannot use. */
 export type Limit =
   /** Layers packed with zstd. */
   | 'zstd'
-  /** A schema 2 whose layers have Docker's own name for zstd, which its specification does not have. */
+  /** A schema 2 with Docker's own media type for zstd layers, which its specification does not have. */
   | 'docker-zstd'
-  /** A schema 2 whose layers have OCI's names. */
+  /** A schema 2 with OCI media types for layers. */
   | 'oci-in-docker';
 
 /** A version of a program: major, and minor if it has one. */
@@ -25,7 +25,10 @@ interface LimitRow {
 
 const MEDIA_TYPES_OF_SCHEMA2 = 'containers/image, manifest.SupportedSchema2MediaType';
 
-/** `containers`: the library of podman; skopeo, buildah and CRI-O bring the same one and name themselves. */
+/**
+ * The limits. `containers` is the library of podman. skopeo, buildah and CRI-O use the same library, but send their own
+ * names.
+ */
 const LIMITS: readonly LimitRow[] = [
   // The beta releases of 22.06 have it.
   { program: 'docker', limit: 'zstd', until: [22, 0], source: 'moby/moby#41759; release notes of 23.0' },
@@ -41,7 +44,7 @@ const LIMITS: readonly LimitRow[] = [
   { program: 'cri-o', limit: 'oci-in-docker', until: null, source: MEDIA_TYPES_OF_SCHEMA2 },
 ];
 
-/** One client for each set of limits that there is: all others with the same limits can stand for it. */
+/** One `User-Agent` for each set of limits in the table. */
 const REPRESENTATIVES = [
   'docker/20.10',
   'containerd/1.4',
@@ -59,7 +62,7 @@ export function limitsOf(userAgent: string | null): readonly Limit[] {
   ).map(({ limit }) => limit);
 }
 
-/** The `User-Agent` that stands for all clients with the same limits; null for none. */
+/** The `User-Agent` that represents all clients with the same limits; null for none. */
 export function representativeOf(userAgent: string | null): string | null {
   const key = limitsOf(userAgent).join();
   return REPRESENTATIVES.find((one) => limitsOf(one).join() === key) ?? null;

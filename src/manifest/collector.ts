@@ -19,12 +19,12 @@ export interface Refusal {
 /** How a manifest is offered by tag. */
 export interface Offer {
   readonly source: DerivedManifest['source'];
-  /** Set where it serves one platform of a list. */
+  /** The platform of a list's child; absent for the list itself and for single images. */
   readonly platform?: Platform | undefined;
   readonly images: readonly ImageForm[];
 }
 
-/** Takes down what `derive` makes, each form of each platform once. */
+/** Collects what `derive` makes: each form of each platform once. */
 export class Collector {
   readonly content: ImageContent;
   readonly options: DeriveOptions;
@@ -39,14 +39,14 @@ export class Collector {
     this.options = options;
   }
 
-  /** The layers of an image as derived forms name them: gzip copies where there are any. */
+  /** The layers that derived forms of an image name: gzip copies where they exist. */
   layersFor({ layers }: ImageManifest): readonly Descriptor[] {
     return layers.map((layer) => this.content.recompressed.get(layer.digest) ?? layer);
   }
 
   /**
-   * Offers a manifest by tag, unless there is one of its form for the platform already. One with nonstandard layer types
-   * leaves room for a clean one beside it. `images`: those that it lists, or itself.
+   * Offers a manifest by tag, unless the tag has one of its form for the platform. Beside one with nonstandard layer
+   * types, a clean one is offered too. `images`: the images that it lists, or itself.
    */
   form(manifest: Manifest, { source, platform, images }: Offer): void {
     const marks = marksOf(images);
@@ -80,7 +80,7 @@ export class Collector {
   derivation(): Derivation {
     const offered = new Set(this.#forms.map(({ digest }) => digest));
     return {
-      // Roots first: what was published, then what stands for the whole tag, then what stands for one platform.
+      // Published roots first, then other forms for the whole tag, then those for one platform.
       forms: this.#forms
         .map((form, at) => ({ form, at }))
         .sort((a, b) => Number(a.form.platform !== undefined) - Number(b.form.platform !== undefined) || a.at - b.at)

@@ -1,12 +1,13 @@
 /**
- * Derives every form of a tag from what was published: pure, over bytes, the same in the publisher and in the Worker.
+ * Derives every form of a tag from what was published: a pure function over bytes, the same in the publisher and in the
+ * Worker.
  *
- * What was published is never altered and wins over anything derived of its kind. An image gives a schema 2 (of an OCI
- * manifest, or of a schema 1 that stands alone), an OCI manifest (of a schema 2) and a schema 1. A list of either kind
- * gives one of the other kind, and a schema 1 for each of its platforms. What cannot be made leaves a reason.
+ * Published bytes are never changed and win over derived forms of the same kind. An image gives a schema 2 (from an OCI
+ * manifest, or from a schema 1 that stands alone), an OCI manifest (from a schema 2) and a schema 1. A list of either
+ * kind gives one of the other kind, and a schema 1 for each platform. A form that cannot be made leaves a reason.
  *
- * A schema 2 with layer types that are not in its specification is served as it is, with a mark: some libraries refuse it.
- * They get the OCI manifest, or a clean schema 2 beside it where one can be made.
+ * A schema 2 with layer types that are not in its specification is served unchanged, with a mark, because some
+ * libraries refuse it. They get the OCI manifest, or a clean schema 2 if one can be made.
  */
 import { FORMS, isListForm } from '../registry/media-type.ts';
 import { Collector, type Offer } from './collector.ts';
@@ -19,7 +20,7 @@ import { deriveLists } from './list-forms.ts';
 import { buildOciManifest } from './oci.ts';
 import { readImageManifest } from './read.ts';
 
-/** Derives. Never throws for what an image may contain; the content's digests must have been verified. */
+/** Derives. Never throws for the content of an image, whose digests must be verified. */
 export function derive(content: ImageContent, options: DeriveOptions): Derivation {
   const into = new Collector(content, options);
   const roots = withoutNameless(into, content.roots).sort((a, b) => FORMS.indexOf(a.form) - FORMS.indexOf(b.form));
@@ -54,7 +55,7 @@ function withoutNameless(into: Collector, roots: readonly Manifest[]): Manifest[
   });
 }
 
-/** Forms of an image that stands by itself: made of its schema 2, or of its OCI manifest where there is none. */
+/** Forms of an image that stands alone: made from its schema 2, or from its OCI manifest if there is none. */
 function deriveImage(into: Collector, published: readonly ImageForm[], schema1: Manifest | undefined): void {
   const oci = published.find(({ manifest }) => manifest.form === 'oci-manifest');
   const root = published.find(({ manifest }) => manifest.form === 'docker-schema2') ?? oci;

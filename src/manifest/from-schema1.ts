@@ -60,10 +60,10 @@ const LAYER_TYPE = {
   zstd: MEDIA_TYPES.dockerLayerZstd,
 } as const;
 
-/** Makes a schema 2. `unpacked` must tell of every layer that is not throwaway. */
+/** Makes a schema 2. `unpacked`: the layers that could be unpacked; null if nobody has tried. */
 export function fromSchema1(
   schema1: Pick<Manifest, 'bytes'>,
-  unpacked: ReadonlyMap<Digest, UnpackedLayer>,
+  unpacked: ReadonlyMap<Digest, UnpackedLayer> | null,
 ): FromSchema1Result {
   try {
     const entries = readEntries(payloadOf(schema1.bytes));
@@ -71,6 +71,12 @@ export function fromSchema1(
     const diffIds: string[] = [];
     for (const { blob, throwaway } of entries) {
       if (throwaway) continue;
+      if (unpacked === null)
+        return {
+          kind: 'refused',
+          reason: 'schema2-layers-unread',
+          explanation: 'its layers have not been unpacked yet',
+        };
       const layer = unpacked.get(blob);
       if (layer === undefined)
         return {

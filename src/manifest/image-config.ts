@@ -1,6 +1,7 @@
 /**
- * An image config as docker/distribution reads it (Go's `encoding/json`): names match without regard to case, repeated members are applied in document order, `null`
- * changes nothing but lists and objects. Config bytes are never parsed and printed again; values that are copied stay spans.
+ * An image config as docker/distribution reads it (Go's `encoding/json`): names match in any case, repeated members are
+ * applied in document order, and `null` changes nothing but lists and objects. Config bytes are never parsed and
+ * printed again; copied values stay spans.
  */
 import {
   checkJson,
@@ -26,7 +27,7 @@ export interface HistoryEntry {
   readonly emptyLayer: boolean;
 }
 
-/** What conversion needs of a config. */
+/** What the conversion needs of a config. */
 export interface ImageConfig {
   /** The config's exact bytes. */
   readonly bytes: Uint8Array;
@@ -36,7 +37,10 @@ export interface ImageConfig {
   readonly history: readonly HistoryEntry[];
   /** Top-level members, decoded key → raw value; of a repeated key the last. */
   readonly members: ReadonlyMap<string, Span>;
-  /** What other readers would read differently: repeated known members, lax times. Empty for every config that a real tool wrote. */
+  /**
+   * What other readers would read differently: repeated known members, lax times. Empty for configs that real tools
+   * write.
+   */
   readonly ambiguities: readonly string[];
 }
 
@@ -83,11 +87,12 @@ class Reader {
   readonly #ambiguities: string[] = [];
   #architecture = '';
   #rootfs: { layers: number; baseLayer: string } | null = null;
-  // Go decodes a repeated list on top of the elements of the one before, up to the room it had: kept beyond `length` until the list has to grow.
+  // Go decodes a repeated list on top of the previous elements, up to its capacity. So elements beyond `length` are
+  // kept until the list has to grow.
   #entries: MutableEntry[] = [];
   #length = 0;
   #room = 0;
-  /** Which history entry is being read; null outside of the history. */
+  /** The history entry that is being read; null outside the history. */
   #entry: number | null = null;
 
   constructor(bytes: Uint8Array) {
@@ -260,7 +265,7 @@ class Reader {
     return new ImageConfigError('TYPE', `${this.#place(where)} of the image config is not ${expected} but ${kind}`);
   }
 
-  /** What is being read, in words. Only put together for who must be told: a history may have thousands of entries. */
+  /** What is being read, in words. Only made for error messages: a history may have thousands of entries. */
   #place(where: string): string {
     if (this.#entry === null) return where;
     return `history[${String(this.#entry)}]${where === '' ? '' : `.${where}`}`;

@@ -1,4 +1,4 @@
-/** What is made of one image: its schema 2 and its schema 1, or why there is none. */
+/** Converts one image: to schema 2 and to schema 1, or gives the reason why not. */
 import { MEDIA_TYPE_OF_FORM } from '../registry/media-type.ts';
 import type { Collector, Refusal } from './collector.ts';
 import { membersOfConfig } from './config-members.ts';
@@ -10,26 +10,26 @@ import { buildSchema1 } from './schema1.ts';
 import { buildSchema2 } from './schema2.ts';
 import { sha256Of } from './signing/sha256.ts';
 
-/** Graph layers that engines up to 1.9 can stack, less a few for what is built on top. */
+/** Graph layers that engines up to 1.9 can stack, minus a few for images built on top. */
 const MANY_ENTRIES = 125;
 
-/** Larger documents are refused by docker/distribution and by skopeo. */
+/** docker/distribution and skopeo refuse larger documents. */
 const LARGE_DOCUMENT = 4 * 1024 * 1024;
 
-/** Time of signing where the image tells none. */
+/** Time of signing for images without a time. */
 const NO_TIME = '1970-01-01T00:00:00Z';
 
 /** A manifest, or why there is none. */
 export type Made = { readonly kind: 'made'; readonly manifest: Manifest } | Refusal;
 
-/** The schema 2 of an image, around gzip copies of its layers where there are any. */
+/** The schema 2 of an image, with gzip copies of its layers where they exist. */
 export function schema2Of(into: Collector, image: ImageManifest): Made {
   if (!isImage(image)) return { kind: 'refused', reason: 'schema2-not-an-image', explanation: notAnImage(image) };
   const made = buildSchema2(image.config, into.layersFor(image));
   return made.kind === 'refused' ? made : { kind: 'made', manifest: made.manifest };
 }
 
-/** The signed schema 1 of an image, around the same copies. */
+/** The signed schema 1 of an image, with the same copies. */
 export function schema1Of(into: Collector, image: ImageManifest): Made {
   const { content, options } = into;
   if (!isImage(image)) return { kind: 'refused', reason: 'schema1-not-an-image', explanation: notAnImage(image) };
@@ -84,10 +84,13 @@ function notAnImage({ config, layers }: ImageManifest): string {
   return `its config and layers are ${types.join(', ')}`;
 }
 
-/** When the image was made, for the signature: RFC 3339 UTC in whole seconds, so that signing anew gives the same bytes. */
+/**
+ * The creation time of the image, for the signature: RFC 3339 UTC in whole seconds. So the same image gives the same
+ * bytes.
+ */
 function timeOf(config: Uint8Array): string {
   const { created } = membersOfConfig(config);
-  // `Date` reads other forms too, and some of them in the machine's own time zone.
+  // `Date` also reads other forms, some of them in the machine's time zone.
   const time = typeof created === 'string' && readGoTime(created) !== null ? new Date(created) : null;
   if (time === null || Number.isNaN(time.getTime()) || time.getUTCFullYear() < 1 || time.getUTCFullYear() > 9999)
     return NO_TIME;

@@ -1,5 +1,6 @@
 /**
- * What `derive` takes and gives: the contract between reading an image (publisher sources, the Worker's ingest), deriving its forms, and writing them.
+ * Input and output of `derive`: the contract between reading an image (publisher sources, pull-through), deriving its
+ * forms, and writing them.
  */
 import type { Descriptor } from '../registry/descriptor.ts';
 import type { Digest } from '../registry/digest.ts';
@@ -8,71 +9,71 @@ import type { RepositoryName, Tag } from '../registry/name.ts';
 import type { Platform } from '../registry/platform.ts';
 import type { MissingForm } from '../registry/records.ts';
 
-/** One manifest: its exact bytes and what they are known by. */
+/** One manifest: its exact bytes, form and digest. */
 export interface Manifest {
   readonly form: Form;
   /** The media type it is served with. */
   readonly mediaType: string;
-  /** Of the bytes, or of the payload for schema 1. */
+  /** The digest of the bytes, or of the payload for schema 1. */
   readonly digest: Digest;
   readonly bytes: Uint8Array;
 }
 
-/** What unpacking a layer told: needed only to rebuild a config from schema 1. */
+/** The result of unpacking a layer: needed only to make a config from schema 1. */
 export interface UnpackedLayer {
   /** Digest of the unpacked tar. */
   readonly diffId: Digest;
   /** Bytes of the blob as stored. */
   readonly size: number;
-  /** How the blob is packed: decides its media type. */
+  /** The blob's compression, which decides its media type. */
   readonly compression: 'gzip' | 'zstd' | 'none';
 }
 
-/** Everything of a tag that was read and whose digests were verified. */
+/** What was read of a tag. All digests are verified. */
 export interface ImageContent {
-  /** What was published under the tag: one manifest a form (e.g. a schema 1 and a schema 2). */
+  /** What was published under the tag: one manifest for each form (e.g. a schema 1 and a schema 2). */
   readonly roots: readonly Manifest[];
-  /** Children of lists, nested lists included. A child that is not there counts as not published (a platform left out). */
+  /** Children of lists, nested lists included. An absent child counts as not published. */
   readonly children: ReadonlyMap<Digest, Manifest>;
   /** Config blobs of all image manifests. */
   readonly configs: ReadonlyMap<Digest, Uint8Array>;
-  /** Layers that were unpacked; may be empty unless a schema 1 root stands alone. */
-  readonly unpacked: ReadonlyMap<Digest, UnpackedLayer>;
+  /** The layers that could be unpacked, for a schema 1 root that stands alone. Null: nobody has tried. */
+  readonly unpacked: ReadonlyMap<Digest, UnpackedLayer> | null;
   /** Layer → its gzip copy, to be used in derived forms (`--recompress`). */
   readonly recompressed: ReadonlyMap<Digest, Descriptor>;
-  /** Layers with addresses of their own (`urls`) whose bytes the bucket has all the same, or gets with the image. */
+  /** Layers with `urls` whose bytes the bucket has, or gets with the image. */
   readonly held: ReadonlySet<Digest>;
 }
 
-/** A manifest to be stored and, where it has a place in the tag object, offered by tag. */
+/** A manifest that is stored, and offered by tag if it has a place in the tag object. */
 export interface DerivedManifest extends Manifest {
   readonly source: { readonly kind: 'published' } | { readonly kind: 'derived'; readonly from: Digest };
-  /** Set where it serves one platform of a list. */
+  /** The platform of a list's child; absent for the list itself and for single images. */
   readonly platform?: Platform;
-  /** Set where a layer of it, or of an image that it lists, is packed with zstd. */
+  /** Set if a layer of it, or of an image in its list, has zstd compression. */
   readonly zstd?: true;
-  /** Set where a layer type of it, or of an image that it lists, is not in its specification: some libraries refuse it. */
+  /** Set if a layer type of it, or of an image in its list, is not in the specification: some libraries refuse it. */
   readonly nonstandard?: readonly NonstandardLayers[];
 }
 
 /** All forms of a tag. */
 export interface Derivation {
-  /** The tag object's manifests, in the order in which they are preferred among equals. */
+  /** The manifests of the tag object, in order of preference among equals. */
   readonly forms: readonly DerivedManifest[];
   readonly missing: readonly MissingForm[];
-  /** Manifests that are only pulled by digest: children of published and derived lists. Disjoint from `forms` by digest. */
+  /** Manifests that are pulled only by digest: children of published and derived lists. None of them is in `forms`. */
   readonly others: readonly DerivedManifest[];
-  /** Blobs that derivation made and that must be stored: the empty layer, a rebuilt config. */
+  /** New blobs that must be stored: the empty layer, a config made from schema 1. */
   readonly blobs: readonly { readonly digest: Digest; readonly bytes: Uint8Array }[];
-  /** Things worth telling who publishes (see reference limits: more than 125 entries, a signed document above 4 MiB …). */
+  /** Warnings for the publisher, e.g. more than 125 entries, or a signed document above 4 MiB. */
   readonly warnings: readonly string[];
-  /** What a person needs to understand each missing form beyond its reason: reason text from the converter. Same order as `missing`. */
+  /** Why each form is missing, in words, beyond its reason. In the order of `missing`. */
   readonly explanations: readonly string[];
 }
 
-/** Makes a libtrust signature block; synchronous, reproducible. */
+/** Makes libtrust signatures; synchronous and reproducible. */
 export interface Signer {
-  /** Signs a schema 1 payload; gives the whole signed document. `time`: RFC 3339 UTC, whole seconds. */
+  /** Signs a schema 1 payload and returns the signed document. `time`: RFC 3339 UTC, whole seconds. */
   sign(payload: Uint8Array, time: string): Uint8Array;
 }
 

@@ -1,7 +1,8 @@
 /**
- * How real clients ask for an image: their headers as captured on the wire, and which forms they can use.
+ * Real clients: their captured request headers, and the forms that they can use.
  *
- * Engines before 1.10 never send `Accept`. Docker 20 and later send it in several header lines whose order changes with every request, so the order means nothing.
+ * Engines before 1.10 never send `Accept`. Docker 20 and later send it in several header lines, in an order that
+ * changes with every request, so the order has no meaning.
  */
 import { type Form, MEDIA_TYPE_OF_FORM, SCHEMA1_PLAIN } from '../registry/media-type.ts';
 
@@ -18,19 +19,19 @@ const OCI_ARTIFACT = 'application/vnd.oci.artifact.manifest.v1+json';
 export interface KnownClient {
   readonly id: string;
   readonly title: string;
-  /** Undefined where it names itself in no way that matters. */
+  /** Undefined if it has no meaning for negotiation. */
   readonly userAgent: string | undefined;
-  /** How it asks for a tag: HEAD first and then GET by the digest it was told, or GET at once. */
+  /** How it requests a tag: HEAD first and then GET by the digest of the answer, or GET at once. */
   readonly first: 'HEAD' | 'GET';
-  /** `Accept` of the first request, one item a header line; none if empty. */
+  /** `Accept` of the first request, one item for each header line; empty for none. */
   readonly accept: readonly string[];
-  /** `Accept` of the GET by digest after a HEAD, made from the media type that HEAD told; unset: the same as the first. */
+  /** `Accept` of the GET by digest after a HEAD, made from the media type of the HEAD answer; absent: as the first. */
   readonly acceptAfterHead?: (mediaType: string) => readonly string[];
   /** Forms that it can use. */
   readonly reads: readonly Form[];
-  /** A 404 is a right answer to it too: it asks whether there is such a form. */
+  /** A 404 is a correct answer, too: the client asks whether the form exists. */
   readonly mayMiss?: true;
-  /** From before 1.10: takes schema 1 only, does not follow 308, speaks TLS 1.2 at most. */
+  /** Before 1.10: reads only schema 1, does not follow 308, supports TLS 1.2 at most. */
   readonly old?: true;
 }
 
@@ -39,7 +40,10 @@ const NO_SCHEMA1 = ['oci-index', 'docker-list', 'oci-manifest', 'docker-schema2'
 const CONTAINERD_ACCEPT = [[D2, DL, OM, OI, '*/*'].join(', ')] as const;
 const containerdAfterHead = (mediaType: string): readonly string[] => [`${mediaType}, */*`];
 
-/** The families, oldest first. `gantry doctor` asks as each of them, `gantry explain` and pages say what each gets. */
+/**
+ * The families, oldest first. `gantry doctor` sends the requests of each of them; `gantry explain` and pages show what
+ * each one gets.
+ */
 export const CLIENTS = [
   {
     id: 'docker-1.6',
@@ -137,7 +141,7 @@ export const CLIENTS = [
     mayMiss: true,
   },
   {
-    // Pulp 2 stores whatever it gets a 200 for here, so anything but schema 1 or a 404 spoils its mirror.
+    // Pulp 2 stores every 200 answer to this, so anything but schema 1 or a 404 breaks its mirror.
     id: 'pulp-2-schema1',
     title: 'Pulp 2 (schema 1)',
     userAgent: undefined,
@@ -164,5 +168,5 @@ export const CLIENTS = [
   },
 ] as const satisfies readonly KnownClient[];
 
-/** A family's id. */
+/** The id of a family. */
 export type ClientId = (typeof CLIENTS)[number]['id'];

@@ -1,4 +1,4 @@
-/** Media types of image layers and configs: what Docker's and OCI's manifests call each. */
+/** Media types of image layers and configs, in Docker's and in OCI's manifests. */
 import type { Descriptor } from '../registry/descriptor.ts';
 import { MEDIA_TYPES, type NonstandardLayers } from '../registry/media-type.ts';
 import type { Manifest } from './image.ts';
@@ -58,7 +58,7 @@ export function isImageConfig({ mediaType }: Descriptor): boolean {
   return CONFIG_TYPES.has(mediaType);
 }
 
-/** Whether a layer is packed with zstd. */
+/** Whether a layer has zstd compression. */
 export function isZstd({ mediaType }: Descriptor): boolean {
   return BY_NAME.get(mediaType)?.isZstd ?? false;
 }
@@ -68,7 +68,10 @@ export function isForeign({ mediaType, urls }: Descriptor): boolean {
   return (BY_NAME.get(mediaType)?.isForeign ?? false) || (urls !== undefined && urls.length > 0);
 }
 
-/** Whether a manifest is that of a container image: its config is one, and so is every layer. An attestation has such a config too, but other layers. */
+/**
+ * Whether a manifest is of a container image: its config and all layers have image types. An attestation has an image
+ * config, but other layers.
+ */
 export function isImage({ config, layers }: ImageManifest): boolean {
   return isImageConfig(config) && layers.every(({ mediaType }) => BY_NAME.has(mediaType));
 }
@@ -79,15 +82,15 @@ export interface ImageForm {
   readonly image: ImageManifest;
 }
 
-/** What clients must be told of the layers of some images. */
+/** What clients need to know about the layers of some images. */
 export interface LayerMarks {
-  /** Set where a layer is packed with zstd. */
+  /** Set if a layer has zstd compression. */
   readonly zstd?: true;
-  /** Set where a layer type is not in the specification of the manifest that names it. */
+  /** Set if a layer type is not in the specification of the manifest that names it. */
   readonly nonstandard?: readonly NonstandardLayers[];
 }
 
-/** Looks at the layers of images. Not at those of artifacts: nobody unpacks them into a file system. */
+/** The marks of images. Artifacts have none: nobody unpacks them into a file system. */
 export function marksOf(images: readonly ImageForm[]): LayerMarks {
   const marks = { zstd: false, docker: false, oci: false };
   for (const { manifest, image } of images) {

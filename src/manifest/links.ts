@@ -1,5 +1,5 @@
 /**
- * What a manifest points at, whatever its form: read leniently, for marking and for looking after things, never for serving.
+ * What a manifest names, for all forms. Parsed leniently, for garbage collection and maintenance, never for serving.
  */
 import type { Descriptor } from '../registry/descriptor.ts';
 import { type Digest, parseDigest } from '../registry/digest.ts';
@@ -8,33 +8,36 @@ import { type Form, formOfMediaType } from '../registry/media-type.ts';
 /** A config or layer that a manifest names. */
 export interface BlobLink {
   readonly digest: Digest;
-  /** Bytes, where the manifest says so (schema 1 does not). */
+  /** Size in bytes, if the manifest has it (schema 1 does not). */
   readonly size?: number;
-  /** It has addresses of its own (a foreign layer), so the bucket need not have it. */
+  /** It has `urls` (a foreign layer), so the bucket may lack it. */
   readonly foreign: boolean;
 }
 
-/** Everything a manifest points at. */
+/** Everything that a manifest names. */
 export interface ManifestLinks {
-  /** `mediaType` in the manifest, where it stands there. */
+  /** The `mediaType` member, if there is one. */
   readonly mediaType: string | undefined;
   readonly artifactType: string | undefined;
   readonly annotations: Readonly<Record<string, string>> | undefined;
   /** Manifests of a list or index. */
   readonly children: readonly Descriptor[];
   readonly config: BlobLink | undefined;
-  /** Tells an artifact's type where `artifactType` does not. */
+  /** The type of an artifact without `artifactType`. */
   readonly configMediaType: string | undefined;
-  /** Layers, in the manifest's order; those of schema 1 too, newest first. */
+  /** Layers in the manifest's order; those of schema 1 newest first. */
   readonly layers: readonly BlobLink[];
-  /** The manifest that this one refers to (a signature, an attestation …). */
+  /** The manifest that this one refers to (of a signature, an attestation …). */
   readonly subject: Digest | undefined;
   readonly schemaVersion: number | undefined;
-  /** How many descriptors have no digest that can be read. */
+  /** Number of descriptors without a supported digest. */
   readonly unreadable: number;
 }
 
-/** Reads what a manifest points at; null if it is not a JSON object. What is named by no digest that we serve cannot be in a bucket: it is counted, no more. */
+/**
+ * Reads what a manifest names; null if it is not a JSON object. Descriptors without a supported digest cannot be in a
+ * bucket; they are only counted.
+ */
 export function readLinks(bytes: Uint8Array): ManifestLinks | null {
   let value: unknown;
   try {
@@ -45,7 +48,7 @@ export function readLinks(bytes: Uint8Array): ManifestLinks | null {
   if (!isObject(value)) return null;
   const children = listOf(value.manifests).map(toDescriptor);
   const config = value.config === undefined ? undefined : toBlob(value.config);
-  // `blobs` is what the withdrawn OCI artifact manifest called its layers; oras still asks for it.
+  // The withdrawn OCI artifact manifest calls its layers `blobs`; oras still accepts it.
   const layers = [...listOf(value.layers), ...listOf(value.blobs)].map(toBlob);
   const old = listOf(value.fsLayers).map((layer) => toBlob(isObject(layer) ? { digest: layer.blobSum } : undefined));
   const subject = value.subject === undefined || value.subject === null ? undefined : toDescriptor(value.subject);
@@ -66,13 +69,13 @@ export function readLinks(bytes: Uint8Array): ManifestLinks | null {
   };
 }
 
-/** Which form the content is, whatever its header says: a manifest may lack `mediaType`, as OCI ones may. */
+/** The form of the content, independent of its header: OCI manifests may lack `mediaType`. */
 export function formOfContent(bytes: Uint8Array): Form | null {
   const links = readLinks(bytes);
   return links === null ? null : formOfLinks(links);
 }
 
-/** The same, of links that were read. */
+/** The form, from links that were read. */
 export function formOfLinks(links: ManifestLinks): Form | null {
   if (links.schemaVersion === 1) return links.layers.length > 0 ? 'docker-schema1' : null;
   const form = links.mediaType === undefined ? null : formOfMediaType(links.mediaType);

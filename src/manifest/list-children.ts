@@ -1,4 +1,4 @@
-/** The images of a list or index, lists within it included, with what stands beside them left out. */
+/** The images of a list or index, including those of nested lists, without attestations and artifacts. */
 import type { Descriptor } from '../registry/descriptor.ts';
 import type { Digest } from '../registry/digest.ts';
 import { isListForm, MEDIA_TYPES } from '../registry/media-type.ts';
@@ -8,23 +8,23 @@ import type { ImageContent, Manifest } from './image.ts';
 import { type ImageManifest, readImageManifest, readListManifest } from './read.ts';
 import { isImage } from './layer-types.ts';
 
-/** One image of a list: its platform and the manifests it is published as. */
+/** One image of a list: its platform and its manifest. */
 export interface Child {
   readonly platform: Platform;
   readonly manifest: Manifest;
   readonly image: ImageManifest;
 }
 
-/** What a list has, lists within it included. */
+/** The children of a list, including those of nested lists. */
 export interface Children {
   readonly images: readonly Child[];
-  /** Platforms that it names and whose images are not here. */
+  /** Platforms of images that are not in the content. */
   readonly absent: readonly Platform[];
   /** Every manifest below it. */
   readonly all: readonly Manifest[];
 }
 
-/** Looks through a list. A child that is not in the content counts as absent. */
+/** Collects the children of a list. A child that is not in the content counts as absent. */
 export function childrenOf(content: ImageContent, list: Manifest): Children {
   const images: Child[] = [];
   const absent: Platform[] = [];
@@ -40,7 +40,7 @@ export function childrenOf(content: ImageContent, list: Manifest): Children {
       const seen = all.has(child.digest);
       all.set(child.digest, child);
       if (isListForm(child.form)) {
-        // A list that names itself cannot be made; one that is named twice need not be read twice.
+        // No list can name itself. One that is named twice is read once.
         if (!seen) visit(child, told);
         continue;
       }
@@ -55,7 +55,7 @@ export function childrenOf(content: ImageContent, list: Manifest): Children {
   return { images, absent, all: [...all.values()] };
 }
 
-/** Attestations stand in an index as images of an unknown platform, or say what they refer to (BuildKit). */
+/** Attestations have an unknown platform in an index, or an annotation with what they refer to (BuildKit). */
 function isAccompanying({ platform, annotations, artifactType }: Descriptor): boolean {
   return (
     platform?.os === 'unknown' ||

@@ -1,4 +1,4 @@
-/** What is made of lists: a list of the other kind, and manifests for clients that take no list. */
+/** Converts lists: to a list of the other kind, and to manifests for clients that accept no list. */
 import type { Digest } from '../registry/digest.ts';
 import { DEFAULT_PLATFORM, formatPlatform, type Platform } from '../registry/platform.ts';
 import type { Collector, Refusal } from './collector.ts';
@@ -18,8 +18,8 @@ export interface PublishedList {
 const PUBLISHED = { kind: 'published' } as const;
 
 /**
- * Derives the forms of lists. `alone`: no image was published beside them, so that theirs of the default platform stands
- * for the tag. `own`: the platform that a published schema 1 is for.
+ * Derives the forms of lists. `alone`: no image was published beside them, so the image for the default platform stands
+ * for the tag. `own`: the platform of a published schema 1.
  */
 export function deriveLists(
   into: Collector,
@@ -35,7 +35,7 @@ export function deriveLists(
   if (dockerList !== undefined) repairDockerList(into, dockerList, schema2s);
   else if (index !== undefined) deriveDockerList(into, index, schema2s);
   if (dockerList !== undefined && index === undefined) deriveOciIndex(into, dockerList, ocis);
-  // A Docker list comes second, and its schema 2 children win over derived ones of the same platform.
+  // Published schema 2 children of a Docker list win over derived ones of the same platform.
   const images = [...found.flatMap(({ images }) => images)].sort(
     (a, b) => Number(a.manifest.form !== 'docker-schema2') - Number(b.manifest.form !== 'docker-schema2'),
   );
@@ -64,14 +64,14 @@ export function deriveLists(
     into.other(manifest, { kind: 'derived', from });
 }
 
-/** Offers what was made of an image of a list by tag, for clients that take no list. */
+/** Offers a converted child by tag, for clients that accept no list. */
 function offer(into: Collector, { manifest: { digest }, image, platform }: Child, made: Made): void {
   if (made.kind === 'refused' || made.manifest.digest === digest) return;
   const images = made.manifest.form === 'oci-manifest' ? [{ manifest: made.manifest, image }] : [];
   into.form(made.manifest, { source: { kind: 'derived', from: digest }, platform, images });
 }
 
-/** Images of lists in one form, each made once. */
+/** Converts images of lists to one form, each once. */
 class Conversion {
   readonly #isPublishedSo: (image: ImageForm) => boolean;
   readonly #convert: (image: ImageForm) => Made;
@@ -92,7 +92,7 @@ class Conversion {
     return made;
   }
 
-  /** What was made, and of which manifests. */
+  /** The converted manifests, and what they were made from. */
   get derived(): readonly { readonly manifest: Manifest; readonly from: Digest }[] {
     return [...this.#made].flatMap(([from, made]) =>
       made.kind === 'made' && made.manifest.digest !== from ? [{ manifest: made.manifest, from }] : [],
@@ -107,7 +107,7 @@ function ociOf({ image }: ImageForm): Made {
   return manifest === null ? NOT_AN_IMAGE.schema2 : { kind: 'made', manifest };
 }
 
-/** The images that could be made, with their platforms. */
+/** The images that could be converted, with their platforms. */
 function childrenIn(conversion: Conversion, images: readonly Child[]) {
   return images.flatMap((image) => {
     const made = conversion.of(image);
@@ -130,7 +130,7 @@ function deriveDockerList(into: Collector, { list, children: { images } }: Publi
   into.lacks('docker-list', why.kind === 'refused' ? why : NOT_AN_IMAGE.schema2);
 }
 
-/** Makes a list with clean images beside one that has images with nonstandard layer types. */
+/** Makes a list of clean images beside one with nonstandard layer types. */
 function repairDockerList(into: Collector, { list, children: { images } }: PublishedList, schema2s: Conversion): void {
   const children = childrenIn(schema2s, images);
   const isRepaired = images.some((image) => {

@@ -1,8 +1,9 @@
 /**
- * Which form of a tag a client gets: a decision, pure, the same for the Worker and for `gantry explain`.
+ * Decides which form of a tag a client gets: a pure function for the Worker and for `gantry explain`.
  *
- * No `Accept`, or one of schema 1 alone, is a Docker engine from before 1.10 (or a client that asks as one): schema 1 or nothing. Anything newer names what it reads;
- * the order in which it does so means nothing (Docker rotates it, go-containerregistry has schema 1 first).
+ * A client without `Accept`, or with only schema 1 types, is a Docker engine from before 1.10 or behaves like one: it
+ * gets schema 1 or nothing. The order of types has no meaning: Docker rotates it, and go-containerregistry sends schema
+ * 1 first.
  */
 import { type Accept, type MediaRange, qualityOf } from '../http/accept.ts';
 import type { Reason } from '../registry/errors.ts';
@@ -11,44 +12,51 @@ import { DEFAULT_PLATFORM, formatPlatform, type Platform } from '../registry/pla
 import type { TagForm, TagRecord } from '../registry/records.ts';
 import { limitsOf, representativeOf } from './client-limits.ts';
 
-/** What is known of who asks. */
+/** What is known about a client. */
 export interface Client {
   readonly accept: Accept;
   readonly userAgent: string | null;
 }
 
-/** Why a choice was made, in words: `gantry explain` and pages print them. */
+/** The reasons for a choice, in words, for `gantry explain` and pages. */
 export const RULES = {
   'no-accept':
-    'The client sends no Accept header, so it is taken for a Docker engine from before 1.10, which reads nothing but schema 1.',
-  'schema1-only': 'The client accepts schema 1 and nothing else.',
-  'any-form': 'The client takes whatever there is, so it gets the form that was published.',
+    'The client sends no Accept header, so it is treated as a Docker engine before 1.10, which reads only schema 1.',
+  'schema1-only': 'The client accepts only schema 1.',
+  'any-form': 'The client accepts any form, so it gets the published one.',
   'best-fit':
-    'The client gets the form that it wants most; among equally wanted ones a published form, then the first of index, list, OCI manifest, schema 2, schema 1, and OCI forms derived from Docker ones last.',
+    'The client gets the form with the highest weight. Among equals, a published form comes first, then index, list, ' +
+    'OCI manifest, schema 2, schema 1. OCI forms that were derived from Docker forms come after those.',
   'no-zstd':
-    'The client cannot unpack zstd (Docker before 23.0, containerd before 1.5), so forms with such layers are passed over.',
+    'The client cannot unpack zstd (Docker before 23.0, containerd before 1.5), so it gets no form with zstd layers.',
   'nonstandard-layers':
-    'The published manifest has layer types that are not in its specification, and the client refuses it for them, so it gets a clean form of the same image.',
+    'The client refuses the layer types of the published manifest, which are not in the specification, so it gets a ' +
+    'clean form of the same image.',
 } as const;
 
 /** A key of {@link RULES}. */
 export type Rule = keyof typeof RULES;
 
-/** A form, or why there is none. `varies.userAgent`: the `User-Agent` played a part, beside `Accept`, which always does. */
+/**
+ * A form, or why there is none. `varies.userAgent`: the choice depends on `User-Agent` as well as on `Accept`.
+ * `awaitsSchema2`: the client would get a derived schema 2 or OCI manifest, which nobody has tried to derive yet.
+ */
 export type Choice =
   | {
       readonly kind: 'form';
       readonly form: TagForm;
       readonly rule: Rule;
       readonly varies: { readonly userAgent: boolean };
+      readonly awaitsSchema2?: true;
     }
   | {
       readonly kind: 'missing';
       readonly reason: Reason;
-      /** Media types (or, where only the platform is lacking, platforms) that could be had. */
+      /** The available media types, or the available platforms if only the platform is missing. */
       readonly available: readonly string[];
       readonly rule: Rule;
       readonly varies: { readonly userAgent: boolean };
+      readonly awaitsSchema2?: true;
     };
 
 /** Chooses by tag. */
@@ -62,30 +70,43 @@ export function negotiate({ accept, userAgent }: Client, record: TagRecord): Cho
   const rule = why ?? (wants.kind === 'anything' ? 'any-form' : 'best-fit');
   const rank = (form: TagForm): readonly number[] => [
     -wants.weights[form.form],
-    // Clients that name anything newer are served worse, or not at all, by schema 1.
+    // Clients that accept newer types often cannot use schema 1.
     wants.kind === 'named' && form.form === 'docker-schema1' ? 1 : 0,
-    // A list stands for its images.
+    // A list comes before its images.
     form.platform === undefined ? 0 : 1,
     form.source.kind === 'published' ? 0 : 1,
-    // Where an OCI form is derived, a Docker form was published: it is for clients that take nothing else.
+    // A derived OCI form means that a Docker form was published: it is for clients that accept nothing else.
     form.source.kind === 'derived' && isOciForm(form.form) ? 1 : 0,
     FORMS.indexOf(form.form),
     isFor(form.platform, DEFAULT_PLATFORM) ? 0 : 1,
   ];
   const best = usable.toSorted((a, b) => compare(rank(a), rank(b)))[0];
-  if (best !== undefined) return { kind: 'form', form: best, rule, varies };
+  const awaits = { ...(awaitsSchema2(wants, best, record) && { awaitsSchema2: true as const }) };
+  if (best !== undefined) return { kind: 'form', form: best, rule, varies, ...awaits };
   return {
     kind: 'missing',
     reason: rule === 'no-zstd' ? 'zstd-layers' : reasonFor(wants, record),
     available: mediaTypesOf(record),
     rule,
     varies,
+    ...awaits,
   };
 }
 
+/** Whether a client would get a form that must be derived first, instead of the published schema 1. */
+function awaitsSchema2({ kind, weights }: Wants, best: TagForm | undefined, { missing }: TagRecord): boolean {
+  if (kind !== 'named' || (best !== undefined && best.form !== 'docker-schema1')) return false;
+  const wanted = Math.max(weights['docker-schema2'], weights['oci-manifest']);
+  return (
+    wanted > 0 &&
+    wanted >= weights['docker-schema1'] &&
+    missing.some(({ reason }) => reason === 'schema2-layers-unread')
+  );
+}
+
 /**
- * The forms that a client can use of those that it accepts. `isLimited`: its `User-Agent` is looked at for it. Only where
- * that can make a difference: caches keep an entry for each kind of client then. `why`: forms were passed over.
+ * The forms that a client can use among those that it accepts. `isLimited`: the result depends on `User-Agent`; only
+ * then, because caches store an entry for each kind of client. `why`: the rule that excluded forms.
  */
 function usableOf(
   accepted: readonly TagForm[],
@@ -96,14 +117,17 @@ function usableOf(
   const limits = limitsOf(userAgent);
   const unpacked = limits.includes('zstd') ? accepted.filter(({ zstd }) => zstd !== true) : accepted;
   const clean = unpacked.filter(({ nonstandard }) => nonstandard?.some((kind) => limits.includes(kind)) !== true);
-  // Where there is no clean form, the published one says more than a 404.
+  // If there is no clean form, the published one is better than a 404.
   const usable = clean.length > 0 ? clean : unpacked;
   const why =
     unpacked.length < accepted.length ? 'no-zstd' : usable.length < unpacked.length ? 'nonstandard-layers' : null;
   return { usable, isLimited: true, why };
 }
 
-/** Whether a client can read a manifest that it asks for by digest. Unless it clearly cannot, it gets the bytes: nothing else has that digest. */
+/**
+ * Whether a client can read a manifest that it requests by digest. Only a client that clearly cannot is refused,
+ * because no other manifest has the digest.
+ */
 export function canRead(
   { accept, userAgent }: Client,
   form: Form,
@@ -113,18 +137,17 @@ export function canRead(
     return { readable: !isOldEngine(userAgent), varies: { userAgent: true } };
   }
   const { weights } = wantsOf(accept);
-  // A header that names no manifest at all says nothing about which can be read.
+  // A header without manifest types does not say which of them the client reads.
   return { readable: weights[form] > 0 || FORMS.every((one) => weights[one] === 0), varies: { userAgent: false } };
 }
 
-/** The reason for a manifest that {@link canRead} says cannot be read. */
+/** The reason for refusing a manifest that {@link canRead} excludes. */
 export function unreadableReason({ accept }: Client): Extract<Reason, 'manifest-too-new' | 'form-not-published'> {
   return accept === null || wantsOf(accept).kind === 'schema1-only' ? 'manifest-too-new' : 'form-not-published';
 }
 
 /**
- * The `Accept` that stands for all that mean the same: a handful of values, so that caches keep few entries. Negotiation gives the same for it as for the original.
- * Null for none.
+ * A canonical `Accept` with the same meaning, of which there are few, so that caches store few entries. Null for none.
  */
 export function normalizeAccept(accept: Accept): string | null {
   if (accept === null) return null;
@@ -140,8 +163,8 @@ export function normalizeAccept(accept: Accept): string | null {
 }
 
 /**
- * What negotiation looks at in a `User-Agent`, and nothing else of it: whether the engine is from before 1.10, what the
- * client cannot use, and its platform. Null for nothing.
+ * A canonical `User-Agent` with the same meaning for negotiation: whether the engine is older than 1.10, what the
+ * client cannot use, and its platform. Null for none.
  */
 export function normalizeUserAgent(userAgent: string | null): string | null {
   const platform = platformOf(userAgent);
@@ -153,19 +176,19 @@ export function normalizeUserAgent(userAgent: string | null): string | null {
   return parts.length === 0 ? null : parts.join(' ');
 }
 
-/** Whether a `User-Agent` is that of a Docker engine from before 1.10: `docker/1.9.1 go/go1.4.3 … os/linux arch/amd64`. */
+/** Whether a `User-Agent` is of a Docker engine before 1.10: `docker/1.9.1 go/go1.4.3 … os/linux arch/amd64`. */
 export function isOldEngine(userAgent: string | null): boolean {
   return userAgent !== null && /^docker\/(?:0\.\d+|1\.\d)(?:\.|-|\s|$)/.test(userAgent);
 }
 
-/** The platform that an engine's `User-Agent` tells; null if it tells none. */
+/** The platform in an engine's `User-Agent`; null if there is none. */
 export function platformOf(userAgent: string | null): Platform | null {
   const os = / os\/([a-z0-9]{1,16})(?= |$)/.exec(` ${userAgent ?? ''}`)?.[1];
   const architecture = / arch\/([a-z0-9]{1,16})(?= |$)/.exec(` ${userAgent ?? ''}`)?.[1];
   return os === undefined || architecture === undefined ? null : { os, architecture };
 }
 
-/** How much each form is wanted. `anything`: all alike, by wildcards (or `application/json`) alone. */
+/** The weight of each form. `anything`: all the same, only by wildcards or `application/json`. */
 interface Wants {
   readonly kind: 'schema1-only' | 'anything' | 'named';
   readonly weights: Readonly<Record<Form, number>>;
@@ -183,14 +206,14 @@ function wantsOf(accept: readonly MediaRange[]): Wants {
   const names = accept.some(({ type }) => formOfMediaType(type) !== null);
   const weights = { ...NONE };
   for (const form of FORMS) {
-    // Schema 1 has two names, of which either will do: what is signed carries its signatures under both.
+    // Schema 1 has two media types; both mean the signed document.
     const types = form === 'docker-schema1' ? [MEDIA_TYPE_OF_FORM[form], SCHEMA1_PLAIN] : [MEDIA_TYPE_OF_FORM[form]];
     const exact = types.filter((type) => accept.some((range) => range.type === type));
     weights[form] = Math.max(...(exact.length > 0 ? exact : types).map((type) => qualityOf(accept, type)));
   }
   const wanted = FORMS.filter((form) => weights[form] > 0);
   if (!names && wanted.length > 0) return { kind: 'anything', weights };
-  // Beside the names of manifests it says nothing; alone it is what tools send that know of JSON only.
+  // Beside manifest types it has no meaning. Tools that only know JSON send it alone.
   if (wanted.length === 0 && !names && accept.some(({ type, q }) => type === 'application/json' && q > 0)) {
     return {
       kind: 'anything',
@@ -220,7 +243,7 @@ function forOldEngine(userAgent: string | null, record: TagRecord, rule: Rule): 
   return { kind: 'missing', reason, available: mediaTypesOf(record), rule, varies };
 }
 
-/** Of several variants the lowest first: `arm/v5` runs on every `arm`, and an engine does not tell which it has. */
+/** The lowest of several variants first: `arm/v5` runs on every `arm`, and an engine does not name its variant. */
 function byVariant(a: TagForm, b: TagForm): number {
   const [left, right] = [a.platform?.variant ?? '', b.platform?.variant ?? ''];
   return left < right ? -1 : left > right ? 1 : 0;
@@ -234,7 +257,7 @@ function isFor(platform: Platform | undefined, { os, architecture }: Platform): 
   return platform?.os === os && platform.architecture === architecture;
 }
 
-/** Of the forms that would do, the most wanted one whose lack has a reason. */
+/** The reason of the missing form with the highest weight. */
 function reasonFor({ weights }: Wants, { missing }: TagRecord): Reason {
   const lacking = missing.filter(({ form, platform }) => weights[form] > 0 && platform === undefined);
   const [first] = lacking.sort(

@@ -1,6 +1,7 @@
 /**
- * OCI image manifest and index, made from Docker's: the same blobs under OCI's media types, for clients that take nothing
- * else. Config and layers stay as they are, so the image ID does too. (skopeo writes a new config when it converts.)
+ * OCI image manifest and index, made from Docker ones: the same blobs with OCI media types, for clients that accept
+ * nothing else. The config is the same blob, so the image ID is the same. (skopeo writes a new config when it
+ * converts.)
  */
 import type { Descriptor } from '../registry/descriptor.ts';
 import { MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../registry/media-type.ts';

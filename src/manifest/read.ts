@@ -1,4 +1,6 @@
-/** Reading manifests: which form some bytes are, under which digest clients know them, and what they name. Strict, since what is half understood would be published. */
+/**
+ * Reads manifests: their form, their digest, and what they name. Strict, because everything that is read is published.
+ */
 import type { Descriptor } from '../registry/descriptor.ts';
 import { parseDigest } from '../registry/digest.ts';
 import { type Form, formOfMediaType, isListForm, MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../registry/media-type.ts';
@@ -8,7 +10,7 @@ import { checkJson, JsonSyntaxError } from './json/json-bytes.ts';
 import { SignatureError, verifyDocument } from './signing/jws.ts';
 import { sha256Of } from './signing/sha256.ts';
 
-/** Bytes that are no manifest of any form, and why. */
+/** Bytes that are not a manifest of a known form. */
 export class ManifestError extends Error {
   override readonly name = 'ManifestError';
 }
@@ -19,7 +21,7 @@ export interface ImageManifest {
   readonly layers: readonly Descriptor[];
 }
 
-/** Types that say nothing about what they are put on: where they stand, the content decides. */
+/** Media types without meaning for manifests: the content decides. */
 const GENERIC: ReadonlySet<string> = new Set([
   '',
   MEDIA_TYPES.json,
@@ -29,8 +31,9 @@ const GENERIC: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Reads a manifest: its form (by its own `mediaType`, else by `mediaType`, else by its members), the type it is served with, and its digest. A schema 1 must carry
- * signatures that hold, and is known by the digest of its payload. Throws {@link ManifestError}.
+ * Reads a manifest: its form (by its own `mediaType`, then by the argument, then by its members), its media type and
+ * its digest. A schema 1 must have valid signatures, and its digest is that of its payload. Throws {@link
+ * ManifestError}.
  */
 export function readManifest(bytes: Uint8Array, mediaType?: string): Manifest {
   const value = parseObject(bytes);
@@ -41,7 +44,7 @@ export function readManifest(bytes: Uint8Array, mediaType?: string): Manifest {
   }
   const form = formOf(value, told);
   if (isListForm(form) ? value.layers !== undefined || value.config !== undefined : value.manifests !== undefined) {
-    // One reader would take it for a list, another for an image (CVE-2021-41190).
+    // Some readers would see a list, others an image (CVE-2021-41190).
     throw new ManifestError('the manifest has members of a list and of an image, so it can be read in two ways');
   }
   if (isListForm(form)) listOf(value);
@@ -49,12 +52,12 @@ export function readManifest(bytes: Uint8Array, mediaType?: string): Manifest {
   return { form, mediaType: MEDIA_TYPE_OF_FORM[form], digest: sha256Of(bytes), bytes };
 }
 
-/** What an image manifest (schema 2 or OCI) names. Throws {@link ManifestError}. */
+/** The config and layers of a schema 2 or OCI manifest. Throws {@link ManifestError}. */
 export function readImageManifest({ bytes }: Pick<Manifest, 'bytes'>): ImageManifest {
   return imageOf(parseObject(bytes));
 }
 
-/** What a list or index names, in order. Throws {@link ManifestError}. */
+/** The children of a list or index, in order. Throws {@link ManifestError}. */
 export function readListManifest({ bytes }: Pick<Manifest, 'bytes'>): readonly Descriptor[] {
   return listOf(parseObject(bytes));
 }
@@ -146,7 +149,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
 function parseObject(bytes: Uint8Array): Record<string, unknown> {
   let value: unknown;
   try {
-    // Go's grammar, which is stricter than JSON.parse about bytes and the same for every other reader of the field.
+    // Go's grammar, which is stricter than JSON.parse about bytes, and the same for the other readers of the field.
     checkJson(bytes);
     value = JSON.parse(new TextDecoder().decode(bytes));
   } catch (error) {

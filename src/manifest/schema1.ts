@@ -1,8 +1,10 @@
 /**
- * Docker image manifest v2, schema 1, made from an image config: byte for byte what docker/distribution 2.8's builder makes.
+ * Docker image manifest v2, schema 1, made from an image config: byte for byte as docker/distribution 2.8's builder
+ * makes it.
  *
- * Schema 1 has one entry a history entry, newest first, each with the JSON that the v1 API knew (`v1Compatibility`); ids are made up, but reproducibly, because engines
- * up to 1.7 trust an id they know. The payload is indented by three spaces, and its sha256 is the digest that clients know the manifest by.
+ * Schema 1 has one entry for each history entry, newest first, each with the JSON of the v1 API (`v1Compatibility`).
+ * IDs are reproducible, because engines up to 1.7 trust an ID that they know. The payload has an indentation of three
+ * spaces, and its sha256 is the digest of the manifest.
  */
 import type { Reason } from '../registry/errors.ts';
 import type { RepositoryName, Tag } from '../registry/name.ts';
@@ -14,14 +16,15 @@ import { sha384 } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
 
 /**
- * The layer that stands for a history entry without one: gzip of 1,024 zero bytes, as docker made it. No zlib makes these 32 bytes again.
+ * The layer for history entries without one: gzip of 1,024 zero bytes, as docker made it. No zlib makes these 32 bytes
+ * again.
  */
 export const EMPTY_LAYER = {
   digest: 'sha256:a3ed95caeb02ffe68cdd9fd84406680ae93d633cb16422d00e8a7c22955b46d4',
   bytes: Uint8Array.from(atob('H4sIAAAJbogA/2IYBaNgFIxYAAgAAP//Lq+17wAEAAA='), (char) => char.charCodeAt(0)),
 } as const;
 
-/** What a schema 1 manifest is made from. */
+/** The input for a schema 1 manifest. */
 export interface Schema1Input {
   /** The config blob's exact bytes. */
   readonly config: Uint8Array;
@@ -42,8 +45,9 @@ export type Schema1Result =
   | { readonly kind: 'refused'; readonly reason: Reason; readonly explanation: string };
 
 /**
- * Makes the schema 1 payload of an image. `compat` decides as docker/distribution 2.8 does; `strict` refuses, beyond that, what would give a broken or ambiguous
- * image: layers that no history entry stands for, repeated members, lax times, a parent in the only layer.
+ * Makes the schema 1 payload of an image. `compat` decides as docker/distribution 2.8 does. `strict` also refuses what
+ * would give a broken or ambiguous image: layers without a history entry, repeated members, lax times, a parent in the
+ * only layer.
  */
 export function buildSchema1(input: Schema1Input, mode: 'strict' | 'compat'): Schema1Result {
   const badLayer = input.layers.find((layer) => !LAYER_DIGEST.test(layer));
@@ -112,7 +116,7 @@ function payloadOf({ layers, name, tag }: Schema1Input, config: ImageConfig): Ui
     writer.text('\n      {\n         "blobSum": ').string(blobSum).text('\n      }');
   });
   writer.text('\n   ],\n   "history": [');
-  // One buffer for all texts: there are as many as entries.
+  // One buffer for all texts, of which there is one for each entry.
   const text = new ByteWriter();
   entries.forEach(({ entry, id, parent }, index) => {
     if (index > 0) writer.text(',');
@@ -124,7 +128,7 @@ function payloadOf({ layers, name, tag }: Schema1Input, config: ImageConfig): Ui
   return writer.text('\n   ]\n}').bytes();
 }
 
-/** What stands for a history entry in a schema 1, top first. */
+/** The schema 1 entry of a history entry, top first. */
 interface Schema1Entry {
   readonly entry: HistoryEntry;
   readonly blobSum: string;
@@ -153,7 +157,9 @@ function entriesOf({ history, bytes }: ImageConfig, layers: readonly string[]): 
   return entries.reverse();
 }
 
-/** Windows: the base layer's name stands in for a parent, in what is shown and not in what is hashed. Empty elsewhere. */
+/**
+ * Windows: the name of the base layer takes the place of a parent in the text, but not in the hash. Empty for others.
+ */
 function baseParentOf({ rootfs }: ImageConfig): string {
   const base = rootfs?.baseLayer ?? '';
   return base === '' ? '' : bytesToHex(sha384(new TextEncoder().encode(base))).slice(0, 64);

@@ -1,6 +1,6 @@
 /**
- * Docker image manifest v2, schema 2, and manifest list, made from OCI ones: the same blobs under Docker's media types.
- * The bytes are those that skopeo writes when it converts (`--format v2s2`), so the digests are the same.
+ * Docker image manifest v2, schema 2, and manifest list, made from OCI ones: the same blobs with Docker media types.
+ * The bytes, and so the digests, are those of skopeo (`--format v2s2`).
  */
 import type { Descriptor } from '../registry/descriptor.ts';
 import { MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../registry/media-type.ts';
@@ -16,7 +16,7 @@ export type Schema2Result =
   | { readonly kind: 'manifest'; readonly manifest: Manifest }
   | { readonly kind: 'refused'; readonly reason: Reason; readonly explanation: string };
 
-/** Makes a schema 2 of an image; `layers` may be other packings of the manifest's own. */
+/** Makes a schema 2 of an image; `layers` may be other compressions of the manifest's own. */
 export function buildSchema2(config: Descriptor, layers: readonly Descriptor[]): Schema2Result {
   const packed = layers.find(isZstd);
   if (packed !== undefined) {

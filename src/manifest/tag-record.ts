@@ -1,8 +1,8 @@
-/** The record of a tag, made of what was derived for it. */
+/** Makes the record of a tag from what was derived for it. */
 import type { TagForm, TagRecord } from '../registry/records.ts';
 import type { Derivation } from './image.ts';
 
-/** The record and the manifests' bytes in its order, as `encodeTag` takes both. `updated`: RFC 3339. */
+/** The record, and the manifests' bytes in its order, as `encodeTag` takes both. `updated`: RFC 3339. */
 export function tagRecordOf(
   { forms, missing }: Derivation,
   updated: string,

@@ -1,4 +1,4 @@
-/** What a tag list says of a tag, made from its tag object. */
+/** Makes the entry of a tag list from a tag object. */
 import type { Digest } from '../registry/digest.ts';
 import { type Form, isListForm } from '../registry/media-type.ts';
 import { DEFAULT_PLATFORM, formatPlatform, type Platform } from '../registry/platform.ts';
@@ -6,11 +6,11 @@ import type { TagRecord } from '../registry/records.ts';
 import type { TagSummary } from '../registry/summary.ts';
 import { type ManifestLinks, readLinks } from './links.ts';
 
-/** How to look up what is not in the tag object; null for what is not there. */
+/** Looks up what is not in the tag object; null if it is not stored. */
 export interface SummarySources {
   readonly manifest: (digest: Digest) => Promise<Uint8Array | null>;
   readonly blob: (digest: Digest) => Promise<Uint8Array | null>;
-  /** Bytes of a blob. */
+  /** Size of a blob in bytes. */
   readonly blobSize: (digest: Digest) => Promise<number | null>;
 }
 
@@ -22,7 +22,7 @@ export async function summarizeTag(
   const { record, manifests } = reading;
   const forms = record.forms.map((form, index) => ({ form, links: readLinks(manifests[index] ?? new Uint8Array()) }));
   const published = forms.filter(({ form }) => form.source.kind === 'published' && form.platform === undefined);
-  // Schema 1 says neither its layers' sizes nor, in its own words, its platform: another form of the same image does.
+  // Schema 1 has neither the sizes of its layers nor a platform member, so another form of the image is used.
   const root =
     published.find(({ form }) => form.form !== 'docker-schema1') ??
     forms.find(({ form }) => form.form === 'docker-schema2') ??
@@ -54,7 +54,7 @@ async function look(
   sources: SummarySources,
 ): Promise<{ platforms: string[]; image: ManifestLinks | null }> {
   if (!isList) return { platforms: await platformOfImage(links, sources), image: links };
-  // Attestations stand in a list as images of an unknown platform.
+  // Attestations have an unknown platform in a list.
   const images = links.children.filter(({ platform }) => platform !== undefined && platform.os !== 'unknown');
   const chosen =
     images.find(

@@ -132,6 +132,12 @@ export const REASONS = {
     message: 'No schema 2 could be derived from the schema 1 image: a layer could not be unpacked.',
     caching: 'miss',
   },
+  'schema2-layers-unread': {
+    status: 503,
+    codes: ['UNAVAILABLE'],
+    message: 'The schema 2 of this schema 1 image is not derived yet: its layers have to be unpacked once for it.',
+    caching: 'never',
+  },
   'schema2-history-mismatch': {
     status: 404,
     codes: ['MANIFEST_UNKNOWN'],

@@ -159,6 +159,15 @@ const HELP = {
         ' is not supported (bzip2, xz).',
     ],
   },
+  'schema2-layers-unread': {
+    title: 'No schema 2 yet',
+    paragraphs: [
+      'The upstream registry has this tag as schema 1 only. Schema 2 names each layer by the digest of its unpacked ' +
+        'content. So Gantry unpacks the layers once, when the first client requests schema 2 or OCI. The upstream ' +
+        'did not send them this time.',
+      'Try again after the number of seconds in `Retry-After`. Clients that read schema 1 get it meanwhile.',
+    ],
+  },
   'schema2-history-mismatch': {
     title: 'No schema 2: history damaged',
     paragraphs: [

@@ -8,8 +8,8 @@ import { RuleError } from './schema1-rules.ts';
 const diffIdOf = (blob: Digest): string => sha256Of(new TextEncoder().encode(blob));
 
 /**
- * Makes the config of a payload and checks it: against moby if there is an oracle, and against what can be told without.
- * Gives the config, or null where there is none. Throws {@link RuleError}.
+ * Makes the config of a payload and checks it: against moby if there is an oracle, and by rules that need none. Returns
+ * the config, or null if there is none. Throws {@link RuleError}.
  */
 export async function checkConfig(payload: Uint8Array, oracle: Oracle | null): Promise<Uint8Array | null> {
   let ours: Uint8Array | null = null;

@@ -1,9 +1,9 @@
 /**
  * `npm run fuzz -- [--oracle] [--runs N] [--payloads N] [--documents N] [--seed S] [--part PART --path P]`: converts
- * configs to schema 1 and schema 1 payloads to configs that nobody would write. It looks for a difference from
- * docker/distribution and from Docker (`--oracle`, where Debian's Go packages are installed), or for a broken rule. With
+ * configs to schema 1, and schema 1 payloads to configs, that nobody would write. It looks for a difference from
+ * docker/distribution and from Docker (`--oracle`, if Debian's Go packages are installed), or for a broken rule. With
  * the oracle it also damages signed documents, and compares the verdict with libtrust's. A failure is shrunk, and
- * printed with the options that bring it back. Exit 0: none found; 1: one found; 2: bad arguments, or no Go.
+ * printed with the options that reproduce it. Exit 0: none found; 1: one found; 2: bad arguments, or no Go.
  */
 import { readFileSync } from 'node:fs';
 import { generateKeyPairSync } from 'node:crypto';

@@ -20,7 +20,9 @@ export interface Oracle {
   build(input: Schema1Input): Promise<Verdict>;
   /** The payload of a signed document, if libtrust accepts its signatures. */
   verify(document: Uint8Array): Promise<Verdict>;
-  /** The image config that moby makes of a schema 1's payload; the diff ID of a layer is the digest of its blobSum's text. */
+  /**
+   * The image config that moby makes of a schema 1's payload; a layer's diff ID is the digest of its blobSum's text.
+   */
   config(payload: Uint8Array): Promise<Verdict>;
   /** Ends the process. */
   close(): Promise<void>;

@@ -1,4 +1,7 @@
-/** A short run of the fuzzer (`npm run fuzz` is the long one): always by our own rules, and against docker/distribution, moby and libtrust where Go is installed. */
+/**
+ * A short run of the fuzzer (`npm run fuzz` is the long one): always by our own rules, and against docker/distribution,
+ * moby and libtrust if Go is installed.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

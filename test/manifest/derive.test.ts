@@ -458,6 +458,12 @@ describe('a schema 1 alone', () => {
     expect(partly.explanations[0]).toContain(top.digest);
   });
 
+  it('whose layers nobody has unpacked says that it is not known', () => {
+    const unread = deriveSoundly({ ...content([root], []), unpacked: null });
+    expect(shown(unread)).toEqual(['published docker-schema1']);
+    expect(lacks(unread)).toEqual(['docker-schema2 schema2-layers-unread']);
+  });
+
   it('with a history that is no JSON gives nothing', () => {
     const payload = new TextEncoder().encode(
       JSON.stringify({
@@ -789,6 +795,7 @@ describe('what cannot be derived leaves its reason', () => {
         'schema1-not-published',
         'schema1-zstd-layers',
         'schema2-history-mismatch',
+        'schema2-layers-unread',
         'schema2-layers-unreadable',
         'schema2-not-an-image',
         'schema2-zstd-layers',

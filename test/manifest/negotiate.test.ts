@@ -388,6 +388,26 @@ describe('by tag', () => {
     expect(new Set(rules)).toEqual(new Set(Object.keys(RULES)));
   });
 
+  describe('a schema 1 whose schema 2 nobody has tried to derive', () => {
+    const unread = recordOf(['published docker-schema1'], [lack('docker-schema2', 'schema2-layers-unread')]);
+
+    it.each([
+      ['Docker', [S1P, 'application/json', OM, S2, DL, OI], 'published docker-schema1', true],
+      ['containerd, by its wildcard', [`${S2}, ${DL}, ${OM}, ${OI}, */*`], 'published docker-schema1', true],
+      ['who takes schema 2 alone', [S2], '404 schema2-layers-unread', true],
+      ['who takes OCI alone', [OM, OI], '404 form-not-published', true],
+      ['who wants schema 1 more', [`${S2};q=0.5`, S1P], 'published docker-schema1', false],
+      ['who takes lists alone', [DL, OI], '404 form-not-published', false],
+      ['who takes schema 1 alone', [S1P], 'published docker-schema1', false],
+      ['who takes anything', ['*/*'], 'published docker-schema1', false],
+      ['an old engine', null, 'published docker-schema1', false],
+    ] as const)('%s', (_, accept, expected, awaits) => {
+      const choice = negotiate({ accept: parseAccept(accept?.join(', ') ?? null), userAgent: null }, unread);
+      expect(shown(choice)).toBe(expected);
+      expect(choice.awaitsSchema2 === true).toBe(awaits);
+    });
+  });
+
   describe('where layers are packed with zstd', () => {
     const copied = ['published oci-manifest+zstd', 'derived docker-schema2', 'derived docker-schema1'];
     const listed = [

@@ -1,4 +1,7 @@
-/** The claims of src/manifest/schema2.ts and from-schema1.ts that skopeo writes the same bytes. Needs skopeo; talks to nobody. */
+/**
+ * The claims of src/manifest/schema2.ts and from-schema1.ts that skopeo writes the same bytes. Needs skopeo, no
+ * network.
+ */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,5 +1,6 @@
 /**
- * Reads layers for derivation: diff IDs where a schema 1 is the only form, and gzip copies where they are requested.
+ * Reads layers for derivation: diff IDs where a schema 1 is the only form, gzip copies where they are requested, and
+ * which foreign layers have bytes.
  */
 import { createHash } from 'node:crypto';
 import type { ImageContent, Manifest, UnpackedLayer } from '../../manifest/image.ts';
@@ -36,6 +37,8 @@ export interface LayerOptions {
   readonly recompress: Recompress | undefined;
   readonly signal: AbortSignal | undefined;
   readonly onEvent: EventSink;
+  /** Whether the bucket has a layer; by default it has none. */
+  readonly isStored?: (layer: Digest) => Promise<boolean>;
 }
 
 /** Layers processed at once: compression runs in as many threads, and each reads the source. */
@@ -44,10 +47,16 @@ const AT_ONCE = 4;
 /**
  * Prepares for one image. Nothing is read before {@link LayerWork.complete}, and no layer twice for the same result.
  */
-export function prepareLayers({ recompress, signal, onEvent }: LayerOptions): LayerWork {
+export function prepareLayers({
+  recompress,
+  signal,
+  onEvent,
+  isStored = () => Promise.resolve(false),
+}: LayerOptions): LayerWork {
   // Null: the layer was read, and has no result.
   const unpackedLayers = new Map<Digest, UnpackedLayer | null>();
   const copies = new Map<Digest, Descriptor | null>();
+  const foreign = new Map<Digest, boolean>();
 
   async function look(digest: Digest, source: ImageSource): Promise<void> {
     onEvent({ event: 'working', what: `unpacking ${digest} to learn its diff ID` });
@@ -76,12 +85,20 @@ export function prepareLayers({ recompress, signal, onEvent }: LayerOptions): La
         AT_ONCE,
         (digest) => copy(digest, source),
       );
+      const toHold = [...content.roots, ...content.children.values()].flatMap(foreignLayers);
+      await forEachLimit(
+        [...new Set(toHold)].filter((digest) => !foreign.has(digest)),
+        AT_ONCE,
+        async (digest) => {
+          foreign.set(digest, (await isStored(digest)) || (await isInSource(digest, source, signal)));
+        },
+      );
       return {
         content: {
           ...content,
           unpacked: found(unpackedLayers, toUnpack),
           recompressed: found(copies, toCopy),
-          held: new Set(),
+          held: new Set(toHold.filter((digest) => foreign.get(digest) === true)),
         },
         open: async (from) => {
           const size = copies.get(from)?.size;
@@ -105,6 +122,19 @@ function found<T>(known: ReadonlyMap<Digest, T | null>, wanted: readonly Digest[
 /** Whether the image has only schema 1, which does not describe the content of its layers. */
 function standsAlone(roots: readonly Manifest[]): boolean {
   return roots.length > 0 && roots.every(({ form }) => form === 'docker-schema1');
+}
+
+/** Layers with addresses of their own (`urls`), which a source may have all the same. */
+function foreignLayers({ bytes }: Manifest): readonly Digest[] {
+  return (readLinks(bytes)?.layers ?? []).filter((layer) => layer.foreign).map(({ digest }) => digest);
+}
+
+async function isInSource(digest: Digest, source: ImageSource, signal: AbortSignal | undefined): Promise<boolean> {
+  const blob = await source.blob(digest, signal === undefined ? {} : { signal });
+  if (blob === null) return false;
+  // Ending the loop closes what the source opened.
+  for await (const chunk of blob.chunks) if (chunk.length > 0) break;
+  return true;
 }
 
 function layersOf(manifests: readonly Manifest[]): readonly Digest[] {

@@ -7,6 +7,7 @@
  * the forms again, and writes over it.
  */
 import { derive } from '../../manifest/derive.ts';
+import { isNameless } from '../../manifest/from-schema1.ts';
 import type { Derivation, ImageContent, Signer } from '../../manifest/image.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { blobKey, tagKey } from '../../registry/keys.ts';
@@ -154,13 +155,28 @@ async function publish(run: Run, source: ImageSource, request: PublishRequest): 
     });
   }
   const image = await readImage(source, { platforms: request.platforms ?? [], signal });
+  refuseNameless(image);
   const { roots, children } = image.content;
   const referrers = await readReferrers(source, [...roots, ...children.values()], request.referrers !== false);
-  const layers = prepareLayers({ recompress: request.recompress, signal, onEvent: run.onEvent });
+  const layers = prepareLayers({
+    recompress: request.recompress,
+    signal,
+    onEvent: run.onEvent,
+    isStored: async (layer) => (await run.options.store.head(blobKey(realm, layer))) !== null,
+  });
   const job: Job = { run, source, request, realm, image, referrers, layers };
   const result = await untilWritten(`the tag ${request.name}:${request.tag}`, () => attempt(job), run.retry);
   const companions = request.referrers === false ? [] : await publishCompanions(run, source, request, image);
   return companions.length === 0 ? result : { ...result, companions };
+}
+
+/** Refuses a schema 1 that crashes Docker 1.6 and 1.7. Beside another form, derivation leaves it out. */
+function refuseNameless({ content: { roots } }: ReadImage): void {
+  const [root] = roots;
+  if (roots.length !== 1 || root?.form !== 'docker-schema1' || !isNameless(root.bytes)) return;
+  throw new CommandError('the schema 1 has an empty name, which crashes Docker 1.6 and 1.7', {
+    hint: 'skopeo writes it so into a folder when it converts. Publish the schema 2 or OCI image: gantry derives a schema 1.',
+  });
 }
 
 /**

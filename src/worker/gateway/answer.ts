@@ -36,6 +36,8 @@ export interface Found {
   readonly form?: Form;
   /** Value of `Warning`: that the answer may be out of date, and why. */
   readonly warning?: string;
+  /** The client would get another form, which has to be derived first. */
+  readonly awaitsSchema2?: true;
 }
 
 /** Why there is no representation: a reason of the table. */
@@ -46,6 +48,8 @@ export interface Refused {
   readonly message?: string;
   readonly detail?: ErrorDetail;
   readonly vary?: readonly string[];
+  /** As for {@link Found}. */
+  readonly awaitsSchema2?: true;
   /** Additional headers, with names in lower case. */
   readonly headers?: Readonly<Record<string, string>>;
 }

@@ -78,5 +78,5 @@ async function readTag(name: RepositoryName, tag: Tag, rule: OriginRule, answerS
   const now = Date.now();
   const freshness = freshnessOf(decodeOriginMark(info.metadata), lastComparisons(rule).get(info.key, now), rule, now);
   if (freshness === 'gone') return { answer: unknownTag(name, tag), info, isFinal: true };
-  return { ...stored, isFinal: freshness === 'published' || freshness === 'fresh' };
+  return { ...stored, isFinal: answer.awaitsSchema2 !== true && (freshness === 'published' || freshness === 'fresh') };
 }

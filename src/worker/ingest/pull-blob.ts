@@ -4,8 +4,10 @@
  */
 import { openBlob } from '../../origin/blob.ts';
 import { OriginError } from '../../origin/errors.ts';
+import type { Digest } from '../../registry/digest.ts';
 import { blobKey } from '../../registry/keys.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
+import type { RepositoryName } from '../../registry/name.ts';
 import { StorageError } from '../../registry/store.ts';
 import type { Answer, Redirect } from '../gateway/answer.ts';
 import type { RegistryRequest, RequestOptions } from '../gateway/registry-request.ts';
@@ -45,21 +47,43 @@ export async function pullBlob(
     const location = await locationUpstream(pull, request);
     if (location !== null) return { kind: 'redirect', location };
   }
-  const isStreamed = request.kind === 'blob' && !head;
+  const outcome = await fetchOrFollow(pull, request, key, request.kind === 'blob' && !head);
+  if (typeof outcome === 'object') return outcome;
+  if (outcome === 'stored') return answerStored();
+  cacheAbsence(upstream, what);
+  return answer;
+}
+
+/** Fetches a blob into the bucket, for no client. `'unknown'`: the upstream does not have it. Throws OriginError and StorageError. */
+export async function storeBlob(pull: Pull, name: RepositoryName, digest: Digest): Promise<'stored' | 'unknown'> {
+  const outcome = await fetchOrFollow(
+    pull,
+    { kind: 'blob-presence', name, digest },
+    blobKey(pull.realm, digest),
+    false,
+  );
+  return typeof outcome === 'object' ? 'stored' : outcome;
+}
+
+/** Fetches a blob, or waits for the request that does. Gives an answer where the bytes are streamed to this client. */
+async function fetchOrFollow(
+  pull: Pull,
+  request: BlobRequest,
+  key: string,
+  isStreamed: boolean,
+): Promise<'stored' | 'unknown' | Answer> {
   for (let round = 1; ; round++) {
-    const underway = upstream.blobs.of(key);
+    const underway = pull.upstream.blobs.of(key);
     const outcome =
       underway === undefined ? await fetchBlob(pull, request, key, isStreamed) : await follow(pull, key, underway);
     switch (outcome) {
       case 'stored':
-        return answerStored();
       case 'unknown':
-        cacheAbsence(upstream, what);
-        return answer;
+        return outcome;
       case 'passed-on':
         // Another client received it, and storage did not: fetch it again for this client.
         if (round < ROUNDS) continue;
-        throw new StorageError('STORAGE_UNAVAILABLE', `storage does not take ${digest}`);
+        throw new StorageError('STORAGE_UNAVAILABLE', `storage does not take ${request.digest}`);
       default:
         if (typeof outcome === 'object' && outcome !== null && 'kind' in outcome) return outcome as Answer;
         if (round >= ROUNDS) throw outcome;

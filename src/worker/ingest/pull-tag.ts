@@ -9,6 +9,7 @@ import { decodeOriginMark, type OriginMark } from '../../registry/origin-mark.ts
 import { type ObjectInfo, StorageError } from '../../registry/store.ts';
 import type { Answer } from '../gateway/answer.ts';
 import { readAll } from '../../bucket/read-object.ts';
+import { completeTag } from './complete-tag.ts';
 import { freshnessOf } from './freshness.ts';
 import { isUnknown, answerObserved, type StoredAnswer, unknownTag, withWarning } from './stored-answer.ts';
 import { openLists } from '../../bucket/lists.ts';
@@ -38,12 +39,13 @@ const RENEW_AFTER = 3_600_000;
  * Answers with the negotiated form. `stored`: the answer from storage. Throws {@link OriginError}, StorageError and
  * CorruptRecordError.
  */
-export async function pullTag(
-  pull: Pull,
-  name: RepositoryName,
-  tag: Tag,
-  { answer, info }: StoredAnswer,
-): Promise<Answer> {
+export async function pullTag(pull: Pull, name: RepositoryName, tag: Tag, stored: StoredAnswer): Promise<Answer> {
+  const answer = await answerTag(pull, name, tag, stored);
+  return answer.awaitsSchema2 === true ? completeTag(pull, name, tag, answer) : answer;
+}
+
+/** Answers from storage, or from the upstream if the tag is not stored. */
+async function answerTag(pull: Pull, name: RepositoryName, tag: Tag, { answer, info }: StoredAnswer): Promise<Answer> {
   if (info === null) return isUnknown(answer) ? fetchTag(pull, name, tag, answer) : answer;
   const mark = decodeOriginMark(info.metadata);
   const { upstream, rule, waitUntil } = pull;

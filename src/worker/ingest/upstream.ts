@@ -22,6 +22,8 @@ export interface Upstream {
   readonly client: RegistryClient;
   readonly tags: SingleFlight<FetchedTag | 'unknown' | 'published'>;
   readonly manifests: SingleFlight<StoredManifest | 'unknown'>;
+  /** Tags whose schema 2 is being derived, which needs all their layers. */
+  readonly completions: SingleFlight<FetchedTag | 'moved'>;
   readonly blobs: SingleFlight<BlobOutcome>;
   /** Blobs of which bytes arrived recently: by key. */
   readonly progress: ExpiringMap<true>;
@@ -68,6 +70,7 @@ export function upstreamOf(rule: OriginRule): Upstream {
       }),
       tags: new SingleFlight(),
       manifests: new SingleFlight(),
+      completions: new SingleFlight(),
       blobs: new SingleFlight(),
       progress: new ExpiringMap(REMEMBERED),
       checks: new SingleFlight(),

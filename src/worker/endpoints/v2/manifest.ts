@@ -94,7 +94,9 @@ async function answerFrom(
 ): Promise<Answer> {
   const choice = negotiate(options, record);
   const vary = varyOf(choice);
-  if (choice.kind === 'missing') return refused(choice.reason, { detail: { available: choice.available }, vary });
+  const awaits = choice.awaitsSchema2 === true && { awaitsSchema2: true as const };
+  if (choice.kind === 'missing')
+    return refused(choice.reason, { detail: { available: choice.available }, vary, ...awaits });
   const { form } = choice;
   return {
     kind: 'found',
@@ -102,6 +104,7 @@ async function answerFrom(
     body: await bodyOf(form),
     vary,
     form: form.form,
+    ...awaits,
   };
 }
 
