@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { addBucketOptions, type BucketOptions, parseJobs, withBucket } from '../cli/bucket-options.ts';
 import { type Environment, readEdge } from '../cli/environment.ts';
 import { EXIT } from '../cli/errors.ts';
@@ -9,7 +9,11 @@ interface Options extends BucketOptions {
   readonly dryRun?: true;
   readonly full?: true;
   readonly jobs?: number;
+  readonly pruneLimit: number;
 }
+
+/** The greatest share of a repository's tags that is pruned unless told otherwise. */
+const PRUNE_LIMIT = 0.25;
 
 /** The most tags in one purge request. */
 const PURGED_AT_ONCE = 500;
@@ -24,6 +28,12 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
   )
     .option('--dry-run', 'show what would be written and pruned, and write nothing')
     .option('--full', 'publish every tag again, even unchanged ones')
+    .option(
+      '--prune-limit <percent>',
+      'prune no repository that would lose a greater share of its tags (default: 25%; one tag may always go)',
+      parseShare,
+      PRUNE_LIMIT,
+    )
     .option('--jobs <n>', 'blobs sent in parallel (default: 6)', parseJobs)
     .addHelpText(
       'after',
@@ -109,6 +119,7 @@ async function run(file: string, options: Options, openTarget: OpenTarget, envir
           },
           dryRun,
           full: options.full === true,
+          pruneLimit: options.pruneLimit,
           onEvent: display.onEvent,
           onTag: ({ name, tag, what }) => {
             if (what === 'moved' || what === 'pruned' || what === 'new') moved.push({ name, tag });
@@ -138,6 +149,14 @@ async function run(file: string, options: Options, openTarget: OpenTarget, envir
   } finally {
     await sources.close();
   }
+}
+
+/** A percentage as a share: `25%` or `25` is 0.25. */
+function parseShare(text: string): number {
+  const percent = /^\d{1,3}(?:\.\d+)?(?=%?$)/.exec(text);
+  if (percent === null || Number(percent[0]) > 100)
+    throw new InvalidArgumentError('Give a percentage from 0 to 100, such as 25%.');
+  return Number(percent[0]) / 100;
 }
 
 /** Reads or creates the signing key, and creates the publisher. It runs only if there is something to write. */

@@ -4,9 +4,13 @@ import type { OriginRule } from './origins.ts';
 
 /**
  * What may be done with a stored tag. `published`: somebody published it, the upstream has no say. `fresh`: answered. `stale`: answered, and compared with the upstream's
- * in the background. `expired`: compared first. `gone`: the upstream has not had it for longer than the grace.
+ * in the background. `expired`: compared first.
+ * `incomplete`: forms of it are unknown, so it is fetched again; clients that can read the others need not wait. `gone`: the upstream has not had it for longer than the grace.
  */
-export type Freshness = 'published' | 'fresh' | 'stale' | 'expired' | 'gone';
+export type Freshness = 'published' | 'fresh' | 'stale' | 'expired' | 'incomplete' | 'gone';
+
+/** Most milliseconds that a tag with unknown forms is answered without asking the upstream for them again. */
+const UNKNOWN_LIFETIME = 10_000;
 
 /** Decides. `mark`: the tag object's, null if there is none; `checked`: when this isolate last compared it, if later. Times in milliseconds. */
 export function freshnessOf(
@@ -18,6 +22,8 @@ export function freshnessOf(
   if (mark === null) return 'published';
   const age = now - Math.max(mark.checked, checked ?? 0);
   if (mark.gone !== null && now - mark.gone >= grace) return age < lifetime ? 'gone' : 'expired';
+  if (mark.unknown !== undefined && age >= Math.min(lifetime, UNKNOWN_LIFETIME) && age < lifetime + stale)
+    return 'incomplete';
   if (age < lifetime) return 'fresh';
   return age < lifetime + stale ? 'stale' : 'expired';
 }

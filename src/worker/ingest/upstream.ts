@@ -20,7 +20,7 @@ export interface Outage {
 export interface Upstream {
   readonly rule: OriginRule;
   readonly client: RegistryClient;
-  readonly tags: Flights<FetchedTag | 'unknown' | 'published'>;
+  readonly tags: Flights<FetchedTag | 'unknown' | 'published' | 'unchanged'>;
   readonly manifests: Flights<StoredManifest | 'unknown'>;
   readonly blobs: Flights<BlobOutcome>;
   /** Blobs of which bytes came a moment ago: by key. */
@@ -29,6 +29,8 @@ export interface Upstream {
   readonly listFlights: Flights<readonly unknown[] | 'unknown'>;
   /** Lists that the upstream gave a moment ago. */
   readonly lists: ExpiringMap<readonly unknown[] | 'unknown'>;
+  /** Lists that the upstream gave earlier, for as long as they may be answered while it fails. */
+  readonly earlierLists: ExpiringMap<readonly unknown[] | 'unknown'>;
   /** What the upstream has said that it does not have: paths. */
   readonly unknown: ExpiringMap<true>;
   /** When tags were last compared with the upstream's: by key. */
@@ -65,6 +67,7 @@ export function upstreamOf(rule: OriginRule): Upstream {
         credentials: rule.credentials,
         timeouts: { answer: rule.timeout, idle: rule.timeout },
         policy: POLICY,
+        missing: rule.missing,
       }),
       tags: new Flights(),
       manifests: new Flights(),
@@ -73,6 +76,7 @@ export function upstreamOf(rule: OriginRule): Upstream {
       checks: new Flights(),
       listFlights: new Flights(),
       lists: new ExpiringMap(LISTS),
+      earlierLists: new ExpiringMap(LISTS),
       unknown: new ExpiringMap(REMEMBERED),
       checked: lastComparisons(rule),
       outages: new ExpiringMap(REMEMBERED),
