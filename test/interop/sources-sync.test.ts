@@ -101,6 +101,7 @@ async function run(bucket: Bucket, yaml: string, options: Partial<SyncOptions> =
       publisher: () => Promise.resolve(publisher),
       dryRun: false,
       full: false,
+      pruneLimit: 1,
       onEvent: () => undefined,
       ...options,
     });

@@ -20,7 +20,7 @@ export interface Outage {
 export interface Upstream {
   readonly rule: OriginRule;
   readonly client: RegistryClient;
-  readonly tags: SingleFlight<FetchedTag | 'unknown' | 'published'>;
+  readonly tags: SingleFlight<FetchedTag | 'unknown' | 'published' | 'unchanged'>;
   readonly manifests: SingleFlight<StoredManifest | 'unknown'>;
   /** Tags whose schema 2 is being derived, which needs all their layers. */
   readonly completions: SingleFlight<FetchedTag | 'moved'>;
@@ -31,6 +31,8 @@ export interface Upstream {
   readonly listFlights: SingleFlight<readonly unknown[] | 'unknown'>;
   /** Recent lists of the upstream. */
   readonly lists: ExpiringMap<readonly unknown[] | 'unknown'>;
+  /** Lists that the upstream gave earlier, for as long as they may be answered while it fails. */
+  readonly earlierLists: ExpiringMap<readonly unknown[] | 'unknown'>;
   /** Negative answers of the upstream: by path. */
   readonly unknown: ExpiringMap<true>;
   /** When tags were last compared with the upstream: by key. */
@@ -67,6 +69,7 @@ export function upstreamOf(rule: OriginRule): Upstream {
         credentials: rule.credentials,
         timeouts: { answer: rule.timeout, idle: rule.timeout },
         policy: POLICY,
+        missing: rule.missing,
       }),
       tags: new SingleFlight(),
       manifests: new SingleFlight(),
@@ -76,6 +79,7 @@ export function upstreamOf(rule: OriginRule): Upstream {
       checks: new SingleFlight(),
       listFlights: new SingleFlight(),
       lists: new ExpiringMap(LISTS),
+      earlierLists: new ExpiringMap(LISTS),
       unknown: new ExpiringMap(REMEMBERED),
       checked: lastComparisons(rule),
       outages: new ExpiringMap(REMEMBERED),
