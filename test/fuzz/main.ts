@@ -2,6 +2,7 @@
  * `npm run fuzz -- [--oracle] [--runs N] [--documents N] [--seed S] [--path P]`: converts configs that nobody would write and looks for a difference from docker/distribution
  * (`--oracle`, where Debian's Go packages are installed) or a broken rule;
  * with the oracle also damages signed documents, of which libtrust must think as we do. A failure is shrunk, and printed with the seed and path that bring it back.
+ * `--surface http|tar|json|layout [--from N]` gives that surface hostile inputs instead (surfaces/run.ts).
  * Exit 0: none found; 1: one found; 2: bad arguments, or no Go.
  */
 import { readFileSync } from 'node:fs';
@@ -22,6 +23,8 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     documents: { type: 'string' },
     path: { type: 'string' },
+    surface: { type: 'string' },
+    from: { type: 'string' },
   },
 });
 const runs = Number(values.runs ?? (values.oracle === true ? 100_000 : 20_000));
@@ -36,6 +39,19 @@ if (
 ) {
   console.error('--runs, --documents and --seed take whole numbers.');
   process.exit(2);
+}
+if (values.surface !== undefined) {
+  const { SURFACES } = await import('./surfaces/run.ts');
+  const surface = Object.hasOwn(SURFACES, values.surface) ? SURFACES[values.surface] : undefined;
+  const from = Number(values.from ?? 0);
+  if (surface === undefined || !Number.isSafeInteger(from)) {
+    console.error(`--surface takes ${Object.keys(SURFACES).join(', ')}, and --from a whole number.`);
+    process.exit(2);
+  }
+  const { summary, fault } = await surface({ seed, from, runs: values.runs === undefined ? 10_000 : runs });
+  console.log(summary);
+  if (fault !== null) console.log(`FAILED: ${fault}`);
+  process.exit(fault === null ? 0 : 1);
 }
 const missing = values.oracle === true ? missingForOracle() : null;
 if (missing !== null) {
