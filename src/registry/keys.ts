@@ -8,6 +8,7 @@
  * repositories/<name>/_tags.json               sorted tag list, with what pages show (sorted-list.ts)
  * repositories/<name>/_referrers/<digest>.json referrers of that manifest (referrers.ts)
  * catalog.json                                 sorted repository list (sorted-list.ts)
+ * gantry.json                                  version of this layout, and what storage can do (bucket/format.ts)
  * gc.json                                      journal of garbage collection: unreferenced objects and deletions
  * ```
  * No component of a repository name begins with `_`, so `_manifests`, `_tags` and `_referrers` mark the end of the name.
@@ -22,6 +23,9 @@ export const CATALOG_KEY = 'catalog.json';
 
 /** The journal of garbage collection; publishers read it. */
 export const GC_JOURNAL_KEY = 'gc.json';
+
+/** The format object: the version of the layout. */
+export const FORMAT_KEY = 'gantry.json';
 
 /** The prefix of everything that belongs to repositories. */
 export const REPOSITORIES_PREFIX = 'repositories/';
@@ -82,11 +86,13 @@ export type ParsedKey =
   | { readonly kind: 'tag-list'; readonly name: RepositoryName }
   | { readonly kind: 'referrers'; readonly name: RepositoryName; readonly subject: Digest }
   | { readonly kind: 'catalog' }
+  | { readonly kind: 'format' }
   | { readonly kind: 'gc-journal' };
 
 /** Parses a key; null if it is not part of the layout. */
 export function parseKey(key: string): ParsedKey | null {
   if (key === CATALOG_KEY) return { kind: 'catalog' };
+  if (key === FORMAT_KEY) return { kind: 'format' };
   if (key === GC_JOURNAL_KEY) return { kind: 'gc-journal' };
   const blob = /^blobs\/([^/]+)\/([^/]+)\/([^/]+)$/.exec(key);
   if (blob !== null) {

@@ -68,6 +68,7 @@ export async function openStorage(storage: Storage): Promise<StorageBed> {
         prefix,
         title: storage,
         uploads: listedUploads(bucket),
+        ifMatch: storage === 'Ceph RGW' ? 'bare' : 'quoted',
         retry: { ...S3_RETRY, backoff: 5, maxBackoff: 50 },
       });
     },

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import {
   blobKey,
   CATALOG_KEY,
+  FORMAT_KEY,
   GC_JOURNAL_KEY,
   manifestKey,
   manifestsPrefix,
@@ -42,6 +43,7 @@ describe('every key reads back as what it was made from', () => {
         .map(([name, value]) => [referrersKey(name, value), { kind: 'referrers', name, subject: value }]),
     ],
     ['the catalogue', fc.constant([CATALOG_KEY, { kind: 'catalog' }])],
+    ['the format object', fc.constant([FORMAT_KEY, { kind: 'format' }])],
     ['the journal', fc.constant([GC_JOURNAL_KEY, { kind: 'gc-journal' }])],
   ] as const)('%s', (_, pairs) => {
     fc.assert(

@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { S3Client } from '@aws-sdk/client-s3';
+import { createFormat, readFormat, refuseNewerFormat, withPreparedWrites } from '../../bucket/format.ts';
 import { CommandError } from '../cli/errors.ts';
 import type { Connection } from '../stores/connection.ts';
 import type { RetryPolicy } from '../../http/retry.ts';
@@ -56,7 +57,11 @@ export function localTarget(folder: StateFolder, connection: Connection & { read
     // The simulator accepts one body at a time; more buffers would only wait.
     poolSize: 3 * PART_SIZE,
   });
-  return { store, title, close: () => connection.close() };
+  const prepared = withPreparedWrites(store, async () => {
+    refuseNewerFormat((await readFormat(store)) ?? (await createFormat(store)), title);
+    return store;
+  });
+  return { store: prepared, title, close: () => connection.close() };
 }
 
 function localConnection(

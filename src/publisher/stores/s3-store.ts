@@ -7,6 +7,7 @@ import {
   ListObjectsV2Command,
   type S3Client,
 } from '@aws-sdk/client-s3';
+import type { IfMatchStyle } from '../../bucket/format.ts';
 import type { RetryPolicy } from '../../http/retry.ts';
 import {
   type BodyStream,
@@ -47,6 +48,8 @@ export interface S3StoreOptions {
   /** See {@link import('./multipart-upload.ts').MultipartOptions.checks}. */
   readonly checks?: 'hash' | 'none';
   readonly retry?: RetryPolicy;
+  /** How `If-Match` is written for a PUT; default `quoted`. Every server takes it quoted for a GET. */
+  readonly ifMatch?: IfMatchStyle;
   /** The longest body that is streamed, in bytes. */
   readonly streamedMax?: number;
   /** In bytes; at least S3's 5 MiB. */
@@ -67,6 +70,7 @@ export class S3Store implements WriteStore {
   readonly #uploads: UnfinishedUploads;
   readonly #checks: 'hash' | 'none';
   readonly #retry: RetryPolicy;
+  readonly #ifMatch: IfMatchStyle;
   readonly #streamedMax: number;
   readonly #partSize: number;
   readonly #pool: BufferPool;
@@ -79,6 +83,7 @@ export class S3Store implements WriteStore {
     this.#uploads = options.uploads;
     this.#checks = options.checks ?? 'hash';
     this.#retry = options.retry ?? S3_RETRY;
+    this.#ifMatch = options.ifMatch ?? 'quoted';
     this.#streamedMax = options.streamedMax ?? STREAMED_MAX;
     this.#partSize = options.partSize ?? PART_SIZE;
     this.#pool = createBufferPool(options.poolSize ?? POOL_SIZE);
@@ -249,6 +254,7 @@ export class S3Store implements WriteStore {
       ...this.#place(key),
       title: key,
       bytes,
+      ifMatch: this.#ifMatch,
       request: this.#requester(options.signal),
       head: () => this.head(key),
     });

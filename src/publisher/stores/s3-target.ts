@@ -2,7 +2,15 @@
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { CommandError } from '../cli/errors.ts';
 import { StorageError } from '../../registry/store.ts';
+import {
+  createFormat,
+  type IfMatchStyle,
+  readFormat,
+  refuseNewerFormat,
+  withPreparedWrites,
+} from '../../bucket/format.ts';
 import { steadyConnection } from './connection.ts';
+import { probeStorage } from './probe.ts';
 import { S3Store, type S3StoreOptions } from './s3-store.ts';
 import type { Target } from './target.ts';
 import { listedUploads } from './unfinished-uploads.ts';
@@ -106,14 +114,17 @@ export async function openS3(
   const address = readS3Address(to, env);
   const title = `s3://${address.bucket}${address.prefix === '' ? '' : `/${address.prefix.slice(0, -1)}`}`;
   const connection = steadyConnection(createClient(address));
-  const store = new S3Store({
-    connection,
-    bucket: address.bucket,
-    prefix: address.prefix,
-    title,
-    uploads: listedUploads(address.bucket),
-    ...options,
-  });
+  const open = (ifMatch: IfMatchStyle): S3Store =>
+    new S3Store({
+      connection,
+      bucket: address.bucket,
+      prefix: address.prefix,
+      title,
+      uploads: listedUploads(address.bucket),
+      ifMatch,
+      ...options,
+    });
+  const store = open('quoted');
   try {
     await store.check();
   } catch (error) {
@@ -125,5 +136,21 @@ export async function openS3(
         : `Check AWS_ENDPOINT_URL (${address.endpoint ?? 'not set: Amazon S3'}) and the network.`;
     throw new CommandError(error.message, { hint, cause: error });
   }
-  return { store, title, close: () => connection.close() };
+  const prepared = withPreparedWrites(store, () => openForWriting(open, title, address.endpoint ?? 'Amazon S3'));
+  return { store: prepared, title, close: () => connection.close() };
+}
+
+/** The store that writes: checks the bucket's format, and probes storage that it does not name. Throws StorageError. */
+async function openForWriting(
+  open: (style: IfMatchStyle) => S3Store,
+  title: string,
+  endpoint: string,
+): Promise<S3Store> {
+  const format = await readFormat(open('quoted'));
+  if (format !== null) refuseNewerFormat(format, title);
+  if (format?.storage?.endpoint === endpoint) return open(format.storage.ifMatch);
+  const ifMatch = await probeStorage(open, title);
+  const store = open(ifMatch);
+  if (format === null) refuseNewerFormat(await createFormat(store, { endpoint, ifMatch }), title);
+  return store;
 }

@@ -1,6 +1,7 @@
 /** Sends a short body in one request. */
 import { createHash } from 'node:crypto';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
+import type { IfMatchStyle } from '../../bucket/format.ts';
 import { type PutOptions, StorageError } from '../../registry/store.ts';
 import type { SendRequest } from './retrying.ts';
 import { unquoted, withPayloadHash } from './s3-messages.ts';
@@ -13,6 +14,8 @@ export interface WholePut extends PutOptions {
   /** The key for messages. */
   readonly title: string;
   readonly bytes: Uint8Array;
+  /** How `If-Match` is written. */
+  readonly ifMatch: IfMatchStyle;
   readonly request: SendRequest;
   /** Reads size and ETag of the object at the key. */
   readonly head: () => Promise<{ readonly size: number; readonly etag: string } | null>;
@@ -35,13 +38,20 @@ export async function putWhole(put: WholePut): Promise<{ readonly etag: string }
       ContentLength: bytes.length,
       ContentType: contentType,
       ...(metadata === undefined ? {} : { Metadata: { ...metadata } }),
-      ...(onlyIf === undefined ? {} : onlyIf === 'absent' ? { IfNoneMatch: '*' } : { IfMatch: `"${onlyIf.etag}"` }),
+      ...(onlyIf === undefined
+        ? {}
+        : onlyIf === 'absent'
+          ? { IfNoneMatch: '*' }
+          : { IfMatch: put.ifMatch === 'bare' ? onlyIf.etag : `"${onlyIf.etag}"` }),
     });
     try {
       const { ETag } = await client.send(
         withPayloadHash(command, hash),
         signal === undefined ? {} : { abortSignal: signal },
       );
+      // An answer without one is not S3's, for example that of a proxy in between. The status says that it may be repeated.
+      if (unquoted(ETag) === '')
+        throw Object.assign(new Error('the answer has no ETag'), { $metadata: { httpStatusCode: 200 } });
       return { etag: unquoted(ETag) };
     } catch (error) {
       const { status, code } = readFailure(error);

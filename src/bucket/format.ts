@@ -1,0 +1,102 @@
+/**
+ * The bucket's format object: the version of the layout, and the conditional requests that its storage understands.
+ * This is the one place where the version is checked before a write.
+ */
+import { FORMAT_KEY } from '../registry/keys.ts';
+import { type ReadStore, StorageError, type WriteStore } from '../registry/store.ts';
+import { readObject } from './read-object.ts';
+
+/** The version of the bucket's layout that this program writes. It grows when an older program would damage the bucket. */
+export const FORMAT_VERSION = 1;
+
+/** How an entity tag is written in `If-Match`: RFC 9110 quotes it, Ceph RGW 16.2 understands only one without quotes. */
+export type IfMatchStyle = 'quoted' | 'bare';
+
+/** What a probe found out about storage. */
+export interface StorageFacts {
+  /** The endpoint that was probed: another one may behave differently. */
+  readonly endpoint: string;
+  readonly ifMatch: IfMatchStyle;
+}
+
+/** The format object. */
+export interface BucketFormat {
+  readonly version: number;
+  /** Absent for storage that needs no probe. */
+  readonly storage?: StorageFacts;
+}
+
+/** Reads the format object; null if no program has written one yet. Throws {@link StorageError}. */
+export async function readFormat(store: ReadStore): Promise<BucketFormat | null> {
+  const object = await readObject(store, FORMAT_KEY);
+  return object === null ? null : parseFormat(new TextDecoder().decode(object.bytes));
+}
+
+/** Writes the format object if there is none: an existing one is never replaced. Gives the one that stands. */
+export async function createFormat(store: WriteStore, storage?: StorageFacts): Promise<BucketFormat> {
+  const format: BucketFormat = { version: FORMAT_VERSION, ...(storage === undefined ? {} : { storage }) };
+  const bytes = new TextEncoder().encode(`${JSON.stringify(format)}\n`);
+  const written = await store.put(FORMAT_KEY, bytes, { contentType: 'application/json', onlyIf: 'absent' });
+  if (written !== 'precondition-failed') return format;
+  const standing = await readFormat(store);
+  if (standing === null) throw new StorageError('STORAGE_UNAVAILABLE', `${FORMAT_KEY} was deleted while it was read`);
+  return standing;
+}
+
+/** Throws {@link StorageError} if a newer program wrote the bucket: this one would write what it cannot read. */
+export function refuseNewerFormat({ version }: BucketFormat, title: string): void {
+  if (version <= FORMAT_VERSION) return;
+  throw new StorageError(
+    'STORAGE_DENIED',
+    `${title} was written by a newer gantry (format ${String(version)}; this one writes ${String(FORMAT_VERSION)}); ` +
+      'install the newer version to write to it',
+  );
+}
+
+/**
+ * A store that prepares before its first write: `prepare` gives the store that writes. Reads need no preparation, so that
+ * commands which only read need no right to write. A failed preparation is repeated by the next write.
+ */
+export function withPreparedWrites(store: WriteStore, prepare: () => Promise<WriteStore>): WriteStore {
+  let prepared: Promise<WriteStore> | undefined;
+  const writer = async (): Promise<WriteStore> => {
+    prepared ??= prepare();
+    try {
+      return await prepared;
+    } catch (error) {
+      prepared = undefined;
+      throw error;
+    }
+  };
+  return {
+    head: (key) => store.head(key),
+    get: (key, options) => store.get(key, options),
+    list: (prefix, options) => store.list(prefix, options),
+    put: async (key, body, options) => (await writer()).put(key, body, options),
+    delete: async (keys) => (await writer()).delete(keys),
+  };
+}
+
+function parseFormat(text: string): BucketFormat {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw damaged(cause);
+  }
+  const { version, storage } = (value ?? {}) as { readonly version?: unknown; readonly storage?: unknown };
+  if (typeof version !== 'number' || !Number.isSafeInteger(version) || version < 1) throw damaged();
+  const { endpoint, ifMatch } = (storage ?? {}) as { readonly endpoint?: unknown; readonly ifMatch?: unknown };
+  if (typeof endpoint !== 'string' || (ifMatch !== 'quoted' && ifMatch !== 'bare')) return { version };
+  return { version, storage: { endpoint, ifMatch } };
+}
+
+function damaged(cause?: unknown): StorageError {
+  return new StorageError(
+    'STORAGE_CORRUPT',
+    `${FORMAT_KEY} is not a format object; delete it to have it written anew`,
+    {
+      cause,
+    },
+  );
+}

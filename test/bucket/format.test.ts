@@ -1,0 +1,57 @@
+/** The format object is written once, is never replaced, and keeps an older program from writing. */
+import { describe, expect, it } from 'vitest';
+import {
+  createFormat,
+  FORMAT_VERSION,
+  readFormat,
+  refuseNewerFormat,
+  withPreparedWrites,
+} from '../../src/bucket/format.ts';
+import { FORMAT_KEY } from '../../src/registry/keys.ts';
+import { Bucket } from '../publisher/gc-bucket.ts';
+
+const STORAGE = { endpoint: 'http://127.0.0.1:1', ifMatch: 'bare' } as const;
+const JSON_TYPE = { contentType: 'application/json' };
+const bytesOf = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
+
+describe('the format object', () => {
+  it('is null before the first write, and reads as it was created', async () => {
+    const store = new Bucket();
+    expect(await readFormat(store)).toBeNull();
+    await createFormat(store, STORAGE);
+    expect(await readFormat(store)).toEqual({ version: FORMAT_VERSION, storage: STORAGE });
+  });
+
+  it('of a newer program stands, and refuses writes', async () => {
+    const store = new Bucket();
+    const newer = { version: FORMAT_VERSION + 1, other: true };
+    await store.put(FORMAT_KEY, bytesOf(newer), JSON_TYPE);
+    const standing = await createFormat(store, STORAGE);
+    expect(standing).toEqual({ version: FORMAT_VERSION + 1 });
+    expect(() => refuseNewerFormat(standing, 'the bucket')).toThrow(/written by a newer gantry/);
+    expect(() => refuseNewerFormat({ version: FORMAT_VERSION }, 'the bucket')).not.toThrow();
+  });
+
+  it.each(['', '[]', '{"version":"1"}', '{"version":0}'])('that reads %j is damaged', async (text) => {
+    const store = new Bucket();
+    await store.put(FORMAT_KEY, new TextEncoder().encode(text), JSON_TYPE);
+    await expect(readFormat(store)).rejects.toMatchObject({ code: 'STORAGE_CORRUPT' });
+  });
+});
+
+describe('a store that prepares its writes', () => {
+  it('reads without preparation, prepares once for many writes, and again after a failure', async () => {
+    const store = new Bucket();
+    let prepared = 0;
+    const guarded = withPreparedWrites(store, () => {
+      prepared += 1;
+      return prepared === 1 ? Promise.reject(new Error('not now')) : Promise.resolve(store);
+    });
+    expect(await guarded.get('key')).toBeNull();
+    expect(prepared).toBe(0);
+    await expect(guarded.put('key', bytesOf(1), JSON_TYPE)).rejects.toThrow('not now');
+    await Promise.all([guarded.put('key', bytesOf(1), JSON_TYPE), guarded.put('other', bytesOf(1), JSON_TYPE)]);
+    await guarded.delete(['key']);
+    expect(prepared).toBe(2);
+  });
+});
