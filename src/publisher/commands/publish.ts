@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander';
+import { realmOf } from '../../registry/realms.ts';
 import { type Platform, formatPlatform, parsePlatform } from '../../registry/platform.ts';
 import { addBucketOptions, type BucketOptions, parseJobs, withBucket } from '../cli/bucket-options.ts';
 import { type Environment, readEdge } from '../cli/environment.ts';
@@ -88,6 +89,7 @@ async function run(
     { showProgress },
     { abortOnInterrupt },
     { publishLines },
+    { openLists },
   ] = await Promise.all([
     import('../sources/open.ts'),
     import('../publish/publish.ts'),
@@ -96,6 +98,7 @@ async function run(
     import('../cli/progress-bars.ts'),
     import('../cli/interrupt.ts'),
     import('../publish/report.ts'),
+    import('../../bucket/lists.ts'),
   ]);
   const signal = abortOnInterrupt();
   const { platform: platforms = [], creds, srcTlsVerify } = options;
@@ -132,6 +135,8 @@ async function run(
           dryRun: options.dryRun === true,
           mode: options.compat === true ? 'compat' : 'strict',
         });
+        // An earlier run may have stopped between a tag and the lists.
+        if (!result.dryRun) await openLists(target.store, { signal }).reconcile(name, realmOf(realms, name));
         display.clear();
         for (const message of result.warnings) display.onEvent({ event: 'warning', message });
         if (edge !== undefined && !result.dryRun) {

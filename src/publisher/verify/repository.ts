@@ -1,12 +1,11 @@
 /** Verifies what belongs to one repository: tag objects, manifests, the tag list, referrers records. */
 import type { Digest } from '../../registry/digest.ts';
-import { blobKey, manifestKey, referrersKey, tagKey, tagListKey } from '../../registry/keys.ts';
+import { manifestKey, referrersKey, tagKey, tagListKey } from '../../registry/keys.ts';
 import { isListForm } from '../../registry/media-type.ts';
 import { parseTag, type RepositoryName, type Tag } from '../../registry/name.ts';
 import { decodeOriginMark } from '../../registry/origin-mark.ts';
 import type { RealmName } from '../../registry/realms.ts';
-import { publishedDigests, type TagRecord } from '../../registry/records.ts';
-import type { TagEntry } from '../../registry/summary.ts';
+import type { TagRecord } from '../../registry/records.ts';
 import type { ListEntry } from '../../registry/sorted-list.ts';
 import type { ListedObject, WriteStore } from '../../registry/store.ts';
 import { readLinks } from '../../manifest/links.ts';
@@ -30,7 +29,7 @@ import { sha256Option } from '../../bucket/write-image.ts';
 import { isTombstone, readTag, type TagReading } from '../../bucket/read-tag.ts';
 import { compareDetail, compareNamesWith, compareReferrers, readList } from './check-lists.ts';
 import { checkManifest, checkTag, contentTypeOf } from './check-manifests.ts';
-import { summarizeTag } from '../../manifest/tag-summary.ts';
+import { tagEntryOf } from '../../bucket/tag-entry.ts';
 import type { Report } from './faults.ts';
 
 /** A repository that was looked through: what marking needs of it. */
@@ -91,7 +90,7 @@ export async function verifyRepository(
   for (const digest of listing.manifests.keys()) if (!stored.has(digest)) records.manifests.set(digest, null);
   for (const [digest, { links }] of stored) records.manifests.set(digest, links);
   await verifyChildren(context, records, stored, derivedLists);
-  await verifyTagList(context, { tagRecords, tombstones }, records);
+  await verifyTagList(context, { tagRecords, tombstones });
   await verifyReferrers(context, stored);
   return { listing, records, fetched };
 }
@@ -177,7 +176,6 @@ async function verifyTagList(
     tagRecords,
     tombstones,
   }: { readonly tagRecords: ReadonlyMap<Tag, TagRecord>; readonly tombstones: ReadonlySet<Tag> },
-  records: RepositoryRecords,
 ): Promise<void> {
   const { store, name, report } = context;
   const key = tagListKey(name);
@@ -209,7 +207,7 @@ async function verifyTagList(
   }
   if (problem === null) return;
   await report('tag-list', key, problem, async () => {
-    const entries = await entriesOf(context, tags, listed, records);
+    const entries = await entriesOf(context, tags, listed);
     return (await writeList(store, key, entries, object?.info ?? null)) !== 'precondition-failed';
   });
 }
@@ -219,11 +217,9 @@ async function entriesOf(
   { store, name, realm }: Context,
   tags: ReadonlyMap<Tag, ListedObject>,
   listed: readonly ListEntry<unknown>[],
-  records: RepositoryRecords,
 ): Promise<readonly ListEntry<unknown>[]> {
   const old = new Map(listed.map(({ name: tag, detail }) => [tag, detail]));
   const entries: ListEntry<unknown>[] = [];
-  const bytesOf = async (key: string): Promise<Uint8Array | null> => (await readObject(store, key))?.bytes ?? null;
   await forEachLimit(tags.keys(), READS_AT_ONCE, async (tag) => {
     const reading: TagReading | null = await readTag(store, tagKey(name, tag));
     if (reading === null) return;
@@ -235,14 +231,7 @@ async function entriesOf(
       entries.push({ name: tag, detail });
       return;
     }
-    const summary = await summarizeTag(reading, {
-      manifest: (digest) =>
-        records.manifests.has(digest) ? bytesOf(manifestKey(name, digest)) : Promise.resolve(null),
-      blob: (digest) => bytesOf(blobKey(realm, digest)),
-      blobSize: async (digest) => (await store.head(blobKey(realm, digest)))?.size ?? null,
-    });
-    const entry: TagEntry = { ...summary, etag: reading.info.etag, digests: publishedDigests(reading.record) };
-    entries.push({ name: tag, detail: entry });
+    entries.push({ name: tag, detail: await tagEntryOf({ store, name, realm }, reading) });
   });
   return entries;
 }
