@@ -11,9 +11,12 @@
  *
  * So the only time that counts is that between a publisher's look and its tag's write; it must be shorter than the grace period. No clocks are compared: a sweep
  * whose journal has not changed for {@link LEASE_MS} while somebody watched is dead, and who watched takes it over.
+ *
+ * A deletion that is held back on its way must not be carried out after that. So each carries a deadline that storage enforces ({@link fenceOf}): a quarter of the
+ * lease after the journal was last written, by storage's clock. Whoever takes over watched for a whole lease, so by then each deletion is done or will be refused.
  */
 import { GC_JOURNAL_KEY } from '../../registry/keys.ts';
-import type { ReadStore, WriteStore } from '../../registry/store.ts';
+import type { DeleteFence, ReadStore, WriteStore } from '../../registry/store.ts';
 import { CommandError } from '../cli/errors.ts';
 import { readObject } from '../../bucket/read-object.ts';
 
@@ -94,6 +97,17 @@ export function decodeJournal(bytes: Uint8Array): Journal {
   return { sweeps, sweeping: sweeping === null ? null : toSweep(sweeping), unreferenced: new Map(entries) };
 }
 
+/** Until when deletions under this version of the journal may be carried out; null if it has changed since. */
+export async function fenceOf(
+  store: ReadStore,
+  { etag }: JournalVersion,
+  leaseMs: number,
+): Promise<DeleteFence | null> {
+  const info = await store.head(GC_JOURNAL_KEY);
+  if (info?.etag !== etag) return null;
+  return { from: info?.uploaded ?? new Date(0), seconds: Math.max(1, Math.floor(leaseMs / 4000)) };
+}
+
 /** Ends a sweep that was given up: what it had not deleted may be used again, and counts as seen now. Gives null if the journal has changed meanwhile. */
 export async function takeOver(store: WriteStore, over: JournalVersion, now: number): Promise<JournalVersion | null> {
   const { journal } = over;
@@ -115,11 +129,12 @@ export async function waitForSweep(
     readonly wait: (milliseconds: number) => Promise<void>;
     readonly now: () => number;
     readonly onWait?: () => void;
+    readonly leaseMs?: number | undefined;
   },
 ): Promise<JournalVersion> {
   let seen = first;
   for (let unchanged = 0; seen.journal.sweeping !== null;) {
-    if (unchanged >= LEASE_MS) {
+    if (unchanged >= (options.leaseMs ?? LEASE_MS)) {
       const over = await takeOver(store, seen, options.now());
       if (over !== null) return over;
     }

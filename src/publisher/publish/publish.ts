@@ -47,6 +47,8 @@ export interface PublisherOptions {
   readonly onEvent?: EventSink;
   readonly signal?: AbortSignal | undefined;
   readonly now?: () => Date;
+  /** How long a sweep of garbage collection may stand still; for tests. */
+  readonly leaseMs?: number;
   /** Sleeps; for tests. */
   readonly wait?: (milliseconds: number) => Promise<void>;
 }
@@ -112,6 +114,7 @@ export async function createPublisher(options: PublisherOptions): Promise<Publis
   const retry: ConflictOptions = { signal, ...(wait === undefined ? {} : { wait }) };
   const guard = await guardAgainstGc(store, {
     ...(wait === undefined ? {} : { wait }),
+    leaseMs: options.leaseMs,
     onWait: () => onEvent({ event: 'working', what: 'waiting for garbage collection' }),
   });
   const lists = openLists(store, retry);
