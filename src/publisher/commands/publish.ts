@@ -10,6 +10,7 @@ import type { OpenTarget } from '../stores/target.ts';
 
 interface Options extends BucketOptions {
   readonly dryRun?: true;
+  readonly check?: true;
   readonly replace?: true;
   readonly platform?: readonly Platform[];
   readonly recompress?: Recompress;
@@ -32,6 +33,7 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
   command.parseOptions = (args) => Command.prototype.parseOptions.call(command, args.map(spellOut));
   addBucketOptions(command)
     .option('--dry-run', 'show what would be written, and write nothing')
+    .option('--check', 'read and hash what the bucket already has, and send again what is damaged or unreadable')
     .option('--replace', 'replace the tag: keep no form that was published before')
     .option(
       '--platform <os/arch[/variant]>',
@@ -122,6 +124,7 @@ async function run(
           realms,
           signer: createSigner(key),
           jobs: options.jobs ?? DEFAULT_JOBS,
+          check: options.check === true,
           onEvent: display.onEvent,
           signal,
         });

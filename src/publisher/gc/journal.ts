@@ -16,6 +16,7 @@
  * lease after the journal was last written, by storage's clock. Whoever takes over watched for a whole lease, so by then each deletion is done or will be refused.
  */
 import { GC_JOURNAL_KEY } from '../../registry/keys.ts';
+import { refuseNewer } from '../../registry/newer-version.ts';
 import type { DeleteFence, ReadStore, WriteStore } from '../../registry/store.ts';
 import { CommandError } from '../cli/errors.ts';
 import { readObject } from '../../bucket/read-object.ts';
@@ -51,13 +52,14 @@ export interface JournalVersion {
   readonly journal: Journal;
 }
 
-const EMPTY: Journal = { sweeps: 0, sweeping: null, unreferenced: new Map() };
+/** The journal of a bucket without garbage. */
+export const EMPTY_JOURNAL: Journal = { sweeps: 0, sweeping: null, unreferenced: new Map() };
 
 /** Reads the journal. Throws {@link CommandError} if it cannot be understood: then neither deleting nor publishing beside a deletion is safe. */
 export async function readJournal(store: ReadStore): Promise<JournalVersion> {
   const object = await readObject(store, GC_JOURNAL_KEY);
   return object === null
-    ? { etag: undefined, journal: EMPTY }
+    ? { etag: undefined, journal: EMPTY_JOURNAL }
     : { etag: object.info.etag, journal: decodeJournal(object.bytes) };
 }
 
@@ -90,6 +92,7 @@ export function decodeJournal(bytes: Uint8Array): Journal {
     throw unreadable(cause);
   }
   const { version, sweeps, sweeping, unreferenced } = (value ?? {}) as Record<string, unknown>;
+  refuseNewer(`the journal of garbage collection (${GC_JOURNAL_KEY})`, version, 1);
   if (version !== 1 || typeof sweeps !== 'number') throw unreadable();
   if (typeof unreferenced !== 'object' || unreferenced === null) throw unreadable();
   const entries = Object.entries(unreferenced as Record<string, unknown>);

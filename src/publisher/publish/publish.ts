@@ -44,6 +44,8 @@ export interface PublisherOptions {
   readonly signer: Signer;
   /** How many blobs go at once, of all images together. */
   readonly jobs?: number;
+  /** Read and hash what the bucket already has, instead of trusting its size; what does not match is sent again. */
+  readonly check?: boolean;
   readonly onEvent?: EventSink;
   readonly signal?: AbortSignal | undefined;
   readonly now?: () => Date;
@@ -118,7 +120,8 @@ export async function createPublisher(options: PublisherOptions): Promise<Publis
     onWait: () => onEvent({ event: 'working', what: 'waiting for garbage collection' }),
   });
   const lists = openLists(store, retry);
-  const transfer = createTransfer({ store, jobs: options.jobs ?? DEFAULT_JOBS, onEvent, signal });
+  const { jobs = DEFAULT_JOBS, check = false } = options;
+  const transfer = createTransfer({ store, jobs, check, onEvent, signal });
   const run: Run = { options, onEvent, retry, guard, lists, transfer };
   return { publish: (source, request) => publish(run, source, request) };
 }
@@ -185,6 +188,11 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
   const { store, now = () => new Date() } = run.options;
   const key = tagKey(name, tag);
   const existing = await readTag(store, key);
+  if (existing?.kind === 'newer') {
+    throw new CommandError(`the tag ${name}:${tag} cannot be written: ${existing.message}`, {
+      hint: 'Use the newest gantry: npm install --global gantry-registry@latest',
+    });
+  }
   const readable = existing?.kind === 'read' ? existing : null;
   const {
     content: joined,

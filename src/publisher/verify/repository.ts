@@ -31,6 +31,7 @@ import { compareDetail, compareNamesWith, compareReferrers, readList } from './c
 import { checkManifest, checkTag, contentTypeOf } from './check-manifests.ts';
 import { tagEntryOf } from '../../bucket/tag-entry.ts';
 import type { Report } from './faults.ts';
+import { readOrReport } from './unreadable.ts';
 
 /** A repository that was looked through: what marking needs of it. */
 export interface RepositoryVerified {
@@ -66,11 +67,15 @@ export async function verifyRepository(
   const fetched = new Set<Tag>();
   const tombstones = new Set<Tag>();
   await forEachLimit(listing.tags, READS_AT_ONCE, async ([tag, { key }]) => {
-    const reading = await readTag(store, key);
+    const reading = await readOrReport(report, `${name}:${tag}`, () => readTag(store, key));
     onRead();
     if (reading === null) return;
+    if (reading === 'unreadable') {
+      records.tags.set(tag, null);
+      return;
+    }
     for (const { kind, message } of checkTag(reading)) await report(kind, `${name}:${tag}`, message);
-    if (reading.kind === 'corrupt') {
+    if (reading.kind !== 'read') {
       records.tags.set(tag, null);
       return;
     }
@@ -103,9 +108,9 @@ async function verifyManifests(
   const { store, name, listing, report, onRead } = context;
   const stored = new Map<Digest, StoredManifest>();
   await forEachLimit(listing.manifests, READS_AT_ONCE, async ([digest, { key }]) => {
-    const object = await readObject(store, key);
+    const object = await readOrReport(report, `${name}@${digest}`, () => readObject(store, key));
     onRead();
-    if (object === null) return;
+    if (object === null || object === 'unreadable') return;
     const links = readLinks(object.bytes);
     const where = `${name}@${digest}`;
     const [flaw] = checkManifest(object.bytes, digest);
@@ -180,11 +185,16 @@ async function verifyTagList(
   const { store, name, report } = context;
   const key = tagListKey(name);
   // The list before the tags: whoever publishes writes it last, so what it names is there by then.
-  const object = await readObject(store, key);
+  const object = await readOrReport(report, key, () => readObject(store, key));
+  if (object === 'unreadable') return;
   const tags = await listTags(store, name);
   for (const tag of tombstones) tags.delete(tag);
   const reading = object === null ? null : readList(object.info, object.bytes);
   if (reading === null && tags.size === 0) return;
+  if (reading !== null && 'newer' in reading) {
+    await report('newer', key, reading.problem);
+    return;
+  }
   const listed = reading !== null && 'entries' in reading ? reading.entries : [];
   let problem =
     reading === null
@@ -225,7 +235,7 @@ async function entriesOf(
     if (reading === null) return;
     const detail = old.get(tag) ?? null;
     if (
-      reading.kind === 'corrupt' ||
+      reading.kind !== 'read' ||
       (detail !== null && compareDetail(detail, reading.record, reading.info.etag) === null)
     ) {
       entries.push({ name: tag, detail });
@@ -248,7 +258,8 @@ async function verifyReferrers(
   const present = new Set(stored.keys());
   for (const subject of new Set([...listing.referrers.keys(), ...expected.keys()])) {
     const key = referrersKey(name, subject);
-    const record = await readReferrersRecord(store, key);
+    const record = await readOrReport(report, key, () => readReferrersRecord(store, key));
+    if (record === 'unreadable') continue;
     const listed = record?.descriptors ?? null;
     const wanted = expected.get(subject) ?? new Set<Digest>();
     if (record === null && wanted.size === 0) continue;

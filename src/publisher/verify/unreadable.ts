@@ -2,13 +2,19 @@
 import { NewerVersionError } from '../../registry/newer-version.ts';
 import type { Report } from './faults.ts';
 
-/** Calls `read`; reports an object that storage fails to give, and gives `'unreadable'`. Rethrows errors of the program. */
-export async function readOrReport<T>(report: Report, where: string, read: () => Promise<T>): Promise<T | 'unreadable'> {
+/** Calls `read`; reports an object that storage fails to give, and gives `'unreadable'`. `what` stands before the reason. Rethrows errors of the program. */
+export async function readOrReport<T>(
+  report: Report,
+  where: string,
+  read: () => Promise<T>,
+  what?: string,
+): Promise<T | 'unreadable'> {
   try {
     return await read();
   } catch (error) {
     if (!(error instanceof Error) || error instanceof TypeError || error instanceof RangeError) throw error;
-    await report(error instanceof NewerVersionError ? 'newer' : 'unreadable', where, error.message);
+    const message = what === undefined ? error.message : `${what}: ${error.message}`;
+    await report(error instanceof NewerVersionError ? 'newer' : 'unreadable', where, message);
     return 'unreadable';
   }
 }
