@@ -98,6 +98,7 @@ async function run(bucket: Bucket, yaml: string, options: Partial<SyncOptions> =
     const publisher = await createPublisher({ store: bucket, realms: [], signer: createSigner(newKey()) });
     return await sync(await sources.jobs(parseSyncConfig(yaml, 'sync.yaml')), {
       store: bucket,
+      realms: [],
       publisher: () => Promise.resolve(publisher),
       dryRun: false,
       full: false,
