@@ -24,6 +24,7 @@ import { type Options, readOptions } from './options.ts';
 import { failuresOf, type Findings, jsonOf, pageOf, summaryOf } from './report.ts';
 import type { Endpoint } from './run-suite.ts';
 import { runPush, runRead, runReadOnly, type SuiteRun } from './run-suites.ts';
+import { countBy } from './table.ts';
 import { type BuiltSuite, buildSuite, SUITES, SuiteUnavailable } from './suites.ts';
 
 const PAGE = new URL('../../../docs/conformance.md', import.meta.url);
@@ -42,7 +43,8 @@ try {
   const findings = await find(options);
   const failures = failuresOf(findings);
   process.stdout.write(`${summaryOf(findings)}\n`);
-  for (const failure of failures) process.stdout.write(`failed: ${failure}\n`);
+  for (const [failure, count] of countBy(failures, (text) => text))
+    process.stdout.write(`failed: ${failure}${count === 1 ? '' : ` (${String(count)} times)`}\n`);
   if (options.json !== undefined) await writeFile(options.json, jsonOf(findings, failures));
   if (options.docs) await writeFile(PAGE, pageOf(findings));
   tell(failures.length === 0 ? 'nothing failed' : `${String(failures.length)} failures`);
@@ -78,14 +80,15 @@ async function find(chosen: Options): Promise<Findings> {
     return { ...common, versions, results: await receive(run), content: null };
   }
   const [peer, serve] = [await start(startPeer), await start(startServe)];
-  const { results, content } =
-    suites.length === 0
-      ? { results: [], content: null }
-      : await runReadOnly(run, { peer, serve, whole: !chosen.quick });
+  // Two processors: the push endpoint is tested while the others are read.
+  const [{ results, content }, ofReceive] = await Promise.all([
+    suites.length === 0 ? { results: [], content: null } : runReadOnly(run, { peer, serve, whole: !chosen.quick }),
+    receive(run),
+  ]);
   return {
     ...common,
     versions: { ...versions, peer: await peerVersion() },
-    results: [...results, ...(await receive(run))],
+    results: [...results, ...ofReceive],
     content,
     comparison: chosen.parts.has('comparison') ? await compareImages(chosen, peer, serve, skip) : null,
   };

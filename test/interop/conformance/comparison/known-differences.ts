@@ -197,7 +197,9 @@ export const KNOWN_DIFFERENCES: readonly KnownDifference[] = [
     gantry: '404 `NAME_UNKNOWN`',
     reason: 'It says what is unknown.',
     fits: (d) =>
-      d.request.label.endsWith("of an unknown repository") && (d.peer ?? '').startsWith("404") && d.gantry === '404 NAME_UNKNOWN',
+      d.request.label.endsWith('of an unknown repository') &&
+      (d.peer ?? '').startsWith('404') &&
+      d.gantry === '404 NAME_UNKNOWN',
   },
   {
     peer: 'has no referrers',
