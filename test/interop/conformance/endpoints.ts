@@ -1,4 +1,4 @@
-/** The registries that the suites run against: docker-registry, `gantry serve`, `gantry receive`. */
+/** The programs that the suites run against: docker-registry, `gantry serve`, `gantry receive`. */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { startDockerRegistry } from '../docker-registry.ts';
@@ -17,6 +17,7 @@ export interface StartedEndpoint extends Endpoint {
 export const ENDPOINTS = {
   serve: 'gantry serve',
   receive: 'gantry receive',
+  split: 'gantry serve, and receive for pushes',
   peer: 'docker-registry',
 } as const;
 
@@ -44,11 +45,10 @@ export async function startServe(folder: string): Promise<StartedEndpoint> {
   return { title: ENDPOINTS.serve, url: server.url, state, close: () => server.close() };
 }
 
-/** `gantry receive` on a free port, with a password and with deletion, over a state folder of its own. */
-export async function startReceive(folder: string): Promise<StartedEndpoint> {
+/** `gantry receive` on a free port, with a password and with deletion, over `state` or a state folder of its own. */
+export async function startReceive(folder: string, state = join(folder, 'receive')): Promise<StartedEndpoint> {
   const login = { username: 'gantry', password: 'conformance' };
   const main = new URL('../../../bin/gantry.js', import.meta.url).pathname;
-  const state = join(folder, 'receive');
   const options = ['--state', state, '--listen', '127.0.0.1:0', '--allow-delete', '--password-stdin', '--json'];
   const child = spawn(process.execPath, [main, 'receive', ...options], {
     env: gantryEnvironment(folder),

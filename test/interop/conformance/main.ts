@@ -2,7 +2,8 @@
  * `npm run conformance`: the official OCI conformance suites against Gantry and docker-registry, and both compared byte
  * for byte.
  *
- * - `--quick`: what fits into a minute and a half: fewer images and clients, no pushes into docker-registry.
+ * - `--quick`: what fits into a minute and a half: fewer images and clients, pushes through the Worker's
+ *   push endpoint alone.
  * - `--json FILE`: writes everything in JSON. `--docs`: writes `docs/conformance.md`.
  * - `--target URL`: runs the suites against that registry alone; `--push`: with push and deletion, in repositories below
  *   `--repository NAME`, instead of read-only over NAME. Login: `OCI_USERNAME` and `OCI_PASSWORD`.
@@ -25,6 +26,7 @@ import { failuresOf, type Findings, jsonOf, pageOf, summaryOf } from './report.t
 import type { Endpoint } from './run-suite.ts';
 import { runPush, runRead, runReadOnly, type SuiteRun } from './run-suites.ts';
 import { countBy } from './table.ts';
+import { startSplit } from './split-endpoint.ts';
 import { type BuiltSuite, buildSuite, SUITES, SuiteUnavailable } from './suites.ts';
 
 const PAGE = new URL('../../../docs/conformance.md', import.meta.url);
@@ -77,18 +79,18 @@ async function find(chosen: Options): Promise<Findings> {
   const noPeer = missingPrograms('docker-registry');
   if (noPeer.length > 0) {
     skip('the read-only runs and the comparison: docker-registry is not installed');
-    return { ...common, versions, results: await receive(run), content: null };
+    return { ...common, versions, results: await pushed(run, chosen, null), content: null };
   }
   const [peer, serve] = [await start(startPeer), await start(startServe)];
   // Two processors: the push endpoint is tested while the others are read.
-  const [{ results, content }, ofReceive] = await Promise.all([
+  const [{ results, content }, ofPushes] = await Promise.all([
     suites.length === 0 ? { results: [], content: null } : runReadOnly(run, { peer, serve, whole: !chosen.quick }),
-    receive(run),
+    pushed(run, chosen, serve),
   ]);
   return {
     ...common,
     versions: { ...versions, peer: await peerVersion() },
-    results: [...results, ...ofReceive],
+    results: [...results, ...ofPushes],
     content,
     comparison: chosen.parts.has('comparison') ? await compareImages(chosen, peer, serve, skip) : null,
   };
@@ -100,8 +102,17 @@ async function start(starter: (folder: string) => Promise<StartedEndpoint>): Pro
   return endpoint;
 }
 
-async function receive(run: SuiteRun): ReturnType<typeof runPush> {
-  return run.suites.length === 0 ? [] : runPush(run, await start(startReceive), 'conformance');
+/** What pushes: the push endpoint by itself (in a whole run), and the Worker reading what it takes. */
+async function pushed(run: SuiteRun, { quick }: Options, serve: StartedEndpoint | null): ReturnType<typeof runPush> {
+  if (run.suites.length === 0) return [];
+  const results = [];
+  if (serve !== null) {
+    const receive = await start(() => startReceive(folder, serve.state));
+    const split = await start(() => startSplit(serve, receive));
+    results.push(...(await runPush(run, split, 'conformance/split')));
+  }
+  if (!quick) results.push(...(await runPush(run, await start(startReceive), 'conformance')));
+  return results;
 }
 
 async function buildSuites(chosen: Options, skip: (text: string) => void): Promise<readonly BuiltSuite[]> {

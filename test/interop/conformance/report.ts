@@ -34,8 +34,10 @@ export function failuresOf({ results, comparison, isWhole }: Findings): readonly
       failures.push(`${titleOf(result)}: ${String(result.counts.failed)} failed, without a test that did`);
     if (result.counts.passed === 0) failures.push(`${titleOf(result)}: no test passed`);
   }
-  for (const { suite, endpoint, reason } of outdatedResults(results))
-    failures.push(`${suite}, ${endpoint}: a known result no longer occurs, remove it from known-results.ts: ${reason}`);
+  for (const { suite, endpoints, reason } of outdatedResults(results))
+    failures.push(
+      `${suite}, ${endpoints.join(', ')}: a known result no longer occurs, remove it from known-results.ts: ${reason}`,
+    );
   if (comparison === null) return failures;
   const { unknown, counts } = explainDifferences(comparison.differences);
   failures.push(...unknown.map(differenceLine));
@@ -212,7 +214,7 @@ function differenceLine({ request, field, peer, gantry }: Difference): string {
 
 function knownText(known: KnownResult, all: readonly KnownResult[]): string {
   const count = all.filter((one) => one === known).length;
-  return `${known.suite}, ${known.endpoint}, ${String(count)} tests ${known.outcome}: ${known.reason}`;
+  return `${known.suite}, ${String(count)} tests ${known.outcome} (${known.endpoints.join('; ')}): ${known.reason}`;
 }
 
 /** The failures of one run by the first part of their names, with one example of a message. */
