@@ -56,6 +56,7 @@ export async function answerPage(
   };
 
   const answer = async (grant: Grant): Promise<Response> => {
+    trace.concealsReads = grant.isPrivate;
     const begun = Date.now();
     const count = { head: 0, get: 0 };
     const store = grant.hidden ? EMPTY_STORE : r2Store(config.bucket, count);
