@@ -45,7 +45,7 @@ beforeAll(async () => {
     `${name} ${realms} ${expires} sha256:${toBase64Url(new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(token))))}`;
   const tokens = {
     TOKENS: await line('a', 'team-a', 'never', TOKENS.a),
-    TOKENS_2: `${await line('soon', 'team-a,gone', '2026-11-24T12:01:00Z', TOKENS.soon)}\n${await line('old', 'team-a', '2026-11-24T12:00:00Z', TOKENS.old)}`,
+    TOKENS_2: `${await line('soon', 'team-a', '2026-11-24T12:01:00Z', TOKENS.soon)}\n${await line('old', 'team-a', '2026-11-24T12:00:00Z', TOKENS.old)}`,
   };
   plain = parseAccess({ realms: REALMS, access: ACCESS, tokens });
   const { privateKey } = await generateKeyPair('ES256', { extractable: true });

@@ -5,6 +5,7 @@ import type { CryptoKey } from 'jose';
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { toBase64Url } from '../../../src/registry/base64.ts';
 import { robotTokenText } from '../../../src/registry/robot-token.ts';
+import { type Config, readConfig } from '../../../src/worker/config.ts';
 import { type Ask, directEdge } from '../edge.ts';
 
 const { BUCKET: bucket } = env as unknown as { BUCKET: R2Bucket };
@@ -111,4 +112,12 @@ describe('a token of another issuer', () => {
       expect(await pull(edge, theirs)).toBe(404);
     }
   });
+});
+
+it('a signing key without PUBLIC_URL or ACCESS.service stops: the Host header would choose the audience', () => {
+  const { PUBLIC_URL, ...without } = vars;
+  const read = (more: object): Config => readConfig({ BUCKET: bucket, ...without, ...more });
+  expect(() => read({})).toThrow(/PUBLIC_URL/);
+  expect(read({ PUBLIC_URL }).publicUrl).toBe(PUBLIC_URL);
+  expect(read({ ACCESS: { ...vars.ACCESS, service: 'registry.example' } }).publicUrl).toBeNull();
 });
