@@ -18,6 +18,14 @@ export interface OriginImage {
   readonly kind: 'image';
   readonly digest: Digest;
   readonly content: ImageContent;
+  /** Forms that the tag may have: the upstream failed when it was asked for them. */
+  readonly unknown: readonly UnknownForm[];
+}
+
+/** A form of which it could not be found out whether the upstream has it. */
+export interface UnknownForm {
+  readonly form: Form;
+  readonly error: OriginError;
 }
 
 /**
@@ -35,7 +43,9 @@ export async function readOriginImage(
   const root = await client.manifest(name, { kind: 'tag', tag });
   if (root.kind === 'not-found') return root;
   const { digest } = root;
-  const source = originSource(client, name, [toSource(root), ...(await otherForms(client, name, tag, root))]);
+  const others = await otherForms(client, name, tag, root);
+  const found = others.flatMap((one) => (one.state === 'found' ? [one.manifest] : []));
+  const source = originSource(client, name, [toSource(root), ...found]);
   const { content } = await protocolErrors(client, () =>
     readImage(source, { platforms: platforms ?? [], scope: 'on-demand' }),
   );
@@ -43,6 +53,7 @@ export async function readOriginImage(
     kind: 'image',
     digest,
     content: { ...content, unpacked: null, recompressed: new Map(), held: new Set() },
+    unknown: others.flatMap((one) => (one.state === 'unknown' ? [one] : [])),
   };
 }
 
@@ -99,17 +110,24 @@ export function toSource({
   return { bytes, digest, ...(mediaType !== undefined && { mediaType }) };
 }
 
+type OtherForm =
+  | { readonly state: 'found'; readonly manifest: SourceManifest }
+  | { readonly state: 'none' }
+  | ({ readonly state: 'unknown' } & UnknownForm);
+
+const NONE: OtherForm = { state: 'none' };
+
 /**
  * What else was published under the tag: a schema 1 beside newer forms, and behind crane a schema 2 beside a list. Each
- * is requested with only its types. An upstream that has none answers 404 or with another form, and some fail: that is
- * no reason to do without the rest.
+ * is requested with only its types. An upstream that has none answers 404 or with another form. A failure is no proof
+ * that there is none, and no reason to do without the rest.
  */
 async function otherForms(
   client: RegistryClient,
   name: RepositoryName,
   tag: Tag,
   root: { readonly bytes: Uint8Array; readonly digest: Digest; readonly mediaType: string | undefined },
-): Promise<readonly SourceManifest[]> {
+): Promise<readonly OtherForm[]> {
   const rootForm = formOfMediaType(root.mediaType ?? '') ?? formOfContent(root.bytes);
   const wanted: { readonly form: Form; readonly accept: readonly string[] }[] = [
     ...(rootForm !== null && isListForm(rootForm)
@@ -118,22 +136,21 @@ async function otherForms(
     ...(rootForm === 'docker-schema1' ? [] : [{ form: 'docker-schema1' as const, accept: ACCEPT_SCHEMA1 }]),
   ];
   const known = new Set([root.digest, ...(readLinks(root.bytes)?.children ?? []).map(({ digest }) => digest)]);
-  const answers = await mapLimit(wanted, IMAGE_LIMITS.requests, async ({ form, accept }): Promise<SourceManifest[]> => {
+  return mapLimit(wanted, IMAGE_LIMITS.requests, async ({ form, accept }): Promise<OtherForm> => {
     try {
       const reference = { kind: 'tag', tag } as const;
       // HEAD first: some upstreams count every manifest that they send.
       const head = await client.manifestHead(name, reference, { accept });
-      if (head.kind === 'not-found') return [];
+      if (head.kind === 'not-found') return NONE;
       const headForm = head.mediaType === undefined ? null : formOfMediaType(head.mediaType);
-      if ((headForm !== null && headForm !== form) || (head.digest !== undefined && known.has(head.digest))) return [];
+      if ((headForm !== null && headForm !== form) || (head.digest !== undefined && known.has(head.digest)))
+        return NONE;
       const found = await client.manifest(name, reference, { accept });
-      if (found.kind === 'not-found' || known.has(found.digest)) return [];
-      return formOfContent(found.bytes) === form ? [toSource(found)] : [];
+      if (found.kind === 'not-found' || known.has(found.digest)) return NONE;
+      return formOfContent(found.bytes) === form ? { state: 'found', manifest: toSource(found) } : NONE;
     } catch (error) {
-      // An upstream that is down or limits requests may have it all the same: then the tag is fetched another time.
-      if (!(error instanceof OriginError) || (error.retryable && error.status !== 500)) throw error;
-      return [];
+      if (!(error instanceof OriginError)) throw error;
+      return { state: 'unknown', form, error };
     }
   });
-  return answers.flat();
 }

@@ -4,6 +4,7 @@
 import type { Descriptor } from '../registry/descriptor.ts';
 import { type Digest, parseDigest } from '../registry/digest.ts';
 import { type Form, formOfMediaType } from '../registry/media-type.ts';
+import type { Platform } from '../registry/platform.ts';
 
 /** A config or layer that a manifest names. */
 export interface BlobLink {
@@ -100,11 +101,17 @@ function listOf(value: unknown): readonly unknown[] {
 
 function toDescriptor(value: unknown): Descriptor | null {
   if (!isObject(value)) return null;
-  const { digest: text, mediaType, size } = value;
+  const { digest: text, mediaType, size, platform, annotations, artifactType, ...others } = value;
   const digest = typeof text === 'string' ? parseDigest(text) : null;
   if (digest === null) return null;
+  // Members of a wrong type count as absent: readers rely on the types.
+  const hasPlatform =
+    isObject(platform) && typeof platform.os === 'string' && typeof platform.architecture === 'string';
   return {
-    ...value,
+    ...others,
+    ...(hasPlatform ? { platform: platform as unknown as Platform } : {}),
+    ...(isObject(annotations) ? { annotations: annotations as Record<string, string> } : {}),
+    ...(typeof artifactType === 'string' ? { artifactType } : {}),
     digest,
     mediaType: typeof mediaType === 'string' ? mediaType : '',
     size: typeof size === 'number' ? size : 0,

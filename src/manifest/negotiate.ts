@@ -260,6 +260,8 @@ function isFor(platform: Platform | undefined, { os, architecture }: Platform): 
 /** The reason of the missing form with the highest weight. */
 function reasonFor({ weights }: Wants, { missing }: TagRecord): Reason {
   const lacking = missing.filter(({ form, platform }) => weights[form] > 0 && platform === undefined);
+  // An answer of 404 would say that there is no such form; nobody knows that.
+  if (lacking.some(({ reason }) => reason === 'form-unknown')) return 'form-unknown';
   const [first] = lacking.sort(
     (a, b) => weights[b.form] - weights[a.form] || FORMS.indexOf(a.form) - FORMS.indexOf(b.form),
   );

@@ -1,7 +1,7 @@
 /**
  * A client for the read path of another registry (OCI distribution spec 1.1, "Pull", "Listing") over `fetch`.
  *
- * A 404 is a {@link NotFound}; every other failure is an {@link OriginError}. Manifests are verified. A blob is a
+ * A 404 with the error body of a registry is a {@link NotFound}; every other failure is an {@link OriginError}. Manifests are verified. A blob is a
  * stream that its reader verifies (`blob.ts`).
  */
 import { type Clock, SYSTEM_CLOCK } from '../registry/clock.ts';
@@ -13,7 +13,7 @@ import { MEDIA_TYPE_OF_FORM } from '../registry/media-type.ts';
 import { parseTag, type RepositoryName, type Tag } from '../registry/name.ts';
 import type { Reference } from '../registry/reference.ts';
 import type { CredentialsProvider } from './auth.ts';
-import { type RegistryRequest, createSender } from './caller.ts';
+import { type MissingRule, type RegistryRequest, createSender } from './caller.ts';
 import { type NotFound, OriginError } from './errors.ts';
 import { readDescriptors, readTags } from './list-documents.ts';
 import { ACCEPT_ANY, bareType, type VerifiedManifest, verifyManifest } from './manifest.ts';
@@ -30,6 +30,8 @@ export interface RegistryClientOptions {
   readonly fetch?: Fetch;
   readonly timeouts?: Partial<OriginTimeouts>;
   readonly policy?: Partial<OriginPolicy>;
+  /** Which 404 means that something is absent. Default: `registry`, one with the error body of a registry. */
+  readonly missing?: MissingRule;
   readonly clock?: Clock;
 }
 
@@ -70,6 +72,8 @@ export interface RemoteBlobHead {
 export interface RemoteTags {
   readonly kind: 'tags';
   readonly tags: readonly Tag[];
+  /** The `Warning` header (RFC 7234, section 5.5) of a page: the list may be out of date or incomplete. */
+  readonly warning?: string;
 }
 
 interface CallOptions {
@@ -160,6 +164,7 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
     headers: Readonly<Record<string, string>>,
     read: (bytes: Uint8Array, url: URL) => readonly T[],
     signal: AbortSignal | undefined,
+    onWarning: (warning: string) => void = () => undefined,
   ): Promise<readonly T[] | NotFound> {
     const found: T[] = [];
     const seen = new Set<string>();
@@ -167,10 +172,14 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
       seen.add(here.href);
       const page: { readonly items: readonly T[]; readonly next: string | undefined } | NotFound = await document(
         { method: 'GET', url: here, scope: scopeOf(name), headers, signal },
-        (response, bytes) => ({
-          items: read(bytes, response.url),
-          next: parseLinks(response.headers.get('link') ?? '').find(({ rel }) => rel === 'next')?.target,
-        }),
+        (response, bytes) => {
+          const warning = response.headers.get('warning');
+          if (warning !== null) onWarning(warning);
+          return {
+            items: read(bytes, response.url),
+            next: parseLinks(response.headers.get('link') ?? '').find(({ rel }) => rel === 'next')?.target,
+          };
+        },
       );
       if ('kind' in page) return page;
       for (const item of page.items) found.push(item);
@@ -202,6 +211,9 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
         if (got.status !== 200) throw await statusError(got, clock.now());
         await got.discard();
         return { kind: 'pong' as const };
+      }).catch((error: unknown) => {
+        if (error instanceof OriginError && error.status === 404) return { kind: 'not-found' as const };
+        throw error;
       });
       if (response.kind === 'not-found')
         throw new OriginError('ORIGIN_PROTOCOL', `${addressOf(url)} answered 404: ${baseUrl.host} is not a registry`, {
@@ -280,8 +292,19 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
     },
 
     async tags(name, { signal } = {}) {
-      const found = await pages(urlOf(name, 'tags/list'), name, { accept: 'application/json' }, readTags, signal);
-      return 'kind' in found ? found : { kind: 'tags', tags: [...new Set(found)] };
+      let warning: string | undefined;
+      const found = await pages(
+        urlOf(name, 'tags/list'),
+        name,
+        { accept: 'application/json' },
+        readTags,
+        signal,
+        (given) => {
+          warning = given;
+        },
+      );
+      if ('kind' in found) return found;
+      return { kind: 'tags', tags: [...new Set(found)], ...(warning !== undefined && { warning }) };
     },
 
     async referrers(name, subject, { signal } = {}) {
@@ -298,7 +321,9 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
             error instanceof OriginError &&
             error.code === 'ORIGIN_PROTOCOL' &&
             error.status !== undefined &&
-            error.status >= 400
+            error.status >= 400 &&
+            // A registry that has the API fails here: its list is unknown, not empty.
+            hasReferrersApi !== true
           )
             return null;
           throw error;

@@ -51,6 +51,28 @@ export interface NotFound {
   readonly message?: string;
 }
 
+/**
+ * Error codes that say of a 404 that there is no such repository, manifest or blob: those of the OCI distribution spec
+ * ("Error Codes"), and `NOT_FOUND` (Harbor), `TAG_EXPIRED` (Quay), `MANIFEST_BLOB_UNKNOWN` (distribution, ECR) and
+ * `404` (crane of Pulp 2). `UNKNOWN` is the spec's code for any other failure, so it proves nothing.
+ */
+const ABSENCE_CODES: ReadonlySet<string | undefined> = new Set([
+  'MANIFEST_UNKNOWN',
+  'NAME_UNKNOWN',
+  'BLOB_UNKNOWN',
+  'MANIFEST_BLOB_UNKNOWN',
+  'NAME_INVALID',
+  'UNSUPPORTED',
+  'NOT_FOUND',
+  'TAG_EXPIRED',
+  '404',
+]);
+
+/** Whether the body of a 404 comes from a registry that does not have this, and not from a proxy or a broken server. */
+export function provesAbsence({ code }: ErrorBody): boolean {
+  return ABSENCE_CODES.has(code);
+}
+
 /** The first error of an error body. */
 export interface ErrorBody {
   readonly code?: string;

@@ -158,6 +158,14 @@ export const REASONS = {
     message: 'The tag has no manifest in a format that the Accept header allows.',
     caching: 'miss',
   },
+  'form-unknown': {
+    status: 503,
+    codes: ['UNAVAILABLE'],
+    message:
+      'The upstream registry failed when it was asked for a format that this client reads, ' +
+      'so it is unknown whether the tag has it. It is asked again in a few seconds.',
+    caching: 'never',
+  },
   'manifest-too-new': {
     status: 404,
     codes: NO_SCHEMA1,

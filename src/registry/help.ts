@@ -195,6 +195,16 @@ const HELP = {
       'Add one of them to `Accept`, or use another client.',
     ],
   },
+  'form-unknown': {
+    title: 'Format unknown: the upstream failed',
+    paragraphs: [
+      'This tag comes from an upstream registry. It has a manifest, but the upstream failed when it was asked for ' +
+        'the formats that this client reads. So it is unknown whether the tag has one of them. ' +
+        'Other clients can pull the tag meanwhile.',
+      'Try again after the time in `Retry-After`: the upstream is asked again. If this stays, the operator finds the ' +
+        "upstream's answer in the Worker's log, in events `upstream-unavailable`.",
+    ],
+  },
   'manifest-too-new': {
     title: 'Manifest not readable by this client',
     paragraphs: [

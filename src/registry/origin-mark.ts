@@ -3,7 +3,7 @@
  * upstream moves them. A published tag has no mark, so publishing a tag takes precedence from then on.
  *
  * The mark is JSON in the custom metadata {@link ORIGIN_METADATA}:
- * `{"o":"<rule>","d":"<digest>","c":<checked>,"g":<gone>}`, with times in seconds since 1970.
+ * `{"o":"<rule>","d":"<digest>","c":<checked>,"g":<gone>,"u":<unknown>}`, with times in seconds since 1970.
  */
 import { type Digest, parseDigest } from './digest.ts';
 
@@ -20,10 +20,12 @@ export interface OriginMark {
   readonly checked: number;
   /** When the upstream was first seen without the tag, in milliseconds since 1970; null while it has the tag. */
   readonly gone: number | null;
+  /** How many forms the upstream may have that could not be fetched; absent if the tag was fetched completely. */
+  readonly unknown?: number;
 }
 
 /** Encodes a mark as metadata. */
-export function encodeOriginMark({ origin, digest, checked, gone }: OriginMark): Record<string, string> {
+export function encodeOriginMark({ origin, digest, checked, gone, unknown }: OriginMark): Record<string, string> {
   const seconds = (milliseconds: number): number => Math.floor(milliseconds / 1000);
   return {
     [ORIGIN_METADATA]: JSON.stringify({
@@ -31,6 +33,7 @@ export function encodeOriginMark({ origin, digest, checked, gone }: OriginMark):
       d: digest,
       c: seconds(checked),
       ...(gone === null ? {} : { g: seconds(gone) }),
+      ...(unknown === undefined || unknown === 0 ? {} : { u: unknown }),
     }),
   };
 }
@@ -48,9 +51,15 @@ export function decodeOriginMark(metadata: Readonly<Record<string, string>>): Or
   } catch {
     return null;
   }
-  const { o, d, c, g } = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>;
+  const { o, d, c, g, u } = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>;
   const digest = typeof d === 'string' ? parseDigest(d) : null;
   if (typeof o !== 'string' || digest === null || typeof c !== 'number' || (g !== undefined && typeof g !== 'number'))
     return null;
-  return { origin: o, digest, checked: c * 1000, gone: g === undefined ? null : g * 1000 };
+  return {
+    origin: o,
+    digest,
+    checked: c * 1000,
+    gone: g === undefined ? null : g * 1000,
+    ...(typeof u === 'number' && u > 0 && { unknown: u }),
+  };
 }

@@ -4,6 +4,7 @@
  * docker/distribution and from Docker (`--oracle`, if Debian's Go packages are installed), or for a broken rule. With
  * the oracle it also damages signed documents, and compares the verdict with libtrust's. A failure is shrunk, and
  * printed with the options that reproduce it. Exit 0: none found; 1: one found; 2: bad arguments, or no Go.
+ * `--surface http|tar|json|layout [--from N]` gives that surface hostile inputs instead (surfaces/run.ts).
  */
 import { readFileSync } from 'node:fs';
 import { generateKeyPairSync } from 'node:crypto';
@@ -27,6 +28,8 @@ const { values } = parseArgs({
     documents: { type: 'string' },
     part: { type: 'string' },
     path: { type: 'string' },
+    surface: { type: 'string' },
+    from: { type: 'string' },
   },
 });
 const runs = Number(values.runs ?? (values.oracle === true ? 100_000 : 20_000));
@@ -37,6 +40,19 @@ const isCount = (value: number): boolean => Number.isSafeInteger(value) && value
 if (![runs, payloads, documents].every(isCount) || !Number.isSafeInteger(seed)) {
   console.error('--runs, --payloads, --documents and --seed take whole numbers.');
   process.exit(2);
+}
+if (values.surface !== undefined) {
+  const { SURFACES } = await import('./surfaces/run.ts');
+  const surface = Object.hasOwn(SURFACES, values.surface) ? SURFACES[values.surface] : undefined;
+  const from = Number(values.from ?? 0);
+  if (surface === undefined || !Number.isSafeInteger(from)) {
+    console.error(`--surface takes ${Object.keys(SURFACES).join(', ')}, and --from a whole number.`);
+    process.exit(2);
+  }
+  const { summary, fault } = await surface({ seed, from, runs: values.runs === undefined ? 10_000 : runs });
+  console.log(summary);
+  if (fault !== null) console.log(`FAILED: ${fault}`);
+  process.exit(fault === null ? 0 : 1);
 }
 const { part } = values;
 if (part !== undefined && !['configs', 'payloads', 'documents'].includes(part)) {

@@ -269,11 +269,12 @@ describe('schema 1 and schema 2 of one image, published one after the other', ()
       const forms = await publishForms(workshop, sources.v2s2, 'joined/three:1', ['--replace']);
       expect(forms.map(({ form, isPublished }) => [form, isPublished])).toEqual([
         ['docker-schema2', true],
+        ['oci-manifest', false],
         ['docker-schema1', false],
       ]);
       const old = await get('/v2/joined/three/manifests/1');
       expect(old.body.equals(signed)).toBe(false);
-      expect(old.headers.get('docker-content-digest')).toBe(forms[1]?.digest);
+      expect(old.headers.get('docker-content-digest')).toBe(forms[2]?.digest);
     },
   );
 

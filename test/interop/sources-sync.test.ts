@@ -101,6 +101,7 @@ async function run(bucket: Bucket, yaml: string, options: Partial<SyncOptions> =
       publisher: () => Promise.resolve(publisher),
       dryRun: false,
       full: false,
+      pruneLimit: 1,
       onEvent: () => undefined,
       ...options,
     });
@@ -131,7 +132,11 @@ describe.skipIf(missing.length > 0)(titleWith('syncing from a registry', missing
       tags: { new: ['1', '2', '3'] },
       failures: [],
     });
-    expect(await formsOf(bucket, 'mirror/all', '2')).toEqual(['docker-schema2 published', 'docker-schema1 published']);
+    expect(await formsOf(bucket, 'mirror/all', '2')).toEqual([
+      'docker-schema2 published',
+      'docker-schema1 published',
+      'oci-manifest derived',
+    ]);
   });
 
   test('costs one request for each tag that did not move, beside that for the list', async () => {
@@ -174,7 +179,11 @@ describe.skipIf(missing.length > 0)(titleWith('syncing from a registry', missing
     await push('moving', '2', makeImage('moved'));
     const report = await run(bucket, from('moving'));
     expect(report.repositories[0]?.tags).toMatchObject({ moved: ['2'], unchanged: ['1'] });
-    expect(await formsOf(bucket, 'moving', '2')).toEqual(['docker-schema2 published', 'docker-schema1 published']);
+    expect(await formsOf(bucket, 'moving', '2')).toEqual([
+      'docker-schema2 published',
+      'docker-schema1 published',
+      'oci-manifest derived',
+    ]);
   });
 
   test.each<[string, FaultProxy['fault']]>([
@@ -185,14 +194,22 @@ describe.skipIf(missing.length > 0)(titleWith('syncing from a registry', missing
     proxy.fault = fault;
     const bucket = new Bucket();
     await run(bucket, from('without'));
-    expect(await formsOf(bucket, 'without', '1')).toEqual(['docker-schema2 published', 'docker-schema1 derived']);
+    expect(await formsOf(bucket, 'without', '1')).toEqual([
+      'docker-schema2 published',
+      'oci-manifest derived',
+      'docker-schema1 derived',
+    ]);
   });
 
   test('does not ask for a schema 1 where that is not wanted', async () => {
     await push('unasked', '1', makeImage('unasked'));
     const bucket = new Bucket();
     await run(bucket, from('unasked', '    schema1: false'));
-    expect(await formsOf(bucket, 'unasked', '1')).toEqual(['docker-schema2 published', 'docker-schema1 derived']);
+    expect(await formsOf(bucket, 'unasked', '1')).toEqual([
+      'docker-schema2 published',
+      'oci-manifest derived',
+      'docker-schema1 derived',
+    ]);
   });
 
   test('takes cosign’s tags along with their image, also ones that come later', async () => {
@@ -325,6 +342,7 @@ describe('syncing a tree of Pulp 2', () => {
     expect(await formsOf(bucket, 'legacy/rhel7/a', 'latest')).toEqual([
       'docker-schema2 published',
       'docker-schema1 published',
+      'oci-manifest derived',
     ]);
     expect(report.repositories.flatMap(({ failures }) => failures.map(({ message }) => message)).sort()).toEqual([
       expect.stringMatching(/d\.json describes a repository of the Docker v1 API/),

@@ -94,7 +94,7 @@ async function expectNothingOf(name: string, failing: Promise<unknown>, message:
 describe('another registry', () => {
   test.skipIf(missing.length > 0)(titleWith('gives a schema 2, of which the rest is derived', missing), async () => {
     const result = await publish(`docker://${registry.host}/test/bb:1`);
-    expect(formsOf(result)).toEqual(['docker-schema2 published', 'docker-schema1 derived']);
+    expect(formsOf(result)).toEqual(['docker-schema2 published', 'oci-manifest derived', 'docker-schema1 derived']);
     const [root] = result.forms;
     const bytes = bucket.objects.get(manifestKey(result.name, root?.digest ?? (undefined as never)))?.bytes;
     expect(
@@ -145,7 +145,9 @@ describe('another registry', () => {
       const all = await publish(`docker://${registry.host}/test/list:1`);
       expect(formsOf(all)).toEqual([
         'docker-list published',
+        'oci-index derived',
         'docker-schema2/amd64 published',
+        'oci-manifest/amd64 derived',
         'docker-schema1/amd64 derived',
         'docker-schema1/arm64 derived',
       ]);
@@ -358,7 +360,7 @@ describe('archives', () => {
     titleWith('of skopeo’s Docker kind give a schema 2 of the layers as they are', missing),
     async () => {
       const result = await publish(`docker-archive:${join(folder, 'docker.tar')}:test/bb:1`);
-      expect(formsOf(result)).toEqual(['docker-schema2 published', 'docker-schema1 derived']);
+      expect(formsOf(result)).toEqual(['docker-schema2 published', 'oci-manifest derived', 'docker-schema1 derived']);
       await expect(publish(`docker-archive:${join(folder, 'docker.tar')}:test/other`)).rejects.toMatchObject({
         hint: expect.stringContaining('test/bb:1') as string,
       });
@@ -377,7 +379,7 @@ describe('archives', () => {
         await daemon.close();
       }
       const old = await publish(`docker-archive:${saved}`);
-      expect(formsOf(old)).toEqual(['docker-schema2 published', 'docker-schema1 derived']);
+      expect(formsOf(old)).toEqual(['docker-schema2 published', 'oci-manifest derived', 'docker-schema1 derived']);
 
       // As Docker 25 and newer write it: an OCI layout, and a manifest.json whose paths lead into it.
       const modern = join(folder, 'modern');
@@ -474,16 +476,17 @@ test.skipIf(missing.length > 0)(
   titleWith('a schema 1 that stands alone gets a schema 2 from its unpacked layers', missing),
   async () => {
     const alone = join(folder, 'v2s1');
-    await must('skopeo', [
-      'copy',
-      '--format',
-      'v2s1',
-      `docker://${registry.host}/test/bb:1`,
-      `dir:${alone}`,
-      '--src-tls-verify=false',
-    ]);
+    const there = `docker://${registry.host}/test/bb:as-schema1`;
+    const tls = ['--src-tls-verify=false', '--dest-tls-verify=false'];
+    // Straight into the folder, skopeo would write an empty name.
+    await must('skopeo', ['copy', '--format', 'v2s1', ...tls, `docker://${registry.host}/test/bb:1`, there]);
+    await must('skopeo', ['copy', '--src-tls-verify=false', there, `dir:${alone}`]);
     const result = await publish(`dir:${alone}`);
-    expect(formsOf(result).sort()).toEqual(['docker-schema1 published', 'docker-schema2 derived']);
+    expect(formsOf(result).sort()).toEqual([
+      'docker-schema1 published',
+      'docker-schema2 derived',
+      'oci-manifest derived',
+    ]);
     expect(bucket.objects.has(tagKey(result.name, result.tag))).toBe(true);
   },
 );

@@ -21,7 +21,7 @@ beforeEach(() => {
   requests = [];
   vi.stubGlobal('fetch', (url: string, init: RequestInit) => {
     requests.push(`${init.method ?? 'GET'} ${new URL(url).pathname}`);
-    return Promise.resolve(new Response('{}', { status: 404 }));
+    return Promise.resolve(new Response('{"errors":[{"code":"NAME_UNKNOWN"}]}', { status: 404 }));
   });
 });
 

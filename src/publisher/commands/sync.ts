@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { addBucketOptions, type BucketOptions, parseJobs, withBucket } from '../cli/bucket-options.ts';
 import { type Environment, readEdge } from '../cli/environment.ts';
 import { EXIT } from '../cli/errors.ts';
@@ -11,7 +11,11 @@ interface Options extends BucketOptions {
   readonly full?: true;
   readonly jobs?: number;
   readonly credsStdin?: true;
+  readonly pruneLimit: number;
 }
+
+/** The greatest share of a repository's tags that is pruned unless told otherwise. */
+const PRUNE_LIMIT = 0.25;
 
 /** The most tags in one purge request. */
 const PURGED_AT_ONCE = 500;
@@ -26,6 +30,12 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
   )
     .option('--dry-run', 'show what would be written and pruned, and write nothing')
     .option('--full', 'publish every tag again, even unchanged ones')
+    .option(
+      '--prune-limit <percent>',
+      'prune no repository that would lose a greater share of its tags (default: 25%; one tag may always go)',
+      parseShare,
+      PRUNE_LIMIT,
+    )
     .option('--jobs <n>', 'blobs sent in parallel (default: 6)', parseJobs)
     .option('--creds-stdin', 'read credentials for registries from standard input, in lines HOST USER:PASSWORD')
     .addHelpText(
@@ -118,6 +128,7 @@ async function run(file: string, options: Options, openTarget: OpenTarget, envir
           },
           dryRun,
           full: options.full === true,
+          pruneLimit: options.pruneLimit,
           onEvent: display.onEvent,
           onTag: ({ name, tag, what }) => {
             if (what === 'moved' || what === 'pruned' || what === 'new') moved.push({ name, tag });
@@ -144,6 +155,14 @@ async function run(file: string, options: Options, openTarget: OpenTarget, envir
   } finally {
     await sources.close();
   }
+}
+
+/** A percentage as a share: `25%` or `25` is 0.25. */
+function parseShare(text: string): number {
+  const percent = /^\d{1,3}(?:\.\d+)?(?=%?$)/.exec(text);
+  if (percent === null || Number(percent[0]) > 100)
+    throw new InvalidArgumentError('Give a percentage from 0 to 100, such as 25%.');
+  return Number(percent[0]) / 100;
 }
 
 /** Reads or creates the signing key, and creates the publisher. It runs only if there is something to write. */

@@ -9,7 +9,7 @@ import { Socket } from 'node:net';
 import { CommandError } from '../cli/errors.ts';
 import { CHUNK_SIZE } from '../streams/buffer-sizes.ts';
 import { detectCompression } from '../streams/compression.ts';
-import { readPooled, MANIFEST_MAX_BYTES, READ_FLAGS } from './files.ts';
+import { checkDepth, readPooled, MANIFEST_MAX_BYTES, READ_FLAGS } from './files.ts';
 import type { ImageSource, SourceBlob } from '../../bucket/image-source.ts';
 import { type SpoolOptions, spool } from './spool.ts';
 import { indexTar } from './tar-index.ts';
@@ -82,7 +82,9 @@ export async function openArchive(path: string, options: ArchiveOptions = {}): P
         if (found === undefined) return null;
         if (found.size > MANIFEST_MAX_BYTES)
           throw new CommandError(`${title}: ${name} has ${String(found.size)} bytes, too many for a manifest`);
-        return readAt(found.offset, found.size);
+        const bytes = await readAt(found.offset, found.size);
+        checkDepth(bytes, `${title}: ${name}`);
+        return bytes;
       },
       head: async (name, length) => {
         const found = index.get(name);

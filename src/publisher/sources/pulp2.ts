@@ -35,7 +35,7 @@ export async function openPulpTag(where: string, options: Pick<SourceOptions, 's
   const isWhole = colon < 0 || (await kindOf(where)) !== 'absent';
   const path = isWhole ? where : where.slice(0, colon);
   const repository = await openPulpRepository(path, options.signal);
-  const tags = (await repository.tags()) ?? [];
+  const tags = (await repository.tags())?.tags ?? [];
   const shown = `${tags.slice(0, 10).join(', ')}${tags.length > 10 ? ' …' : ''}`;
   const [only] = tags;
   const text = isWhole ? only : where.slice(colon + 1);
@@ -95,7 +95,7 @@ export async function openPulpRepository(path: string, signal?: AbortSignal): Pr
         throw new CommandError(`${folder} has no tags/list`, {
           hint: `${appFile} belongs to it: publish the repository in Pulp again.`,
         });
-      return readTags(bytes, join(folder, 'tags', 'list'));
+      return { tags: readTags(bytes, join(folder, 'tags', 'list')) };
     },
     digests: async (tag) => {
       const manifests = await manifestsAt(tag);

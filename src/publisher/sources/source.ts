@@ -22,6 +22,12 @@ export interface SourceOptions {
   readonly onMessage?: (message: string) => void;
 }
 
+/** The tags of a repository. `warning`: the `Warning` that came with the list, which may be out of date or incomplete then. */
+export interface SourceTags {
+  readonly tags: readonly Tag[];
+  readonly warning?: string;
+}
+
 /** A repository of a source, with its tags. */
 export interface SourceRepository {
   /** For messages. */
@@ -29,7 +35,7 @@ export interface SourceRepository {
   /** Its name in the source. */
   readonly name: RepositoryName;
   /** All tags; null if the repository does not exist. */
-  tags(): Promise<readonly Tag[] | null>;
+  tags(): Promise<SourceTags | null>;
   /**
    * The digests of a tag's manifests, read as cheaply as possible; null if the tag does not exist or the source reports
    * none.

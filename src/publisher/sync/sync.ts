@@ -18,6 +18,7 @@ import type { Publisher, PublishResult } from '../publish/publish.ts';
 import type { ImageSource } from '../../bucket/image-source.ts';
 import { isCompanionTag } from '../../bucket/image-source.ts';
 import { lookAtTags, type PublishedLookup, readTagEntries } from './published.ts';
+import type { SourceTags } from '../sources/source.ts';
 import { selectTags } from './select.ts';
 import type { SyncJob } from './sources.ts';
 
@@ -36,6 +37,8 @@ export interface SyncOptions {
   readonly dryRun: boolean;
   /** Publish tags that did not move as well: after a change of settings, or for signatures that were added later. */
   readonly full: boolean;
+  /** The greatest share of a repository's tags that may be pruned, from 0 to 1; one tag may be pruned always. */
+  readonly pruneLimit: number;
   readonly onEvent: EventSink;
   /** Called after each tag. */
   readonly onTag?: (outcome: { readonly name: RepositoryName; readonly tag: Tag; readonly what: TagOutcome }) => void;
@@ -94,11 +97,12 @@ async function syncRepository(job: SyncJob, options: SyncOptions, limit: Limit):
   const { source, settings, to } = job;
   const report = reportOf(job.from, to);
   try {
-    const listed = await source.tags();
-    if (listed === null)
+    const given = await source.tags();
+    if (given === null)
       throw new CommandError(`${source.title} is not there`, {
         hint: 'Check the name, and that this login may see it.',
       });
+    const listed = given.tags;
     const selected = selectTags(listed, settings.tags);
     report.listed = listed.length;
     report.selected = selected.length;
@@ -111,7 +115,7 @@ async function syncRepository(job: SyncJob, options: SyncOptions, limit: Limit):
     await syncTags(run, selected);
     const along = settings.referrers ? await companionsOf(run, listed) : [];
     await syncTags(run, along);
-    if (settings.prune !== 'none') await prune(run, listed, settings.prune === 'missing' ? listed : selected);
+    if (settings.prune !== 'none') await prune(run, given, settings.prune === 'missing' ? listed : selected);
   } catch (error) {
     report.failures.push(describe(passedOver(error, options)));
   } finally {
@@ -222,7 +226,7 @@ async function companionsOf({ job, options }: Run, listed: readonly Tag[]): Prom
 
 async function prune(
   { job, options, report, stopped }: Run,
-  listed: readonly Tag[],
+  { tags: listed, warning }: SourceTags,
   kept: readonly Tag[],
 ): Promise<void> {
   const { to } = job;
@@ -233,8 +237,24 @@ async function prune(
     );
     return;
   }
+  // Sent by a registry whose own source fails: what it does not list may be there all the same.
+  if (warning !== undefined) {
+    throw new CommandError(`the tag list of ${job.from} came with a Warning (${warning}), so nothing was pruned`, {
+      hint: 'The list may lack tags. Sync again when the registry answers without a Warning.',
+    });
+  }
   const keep: ReadonlySet<string> = new Set([...kept, ...listed.filter(isCompanionTag)]);
-  const gone = [...(await listTags(options.store, to)).keys()].filter((tag) => !keep.has(tag));
+  const there = [...(await listTags(options.store, to)).keys()];
+  const gone = there.filter((tag) => !keep.has(tag));
+  const limit = options.pruneLimit;
+  if (gone.length > Math.max(1, there.length * limit)) {
+    const share = `${String(Math.ceil((gone.length * 100) / there.length))}%`;
+    throw new CommandError(
+      `${String(gone.length)} of the ${String(there.length)} tags of ${to} would be pruned, which is more than ` +
+        `${String(Math.round(limit * 100))} percent, so nothing was pruned`,
+      { hint: `If ${job.from} really lacks them: gantry sync … --prune-limit ${share}` },
+    );
+  }
   const onDeleted = (tag: Tag): void => {
     report.tags.pruned.push(tag);
     options.onTag?.({ name: to, tag, what: 'pruned' });

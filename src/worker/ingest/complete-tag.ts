@@ -78,7 +78,7 @@ async function unpackAndWrite(pull: Pull, name: RepositoryName, tag: Tag, key: s
   const place = { rule, name, tag, realm, signer, store };
   // The tag was not compared with the upstream now: it keeps the time of the last comparison.
   const options = { over: reading.info, upstreamDigest: mark.digest, now: mark.checked };
-  const written = await ingestTag({ kind: 'image', digest: mark.digest, content }, place, options);
+  const written = await ingestTag({ kind: 'image', digest: mark.digest, content, unknown: [] }, place, options);
   return written === 'published' ? 'moved' : written;
 }
 

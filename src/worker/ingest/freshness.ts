@@ -4,10 +4,14 @@ import type { OriginRule } from './origins.ts';
 
 /**
  * How a stored tag may be served. `published`: it was published, and does not follow the upstream. `fresh`: served.
- * `stale`: served, and compared with the upstream in the background. `expired`: compared first. `gone`: the upstream
- * has not had it for longer than the grace period.
+ * `stale`: served, and compared with the upstream in the background. `expired`: compared first. `incomplete`: forms of it
+ * are unknown, so it is fetched again; clients that can read the others need not wait. `gone`: the upstream has not had
+ * it for longer than the grace period.
  */
-export type Freshness = 'published' | 'fresh' | 'stale' | 'expired' | 'gone';
+export type Freshness = 'published' | 'fresh' | 'stale' | 'expired' | 'incomplete' | 'gone';
+
+/** Most milliseconds that a tag with unknown forms is answered without asking the upstream for them again. */
+const UNKNOWN_LIFETIME = 10_000;
 
 /**
  * Decides. `mark`: of the tag object, null if there is none; `checked`: the last comparison by this isolate, if later.
@@ -22,6 +26,8 @@ export function freshnessOf(
   if (mark === null) return 'published';
   const age = now - Math.max(mark.checked, checked ?? 0);
   if (mark.gone !== null && now - mark.gone >= grace) return age < lifetime ? 'gone' : 'expired';
+  if (mark.unknown !== undefined && age >= Math.min(lifetime, UNKNOWN_LIFETIME) && age < lifetime + stale)
+    return 'incomplete';
   if (age < lifetime) return 'fresh';
   return age < lifetime + stale ? 'stale' : 'expired';
 }

@@ -47,14 +47,20 @@ export interface FetchedTag {
  * is stored; without one, the fetched tag is served nevertheless, and fetched again for the next request.
  */
 export async function ingestTag(
-  { content }: OriginImage,
+  { content, unknown }: OriginImage,
   place: TagPlace,
   { over, upstreamDigest, now }: { readonly over: Over; readonly upstreamDigest: Digest; readonly now: number },
 ): Promise<FetchedTag | 'published'> {
   const { rule, name, tag } = place;
-  const derivation = deriveForms(content, place);
+  const derivation = withUnknown(deriveForms(content, place), unknown);
   const { record, bytes } = tagRecordOf(derivation, rfc3339(now));
-  const mark: OriginMark = { origin: rule.name, digest: upstreamDigest, checked: now, gone: null };
+  const mark: OriginMark = {
+    origin: rule.name,
+    digest: upstreamDigest,
+    checked: now,
+    gone: null,
+    unknown: unknown.length,
+  };
   const { body, metadata } = encodeTag(record, bytes);
   const object: ObjectAtHand = {
     key: tagKey(name, tag),
@@ -164,6 +170,22 @@ function deriveForms(content: ImageContent, { name, tag, signer }: TagPlace): De
       ...derivation.explanations,
       ...unsigned.map(() => 'the Worker has no SIGNING_KEY to sign schema 1 manifests with'),
     ],
+  };
+}
+
+/** Notes forms that the upstream may have: what was given as the reason for the lack of one, the upstream's failure hides. */
+function withUnknown(derivation: Derivation, unknown: OriginImage['unknown']): Derivation {
+  const lacking = unknown.filter(({ form: wanted }) => derivation.forms.every(({ form }) => form !== wanted));
+  if (lacking.length === 0) return derivation;
+  const kept = derivation.missing.map((row, at) => ({ row, explanation: derivation.explanations[at] ?? '' }));
+  const others = kept.filter(({ row }) => lacking.every(({ form }) => form !== row.form));
+  return {
+    ...derivation,
+    missing: [
+      ...others.map(({ row }) => row),
+      ...lacking.map(({ form }) => ({ form, reason: 'form-unknown' as const })),
+    ],
+    explanations: [...others.map(({ explanation }) => explanation), ...lacking.map(({ error }) => error.message)],
   };
 }
 

@@ -5,6 +5,7 @@
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
 import { parsePlatform, type Platform } from '../../registry/platform.ts';
 import type { Credentials } from '../../origin/auth.ts';
+import type { MissingRule } from '../../origin/caller.ts';
 
 /** One rule. Times in milliseconds. */
 export interface OriginRule {
@@ -40,6 +41,8 @@ export interface OriginRule {
    * digest.
    */
   readonly platforms: readonly Platform[] | null;
+  /** Which 404 of the upstream means that something is absent: one with the error body of a registry, or any. */
+  readonly missing: MissingRule;
 }
 
 /** The rules; the first that matches a repository's name counts. */
@@ -74,6 +77,7 @@ const MEMBERS = [
   'timeout',
   'blobs',
   'platforms',
+  'missing',
 ] as const;
 
 /**
@@ -169,6 +173,7 @@ function toRule(value: unknown, where: string, secrets: Readonly<Record<string, 
     redirects,
     blobs = 'stream',
     platforms,
+    missing = 'registry',
   } = value;
   if (typeof name !== 'string' || !/^[a-z0-9][a-z0-9._-]{0,63}$/.test(name)) {
     throw new OriginRulesError(
@@ -184,6 +189,8 @@ function toRule(value: unknown, where: string, secrets: Readonly<Record<string, 
   }
   if (blobs !== 'stream' && blobs !== 'redirect')
     throw new OriginRulesError(`${where}.blobs must be "stream" or "redirect".`);
+  if (missing !== 'registry' && missing !== 'any')
+    throw new OriginRulesError(`${where}.missing must be "registry" or "any".`);
   const upstream = addressOf(address, `${where}.upstream`);
   const credentials = Object.hasOwn(secrets, name) ? toCredentials(secrets[name], `ORIGIN_CREDENTIALS.${name}`) : null;
   if (credentials !== null && upstream.protocol !== 'https:' && !isLoopback(upstream)) {
@@ -204,6 +211,7 @@ function toRule(value: unknown, where: string, secrets: Readonly<Record<string, 
     timeout: timeOf(value, 'timeout', where),
     blobs,
     platforms: platforms === undefined ? null : platformsOf(platforms, `${where}.platforms`),
+    missing,
   };
 }
 

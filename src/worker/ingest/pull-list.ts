@@ -1,4 +1,8 @@
-/** Lists of a filled repository: what the upstream has, merged with what is stored. Nothing is written. */
+/**
+ * Lists of a filled repository: what the upstream has, merged with what is stored. Nothing is written. What is stored is
+ * only a part of the list, so it is no answer while the upstream fails: programs remove what a list lacks. Only a whole
+ * list that the upstream gave earlier is an answer, with a `Warning`.
+ */
 import { OriginError } from '../../origin/errors.ts';
 import { referrersKey, tagListKey } from '../../registry/keys.ts';
 import { compareNames } from '../../registry/name.ts';
@@ -8,10 +12,11 @@ import type { Answer } from '../gateway/answer.ts';
 import { answerNames } from '../endpoints/v2/list-answer.ts';
 import { namesOfPage, openList } from '../../bucket/list-page.ts';
 import { withRetry } from '../../bucket/retry.ts';
-import { isUnknown, type StoredAnswer, withWarning } from './stored-answer.ts';
+import { type StoredAnswer, withWarning } from './stored-answer.ts';
 import { pathOf, type RegistryRequest } from '../gateway/registry-request.ts';
 import { overlay } from './overlay.ts';
 import { noteOutage, type Pull, unlessLimited, waitFor } from './pull.ts';
+import type { Outage } from './upstream.ts';
 
 /** Milliseconds that an upstream's list is cached at most. */
 const LIST_LIFETIME = 60_000;
@@ -26,12 +31,12 @@ export async function pullTagList(
 ): Promise<Answer> {
   const { store, retry, answerStored } = pull;
   const { name, page } = request;
-  return withFallback(pull, request, async () => {
-    const upstream = await listOf(pull, 'tags', async () => {
+  return answerList(pull, async () => {
+    const { list: upstream, outage } = await listOf(pull, request, 'tags', async () => {
       const found = await pull.upstream.client.tags(pull.remote);
       return found.kind === 'not-found' ? 'unknown' : found.tags;
     });
-    if (upstream === 'unknown') return answerStored();
+    if (upstream === 'unknown') return { answer: await answerStored(), outage };
     const read = async (): Promise<readonly string[]> => {
       const list = await openList(store, tagListKey(name));
       return list === null ? [] : (await namesOfPage(list, { n: null, last: null })).names;
@@ -41,11 +46,12 @@ export async function pullTagList(
       .filter((one) => page.last === null || compareNames(one, page.last) > 0)
       .sort(compareNames);
     const shown = page.n === null ? names : names.slice(0, page.n);
-    return answerNames(shown, page.n !== 0 && shown.length < names.length, {
+    const answer = await answerNames(shown, page.n !== 0 && shown.length < names.length, {
       before: `{"name":${JSON.stringify(name)},"tags":[`,
       after: ']}',
       nextPath: (last) => pathOf({ ...request, page: { n: page.n, last } }),
     });
+    return { answer, outage };
   });
 }
 
@@ -62,43 +68,59 @@ export async function pullReferrers(
   const { name, subject } = request;
   const key = referrersKey(name, subject);
   if (info !== null) return answer;
-  return withFallback(pull, request, async () => {
-    const descriptors = await listOf(pull, `referrers ${subject}`, () =>
+  return answerList(pull, async () => {
+    const { list: descriptors, outage } = await listOf(pull, request, `referrers ${subject}`, () =>
       pull.upstream.client.referrers(pull.remote, subject),
     );
-    if (descriptors === 'unknown') return answer;
-    return answerStored((store) =>
-      overlay(store, { key, bytes: encodeReferrers(descriptors), contentType: MEDIA_TYPES.json, metadata: {} }),
+    if (descriptors === 'unknown') return { answer, outage };
+    const bytes = encodeReferrers(descriptors);
+    const whole = await answerStored((store) =>
+      overlay(store, { key, bytes, contentType: MEDIA_TYPES.json, metadata: {} }),
     );
+    return { answer: whole, outage };
   });
 }
 
-/** A list of the upstream, fetched once for all concurrent requests and cached briefly. Throws OriginError. */
+interface UpstreamList<T> {
+  readonly list: readonly T[] | 'unknown';
+  /** Why the list is an older one; null if the upstream gave it now. */
+  readonly outage: Outage | null;
+}
+
+/**
+ * A list of the upstream, fetched once for all concurrent requests and cached briefly. Throws OriginError if no whole
+ * list is known.
+ */
 async function listOf<T>(
   pull: Pull,
+  request: RegistryRequest,
   what: string,
   fetch: () => Promise<readonly T[] | 'unknown'>,
-): Promise<readonly T[] | 'unknown'> {
+): Promise<UpstreamList<T>> {
   const { upstream, remote, rule, waitUntil } = pull;
   const key = `${remote} ${what}`;
   const now = Date.now();
   const remembered = upstream.lists.get(key, now);
   // The key determines the type of the entries.
-  if (remembered !== undefined) return remembered as readonly T[] | 'unknown';
-  unlessLimited(upstream);
-  const flight = upstream.listFlights.once(key, waitUntil, fetch);
-  const list = await waitFor(pull, upstream.listFlights, key, flight);
-  upstream.lists.set(key, list, now + Math.min(rule.lifetime, LIST_LIFETIME));
-  return list as readonly T[] | 'unknown';
+  if (remembered !== undefined) return { list: remembered as UpstreamList<T>['list'], outage: null };
+  try {
+    unlessLimited(upstream);
+    const flight = upstream.listFlights.once(key, waitUntil, fetch);
+    const list = (await waitFor(pull, upstream.listFlights, key, flight)) as UpstreamList<T>['list'];
+    upstream.lists.set(key, list, now + Math.min(rule.lifetime, LIST_LIFETIME));
+    upstream.earlierLists.set(key, list, now + rule.lifetime + rule.stale);
+    return { list, outage: null };
+  } catch (error) {
+    const earlier = upstream.earlierLists.get(key, now);
+    if (!(error instanceof OriginError) || earlier === undefined) throw error;
+    return { list: earlier as UpstreamList<T>['list'], outage: noteOutage(upstream, error, pathOf(request)) };
+  }
 }
 
-async function withFallback(pull: Pull, request: RegistryRequest, work: () => Promise<Answer>): Promise<Answer> {
-  try {
-    return await work();
-  } catch (error) {
-    if (!(error instanceof OriginError)) throw error;
-    const stored = await pull.answerStored();
-    if (isUnknown(stored)) throw error;
-    return withWarning(stored, pull.rule, noteOutage(pull.upstream, error, pathOf(request)));
-  }
+async function answerList(
+  { rule }: Pull,
+  work: () => Promise<{ readonly answer: Answer; readonly outage: Outage | null }>,
+): Promise<Answer> {
+  const { answer, outage } = await work();
+  return outage === null ? answer : withWarning(answer, rule, outage);
 }

@@ -56,7 +56,7 @@ async function answerTag(pull: Pull, name: RepositoryName, tag: Tag, { answer, i
   const known = upstream.outages.get(info.key, now) ?? upstream.limited.get('', now);
   if (known !== undefined) return stale(pull, answer, info, known);
   const checking = upstream.checks.once(info.key, waitUntil, () => check(pull, name, tag, info, mark));
-  if (freshness === 'stale') return answer;
+  if (freshness === 'stale' || (freshness === 'incomplete' && answer.kind === 'found')) return answer;
   const outcome = await within(PATIENCE, checking, SLOW);
   if (outcome !== null) return stale(pull, answer, info, outcome);
   const after = await answerObserved(pull.answerStored, tagKey(name, tag));
@@ -79,23 +79,31 @@ async function fetchTag(pull: Pull, name: RepositoryName, tag: Tag, answer: Answ
   unlessLimited(upstream);
   const flight = upstream.tags.once(key, waitUntil, () => fetchAndWrite(pull, name, tag, null));
   const fetched = await waitFor(pull, upstream.tags, key, flight);
-  if (fetched === 'published') return answerStored();
+  if (fetched === 'published' || fetched === 'unchanged') return answerStored();
   if (fetched !== 'unknown') return answerStored((store) => overlay(store, fetched.object));
   cacheAbsence(upstream, key);
   return answer;
 }
 
-/** Fetches the tag with its forms and writes it. `'unknown'`: the upstream does not have it. */
+/**
+ * Fetches the tag with its forms and writes it. `mark`: that of the stored tag. `'unknown'`: the upstream does not have
+ * it. `'unchanged'`: forms of it that were unknown are still unknown.
+ */
 async function fetchAndWrite(
   pull: Pull,
   name: RepositoryName,
   tag: Tag,
   over: ObjectInfo | null,
+  mark: OriginMark | null = null,
   upstreamDigest?: OriginMark['digest'],
-): Promise<FetchedTag | 'unknown' | 'published'> {
+): Promise<FetchedTag | 'unknown' | 'published' | 'unchanged'> {
   const { upstream, remote, rule } = pull;
   const image = await readOriginImage(upstream.client, { name: remote, tag, platforms: rule.platforms });
   if (image.kind === 'not-found') return 'unknown';
+  // The upstream is left alone if it wants that; the forms that came are answered all the same.
+  for (const { form, error } of image.unknown) noteOutage(upstream, error, `${name}:${tag} ${form}`);
+  if (mark !== null && image.digest === mark.digest && image.unknown.length >= (mark.unknown ?? Infinity))
+    return 'unchanged';
   const now = Date.now();
   return ingestTag(image, placeOf(pull, name, tag), { over, upstreamDigest: upstreamDigest ?? image.digest, now });
 }
@@ -120,8 +128,9 @@ async function check(
   try {
     const current = await digestUpstream(pull, tag);
     if (current === null) await noteGone(pull, name, tag, info, mark, now);
-    else if (current !== mark.digest || isTombstone(info)) {
-      if ((await fetchAndWrite(pull, name, tag, info, current)) === 'unknown')
+    else if (current !== mark.digest || isTombstone(info) || mark.unknown !== undefined) {
+      const known = isTombstone(info) ? null : mark;
+      if ((await fetchAndWrite(pull, name, tag, info, known, current)) === 'unknown')
         await noteGone(pull, name, tag, info, mark, now);
     } else if (mark.gone !== null || now - mark.checked >= Math.max(rule.lifetime, RENEW_AFTER))
       await renew(pull, info, { ...mark, checked: now, gone: null });

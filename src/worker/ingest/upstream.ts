@@ -20,7 +20,7 @@ export interface Outage {
 export interface Upstream {
   readonly rule: OriginRule;
   readonly client: RegistryClient;
-  readonly tags: SingleFlight<FetchedTag | 'unknown' | 'published'>;
+  readonly tags: SingleFlight<FetchedTag | 'unknown' | 'published' | 'unchanged'>;
   readonly manifests: SingleFlight<StoredManifest | 'unknown'>;
   /** Tags whose schema 2 is being derived, which needs all their layers. */
   readonly completions: SingleFlight<FetchedTag | 'moved'>;
@@ -31,6 +31,8 @@ export interface Upstream {
   readonly listFlights: SingleFlight<readonly unknown[] | 'unknown'>;
   /** Recent lists of the upstream. */
   readonly lists: ExpiringMap<readonly unknown[] | 'unknown'>;
+  /** Lists that the upstream gave earlier, for as long as they may be answered while it fails. */
+  readonly earlierLists: ExpiringMap<readonly unknown[] | 'unknown'>;
   /** Negative answers of the upstream: by path. */
   readonly unknown: ExpiringMap<true>;
   /** When tags were last compared with the upstream: by key. */
@@ -71,6 +73,7 @@ export function upstreamOf(rule: OriginRule): Upstream {
           tokenServices: rule.tokenServices,
           allowRedirect: (_, to) => allowsRedirect(rule, to),
         },
+        missing: rule.missing,
       }),
       tags: new SingleFlight(),
       manifests: new SingleFlight(),
@@ -80,6 +83,7 @@ export function upstreamOf(rule: OriginRule): Upstream {
       checks: new SingleFlight(),
       listFlights: new SingleFlight(),
       lists: new ExpiringMap(LISTS),
+      earlierLists: new ExpiringMap(LISTS),
       unknown: new ExpiringMap(REMEMBERED),
       checked: lastComparisons(rule),
       outages: new ExpiringMap(REMEMBERED),

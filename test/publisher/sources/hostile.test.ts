@@ -206,6 +206,17 @@ describe('documents that name each other', () => {
     await expect(open(`oci:${place}:none`)).rejects.toThrow(/has no image "none"/);
   });
 
+  test('a document of open brackets is refused before it is parsed', async () => {
+    const deep = Buffer.alloc(5_000_000, '[');
+    const place = await folderOf('oci-deep', (path) => writeFile(join(path, 'index.json'), deep));
+    await expect(open(`oci:${place}`)).rejects.toThrow(/nested deeper than 1000 levels/);
+    const bytes = tarBytes([{ name: 'manifest.json', content: deep }]);
+    await expect(open(`docker-archive:${await fileOf('deep.tar', bytes)}`)).rejects.toThrow(/nested deeper/);
+    const quoted = JSON.stringify({ schemaVersion: 2, annotations: { a: `"${'['.repeat(5000)}\\` }, manifests: [] });
+    const other = await folderOf('oci-quoted', (path) => writeFile(join(path, 'index.json'), quoted));
+    await expect(open(`oci:${other}`)).rejects.toThrow(/contains no image/);
+  });
+
   test('an image of an archive with a million layers is refused', async () => {
     const manifest = JSON.stringify([{ Config: 'config', Layers: Array.from({ length: 1001 }, () => 'layer') }]);
     const bytes = tarBytes([{ name: 'manifest.json', content: Buffer.from(manifest) }]);

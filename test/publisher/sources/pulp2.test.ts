@@ -100,7 +100,7 @@ describe('a repository published by Pulp 2', () => {
   test('tells its name, its tags and the digests of what is under them', async () => {
     const repository = await openPulpRepository(join(root, 'v2/web/v4'));
     expect(repository.name).toBe('rhel7/app');
-    expect(new Set(await repository.tags())).toEqual(new Set(['latest', 'both', 'old']));
+    expect(new Set((await repository.tags())?.tags)).toEqual(new Set(['latest', 'both', 'old']));
     expect((await repository.digests(tagOf('latest')))?.slice(0, 2)).toEqual([
       digestOf(listOf({ amd64, arm64 })),
       digestOf(amd64.schema2),

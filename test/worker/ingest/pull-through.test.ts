@@ -22,7 +22,8 @@ const asked: string[] = [];
 beforeAll(() => {
   vi.stubGlobal('fetch', async (url: string, init: RequestInit) => {
     asked.push(`${init.method ?? 'GET'} ${url}`);
-    const response = await (upstream.get(url)?.() ?? new Response('{}', { status: 404 }));
+    const response = await (upstream.get(url)?.() ??
+      new Response('{"errors":[{"code":"MANIFEST_UNKNOWN"}]}', { status: 404 }));
     return init.method === 'HEAD' ? new Response(null, response) : response;
   });
 });

@@ -20,7 +20,7 @@ import {
   type ImageSource,
   type SourceManifest,
 } from '../../../bucket/image-source.ts';
-import { type SourceRepository, type SourceOptions } from '../source.ts';
+import { type SourceRepository, type SourceOptions, type SourceTags } from '../source.ts';
 
 /** Opens an image of another registry. Throws {@link CommandError}. */
 export async function openRegistryImage(where: string, options: SourceOptions): Promise<ImageSource> {
@@ -64,9 +64,12 @@ export async function openRegistryRepository(
   };
 }
 
+/** How registries that have no schema 1 refuse an `Accept` of nothing else. */
+const NOT_ACCEPTABLE: ReadonlySet<number | undefined> = new Set([400, 406, 415]);
+
 interface Reader {
   attempt<T>(request: () => Promise<T>): Promise<T>;
-  tags(): Promise<readonly Tag[] | null>;
+  tags(): Promise<SourceTags | null>;
   /** Null if it does not exist. */
   open(reference: Reference, schema1: boolean): Promise<ImageSource | null>;
 }
@@ -84,9 +87,9 @@ function createReader(way: RemoteAccess, name: RepositoryName, signal: AbortSign
     }
   }
 
-  async function tags(): Promise<readonly Tag[] | null> {
+  async function tags(): Promise<SourceTags | null> {
     const found = await attempt(() => client.tags(name, { signal }));
-    return found.kind === 'not-found' ? null : found.tags;
+    return found.kind === 'not-found' ? null : found;
   }
 
   async function manifest(reference: Reference, accept?: readonly string[]): Promise<SourceManifest | null> {
@@ -99,8 +102,8 @@ function createReader(way: RemoteAccess, name: RepositoryName, signal: AbortSign
   }
 
   /**
-   * Requests schema 1 alone, as Pulp 2's client does. Registries without one answer 404, another error, or with another
-   * form.
+   * Requests schema 1 alone, as Pulp 2's client does. Registries without one answer 404, that they cannot satisfy
+   * `Accept`, or with another form. Any other failure is no proof that there is none.
    */
   async function schema1Of(reference: Reference): Promise<SourceManifest | null> {
     try {
@@ -111,11 +114,7 @@ function createReader(way: RemoteAccess, name: RepositoryName, signal: AbortSign
     } catch (error) {
       signal?.throwIfAborted();
       const isRefusal =
-        error instanceof OriginError &&
-        error.code === 'ORIGIN_PROTOCOL' &&
-        error.status !== undefined &&
-        error.status >= 400 &&
-        error.status < 500;
+        error instanceof OriginError && error.code === 'ORIGIN_PROTOCOL' && NOT_ACCEPTABLE.has(error.status);
       if (isRefusal) return null;
       throw originFailure(error, way);
     }
