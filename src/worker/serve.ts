@@ -14,10 +14,8 @@ export async function serve(
   registry: (config: Config) => RegistryPort | Promise<RegistryPort>,
   ctx: ExecutionContext,
 ): Promise<Response> {
-  // RFC 9112, section 3.2: an invalid Host is answered with 400. The runtime takes it into the URL as it is.
-  if (!URL.canParse(request.url)) return new Response(null, { status: 400, headers: { 'cache-control': 'no-store' } });
   const trace = beginTrace();
-  // workerd joins several Host headers with a comma, and then the URL has no host that could be parsed.
+  // The runtime takes Host into the URL as it is, several of them with commas between.
   if (!URL.canParse(request.url)) return refuseHost(trace);
   let config: Config;
   try {

@@ -83,9 +83,9 @@ export async function answerRequest(
 ): Promise<{ readonly answer: Answer | Redirect; readonly facts: InnerFacts }> {
   const begun = Date.now();
   const count: ReadCount = { head: 0, get: 0 };
-  let hasMismatch = false;
+  const mismatches: RealmMismatch[] = [];
   const bucketStore = withRealms(r2Store(bucket, count), realms, (mismatch) => {
-    hasMismatch = true;
+    mismatches.push(mismatch);
     reportRealmMismatch(mismatch);
   });
   const store: ReadStore = props.hidden ? EMPTY_STORE : bucketStore;
@@ -113,7 +113,7 @@ export async function answerRequest(
     answer = refusalOf(error, request);
   }
   // Its upstream would fill a repository again that is hidden, for everybody.
-  if (hasMismatch && rule !== null && request.kind !== 'catalog') {
+  if (mismatches.length > 0 && rule !== null && request.kind !== 'catalog') {
     if (answer.kind !== 'redirect') discard(answer);
     answer = repositoryUnknown(request.name);
   }
