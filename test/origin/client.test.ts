@@ -98,6 +98,26 @@ describe('Bearer tokens', () => {
     expect([asked.get('service'), asked.get('scope')]).toEqual(['the registry', 'repository:team/app:pull']);
   });
 
+  test('are not fetched with the credentials from a host that the registry names and nobody else', async () => {
+    const elsewhere = `http://localhost:${fake.auth.port}`;
+    fake.answer = ({ to }) =>
+      to === 'auth'
+        ? { body: '{"token":"x"}' }
+        : { status: 401, headers: { 'www-authenticate': `Bearer realm="${elsewhere}/token",service="x"` } };
+    for (const credentials of [BASIC, { kind: 'identity-token', token: 'secret' } as const]) {
+      const shown = await since(() =>
+        expect(clientOf({ credentials }).manifest(NAME, TAG)).rejects.toMatchObject({
+          code: 'ORIGIN_POLICY',
+          message: expect.stringContaining('GANTRY_TOKEN_SERVICES') as unknown,
+        }),
+      );
+      expect(shown.map(({ to }) => to)).toEqual(['registry']);
+      const named = clientOf({ credentials, policy: { tokenServices: [new URL(elsewhere)] } });
+      const asked = await since(() => named.manifest(NAME, TAG).catch(() => undefined));
+      expect(asked.map(({ to }) => to)).toContain('auth');
+    }
+  });
+
   test('of a repository are not shown at /v2/, where Pulp 3 refuses them', async () => {
     withTokens({ expires: 300 });
     const client = clientOf({ credentials: BASIC });

@@ -51,6 +51,22 @@ describe('the realm of a repository', () => {
 describe('a realm table that is not understood whole is refused, with where and what', () => {
   it.each([
     ['text that is no JSON', 'team-a', /not JSON/],
+    [
+      'a rule after one that takes all of it',
+      [
+        { pattern: '*', realm: 'public' },
+        { pattern: 'team-a/*', realm: 'team-a' },
+      ],
+      /REALMS\[1\] \("team-a\/\*"\) never applies: "\*"/,
+    ],
+    [
+      'a rule twice',
+      [
+        { pattern: 'a/*', realm: 'b' },
+        { pattern: 'a/*', realm: 'c' },
+      ],
+      /never applies/,
+    ],
     ['an object', { pattern: 'a', realm: 'b' }, /must be an array/],
     ['null', null, /must be an array/],
     ['a rule that is none', ['a'], /REALMS\[0\] must be an object/],
