@@ -9,6 +9,7 @@ import { MEDIA_TYPE_OF_FORM } from '../../src/registry/media-type.ts';
 import { parseRepositoryName, parseTag } from '../../src/registry/name.ts';
 import type { Reference } from '../../src/registry/reference.ts';
 import { type FakeRegistry, type Shown, startFakeRegistry } from './fake-registry.ts';
+import { titleOf } from '../attacks.ts';
 
 const NAME = parseRepositoryName('team/app') ?? (undefined as never);
 const TAG = { kind: 'tag', tag: parseTag('1') ?? (undefined as never) } satisfies Reference;
@@ -98,7 +99,7 @@ describe('Bearer tokens', () => {
     expect([asked.get('service'), asked.get('scope')]).toEqual(['the registry', 'repository:team/app:pull']);
   });
 
-  test('are not fetched with the credentials from a host that the registry names and nobody else', async () => {
+  test(titleOf('upstream-steals-credentials'), async () => {
     const elsewhere = `http://localhost:${fake.auth.port}`;
     fake.answer = ({ to }) =>
       to === 'auth'

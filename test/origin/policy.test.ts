@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { scopeOf } from '../../src/origin/network.ts';
 import { DEFAULT_POLICY, decideRedirect, isTransientStatus, nextPage, refuseRealm } from '../../src/origin/policy.ts';
+import { titleOf } from '../attacks.ts';
 
 const from = new URL('https://registry.example/v2/a/blobs/x');
 
@@ -72,7 +73,7 @@ test.each([400, 401, 403, 404, 410, 501, 505])('%i stays what it is', (status) =
   expect(isTransientStatus(status)).toBe(false);
 });
 
-describe('credentials', () => {
+describe(titleOf('credentials-in-clear'), () => {
   test.each<[string, string, string, readonly string[], RegExp | null]>([
     ['go to the own host', 'https://r.example', 'https://r.example/token', [], null],
     ['go to another port of the own host', 'https://r.example:5050', 'https://r.example/jwt/auth', [], null],
@@ -147,7 +148,7 @@ describe('the network of this machine', () => {
     ['https://10.0.0.2', 'https://127.0.0.1/b', false],
     ['https://10.0.0.2', 'https://cdn.example/b', true],
     ['http://127.0.0.1:5000', 'http://127.0.0.1:9000/b', true],
-  ])('is reached by a redirect only from within: %s to %s', (registry, location, followed) => {
+  ])(`${titleOf('upstream-reaches-inside')}: %s to %s`, (registry, location, followed) => {
     expect(decideRedirect(new URL(registry), location, DEFAULT_POLICY).kind).toBe(followed ? 'follow' : 'refuse');
   });
 });

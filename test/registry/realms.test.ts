@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { parseRepositoryName, type RepositoryName } from '../../src/registry/name.ts';
 import { parseRealmTable, PUBLIC_REALM, realmOf, RealmTableError } from '../../src/registry/realms.ts';
 import { repositoryName } from './arbitraries.ts';
+import { titleOf } from '../attacks.ts';
 
 const nameOf = (text: string): RepositoryName => {
   const name = parseRepositoryName(text);
@@ -52,7 +53,7 @@ describe('a realm table that is not understood whole is refused, with where and 
   it.each([
     ['text that is no JSON', 'team-a', /not JSON/],
     [
-      'a rule after one that takes all of it',
+      titleOf('rule-shadowed'),
       [
         { pattern: '*', realm: 'public' },
         { pattern: 'team-a/*', realm: 'team-a' },

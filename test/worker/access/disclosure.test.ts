@@ -10,6 +10,7 @@ import { challengeOf } from '../../../src/worker/access/challenge.ts';
 import { directPort } from '../../../src/worker/gateway/registry-port.ts';
 import { configOf, serve } from '../../../src/worker/serve.ts';
 import { type Ask, comparable, directEdge } from '../edge.ts';
+import { titleOf } from '../../attacks.ts';
 
 const { BUCKET: bucket } = env as unknown as { BUCKET: R2Bucket };
 const ROBOT = robotTokenText(new Uint8Array(32).fill(9));
@@ -27,7 +28,7 @@ beforeAll(async () => {
   edge = directEdge(bucket, { vars: { REALMS, TOKENS: `ci team-a never sha256:${toBase64Url(hash)}` } });
 });
 
-describe('a repository that is hidden from the caller', () => {
+describe(titleOf('hidden-repository-detected'), () => {
   it.each(['manifests/latest', `manifests/${DIGEST}`, `blobs/${DIGEST}`, 'tags/list'])(
     'has the same headers as one that does not exist: %s',
     async (path) => {
@@ -43,7 +44,7 @@ describe('a repository that is hidden from the caller', () => {
 });
 
 describe('a Host header', () => {
-  it('with quotes begins no parameter of a challenge', () => {
+  it(titleOf('challenge-injected'), () => {
     const policy = parseAccess({ realms: REALMS });
     const origin = 'https://a",scope="x\\';
     for (const page of [true, false]) {
@@ -57,7 +58,7 @@ describe('a Host header', () => {
     }
   });
 
-  it('that cannot be read gets a 400', async () => {
+  it(titleOf('host-invalid'), async () => {
     const request = new Request('https://registry.example/v2/');
     // workerd gives such a URL for a request with two Host headers; no Request can be made of it here.
     Object.defineProperty(request, 'url', { value: 'http://a.example, b.example/v2/' });
@@ -76,7 +77,7 @@ describe('a Host header', () => {
 
 describe('headers of every response', () => {
   it.each(['/v2/', '/token', '/v2/x/manifests/latest', `/v2/x/blobs/${DIGEST}`, '/healthz', '/nothing', '/help', '/'])(
-    'keep browsers from guessing a type: %s',
+    `${titleOf('type-guessed')}: %s`,
     async (path) => {
       expect((await edge(path)).headers.get('x-content-type-options')).toBe('nosniff');
     },
@@ -90,7 +91,7 @@ describe('headers of every response', () => {
   });
 });
 
-it.each(['/help', '/help/name-unknown', '/help/nothing'])('%s with credentials is private', async (path) => {
+it.each(['/help', '/help/name-unknown', '/help/nothing'])(`${titleOf('help-cached')}: %s`, async (path) => {
   const [without, with_] = [await edge(path), await edge(path, { headers: { authorization } })];
   expect(with_.headers.get('cache-control')).toMatch(/^private/);
   expect(without.headers.get('cache-control')).not.toMatch(/private/);

@@ -6,6 +6,7 @@ import { CATALOG_KEY } from '../../../src/registry/keys.ts';
 import { parseRealmTable } from '../../../src/registry/realms.ts';
 import { r2Store } from '../../../src/worker/storage/r2-store.ts';
 import { type Ask, directEdge, type EdgeOptions } from '../edge.ts';
+import { titleOf } from '../../attacks.ts';
 
 const { BUCKET: bucket } = env as unknown as { BUCKET: R2Bucket };
 const REALMS = [{ pattern: 'lost/*', realm: 'lost' }];
@@ -43,7 +44,7 @@ describe('objects of a protected repository', () => {
     vi.spyOn(console, 'error').mockImplementation((line: unknown) => void log.push(JSON.parse(String(line))));
   };
 
-  it.each(PATHS)('are not public where REALMS is lost, and the log says why: %s', async (path) => {
+  it.each(PATHS)(`${titleOf('realms-lost')}: %s`, async (path) => {
     for (const vars of [{}, { REALMS: [] }]) {
       listen();
       expect((await edgeWith(vars)(path, { headers: { accept: TYPE } })).status).toBe(404);
@@ -53,7 +54,7 @@ describe('objects of a protected repository', () => {
     }
   });
 
-  it('are not filled again from an upstream, for everybody', async () => {
+  it(titleOf('realms-lost-upstream'), async () => {
     listen();
     vi.stubGlobal('fetch', () => Promise.resolve(new Response('{}', { headers: { 'content-type': TYPE } })));
     const ORIGINS = [{ name: 'up', pattern: '*', upstream: 'https://upstream.example' }];
@@ -84,7 +85,7 @@ describe('objects of a protected repository', () => {
     expect((await bucket.head(KEYS.list))?.customMetadata).toEqual({});
   });
 
-  it('are in no catalogue where REALMS is lost', async () => {
+  it(titleOf('realms-lost-catalogue'), async () => {
     const { encodeSortedList } = await import('../../../src/registry/sorted-list.ts');
     const { body, metadata } = encodeSortedList([{ name: 'lost/app', detail: null }]);
     const store = withRealms(r2Store(bucket, { head: 0, get: 0 }), parseRealmTable(REALMS), null);

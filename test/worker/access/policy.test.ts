@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { parseRepositoryName } from '../../../src/registry/name.ts';
 import { realmOf } from '../../../src/registry/realms.ts';
 import { parseAccess } from '../../../src/worker/access/policy.ts';
+import { titleOf } from '../../attacks.ts';
 
 const REALMS = [{ pattern: 'team-a/*', realm: 'team-a' }];
 const ISSUER = { issuer: 'https://auth.example', audience: 'registry', jwks: 'https://auth.example/jwks' };
@@ -82,7 +83,7 @@ describe('the tables of who may read what', () => {
     expect(() => parseAccess({ signingKeys: 'hunter2' })).not.toThrow(/hunter2/);
   });
 
-  it('refuse a token’s realm that the table does not have: with its rule lost, what it protected would be public', () => {
+  it(titleOf('token-realm-unknown'), () => {
     const line = (realms: string): Record<string, string> => ({
       TOKENS: `ci ${realms} never sha256:${'A'.repeat(43)}`,
     });

@@ -7,6 +7,7 @@ import { toBase64Url } from '../../../src/registry/base64.ts';
 import { robotTokenText } from '../../../src/registry/robot-token.ts';
 import { type Config, readConfig } from '../../../src/worker/config.ts';
 import { type Ask, directEdge } from '../edge.ts';
+import { titleOf } from '../../attacks.ts';
 
 const { BUCKET: bucket } = env as unknown as { BUCKET: R2Bucket };
 const NOW = new Date('2026-11-24T12:00:00Z');
@@ -66,7 +67,7 @@ const issued = (seconds: number): Promise<string> =>
     .sign(issuerKey);
 
 describe('a robot token that was removed', () => {
-  it('opens nothing after five minutes, whatever its holder does', async () => {
+  it(titleOf('token-renews-itself'), async () => {
     const { token } = await issue(withRobot(), { headers: { authorization: `Basic ${btoa(`ci:${ROBOT}`)}` } });
     const edge = withoutRobot();
     expect(await pull(edge, token)).toBe(404);
@@ -84,7 +85,7 @@ describe('a robot token that was removed', () => {
 });
 
 describe('a token of another issuer', () => {
-  it('is not prolonged past its own end', async () => {
+  it(titleOf('issuer-token-prolonged'), async () => {
     const theirs = await issued(100);
     after(70);
     const edge = withoutRobot();
@@ -99,7 +100,7 @@ describe('a token of another issuer', () => {
     }
   });
 
-  it('gives no token at its end or later, although the clock leeway still accepts it', async () => {
+  it(titleOf('expired-token-exchanged'), async () => {
     const edge = withoutRobot();
     const theirs = await issued(100);
     for (const [seconds, status] of [
@@ -114,7 +115,7 @@ describe('a token of another issuer', () => {
   });
 });
 
-it('a signing key without PUBLIC_URL or ACCESS.service stops: the Host header would choose the audience', () => {
+it(titleOf('audience-by-host'), () => {
   const { PUBLIC_URL, ...without } = vars;
   const read = (more: object): Config => readConfig({ BUCKET: bucket, ...without, ...more });
   expect(() => read({})).toThrow(/PUBLIC_URL/);

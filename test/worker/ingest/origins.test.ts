@@ -8,6 +8,7 @@ import {
   remoteNameOf,
 } from '../../../src/worker/ingest/origins.ts';
 import { nameOf } from '../seed.ts';
+import { titleOf } from '../../attacks.ts';
 
 const RULE = { name: 'a', pattern: '*', upstream: 'https://upstream.example' };
 
@@ -17,7 +18,7 @@ describe('ORIGINS', () => {
     expect(parseOrigins(JSON.stringify([RULE]), undefined)).toEqual(parseOrigins([RULE], undefined));
   });
 
-  it('names the token services that may get the credentials, and the hosts of redirects', () => {
+  it(titleOf('redirect-elsewhere'), () => {
     const rules = parseOrigins(
       [{ ...RULE, token: 'https://auth.example', redirects: ['cdn.example', '*.store.example'] }],
       undefined,
