@@ -15,7 +15,7 @@ import { tagKey, tagListKey } from '../../src/registry/keys.ts';
 import { MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../../src/registry/media-type.ts';
 import { decodeSortedList } from '../../src/registry/sorted-list.ts';
 import { Bucket, digestOf, nameOf, tagOf } from '../publisher/gc-bucket.ts';
-import { type FaultProxy, startFaultProxy } from '../publisher/fault-proxy.ts';
+import { type FaultProxy, startFaultProxy } from '../faults/proxy.ts';
 import { makeImage, publishInPulp, schema1Of, type TestImage } from '../publisher/pulp-tree.ts';
 import { type DockerRegistry, startDockerRegistry } from './docker-registry.ts';
 import { gantry, missingPrograms, titleWith } from './programs.ts';

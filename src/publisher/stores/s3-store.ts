@@ -94,10 +94,7 @@ export class S3Store implements WriteStore {
   /** Lists one key, to find out whether the bucket exists and allows access. Throws {@link StorageError}. */
   async check(): Promise<void> {
     const command = new ListObjectsV2Command({ Bucket: this.#bucket, Prefix: this.#prefix, MaxKeys: 1 });
-    await this.#send('opening the bucket', (client) => client.send(command), undefined, {
-      ...this.#retry,
-      attempts: Math.min(3, this.#retry.attempts),
-    });
+    await this.#send('opening the bucket', (client) => client.send(command));
   }
 
   async head(key: string): Promise<ObjectInfo | null> {
@@ -323,12 +320,7 @@ export class S3Store implements WriteStore {
     });
   }
 
-  #send<T>(
-    what: string,
-    send: (client: S3Client, mayBeDone: boolean) => Promise<T>,
-    signal?: AbortSignal,
-    policy = this.#retry,
-  ): Promise<T> {
+  #send<T>(what: string, send: (client: S3Client, mayBeDone: boolean) => Promise<T>, signal?: AbortSignal): Promise<T> {
     return sendRetrying(
       async (mayBeDone) => {
         const client = await this.#connection.client(signal);
@@ -339,7 +331,7 @@ export class S3Store implements WriteStore {
           throw error;
         }
       },
-      { policy, title: this.#title, what, signal },
+      { policy: this.#retry, title: this.#title, what, signal },
     );
   }
 }
