@@ -45,8 +45,7 @@ export const KNOWN_RESULTS: readonly KnownResult[] = [
     name: /range requests\/range 500-0$/,
     message: /range request unsupported/,
     reason:
-      'A range that ends before it begins is no range, and the Worker ignores it. RFC 9110, section 14.2, allows this ' +
-      'as well as 416.',
+      'The Worker ignores a range that ends before it begins. RFC 9110, section 14.2, allows this as well as 416.',
   },
   {
     suite: 'v1.1.1',

@@ -6,7 +6,7 @@ import { ENDPOINTS } from './endpoints.ts';
 import { explain, type KnownResult, outdatedResults } from './known-results.ts';
 import { OUTCOMES, type SuiteResult } from './run-suite.ts';
 import { SUITE_MODULE, SUITES } from './suites.ts';
-import { countBy, item, oneLine, table } from './table.ts';
+import { countBy, item, oneLine, table, wrap } from './table.ts';
 
 /** Everything that a run has found. */
 export interface Findings {
@@ -87,7 +87,7 @@ export function jsonOf(findings: Findings, failures: readonly string[]): string 
   return `${JSON.stringify({ ...rest, failures, content, comparison: compared === false ? null : compared }, null, 2)}\n`;
 }
 
-/** `docs/conformance.md`. */
+/** `docs/conformance.md`, for a whole run with nothing skipped. */
 export function pageOf(findings: Findings): string {
   const { versions, results, content, comparison } = findings;
   const suites = Object.values(SUITES).map(({ id, commit, version }) => [
@@ -97,16 +97,19 @@ export function pageOf(findings: Findings): string {
   ]);
   const known = results.flatMap(explain).flatMap((one) => (one.known === null ? [] : [one.known]));
   const knownItems = [...new Set(known)].map((one) => item(knownText(one, known)));
+  const open = [...countBy(failuresOf(findings), (text) => text)];
   const peerFailures = results.filter(({ endpoint }) => endpoint === ENDPOINTS.peer).flatMap(failedGroups);
   const contradictions = comparison?.contradictions.filter(({ endpoint }) => endpoint === ENDPOINTS.peer) ?? [];
   const { counts } = explainDifferences(comparison?.differences ?? []);
   return `<!-- Made by \`npm run conformance -- --docs\`; do not edit. -->
 # Conformance
 
-\`npm run conformance\` runs the official conformance suites of the OCI distribution specification and compares Gantry
-with docker-registry ${versions.peer ?? ''} byte for byte. It fails on every result that is not explained below, and on
-every explanation that no longer applies. It needs Go 1.24 and Debian's \`docker-registry\`; what is missing is skipped by
-name.
+${wrap(
+  '`npm run conformance` runs the official conformance suites of the OCI distribution specification and compares Gantry ' +
+    `with docker-registry ${versions.peer ?? ''} byte for byte, for the images of [the matrix](interop.md). It fails ` +
+    'on every result that is not explained below, and on every explanation that no longer applies. It needs Go 1.24 ' +
+    "and Debian's `docker-registry`; what is missing is skipped by name.",
+)}
 
 \`\`\`sh checks
 npm run conformance -- --quick
@@ -129,8 +132,8 @@ ${item(
 
 ${table(['suite', 'commit', `version of ${SUITE_MODULE}`], suites)}
 
-HEAD is newer than the last release. Optional settings of HEAD that make its tests stricter (Docker-Content-Digest is
-required) are on.
+v1.1.1 is the last release of the specification. HEAD is run with its stricter setting that Docker-Content-Digest is
+required.
 
 ${runsTable(results)}
 
@@ -154,7 +157,7 @@ Gantry does not pass these, on purpose:
 
 ${knownItems.join('\n')}
 
-What docker-registry does not pass, by group of tests:
+${open.length === 0 ? '' : `It does not pass these, which are open:\n\n${open.map(([text, count]) => item(count === 1 ? text : `${text} (${String(count)} times)`)).join('\n')}\n\n`}What docker-registry does not pass, by group of tests:
 
 ${peerFailures.map(item).join('\n')}
 
@@ -190,12 +193,13 @@ function runsTable(results: readonly SuiteResult[]): string {
 
 function comparisonText({ images, requests, differences }: NonNullable<Findings['comparison']>): string {
   const { unknown } = explainDifferences(differences);
-  return (
-    `${String(requests)} requests, each by GET and by HEAD: the images ${images.join(', ')} of\n` +
-    '[the interoperability matrix](interop.md), by tag and by digest, with the `Accept` and User-Agent of each recorded client;\n' +
-    'each form alone, wildcards and weights; blobs with ranges and conditions; lists; errors. Compared are the status, all\n' +
-    'headers and the body. In each registry, HEAD must have the headers of GET, Content-Length the length of the body, and\n' +
-    `Docker-Content-Digest its digest. ${String(differences.length)} differences, ${String(unknown.length)} without an explanation.`
+  return wrap(
+    `${String(requests)} requests, each by GET and by HEAD: the images ${images.join(', ')} of the interoperability ` +
+      'matrix, by tag and by digest, with the `Accept` and User-Agent of each recorded client; each form alone, ' +
+      'wildcards and weights; blobs with ranges and conditions; lists; errors. Compared are the status, all headers and ' +
+      'the body. In each registry, HEAD must have the headers of GET, Content-Length the length of the body, and ' +
+      `Docker-Content-Digest its digest. ${String(differences.length)} differences, ${String(unknown.length)} without ` +
+      'an explanation.',
   );
 }
 

@@ -34,7 +34,7 @@ export async function runReadOnly(
 ): Promise<SuiteRunResult> {
   const results: SuiteResult[] = [];
   const head = run.suites.find(({ id }) => id === 'HEAD');
-  if (whole) results.push(...(await runOver(run, peer, pushTask('peer'))));
+  if (whole) results.push(...(await runOver(run, peer, pushTask('conformance/peer'))));
   if (head === undefined) {
     run.tell('skipped, the read-only runs: their content comes from the suite HEAD, which is not there');
     return { results, content: null };

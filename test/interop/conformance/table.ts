@@ -10,14 +10,18 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
 
 /** A list item of at most 120 columns a line. */
 export function item(text: string): string {
+  return wrap(`- ${text}`, '  ');
+}
+
+/** A paragraph of at most 120 columns a line; `indent` stands before all lines but the first. */
+export function wrap(text: string, indent = ''): string {
   const lines: string[] = [];
-  let line = '-';
+  let line = '';
   for (const word of text.split(/\s+/)) {
-    if (line.length + 1 + word.length > 120) {
+    if (line !== '' && line.length + 1 + word.length > 120) {
       lines.push(line);
-      line = ' ';
-    }
-    line += ` ${word}`;
+      line = `${indent}${word}`;
+    } else line += line === '' ? word : ` ${word}`;
   }
   return [...lines, line].join('\n');
 }

@@ -24,13 +24,13 @@ export const KNOWN_DIFFERENCES: readonly KnownDifference[] = [
   {
     peer: 'gives schema 1 to an `Accept` that takes newer forms by a wildcard alone',
     gantry: 'gives the published form',
-    reason: '`*/*` takes every form (RFC 9110, section 12.5.1), and schema 1 is the poorest.',
+    reason: '`*/*` takes every form (RFC 9110, section 12.5.1), and schema 1 says least about the image.',
     fits: (d) => isByTag(d) && formOf(d.peer) === 'docker-schema1' && accepts(d, formOf(d.gantry)),
   },
   {
     peer: 'by tag, has only the form that was pushed, and schema 1 of a schema 2: 404',
     gantry: 'has every form that can be derived',
-    reason: 'This is what Gantry is for.',
+    reason: 'A client that reads none of the pushed forms can pull the image, too.',
     fits: (d) => isByTag(d) && d.peer === '404 MANIFEST_UNKNOWN' && accepts(d, formOf(d.gantry)),
   },
   {
