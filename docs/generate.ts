@@ -1,12 +1,17 @@
 /** Writes the generated documents (`npm run docs`); with `--check` it only reports those that are not current. */
+import { readFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { pathToFileURL } from 'node:url';
 import { helpPath, REASONS, type Reason, reasonRow } from '../src/registry/errors.ts';
 import { helpOf } from '../src/registry/help.ts';
+import { ATTACKS } from '../test/attacks.ts';
+
+const SECURITY = new URL('security.md', import.meta.url);
 
 /** File → its current text. */
 export const GENERATED: ReadonlyMap<URL, () => string> = new Map([
   [new URL('errors.md', import.meta.url), errorsDocument],
+  [SECURITY, securityDocument],
 ]);
 
 /** `docs/errors.md`: the reason table. */
@@ -55,6 +60,18 @@ something does not exist. If the registry cannot find out, it answers 503 with \
 ${rows.join('\n')}
 
 ${sections.join('\n')}`;
+}
+
+/** `docs/security.md` with the table of attacks: the text between the two comments is replaced. */
+export function securityDocument(): string {
+  const rows = Object.values(ATTACKS).map(
+    ({ attack, outcome, test }) => `| ${attack} | ${outcome} | [${test.split('/').at(-1) ?? test}](../${test}) |`,
+  );
+  const table = ['| attack | outcome | test |', '|---|---|---|', ...rows].join('\n');
+  return readFileSync(SECURITY, 'utf8').replace(
+    /(<!-- attacks:[^>]*-->\n)[^]*?(\n<!-- end of attacks -->)/,
+    (_, begin: string, end: string) => `${begin}${table}${end}`,
+  );
 }
 
 /** Breaks a paragraph into lines of at most 120 columns. */

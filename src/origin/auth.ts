@@ -156,11 +156,13 @@ export function createAuthenticator(options: {
       const bearer = find(challenges, 'bearer');
       const realm = bearer?.params.get('realm');
       if (bearer !== undefined && realm !== undefined) {
-        const problem = refuseRealm(registry, realm, transport.policy);
+        const own = await credentials();
+        // An access token goes to the registry alone.
+        const withCredentials = own !== null && own.kind !== 'registry-token';
+        const problem = refuseRealm(registry, realm, withCredentials, transport.policy);
         if (problem !== null) throw new OriginError('ORIGIN_POLICY', `${registry.host}: ${problem}`, { status: 401 });
         const next = { kind: 'bearer', realm: new URL(realm), service: bearer.params.get('service') } as const;
         scheme = next;
-        const own = await credentials();
         if (own?.kind === 'registry-token') return sent === undefined ? `Bearer ${own.token}` : null;
         // Another request may have fetched a new token in the meantime.
         const kept = tokens.get(scope);

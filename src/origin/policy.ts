@@ -1,5 +1,7 @@
 /** Limits of the client and its decisions on redirects and token services. `transport.ts` carries them out. */
 import type { RetryPolicy } from '../http/retry.ts';
+import { mayLeadTo } from './network.ts';
+import { refuseTokenService } from './token-services.ts';
 
 /** Limits of the client. */
 export interface OriginPolicy extends RetryPolicy {
@@ -11,8 +13,8 @@ export interface OriginPolicy extends RetryPolicy {
   readonly maxPages: number;
   /** Whether a redirect may be followed. Called only for redirects that pass the fixed rules. */
   readonly allowRedirect: (from: URL, to: URL) => boolean;
-  /** Whether the token service may receive the credentials. Called only for services that pass the fixed rules. */
-  readonly allowRealm: (registry: URL, realm: URL) => boolean;
+  /** Token services on other hosts that may receive the credentials. */
+  readonly tokenServices: readonly URL[];
 }
 
 /** The defaults. distribution and containers/image read manifests up to 4 MiB; list pages and indexes may be larger. */
@@ -25,7 +27,7 @@ export const DEFAULT_POLICY: OriginPolicy = {
   maxDocument: 8 * 1024 * 1024,
   maxPages: 10_000,
   allowRedirect: () => true,
-  allowRealm: () => true,
+  tokenServices: [],
 };
 
 /** Milliseconds to wait for a response's headers (and, for documents, its body), and for the next bytes of a blob. */
@@ -58,18 +60,25 @@ export function decideRedirect(from: URL, location: string | null, policy: Origi
   return { kind: 'follow', url, keepCredentials: url.origin === from.origin };
 }
 
-/** Why the token service may not receive the registry's credentials; null if it may. */
-export function refuseRealm(registry: URL, realm: string, policy: OriginPolicy): string | null {
+/** Why the token service may not be asked; null if it may. `withCredentials`: whether it would receive them. */
+export function refuseRealm(
+  registry: URL,
+  realm: string,
+  withCredentials: boolean,
+  { tokenServices }: Pick<OriginPolicy, 'tokenServices'>,
+): string | null {
   if (!URL.canParse(realm)) return 'its token service has no readable address';
   const url = new URL(realm);
-  const problem = problemOf(registry, url);
-  if (problem !== null) return `its token service ${problem}`;
-  return policy.allowRealm(registry, url) ? null : `the token service ${url.origin} is not allowed`;
+  const isNamed = tokenServices.some(({ origin }) => origin === url.origin);
+  const problem =
+    problemOf(registry, url, isNamed) ?? (withCredentials ? refuseTokenService(registry, url, tokenServices) : null);
+  return problem === null ? null : `its token service ${problem}`;
 }
 
-function problemOf(from: URL, to: URL): string | null {
+function problemOf(from: URL, to: URL, isNamed = false): string | null {
   if (to.protocol !== 'https:' && to.protocol !== 'http:') return `leads to ${to.protocol}`;
   if (from.protocol === 'https:' && to.protocol !== 'https:') return `leads from https to plain http (${to.host})`;
+  if (!isNamed && !mayLeadTo(from, to)) return `leads to ${to.host}, which is in the network of this machine`;
   if (to.username !== '' || to.password !== '') return 'has a password in its address';
   return null;
 }

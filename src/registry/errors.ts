@@ -204,6 +204,12 @@ export const REASONS = {
     message: 'The query cannot be read.',
     caching: 'never',
   },
+  'host-invalid': {
+    status: 400,
+    codes: ['UNSUPPORTED'],
+    message: 'The request has several Host headers, or one that is no host name.',
+    caching: 'never',
+  },
   'method-not-allowed': {
     status: 405,
     codes: ['UNSUPPORTED'],

@@ -241,6 +241,13 @@ const HELP = {
     title: 'Query invalid',
     paragraphs: ['A query parameter is repeated, too long, or not decodable.'],
   },
+  'host-invalid': {
+    title: 'Host invalid',
+    paragraphs: [
+      'The request has several Host headers, or one that is no host name. Send one, with the name of this registry. ' +
+        'If a proxy stands in front, let it replace the header and not add one.',
+    ],
+  },
   'method-not-allowed': {
     title: 'Read-only registry',
     paragraphs: [

@@ -8,6 +8,9 @@ declare const brand: unique symbol;
  */
 export type RealmName = string & { readonly [brand]: 'RealmName' };
 
+/** The realm of unmatched repositories where `DEFAULT_ACCESS` is `private`. */
+export const PRIVATE_REALM = 'private' as RealmName;
+
 /** The realm of every repository that no rule matches. Everybody may read it. */
 export const PUBLIC_REALM = 'public' as RealmName;
 
@@ -31,10 +34,18 @@ const PATTERN = /^(?:\*|[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?:\/\*)?)$/;
 
 /**
  * Reads the realm table of `wrangler.toml` (`[vars] REALMS`): an array of `{ pattern, realm }`, also as JSON text.
- * Undefined gives the empty table. Throws {@link RealmTableError} on anything else: ignoring a rule could make a
+ * Undefined gives the empty table. `defaultAccess` is `DEFAULT_ACCESS`: with `private`, repositories that no rule matches
+ * are in {@link PRIVATE_REALM}. Throws {@link RealmTableError} on anything else: ignoring a rule could make a
  * protected repository public.
  */
-export function parseRealmTable(value: unknown): RealmTable {
+export function parseRealmTable(value: unknown, defaultAccess?: unknown): RealmTable {
+  const table = parseRules(value);
+  if (defaultAccess === undefined || defaultAccess === '' || defaultAccess === 'public') return table;
+  if (defaultAccess !== 'private') throw new RealmTableError('DEFAULT_ACCESS must be "public" or "private".');
+  return table.some(({ pattern }) => pattern === '*') ? table : [...table, { pattern: '*', realm: PRIVATE_REALM }];
+}
+
+function parseRules(value: unknown): RealmTable {
   if (value === undefined || value === '') return [];
   let rules: unknown = value;
   if (typeof value === 'string') {
@@ -45,7 +56,7 @@ export function parseRealmTable(value: unknown): RealmTable {
     }
   }
   if (!Array.isArray(rules)) throw new RealmTableError('REALMS must be an array of { pattern, realm }.');
-  return rules.map((rule: unknown, index): RealmRule => {
+  const table = rules.map((rule: unknown, index): RealmRule => {
     const where = `REALMS[${String(index)}]`;
     if (typeof rule !== 'object' || rule === null)
       throw new RealmTableError(`${where} must be an object { pattern, realm }.`);
@@ -63,6 +74,20 @@ export function parseRealmTable(value: unknown): RealmTable {
     }
     return { pattern, realm: realm as RealmName };
   });
+  for (const [index, { pattern }] of table.entries()) {
+    const first = table.slice(0, index).find((earlier) => covers(earlier.pattern, pattern));
+    if (first !== undefined)
+      throw new RealmTableError(
+        `REALMS[${String(index)}] ("${pattern}") never applies: "${first.pattern}" is before it and matches all of it. ` +
+          'Put the narrower rule first.',
+      );
+  }
+  return table;
+}
+
+/** Whether the first pattern matches all names that the second one matches. */
+function covers(wide: string, narrow: string): boolean {
+  return wide === '*' || wide === narrow || (wide.endsWith('/*') && narrow.startsWith(wide.slice(0, -1)));
 }
 
 /** The realm of a repository. It depends on the name only, so that a blob costs one read. */

@@ -23,7 +23,7 @@ export const ROBOT_TOKEN_BYTES = 32;
 export interface RobotTokenLine {
   /** The holder: shown by `gantry token list`, and the subject of Bearer tokens. */
   readonly name: string;
-  /** Realms that the token may read. A realm that is not in the realm table has no effect. */
+  /** Realms that the token may read. The Worker refuses a realm that is not in the realm table. */
   readonly realms: readonly string[];
   /** When the token expires; null for never. */
   readonly expires: Date | null;

@@ -17,6 +17,7 @@ export interface Env {
   /** Optional: counts failed logins. */
   readonly LOGIN_LIMITER?: RateLimiter;
   readonly REALMS?: unknown;
+  readonly DEFAULT_ACCESS?: unknown;
   readonly ACCESS?: unknown;
   readonly TOKENS?: unknown;
   readonly TOKEN_SIGNING_KEY?: unknown;
@@ -68,10 +69,18 @@ const PURGE_TOKEN_MIN_LENGTH = 16;
 export function readConfig(env: Env): Config {
   const access = parseAccess({
     realms: env.REALMS,
+    defaultAccess: env.DEFAULT_ACCESS,
     access: env.ACCESS,
     tokens: tokensOf(env),
     signingKeys: textOf(env.TOKEN_SIGNING_KEY, 'TOKEN_SIGNING_KEY'),
   });
+  const publicUrl = publicUrlOf(env.PUBLIC_URL);
+  if (access.signingKeys !== null && publicUrl === null && access.service === null) {
+    throw new ConfigError(
+      'TOKEN_SIGNING_KEY needs PUBLIC_URL, or else the client’s Host header would choose the audience of tokens. ' +
+        'Set PUBLIC_URL to scheme and host as clients know them, or ACCESS.service to the name of the registry.',
+    );
+  }
   const purgeToken = textOf(env.PURGE_TOKEN, 'PURGE_TOKEN') ?? null;
   if (purgeToken !== null && purgeToken.length < PURGE_TOKEN_MIN_LENGTH) {
     throw new ConfigError(`The secret PURGE_TOKEN must have at least ${String(PURGE_TOKEN_MIN_LENGTH)} characters.`);
@@ -83,7 +92,7 @@ export function readConfig(env: Env): Config {
     realms: access.realms,
     limiter: env.LOGIN_LIMITER ?? null,
     pulls: env.PULLS ?? null,
-    publicUrl: publicUrlOf(env.PUBLIC_URL),
+    publicUrl,
     purgeToken,
     delivery: parseBlobDelivery(env.BLOB_DELIVERY, {
       accessKeyId: textOf(env.R2_ACCESS_KEY_ID, 'R2_ACCESS_KEY_ID'),

@@ -14,9 +14,9 @@ export async function serve(
   registry: (config: Config) => RegistryPort | Promise<RegistryPort>,
   ctx: ExecutionContext,
 ): Promise<Response> {
-  // RFC 9112, section 3.2: an invalid Host is answered with 400. The runtime takes it into the URL as it is.
-  if (!URL.canParse(request.url)) return new Response(null, { status: 400, headers: { 'cache-control': 'no-store' } });
   const trace = beginTrace();
+  // The runtime takes Host into the URL as it is, several of them with commas between.
+  if (!URL.canParse(request.url)) return refuseHost(trace);
   let config: Config;
   try {
     config = read();
@@ -35,9 +35,18 @@ export async function serve(
   }
   const way = registry(config);
   const response = await app.fetch(request, { config, registry: way instanceof Promise ? await way : way, trace }, ctx);
-  if (trace.bytes === undefined) complete(request, response, trace);
+  if (trace.bytes === undefined) complete(request, response, trace, config);
   report(request, response.status, trace, config);
   return response;
+}
+
+/** RFC 9112, section 3.2: a request with an invalid Host, or more than one, gets a 400. */
+function refuseHost({ id }: Trace): Response {
+  return refuse(refused('host-invalid'), '', {
+    'docker-distribution-api-version': API_VERSION,
+    'x-request-id': id,
+    'x-content-type-options': 'nosniff',
+  });
 }
 
 const configs = new WeakMap<Env, Config>();
@@ -51,7 +60,7 @@ export function configOf(env: Env): Config {
   return config;
 }
 
-function complete({ method }: Request, { headers, body }: Response, trace: Trace): void {
+function complete({ method }: Request, { headers, body }: Response, trace: Trace, config: Config): void {
   trace.bytes = method === 'HEAD' || body === null ? 0 : Number(headers.get('content-length') ?? 0);
-  for (const [name, value] of Object.entries(addClosingFields({}, trace))) headers.set(name, value);
+  for (const [name, value] of Object.entries(addClosingFields({}, trace, config))) headers.set(name, value);
 }

@@ -2,6 +2,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { ATTACKS } from '../attacks.ts';
 import { gantry, run } from '../interop/programs.ts';
 import { blocksOf, commandsOf, DOCUMENTS, ROOT } from './blocks.ts';
 
@@ -30,6 +31,11 @@ describe('the documents', () => {
     const { code, stderr } = await run(process.execPath, [join(ROOT, 'docs', 'generate.ts'), '--check']);
     expect(stderr).toBe('');
     expect(code).toBe(0);
+  });
+
+  it('name only attacks that a test runs', async () => {
+    for (const [id, { test }] of Object.entries(ATTACKS))
+      expect(await readFile(join(ROOT, test), 'utf8'), id).toContain(`titleOf('${id}')`);
   });
 
   it.each(DOCUMENTS)('%s: relative links lead to files and headings that are there', async (file) => {

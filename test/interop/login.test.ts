@@ -66,7 +66,7 @@ describe.skipIf(noBusybox.length > 0).each(['bearer', 'basic', 'bearer with a si
         state: join(own, 'state'),
         vars: {
           REALMS: JSON.stringify(REALMS),
-          ACCESS: JSON.stringify({ login: way === 'basic' ? 'basic' : 'bearer' }),
+          ACCESS: JSON.stringify({ login: way === 'basic' ? 'basic' : 'bearer', service: 'registry.test' }),
           TOKENS: line,
           ...(signingKey !== undefined && { TOKEN_SIGNING_KEY: signingKey }),
         },

@@ -9,6 +9,7 @@ import { MEDIA_TYPE_OF_FORM } from '../../src/registry/media-type.ts';
 import { parseRepositoryName, parseTag } from '../../src/registry/name.ts';
 import type { Reference } from '../../src/registry/reference.ts';
 import { type FakeRegistry, type Shown, startFakeRegistry } from './fake-registry.ts';
+import { titleOf } from '../attacks.ts';
 
 const NAME = parseRepositoryName('team/app') ?? (undefined as never);
 const TAG = { kind: 'tag', tag: parseTag('1') ?? (undefined as never) } satisfies Reference;
@@ -96,6 +97,26 @@ describe('Bearer tokens', () => {
     ]);
     const asked = new URL(shown[1]?.path ?? '', fake.auth).searchParams;
     expect([asked.get('service'), asked.get('scope')]).toEqual(['the registry', 'repository:team/app:pull']);
+  });
+
+  test(titleOf('upstream-steals-credentials'), async () => {
+    const elsewhere = `http://localhost:${fake.auth.port}`;
+    fake.answer = ({ to }) =>
+      to === 'auth'
+        ? { body: '{"token":"x"}' }
+        : { status: 401, headers: { 'www-authenticate': `Bearer realm="${elsewhere}/token",service="x"` } };
+    for (const credentials of [BASIC, { kind: 'identity-token', token: 'secret' } as const]) {
+      const shown = await since(() =>
+        expect(clientOf({ credentials }).manifest(NAME, TAG)).rejects.toMatchObject({
+          code: 'ORIGIN_POLICY',
+          message: expect.stringContaining('GANTRY_TOKEN_SERVICES') as unknown,
+        }),
+      );
+      expect(shown.map(({ to }) => to)).toEqual(['registry']);
+      const named = clientOf({ credentials, policy: { tokenServices: [new URL(elsewhere)] } });
+      const asked = await since(() => named.manifest(NAME, TAG).catch(() => undefined));
+      expect(asked.map(({ to }) => to)).toContain('auth');
+    }
   });
 
   test('of a repository are not shown at /v2/, where Pulp 3 refuses them', async () => {

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { parseRepositoryName, type RepositoryName } from '../../src/registry/name.ts';
 import { parseRealmTable, PUBLIC_REALM, realmOf, RealmTableError } from '../../src/registry/realms.ts';
 import { repositoryName } from './arbitraries.ts';
+import { titleOf } from '../attacks.ts';
 
 const nameOf = (text: string): RepositoryName => {
   const name = parseRepositoryName(text);
@@ -51,6 +52,22 @@ describe('the realm of a repository', () => {
 describe('a realm table that is not understood whole is refused, with where and what', () => {
   it.each([
     ['text that is no JSON', 'team-a', /not JSON/],
+    [
+      titleOf('rule-shadowed'),
+      [
+        { pattern: '*', realm: 'public' },
+        { pattern: 'team-a/*', realm: 'team-a' },
+      ],
+      /REALMS\[1\] \("team-a\/\*"\) never applies: "\*"/,
+    ],
+    [
+      'a rule twice',
+      [
+        { pattern: 'a/*', realm: 'b' },
+        { pattern: 'a/*', realm: 'c' },
+      ],
+      /never applies/,
+    ],
     ['an object', { pattern: 'a', realm: 'b' }, /must be an array/],
     ['null', null, /must be an array/],
     ['a rule that is none', ['a'], /REALMS\[0\] must be an object/],

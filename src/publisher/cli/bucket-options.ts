@@ -1,5 +1,6 @@
 /** The options of every command that opens a bucket. */
 import { type Command, InvalidArgumentError } from 'commander';
+import { withRealms } from '../../bucket/realm-mark.ts';
 import type { RealmTable } from '../../registry/realms.ts';
 import { readRealmTable } from './realm-table.ts';
 import { DEFAULT_STATE, type Environment } from './environment.ts';
@@ -38,7 +39,7 @@ export async function withBucket<T>(
   const realms = await readRealmTable(options.config);
   const target = await openTarget({ to: options.to, state: options.state, env: environment.variables });
   try {
-    return await use({ target, realms });
+    return await use({ target: { ...target, store: withRealms(target.store, realms, null) }, realms });
   } finally {
     await target.close();
   }

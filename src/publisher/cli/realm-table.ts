@@ -22,8 +22,8 @@ export async function readRealmTable(file: string | undefined): Promise<RealmTab
     });
   }
   try {
-    const { vars } = parse(text) as { vars?: { REALMS?: unknown } };
-    return parseRealmTable(vars?.REALMS);
+    const { vars } = parse(text) as { vars?: { REALMS?: unknown; DEFAULT_ACCESS?: unknown } };
+    return parseRealmTable(vars?.REALMS, vars?.DEFAULT_ACCESS);
   } catch (cause) {
     if (cause instanceof RealmTableError) throw new CommandError(`${path}: ${cause.message}`, { cause });
     throw new CommandError(`${path} is not TOML: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });

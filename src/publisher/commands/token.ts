@@ -118,7 +118,7 @@ export function makeToken(
     throw usageError(`"${name}" is not a valid token name`, 'Use letters, digits and . _ @ -, at most 64 characters.');
   try {
     // The parser of the realm table checks the syntax of realms.
-    parseRealmTable(realms.map((realm) => ({ pattern: '*', realm })));
+    parseRealmTable(realms.map((realm, index) => ({ pattern: `r${String(index)}`, realm })));
   } catch (cause) {
     if (!(cause instanceof RealmTableError)) throw cause;
     throw usageError(

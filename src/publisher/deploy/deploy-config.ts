@@ -31,7 +31,7 @@ export function deployConfigOf(toml: unknown): DeployConfig {
     .map(objectOf)
     .find(({ binding }) => binding === 'BUCKET');
   const domains = [route, ...listOf(routes)].map(objectOf).filter(({ custom_domain }) => custom_domain === true);
-  const { REALMS, ACCESS, BLOB_DELIVERY } = objectOf(vars);
+  const { REALMS, DEFAULT_ACCESS, ACCESS, BLOB_DELIVERY } = objectOf(vars);
   const entrypoints = objectOf(exports);
   const isOn = (entrypoint: string): boolean => objectOf(objectOf(entrypoints[entrypoint]).cache).enabled === true;
   const workerName = textOf(name) ?? 'gantry';
@@ -54,7 +54,7 @@ export function deployConfigOf(toml: unknown): DeployConfig {
     ),
     accountId: textOf(account_id),
     isCached: objectOf(cache).enabled === true && isOn('Registry') && !isOn('default'),
-    realms: parseRealmTable(REALMS),
+    realms: parseRealmTable(REALMS, DEFAULT_ACCESS),
     openedRealms: Object.keys(objectOf(objectOf(json(ACCESS)).realms)),
     neededSecrets: secretsOf(objectOf(json(BLOB_DELIVERY))),
   };

@@ -7,10 +7,13 @@ import {
   ListObjectsV2Command,
   type S3Client,
 } from '@aws-sdk/client-s3';
+import { forEachLimit } from '../../bucket/concurrency.ts';
 import type { IfMatchStyle } from '../../bucket/format.ts';
+import { withRetry } from '../../bucket/retry.ts';
 import type { RetryPolicy } from '../../http/retry.ts';
 import {
   type BodyStream,
+  type DeleteFence,
   type GetOptions,
   type ListedObject,
   type ObjectInfo,
@@ -22,6 +25,7 @@ import {
 import { bufferSizeFor, type BufferPool, createBufferPool } from '../streams/buffer-pool.ts';
 import { PART_SIZE, POOL_SIZE, STREAMED_MAX } from '../streams/buffer-sizes.ts';
 import type { Connection } from './connection.ts';
+import { deleteFenced } from './fenced-delete.ts';
 import { partSizeFor, UploadEndedError, uploadInParts } from './multipart-upload.ts';
 import { S3_RETRY, type SendRequest, sendRetrying } from './retrying.ts';
 import { bytesOf, infoOf, rangeHeader, unquoted } from './s3-messages.ts';
@@ -29,6 +33,9 @@ import { readFailure } from './s3-failure.ts';
 import { canBeStreamed, putStreamed } from './streamed-put.ts';
 import type { UnfinishedUploads } from './unfinished-uploads.ts';
 import { putWhole } from './whole-put.ts';
+
+/** Fenced deletions at once. */
+const FENCED_AT_ONCE = 32;
 
 /** The most keys of one DeleteObjects request. */
 const DELETE_AT_ONCE = 1000;
@@ -216,6 +223,23 @@ export class S3Store implements WriteStore {
         `deleting ${first.Key ?? ''}: ${this.#title} answered ${first.Code ?? ''} ${first.Message ?? ''}`,
       );
     }
+  }
+
+  async deleteFenced(keys: readonly string[], fence: DeleteFence): Promise<'done' | 'expired'> {
+    let outcome: 'done' | 'expired' = 'done';
+    const began = performance.now();
+    await forEachLimit(keys, FENCED_AT_ONCE, async (key) => {
+      // Storage refuses what comes later; there is no reason to send it.
+      if (outcome === 'expired') return;
+      const left = fence.seconds * 1000 - (performance.now() - began);
+      const policy = { ...this.#retry, budget: left };
+      const result = await withRetry(async () => {
+        const client = await this.#connection.client();
+        return deleteFenced({ client, ...this.#place(key), fence, title: this.#title });
+      }, policy);
+      if (result === 'expired') outcome = result;
+    });
+    return outcome;
   }
 
   async *list(

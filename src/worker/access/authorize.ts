@@ -1,10 +1,10 @@
 import type { Reason } from '../../registry/errors.ts';
 import type { RealmName } from '../../registry/realms.ts';
-import { type Caller, callerWithout } from './caller.ts';
+import { type Caller, callerWithout, secondsLeft } from './caller.ts';
 import type { ClientCertificate } from './certificate.ts';
 import { challengeOf } from './challenge.ts';
 import { decide, isOpenToAll, type Resource } from './decision.ts';
-import { identify, type Presented, presentsAnything } from './identify.ts';
+import { identify, type IdentifyOptions, type Presented, presentsAnything } from './identify.ts';
 import { LOGIN_RETRY_AFTER, type RateLimiter, tooManyFailures } from './login-limit.ts';
 import type { AccessPolicy } from './policy.ts';
 
@@ -97,7 +97,8 @@ export async function authorize(
 }
 
 /**
- * The caller of `/token`, or a refusal. A caller whose credentials were rejected gets a Basic challenge, because a
+ * The caller of `/token`, or a refusal. Our own tokens are rejected, because a token that renews itself could not be
+ * revoked; so are credentials at or past their end, which the clock leeway accepts elsewhere. A caller whose credentials were rejected gets a Basic challenge, because a
  * Bearer challenge would lead back to `/token`.
  */
 export async function authorizeToken(
@@ -106,8 +107,9 @@ export async function authorizeToken(
   facts: AccessFacts,
   now = new Date(),
 ): Promise<Caller | Extract<Outcome, { kind: 'refuse' }>> {
-  const found = await callerOf(policy, limiter, facts, now);
-  return 'kind' in found || found.standing !== 'refused'
+  const found = await callerOf(policy, limiter, facts, now, { ownTokens: false });
+  if ('kind' in found) return found;
+  return found.standing !== 'refused' && secondsLeft(found, now) >= 1
     ? found
     : challenge(policy, { origin: facts.origin, page: true }, null, true);
 }
@@ -119,19 +121,20 @@ async function callerOf(
   limiter: RateLimiter | null,
   facts: AccessFacts,
   now: Date,
+  options?: IdentifyOptions,
 ): Promise<Caller | Refusal> {
-  const caller = await identify(policy, facts, facts.origin, now).catch(async (error: unknown): Promise<Refusal> => {
-    const { KeysUnavailableError } = await import('./tokens/jwt.ts');
-    if (!(error instanceof KeysUnavailableError)) throw error;
-    // The message contains the address of the key set, and nothing of the token.
-    console.error(
-      JSON.stringify({ event: 'authority-unavailable', message: error.message, cause: String(error.cause) }),
-    );
-    return { kind: 'refuse', reason: 'authority-unavailable', headers: { 'retry-after': '10' } };
-  });
+  const caller = await identify(policy, facts, facts.origin, now, options).catch(keysUnavailable);
   if ('kind' in caller || caller.standing !== 'refused') return caller;
   if (!(await tooManyFailures(limiter, facts.address))) return caller;
   return { kind: 'refuse', reason: 'too-many-requests', headers: { 'retry-after': String(LOGIN_RETRY_AFTER) } };
+}
+
+async function keysUnavailable(error: unknown): Promise<Refusal> {
+  const { KeysUnavailableError } = await import('./tokens/jwt.ts');
+  if (!(error instanceof KeysUnavailableError)) throw error;
+  // The message contains the address of the key set, and nothing of the token.
+  console.error(JSON.stringify({ event: 'authority-unavailable', message: error.message, cause: String(error.cause) }));
+  return { kind: 'refuse', reason: 'authority-unavailable', headers: { 'retry-after': '10' } };
 }
 
 function challenge(

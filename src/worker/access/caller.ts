@@ -23,6 +23,11 @@ export interface Caller {
   readonly expires: Date | null;
 }
 
+/** Whole seconds until the caller's credentials expire; infinite if they never do. */
+export function secondsLeft({ expires }: Caller, now: Date): number {
+  return expires === null ? Infinity : Math.floor((expires.getTime() - now.getTime()) / 1000);
+}
+
 const NONE: ReadonlySet<never> = new Set();
 
 /** A caller with access to public repositories only. */

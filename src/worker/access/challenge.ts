@@ -21,13 +21,18 @@ export interface ChallengeFacts {
  * without a password for it, even beside a Bearer challenge that it could use.
  */
 export function challengeOf(policy: AccessPolicy, { origin, scope, refused, page = false }: ChallengeFacts): string {
-  const service = serviceOf(policy, origin);
-  if (page || policy.login === 'basic') return `Basic realm="${service}", charset="UTF-8"`;
-  const parts = [`realm="${policy.authority ?? origin + TOKEN_PATH}"`, `service="${service}"`];
+  const service = quoted(serviceOf(policy, origin));
+  if (page || policy.login === 'basic') return `Basic realm=${service}, charset="UTF-8"`;
+  const parts = [`realm=${quoted(policy.authority ?? origin + TOKEN_PATH)}`, `service=${service}`];
   if (scope !== null) parts.push(`scope="repository:${scope}:pull"`);
   // RFC 6750, section 3.1: only if a token was presented.
   if (refused) parts.push('error="invalid_token"');
   return `Bearer ${parts.join(',')}`;
+}
+
+/** A quoted string (RFC 9110, section 5.6.4): the client's Host may contain quotes, which would begin a parameter. */
+function quoted(text: string): string {
+  return `"${text.replace(/["\\]/g, '\\$&')}"`;
 }
 
 /** The registry's name in challenges, and the audience of its own tokens. */

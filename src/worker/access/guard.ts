@@ -11,6 +11,8 @@ export interface Grant {
   readonly realm: RealmName;
   /** Answer as if the bucket were empty. */
   readonly hidden: boolean;
+  /** Whether the response is for this caller alone. */
+  readonly isPrivate: boolean;
   /** The caller, for lists; nobody if it does not matter, so that callers share cache entries. */
   readonly caller: Caller;
 }
@@ -38,7 +40,7 @@ export function guard(facts: AccessFacts, resource: Resource, options: GuardOpti
   return options.policy.protectedRealms.size === 0 ? options.answer(PUBLIC_GRANT) : check(facts, resource, options);
 }
 
-const PUBLIC_GRANT: Grant = { realm: PUBLIC_REALM, hidden: false, caller: callerWithout('nobody') };
+const PUBLIC_GRANT: Grant = { realm: PUBLIC_REALM, hidden: false, isPrivate: false, caller: callerWithout('nobody') };
 
 async function check(
   facts: AccessFacts,
@@ -47,19 +49,16 @@ async function check(
 ): Promise<Response> {
   const outcome = await authorize(policy, limiter, facts, resource, now);
   if (outcome.kind === 'refuse') return refuse(outcome.reason, outcome.headers);
-  const grant =
-    outcome.kind === 'hide'
-      ? hiddenGrant(outcome.realm)
-      : { realm: outcome.realm, hidden: false, caller: outcome.caller };
-  const response = await answer(grant);
   // Every response to a request with credentials is private, so that responses for hidden repositories look the same.
   const isPrivate = outcome.kind === 'hide' || outcome.downstream === 'private' || outcome.presented;
+  const { realm } = outcome;
+  const response = await answer(
+    outcome.kind === 'hide'
+      ? { realm, hidden: true, isPrivate, caller: callerWithout('nobody') }
+      : { realm, hidden: false, isPrivate, caller: outcome.caller },
+  );
   const varies = resource.kind === 'listing' && policy.protectedRealms.size > 0;
   return isPrivate || varies ? forCaches(response, isPrivate, varies) : response;
-}
-
-function hiddenGrant(realm: RealmName): Grant {
-  return { realm, hidden: true, caller: callerWithout('nobody') };
 }
 
 function forCaches(response: Response, isPrivate: boolean, varies: boolean): Response {

@@ -30,6 +30,12 @@ export function presentsAnything(policy: AccessPolicy, { authorization, certific
   return something || (certificate !== null && usesCertificates(policy) && isTrusted(certificate));
 }
 
+/** Options of {@link identify}. */
+export interface IdentifyOptions {
+  /** Whether tokens of our own `/token` count. `/token` itself says no: a token must not renew itself. */
+  readonly ownTokens: boolean;
+}
+
 /**
  * Identifies the caller. `origin`: scheme and host of the client's request. Throws `KeysUnavailableError` if the keys
  * of a token's issuer could not be fetched.
@@ -39,8 +45,9 @@ export async function identify(
   { authorization, certificate }: Presented,
   origin: string,
   now: Date,
+  options: IdentifyOptions = { ownTokens: true },
 ): Promise<Caller> {
-  const byCredentials = await fromCredentials(policy, readCredentials(authorization), origin, now);
+  const byCredentials = await fromCredentials(policy, readCredentials(authorization), origin, now, options);
   return certificate === null ? byCredentials : together(byCredentials, fromCertificate(policy, certificate));
 }
 
@@ -49,6 +56,7 @@ async function fromCredentials(
   credentials: Credentials,
   origin: string,
   now: Date,
+  { ownTokens }: IdentifyOptions,
 ): Promise<Caller> {
   switch (credentials.kind) {
     case 'none':
@@ -63,7 +71,10 @@ async function fromCredentials(
         return fromRobotToken(policy, await findRobotToken(policy.robotTokens, credentials.token, now));
       if (policy.issuers.length === 0 && policy.signingKeys === null) return callerWithout('refused');
       const { verifyToken } = await import('./tokens/jwt.ts');
-      const own = policy.signingKeys === null ? null : { pem: policy.signingKeys, audience: serviceOf(policy, origin) };
+      const own =
+        policy.signingKeys === null || !ownTokens
+          ? null
+          : { pem: policy.signingKeys, audience: serviceOf(policy, origin) };
       const verified = await verifyToken(credentials.token, { issuers: policy.issuers, own, now });
       return verified === null ? callerWithout('refused') : fromToken(policy, verified);
     }

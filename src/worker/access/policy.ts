@@ -46,6 +46,8 @@ export interface AccessPolicy {
 /** The values from the environment. Wrangler gives `vars` as JSON or as text. */
 export interface AccessSource {
   readonly realms?: unknown;
+  /** `DEFAULT_ACCESS`: of repositories that no rule of `realms` matches. */
+  readonly defaultAccess?: unknown;
   readonly access?: unknown;
   /** The secrets `TOKENS` and `TOKENS_…`, by name. */
   readonly tokens?: Readonly<Record<string, string>>;
@@ -59,7 +61,7 @@ const LOGINS = ['bearer', 'basic', 'none'] as const satisfies readonly LoginChal
  * must not give access to what is meant to be protected.
  */
 export function parseAccess(source: AccessSource): AccessPolicy {
-  const realms = parseRealmTable(source.realms);
+  const realms = parseRealmTable(source.realms, source.defaultAccess);
   const protectedRealms = new Set(realms.map(({ realm }) => realm).filter((realm) => realm !== PUBLIC_REALM));
   const access = fields(json(source.access), 'ACCESS', ['login', 'service', 'authority', 'issuers', 'realms']);
   const login = optionalText(access.login, 'ACCESS.login') ?? 'bearer';
@@ -107,9 +109,29 @@ export function parseAccess(source: AccessSource): AccessPolicy {
     authority: authority(access.authority),
     issuers,
     readers,
-    robotTokens: Object.entries(source.tokens ?? {}).flatMap(([name, text]) => parseRobotTokenLines(text, name)),
+    robotTokens: robotTokens(source.tokens ?? {}, protectedRealms),
     signingKeys: signingKeys(source.signingKeys),
   };
+}
+
+/** The tokens' lines. A realm that nothing is in means that a rule of `REALMS` is lost: what it protected is public. */
+function robotTokens(
+  secrets: Readonly<Record<string, string>>,
+  protectedRealms: ReadonlySet<RealmName>,
+): readonly RobotTokenLine[] {
+  return Object.entries(secrets).flatMap(([secret, text]) => {
+    const lines = parseRobotTokenLines(text, secret);
+    const known: ReadonlySet<string> = new Set([...protectedRealms, PUBLIC_REALM]);
+    for (const { name, realms } of lines) {
+      const unknown = realms.find((realm) => !known.has(realm));
+      if (unknown !== undefined)
+        throw new AccessConfigError(
+          `The secret ${secret} gives the token "${name}" the realm "${unknown}", which REALMS does not have. ` +
+            'Without its rule, the repositories of this realm would be public. Add the rule to REALMS, or remove the line.',
+        );
+    }
+    return lines;
+  });
 }
 
 /** The realms that an issuer's tokens may open. */

@@ -29,10 +29,14 @@ export function withAccess(
   page = false,
 ): Promise<Response> {
   const { access, limiter } = c.env.config;
+  const { trace } = c.env;
   return guard(factsOf(c, page), resource, {
     policy: access,
     limiter,
-    answer: work,
+    answer: (grant) => {
+      trace.concealsReads = grant.isPrivate;
+      return work(grant);
+    },
     refuse: (reason, headers) => refuseTo(c, refused(reason, { headers })),
   });
 }

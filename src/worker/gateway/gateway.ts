@@ -84,7 +84,7 @@ async function answer(c: EdgeContext, request: RegistryRequest, grant: Grant): P
     : request.kind === 'manifest' && response.body instanceof ReadableStream
       ? await readWhole(response.body, headers)
       : response.body;
-  const sent = new Response(body, { status, headers: addClosingFields(headers, trace) });
+  const sent = new Response(body, { status, headers: addClosingFields(headers, trace, config) });
   trace.bytes = body === null ? 0 : Number(headers['content-length'] ?? 0);
   return sent;
 }

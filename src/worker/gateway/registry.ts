@@ -4,8 +4,10 @@
  */
 import { parseAccept } from '../../http/accept.ts';
 import { assertNever } from '../../registry/errors.ts';
+import { type RealmMismatch, withRealms } from '../../bucket/realm-mark.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import { PUBLIC_REALM, realmOf, type RealmName, type RealmTable } from '../../registry/realms.ts';
+import { NewerVersionError } from '../../registry/newer-version.ts';
 import { CorruptRecordError } from '../../registry/records.ts';
 import { CorruptReferrersError } from '../../registry/referrers.ts';
 import { CorruptListError } from '../../registry/sorted-list.ts';
@@ -15,6 +17,7 @@ import { parseRegistryUrl, pathOf, type RegistryRequest, type RequestOptions } f
 import { answerBlob, answerBlobPresence } from '../endpoints/v2/blob.ts';
 import { answerCatalog } from '../endpoints/v2/catalog.ts';
 import { answerManifest } from '../endpoints/v2/manifest.ts';
+import { repositoryUnknown } from '../endpoints/v2/known-repository.ts';
 import { answerReferrers } from '../endpoints/v2/referrers.ts';
 import { answerTagList } from '../endpoints/v2/tag-list.ts';
 import { answerV1Images } from '../endpoints/v1-images.ts';
@@ -81,7 +84,11 @@ export async function answerRequest(
 ): Promise<{ readonly answer: Answer | Redirect; readonly facts: InnerFacts }> {
   const begun = Date.now();
   const count: ReadCount = { head: 0, get: 0 };
-  const bucketStore = r2Store(bucket, count);
+  const mismatches: RealmMismatch[] = [];
+  const bucketStore = withRealms(r2Store(bucket, count), realms, (mismatch) => {
+    mismatches.push(mismatch);
+    reportRealmMismatch(mismatch);
+  });
   const store: ReadStore = props.hidden ? EMPTY_STORE : bucketStore;
   const { lists } = props;
   const keep = lists === null ? null : (name: RepositoryName) => isVisible(realms, name, lists);
@@ -106,9 +113,25 @@ export async function answerRequest(
   } catch (error) {
     answer = refusalOf(error, request);
   }
+  // Its upstream would fill a repository again that is hidden, for everybody.
+  if (mismatches.length > 0 && rule !== null && request.kind !== 'catalog') {
+    if (answer.kind !== 'redirect') discard(answer);
+    answer = repositoryUnknown(request.name);
+  }
   const form = answer.kind === 'found' ? answer.form : undefined;
   const { head, get } = count;
   return { answer, facts: { head, get, ms: Date.now() - begun, ...(form !== undefined && { form }) } };
+}
+
+/** Logs that an object is hidden because the realm table does not have the realm that it was written for. */
+export function reportRealmMismatch(mismatch: RealmMismatch): void {
+  console.error(
+    JSON.stringify({
+      event: 'realm-mismatch',
+      ...mismatch,
+      message: 'The object is not served. Restore the rule in REALMS, or publish again under the new realm.',
+    }),
+  );
 }
 
 /** Where an answer comes from. */
@@ -158,7 +181,10 @@ function refusalOf(error: unknown, request: RegistryRequest): Refused {
 function reasonOf(error: unknown): 'storage-unavailable' | 'record-corrupt' | 'internal' {
   if (error instanceof StorageError) return 'storage-unavailable';
   const corrupt =
-    error instanceof CorruptRecordError || error instanceof CorruptListError || error instanceof CorruptReferrersError;
+    error instanceof NewerVersionError ||
+    error instanceof CorruptRecordError ||
+    error instanceof CorruptListError ||
+    error instanceof CorruptReferrersError;
   return corrupt ? 'record-corrupt' : 'internal';
 }
 

@@ -20,6 +20,10 @@ export interface OriginRule {
   /** The registry host that this rule mirrors: clients send it as `ns` (containerd). */
   readonly ns: string | null;
   readonly credentials: Credentials | null;
+  /** Token services on other hosts that may receive the credentials. */
+  readonly tokenServices: readonly URL[];
+  /** Hosts that the upstream may redirect to, beside its own; `*.` stands for any subdomain. null: any public host. */
+  readonly redirects: readonly string[] | null;
   /** How long a tag is served without comparing it with the upstream. */
   readonly lifetime: number;
   /** How long after that it is served at once while it is compared in the background. */
@@ -65,6 +69,8 @@ const MEMBERS = [
   'upstream',
   'remote',
   'ns',
+  'token',
+  'redirects',
   'lifetime',
   'stale',
   'grace',
@@ -163,6 +169,8 @@ function toRule(value: unknown, where: string, secrets: Readonly<Record<string, 
     upstream: address,
     remote = pattern,
     ns,
+    token = [],
+    redirects,
     blobs = 'stream',
     platforms,
     missing = 'registry',
@@ -195,6 +203,8 @@ function toRule(value: unknown, where: string, secrets: Readonly<Record<string, 
     remote,
     ns: ns === undefined ? null : hostOf(ns, `${where}.ns`),
     credentials,
+    tokenServices: tokenServicesOf(token, `${where}.token`),
+    redirects: redirects === undefined ? null : redirectHostsOf(redirects, `${where}.redirects`),
     lifetime: timeOf(value, 'lifetime', where),
     stale: timeOf(value, 'stale', where),
     grace: timeOf(value, 'grace', where),
@@ -239,6 +249,37 @@ function addressOf(value: unknown, where: string): URL {
 
 function isLoopback({ hostname }: URL): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(hostname);
+}
+
+function tokenServicesOf(value: unknown, where: string): readonly URL[] {
+  return listOf(value).map((text) => {
+    const url = typeof text === 'string' && URL.canParse(text) ? new URL(text) : null;
+    const isSafe = url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url));
+    if (url === null || !isSafe)
+      throw new OriginRulesError(`${where} must be an https URL such as "https://auth.example.com", or several.`);
+    return url;
+  });
+}
+
+function redirectHostsOf(value: unknown, where: string): readonly string[] {
+  return listOf(value).map((text) => {
+    if (typeof text !== 'string' || !/^(?:\*\.)?[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::\d{1,5})?$/.test(text))
+      throw new OriginRulesError(`${where} must be hosts such as "cdn.example.com" or "*.example.com", in lower case.`);
+    return text;
+  });
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? (value as unknown[]) : [value];
+}
+
+/** Whether the upstream of a rule may redirect to a URL. */
+export function allowsRedirect({ upstream, redirects }: OriginRule, { host, origin }: URL): boolean {
+  return (
+    redirects === null ||
+    origin === upstream.origin ||
+    redirects.some((allowed) => (allowed.startsWith('*.') ? host.endsWith(allowed.slice(1)) : host === allowed))
+  );
 }
 
 function hostOf(value: unknown, where: string): string {

@@ -3,7 +3,7 @@ import { OriginError, type OriginErrorCode } from '../../origin/errors.ts';
 import { createRegistryClient, type RegistryClient } from '../../origin/client.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import { lastComparisons } from './freshness.ts';
-import { type OriginRule, remoteNameOf } from './origins.ts';
+import { allowsRedirect, type OriginRule, remoteNameOf } from './origins.ts';
 import { ExpiringMap } from '../storage/expiring-map.ts';
 import type { BlobOutcome } from './fill-blob.ts';
 import { SingleFlight } from './single-flight.ts';
@@ -68,7 +68,11 @@ export function upstreamOf(rule: OriginRule): Upstream {
         userAgent: USER_AGENT,
         credentials: rule.credentials,
         timeouts: { answer: rule.timeout, idle: rule.timeout },
-        policy: POLICY,
+        policy: {
+          ...POLICY,
+          tokenServices: rule.tokenServices,
+          allowRedirect: (_, to) => allowsRedirect(rule, to),
+        },
         missing: rule.missing,
       }),
       tags: new SingleFlight(),

@@ -12,11 +12,22 @@ import type { Trace } from './trace.ts';
 /** Maximum length of a logged path of an unknown endpoint, in characters. */
 const PATH_MAX_LENGTH = 256;
 
+/** A year, for the host alone: other hosts of the domain are not ours (RFC 6797, section 6.1). */
+const HSTS = 'max-age=31536000';
+
 /** Adds the headers that each response gets last, when its reads and times are known. */
-export function addClosingFields(headers: HeaderFields, trace: Trace): HeaderFields {
+export function addClosingFields(
+  headers: HeaderFields,
+  trace: Trace,
+  { publicUrl }: Pick<Config, 'publicUrl'>,
+): HeaderFields {
   headers['docker-distribution-api-version'] = API_VERSION;
   headers['x-request-id'] = trace.id;
-  headers['server-timing'] = serverTiming(trace, Date.now() - trace.begun);
+  // Browsers must not take a blob or an error body, which contain others' text, for a page.
+  headers['x-content-type-options'] = 'nosniff';
+  if (publicUrl?.startsWith('https:') === true) headers['strict-transport-security'] = HSTS;
+  if (trace.concealsReads !== true || trace.reason === undefined)
+    headers['server-timing'] = serverTiming(trace, Date.now() - trace.begun);
   return headers;
 }
 

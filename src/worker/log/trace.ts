@@ -16,6 +16,11 @@ export interface Trace {
   heads: number;
   gets: number;
   storageTime: number;
+  /**
+   * Whether the response must not reveal what was read, as those to requests with credentials: what is hidden from a
+   * caller costs no reads, and what does not exist does.
+   */
+  concealsReads?: boolean;
   /** Announced length of the body, in bytes; unset until the last headers are added. */
   bytes?: number;
 }

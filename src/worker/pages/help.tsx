@@ -2,17 +2,17 @@
 import { isReason } from '../../registry/errors.ts';
 import { HelpIndexPage, HelpPage } from './views/help-page.tsx';
 import type { EdgeContext } from '../gateway/edge-context.ts';
-import { answerPage, noSuchPage, placeOf } from './page-endpoint.tsx';
-import { pageResponse } from './page-response.ts';
+import { answerPage, noSuchPage } from './page-endpoint.tsx';
 
 /** Answers with the page of one reason. */
 export function help(context: EdgeContext): Promise<Response> {
   const reason = context.req.param('reason') ?? '';
-  if (!isReason(reason)) return answerPage(context, { kind: 'open' }, () => Promise.resolve(noSuchPage()));
-  return pageResponse(<HelpPage reason={reason} place={placeOf(context)} />, 200, 'moving');
+  return answerPage(context, { kind: 'open' }, ({ place }) =>
+    Promise.resolve(isReason(reason) ? <HelpPage reason={reason} place={place} /> : noSuchPage()),
+  );
 }
 
 /** Answers with the list of reasons. */
 export function helpIndex(context: EdgeContext): Promise<Response> {
-  return pageResponse(<HelpIndexPage place={placeOf(context)} />, 200, 'moving');
+  return answerPage(context, { kind: 'open' }, ({ place }) => Promise.resolve(<HelpIndexPage place={place} />));
 }

@@ -2,6 +2,7 @@ import type { Child } from 'hono/jsx';
 import { type Reason, reasonRow } from '../../registry/errors.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import { PUBLIC_REALM, realmOf } from '../../registry/realms.ts';
+import { NewerVersionError } from '../../registry/newer-version.ts';
 import { CorruptRecordError } from '../../registry/records.ts';
 import { CorruptListError } from '../../registry/sorted-list.ts';
 import { type ReadStore, StorageError } from '../../registry/store.ts';
@@ -10,6 +11,8 @@ import type { Resource } from '../access/decision.ts';
 import { type Grant, guard } from '../access/guard.ts';
 import { type Refused, refused } from '../gateway/answer.ts';
 import { type EdgeContext, factsOf, publicOrigin } from '../gateway/edge-context.ts';
+import { reportRealmMismatch } from '../gateway/registry.ts';
+import { withRealms } from '../../bucket/realm-mark.ts';
 import { withRetry } from '../../bucket/retry.ts';
 import { EMPTY_STORE, r2Store } from '../storage/r2-store.ts';
 import type { Place } from './views/layout.tsx';
@@ -56,9 +59,10 @@ export async function answerPage(
   };
 
   const answer = async (grant: Grant): Promise<Response> => {
+    trace.concealsReads = grant.isPrivate;
     const begun = Date.now();
     const count = { head: 0, get: 0 };
-    const store = grant.hidden ? EMPTY_STORE : r2Store(config.bucket, count);
+    const store = grant.hidden ? EMPTY_STORE : withRealms(r2Store(config.bucket, count), realms, reportRealmMismatch);
     const request: PageRequest = {
       place,
       query: new URL(context.req.url).searchParams,
@@ -118,5 +122,7 @@ function isRefused(made: Child | Refused): made is Refused {
 
 function reasonOf(error: unknown): Reason {
   if (error instanceof StorageError) return 'storage-unavailable';
-  return error instanceof CorruptRecordError || error instanceof CorruptListError ? 'record-corrupt' : 'internal';
+  return error instanceof NewerVersionError || error instanceof CorruptRecordError || error instanceof CorruptListError
+    ? 'record-corrupt'
+    : 'internal';
 }

@@ -17,6 +17,7 @@ import { AUTHORIZATION_MAX_LENGTH } from '../../../src/worker/access/credentials
 import { identify } from '../../../src/worker/access/identify.ts';
 import { KeysUnavailableError, signToken } from '../../../src/worker/access/tokens/jwt.ts';
 import { type AccessPolicy, parseAccess } from '../../../src/worker/access/policy.ts';
+import { titleOf } from '../../attacks.ts';
 
 const ISSUER = 'https://auth.example';
 const AUDIENCE = 'registry.example';
@@ -138,7 +139,7 @@ describe('a token that holds', () => {
   });
 });
 
-describe('a token that does not hold is refused', () => {
+describe(titleOf('token-forged'), () => {
   const forge = (header: object, payload: object, signature = ''): string =>
     [base64url.encode(JSON.stringify(header)), base64url.encode(JSON.stringify(payload)), signature].join('.');
   const encode = (text: string): Uint8Array => new TextEncoder().encode(text);

@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { parseRepositoryName } from '../../../src/registry/name.ts';
+import { realmOf } from '../../../src/registry/realms.ts';
 import { parseAccess } from '../../../src/worker/access/policy.ts';
+import { titleOf } from '../../attacks.ts';
 
 const REALMS = [{ pattern: 'team-a/*', realm: 'team-a' }];
 const ISSUER = { issuer: 'https://auth.example', audience: 'registry', jwks: 'https://auth.example/jwks' };
@@ -80,8 +83,22 @@ describe('the tables of who may read what', () => {
     expect(() => parseAccess({ signingKeys: 'hunter2' })).not.toThrow(/hunter2/);
   });
 
-  it('ignore a token’s realm that the table no longer has, so that taking a realm away breaks nothing else', () => {
-    const policy = parseAccess({ realms: REALMS, tokens: { TOKENS: `ci gone never sha256:${'A'.repeat(43)}` } });
-    expect(policy.robotTokens).toHaveLength(1);
+  it(titleOf('token-realm-unknown'), () => {
+    const line = (realms: string): Record<string, string> => ({
+      TOKENS: `ci ${realms} never sha256:${'A'.repeat(43)}`,
+    });
+    expect(parseAccess({ realms: REALMS, tokens: line('team-a,public') }).robotTokens).toHaveLength(1);
+    expect(() => parseAccess({ realms: REALMS, tokens: line('team-a,gone') })).toThrow(/"ci".*"gone".*REALMS/);
+    expect(() => parseAccess({ tokens: line('team-a') })).toThrow(/"team-a"/);
+  });
+
+  it('protect what no rule matches, where DEFAULT_ACCESS is private', () => {
+    const realms = [{ pattern: 'open/*', realm: 'public' }, ...REALMS];
+    const policy = parseAccess({ realms, defaultAccess: 'private' });
+    expect([...policy.protectedRealms]).toEqual(['team-a', 'private']);
+    const realm = (name: string): string => realmOf(policy.realms, parseRepositoryName(name) ?? expect.fail(name));
+    expect(['open/x', 'team-a/x', 'team-b/x'].map(realm)).toEqual(['public', 'team-a', 'private']);
+    expect(parseAccess({ realms, defaultAccess: 'public' })).toEqual(parseAccess({ realms }));
+    expect(() => parseAccess({ realms, defaultAccess: 'closed' })).toThrow(/DEFAULT_ACCESS/);
   });
 });

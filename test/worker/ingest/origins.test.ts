@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
+  allowsRedirect,
   localNameOf,
   originOf,
   OriginRulesError,
@@ -7,6 +8,7 @@ import {
   remoteNameOf,
 } from '../../../src/worker/ingest/origins.ts';
 import { nameOf } from '../seed.ts';
+import { titleOf } from '../../attacks.ts';
 
 const RULE = { name: 'a', pattern: '*', upstream: 'https://upstream.example' };
 
@@ -14,6 +16,24 @@ describe('ORIGINS', () => {
   it('may be absent, empty, an array, or the text of one', () => {
     for (const nothing of [undefined, '', [], '[]']) expect(parseOrigins(nothing, undefined)).toEqual([]);
     expect(parseOrigins(JSON.stringify([RULE]), undefined)).toEqual(parseOrigins([RULE], undefined));
+  });
+
+  it(titleOf('redirect-elsewhere'), () => {
+    const rules = parseOrigins(
+      [{ ...RULE, token: 'https://auth.example', redirects: ['cdn.example', '*.store.example'] }],
+      undefined,
+    );
+    const [rule] = rules;
+    if (rule === undefined) throw new Error('no rule');
+    expect(rule.tokenServices.map(({ origin }) => origin)).toEqual(['https://auth.example']);
+    const allowed = (url: string): boolean => allowsRedirect(rule, new URL(url));
+    expect(allowed('https://upstream.example/b')).toBe(true);
+    expect(allowed('https://cdn.example/b')).toBe(true);
+    expect(allowed('https://eu.store.example/b')).toBe(true);
+    expect(allowed('https://store.example/b')).toBe(false);
+    expect(allowed('https://evilstore.example/b')).toBe(false);
+    expect(allowed('https://other.example/b')).toBe(false);
+    expect(parseOrigins([RULE], undefined)[0]?.redirects).toBeNull();
   });
 
   it('has seconds, and gives milliseconds', () => {
@@ -43,6 +63,8 @@ describe('ORIGINS', () => {
     ['another way of delivery', [{ ...RULE, blobs: 'proxy' }], /blobs must be/],
     ['a platform that is none', [{ ...RULE, platforms: ['amd64'] }], /platforms\[0\] must be/],
     ['no platform', [{ ...RULE, platforms: [] }], /platforms must be an array/],
+    ['a token service over plain http', [{ ...RULE, token: 'http://auth.example' }], /token must be an https URL/],
+    ['a redirect to anything', [{ ...RULE, redirects: ['*'] }], /redirects must be hosts/],
     ['a host that is none', [{ ...RULE, ns: 'https://docker.io' }], /ns must be a registry's host/],
     [
       'a name twice',

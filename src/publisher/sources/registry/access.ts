@@ -4,6 +4,7 @@ import { createRegistryClient, type RegistryClient } from '../../../origin/clien
 import { OriginError } from '../../../origin/errors.ts';
 import type { OriginPolicy, OriginTimeouts } from '../../../origin/policy.ts';
 import { type Fetch, unreachable } from '../../../origin/transport.ts';
+import { CommandError } from '../../cli/errors.ts';
 import { findLogin, parseCreds } from './login.ts';
 import { createHttpFetch, type HttpFetch } from './http-fetch.ts';
 import { type RegistryContext, originFailure } from './origin-failure.ts';
@@ -32,6 +33,22 @@ export type AccessOptions = Pick<SourceOptions, 'env' | 'creds' | 'credsByHost' 
   readonly policy?: Partial<OriginPolicy>;
   readonly timeouts?: Partial<OriginTimeouts>;
 };
+
+/**
+ * `$GANTRY_TOKEN_SERVICES`: URLs, separated by spaces, of token services on other hosts that may receive credentials.
+ * Throws {@link CommandError}.
+ */
+function tokenServicesOf({ GANTRY_TOKEN_SERVICES = '' }: Readonly<NodeJS.ProcessEnv>): readonly URL[] {
+  return GANTRY_TOKEN_SERVICES.split(/\s+/)
+    .filter((text) => text !== '')
+    .map((text) => {
+      if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return new URL(text);
+      throw new CommandError(`GANTRY_TOKEN_SERVICES has ${JSON.stringify(text)}, which is not a URL`, {
+        kind: 'usage',
+        hint: 'Set it to URLs such as https://auth.example.com, separated by spaces.',
+      });
+    });
+}
 
 /** Opens the access for one run. */
 export function openRegistryAccess(options: AccessOptions): RegistryAccess {
@@ -69,7 +86,7 @@ export function openRegistryAccess(options: AccessOptions): RegistryAccess {
           userAgent: USER_AGENT,
           credentials,
           fetch: (careless ? trusting : verifying).fetch,
-          ...(policy === undefined ? {} : { policy }),
+          policy: { tokenServices: tokenServicesOf(env), ...policy },
           ...(timeouts === undefined ? {} : { timeouts }),
         });
         return { host, client, hasLogin };

@@ -1,5 +1,5 @@
 import { parseRepositoryName } from '../../../registry/name.ts';
-import { type Caller, mayRead } from '../caller.ts';
+import { type Caller, mayRead, secondsLeft } from '../caller.ts';
 import { serviceOf } from '../challenge.ts';
 import { readCredentials } from '../credentials.ts';
 import { GUEST_TOKEN } from '../identify.ts';
@@ -7,10 +7,10 @@ import type { AccessClaim } from './jwt.ts';
 import type { AccessPolicy } from '../policy.ts';
 
 /**
- * Lifetime of a token, in seconds: long enough to start the last layer of a large image, short enough for revoked robot
- * tokens to stop soon.
+ * Lifetime of a token, in seconds: long enough to start the last layer of a large image. With the clock leeway of its
+ * verification (60 s) a revoked robot token opens nothing after five minutes.
  */
-export const TOKEN_LIFETIME = 300;
+export const TOKEN_LIFETIME = 240;
 
 /** Maximum number of scopes of one request; further ones are not granted. */
 export const SCOPES_MAX = 64;
@@ -55,7 +55,7 @@ export function grant(policy: AccessPolicy, caller: Caller, scopes: readonly Acc
 }
 
 /**
- * Makes the response for a caller who was not refused. Without credentials: the guest token. With a robot token: a
+ * Makes the response for a caller whom `authorizeToken` accepted, never beyond the end of their credentials. Without credentials: the guest token. With a robot token: a
  * token of {@link TOKEN_LIFETIME} for the requested scopes if signing keys are configured; otherwise the robot token
  * itself, which works in `Authorization: Bearer` as in Basic.
  */
@@ -71,8 +71,7 @@ export async function issueToken(
 ): Promise<TokenAnswer> {
   const { query, authorization, origin, now } = request;
   const credentials = readCredentials(authorization);
-  const left = caller.expires === null ? TOKEN_LIFETIME : Math.floor((caller.expires.getTime() - now.getTime()) / 1000);
-  const lifetime = Math.max(1, Math.min(TOKEN_LIFETIME, left));
+  const lifetime = Math.min(TOKEN_LIFETIME, secondsLeft(caller, now));
   let token = GUEST_TOKEN;
   if (caller.standing === 'known') {
     if (policy.signingKeys !== null) {

@@ -1,0 +1,124 @@
+/**
+ * Attacks and their outcomes. Each is run by a test of that title; `npm run docs` prints the table into
+ * docs/security.md.
+ */
+
+/** One attack. */
+interface Attack {
+  readonly attack: string;
+  readonly outcome: string;
+  /** The file of the test that runs it. */
+  readonly test: string;
+}
+
+const REVOCATION = 'test/worker/access/revocation.test.ts';
+const DISCLOSURE = 'test/worker/access/disclosure.test.ts';
+const LOST_REALMS = 'test/worker/access/lost-realms.test.ts';
+const POLICY = 'test/worker/access/policy.test.ts';
+const ORIGIN = 'test/origin/client.test.ts';
+const ORIGIN_POLICY = 'test/origin/policy.test.ts';
+const ORIGIN_RULES = 'test/worker/ingest/origins.test.ts';
+
+export const ATTACKS = {
+  'token-renews-itself': {
+    attack: 'A Bearer token of a removed robot token is renewed at `/token` again and again',
+    outcome: '`/token` answers 401; nothing opens after five minutes',
+    test: REVOCATION,
+  },
+  'issuer-token-prolonged': {
+    attack: 'A token of another issuer is exchanged for one of ours shortly before its end',
+    outcome: 'ours ends when theirs does',
+    test: REVOCATION,
+  },
+  'expired-token-exchanged': {
+    attack: 'An expired token is exchanged within the clock leeway',
+    outcome: '401',
+    test: REVOCATION,
+  },
+  'audience-by-host': {
+    attack: 'The `Host` header chooses the audience of tokens',
+    outcome: 'the configuration stops without `PUBLIC_URL` or `ACCESS.service`',
+    test: REVOCATION,
+  },
+  'token-forged': {
+    attack:
+      'A token with `alg: none`, HS256 over a public key, foreign keys, another audience or issuer, changed claims',
+    outcome: '401',
+    test: 'test/worker/access/jwt.test.ts',
+  },
+  'hidden-repository-detected': {
+    attack: 'Headers of a hidden repository are compared with those of one that does not exist',
+    outcome: 'they are equal; there is no `Server-Timing`',
+    test: DISCLOSURE,
+  },
+  'challenge-injected': {
+    attack: 'Quotes in `Host` begin a parameter of the challenge',
+    outcome: 'they are escaped',
+    test: DISCLOSURE,
+  },
+  'host-invalid': {
+    attack: 'Two `Host` headers, or one that is no host',
+    outcome: '400',
+    test: DISCLOSURE,
+  },
+  'type-guessed': {
+    attack: 'A browser takes a blob or an error body for a page',
+    outcome: 'every response has `nosniff`',
+    test: DISCLOSURE,
+  },
+  'help-cached': {
+    attack: 'A shared cache stores the help page of a request with credentials',
+    outcome: 'it is `private`',
+    test: DISCLOSURE,
+  },
+  'realms-lost': {
+    attack: 'A deployment loses `REALMS`',
+    outcome: 'marked objects are 404, and the log has `realm-mismatch`',
+    test: LOST_REALMS,
+  },
+  'realms-lost-upstream': {
+    attack: 'A deployment loses `REALMS`, and an upstream would fill the repository again',
+    outcome: '404',
+    test: LOST_REALMS,
+  },
+  'realms-lost-catalogue': {
+    attack: 'A deployment loses `REALMS`, and the catalogue, search or home page is read',
+    outcome: 'no protected name is listed',
+    test: LOST_REALMS,
+  },
+  'token-realm-unknown': {
+    attack: 'A rule is lost that a robot token names',
+    outcome: 'the configuration stops',
+    test: POLICY,
+  },
+  'rule-shadowed': {
+    attack: 'A public rule stands before a protected one and matches all of it',
+    outcome: 'the configuration stops',
+    test: 'test/registry/realms.test.ts',
+  },
+  'upstream-steals-credentials': {
+    attack: 'An upstream names a token service on another host',
+    outcome: 'it receives no credentials; the request fails',
+    test: ORIGIN,
+  },
+  'credentials-in-clear': {
+    attack: 'Credentials go to a token service elsewhere, or in plain http',
+    outcome: 'refused, except to the own host, well-known pairs, and named services',
+    test: ORIGIN_POLICY,
+  },
+  'upstream-reaches-inside': {
+    attack: 'A public upstream redirects to a private, link-local or loopback address',
+    outcome: 'the redirect is not followed',
+    test: ORIGIN_POLICY,
+  },
+  'redirect-elsewhere': {
+    attack: 'An upstream redirects to a host that its rule does not list',
+    outcome: 'the redirect is not followed',
+    test: ORIGIN_RULES,
+  },
+} as const satisfies Readonly<Record<string, Attack>>;
+
+/** The title of the test that runs an attack. */
+export function titleOf(attack: keyof typeof ATTACKS): string {
+  return `${ATTACKS[attack].attack}: ${ATTACKS[attack].outcome}`;
+}
