@@ -8,6 +8,7 @@ import {
   withPreparedWrites,
 } from '../../src/bucket/format.ts';
 import { FORMAT_KEY } from '../../src/registry/keys.ts';
+import type { WriteStore } from '../../src/registry/store.ts';
 import { Bucket } from '../publisher/gc-bucket.ts';
 
 const STORAGE = { endpoint: 'http://127.0.0.1:1', ifMatch: 'bare' } as const;
@@ -53,5 +54,13 @@ describe('a store that prepares its writes', () => {
     await Promise.all([guarded.put('key', bytesOf(1), JSON_TYPE), guarded.put('other', bytesOf(1), JSON_TYPE)]);
     await guarded.delete(['key']);
     expect(prepared).toBe(2);
+  });
+
+  it('fences deletions where the store does', async () => {
+    const store: WriteStore = new Bucket();
+    expect('deleteFenced' in withPreparedWrites(store, () => Promise.resolve(store))).toBe(false);
+    const fencing = Object.assign(new Bucket(), { deleteFenced: () => Promise.resolve('expired' as const) });
+    const guarded = withPreparedWrites(fencing, () => Promise.resolve(fencing));
+    expect(await guarded.deleteFenced?.(['key'], { from: new Date(), seconds: 1 })).toBe('expired');
   });
 });

@@ -14,6 +14,7 @@ import { createClient } from '../stores/s3-target.ts';
 import type { Target } from '../stores/target.ts';
 import { PART_SIZE } from '../streams/buffer-sizes.ts';
 import { type Announcement, announce, readAnnouncement, withdraw } from './announcement.ts';
+import { guardDiskSpace } from './disk-space.ts';
 import { makeStateFolder, type StateFolder } from './folder.ts';
 import { type Lock, tryLock } from './lock.ts';
 import { claimObjects } from './other-programs.ts';
@@ -54,6 +55,7 @@ export function localTarget(folder: StateFolder, connection: Connection & { read
     // The simulator buffers a whole body to check a signed hash. Over loopback, comparing the ETag is enough.
     checks: 'none',
     retry: LOCAL_RETRY,
+    guard: guardDiskSpace(folder.persist, title),
     // The simulator accepts one body at a time; more buffers would only wait.
     poolSize: 3 * PART_SIZE,
   });

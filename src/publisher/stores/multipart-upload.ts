@@ -10,7 +10,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { StorageError } from '../../registry/store.ts';
 import type { BufferPool } from '../streams/buffer-pool.ts';
-import type { SendRequest } from './retrying.ts';
+import { anySignal, type SendRequest } from './retrying.ts';
 import { unquoted, withPayloadHash } from './s3-messages.ts';
 import { readFailure } from './s3-failure.ts';
 import type { SentPart, UnfinishedUpload, UnfinishedUploads, UploadNotes } from './unfinished-uploads.ts';
@@ -200,7 +200,7 @@ async function sendPart(
   const sha256 = checks === 'hash' ? createHash('sha256').update(bytes).digest('hex') : 'UNSIGNED-PAYLOAD';
   const { ETag } = await request(
     `writing ${key}`,
-    (client) =>
+    (client, _, stop) =>
       client.send(
         withPayloadHash(
           new UploadPartCommand({
@@ -213,9 +213,10 @@ async function sendPart(
           }),
           sha256,
         ),
-        { abortSignal: signal },
+        { abortSignal: anySignal(signal, stop) ?? signal },
       ),
     signal,
+    bytes.length,
   );
   if (ETag === undefined)
     throw new StorageError('STORAGE_UNAVAILABLE', `writing ${key}: the answer to part ${String(number)} has no etag`);

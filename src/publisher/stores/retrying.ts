@@ -51,6 +51,17 @@ function isFinal(error: unknown): boolean {
 /** Sends one request, again if need be; `what` for messages. `mayBeDone`: see {@link sendRetrying}. */
 export type SendRequest = <T>(
   what: string,
-  send: (client: S3Client, mayBeDone: boolean) => Promise<T>,
+  send: (client: S3Client, mayBeDone: boolean, stop?: AbortSignal) => Promise<T>,
   signal?: AbortSignal,
+  /** The length of the body that is written, for {@link WriteGuard}. */
+  bytes?: number,
 ) => Promise<T>;
+
+/** Sends a write of so many bytes, if there is room for them. `stop` ends it when there is none any more. */
+export type WriteGuard = <T>(bytes: number, send: (stop: AbortSignal) => Promise<T>) => Promise<T>;
+
+/** A signal that any of these aborts. */
+export function anySignal(...signals: readonly (AbortSignal | undefined)[]): AbortSignal | undefined {
+  const given = signals.filter((one) => one !== undefined);
+  return given.length > 1 ? AbortSignal.any(given) : given[0];
+}

@@ -27,7 +27,7 @@ import { PART_SIZE, POOL_SIZE, STREAMED_MAX } from '../streams/buffer-sizes.ts';
 import type { Connection } from './connection.ts';
 import { deleteFenced } from './fenced-delete.ts';
 import { partSizeFor, UploadEndedError, uploadInParts } from './multipart-upload.ts';
-import { S3_RETRY, type SendRequest, sendRetrying } from './retrying.ts';
+import { S3_RETRY, type SendRequest, sendRetrying, type WriteGuard } from './retrying.ts';
 import { bytesOf, infoOf, rangeHeader, unquoted } from './s3-messages.ts';
 import { readFailure } from './s3-failure.ts';
 import { canBeStreamed, putStreamed } from './streamed-put.ts';
@@ -55,6 +55,8 @@ export interface S3StoreOptions {
   /** See {@link import('./multipart-upload.ts').MultipartOptions.checks}. */
   readonly checks?: 'hash' | 'none';
   readonly retry?: RetryPolicy;
+  /** Called around each request that writes a body. */
+  readonly guard?: WriteGuard;
   /** How `If-Match` is written for a PUT; default `quoted`. Every server takes it quoted for a GET. */
   readonly ifMatch?: IfMatchStyle;
   /** The longest body that is streamed, in bytes. */
@@ -78,6 +80,7 @@ export class S3Store implements WriteStore {
   readonly #checks: 'hash' | 'none';
   readonly #retry: RetryPolicy;
   readonly #ifMatch: IfMatchStyle;
+  readonly #guard: WriteGuard | undefined;
   readonly #streamedMax: number;
   readonly #partSize: number;
   readonly #pool: BufferPool;
@@ -91,6 +94,7 @@ export class S3Store implements WriteStore {
     this.#checks = options.checks ?? 'hash';
     this.#retry = options.retry ?? S3_RETRY;
     this.#ifMatch = options.ifMatch ?? 'quoted';
+    this.#guard = options.guard;
     this.#streamedMax = options.streamedMax ?? STREAMED_MAX;
     this.#partSize = options.partSize ?? PART_SIZE;
     this.#pool = createBufferPool(options.poolSize ?? POOL_SIZE);
@@ -290,7 +294,7 @@ export class S3Store implements WriteStore {
   }
 
   #requester(signal: AbortSignal | undefined): SendRequest {
-    return (what, send, ownSignal) => this.#send(what, send, ownSignal ?? signal);
+    return (what, send, ownSignal, bytes) => this.#send(what, send, ownSignal ?? signal, bytes);
   }
 
   async #putInParts(
@@ -326,12 +330,19 @@ export class S3Store implements WriteStore {
     });
   }
 
-  #send<T>(what: string, send: (client: S3Client, mayBeDone: boolean) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  #send<T>(
+    what: string,
+    send: (client: S3Client, mayBeDone: boolean, stop?: AbortSignal) => Promise<T>,
+    signal?: AbortSignal,
+    bytes?: number,
+  ): Promise<T> {
+    const guard = bytes === undefined ? undefined : this.#guard;
     return sendRetrying(
       async (mayBeDone) => {
         const client = await this.#connection.client(signal);
         try {
-          return await send(client, mayBeDone);
+          if (guard === undefined || bytes === undefined) return await send(client, mayBeDone);
+          return await guard(bytes, (stop) => send(client, mayBeDone, stop));
         } catch (error) {
           if (readFailure(error).status === undefined) this.#connection.lost(client);
           throw error;

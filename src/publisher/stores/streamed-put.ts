@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 import { PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { type BodyStream, type PutOptions, StorageError } from '../../registry/store.ts';
 import { STREAMED_CHUNKS, STREAMED_MIN } from '../streams/buffer-sizes.ts';
-import type { SendRequest } from './retrying.ts';
+import { anySignal, type SendRequest } from './retrying.ts';
 import { unquoted, withPayloadHash } from './s3-messages.ts';
 import { readFailure, type S3Failure } from './s3-failure.ts';
 
@@ -49,20 +49,25 @@ export function putStreamed(
   put: StreamedPut,
 ): Promise<{ readonly etag: string } | 'precondition-failed'> {
   let failed: S3Failure | undefined;
-  return put.request(`writing ${put.title}`, async (client) => {
-    const body = failed === undefined ? chunks : reread(failed.message);
-    if (failed !== undefined && (expensiveToReread || failed.status === undefined) && put.orElse !== undefined)
-      return put.orElse(body);
-    try {
-      return await sendOnce(client, put, size, body);
-    } catch (error) {
-      // An error of the source is not a failure of the store.
-      if (error instanceof BodyError)
-        throw new StorageError('DIGEST_MISMATCH', `writing ${put.title}: ${error.message}`, { cause: error.cause });
-      failed = readFailure(error);
-      throw error;
-    }
-  });
+  return put.request(
+    `writing ${put.title}`,
+    async (client, _, stop) => {
+      const body = failed === undefined ? chunks : reread(failed.message);
+      if (failed !== undefined && (expensiveToReread || failed.status === undefined) && put.orElse !== undefined)
+        return put.orElse(body);
+      try {
+        return await sendOnce(client, put, size, body, stop);
+      } catch (error) {
+        // An error of the source is not a failure of the store.
+        if (error instanceof BodyError)
+          throw new StorageError('DIGEST_MISMATCH', `writing ${put.title}: ${error.message}`, { cause: error.cause });
+        failed = readFailure(error);
+        throw error;
+      }
+    },
+    put.signal,
+    size,
+  );
 }
 
 /** Sends one request. Throws errors of the client, or {@link BodyError}. */
@@ -71,6 +76,7 @@ async function sendOnce(
   put: StreamedPut,
   size: number,
   chunks: AsyncIterable<Uint8Array>,
+  noSpace: AbortSignal | undefined,
 ): Promise<{ readonly etag: string }> {
   const { bucket, key, sha256, contentType, metadata, signal } = put;
   // The ETag of a body sent in one request is its MD5.
@@ -93,7 +99,7 @@ async function sendOnce(
   });
   try {
     const { ETag } = await client.send(withPayloadHash(command, md5 === null ? sha256 : 'UNSIGNED-PAYLOAD'), {
-      abortSignal: signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]),
+      abortSignal: anySignal(signal, noSpace, stop.signal) ?? stop.signal,
     });
     const etag = unquoted(ETag);
     const expected = md5?.digest('hex') ?? etag;

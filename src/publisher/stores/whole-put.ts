@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import type { IfMatchStyle } from '../../bucket/format.ts';
 import { type PutOptions, StorageError } from '../../registry/store.ts';
-import type { SendRequest } from './retrying.ts';
+import { anySignal, type SendRequest } from './retrying.ts';
 import { unquoted, withPayloadHash } from './s3-messages.ts';
 import { readFailure } from './s3-failure.ts';
 
@@ -30,38 +30,44 @@ export async function putWhole(put: WholePut): Promise<{ readonly etag: string }
       'DIGEST_MISMATCH',
       `writing ${title}: the bytes have the sha256 ${hash} instead of ${sha256}`,
     );
-  return request(`writing ${title}`, async (client, mayBeDone) => {
-    const command = new PutObjectCommand({
-      Bucket: bucket,
-      Key: key,
-      Body: bytes,
-      ContentLength: bytes.length,
-      ContentType: contentType,
-      ...(metadata === undefined ? {} : { Metadata: { ...metadata } }),
-      ...(onlyIf === undefined
-        ? {}
-        : onlyIf === 'absent'
-          ? { IfNoneMatch: '*' }
-          : { IfMatch: put.ifMatch === 'bare' ? onlyIf.etag : `"${onlyIf.etag}"` }),
-    });
-    try {
-      const { ETag } = await client.send(
-        withPayloadHash(command, hash),
-        signal === undefined ? {} : { abortSignal: signal },
-      );
-      // An answer without one is not S3's, for example that of a proxy in between. The status says that it may be repeated.
-      if (unquoted(ETag) === '')
-        throw Object.assign(new Error('the answer has no ETag'), { $metadata: { httpStatusCode: 200 } });
-      return { etag: unquoted(ETag) };
-    } catch (error) {
-      const { status, code } = readFailure(error);
-      const failed = status === 412 || (status === 404 && code === 'NoSuchKey');
-      if (onlyIf === undefined || !failed) throw error;
-      if (!mayBeDone) return 'precondition-failed';
-      // The previous attempt may have succeeded with its answer lost: then the object is ours.
-      const there = await head();
-      const ours = createHash('md5').update(bytes).digest('hex');
-      return there?.etag === ours && there.size === bytes.length ? { etag: there.etag } : 'precondition-failed';
-    }
-  });
+  return request(
+    `writing ${title}`,
+    async (client, mayBeDone, stop) => {
+      const abort = anySignal(signal, stop);
+      const command = new PutObjectCommand({
+        Bucket: bucket,
+        Key: key,
+        Body: bytes,
+        ContentLength: bytes.length,
+        ContentType: contentType,
+        ...(metadata === undefined ? {} : { Metadata: { ...metadata } }),
+        ...(onlyIf === undefined
+          ? {}
+          : onlyIf === 'absent'
+            ? { IfNoneMatch: '*' }
+            : { IfMatch: put.ifMatch === 'bare' ? onlyIf.etag : `"${onlyIf.etag}"` }),
+      });
+      try {
+        const { ETag } = await client.send(
+          withPayloadHash(command, hash),
+          abort === undefined ? {} : { abortSignal: abort },
+        );
+        // An answer without one is not S3's, for example that of a proxy in between. The status says that it may be repeated.
+        if (unquoted(ETag) === '')
+          throw Object.assign(new Error('the answer has no ETag'), { $metadata: { httpStatusCode: 200 } });
+        return { etag: unquoted(ETag) };
+      } catch (error) {
+        const { status, code } = readFailure(error);
+        const failed = status === 412 || (status === 404 && code === 'NoSuchKey');
+        if (onlyIf === undefined || !failed) throw error;
+        if (!mayBeDone) return 'precondition-failed';
+        // The previous attempt may have succeeded with its answer lost: then the object is ours.
+        const there = await head();
+        const ours = createHash('md5').update(bytes).digest('hex');
+        return there?.etag === ours && there.size === bytes.length ? { etag: there.etag } : 'precondition-failed';
+      }
+    },
+    signal,
+    bytes.length,
+  );
 }
