@@ -2,6 +2,15 @@
 
 const ENTITY_TAG = /(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"/g;
 
+/**
+ * Whether `If-Match`, a list or `*`, allows a response with the entity tag by strong comparison (section 13.1.1). Without
+ * the header, every response is allowed.
+ */
+export function allowsMatch(ifMatch: string | null, etag: string): boolean {
+  if (ifMatch === null || ifMatch.trim() === '*') return true;
+  return !etag.startsWith('W/') && (ifMatch.match(ENTITY_TAG) ?? []).some((one) => one === etag);
+}
+
 /** Whether `If-None-Match`, a list or `*`, matches the entity tag by weak comparison (section 13.1.2). */
 export function isNamed(ifNoneMatch: string | null, etag: string): boolean {
   if (ifNoneMatch === null) return false;

@@ -11,7 +11,7 @@
 export type ErrorCaching = 'miss' | 'never';
 
 interface ReasonRow {
-  readonly status: 400 | 401 | 403 | 404 | 405 | 416 | 429 | 500 | 502 | 503;
+  readonly status: 400 | 401 | 403 | 404 | 405 | 412 | 416 | 429 | 500 | 502 | 503;
   /** At least one; the first decides what old engines show. */
   readonly codes: readonly [string, ...string[]];
   /** One sentence for people. A response may replace it by a more specific one. */
@@ -227,6 +227,12 @@ export const REASONS = {
     codes: ['UNSUPPORTED'],
     message: 'This registry does not support the v1 API.',
     caching: 'miss',
+  },
+  'precondition-failed': {
+    status: 412,
+    codes: ['UNSUPPORTED'],
+    message: 'The content is not the version that If-Match names.',
+    caching: 'never',
   },
   'range-not-satisfiable': {
     status: 416,

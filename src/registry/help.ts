@@ -269,6 +269,13 @@ const HELP = {
         'the v2 API is the one to fix.',
     ],
   },
+  'precondition-failed': {
+    title: 'Precondition failed',
+    paragraphs: [
+      'The request has `If-Match`, and its entity tags do not include that of the content. Repeat the request without ' +
+        '`If-Match`, or with the current `ETag`.',
+    ],
+  },
   'range-not-satisfiable': {
     title: 'Range not satisfiable',
     paragraphs: ['The range begins after the end of the blob. `Content-Range` in the response has the length.'],

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { allowsRange, isNamed } from '../../src/http/conditions.ts';
+import { allowsMatch, allowsRange, isNamed } from '../../src/http/conditions.ts';
 
 const TAG = '"sha256:abc"';
 
@@ -35,5 +35,20 @@ describe('If-Range (RFC 9110, section 13.1.5)', () => {
     ['*', TAG, false],
   ])('%s with the entity tag %s: %s', (header, etag, expected) => {
     expect(allowsRange(header, etag)).toBe(expected);
+  });
+});
+
+describe('If-Match (section 13.1.1)', () => {
+  it.each<[string | null, string, boolean]>([
+    [null, '"x"', true],
+    ['*', 'W/"x"', true],
+    ['"x"', '"x"', true],
+    ['"y", "x"', '"x"', true],
+    ['"y"', '"x"', false],
+    ['W/"x"', '"x"', false],
+    ['W/"x"', 'W/"x"', false],
+    ['x', '"x"', false],
+  ])('%s allows %s: %s', (header, etag, expected) => {
+    expect(allowsMatch(header, etag)).toBe(expected);
   });
 });

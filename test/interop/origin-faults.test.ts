@@ -108,7 +108,7 @@ describe('a manifest that is not stored', () => {
     for (let times = 0; times < 3; times++) {
       const got = await get(`${edge.url}/v2/faulty/none/manifests/latest`, { headers: MODERN });
       expect(got.status).toBe(404);
-      expect(got.headers['cache-control']).toBe('public, max-age=5');
+      expect(got.headers['cache-control']).toBe('public, max-age=5, must-revalidate');
     }
     expect(asked('faulty/none').length - before).toBe(1);
   });

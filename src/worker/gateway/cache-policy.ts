@@ -22,8 +22,8 @@ const YEAR = 31_536_000;
 
 /**
  * The directives for each kind. Only the edge may serve stale answers: a purge reaches them there, and lifetimes of
- * further caches do not add up. `s-maxage` and `must-revalidate` must not appear, because they disable stale answers at
- * the edge.
+ * further caches do not add up. `s-maxage` and `must-revalidate` must not appear in the edge's directives, because they disable stale
+ * answers there.
  */
 export const CACHING = {
   moving: {
@@ -34,7 +34,8 @@ export const CACHING = {
     cacheControl: `public, max-age=${String(YEAR)}, immutable`,
     edgeCacheControl: `public, max-age=${String(YEAR)}, immutable`,
   },
-  miss: { cacheControl: 'public, max-age=5', edgeCacheControl: 'public, max-age=5' },
+  // A stale miss would hide what was published since. The edge's own cache has no stale answers for it.
+  miss: { cacheControl: 'public, max-age=5, must-revalidate', edgeCacheControl: 'public, max-age=5' },
   never: { cacheControl: 'no-store', edgeCacheControl: 'no-store' },
 } as const satisfies Record<CacheKind, Caching>;
 

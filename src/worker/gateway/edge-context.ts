@@ -77,10 +77,17 @@ export const WHOLE_REPRESENTATION: RequestOptions = { head: false, accept: null,
 const BODY_HEADERS: ReadonlySet<string> = new Set(['content-type', 'content-length', 'content-range', 'accept-ranges']);
 
 /** The 304 response: the client already has the representation. */
-export function notModified({ headers, body }: RegistryResponse): Response {
-  if (body instanceof ReadableStream) void body.cancel().catch(() => undefined);
+export function notModified(response: RegistryResponse): Response {
+  discardBody(response);
+  const { headers } = response;
   const kept = Object.entries(headers).filter(([name]) => !BODY_HEADERS.has(name));
   return new Response(null, { status: 304, headers: Object.fromEntries(kept) });
+}
+
+/** Cancels a body that is not sent. */
+export function discardBody({ body }: RegistryResponse): void {
+  // Ignore errors after cancellation.
+  if (body instanceof ReadableStream) void body.cancel().catch(() => undefined);
 }
 
 /** The props of the registry entrypoint for a request. */

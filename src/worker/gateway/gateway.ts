@@ -3,7 +3,7 @@
  * specific to this client. Conditions (`If-None-Match`) and ranges are evaluated here, after negotiation.
  */
 import { parseAccept } from '../../http/accept.ts';
-import { allowsRange, isNamed } from '../../http/conditions.ts';
+import { allowsMatch, allowsRange, isNamed } from '../../http/conditions.ts';
 import { parseRanges, type RequestedRange } from '../../http/range.ts';
 import { StorageError } from '../../registry/store.ts';
 import type { Resource } from '../access/decision.ts';
@@ -15,6 +15,7 @@ import { noteResponse } from '../log/trace.ts';
 import { redirectsBlobs } from '../storage/blob-location.ts';
 import type { HeaderFields, Refused } from './answer.ts';
 import {
+  discardBody,
   type EdgeContext,
   type EdgeHandler,
   notModified,
@@ -59,8 +60,9 @@ async function answer(c: EdgeContext, request: RegistryRequest, grant: Grant): P
     return redirectBlob(c, request, grant);
   const condition = raw.headers.get('if-none-match');
   const known = knownEntityTag(request);
-  const isCurrent = known !== null && isNamed(condition, known);
-  const head = raw.method === 'HEAD' || isCurrent;
+  const ifMatch = raw.headers.get('if-match');
+  const isDecided = known !== null && (isNamed(condition, known) || !allowsMatch(ifMatch, known));
+  const head = raw.method === 'HEAD' || isDecided;
   const ranges = request.kind === 'blob' && !head && known !== null ? rangesOf(raw.headers, known) : null;
   const isNegotiated = request.kind === 'manifest';
   const { config, registry, trace } = c.env;
@@ -78,6 +80,11 @@ async function answer(c: EdgeContext, request: RegistryRequest, grant: Grant): P
   noteResponse(trace, response);
   const { status, headers } = response;
   if (response.refusal !== null) return refusal(c, request, response.refusal, headers);
+  // `If-Match` comes first (RFC 9110, section 13.2.2).
+  if (headers.etag !== undefined && !allowsMatch(ifMatch, headers.etag)) {
+    discardBody(response);
+    return refuseTo(c, { kind: 'refused', reason: 'precondition-failed' });
+  }
   if (headers.etag !== undefined && isNamed(condition, headers.etag)) return notModified(response);
   const body = head
     ? null

@@ -158,6 +158,8 @@ export function refuse(
   const headers: HeaderFields = {
     ...(row.status === 503 && { 'retry-after': RETRY_AFTER }),
     'cache-control': CACHING[row.caching].cacheControl,
+    // nginx with `proxy_cache_use_stale` ignores must-revalidate, so it must not store a miss.
+    ...(row.caching === 'miss' && { 'x-accel-expires': '0' }),
     ...base,
     ...(vary !== undefined && vary.length > 0 && { vary: vary.join(', ') }),
     ...(row.status === 405 && { allow: 'GET, HEAD' }),

@@ -1,9 +1,10 @@
 /** Redirects for blobs that clients fetch from another location. The redirect is sent only if the blob exists. */
-import { isNamed } from '../../../http/conditions.ts';
+import { allowsMatch, isNamed } from '../../../http/conditions.ts';
 import { blobKey } from '../../../registry/keys.ts';
 import type { Grant } from '../../access/guard.ts';
 import { locationOf } from '../../storage/blob-location.ts';
 import {
+  discardBody,
   fetchFromRegistry,
   type EdgeContext,
   notModified,
@@ -27,6 +28,10 @@ export async function redirectBlob(
   if (reply.refusal !== null) return refuseTo(c, reply.refusal, reply.headers);
   const { raw } = c.req;
   const { etag } = reply.headers;
+  if (etag !== undefined && !allowsMatch(raw.headers.get('if-match'), etag)) {
+    discardBody(reply);
+    return refuseTo(c, { kind: 'refused', reason: 'precondition-failed' });
+  }
   if (etag !== undefined && isNamed(raw.headers.get('if-none-match'), etag)) return notModified(reply);
   if (reply.body instanceof ReadableStream) await reply.body.cancel();
   const method = raw.method === 'HEAD' ? 'HEAD' : 'GET';
