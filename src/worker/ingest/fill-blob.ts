@@ -36,6 +36,9 @@ export const PART_SIZE = 8 * 1024 * 1024;
 /** Milliseconds to wait for a client to read a chunk; a slower client receives the rest from the bucket. */
 const PATIENCE = 2_000;
 
+/** Milliseconds that storage has for one step of a write: one that takes longer has failed, and the client goes on alone. */
+const STORAGE_LIMIT = 10_000;
+
 /** Where a blob is stored and sent. */
 export interface FillTarget {
   readonly digest: Digest;
@@ -59,7 +62,10 @@ export async function fillBlob(
   { digest, key, bucket, client, keep, wholeUpTo = WHOLE_UP_TO }: FillTarget,
 ): Promise<'stored' | 'passed-on'> {
   const whole = size !== undefined && size <= wholeUpTo;
-  const storage = new Guarded(whole ? wholeObject(bucket, key, digest, size) : objectInParts(bucket, key));
+  const storage = new Guarded(
+    whole ? wholeObject(bucket, key, digest, size) : objectInParts(bucket, key),
+    STORAGE_LIMIT,
+  );
   const sinks = client === null ? [storage] : [storage, new Guarded(client)];
   const hash = new crypto.DigestStream(algorithmOf(digest) === 'sha512' ? 'SHA-512' : 'SHA-256');
   // Awaited below, unless reading fails first.
@@ -146,7 +152,8 @@ export function clientSink(size: number): { readonly body: ReadableStream<Uint8A
       catchUp: async (bucket, key) => {
         try {
           await behind;
-          const object = sent < size ? await bucket.get(key, { range: { offset: sent } }) : null;
+          const object =
+            sent < size ? await withLimit(bucket.get(key, { range: { offset: sent } }), STORAGE_LIMIT) : null;
           if (sent < size && object === null) throw new Error('the blob is not there any more');
           if (object !== null)
             for await (const chunk of object.body as ReadableStream<Uint8Array>) await writer.write(chunk);
@@ -165,9 +172,12 @@ const LATE = Symbol('late');
 class Guarded implements Sink {
   broken: { readonly reason: unknown } | null = null;
   private readonly sink: Sink;
+  private readonly limit: number | null;
 
-  constructor(sink: Sink) {
+  /** `limit`: milliseconds that one step may take; null for a sink that has a limit of its own. */
+  constructor(sink: Sink, limit: number | null = null) {
     this.sink = sink;
+    this.limit = limit;
   }
 
   write(chunk: Uint8Array): Promise<void> {
@@ -180,17 +190,33 @@ class Guarded implements Sink {
 
   async abandon(reason: unknown): Promise<void> {
     this.broken ??= { reason };
-    await this.sink.abandon(reason).catch(() => undefined);
+    // Storage that hangs may hang here too, and nobody needs the result.
+    await within(
+      PATIENCE,
+      this.sink.abandon(reason).catch(() => undefined),
+      LATE,
+    );
   }
 
   private async unlessBroken(act: () => Promise<void>): Promise<void> {
     if (this.broken !== null) return;
     try {
-      await act();
+      await withLimit(act(), this.limit);
     } catch (reason) {
       await this.abandon(reason);
     }
   }
+}
+
+/** The result of a step of storage. Throws StorageError if it takes longer than the limit, in milliseconds. */
+async function withLimit<T>(step: Promise<T>, limit: number | null): Promise<T> {
+  if (limit === null) return step;
+  // Ignore errors after the limit.
+  step.catch(() => undefined);
+  const result = await within(limit, step, LATE);
+  if (result === LATE)
+    throw new StorageError('STORAGE_UNAVAILABLE', `storage gave no answer within ${String(limit)} ms`);
+  return result;
 }
 
 /** An object of known length: one write, whose digest storage verifies. */
