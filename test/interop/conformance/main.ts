@@ -53,6 +53,10 @@ try {
     process.stdout.write(`failed: ${failure}${count === 1 ? '' : ` (${String(count)} times)`}\n`);
   tell(failures.length === 0 ? 'nothing failed' : `${String(failures.length)} failures`);
   process.exitCode = failures.length === 0 ? 0 : 1;
+} catch (error) {
+  if (!(error instanceof Error)) throw error;
+  tell(`error: ${error.message}`);
+  process.exitCode = 1;
 } finally {
   await cleanUp();
 }
@@ -75,6 +79,9 @@ async function find(chosen: Options): Promise<Findings> {
   if (chosen.target !== null) {
     const { target, push, repository } = chosen;
     const endpoint: Endpoint = { title: target, url: target, ...(chosen.login !== null && { login: chosen.login }) };
+    await fetch(`${target}/v2/`).catch((cause: unknown) => {
+      throw new Error(`Nothing answers at ${target}/v2/. Start the registry, or correct --target.`, { cause });
+    });
     if (!push) return { ...common, versions, ...(await runRead(run, endpoint, repository)) };
     return { ...common, versions, results: await runPush(run, endpoint, repository), content: null };
   }
