@@ -64,7 +64,9 @@ function canBeHadAlone(path: string): boolean {
 /** The processes that have files below the folder open. Linux only; elsewhere none is found. */
 async function whoHasOpen(folder: string): Promise<readonly number[]> {
   const pids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name)).map(Number);
-  const open = await Promise.all(pids.map((pid) => hasOpen(pid, folder)));
+  const open = await Promise.all(
+    pids.map((pid) => (pid === process.pid ? Promise.resolve(false) : hasOpen(pid, folder))),
+  );
   return pids.filter((_, index) => open[index]);
 }
 

@@ -14,7 +14,7 @@ import { readObject } from '../../bucket/read-object.ts';
 import { readTag } from '../../bucket/read-tag.ts';
 import type { ImageSource } from '../../bucket/image-source.ts';
 import { verifiedManifest } from '../../bucket/read-image.ts';
-import { type PushContext, type PushRequest, referenceOf, send } from './push-request.ts';
+import { type PushContext, type PushRequest, isReference, referenceOf, send } from './push-request.ts';
 import { PushError } from './push-error.ts';
 
 /** Most bytes of a manifest: what the OCI distribution spec asks registries to take ("Pushing Manifests"). */
@@ -39,6 +39,8 @@ export async function putManifest({ context, request, response, name, last }: Pu
 
 /** `GET` and `HEAD /v2/<name>/manifests/<reference>`: by tag the form that `Accept` asks for, as the edge chooses it. */
 export async function getManifest({ context, request, response, name, last }: PushRequest): Promise<void> {
+  // What is neither a tag nor a digest names no manifest, so it is not found (the conformance suite wants 404).
+  if (!isReference(last)) throw new PushError('MANIFEST_UNKNOWN', `${name} has no manifest ${last}`);
   const reference = referenceOf(last);
   const found =
     reference.kind === 'digest'

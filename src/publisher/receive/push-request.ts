@@ -67,6 +67,12 @@ export function digestOf(text: string | null): Digest {
   return digest;
 }
 
+/** Whether a text is a valid tag or digest. */
+export function isReference(text: string): boolean {
+  const { kind } = parseReference(text);
+  return kind === 'tag' || kind === 'digest';
+}
+
 /** Parses a tag or digest. Throws {@link PushError}. */
 export function referenceOf(text: string): Reference {
   const reference = parseReference(text);

@@ -124,6 +124,12 @@ describe('a run fails', () => {
     expect(failuresOf({ ...NOTHING, results: [resultOf(ENDPOINTS.peer, [failed, skipped])] })).toEqual([]);
   });
 
+  it('on a failed test of a named target, and not on a skipped one', () => {
+    const skipped = { ...failed, outcome: 'skipped' } as const;
+    const url = 'http://127.0.0.1:5000';
+    expect(failuresOf({ ...NOTHING, results: [resultOf(url, [failed, skipped])] })).toHaveLength(1);
+  });
+
   it('on a known result with another message, and on one that no longer occurs', () => {
     const name = 'Content Management/DELETE request to manifest (digest) should yield 202 response';
     const known = { name, outcome: 'failed', message: 'Expected 405' } as const;

@@ -35,6 +35,8 @@ const LEFT_OUT_QUICKLY: readonly ImageKind[] = ['large', 'many', 'odd'];
 
 const tell = (message: string): void => void process.stderr.write(`${message}\n`);
 
+// A reader that stops early (`| head`) ends no run.
+process.stdout.on('error', () => undefined);
 const options = readOptions(process.argv.slice(2));
 if (options === null) process.exit(2);
 const folder = await mkdtemp(join(tmpdir(), 'gantry-conformance-'));
@@ -51,8 +53,15 @@ try {
   process.stdout.write(`${summaryOf(findings)}\n`);
   for (const [failure, count] of countBy(failures, (text) => text))
     process.stdout.write(`failed: ${failure}${count === 1 ? '' : ` (${String(count)} times)`}\n`);
-  tell(failures.length === 0 ? 'nothing failed' : `${String(failures.length)} failures`);
+  tell(
+    `${String(findings.results.length)} runs of suites, ${String(findings.comparison?.requests ?? 0)} requests compared, ` +
+      `${String(failures.length)} failures, ${String(findings.skipped.length)} skipped`,
+  );
   process.exitCode = failures.length === 0 ? 0 : 1;
+} catch (error) {
+  if (!(error instanceof Error)) throw error;
+  tell(`error: ${error.message}`);
+  process.exitCode = 1;
 } finally {
   await cleanUp();
 }
@@ -75,6 +84,9 @@ async function find(chosen: Options): Promise<Findings> {
   if (chosen.target !== null) {
     const { target, push, repository } = chosen;
     const endpoint: Endpoint = { title: target, url: target, ...(chosen.login !== null && { login: chosen.login }) };
+    await fetch(`${target}/v2/`).catch((cause: unknown) => {
+      throw new Error(`Nothing answers at ${target}/v2/. Start the registry, or correct --target.`, { cause });
+    });
     if (!push) return { ...common, versions, ...(await runRead(run, endpoint, repository)) };
     return { ...common, versions, results: await runPush(run, endpoint, repository), content: null };
   }

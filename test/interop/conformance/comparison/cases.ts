@@ -181,6 +181,13 @@ function otherCases({ name, tag, manifests: [digest = ''], layer }: ComparedImag
   };
   return [
     ...Object.entries(paths).map(([label, path]): Case => ({ ...common, label, path })),
+    // Nothing is mirrored here, so `ns` changes nothing.
+    {
+      ...common,
+      group: 'manifest by digest',
+      label: 'ns',
+      path: `/v2/${name}/manifests/${digest}?ns=registry.example.com`,
+    },
     { ...common, label: 'begin an upload', method: 'POST', path: `/v2/${name}/blobs/uploads/` },
     { ...common, label: 'push a manifest', method: 'PUT', path: `/v2/${name}/manifests/${tag}` },
     { ...common, label: 'delete an unknown manifest', method: 'DELETE', path: `/v2/${name}/manifests/${absent}` },
