@@ -1,9 +1,20 @@
 /** Deletes tags: the only place that does. What they needed is deleted by garbage collection. */
 import { tagKey } from '../registry/keys.ts';
 import type { RepositoryName, Tag } from '../registry/name.ts';
+import { CorruptRecordError, decodeTagMetadata } from '../registry/records.ts';
 import type { WriteStore } from '../registry/store.ts';
 import { openLists } from './lists.ts';
 import { listTags } from './survey.ts';
+
+/** Throws NewerVersionError for a tag that a newer gantry wrote: records that this program does not know may name it. */
+function refuseNewerTag(metadata: Readonly<Record<string, string>>): void {
+  try {
+    decodeTagMetadata(metadata);
+  } catch (error) {
+    // A damaged tag may be deleted.
+    if (!(error instanceof CorruptRecordError)) throw error;
+  }
+}
 
 /**
  * Deletes tags one by one, each with its entry in the tag list, so that an interrupted run leaves lists that are right.
@@ -18,7 +29,10 @@ export async function deleteTags(
   const lists = openLists(store, { signal });
   for (const tag of tags) {
     signal?.throwIfAborted();
-    await store.delete([tagKey(name, tag)]);
+    const key = tagKey(name, tag);
+    const info = await store.head(key);
+    if (info !== null) refuseNewerTag(info.metadata);
+    await store.delete([key]);
     await lists.update(name, tag, { kind: 'removed' });
     onDeleted?.(tag);
   }

@@ -6,7 +6,8 @@
  * arrive while a list is being written are merged into the next write.
  */
 import { CATALOG_KEY, tagKey, tagListKey } from '../registry/keys.ts';
-import type { RepositoryName, Tag } from '../registry/name.ts';
+import { parseTag, type RepositoryName, type Tag } from '../registry/name.ts';
+import type { RealmName } from '../registry/realms.ts';
 import { MEDIA_TYPES } from '../registry/media-type.ts';
 import { CorruptListError, decodeSortedList, encodeSortedList, type ListEntry } from '../registry/sorted-list.ts';
 import { StorageError, type WriteStore } from '../registry/store.ts';
@@ -17,6 +18,7 @@ import { readObject } from './read-object.ts';
 import { isTombstone } from './read-tag.ts';
 import { type ConflictOptions, untilWritten } from './retry.ts';
 import { listTags, READS_AT_ONCE } from './survey.ts';
+import { readTagEntry } from './tag-entry.ts';
 import { type Over, overCondition, type Written } from './write-tag.ts';
 
 /** A change of a tag: it was written and has that entry, or it was removed. */
@@ -34,6 +36,11 @@ export interface Lists {
    * published meanwhile.
    */
   forget(name: RepositoryName): Promise<void>;
+  /**
+   * Compares the tag list and the catalogue with the tag objects, and mends both: a run that was cut off between a tag and its entry leaves them behind. Costs one
+   * listing, a read of the tag list and one of the catalogue where both are right. Throws {@link StorageError}.
+   */
+  reconcile(name: RepositoryName, realm: RealmName): Promise<void>;
 }
 
 /** Opens the lists of a bucket. One for each run merges the changes that are made at the same time. */
@@ -77,7 +84,33 @@ export function openLists(store: WriteStore, options: ConflictOptions = {}): Lis
     await catalog.add(name, true);
   }
 
-  return { update, forget };
+  async function reconcile(name: RepositoryName, realm: RealmName): Promise<void> {
+    // The list before the tags: its writer writes it last, so what it names is there by then.
+    const { entries, over } = await readEntries(store, tagListKey(name));
+    const tags = await listTags(store, name);
+    if (tags.size === 0) {
+      if (over !== null) await forget(name);
+      return;
+    }
+    const etags = new Map(entries.map(({ name: tag, detail }) => [tag, etagOf(detail)]));
+    // Each change looks at the tag object again before it is written, so a publisher at work loses nothing.
+    await forEachLimit(tags, READS_AT_ONCE, async ([tag, { etag }]) => {
+      if (etags.get(tag) === etag) return;
+      const entry = await readTagEntry({ store, name, realm }, tag);
+      if (entry !== null) await update(name, tag, { kind: 'written', entry });
+    });
+    const vanished = entries.flatMap(({ name: tag }) => parseTag(tag) ?? []).filter((tag) => !tags.has(tag));
+    await forEachLimit(vanished, READS_AT_ONCE, (tag) => update(name, tag, { kind: 'removed' }));
+    if (known.has(name) || (await isListed(store, CATALOG_KEY, name))) return;
+    await catalog.add(name, true);
+  }
+
+  return { update, forget, reconcile };
+}
+
+/** The etag of the tag object that an entry was made of; undefined if the entry does not name it. */
+function etagOf(detail: unknown): unknown {
+  return typeof detail === 'object' && detail !== null && 'etag' in detail ? detail.etag : undefined;
 }
 
 /** Merges the changes that arrive during a write into one next write. The latest change of a key counts. */

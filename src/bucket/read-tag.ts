@@ -8,6 +8,7 @@ import {
   type TagForm,
   type TagRecord,
 } from '../registry/records.ts';
+import { NewerVersionError } from '../registry/newer-version.ts';
 import type { ObjectInfo, ReadStore } from '../registry/store.ts';
 import { readObject } from './read-object.ts';
 
@@ -20,8 +21,8 @@ export interface ReadTag {
   readonly trailing: number;
 }
 
-/** A tag object, or why it cannot be read. */
-export type TagReading = ReadTag | { readonly kind: 'corrupt'; readonly message: string };
+/** A tag object, or why it cannot be read. `newer`: a newer gantry wrote it, and it must not be written over. */
+export type TagReading = ReadTag | { readonly kind: 'corrupt' | 'newer'; readonly message: string };
 
 /** Reads a tag object with all its manifests; null if it is not stored. */
 export async function readTag(store: ReadStore, key: string): Promise<TagReading | null> {
@@ -44,6 +45,7 @@ export function parseTagObject(info: ObjectInfo, body: Uint8Array): TagReading {
     return { kind: 'read', info, record, manifests, trailing: body.length - start - end };
   } catch (error) {
     if (error instanceof CorruptRecordError) return { kind: 'corrupt', message: error.message };
+    if (error instanceof NewerVersionError) return { kind: 'newer', message: error.message };
     throw error;
   }
 }

@@ -102,7 +102,7 @@ export async function readRecords(
   const records: RepositoryRecords = { tags: new Map(), manifests: new Map() };
   await forEachLimit(listing.tags, READS_AT_ONCE, async ([tag, { key }]) => {
     const reading = await readTag(store, key);
-    if (reading !== null) records.tags.set(tag, reading.kind === 'corrupt' ? null : formLinksOf(reading));
+    if (reading !== null) records.tags.set(tag, reading.kind === 'read' ? formLinksOf(reading) : null);
     options.onRead?.();
   });
   // A tag's manifests are in its object: only the others are worth a read.

@@ -17,6 +17,7 @@
 import { type Digest, parseDigest } from './digest.ts';
 import { isReason, type Reason } from './errors.ts';
 import { type Form, MEDIA_TYPE_OF_FORM, type NonstandardLayers } from './media-type.ts';
+import { refuseNewer } from './newer-version.ts';
 import { formatPlatform, parsePlatform, type Platform } from './platform.ts';
 
 /** The version of the record format that this code reads and writes. */
@@ -75,7 +76,7 @@ export function publishedDigests({ forms }: TagRecord): readonly Digest[] {
   return roots.map(({ digest }) => digest);
 }
 
-/** A tag object that cannot be read: it is damaged or has a newer version. Other tags are not affected. */
+/** A tag object that is damaged. Other tags are not affected. */
 export class CorruptRecordError extends Error {
   override readonly name = 'CorruptRecordError';
 }
@@ -139,7 +140,7 @@ export type TagIndex =
   | { readonly kind: 'record'; readonly record: TagRecord; readonly bodyOffset: 0 }
   | { readonly kind: 'in-body'; readonly length: number };
 
-/** Reads a tag object's metadata. Throws {@link CorruptRecordError}. */
+/** Reads a tag object's metadata. Throws {@link CorruptRecordError}, and NewerVersionError for a later version. */
 export function decodeTagMetadata(metadata: Readonly<Record<string, string>>): TagIndex {
   const text = metadata[INDEX_METADATA];
   if (text === undefined) throw new CorruptRecordError('the tag object has no index');
@@ -178,6 +179,7 @@ function parseIndex(text: string): RawIndex {
   }
   if (typeof value !== 'object' || value === null) throw new CorruptRecordError('the tag index is not an object');
   const { v } = value as { v?: unknown };
+  refuseNewer('the tag index', v, RECORD_VERSION);
   if (v !== RECORD_VERSION)
     throw new CorruptRecordError(
       `the tag index has version ${String(v)}; this program reads ${String(RECORD_VERSION)}`,

@@ -16,6 +16,7 @@
  * the page, not of the list. Without `n`, the response is the bytes of `names`.
  */
 import { compareNames } from './name.ts';
+import { refuseNewer } from './newer-version.ts';
 
 /** Entries of a leaf. Long lists have larger leaves, so that the first line fits into {@link FIRST_READ}. */
 export const LEAF_SIZE = 256;
@@ -117,6 +118,7 @@ export function decodeSortedList(body: Uint8Array): ListEntry<unknown>[] {
     names?: unknown;
     details?: unknown;
   } | null;
+  refuseNewer('the list', value?.version, VERSION);
   if (
     value?.version !== VERSION ||
     !Array.isArray(value.names) ||
@@ -143,6 +145,7 @@ export function decodeListHeader(first: Uint8Array, metadata: Readonly<Record<st
     throw new CorruptListError('the length of the first line is missing or wrong');
   const line = new TextDecoder().decode(first.subarray(0, base)).trimEnd();
   const value = parse(`${line.slice(0, -1)}}`) as { version?: unknown; count?: unknown; leaves?: unknown } | null;
+  refuseNewer('the list', value?.version, VERSION);
   if (value?.version !== VERSION || typeof value.count !== 'number' || !Array.isArray(value.leaves)) {
     throw new CorruptListError('the first line is not of a version that this program reads');
   }

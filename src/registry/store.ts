@@ -74,6 +74,12 @@ export interface BodyStream {
 /** A listed object. */
 export type ListedObject = Pick<ObjectInfo, 'key' | 'size' | 'etag' | 'uploaded'>;
 
+/** Until when a deletion may be carried out: so many seconds after a time of the store's own clock. */
+export interface DeleteFence {
+  readonly from: Date;
+  readonly seconds: number;
+}
+
 /** Reading and writing a bucket. Every write is atomic: readers see the whole old object or the whole new one. */
 export interface WriteStore extends ReadStore {
   put(
@@ -83,6 +89,11 @@ export interface WriteStore extends ReadStore {
   ): Promise<{ readonly etag: string } | 'precondition-failed'>;
   /** Deletes objects. Keys that do not exist are ignored. */
   delete(keys: readonly string[]): Promise<void>;
+  /**
+   * Deletes objects, unless the request reaches storage after the fence: `'expired'`, and some may be deleted. Stores to which requests travel over a network
+   * have this; a store that carries a deletion out at once does not need it.
+   */
+  deleteFenced?(keys: readonly string[], fence: DeleteFence): Promise<'done' | 'expired'>;
   /** All objects whose key starts with `prefix`, in key order. */
   list(
     prefix: string,

@@ -383,7 +383,7 @@ describe.skipIf(noNginx.length > 0)(titleWith('Pulp 2 behind crane as upstream',
     crane = await startCrane(web.url, repository);
     closing.push(() => crane.close());
     edge = await startOriginEdge([
-      { name: 'crane', pattern: 'pulp/*', upstream: crane.url },
+      { name: 'crane', pattern: 'pulp/*', upstream: crane.url, missing: 'any' },
       { name: 'sent', pattern: 'sent/*', remote: 'pulp/*', upstream: crane.url, blobs: 'redirect' },
     ]);
     closing.push(() => edge.close());
@@ -549,7 +549,8 @@ describe('a cold image that 200 clients pull at once', () => {
     const asked = new Map<string, number>();
     for (const { method, path } of upstream.seen)
       asked.set(`${method} ${path}`, (asked.get(`${method} ${path}`) ?? 0) + 1);
-    expect([...asked].filter(([, times]) => times > 1)).toEqual([]);
+    // The second is for schema 1: its HEAD answered 404, which only the body of a GET proves.
+    expect([...asked].filter(([, times]) => times > 1)).toEqual([['GET /v2/cold/image/manifests/latest', 2]]);
     expect(asked.size).toBe(1 + 1 + 1 + layers.length);
   });
 });

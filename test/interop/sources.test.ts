@@ -20,7 +20,7 @@ import type { Digest } from '../../src/registry/digest.ts';
 import { blobKey, manifestKey, tagKey } from '../../src/registry/keys.ts';
 import { PUBLIC_REALM } from '../../src/registry/realms.ts';
 import { Bucket, nameOf, tagOf } from '../publisher/gc-bucket.ts';
-import { type FaultProxy, startFaultProxy } from '../publisher/fault-proxy.ts';
+import { type FaultProxy, startFaultProxy } from '../faults/proxy.ts';
 import { BUSYBOX_PROGRAMS, makeBusybox } from './busybox.ts';
 import { startDockerDaemon } from './docker-daemon.ts';
 import { type DockerRegistry, startDockerRegistry } from './docker-registry.ts';

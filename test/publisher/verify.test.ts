@@ -8,9 +8,18 @@ import { summarizeTag } from '../../src/manifest/tag-summary.ts';
 import { verify, type VerifyReport } from '../../src/publisher/verify/verify.ts';
 import { encodeOriginMark } from '../../src/registry/origin-mark.ts';
 import { encodeTag } from '../../src/registry/records.ts';
-import { blobKey, CATALOG_KEY, manifestKey, referrersKey, tagKey, tagListKey } from '../../src/registry/keys.ts';
+import {
+  blobKey,
+  CATALOG_KEY,
+  GC_JOURNAL_KEY,
+  manifestKey,
+  referrersKey,
+  tagKey,
+  tagListKey,
+} from '../../src/registry/keys.ts';
 import { encodeReferrers, decodeReferrers } from '../../src/registry/referrers.ts';
 import { decodeSortedList, encodeSortedList } from '../../src/registry/sorted-list.ts';
+import { StorageError } from '../../src/registry/store.ts';
 import { PUBLIC_REALM } from '../../src/registry/realms.ts';
 import type { TagSummary } from '../../src/registry/summary.ts';
 import { Bucket, digestOf, nameOf, tagOf, Writer, type Made } from './gc-bucket.ts';
@@ -370,7 +379,16 @@ describe('finds each damage, and mends what can be mended from what is there', (
 
   it('knows every fault by test', () => {
     const tested = new Set<string>(TABLE.flatMap(([, , kinds]) => kinds));
-    const elsewhere = ['blob-digest', 'blob-not-fetched', 'blob-size', 'tag-form', 'child-missing'];
+    const elsewhere = [
+      'unreadable',
+      'newer',
+      'gc-journal',
+      'blob-digest',
+      'blob-not-fetched',
+      'blob-size',
+      'tag-form',
+      'child-missing',
+    ];
     expect(Object.keys(FAULTS).filter((kind) => !tested.has(kind) && !elsewhere.includes(kind))).toEqual([]);
   });
 });
@@ -446,4 +464,25 @@ describe('a sample', () => {
     expect(report.hashed.blobs).toBe(2);
     expect(kindsOf(report)).toEqual(['manifest-missing']);
   });
+});
+
+it('goes on past an object that storage does not give, and says which', async () => {
+  const before = (await run()).hashed.blobs;
+  bucket.before = (operation, key) => {
+    if (operation === 'get' && [tagKey(NAME, tagOf('v1')), manifestKey(NAME, child.digest)].includes(key))
+      throw new StorageError('STORAGE_DENIED', `reading ${key}: refused`);
+  };
+  const { faults, hashed } = await run();
+  expect(faults.filter(({ kind }) => kind === 'unreadable').map(({ where }) => where)).toEqual(
+    expect.arrayContaining([`${NAME}:v1`, `${NAME}@${child.digest}`]),
+  );
+  expect(hashed.blobs).toBe(before);
+});
+
+it('empties a damaged journal of garbage collection if it may repair, and no newer one', async () => {
+  await bucket.put(GC_JOURNAL_KEY, encoder.encode('{"half'), { contentType: 'application/json' });
+  expect((await run({ repair: true })).faults).toMatchObject([{ kind: 'gc-journal', repaired: true }]);
+  expect((await run()).faults).toEqual([]);
+  await bucket.put(GC_JOURNAL_KEY, encoder.encode('{"version":2}'), { contentType: 'application/json' });
+  expect((await run({ repair: true })).faults).toMatchObject([{ kind: 'newer', repaired: false }]);
 });

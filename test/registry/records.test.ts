@@ -1,3 +1,4 @@
+import { NewerVersionError } from '../../src/registry/newer-version.ts';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { REASONS, type Reason } from '../../src/registry/errors.ts';
@@ -114,7 +115,7 @@ describe('a tag object', () => {
     ['an index that is not JSON', { [INDEX_METADATA]: '{' }],
     ['an index that is no object', { [INDEX_METADATA]: '[]' }],
     ['null', { [INDEX_METADATA]: 'null' }],
-    ['a newer version', { [INDEX_METADATA]: index.replace('"v":1', '"v":2') }],
+    ['an older version than the first', { [INDEX_METADATA]: index.replace('"v":1', '"v":0') }],
     ['no version', { [INDEX_METADATA]: index.replace('"v":1,', '') }],
     ['no forms', { [INDEX_METADATA]: '{"v":1,"t":"x","m":[]}' }],
     ['an unknown form', { [INDEX_METADATA]: `{"v":1,"t":"x","f":[["zz","${digestText}",0,1,"p"]],"m":[]}` }],
@@ -179,4 +180,8 @@ describe('a tag object', () => {
       record: { missing: [{ form: 'docker-schema1', reason: 'form-not-published' }] },
     });
   });
+});
+
+it('takes a newer version for what it is, and not for damage', () => {
+  expect(() => decodeTagMetadata({ [INDEX_METADATA]: '{"v":2}' })).toThrow(NewerVersionError);
 });

@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { NewerVersionError } from '../../src/registry/newer-version.ts';
 import { describe, expect, it } from 'vitest';
 import { compareNames } from '../../src/registry/name.ts';
 import {
@@ -136,12 +137,18 @@ describe('a sorted list', () => {
 
   it.each([
     ['is cut short', text.slice(0, -5)],
-    ['is of a newer version', text.replace('"version":1', '"version":2')],
+    ['is of no version', text.replace('"version":1,', '')],
     ['lacks a detail', text.replace(/,\{[^}]*\}\]/, ']')],
     ['has a name that is none', text.replace('"names":["a"', '"names":[1')],
     ['is no object', 'null'],
   ])('that %s is reported as damaged', (_, damaged) => {
     expect(() => decodeSortedList(encode(damaged))).toThrow(CorruptListError);
+  });
+
+  it('that is of a newer version is no damage', () => {
+    const newer = encode(text.replace('"version":1', '"version":2'));
+    expect(() => decodeSortedList(newer)).toThrow(NewerVersionError);
+    expect(() => decodeListHeader(newer, good.metadata)).toThrow(NewerVersionError);
   });
 
   it.each([

@@ -4,6 +4,7 @@ import { CommandError, EXIT } from './errors.ts';
 import { InterruptedError } from './interrupt.ts';
 import { ImageError } from '../../bucket/image-source.ts';
 import { jsonText, plainText } from './terminal-text.ts';
+import { NewerVersionError } from '../../registry/newer-version.ts';
 import { StorageError } from '../../registry/store.ts';
 
 /** A failure as data: `--json` prints it as `{"error": …}`. */
@@ -52,6 +53,16 @@ export function describeFailure(error: unknown): Failure {
       why: causesOf(error),
       hint: error.hint,
       exitCode: usage ? EXIT.usage : EXIT.failed,
+      stack: undefined,
+    };
+  }
+  if (error instanceof NewerVersionError) {
+    return {
+      code: 'FAILED',
+      message: error.message,
+      why: causesOf(error),
+      hint: 'Use the newest gantry: npm install --global gantry-registry@latest',
+      exitCode: EXIT.failed,
       stack: undefined,
     };
   }

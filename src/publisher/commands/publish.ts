@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander';
+import { realmOf } from '../../registry/realms.ts';
 import { type Platform, formatPlatform, parsePlatform } from '../../registry/platform.ts';
 import { addBucketOptions, type BucketOptions, parseJobs, withBucket } from '../cli/bucket-options.ts';
 import { type Environment, readEdge } from '../cli/environment.ts';
@@ -13,6 +14,7 @@ import type { OpenTarget } from '../stores/target.ts';
 
 interface Options extends BucketOptions {
   readonly dryRun?: true;
+  readonly check?: true;
   readonly replace?: true;
   readonly platform?: readonly Platform[];
   readonly recompress?: Recompress;
@@ -39,6 +41,7 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
   command.parseOptions = (args) => Command.prototype.parseOptions.call(command, args.map(spellOut));
   addBucketOptions(command)
     .option('--dry-run', 'show what would be written, and write nothing')
+    .option('--check', 'read and hash what the bucket already has, and send again what is damaged or unreadable')
     .option('--replace', 'replace the tag: keep no form that was published before')
     .option(
       '--platform <os/arch[/variant]>',
@@ -116,6 +119,7 @@ async function run(
     { showProgress },
     { abortOnInterrupt },
     { publishLines },
+    { openLists },
   ] = await Promise.all([
     import('../sources/open.ts'),
     import('../publish/publish.ts'),
@@ -124,6 +128,7 @@ async function run(
     import('../cli/progress-bars.ts'),
     import('../cli/interrupt.ts'),
     import('../publish/report.ts'),
+    import('../../bucket/lists.ts'),
   ]);
   const signal = abortOnInterrupt();
   const { platform: platforms = [], srcTlsVerify, maxUnpacked } = options;
@@ -150,6 +155,7 @@ async function run(
           realms,
           signer: createSigner(key),
           jobs: options.jobs ?? DEFAULT_JOBS,
+          check: options.check === true,
           onEvent: display.onEvent,
           signal,
         });
@@ -163,6 +169,8 @@ async function run(
           dryRun: options.dryRun === true,
           mode: options.compat === true ? 'compat' : 'strict',
         });
+        // An earlier run may have stopped between a tag and the lists.
+        if (!result.dryRun) await openLists(target.store, { signal }).reconcile(name, realmOf(realms, name));
         display.clear();
         for (const message of result.warnings) display.onEvent({ event: 'warning', message });
         if (edge !== undefined && !result.dryRun) {

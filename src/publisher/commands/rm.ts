@@ -1,10 +1,12 @@
 import type { Command } from 'commander';
+import { realmOf } from '../../registry/realms.ts';
 import { addBucketOptions, type BucketOptions, withBucket } from '../cli/bucket-options.ts';
 import { type Environment, readEdge } from '../cli/environment.ts';
 import { CommandError } from '../cli/errors.ts';
 import { parseImageName } from '../cli/image-name.ts';
 import { abortOnInterrupt } from '../cli/interrupt.ts';
 import { deleteTags } from '../../bucket/delete-tags.ts';
+import { openLists } from '../../bucket/lists.ts';
 import { listTags } from '../../bucket/survey.ts';
 import { purgeEdge } from '../publish/purge.ts';
 import type { OpenTarget } from '../stores/target.ts';
@@ -52,7 +54,11 @@ async function run(text: string, options: Options, openTarget: OpenTarget, envir
     // By the tag objects: lists may lag behind.
     const tags = [...(await listTags(store, image.name)).keys()];
     const wanted = image.kind === 'tag' ? tags.filter((tag) => tag === image.tag) : tags;
+    const mendLists = (): Promise<void> =>
+      openLists(store, { signal }).reconcile(image.name, realmOf(bucket.realms, image.name));
     if (wanted.length === 0) {
+      // An earlier run may have stopped between the tag and the lists.
+      if (options.dryRun !== true) await mendLists();
       throw new CommandError(
         tags.length === 0 ? `nothing is published under ${image.name}` : `there is no tag ${text}`,
         {
@@ -63,6 +69,7 @@ async function run(text: string, options: Options, openTarget: OpenTarget, envir
     }
     if (options.dryRun !== true) {
       await deleteTags(store, image.name, wanted, { signal });
+      await mendLists();
       if (edge !== undefined) {
         const trouble = await purgeEdge(
           edge,

@@ -19,7 +19,7 @@ export async function readStoredTag(store: ReadStore, name: RepositoryName, tag:
       hint: known ? `List its tags with: gantry ls ${name}` : 'List the repositories with: gantry ls',
     });
   }
-  if (reading.kind === 'corrupt') {
+  if (reading.kind !== 'read') {
     throw new CommandError(`the tag object of ${name}:${tag} cannot be read: ${reading.message}`, {
       hint: 'Publish the tag again.',
     });

@@ -111,6 +111,7 @@ async function run(file: string, options: Options, openTarget: OpenTarget, envir
         let publisher: Promise<Publisher> | undefined;
         const report = await sync(await opening, {
           store: target.store,
+          realms,
           publisher: () => {
             publisher ??= openPublisher({
               keyFile: environment.keyFile,

@@ -5,9 +5,10 @@ import type { Digest } from '../../registry/digest.ts';
 import { parseKey, referrersPrefix } from '../../registry/keys.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import type { RealmTable } from '../../registry/realms.ts';
-import type { ReadStore, WriteStore } from '../../registry/store.ts';
+import type { DeleteFence, ReadStore, WriteStore } from '../../registry/store.ts';
 import { CommandError } from '../cli/errors.ts';
 import {
+  fenceOf,
   type Journal,
   type JournalVersion,
   LEASE_MS,
@@ -47,6 +48,8 @@ export interface CollectOptions {
   readonly onProgress?: (what: string, done: number, total: number) => void;
   readonly now?: () => number;
   readonly wait?: (milliseconds: number) => Promise<void>;
+  /** How long a sweep may stand still; for tests. */
+  readonly leaseMs?: number;
 }
 
 /** What a run found and did. */
@@ -69,7 +72,10 @@ export interface CollectReport {
 
 // The most keys of S3's DeleteObjects.
 const BATCH = 1_000;
+// Fenced deletions are requests of their own; a batch must be done well before its deadline.
+const FENCED_BATCH = 256;
 const ATTEMPTS = 10;
+const FENCES = 5;
 
 /**
  * Collects garbage. Throws {@link CommandError} if another run is active, or publishers change the bucket each time.
@@ -112,7 +118,13 @@ async function settled(store: WriteStore, options: CollectOptions, now: () => nu
   const journal = await readJournal(store);
   if (journal.journal.sweeping === null || !options.remove) return journal;
   options.onProgress?.('waiting for another gc to end', 0, 0);
-  return waitForSweep(store, journal, { wait: options.wait ?? ((milliseconds) => sleep(milliseconds)), now });
+  return waitForSweep(store, journal, { wait: waitOf(options), now, leaseMs: options.leaseMs });
+}
+
+function waitOf({
+  wait = (milliseconds) => sleep(milliseconds),
+}: CollectOptions): (milliseconds: number) => Promise<void> {
+  return wait;
 }
 
 async function survey(
@@ -193,40 +205,68 @@ async function sweep(
   noted: JournalVersion,
   options: CollectOptions,
 ): Promise<void> {
+  const leaseMs = options.leaseMs ?? LEASE_MS;
   let version = noted;
+  let fence: DeleteFence | null = null;
   // By the monotonic clock: a process that waits does so for a whole lease before it takes over.
   let renewed = performance.now();
-  const renew = async (): Promise<void> => {
-    if (performance.now() - renewed < LEASE_MS / 4) return;
-    version = await update(store, version, id, (journal) => ({
-      ...journal,
-      sweeping: journal.sweeping === null ? null : { ...journal.sweeping, beat: journal.sweeping.beat + 1 },
-    }));
-    renewed = performance.now();
+  /** The fence of the journal as it is, renewed where half of its time is over. */
+  const fenced = async (): Promise<DeleteFence> => {
+    while (fence === null || performance.now() - renewed >= fence.seconds * 500) {
+      version = await update(store, version, id, (journal) => ({
+        ...journal,
+        sweeping: journal.sweeping === null ? null : { ...journal.sweeping, beat: journal.sweeping.beat + 1 },
+      }));
+      fence = await fenceOf(store, version, leaseMs);
+      renewed = performance.now();
+    }
+    return fence;
+  };
+  /** Waits until storage carries no deletion out any more that is still on its way, or was sent twice. */
+  const expire = async (): Promise<void> => {
+    if (fence === null || store.deleteFenced === undefined) return;
+    const left = fence.seconds * 1000 - (performance.now() - renewed);
+    if (left > 0) await waitOf(options)(left);
+  };
+  const remove = async (batch: readonly string[]): Promise<void> => {
+    if (store.deleteFenced === undefined) {
+      await fenced();
+      await store.delete(batch);
+      return;
+    }
+    for (let attempt = 1; (await store.deleteFenced(batch, await fenced())) === 'expired'; attempt += 1) {
+      if (attempt === FENCES)
+        throw new CommandError('storage refused deletions because their deadline had passed', {
+          hint: 'Storage or the network was too slow, or the clocks of the storage servers differ. Run gc again.',
+        });
+      // A new deadline is given only while the sweep is ours.
+      fence = null;
+    }
   };
   let deleted = 0;
   try {
     await unlist(store, due);
     // A batch may be deleted in any order, so objects of different ranks are in different batches.
-    for (const batch of batchesOf(due)) {
-      await renew();
-      await store.delete(batch);
+    for (const batch of batchesOf(due, store.deleteFenced === undefined ? BATCH : FENCED_BATCH)) {
+      await remove(batch);
       deleted += batch.length;
       options.onProgress?.('deleting', deleted, due.length);
     }
+    await expire();
     await update(store, version, id, (journal) => ({ ...journal, sweeps: journal.sweeps + 1, sweeping: null }));
   } catch (error) {
+    await expire();
     await release(store, id, (options.now ?? Date.now)());
     throw error;
   }
 }
 
-function batchesOf(due: readonly Garbage[]): readonly (readonly string[])[] {
+function batchesOf(due: readonly Garbage[], most: number): readonly (readonly string[])[] {
   const batches: string[][] = [];
   let rank: number | undefined;
   for (const one of due) {
     const last = batches.at(-1);
-    if (last === undefined || one.rank !== rank || last.length >= BATCH) batches.push([one.object.key]);
+    if (last === undefined || one.rank !== rank || last.length >= most) batches.push([one.object.key]);
     else last.push(one.object.key);
     rank = one.rank;
   }

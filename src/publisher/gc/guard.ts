@@ -20,7 +20,11 @@ export interface GcGuard {
  */
 export async function guardAgainstGc(
   store: WriteStore,
-  options: { readonly wait?: (milliseconds: number) => Promise<void>; readonly onWait?: () => void } = {},
+  options: {
+    readonly wait?: (milliseconds: number) => Promise<void>;
+    readonly onWait?: () => void;
+    readonly leaseMs?: number | undefined;
+  } = {},
 ): Promise<GcGuard> {
   const wait = options.wait ?? ((milliseconds: number) => sleep(milliseconds));
   let known = await readJournal(store);
@@ -46,6 +50,7 @@ export async function guardAgainstGc(
         known = await waitForSweep(store, known, {
           wait,
           now: Date.now,
+          leaseMs: options.leaseMs,
           ...(options.onWait === undefined ? {} : { onWait: options.onWait }),
         });
       }

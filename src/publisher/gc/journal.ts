@@ -16,9 +16,14 @@
  * The only critical time is that between a publisher's check and its write of the tag; it must be shorter than the
  * grace period. Clocks are not compared: a sweep whose journal has not changed for {@link LEASE_MS} while a process
  * waited is dead, and that process takes it over.
+ *
+ * A deletion that is held back on its way must not be carried out after that. So each has a deadline that storage
+ * enforces ({@link fenceOf}): a quarter of the lease after the journal was last written, by storage's clock. A process
+ * that takes over has waited for a whole lease, so by then each deletion is done or will be refused.
  */
 import { GC_JOURNAL_KEY } from '../../registry/keys.ts';
-import type { ReadStore, WriteStore } from '../../registry/store.ts';
+import { refuseNewer } from '../../registry/newer-version.ts';
+import type { DeleteFence, ReadStore, WriteStore } from '../../registry/store.ts';
 import { CommandError } from '../cli/errors.ts';
 import { readObject } from '../../bucket/read-object.ts';
 
@@ -53,7 +58,8 @@ export interface JournalVersion {
   readonly journal: Journal;
 }
 
-const EMPTY: Journal = { sweeps: 0, sweeping: null, unreferenced: new Map() };
+/** The journal of a bucket without garbage. */
+export const EMPTY_JOURNAL: Journal = { sweeps: 0, sweeping: null, unreferenced: new Map() };
 
 /**
  * Reads the journal. Throws {@link CommandError} if it cannot be parsed: then neither deleting nor publishing is safe.
@@ -61,7 +67,7 @@ const EMPTY: Journal = { sweeps: 0, sweeping: null, unreferenced: new Map() };
 export async function readJournal(store: ReadStore): Promise<JournalVersion> {
   const object = await readObject(store, GC_JOURNAL_KEY);
   return object === null
-    ? { etag: undefined, journal: EMPTY }
+    ? { etag: undefined, journal: EMPTY_JOURNAL }
     : { etag: object.info.etag, journal: decodeJournal(object.bytes) };
 }
 
@@ -94,11 +100,23 @@ export function decodeJournal(bytes: Uint8Array): Journal {
     throw unreadable(cause);
   }
   const { version, sweeps, sweeping, unreferenced } = (value ?? {}) as Record<string, unknown>;
+  refuseNewer(`the journal of garbage collection (${GC_JOURNAL_KEY})`, version, 1);
   if (version !== 1 || typeof sweeps !== 'number') throw unreadable();
   if (typeof unreferenced !== 'object' || unreferenced === null) throw unreadable();
   const entries = Object.entries(unreferenced as Record<string, unknown>);
   if (!entries.every((entry): entry is [string, number] => typeof entry[1] === 'number')) throw unreadable();
   return { sweeps, sweeping: sweeping === null ? null : toSweep(sweeping), unreferenced: new Map(entries) };
+}
+
+/** Until when deletions under this version of the journal may be carried out; null if it has changed since. */
+export async function fenceOf(
+  store: ReadStore,
+  { etag }: JournalVersion,
+  leaseMs: number,
+): Promise<DeleteFence | null> {
+  const info = await store.head(GC_JOURNAL_KEY);
+  if (info?.etag !== etag) return null;
+  return { from: info?.uploaded ?? new Date(0), seconds: Math.max(1, Math.floor(leaseMs / 4000)) };
 }
 
 /**
@@ -125,11 +143,12 @@ export async function waitForSweep(
     readonly wait: (milliseconds: number) => Promise<void>;
     readonly now: () => number;
     readonly onWait?: () => void;
+    readonly leaseMs?: number | undefined;
   },
 ): Promise<JournalVersion> {
   let seen = first;
   for (let unchanged = 0; seen.journal.sweeping !== null;) {
-    if (unchanged >= LEASE_MS) {
+    if (unchanged >= (options.leaseMs ?? LEASE_MS)) {
       const over = await takeOver(store, seen, options.now());
       if (over !== null) return over;
     }

@@ -14,6 +14,8 @@ export interface Announcement {
   /** Created at each start: a process that can read this file may write to the store. */
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
+  /** The simulator's processes: if their parent is killed and they are not, the next process to take the lock ends them. */
+  readonly simulators: readonly number[];
 }
 
 /** Writes the announcement, readable only by this user. */
@@ -40,7 +42,10 @@ export async function readAnnouncement(path: string): Promise<Announcement | nul
     return null;
   }
   if (typeof value !== 'object' || value === null) return null;
-  const { pid, kind, url, endpoint, bucket, accessKeyId, secretAccessKey } = value as Record<string, unknown>;
+  const { pid, kind, url, endpoint, bucket, accessKeyId, secretAccessKey, simulators } = value as Record<
+    string,
+    unknown
+  >;
   if (typeof pid !== 'number' || (kind !== 'server' && kind !== 'command') || (url !== null && typeof url !== 'string'))
     return null;
   if (
@@ -50,5 +55,6 @@ export async function readAnnouncement(path: string): Promise<Announcement | nul
     typeof secretAccessKey !== 'string'
   )
     return null;
-  return { pid, kind, url, endpoint, bucket, accessKeyId, secretAccessKey };
+  const pids = Array.isArray(simulators) ? simulators.filter((one) => typeof one === 'number') : [];
+  return { pid, kind, url, endpoint, bucket, accessKeyId, secretAccessKey, simulators: pids };
 }

@@ -21,7 +21,7 @@ export function tryLock(path: string): Lock | null {
     database.exec('BEGIN EXCLUSIVE');
   } catch (cause) {
     if (database?.isOpen === true) database.close();
-    if ((cause as { errcode?: number }).errcode === SQLITE_BUSY) return null;
+    if (isSqliteBusy(cause)) return null;
     throw new CommandError(
       `the lock ${path} cannot be taken (${cause instanceof Error ? cause.message : String(cause)})`,
       {
@@ -36,4 +36,9 @@ export function tryLock(path: string): Lock | null {
       if (held.isOpen) held.close();
     },
   };
+}
+
+/** Whether SQLite failed because another connection holds the database's lock. */
+export function isSqliteBusy(error: unknown): boolean {
+  return (error as { errcode?: number }).errcode === SQLITE_BUSY;
 }

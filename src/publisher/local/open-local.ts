@@ -15,6 +15,7 @@ import { PART_SIZE } from '../streams/buffer-sizes.ts';
 import { type Announcement, announce, readAnnouncement, withdraw } from './announcement.ts';
 import { makeStateFolder, type StateFolder } from './folder.ts';
 import { type Lock, tryLock } from './lock.ts';
+import { claimObjects } from './other-programs.ts';
 import { startSimulator } from './simulator.ts';
 import { notedUploads } from './upload-notes.ts';
 import { readLocalBucket } from './wrangler-config.ts';
@@ -148,6 +149,7 @@ async function reachStore(folder: StateFolder, bucket: string, onMessage: (messa
 
 async function openOurselves(folder: StateFolder, bucket: string, lock: Lock): Promise<Reached> {
   try {
+    await claimObjects(folder);
     // Remove the announcement of a killed process.
     await withdraw(folder.announcement);
     const simulator = await startSimulator({ persist: folder.persist, bucket });
@@ -159,6 +161,7 @@ async function openOurselves(folder: StateFolder, bucket: string, lock: Lock): P
       bucket,
       accessKeyId: simulator.accessKeyId,
       secretAccessKey: simulator.secretAccessKey,
+      simulators: simulator.pids,
     };
     await announce(folder.announcement, announcement);
     const client = clientOf(announcement);

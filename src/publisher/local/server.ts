@@ -10,6 +10,7 @@ import { type Front, listenInFront } from './front.ts';
 import { type Lock, tryLock } from './lock.ts';
 import { outboundNetwork } from './network.ts';
 import { answers, clientOf, localTarget } from './open-local.ts';
+import { claimObjects } from './other-programs.ts';
 import { type Simulator, startSimulator } from './simulator.ts';
 import { bundleWorker } from './worker-bundle.ts';
 import { OWN_CONFIG, readLocalBucket } from './wrangler-config.ts';
@@ -61,6 +62,7 @@ export async function startServer(options: ServerOptions): Promise<LocalServer> 
     undo.push(() => front.close());
     const lock = await takeStore(folder, onMessage);
     undo.push(() => lock.release());
+    await claimObjects(folder);
     const bucket = await readLocalBucket(config);
     const bundle = await bundleWorker(config);
     const bindings = { ...bundle.options.bindings, ...options.vars };
@@ -80,7 +82,14 @@ export async function startServer(options: ServerOptions): Promise<LocalServer> 
       secretAccessKey: simulator.secretAccessKey,
     };
     undo.push(() => withdraw(folder.announcement));
-    await announce(folder.announcement, { pid: process.pid, kind: 'server', url, bucket, ...reach });
+    await announce(folder.announcement, {
+      pid: process.pid,
+      kind: 'server',
+      url,
+      bucket,
+      simulators: simulator.pids,
+      ...reach,
+    });
     const target = localTarget(folder, { ...steadyConnection(clientOf(reach)), bucket: () => bucket });
     undo.push(() => target.close());
     await options.prepare?.({ folder, target });

@@ -1,9 +1,10 @@
 /** R2's own simulator (Miniflare) over a state folder, with its S3 endpoint and, for the server, the Worker. */
 import { randomBytes } from 'node:crypto';
+import { createRequire } from 'node:module';
 import type * as MiniflareModule from 'miniflare';
 import { CommandError } from '../cli/errors.ts';
 import type { OutboundNetwork } from './network.ts';
-import { endWithThisProcess } from './watchdog.ts';
+import { endWithThisProcess, startWithParent, workerdChildren } from './watchdog.ts';
 import type { WorkerBundle } from './worker-bundle.ts';
 
 /** A running simulator. */
@@ -14,6 +15,8 @@ export interface Simulator {
   readonly secretAccessKey: string;
   /** Where the Worker itself listens: loopback, and without the development entry (which compresses answers and has pages of its own). */
   readonly worker: URL | null;
+  /** Its processes. */
+  readonly pids: readonly number[];
   stop(): Promise<void>;
 }
 
@@ -53,6 +56,7 @@ export async function startSimulator({
     secretAccessKey: randomBytes(32).toString('hex'),
   };
   const options = worker?.options ?? {};
+  const endsWithParent = await startWithParent(createRequire(import.meta.resolve('miniflare')));
   const restoreSignals = keepSignals();
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
@@ -94,14 +98,16 @@ export async function startSimulator({
   restoreSignals();
   try {
     const entry = await miniflare.ready;
-    const watchdog = await endWithThisProcess();
+    const pids = await workerdChildren();
+    const watchdog = endsWithParent ? null : endWithThisProcess(pids);
     return {
       endpoint: new URL('/cdn-cgi/local/r2/s3', entry).href,
       ...s3Credentials,
       worker: worker === undefined ? null : await miniflare.unsafeGetDirectURL('gantry'),
+      pids,
       stop: async () => {
         await miniflare.dispose();
-        watchdog.dismiss();
+        watchdog?.dismiss();
       },
     };
   } catch (cause) {

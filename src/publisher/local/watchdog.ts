@@ -1,16 +1,39 @@
+/**
+ * Ends workerd with this process. Miniflare does so at a normal exit, but after `kill -9` workerd would keep running with
+ * the store's files open. On Linux the kernel ends it; elsewhere a shell that waits for the end of this process does.
+ */
 import { execFile, spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
+import { PROJECT } from '../project.ts';
 
 /**
- * Ends workerd with this process. Miniflare does so at a normal exit, but after `kill -9` workerd would keep running
- * with the store's files open. A shell waits for the end of its standard input, which closes with this process, and
- * then kills workerd. Without a shell, this does nothing.
+ * Makes Miniflare start workerd so that the kernel ends it with this process. `require` resolves Miniflare's own
+ * dependencies. False if this system cannot do that: then use {@link endWithThisProcess}.
  */
-export async function endWithThisProcess(): Promise<{ dismiss(): void }> {
-  const pids = await workerdChildren();
+export async function startWithParent(require: NodeJS.Require): Promise<boolean> {
+  if (process.platform !== 'linux') return false;
+  // Not every setpriv has the option: BusyBox's does not.
+  const works = await promisify(execFile)('setpriv', ['--pdeathsig', 'KILL', '--', 'true']).then(
+    () => true,
+    () => false,
+  );
+  if (!works) return false;
+  const { default: workerd } = require('workerd') as { readonly default: string };
+  process.env.GANTRY_WORKERD = workerd;
+  process.env.GANTRY_PID = String(process.pid);
+  // The only setting that Miniflare has for its program.
+  process.env.MINIFLARE_WORKERD_PATH = `${PROJECT}bin/workerd.sh`;
+  return true;
+}
+
+/**
+ * Ends these processes with this one: a shell waits for the end of its standard input, which closes with this process.
+ * Without a shell, this does nothing.
+ */
+export function endWithThisProcess(pids: readonly number[]): { dismiss(): void } {
   if (pids.length === 0) return { dismiss: () => undefined };
-  const shell = spawn('/bin/sh', ['-c', 'read -r line; kill -9 "$@"', 'sh', ...pids], {
+  const shell = spawn('/bin/sh', ['-c', 'read -r line; kill -9 "$@"', 'sh', ...pids.map(String)], {
     stdio: ['pipe', 'ignore', 'ignore'],
     detached: true,
   });
@@ -22,8 +45,12 @@ export async function endWithThisProcess(): Promise<{ dismiss(): void }> {
   return { dismiss: () => void shell.kill('SIGKILL') };
 }
 
-async function workerdChildren(): Promise<string[]> {
-  const own = String(process.pid);
+/** The workerd processes that this process started. */
+export async function workerdChildren(): Promise<readonly number[]> {
+  return (await childrenOf(String(process.pid))).map(Number);
+}
+
+async function childrenOf(own: string): Promise<string[]> {
   try {
     const children = (await readFile(`/proc/${own}/task/${own}/children`, 'utf8'))
       .split(' ')

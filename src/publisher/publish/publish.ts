@@ -47,9 +47,13 @@ export interface PublisherOptions {
   readonly signer: Signer;
   /** Blobs sent at once, for all images together. */
   readonly jobs?: number;
+  /** Read and hash what the bucket already has, instead of trusting its size; what does not match is sent again. */
+  readonly check?: boolean;
   readonly onEvent?: EventSink;
   readonly signal?: AbortSignal | undefined;
   readonly now?: () => Date;
+  /** How long a sweep of garbage collection may stand still; for tests. */
+  readonly leaseMs?: number;
   /** Sleeps; for tests. */
   readonly wait?: (milliseconds: number) => Promise<void>;
 }
@@ -118,10 +122,12 @@ export async function createPublisher(options: PublisherOptions): Promise<Publis
   const retry: ConflictOptions = { signal, ...(wait === undefined ? {} : { wait }) };
   const guard = await guardAgainstGc(store, {
     ...(wait === undefined ? {} : { wait }),
+    leaseMs: options.leaseMs,
     onWait: () => onEvent({ event: 'working', what: 'waiting for garbage collection' }),
   });
   const lists = openLists(store, retry);
-  const transfer = createTransfer({ store, jobs: options.jobs ?? DEFAULT_JOBS, onEvent, signal });
+  const { jobs = DEFAULT_JOBS, check = false } = options;
+  const transfer = createTransfer({ store, jobs, check, onEvent, signal });
   const run: Run = { options, onEvent, retry, guard, lists, transfer };
   return { publish: (source, request) => publish(run, source, request) };
 }
@@ -205,6 +211,11 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
   const { store, now = () => new Date() } = run.options;
   const key = tagKey(name, tag);
   const existing = await readTag(store, key);
+  if (existing?.kind === 'newer') {
+    throw new CommandError(`the tag ${name}:${tag} cannot be written: ${existing.message}`, {
+      hint: 'Use the newest gantry: npm install --global gantry-registry@latest',
+    });
+  }
   const readable = existing?.kind === 'read' ? existing : null;
   const {
     content: merged,

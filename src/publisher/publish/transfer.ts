@@ -13,6 +13,7 @@ import { READS_AT_ONCE } from '../../bucket/survey.ts';
 import { sha256Option, writeManifest } from '../../bucket/write-image.ts';
 import type { PlannedBlob, PlannedManifest } from './plan.ts';
 import type { SourceBlob, ImageSource } from '../../bucket/image-source.ts';
+import { hashBlob } from '../verify/check-blobs.ts';
 import { openBlob, verifyChunks } from '../streams/verified-stream.ts';
 
 /** The options of {@link createTransfer}. */
@@ -20,6 +21,8 @@ export interface TransferOptions {
   readonly store: WriteStore;
   /** Blobs sent at once, for all images of the run together. */
   readonly jobs: number;
+  /** Read and hash what is there. */
+  readonly check?: boolean;
   readonly onEvent: EventSink;
   readonly signal?: AbortSignal | undefined;
 }
@@ -50,7 +53,7 @@ export interface Transfer {
 }
 
 /** Makes a transfer. */
-export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions): Transfer {
+export function createTransfer({ store, jobs, check = false, onEvent, signal }: TransferOptions): Transfer {
   const limit = createLimit(jobs);
   const there = new Set<string>();
   const underway = new Map<string, Promise<number | null>>();
@@ -67,7 +70,9 @@ export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions
       found.add(key);
     };
     await forEachLimit([...blobs, ...manifests], READS_AT_ONCE, (planned) =>
-      look(planned.key, () => ('origin' in planned ? isBlobThere(store, planned) : isManifestThere(store, planned))),
+      look(planned.key, () =>
+        'origin' in planned ? isBlobThere(store, planned, check) : isManifestThere(store, planned, check),
+      ),
     );
     return found;
   }
@@ -218,16 +223,38 @@ export function createTransfer({ store, jobs, onEvent, signal }: TransferOptions
 }
 
 /** A blob of another size than its manifest says is damaged, or the manifest is wrong. Sending it again decides. */
-async function isBlobThere(store: WriteStore, { key, size }: PlannedBlob): Promise<boolean> {
+async function isBlobThere(store: WriteStore, blob: PlannedBlob, check: boolean): Promise<boolean> {
+  const { key, size, digest } = blob;
   const info = await store.head(key);
-  return info !== null && (size === undefined || info.size === size);
+  if (info === null || (size !== undefined && info.size !== size)) return false;
+  return !check || isReadable(async () => (await hashBlob(store, key, digest, () => undefined)) === 'right');
 }
 
-async function isManifestThere(store: WriteStore, { key, manifest }: PlannedManifest): Promise<boolean> {
+/** Whether an object can be read and is right. What storage does not give is sent again. */
+async function isReadable(read: () => Promise<boolean>): Promise<boolean> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof TypeError || error instanceof RangeError) throw error;
+    return false;
+  }
+}
+
+async function isManifestThere(
+  store: WriteStore,
+  { key, manifest }: PlannedManifest,
+  check: boolean,
+): Promise<boolean> {
   const { bytes, mediaType, form, source } = manifest;
   const isSchema1 = form === 'docker-schema1';
   // A published schema 1 must be stored with its own signatures. For a derived one any signatures do: the digest is
   // of the payload alone.
+  if (check && !isSchema1) {
+    return isReadable(async () => {
+      const object = await readObject(store, key);
+      return object?.info.contentType === mediaType && Buffer.from(object.bytes).equals(bytes);
+    });
+  }
   if (!isSchema1 || source.kind === 'derived') {
     const info = await store.head(key);
     return info?.contentType === mediaType && (isSchema1 || info.size === bytes.length);

@@ -7,9 +7,12 @@ import {
   ListObjectsV2Command,
   type S3Client,
 } from '@aws-sdk/client-s3';
+import { forEachLimit } from '../../bucket/concurrency.ts';
+import { withRetry } from '../../bucket/retry.ts';
 import type { RetryPolicy } from '../../http/retry.ts';
 import {
   type BodyStream,
+  type DeleteFence,
   type GetOptions,
   type ListedObject,
   type ObjectInfo,
@@ -21,6 +24,7 @@ import {
 import { bufferSizeFor, type BufferPool, createBufferPool } from '../streams/buffer-pool.ts';
 import { PART_SIZE, POOL_SIZE, STREAMED_MAX } from '../streams/buffer-sizes.ts';
 import type { Connection } from './connection.ts';
+import { deleteFenced } from './fenced-delete.ts';
 import { partSizeFor, UploadEndedError, uploadInParts } from './multipart-upload.ts';
 import { S3_RETRY, type SendRequest, sendRetrying } from './retrying.ts';
 import { bytesOf, infoOf, rangeHeader, unquoted } from './s3-messages.ts';
@@ -28,6 +32,9 @@ import { readFailure } from './s3-failure.ts';
 import { canBeStreamed, putStreamed } from './streamed-put.ts';
 import type { UnfinishedUploads } from './unfinished-uploads.ts';
 import { putWhole } from './whole-put.ts';
+
+/** Fenced deletions at once. */
+const FENCED_AT_ONCE = 32;
 
 /** The most keys of one DeleteObjects request. */
 const DELETE_AT_ONCE = 1000;
@@ -87,10 +94,7 @@ export class S3Store implements WriteStore {
   /** Lists one key, to find out whether the bucket exists and allows access. Throws {@link StorageError}. */
   async check(): Promise<void> {
     const command = new ListObjectsV2Command({ Bucket: this.#bucket, Prefix: this.#prefix, MaxKeys: 1 });
-    await this.#send('opening the bucket', (client) => client.send(command), undefined, {
-      ...this.#retry,
-      attempts: Math.min(3, this.#retry.attempts),
-    });
+    await this.#send('opening the bucket', (client) => client.send(command));
   }
 
   async head(key: string): Promise<ObjectInfo | null> {
@@ -216,6 +220,23 @@ export class S3Store implements WriteStore {
     }
   }
 
+  async deleteFenced(keys: readonly string[], fence: DeleteFence): Promise<'done' | 'expired'> {
+    let outcome: 'done' | 'expired' = 'done';
+    const began = performance.now();
+    await forEachLimit(keys, FENCED_AT_ONCE, async (key) => {
+      // Storage refuses what comes later; there is no reason to send it.
+      if (outcome === 'expired') return;
+      const left = fence.seconds * 1000 - (performance.now() - began);
+      const policy = { ...this.#retry, budget: left };
+      const result = await withRetry(async () => {
+        const client = await this.#connection.client();
+        return deleteFenced({ client, ...this.#place(key), fence, title: this.#title });
+      }, policy);
+      if (result === 'expired') outcome = result;
+    });
+    return outcome;
+  }
+
   async *list(
     prefix: string,
     { startAfter, signal }: { readonly startAfter?: string; readonly signal?: AbortSignal } = {},
@@ -299,12 +320,7 @@ export class S3Store implements WriteStore {
     });
   }
 
-  #send<T>(
-    what: string,
-    send: (client: S3Client, mayBeDone: boolean) => Promise<T>,
-    signal?: AbortSignal,
-    policy = this.#retry,
-  ): Promise<T> {
+  #send<T>(what: string, send: (client: S3Client, mayBeDone: boolean) => Promise<T>, signal?: AbortSignal): Promise<T> {
     return sendRetrying(
       async (mayBeDone) => {
         const client = await this.#connection.client(signal);
@@ -315,7 +331,7 @@ export class S3Store implements WriteStore {
           throw error;
         }
       },
-      { policy, title: this.#title, what, signal },
+      { policy: this.#retry, title: this.#title, what, signal },
     );
   }
 }

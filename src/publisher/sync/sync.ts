@@ -6,6 +6,7 @@ import { OriginError } from '../../origin/errors.ts';
 import { parseDigest } from '../../registry/digest.ts';
 import { manifestKey } from '../../registry/keys.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
+import { type RealmTable, realmOf } from '../../registry/realms.ts';
 import { StorageError, type WriteStore } from '../../registry/store.ts';
 import { CommandError } from '../cli/errors.ts';
 import type { EventSink } from '../publish/events.ts';
@@ -13,6 +14,7 @@ import { forEachLimit } from '../../bucket/concurrency.ts';
 import { createLimit } from '../../bucket/concurrency.ts';
 import { deleteTags } from '../../bucket/delete-tags.ts';
 import { ImageError } from '../../bucket/image-source.ts';
+import { openLists } from '../../bucket/lists.ts';
 import { listTags } from '../../bucket/survey.ts';
 import type { Publisher, PublishResult } from '../publish/publish.ts';
 import type { ImageSource } from '../../bucket/image-source.ts';
@@ -29,6 +31,7 @@ const TAGS_AT_ONCE = 8;
 /** The options of {@link sync}. */
 export interface SyncOptions {
   readonly store: WriteStore;
+  readonly realms: RealmTable;
   /**
    * Called when the first tag is written, since most syncs write none. An error ends the sync if it aborts `signal`.
    */
@@ -115,6 +118,9 @@ async function syncRepository(job: SyncJob, options: SyncOptions, limit: Limit):
     await syncTags(run, selected);
     const along = settings.referrers ? await companionsOf(run, listed) : [];
     await syncTags(run, along);
+    // Also where nothing moved: an earlier run may have stopped between a tag and the lists.
+    if (!options.dryRun)
+      await openLists(options.store, { signal: options.signal }).reconcile(to, realmOf(options.realms, to));
     if (settings.prune !== 'none') await prune(run, given, settings.prune === 'missing' ? listed : selected);
   } catch (error) {
     report.failures.push(describe(passedOver(error, options)));

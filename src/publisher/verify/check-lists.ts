@@ -1,6 +1,7 @@
 /** Checks lists against the bucket. Pure, over what was read of both. */
 import type { Digest } from '../../registry/digest.ts';
 import { compareNames } from '../../registry/name.ts';
+import { NewerVersionError } from '../../registry/newer-version.ts';
 import { publishedDigests, type TagRecord } from '../../registry/records.ts';
 import {
   CorruptListError,
@@ -16,7 +17,8 @@ import type { ObjectInfo } from '../../registry/store.ts';
 const NAMES_SHOWN = 5;
 
 /** A list object: its entries, or why it cannot be read. */
-export type ListReading = { readonly entries: readonly ListEntry<unknown>[] } | { readonly problem: string };
+export type ListReading =
+  { readonly entries: readonly ListEntry<unknown>[] } | { readonly problem: string; readonly newer?: true };
 
 /** Reads a list object, and checks the first line that readers of pages use. */
 export function readList(info: ObjectInfo, body: Uint8Array): ListReading {
@@ -33,6 +35,7 @@ export function readList(info: ObjectInfo, body: Uint8Array): ListReading {
     return same ? { entries } : { problem: 'its first line, order or layout is not as it must be' };
   } catch (error) {
     if (error instanceof CorruptListError) return { problem: error.message };
+    if (error instanceof NewerVersionError) return { problem: error.message, newer: true };
     throw error;
   }
 }

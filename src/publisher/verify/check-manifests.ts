@@ -43,7 +43,8 @@ export function contentTypeOf(bytes: Uint8Array): string | null {
 
 /** The faults of a tag object. */
 export function checkTag(reading: TagReading): readonly Flaw[] {
-  if (reading.kind === 'corrupt') return [{ kind: 'tag-corrupt', message: reading.message }];
+  if (reading.kind !== 'read')
+    return [{ kind: reading.kind === 'newer' ? 'newer' : 'tag-corrupt', message: reading.message }];
   const flaws: Flaw[] = [];
   const { record, manifests, trailing } = reading;
   if (isTombstone(reading.info)) return flaws;

@@ -1,12 +1,11 @@
 /** Verifies what belongs to one repository: tag objects, manifests, the tag list, referrers records. */
 import type { Digest } from '../../registry/digest.ts';
-import { blobKey, manifestKey, referrersKey, tagKey, tagListKey } from '../../registry/keys.ts';
+import { manifestKey, referrersKey, tagKey, tagListKey } from '../../registry/keys.ts';
 import { isListForm } from '../../registry/media-type.ts';
 import { parseTag, type RepositoryName, type Tag } from '../../registry/name.ts';
 import { decodeOriginMark } from '../../registry/origin-mark.ts';
 import type { RealmName } from '../../registry/realms.ts';
-import { publishedDigests, type TagRecord } from '../../registry/records.ts';
-import type { TagEntry } from '../../registry/summary.ts';
+import type { TagRecord } from '../../registry/records.ts';
 import type { ListEntry } from '../../registry/sorted-list.ts';
 import type { ListedObject, WriteStore } from '../../registry/store.ts';
 import { readLinks } from '../../manifest/links.ts';
@@ -30,8 +29,9 @@ import { sha256Option } from '../../bucket/write-image.ts';
 import { isTombstone, readTag, type TagReading } from '../../bucket/read-tag.ts';
 import { compareDetail, compareNamesWith, compareReferrers, readList } from './check-lists.ts';
 import { checkManifest, checkTag, contentTypeOf } from './check-manifests.ts';
-import { summarizeTag } from '../../manifest/tag-summary.ts';
+import { tagEntryOf } from '../../bucket/tag-entry.ts';
 import type { Report } from './faults.ts';
+import { readOrReport } from './unreadable.ts';
 
 /** A verified repository, with what marking needs of it. */
 export interface RepositoryVerified {
@@ -67,11 +67,15 @@ export async function verifyRepository(
   const fetched = new Set<Tag>();
   const tombstones = new Set<Tag>();
   await forEachLimit(listing.tags, READS_AT_ONCE, async ([tag, { key }]) => {
-    const reading = await readTag(store, key);
+    const reading = await readOrReport(report, `${name}:${tag}`, () => readTag(store, key));
     onRead();
     if (reading === null) return;
+    if (reading === 'unreadable') {
+      records.tags.set(tag, null);
+      return;
+    }
     for (const { kind, message } of checkTag(reading)) await report(kind, `${name}:${tag}`, message);
-    if (reading.kind === 'corrupt') {
+    if (reading.kind !== 'read') {
       records.tags.set(tag, null);
       return;
     }
@@ -91,7 +95,7 @@ export async function verifyRepository(
   for (const digest of listing.manifests.keys()) if (!stored.has(digest)) records.manifests.set(digest, null);
   for (const [digest, { links }] of stored) records.manifests.set(digest, links);
   await verifyChildren(context, records, stored, derivedLists);
-  await verifyTagList(context, { tagRecords, tombstones }, records);
+  await verifyTagList(context, { tagRecords, tombstones });
   await verifyReferrers(context, stored);
   return { listing, records, fetched };
 }
@@ -104,9 +108,9 @@ async function verifyManifests(
   const { store, name, listing, report, onRead } = context;
   const stored = new Map<Digest, StoredManifest>();
   await forEachLimit(listing.manifests, READS_AT_ONCE, async ([digest, { key }]) => {
-    const object = await readObject(store, key);
+    const object = await readOrReport(report, `${name}@${digest}`, () => readObject(store, key));
     onRead();
-    if (object === null) return;
+    if (object === null || object === 'unreadable') return;
     const links = readLinks(object.bytes);
     const where = `${name}@${digest}`;
     const [flaw] = checkManifest(object.bytes, digest);
@@ -179,16 +183,20 @@ async function verifyTagList(
     tagRecords,
     tombstones,
   }: { readonly tagRecords: ReadonlyMap<Tag, TagRecord>; readonly tombstones: ReadonlySet<Tag> },
-  records: RepositoryRecords,
 ): Promise<void> {
   const { store, name, report } = context;
   const key = tagListKey(name);
   // The list before the tags: a publisher writes the list last, so the tags that it names exist by then.
-  const object = await readObject(store, key);
+  const object = await readOrReport(report, key, () => readObject(store, key));
+  if (object === 'unreadable') return;
   const tags = await listTags(store, name);
   for (const tag of tombstones) tags.delete(tag);
   const reading = object === null ? null : readList(object.info, object.bytes);
   if (reading === null && tags.size === 0) return;
+  if (reading !== null && 'newer' in reading) {
+    await report('newer', key, reading.problem);
+    return;
+  }
   const listed = reading !== null && 'entries' in reading ? reading.entries : [];
   let problem =
     reading === null
@@ -211,7 +219,7 @@ async function verifyTagList(
   }
   if (problem === null) return;
   await report('tag-list', key, problem, async () => {
-    const entries = await entriesOf(context, tags, listed, records);
+    const entries = await entriesOf(context, tags, listed);
     return (await writeList(store, key, entries, object?.info ?? null)) !== 'precondition-failed';
   });
 }
@@ -223,30 +231,21 @@ async function entriesOf(
   { store, name, realm }: Context,
   tags: ReadonlyMap<Tag, ListedObject>,
   listed: readonly ListEntry<unknown>[],
-  records: RepositoryRecords,
 ): Promise<readonly ListEntry<unknown>[]> {
   const old = new Map(listed.map(({ name: tag, detail }) => [tag, detail]));
   const entries: ListEntry<unknown>[] = [];
-  const bytesOf = async (key: string): Promise<Uint8Array | null> => (await readObject(store, key))?.bytes ?? null;
   await forEachLimit(tags.keys(), READS_AT_ONCE, async (tag) => {
     const reading: TagReading | null = await readTag(store, tagKey(name, tag));
     if (reading === null) return;
     const detail = old.get(tag) ?? null;
     if (
-      reading.kind === 'corrupt' ||
+      reading.kind !== 'read' ||
       (detail !== null && compareDetail(detail, reading.record, reading.info.etag) === null)
     ) {
       entries.push({ name: tag, detail });
       return;
     }
-    const summary = await summarizeTag(reading, {
-      manifest: (digest) =>
-        records.manifests.has(digest) ? bytesOf(manifestKey(name, digest)) : Promise.resolve(null),
-      blob: (digest) => bytesOf(blobKey(realm, digest)),
-      blobSize: async (digest) => (await store.head(blobKey(realm, digest)))?.size ?? null,
-    });
-    const entry: TagEntry = { ...summary, etag: reading.info.etag, digests: publishedDigests(reading.record) };
-    entries.push({ name: tag, detail: entry });
+    entries.push({ name: tag, detail: await tagEntryOf({ store, name, realm }, reading) });
   });
   return entries;
 }
@@ -263,7 +262,8 @@ async function verifyReferrers(
   const present = new Set(stored.keys());
   for (const subject of new Set([...listing.referrers.keys(), ...expected.keys()])) {
     const key = referrersKey(name, subject);
-    const record = await readReferrersRecord(store, key);
+    const record = await readOrReport(report, key, () => readReferrersRecord(store, key));
+    if (record === 'unreadable') continue;
     const listed = record?.descriptors ?? null;
     const wanted = expected.get(subject) ?? new Set<Digest>();
     if (record === null && wanted.size === 0) continue;

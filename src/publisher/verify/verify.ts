@@ -1,7 +1,8 @@
 /** Verifies a bucket, or one repository of it, and repairs it from what is stored. */
 import type { Digest } from '../../registry/digest.ts';
-import { blobKey, CATALOG_KEY, parseKey } from '../../registry/keys.ts';
+import { blobKey, CATALOG_KEY, GC_JOURNAL_KEY, parseKey } from '../../registry/keys.ts';
 import type { RepositoryName } from '../../registry/name.ts';
+import { NewerVersionError } from '../../registry/newer-version.ts';
 import { type RealmName, realmOf, type RealmTable } from '../../registry/realms.ts';
 import { writeList } from '../../bucket/lists.ts';
 import type { ListedObject, WriteStore } from '../../registry/store.ts';
@@ -10,9 +11,12 @@ import { markRepository } from '../gc/mark.ts';
 import { forEachLimit } from '../../bucket/concurrency.ts';
 import { listBlobs, listRepositories, READS_AT_ONCE, type RepositoryListing } from '../../bucket/survey.ts';
 import { readObject } from '../../bucket/read-object.ts';
+import { CommandError } from '../cli/errors.ts';
+import { decodeJournal, EMPTY_JOURNAL, encodeJournal } from '../gc/journal.ts';
 import { checkListed, hashBlob, type NeededBlob, sampleOf } from './check-blobs.ts';
 import { compareNamesWith, readList } from './check-lists.ts';
 import type { Fault, Report } from './faults.ts';
+import { readOrReport } from './unreadable.ts';
 import { type RepositoryVerified, verifyRepository } from './repository.ts';
 
 /** The options of {@link verify}. */
@@ -62,6 +66,11 @@ export async function verify(store: WriteStore, options: VerifyOptions): Promise
   const { repositories, strange } = await listRepositories(store, options.name);
   for (const key of [...(whole?.strange ?? []), ...strange]) await report('strange-key', key, 'nothing reads it');
 
+  if (options.name !== undefined && repositories.size === 0)
+    throw new CommandError(`nothing is stored under ${options.name}`, {
+      kind: 'usage',
+      hint: 'List the repositories with: gantry ls',
+    });
   const total = [...repositories.values()].reduce((sum, { tags, manifests }) => sum + tags.size + manifests.size, 0);
   let done = 0;
   const verified = new Map<RepositoryName, RepositoryVerified>();
@@ -70,7 +79,10 @@ export async function verify(store: WriteStore, options: VerifyOptions): Promise
     const result = await verifyRepository(store, name, listing, realmOf(options.table, name), { report, onRead });
     verified.set(name, result);
   }
-  if (options.name === undefined) await verifyCatalog(store, repositories, report);
+  if (options.name === undefined) {
+    await verifyCatalog(store, repositories, report);
+    await verifyJournal(store, report);
+  }
   const { blobs, hashed } = await verifyBlobs(store, verified, whole?.blobs ?? null, options, report, progress);
   return {
     repositories: repositories.size,
@@ -98,9 +110,14 @@ async function verifyCatalog(
   const present = [...repositories]
     .filter(([, { tags, tagList }]) => tags.size > 0 || tagList !== undefined)
     .map(([name]) => name);
-  const object = await readObject(store, CATALOG_KEY);
+  const object = await readOrReport(report, CATALOG_KEY, () => readObject(store, CATALOG_KEY));
+  if (object === 'unreadable') return;
   const reading = object === null ? null : readList(object.info, object.bytes);
   if (reading === null && present.length === 0) return;
+  if (reading !== null && 'newer' in reading) {
+    await report('newer', CATALOG_KEY, reading.problem);
+    return;
+  }
   const listed = reading !== null && 'entries' in reading ? reading.entries : [];
   const problem =
     reading === null
@@ -118,6 +135,26 @@ async function verifyCatalog(
     // A write that fails lost against a publisher, whose list is right; the next run checks it.
     return (await writeList(store, CATALOG_KEY, entries, object?.info ?? null)) !== 'precondition-failed';
   });
+}
+
+/** The journal of garbage collection: `gc` and publishers refuse to work over one that is damaged. */
+async function verifyJournal(store: WriteStore, report: Report): Promise<void> {
+  const object = await readOrReport(report, GC_JOURNAL_KEY, () => readObject(store, GC_JOURNAL_KEY));
+  if (object === null || object === 'unreadable') return;
+  try {
+    decodeJournal(object.bytes);
+  } catch (error) {
+    if (error instanceof NewerVersionError) {
+      await report('newer', GC_JOURNAL_KEY, error.message);
+      return;
+    }
+    if (!(error instanceof CommandError)) throw error;
+    // Emptied, the grace period starts anew: nothing is deleted that was not seen unreferenced for all of it.
+    await report('gc-journal', GC_JOURNAL_KEY, error.message, async () => {
+      const put = { contentType: 'application/json', onlyIf: { etag: object.info.etag } };
+      return (await store.put(GC_JOURNAL_KEY, encodeJournal(EMPTY_JOURNAL), put)) !== 'precondition-failed';
+    });
+  }
 }
 
 async function verifyBlobs(
@@ -156,11 +193,25 @@ async function verifyBlobs(
   await forEachLimit(chosen, options.jobs, async ({ key }) => {
     const blob = needed.get(key);
     const digest = blob?.digest ?? digestOfKey(key);
-    const result =
-      digest === null
-        ? 'gone'
-        : await hashBlob(store, key, digest, (count) => progress('hashing blobs', done, chosen.size, (bytes += count)));
+    const hash = async (): Promise<'right' | 'wrong' | 'gone'> => {
+      if (digest === null) return 'gone';
+      const onBytes = (count: number): void => progress('hashing blobs', done, chosen.size, (bytes += count));
+      return hashBlob(store, key, digest, onBytes);
+    };
+    const where = blob?.where ?? key;
+    const result = await readOrReport(report, where, hash, digest ?? undefined);
     done += 1;
+    if (result === 'unreadable') return;
+    // Its HEAD or listing answered. What something needs must be given by GET too; what nothing needs may have been collected.
+    if (result === 'gone' && blob !== undefined && digest !== null) {
+      const again = await readOrReport(
+        report,
+        where,
+        async () => ((await store.head(key)) === null ? 'gone' : hash()),
+        digest,
+      );
+      if (again === 'gone') await report(blob.published ? 'blob-missing' : 'blob-not-fetched', blob.where, digest);
+    }
     progress('hashing blobs', done, chosen.size, bytes);
     // Read twice before it counts as damaged, because the repair deletes it.
     if (result === 'wrong' && digest !== null && (await hashBlob(store, key, digest, () => undefined)) === 'wrong') {

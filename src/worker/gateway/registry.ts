@@ -7,6 +7,7 @@ import { assertNever } from '../../registry/errors.ts';
 import { type RealmMismatch, withRealms } from '../../bucket/realm-mark.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import { PUBLIC_REALM, realmOf, type RealmName, type RealmTable } from '../../registry/realms.ts';
+import { NewerVersionError } from '../../registry/newer-version.ts';
 import { CorruptRecordError } from '../../registry/records.ts';
 import { CorruptReferrersError } from '../../registry/referrers.ts';
 import { CorruptListError } from '../../registry/sorted-list.ts';
@@ -180,7 +181,10 @@ function refusalOf(error: unknown, request: RegistryRequest): Refused {
 function reasonOf(error: unknown): 'storage-unavailable' | 'record-corrupt' | 'internal' {
   if (error instanceof StorageError) return 'storage-unavailable';
   const corrupt =
-    error instanceof CorruptRecordError || error instanceof CorruptListError || error instanceof CorruptReferrersError;
+    error instanceof NewerVersionError ||
+    error instanceof CorruptRecordError ||
+    error instanceof CorruptListError ||
+    error instanceof CorruptReferrersError;
   return corrupt ? 'record-corrupt' : 'internal';
 }
 

@@ -46,6 +46,6 @@ export function withWarning(answer: Answer, { name }: OriginRule, { code }: { re
   if (answer.kind !== 'found') return answer;
   return {
     ...answer,
-    warning: `110 gantry "Response is Stale", 299 gantry "The upstream ${name} cannot be options: ${code}"`,
+    warning: `110 gantry "Response is Stale", 299 gantry "The upstream ${name} cannot be asked: ${code}"`,
   };
 }

@@ -2,6 +2,7 @@ import type { Child } from 'hono/jsx';
 import { type Reason, reasonRow } from '../../registry/errors.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import { PUBLIC_REALM, realmOf } from '../../registry/realms.ts';
+import { NewerVersionError } from '../../registry/newer-version.ts';
 import { CorruptRecordError } from '../../registry/records.ts';
 import { CorruptListError } from '../../registry/sorted-list.ts';
 import { type ReadStore, StorageError } from '../../registry/store.ts';
@@ -121,5 +122,7 @@ function isRefused(made: Child | Refused): made is Refused {
 
 function reasonOf(error: unknown): Reason {
   if (error instanceof StorageError) return 'storage-unavailable';
-  return error instanceof CorruptRecordError || error instanceof CorruptListError ? 'record-corrupt' : 'internal';
+  return error instanceof NewerVersionError || error instanceof CorruptRecordError || error instanceof CorruptListError
+    ? 'record-corrupt'
+    : 'internal';
 }

@@ -8,7 +8,7 @@ import { notedUploads } from '../../../src/publisher/local/upload-notes.ts';
 import { steadyConnection } from '../../../src/publisher/stores/connection.ts';
 import { S3Store, type S3StoreOptions } from '../../../src/publisher/stores/s3-store.ts';
 import { createClient } from '../../../src/publisher/stores/s3-target.ts';
-import { type FaultProxy, startFaultProxy } from '../fault-proxy.ts';
+import { type FaultProxy, startFaultProxy } from '../../faults/proxy.ts';
 
 /** S3's smallest part. */
 export const PART = 5 * 2 ** 20;

@@ -11,7 +11,7 @@ import { verify } from '../../../src/publisher/verify/verify.ts';
 import { blobKey } from '../../../src/registry/keys.ts';
 import { PUBLIC_REALM } from '../../../src/registry/realms.ts';
 import type { PutOptions } from '../../../src/registry/store.ts';
-import type { Fault, Seen } from '../fault-proxy.ts';
+import type { Fault, Seen } from '../../faults/proxy.ts';
 import { digestOf, nameOf, tagOf } from '../gc-bucket.ts';
 import { makeImage, type TestImage } from '../pulp-tree.ts';
 import { PART, type S3Bed, startS3Bed } from './s3-bed.ts';

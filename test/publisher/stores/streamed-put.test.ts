@@ -19,7 +19,7 @@ import { STREAMED_CHUNKS } from '../../../src/publisher/streams/buffer-sizes.ts'
 import { listedUploads } from '../../../src/publisher/stores/unfinished-uploads.ts';
 import type { BodyStream, PutOptions } from '../../../src/registry/store.ts';
 import { writeDirImage } from '../dir-image.ts';
-import type { Fault } from '../fault-proxy.ts';
+import type { Fault } from '../../faults/proxy.ts';
 import { nameOf, tagOf } from '../gc-bucket.ts';
 import { PART, type S3Bed, startS3Bed } from './s3-bed.ts';
 
