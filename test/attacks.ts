@@ -111,6 +111,11 @@ export const ATTACKS = {
     outcome: 'the redirect is not followed',
     test: ORIGIN_POLICY,
   },
+  'name-resolves-inside': {
+    attack: 'A public name that resolves to an address of this machine is fetched by `gantry serve`',
+    outcome: 'no connection, unless an upstream is itself inside',
+    test: 'test/publisher/local/network.test.ts',
+  },
   'redirect-elsewhere': {
     attack: 'An upstream redirects to a host that its rule does not list',
     outcome: 'the redirect is not followed',

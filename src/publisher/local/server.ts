@@ -8,6 +8,7 @@ import { announce, readAnnouncement, withdraw } from './announcement.ts';
 import { makeStateFolder, type StateFolder } from './folder.ts';
 import { type Front, listenInFront } from './front.ts';
 import { type Lock, tryLock } from './lock.ts';
+import { outboundNetwork } from './network.ts';
 import { answers, clientOf, localTarget } from './open-local.ts';
 import { claimObjects } from './other-programs.ts';
 import { type Simulator, startSimulator } from './simulator.ts';
@@ -64,14 +65,13 @@ export async function startServer(options: ServerOptions): Promise<LocalServer> 
     await claimObjects(folder);
     const bucket = await readLocalBucket(config);
     const bundle = await bundleWorker(config);
-    const worker = {
-      ...bundle,
-      options: { ...bundle.options, bindings: { ...bundle.options.bindings, ...options.vars } },
-    };
+    const bindings = { ...bundle.options.bindings, ...options.vars };
+    const worker = { ...bundle, options: { ...bundle.options, bindings } };
     const simulator = await startSimulator({
       persist: folder.persist,
       bucket,
       worker,
+      network: await outboundNetwork(bindings, process.env),
       ...(onLog === undefined ? {} : { onLog }),
     });
     undo.push(() => simulator.stop());

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { createRequire } from 'node:module';
 import type * as MiniflareModule from 'miniflare';
 import { CommandError } from '../cli/errors.ts';
+import type { OutboundNetwork } from './network.ts';
 import { endWithThisProcess, startWithParent, workerdChildren } from './watchdog.ts';
 import type { WorkerBundle } from './worker-bundle.ts';
 
@@ -26,17 +27,29 @@ export interface SimulatorOptions {
   readonly bucket: string;
   /** The Worker to run; without it there is only storage. */
   readonly worker?: WorkerBundle;
+  /** What the Worker may connect to. */
+  readonly network?: OutboundNetwork;
   /** Receives the Worker's log lines. */
   readonly onLog?: (line: string) => void;
 }
 
 const STORAGE_ONLY = 'export default { fetch: () => new Response(null, { status: 404 }) };\n';
 
+// Miniflare takes no network as the outbound service, only a Worker with one.
+const OUTBOUND = 'outbound';
+const FORWARD = 'export default { fetch: (request, { NETWORK }) => NETWORK.fetch(request) };\n';
+
 // Clients that leave in the middle of a body: nothing is wrong, and there is nothing to do.
 const HARMLESS = /Broken pipe|Connection reset by peer|disconnected: /;
 
 /** Starts the simulator. One at a time over a folder: whoever calls holds the folder's lock. Throws {@link CommandError}. */
-export async function startSimulator({ persist, bucket, worker, onLog }: SimulatorOptions): Promise<Simulator> {
+export async function startSimulator({
+  persist,
+  bucket,
+  worker,
+  network,
+  onLog,
+}: SimulatorOptions): Promise<Simulator> {
   const { Miniflare, convertV4MiniflareOptions, Log, LogLevel } = await importMiniflare();
   const s3Credentials = {
     accessKeyId: randomBytes(16).toString('hex'),
@@ -67,7 +80,18 @@ export async function startSimulator({ persist, bucket, worker, onLog }: Simulat
             BUCKET: { id: bucket, s3Credentials },
           },
           unsafeDirectSockets: worker === undefined ? [] : [{ host: '127.0.0.1', port: 0 }],
+          ...(network !== undefined && { outboundService: OUTBOUND }),
         },
+        ...(network === undefined
+          ? []
+          : [
+              {
+                name: OUTBOUND,
+                compatibilityDate: '2026-10-01',
+                modules: [{ type: 'ESModule' as const, path: 'index.js', contents: FORWARD }],
+                serviceBindings: { NETWORK: { network } },
+              },
+            ]),
       ],
     }),
   );
