@@ -292,7 +292,8 @@ describe('a registry that is in trouble', () => {
     ['forbids it', ({ path }) => (isManifest(path) ? { kind: 'answer', status: 403 } : undefined), /answered 403/],
     [
       'lacks a layer',
-      ({ path }) => (isBlob(path) ? { kind: 'answer', status: 404 } : undefined),
+      ({ path }) =>
+        isBlob(path) ? { kind: 'answer', status: 404, body: '{"errors":[{"code":"BLOB_UNKNOWN"}]}' } : undefined,
       /lacks the (?:layer|config)/,
     ],
     [
