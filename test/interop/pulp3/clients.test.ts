@@ -13,29 +13,26 @@ const CLIENTS = ['docker engine, replayed', 'docker', 'podman', 'containerd (ctr
 
 const missing = await missingForPulp('docker-registry', 'dockerd', 'podman', 'containerd');
 
-describe.skipIf(missing.length > 0)(
-  titleWith('clients of an edge in front of a real Pulp 3', missing),
-  () => {
-    let folder: string;
-    let pulls: readonly Pull[];
+describe.skipIf(missing.length > 0)(titleWith('clients of an edge in front of a real Pulp 3', missing), () => {
+  let folder: string;
+  let pulls: readonly Pull[];
 
-    beforeAll(async () => {
-      folder = await mkdtemp(join(tmpdir(), 'gantry-pulp3-clients-'));
-      // Not schema 1: the edge derives a schema 2 from it, so clients do not get Pulp's bytes (see pulp3.test.ts).
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'gantry-pulp3-clients-'));
+    // Not schema 1: the edge derives a schema 2 from it, so clients do not get Pulp's bytes (see pulp3.test.ts).
     pulls = await runScenario(folder, ['schema2', 'oci', 'zstd', 'list', 'index', 'odd'], {
-        clients: CLIENTS,
-      });
-    }, 900_000);
-
-    afterAll(() => rm(folder, { recursive: true, force: true }));
-
-    it.each(Object.keys(STATES))('get what Pulp was given, or are told to come again: Pulp %s', (state) => {
-      const own = pulls.filter((one) => one.state === state);
-      expect(troubles(own)).toEqual([]);
-      for (const title of CLIENTS)
-        expect(own.some(({ client, outcome }) => client.startsWith(title) && outcome.kind === 'whole')).toBe(true);
-      if (STATES[state as keyof typeof STATES].stopped.length > 0)
-        expect(own.filter(({ outcome }) => outcome.kind === 'later').length).toBe(8);
+      clients: CLIENTS,
     });
-  },
-);
+  }, 900_000);
+
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  it.each(Object.keys(STATES))('get what Pulp was given, or are told to come again: Pulp %s', (state) => {
+    const own = pulls.filter((one) => one.state === state);
+    expect(troubles(own)).toEqual([]);
+    for (const title of CLIENTS)
+      expect(own.some(({ client, outcome }) => client.startsWith(title) && outcome.kind === 'whole')).toBe(true);
+    if (STATES[state as keyof typeof STATES].stopped.length > 0)
+      expect(own.filter(({ outcome }) => outcome.kind === 'later').length).toBe(8);
+  });
+});
