@@ -19,8 +19,10 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 async function failureOf(...argv: string[]): Promise<{ message: string; hint?: string; kind?: string }> {
-  const program = await createProgram(readEnvironment(['node', 'gantry', ...argv], {}));
-  return program.parseAsync(argv, { from: 'user' }).then(
+  const running = createProgram(readEnvironment(['node', 'gantry', ...argv], {})).then((program) =>
+    program.parseAsync(argv, { from: 'user' }),
+  );
+  return running.then(
     () => expect.fail('it did not fail'),
     (error: unknown) => error as { message: string; hint?: string; kind?: string },
   );
@@ -34,7 +36,8 @@ describe('an unknown command', () => {
     ['verfy', 'Did you mean `gantry verify`?'],
     ['frobnicate', '`gantry --help` lists all commands.'],
   ])('is a usage error that names the nearest command: %s', async (command, hint) => {
-    expect(await failureOf(command)).toMatchObject({ kind: 'usage', hint });
+    for (const options of [[], ['--json'], ['x', '--to', 'local']])
+      expect(await failureOf(command, ...options)).toMatchObject({ kind: 'usage', hint });
   });
 });
 
