@@ -196,7 +196,9 @@ export class WorkersCache {
     if (typeof lifetime === 'string') return [answer, lifetime];
     // Too large a body is passed on and not stored (page *Debugging*, "My response is larger than the size limit").
     if (Number(answer.headers.get('content-length') ?? 0) > this.#maxBytes) return [answer, 'MISS'];
-    const body = new Uint8Array(await answer.arrayBuffer());
+    const body = await readWhole(answer);
+    // The body goes to the client as it comes, and breaks off there too (page *Workers Cache*, "Request collapsing").
+    if (body instanceof ReadableStream) return [new Response(body, answer), 'MISS'];
     const stored: Stored = {
       entrypoint,
       path: new URL(request.url).pathname,
@@ -281,6 +283,23 @@ function storable(request: Request, { status, headers }: Response): Lifetime | S
     // Without the directive stale answers hide errors for ever ("Serve stale on error").
     staleIfError: mayBeStale ? (seconds('stale-if-error') ?? Infinity) * 1_000 : 0,
   };
+}
+
+/** The body; or, if it breaks off, a stream of what came of it that breaks off as well. */
+async function readWhole({ body }: Response): Promise<Uint8Array | ReadableStream<Uint8Array>> {
+  const chunks: Uint8Array[] = [];
+  try {
+    for await (const chunk of body ?? []) chunks.push(chunk as Uint8Array);
+  } catch (error) {
+    return new ReadableStream<Uint8Array>({
+      pull: (controller) => {
+        const chunk = chunks.shift();
+        if (chunk === undefined) controller.error(error);
+        else controller.enqueue(chunk);
+      },
+    });
+  }
+  return new Uint8Array(await new Blob(chunks).arrayBuffer());
 }
 
 /** Printable ASCII of at most 1,024 characters, the first 1,000; others are dropped without a word ("Cache-Tag"). */
