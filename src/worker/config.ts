@@ -14,6 +14,8 @@ export interface Env {
   readonly BUCKET: R2Bucket;
   /** Optional: receives a data point for each pull. */
   readonly PULLS?: AnalyticsEngineDataset;
+  /** Optional: which version of the Worker this is. Needed where Workers Cache is shared by all versions. */
+  readonly VERSION?: Pick<WorkerVersionMetadata, 'id'>;
   /** Optional: counts failed logins. */
   readonly LOGIN_LIMITER?: RateLimiter;
   readonly REALMS?: unknown;
@@ -51,6 +53,8 @@ export interface Config {
   readonly log: 'all' | 'failures';
   /** Whether whole blobs go through the cache in front of the registry. */
   readonly blobCache: boolean;
+  /** Id of this version of the Worker, as the platform gives it; null without the binding. */
+  readonly version: string | null;
   /** Which repositories are filled from an upstream registry. */
   readonly origins: OriginRules;
   /** PEM or JWK of the key that signs derived schema 1 manifests; null: none are derived. Parsed when first needed. */
@@ -101,6 +105,7 @@ export function readConfig(env: Env): Config {
     }),
     log: logOf(env.LOG),
     blobCache: switchOf(env.BLOB_CACHE, 'BLOB_CACHE'),
+    version: env.VERSION?.id ?? null,
     origins: parseOrigins(env.ORIGINS, env.ORIGIN_CREDENTIALS),
     signingKey: textOf(env.SIGNING_KEY, 'SIGNING_KEY') ?? null,
   });

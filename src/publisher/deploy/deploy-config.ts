@@ -25,8 +25,8 @@ export async function readDeployConfig(path: string): Promise<DeployConfig> {
 
 /** The same from what the file holds. */
 export function deployConfigOf(toml: unknown): DeployConfig {
-  const { name, account_id, r2_buckets, route, routes, workers_dev, preview_urls, cache, exports, vars, env } =
-    objectOf(toml);
+  const { name, account_id, r2_buckets, route, routes, workers_dev, preview_urls, vars, env, ...rest } = objectOf(toml);
+  const { cache, exports, version_metadata } = rest;
   const bucket = listOf(r2_buckets)
     .map(objectOf)
     .find(({ binding }) => binding === 'BUCKET');
@@ -54,6 +54,7 @@ export function deployConfigOf(toml: unknown): DeployConfig {
     ),
     accountId: textOf(account_id),
     isCached: objectOf(cache).enabled === true && isOn('Registry') && !isOn('default'),
+    mixesVersions: objectOf(cache).cross_version_cache === true && objectOf(version_metadata).binding !== 'VERSION',
     realms: parseRealmTable(REALMS, DEFAULT_ACCESS),
     openedRealms: Object.keys(objectOf(objectOf(json(ACCESS)).realms)),
     neededSecrets: secretsOf(objectOf(json(BLOB_DELIVERY))),

@@ -21,6 +21,8 @@ export interface DeployConfig {
   readonly accountId: string | null;
   /** Whether Workers Cache stands in front of the registry entrypoint and not of the gateway. */
   readonly isCached: boolean;
+  /** Whether all versions of the Worker share the cache, while nothing tells the Worker which version it is. */
+  readonly mixesVersions: boolean;
   readonly realms: RealmTable;
   /** Realms that somebody else's tokens or certificates open (`ACCESS.realms`). */
   readonly openedRealms: readonly string[];
@@ -59,7 +61,7 @@ export function preflight(
     ...domains(config, account),
     ...previews(config),
     ...variables(config),
-    cache(config),
+    ...cache(config),
     ...secrets(config, account),
   ];
 }
@@ -177,13 +179,26 @@ function variables({ largeVariables, environmentsWithoutVariables }: DeployConfi
   ];
 }
 
-function cache({ isCached }: DeployConfig): Point {
-  if (isCached) return { kind: 'there', what: 'a cache in front of the registry, none in front of the gateway' };
-  return {
-    kind: 'advice',
-    what: 'no cache between gateway and registry: every pull reads the bucket',
-    todo: 'Take [cache] and [exports.…] from the wrangler.toml that came with Gantry.',
-  };
+function cache({ isCached, mixesVersions }: DeployConfig): readonly Point[] {
+  if (!isCached) {
+    return [
+      {
+        kind: 'advice',
+        what: 'no cache between gateway and registry: every pull reads the bucket',
+        todo: 'Take [cache] and [exports.…] from the wrangler.toml that came with Gantry.',
+      },
+    ];
+  }
+  const there: Point = { kind: 'there', what: 'a cache in front of the registry, none in front of the gateway' };
+  if (!mixesVersions) return [there];
+  return [
+    there,
+    {
+      kind: 'missing',
+      what: 'no binding VERSION: with cross_version_cache, lists of the old version would be served after a change of REALMS',
+      todo: 'Add [version_metadata] with binding = "VERSION" to wrangler.toml, or remove cross_version_cache.',
+    },
+  ];
 }
 
 function secrets(

@@ -4,7 +4,7 @@ import { type Digest, parseDigest } from '../../registry/digest.ts';
 import { type Form, FORM_TITLE, formOfMediaType } from '../../registry/media-type.ts';
 import { type ClientId, CLIENTS, type KnownClient as Client } from '../../manifest/known-clients.ts';
 import type { Answer, Exchange } from './exchange.ts';
-import type { Finding, FindingId } from './findings.ts';
+import type { Finding, FindingId } from './findings/findings.ts';
 import { bareType, type ManifestAnswer, readManifestAnswer } from './manifest-answer.ts';
 import { errorsOf, headersOf, type ImageName, type Session } from './session.ts';
 

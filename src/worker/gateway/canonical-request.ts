@@ -4,12 +4,17 @@ import { type RegistryRequest, type RequestOptions, urlOf } from './registry-req
 /**
  * The request to the registry entrypoint in canonical form, so that requests with the same answer share a cache entry.
  * A few normalized values of `Accept` and `User-Agent` represent all clients, and give the same result in negotiation.
+ * `version`: see {@link urlOf}.
  */
-export function canonicalRequest(request: RegistryRequest, { head, accept, userAgent }: RequestOptions): Request {
+export function canonicalRequest(
+  request: RegistryRequest,
+  { head, accept, userAgent }: RequestOptions,
+  version: string | null,
+): Request {
   const headers = new Headers();
   const [normalAccept, normalUserAgent] = [normalizeAccept(accept), normalizeUserAgent(userAgent)];
   if (normalAccept !== null) headers.set('accept', normalAccept);
   if (normalUserAgent !== null) headers.set('user-agent', normalUserAgent);
   // Redirects are passed on to the client.
-  return new Request(urlOf(request), { method: head ? 'HEAD' : 'GET', headers, redirect: 'manual' });
+  return new Request(urlOf(request, version), { method: head ? 'HEAD' : 'GET', headers, redirect: 'manual' });
 }

@@ -41,6 +41,12 @@ export interface RequestOptions {
 }
 
 const ORIGIN = 'https://registry.gantry';
+
+/**
+ * Format of the answers by digest. Workers Cache keeps them across versions of the Worker (`cross_version_cache`), so a
+ * version that changes such an answer must raise it: its headers, its negotiation, or what the gateway reads of it.
+ */
+const CACHE_FORMAT = 1;
 const OF_REPOSITORY = /^\/v2\/(.+)\/(manifests|blobs|blob-presence|referrers|tags|v1)\/([^/]+)$/;
 
 /** The canonical path and query of a request. */
@@ -65,14 +71,26 @@ export function pathOf(request: RegistryRequest): string {
   }
 }
 
-/** The canonical URL of a request. */
-export function urlOf(request: RegistryRequest): string {
-  return ORIGIN + pathOf(request);
+/**
+ * The canonical URL of a request. Its first segment partitions the cache: what a digest names stays the same in all
+ * versions of the Worker. Everything else depends on the settings of a version, such as realms and upstreams, and is not
+ * served by the next one. `version`: id of the Worker's version; null if it is not known.
+ */
+export function urlOf(request: RegistryRequest, version: string | null): string {
+  const format = String(CACHE_FORMAT);
+  const partition = version === null || isNamedByDigest(request) ? format : `${format}-${encodeURIComponent(version)}`;
+  return `${ORIGIN}/${partition}${pathOf(request)}`;
+}
+
+function isNamedByDigest(request: RegistryRequest): boolean {
+  if (request.kind === 'manifest') return request.reference.kind === 'digest';
+  return request.kind === 'blob' || request.kind === 'blob-presence';
 }
 
 /** Parses a canonical URL; null if it is none. */
 export function parseRegistryUrl(url: string): RegistryRequest | null {
-  const { pathname, searchParams } = new URL(url);
+  const { pathname: whole, searchParams } = new URL(url);
+  const pathname = /^\/[^/]+(\/v2\/.+)$/.exec(whole)?.[1] ?? '';
   if (pathname === '/v2/_catalog') return { kind: 'catalog', page: pageOf(searchParams) };
   const [, nameText = '', what, last = ''] = OF_REPOSITORY.exec(pathname) ?? [];
   const name = parseRepositoryName(nameText);

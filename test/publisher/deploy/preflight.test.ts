@@ -66,6 +66,13 @@ describe('the preflight', () => {
       'the variable ORIGINS has 5001 bytes, and Cloudflare takes 5,000 at most',
     ],
     [
+      'what tells versions apart, where they share the cache',
+      ROUTED.replace(/\[version_metadata\]\nbinding = "VERSION"/, ''),
+      ACCOUNT,
+      undefined,
+      'no binding VERSION: with cross_version_cache, lists of the old version would be served after a change of REALMS',
+    ],
+    [
       'the variables of an environment, which Wrangler does not inherit',
       `${ROUTED}\n[vars]\nLOG = "failures"\n[env.staging]\nname = "gantry-staging"\n`,
       ACCOUNT,
@@ -116,7 +123,7 @@ describe('the preflight', () => {
   });
 
   it('only advises where the Worker would run all the same', () => {
-    const uncached = ROUTED.replace(/\[cache\]\nenabled = true/, '');
+    const uncached = ROUTED.replace(/\[cache\]\nenabled = true\ncross_version_cache = true/, '');
     const points = preflight(deployConfigOf(parse(uncached)), { ...ACCOUNT, secrets: [] }, undefined);
     expect(points.filter(({ kind }) => kind === 'advice')).toHaveLength(3);
     expect(points.some(({ kind }) => kind === 'missing')).toBe(false);

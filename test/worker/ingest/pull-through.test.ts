@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { blobKey, tagKey } from '../../../src/registry/keys.ts';
 import { decodeOriginMark, encodeOriginMark } from '../../../src/registry/origin-mark.ts';
 import { PUBLIC_REALM } from '../../../src/registry/realms.ts';
-import { type Ask, cachedEdge, directEdge, errorOf } from '../edge.ts';
+import { type Ask, behindCache, directEdge, errorOf } from '../edge.ts';
 import { digestOf, hash, nameOf, tagOf } from '../seed.ts';
 
 const { BUCKET: bucket } = env as unknown as { BUCKET: R2Bucket };
@@ -112,7 +112,7 @@ const get = async (edge: Ask, path: string): Promise<Response> => edge(path, { h
 describe('a repository that is filled', () => {
   it.each([
     ['straight', directEdge],
-    ['behind a cache', cachedEdge],
+    ['behind a cache', (...[own, options]: Parameters<typeof directEdge>) => behindCache(own, options)],
   ] as const)('is answered from the upstream, then from the bucket: %s', async (title, edgeOver) => {
     const host = `${title.replaceAll(' ', '-')}.example`;
     const name = `a/${title.replaceAll(' ', '-')}`;
@@ -158,7 +158,7 @@ describe('a repository that is filled', () => {
 
   it.each([
     ['straight', directEdge],
-    ['behind a cache', cachedEdge],
+    ['behind a cache', (...[own, options]: Parameters<typeof directEdge>) => behindCache(own, options)],
   ] as const)(
     'sends clients to where the upstream redirects to, with no word of it kept: %s',
     async (title, edgeOver) => {
