@@ -10,7 +10,7 @@ import type { Reason } from '../registry/errors.ts';
 import { type Form, formOfMediaType, FORMS, MEDIA_TYPE_OF_FORM, SCHEMA1_PLAIN } from '../registry/media-type.ts';
 import { DEFAULT_PLATFORM, formatPlatform, type Platform } from '../registry/platform.ts';
 import type { TagForm, TagRecord } from '../registry/records.ts';
-import { limitsOf, representativeOf } from './client-limits.ts';
+import { limitsOf, representativeOf } from './clients/limits.ts';
 
 /** What is known about a client. */
 export interface Client {

@@ -11,7 +11,7 @@ import {
   RULES,
   unreadableReason,
 } from '../../src/manifest/negotiate.ts';
-import { limitsOf } from '../../src/manifest/client-limits.ts';
+import { limitsOf } from '../../src/manifest/clients/limits.ts';
 import { sha256Of } from '../../src/manifest/signing/sha256.ts';
 import type { Reason } from '../../src/registry/errors.ts';
 import { type Form, FORMS, MEDIA_TYPE_OF_FORM, SCHEMA1_PLAIN } from '../../src/registry/media-type.ts';

@@ -7,7 +7,7 @@ import { FORM_TITLE } from '../../registry/media-type.ts';
 import { formatPlatform } from '../../registry/platform.ts';
 import type { TagRecord } from '../../registry/records.ts';
 import { addBucketOptions, type BucketOptions, withBucket } from '../cli/bucket-options.ts';
-import { CLIENTS, type KnownClient as Client } from '../../manifest/known-clients.ts';
+import { CLIENTS, type KnownClient as Client } from '../../manifest/clients/known-clients.ts';
 import type { Environment } from '../cli/environment.ts';
 import { parseTagged } from '../cli/image-name.ts';
 import { shortDigest } from '../publish/report.ts';

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Digest, parseDigest } from '../../registry/digest.ts';
 import { type Form, FORM_TITLE, formOfMediaType } from '../../registry/media-type.ts';
-import { type ClientId, CLIENTS, type KnownClient as Client } from '../../manifest/known-clients.ts';
+import { type ClientId, CLIENTS, type KnownClient as Client } from '../../manifest/clients/known-clients.ts';
 import type { Answer, Exchange } from './exchange.ts';
 import type { Finding, FindingId } from './findings.ts';
 import { bareType, type ManifestAnswer, readManifestAnswer } from './manifest-answer.ts';

@@ -1,6 +1,6 @@
 /** The client for "What will my client get?": a family of clients with recorded headers, or pasted headers. */
 import { parseAccept } from '../../http/accept.ts';
-import { CLIENTS, type KnownClient } from '../../manifest/known-clients.ts';
+import { CLIENTS, type KnownClient } from '../../manifest/clients/known-clients.ts';
 import { type Choice, type Client, negotiate } from '../../manifest/negotiate.ts';
 import type { TagRecord } from '../../registry/records.ts';
 

@@ -5,7 +5,7 @@ import { FORM_TITLE } from '../../../registry/media-type.ts';
 import type { RepositoryName, Tag } from '../../../registry/name.ts';
 import { formatPlatform } from '../../../registry/platform.ts';
 import type { TagRecord } from '../../../registry/records.ts';
-import { CLIENTS } from '../../../manifest/known-clients.ts';
+import { CLIENTS } from '../../../manifest/clients/known-clients.ts';
 import { type Outcome, outcomeOf, PASTED_MAX_LENGTH } from '../clients.ts';
 import { FormBadge, Legend } from './form-badge.tsx';
 import { NameParts } from './home-page.tsx';

@@ -4,7 +4,7 @@
  * Engines before 1.10 never send `Accept`. Docker 20 and later send it in several header lines, in an order that
  * changes with every request, so the order has no meaning.
  */
-import { type Form, MEDIA_TYPE_OF_FORM, SCHEMA1_PLAIN } from '../registry/media-type.ts';
+import { type Form, MEDIA_TYPE_OF_FORM, SCHEMA1_PLAIN } from '../../registry/media-type.ts';
 
 const OI = MEDIA_TYPE_OF_FORM['oci-index'];
 const OM = MEDIA_TYPE_OF_FORM['oci-manifest'];
