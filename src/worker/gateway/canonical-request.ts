@@ -7,7 +7,7 @@ import { type RegistryRequest, type RequestOptions, urlOf } from './registry-req
  */
 export function canonicalRequest(request: RegistryRequest, { head, accept, userAgent }: RequestOptions): Request {
   const headers = new Headers();
-  const [normalAccept, normalUserAgent] = [normalizeAccept(accept), normalizeUserAgent(userAgent)];
+  const [normalAccept, normalUserAgent] = [normalizeAccept(accept), normalizeUserAgent({ accept, userAgent })];
   if (normalAccept !== null) headers.set('accept', normalAccept);
   if (normalUserAgent !== null) headers.set('user-agent', normalUserAgent);
   // Redirects are passed on to the client.

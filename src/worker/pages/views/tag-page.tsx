@@ -255,7 +255,7 @@ function Clients({ view: { name, tag, record, asked }, place }: { readonly view:
 
 function Answer({ asked: { title, client, choice }, url }: { readonly asked: Outcome; readonly url: string }) {
   const accept = normalizeAccept(client.accept);
-  const userAgent = choice.varies.userAgent ? normalizeUserAgent(client.userAgent) : null;
+  const userAgent = choice.varies.userAgent ? normalizeUserAgent(client) : null;
   // Only normalized values: text of the client must not appear in a command.
   const headers = [
     accept === null ? `-H 'Accept:'` : `-H 'Accept: ${accept}'`,
