@@ -32,7 +32,8 @@ export const RULES = {
   'nonstandard-layers':
     'The client refuses the layer types of the published manifest, which are not in the specification, so it gets a ' +
     'clean form of the same image.',
-  'no-oci': 'The client (Docker 19.03.0 to 19.03.4) accepts OCI manifests but cannot read them, so it gets no OCI form.',
+  'no-oci':
+    'The client (Docker 19.03.0 to 19.03.4) accepts OCI manifests but cannot read them, so it gets no OCI form.',
 } as const;
 
 /** A key of {@link RULES}. */
@@ -80,7 +81,11 @@ export function negotiate({ accept, userAgent }: Client, record: TagRecord): Cho
   ];
   const bestOf = (forms: readonly TagForm[]): TagForm | undefined =>
     forms.toSorted((a, b) => compare(rank(a), rank(b)))[0];
-  const { usable, isLimited, why } = usableOf(accepted, userAgent, isEngineAccept(wants) ? bestOf(accepted) : undefined);
+  const { usable, isLimited, why } = usableOf(
+    accepted,
+    userAgent,
+    isEngineAccept(wants) ? bestOf(accepted) : undefined,
+  );
   const varies = { userAgent: isLimited };
   const rule = why ?? (wants.kind === 'anything' ? 'any-form' : 'best-fit');
   const best = bestOf(usable);
@@ -121,8 +126,7 @@ function usableOf(
   const wouldGetOci = best !== undefined && isOciForm(best.form);
   if (!isMarked && !wouldGetOci) return { usable: accepted, isLimited: false, why: null };
   const limits = limitsOf(userAgent);
-  const readable =
-    wouldGetOci && limits.includes('oci') ? accepted.filter(({ form }) => !isOciForm(form)) : accepted;
+  const readable = wouldGetOci && limits.includes('oci') ? accepted.filter(({ form }) => !isOciForm(form)) : accepted;
   const unpacked = limits.includes('zstd') ? readable.filter(({ zstd }) => zstd !== true) : readable;
   const clean = unpacked.filter(({ nonstandard }) => nonstandard?.some((kind) => limits.includes(kind)) !== true);
   // If there is no clean form, the published one is better than a 404.

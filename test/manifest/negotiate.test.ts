@@ -385,9 +385,7 @@ describe('by tag', () => {
     rules.push(negotiate({ accept: parseAccept('*/*'), userAgent: 'docker/20.10.24' }, packed).rule);
     const odd = recordOf(['published docker-schema2+oci-in-docker', 'derived oci-manifest']);
     rules.push(negotiate({ accept: parseAccept('*/*'), userAgent: 'skopeo/1.9.3' }, odd).rule);
-    rules.push(
-      negotiate({ accept: parseAccept([S1P, S2, OM].join()), userAgent: 'docker/19.03.1' }, RECORDS.oci).rule,
-    );
+    rules.push(negotiate({ accept: parseAccept([S1P, S2, OM].join()), userAgent: 'docker/19.03.1' }, RECORDS.oci).rule);
     expect(new Set(rules)).toEqual(new Set(Object.keys(RULES)));
   });
 
@@ -568,10 +566,13 @@ describe('by tag', () => {
           expect(choose(accept, agentOf(version), record), record).toBe(dockerOnly(true)[record]);
     });
 
-    it.each(['18.06.0-ce', '18.09.9', '19.03.5', '19.03.15', '20.10.0'])('and %s gets what was published', (version) => {
-      for (const record of Object.keys(RECORDS) as RecordName[])
-        expect(choose(accepts[0]?.accept ?? [], agentOf(version), record)).toBe(CURRENT[record]);
-    });
+    it.each(['18.06.0-ce', '18.09.9', '19.03.5', '19.03.15', '20.10.0'])(
+      'and %s gets what was published',
+      (version) => {
+        for (const record of Object.keys(RECORDS) as RecordName[])
+          expect(choose(accepts[0]?.accept ?? [], agentOf(version), record)).toBe(CURRENT[record]);
+      },
+    );
 
     it('so the User-Agent plays a part where that Accept gets an OCI form, and nowhere else', () => {
       const varies = (accept: readonly string[], record: RecordName): boolean =>

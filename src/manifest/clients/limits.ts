@@ -152,7 +152,8 @@ export function programOf(
   if (/(?:^| )go-containerregistry(?:[/ ]|$)/.test(userAgent))
     return { program: 'go-containerregistry', version: [0, 0, 0] };
   // Docker on containerd's image store names both; the store decides.
-  const [, store, storeMinor, storePatch] = / containerd-client\/v?(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?(?!\d)/.exec(userAgent) ?? [];
+  const [, store, storeMinor, storePatch] =
+    / containerd-client\/v?(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?(?!\d)/.exec(userAgent) ?? [];
   if (store !== undefined) return { program: 'containerd', version: versionOf(store, storeMinor, storePatch) };
   const [, program, major, minor, patch] =
     /^([A-Za-z-]{1,20})\/v?(\d{1,3})(?:\.(\d{1,3})(?:\.(\d{1,3}))?)?(?!\d)/.exec(userAgent) ?? [];

@@ -4,7 +4,7 @@
  */
 import type { Form, NonstandardLayers } from '../../registry/media-type.ts';
 import type { RepositoryName } from '../../registry/name.ts';
-import { type Client, formsAcceptedBy } from '../negotiate.ts';
+import { type Choice, type Client, formsAcceptedBy } from '../negotiate.ts';
 import { type Limit, limitsOf } from './limits.ts';
 import { nameRefusal } from './name-rules.ts';
 
@@ -37,6 +37,16 @@ export const LIMIT_TEXT = {
   'all-tags': 'It cannot pull all tags of a repository at once.',
 } as const satisfies Record<Limit, string>;
 
+/** Why a client cannot use what it gets of a tag; null if nothing is known that keeps it from that. */
+export function obstacleTo(
+  client: Client,
+  { name, choice, nameless }: { readonly name: RepositoryName; readonly choice: Choice; readonly nameless: boolean },
+): Obstacle | null {
+  const ofName = nameObstacle(client, name);
+  if (ofName !== null || choice.kind === 'missing') return ofName;
+  return formObstacle(client, { ...choice.form, nameless: nameless && choice.form.source.kind === 'published' });
+}
+
 /** Why a client cannot even request a repository; null if it can. */
 export function nameObstacle({ userAgent }: Pick<Client, 'userAgent'>, name: RepositoryName): Obstacle | null {
   const text = nameRefusal(userAgent, name);
@@ -50,7 +60,7 @@ export function formObstacle(client: Client, { form, zstd, nonstandard, nameless
   if (!formsAcceptedBy(client).includes(form)) return { kind: 'form', text: 'It does not accept this form.' };
   if (form === 'docker-schema1' && has('schema1')) return { kind: 'form', text: LIMIT_TEXT.schema1 };
   if ((form === 'oci-index' || form === 'oci-manifest') && has('oci')) return { kind: 'form', text: LIMIT_TEXT.oci };
-  if (nameless === true && has('nameless-schema1'))
+  if (form === 'docker-schema1' && nameless === true && has('nameless-schema1'))
     return { kind: 'nameless-schema1', text: LIMIT_TEXT['nameless-schema1'] };
   const refused = zstd === true && has('zstd') ? 'zstd' : nonstandard?.find(has);
   return refused === undefined ? null : { kind: 'layers', text: LIMIT_TEXT[refused] };
