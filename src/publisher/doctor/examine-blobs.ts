@@ -3,7 +3,7 @@
  */
 import type { Digest } from '../../registry/digest.ts';
 import { blobsOf, readLinks } from '../../manifest/links.ts';
-import type { KnownClient as Client } from '../../manifest/known-clients.ts';
+import type { KnownClient as Client } from '../../manifest/clients/known-clients.ts';
 import { short, statusOf } from './examine-clients.ts';
 import { differencesOf } from './examine-manifests.ts';
 import type { Answer, Exchange } from './exchange.ts';

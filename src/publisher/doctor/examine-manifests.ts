@@ -1,6 +1,6 @@
 /** Checks manifest answers for any client: HEAD against GET, conditions, lifetimes, and missing objects. */
 import { randomUUID } from 'node:crypto';
-import type { KnownClient as Client } from '../../manifest/known-clients.ts';
+import type { KnownClient as Client } from '../../manifest/clients/known-clients.ts';
 import { short, statusOf } from './examine-clients.ts';
 import type { Answer } from './exchange.ts';
 import type { Finding, FindingId } from './findings/findings.ts';

@@ -2,7 +2,7 @@
 import { parseRepositoryName, parseTag } from '../../registry/name.ts';
 import { isListForm } from '../../registry/media-type.ts';
 import { formOfContent, readLinks } from '../../manifest/links.ts';
-import { CLIENTS, type KnownClient as Client } from '../../manifest/known-clients.ts';
+import { CLIENTS, type KnownClient as Client } from '../../manifest/clients/known-clients.ts';
 import { blobsToRequest, examineBlobs } from './examine-blobs.ts';
 import { type ClientResult, examineClients } from './examine-clients.ts';
 import { examineLists, examineManifests, examineMisses, tagsOf } from './examine-manifests.ts';

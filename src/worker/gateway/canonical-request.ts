@@ -12,7 +12,7 @@ export function canonicalRequest(
   version: string | null,
 ): Request {
   const headers = new Headers();
-  const [normalAccept, normalUserAgent] = [normalizeAccept(accept), normalizeUserAgent(userAgent)];
+  const [normalAccept, normalUserAgent] = [normalizeAccept(accept), normalizeUserAgent({ accept, userAgent })];
   if (normalAccept !== null) headers.set('accept', normalAccept);
   if (normalUserAgent !== null) headers.set('user-agent', normalUserAgent);
   // Redirects are passed on to the client.

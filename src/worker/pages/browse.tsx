@@ -55,7 +55,13 @@ async function tagPage(
     return refuseUnknown(store, name, refused('tag-unknown', { message: `The repository ${name} has no tag ${tag}.` }));
   return (
     <TagPage
-      view={{ name, tag, isProtected: isProtected(name), ...content, asked: clientFromQuery(query, content.record) }}
+      view={{
+        name,
+        tag,
+        isProtected: isProtected(name),
+        ...content,
+        asked: clientFromQuery(query, { name, ...content }),
+      }}
       place={place}
     />
   );

@@ -58,6 +58,21 @@ export const MANIFEST_FINDINGS = {
     title: 'The signature of the schema 1 manifest is not valid',
     todo: `Docker before 1.8.3 verifies it. Something on the way changes the body, or it was signed wrongly. ${NO_TRANSFORM}`,
   },
+  'schema1-nameless': {
+    severity: 'error',
+    title: 'The schema 1 manifest has an empty name',
+    todo: 'Docker 1.6 and 1.7 crash on it. Publish the schema 2 instead, or a schema 1 with a name: `skopeo copy --format v2s1` writes no name into a dir: folder.',
+  },
+  'layers-refused': {
+    severity: 'error',
+    title: 'A client cannot use the layers of the manifest that it gets',
+    todo: 'Give it a form with layer types of its specification, in gzip: `gantry publish --recompress` makes one.',
+  },
+  'name-refused': {
+    severity: 'note',
+    title: 'Old engines refuse the name of the repository',
+    todo: 'If they should pull it: publish it under a name with at most two components, the first of at least two characters and without dots.',
+  },
   'schema1-none': {
     severity: 'note',
     title: 'Docker before 1.10 cannot pull this image',
