@@ -1,5 +1,6 @@
 /** What a deployment needs and whether it is there: a decision over facts, pure. */
 import { PUBLIC_REALM, type RealmTable } from '../../registry/realms.ts';
+import { type ApiError, helpFor, isR2Off } from './api-errors.ts';
 
 /** What the wrangler.toml says, as far as it matters here. */
 export interface DeployConfig {
@@ -35,6 +36,8 @@ export interface AccountFacts {
   readonly hasBucket: boolean | null;
   /** Names of the Worker's secrets; none where it does not exist yet; null where that is not known. */
   readonly secrets: readonly string[] | null;
+  /** What Cloudflare answered instead, by what was read. */
+  readonly errors: Readonly<Partial<Record<'login' | 'bucket' | 'secrets', ApiError | undefined>>>;
 }
 
 /** One thing that was looked at. `missing` stops the deployment; `advice` does not; `unknown` could not be looked at. */
@@ -52,7 +55,7 @@ export function preflight(
   chosenAccount: string | undefined,
 ): readonly Point[] {
   return [
-    login(account),
+    login(account, (config.accountId ?? chosenAccount ?? null) !== null),
     ...whichAccount(config, account, chosenAccount),
     ...bucket(config, account),
     address(config),
@@ -64,7 +67,12 @@ export function preflight(
   ];
 }
 
-function login(account: AccountFacts | null): Point {
+function login(account: AccountFacts | null, accountIsNamed: boolean): Point {
+  const { login: refused, secrets: denied } = account?.errors ?? {};
+  if (denied !== undefined) return refusal(denied, 'missing');
+  // A token may lack the right to list accounts and still be able to deploy to one.
+  if (refused !== undefined)
+    return refusal(refused, accountIsNamed && account?.secrets !== null ? 'unknown' : 'missing');
   if (account !== null) return { kind: 'there', what: 'logged in at Cloudflare' };
   return {
     kind: 'missing',
@@ -73,13 +81,26 @@ function login(account: AccountFacts | null): Point {
   };
 }
 
+function refusal(error: ApiError, kind: 'missing' | 'unknown'): Point {
+  const help = helpFor([error]);
+  const said = `${error.message} [code: ${String(error.code)}]`;
+  return {
+    kind,
+    what: help === null ? `Cloudflare answers: ${said}` : `${help.what} (Cloudflare answers: ${said})`,
+    todo:
+      help?.todo ?? 'Look for the code in Cloudflare\'s documentation, "Workers · Error codes" or "R2 · Error codes".',
+  };
+}
+
 function whichAccount(
   { accountId }: DeployConfig,
   account: AccountFacts | null,
   chosen: string | undefined,
 ): readonly Point[] {
-  const id = chosen ?? accountId;
-  if (account === null) return [];
+  // As Wrangler does, the file first.
+  const id = accountId ?? chosen ?? null;
+  // Cloudflare may have refused the list.
+  if (account === null || (account.accounts.length === 0 && account.errors.login !== undefined)) return [];
   if (id !== null) {
     const found = account.accounts.find((one) => one.id === id);
     if (found !== undefined) return [{ kind: 'there', what: `the account ${found.name}` }];
@@ -118,6 +139,11 @@ function bucket({ bucket: name, jurisdiction }: DeployConfig, account: AccountFa
     ];
   }
   const hasBucket = account?.hasBucket ?? null;
+  const refused = account?.errors.bucket;
+  if (refused !== undefined) {
+    const point = refusal(refused, isR2Off(refused) ? 'missing' : 'unknown');
+    return [{ ...point, what: `whether the bucket ${name} exists: ${point.what}` }];
+  }
   if (hasBucket === null) return [{ kind: 'unknown', what: `whether the bucket ${name} exists` }];
   if (hasBucket) return [{ kind: 'there', what: `the bucket ${name}` }];
   const option = jurisdiction === null ? '' : ` --jurisdiction ${jurisdiction}`;
