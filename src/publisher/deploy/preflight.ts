@@ -17,7 +17,7 @@ export interface DeployConfig {
   readonly largeVariables: readonly { readonly variable: string; readonly bytes: number }[];
   /** Environments of the file that do not have the top level's variables, because Wrangler does not inherit them. */
   readonly environmentsWithoutVariables: readonly string[];
-  /** Where the Worker will be reached: routes and custom domains, and `workers.dev` where that is on. */
+  /** Where the Worker will be reached: routes and custom domains, `PUBLIC_URL`, and `workers.dev` where that is on. */
   readonly addresses: readonly string[];
   readonly accountId: string | null;
   /** Whether Workers Cache stands in front of the registry entrypoint and not of the gateway. */
@@ -25,6 +25,10 @@ export interface DeployConfig {
   readonly realms: RealmTable;
   /** Realms that somebody else's tokens or certificates open (`ACCESS.realms`). */
   readonly openedRealms: readonly string[];
+  /** Whether repositories are filled from other registries (`ORIGINS`). */
+  readonly hasOrigins: boolean;
+  /** Whether the file has `[limits]`. */
+  readonly hasLimits: boolean;
   /** Secrets that a setting cannot do without, and the setting. */
   readonly neededSecrets: readonly { readonly secret: string; readonly by: string }[];
 }
@@ -63,6 +67,7 @@ export function preflight(
     ...previews(config),
     ...variables(config),
     cache(config),
+    ...filling(config),
     ...secrets(config, account),
   ];
 }
@@ -210,6 +215,17 @@ function cache({ isCached }: DeployConfig): Point {
     what: 'no cache between gateway and registry: every pull reads the bucket',
     todo: 'Take [cache] and [exports.…] from the wrangler.toml that came with Gantry.',
   };
+}
+
+function filling({ hasOrigins, hasLimits }: DeployConfig): readonly Point[] {
+  if (!hasOrigins || hasLimits) return [];
+  return [
+    {
+      kind: 'advice',
+      what: 'repositories are filled from other registries within 30 s of processor time a request, or 10 ms on the Free plan',
+      todo: 'Use the Workers Paid plan, and for layers over 3 GiB add [limits] with cpu_ms = 300_000 to wrangler.toml.',
+    },
+  ];
 }
 
 function secrets(

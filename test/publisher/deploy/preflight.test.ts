@@ -118,6 +118,20 @@ describe('the preflight', () => {
     expect(missing(`account_id = "c3"\n${ROUTED}`, ACCOUNT, 'a1')).toEqual(['the login has no account c3']);
   });
 
+  it('takes PUBLIC_URL for an address that another program attaches', () => {
+    expect(missing(`${OWN}\n[vars]\nPUBLIC_URL = "https://registry.example.com"\n`, ACCOUNT)).toEqual([]);
+  });
+
+  it('says what filling repositories from other registries needs, unless [limits] are set', () => {
+    const advice = (toml: string): readonly string[] =>
+      preflight(deployConfigOf(parse(toml)), ACCOUNT, undefined).flatMap(({ kind, todo }) =>
+        kind === 'advice' && todo !== undefined ? [todo] : [],
+      );
+    const filled = `${ROUTED}\n[vars]\nORIGINS = '[]'\n`;
+    expect(advice(filled)).toEqual([expect.stringMatching(/Workers Paid.*cpu_ms = 300_000/)]);
+    expect(advice(`${filled}\n[limits]\ncpu_ms = 300_000\n`)).toEqual([]);
+  });
+
   it('does without TOKENS where somebody else opens the realm', () => {
     const toml = `${ROUTED}\n[vars]\nREALMS = '[{"pattern":"a/*","realm":"a"}]'\n[vars.ACCESS.realms.a]\ncertificates = [{ fingerprint = "ab" }]\n`;
     expect(missing(toml, ACCOUNT)).toEqual([]);
