@@ -7,7 +7,12 @@ import { readBucket, readSecrets } from '../../../src/publisher/deploy/wrangler.
 
 const OWN = await readFile(new URL('../../../wrangler.toml', import.meta.url), 'utf8');
 const ROUTED = `routes = [{ pattern = "registry.example.com", custom_domain = true }]\n${OWN}`;
-const ACCOUNT: AccountFacts = { accounts: [{ id: 'a1', name: 'Example' }], hasBucket: true, secrets: ['PURGE_TOKEN'] };
+const ACCOUNT: AccountFacts = {
+  accounts: [{ id: 'a1', name: 'Example' }],
+  hasBucket: true,
+  secrets: ['PURGE_TOKEN'],
+  errors: {},
+};
 
 const missing = (toml: string, account: AccountFacts | null, chosen?: string): readonly string[] =>
   preflight(deployConfigOf(parse(toml)), account, chosen).flatMap(({ kind, what }) =>
@@ -101,6 +106,37 @@ describe('the preflight', () => {
     expect(advice(ROUTED.replace('preview_urls = false', ''), ACCOUNT)).toEqual([
       'preview URLs are not switched off: each version could be reached at an address of its own',
     ]);
+  });
+
+  it('stops where Cloudflare refuses to show the Worker, and goes on where it only does not show the bucket', () => {
+    const error = { code: 10_000, message: 'Authentication error' };
+    expect(missing(ROUTED, { ...ACCOUNT, secrets: null, errors: { secrets: error } })).toEqual([
+      'Cloudflare refuses the login, or it lacks a permission (Cloudflare answers: Authentication error [code: 10000])',
+    ]);
+    expect(missing(ROUTED, { ...ACCOUNT, hasBucket: null, errors: { bucket: error } })).toEqual([]);
+    // A token for one account may not be allowed to list accounts.
+    const noList = { ...ACCOUNT, accounts: [], errors: { login: error } };
+    expect(missing(ROUTED, noList, 'a1')).toEqual([]);
+    expect(missing(ROUTED, { ...noList, secrets: null })).toHaveLength(1);
+  });
+
+  it('looks at the account that Wrangler uses: the one of the file before CLOUDFLARE_ACCOUNT_ID', () => {
+    expect(missing(`account_id = "a1"\n${ROUTED}`, ACCOUNT, 'c3')).toEqual([]);
+    expect(missing(`account_id = "c3"\n${ROUTED}`, ACCOUNT, 'a1')).toEqual(['the login has no account c3']);
+  });
+
+  it('takes PUBLIC_URL for an address that another program attaches', () => {
+    expect(missing(`${OWN}\n[vars]\nPUBLIC_URL = "https://registry.example.com"\n`, ACCOUNT)).toEqual([]);
+  });
+
+  it('says what filling repositories from other registries needs, unless [limits] are set', () => {
+    const advice = (toml: string): readonly string[] =>
+      preflight(deployConfigOf(parse(toml)), ACCOUNT, undefined).flatMap(({ kind, todo }) =>
+        kind === 'advice' && todo !== undefined ? [todo] : [],
+      );
+    const filled = `${ROUTED}\n[vars]\nORIGINS = '[]'\n`;
+    expect(advice(filled)).toEqual([expect.stringMatching(/Workers Paid.*cpu_ms = 300_000/)]);
+    expect(advice(`${filled}\n[limits]\ncpu_ms = 300_000\n`)).toEqual([]);
   });
 
   it('does without TOKENS where somebody else opens the realm', () => {

@@ -1,3 +1,4 @@
+/* @jsxRuntime automatic @jsxImportSource hono/jsx */
 import { normalizeAccept, normalizeUserAgent, RULES } from '../../../manifest/negotiate.ts';
 import { helpPath, reasonRow } from '../../../registry/errors.ts';
 import { helpOf } from '../../../registry/help.ts';
