@@ -29,6 +29,7 @@ import { deleteFenced } from './fenced-delete.ts';
 import { partSizeFor, UploadEndedError, uploadInParts } from './multipart-upload.ts';
 import { S3_RETRY, type SendRequest, sendRetrying, type WriteGuard } from './retrying.ts';
 import { bytesOf, infoOf, rangeHeader, unquoted } from './s3-messages.ts';
+import { ForeignAnswerError } from './foreign-answers.ts';
 import { readFailure } from './s3-failure.ts';
 import { canBeStreamed, putStreamed } from './streamed-put.ts';
 import type { UnfinishedUploads } from './unfinished-uploads.ts';
@@ -216,9 +217,13 @@ export class S3Store implements WriteStore {
   async delete(keys: readonly string[]): Promise<void> {
     for (let at = 0; at < keys.length; at += DELETE_AT_ONCE) {
       const Objects = keys.slice(at, at + DELETE_AT_ONCE).map((key) => ({ Key: this.#prefix + key }));
-      const { Errors = [] } = await this.#send('deleting', (client) =>
-        client.send(new DeleteObjectsCommand({ Bucket: this.#bucket, Delete: { Objects, Quiet: true } })),
-      );
+      const { Errors = [] } = await this.#send('deleting', async (client) => {
+        const answer = await client.send(new DeleteObjectsCommand({ Bucket: this.#bucket, Delete: { Objects } }));
+        // Each key is reported, whether it was there or not.
+        const reported = (answer.Deleted?.length ?? 0) + (answer.Errors?.length ?? 0);
+        if (reported < Objects.length) throw new ForeignAnswerError('it does not report each deletion', 200);
+        return answer;
+      });
       const [first] = Errors;
       if (first === undefined) continue;
       const denied = first.Code === 'AccessDenied';
@@ -362,7 +367,7 @@ async function nullIfAbsent<T>(answer: Promise<T>): Promise<T | null> {
     return await answer;
   } catch (error) {
     const { status, code } = readFailure(error);
-    if (status === 404 && code !== 'NoSuchBucket') return null;
+    if (status === 404 && code !== 'NoSuchBucket' && code !== 'ForeignAnswer') return null;
     throw error;
   }
 }
