@@ -137,8 +137,8 @@ export class S3Store implements WriteStore {
             );
           } catch (error) {
             const { status } = readFailure(error);
-            if (status === 412) return 'changed';
-            if (status === 416)
+            if (status === 412 && version !== undefined) return 'changed';
+            if (status === 416 && header !== undefined)
               throw new StorageError('STORAGE_CORRUPT', `reading ${key}: the object has no such range`, {
                 cause: error,
               });
