@@ -39,13 +39,41 @@ async function writeAll(entries: readonly TarEntry[], write: (bytes: Uint8Array)
     if (content instanceof Uint8Array) {
       if (content.length > 0) await write(content);
     } else if (content !== null) {
-      // Not `pipeTo`: a layer that comes from an upstream is a FixedLengthStream, and workerd pipes none into another.
-      for await (const chunk of content) await write(chunk);
+      await copy(content, write);
     }
     const size = sizeOf(entry);
     if (padded(size) > size) await write(new Uint8Array(padded(size) - size));
   }
   await write(new Uint8Array(2 * BLOCK));
+}
+
+/** Bytes that are read at once. The runtime's default is 4 KiB. */
+const CHUNK = 65_536;
+
+/** The end may come with the last bytes or after them. */
+interface ReadResult {
+  readonly done: boolean;
+  readonly value?: Uint8Array<ArrayBuffer> | undefined;
+}
+
+/**
+ * Writes a body through one buffer, which is free again when `write` has resolved. `pipeTo` is no way: a layer from an
+ * upstream is a FixedLengthStream, and workerd pipes none into another.
+ */
+async function copy(body: ReadableStream<Uint8Array>, write: (bytes: Uint8Array) => Promise<unknown>): Promise<void> {
+  const reader = body.getReader({ mode: 'byob' });
+  try {
+    let buffer = new ArrayBuffer(CHUNK);
+    for (;;) {
+      const { done, value }: ReadResult = await reader.readAtLeast(CHUNK, new Uint8Array(buffer));
+      if (value !== undefined && value.length > 0) await write(value);
+      if (done || value === undefined) return;
+      buffer = value.buffer;
+    }
+  } catch (error) {
+    await reader.cancel(error).catch(() => undefined);
+    throw error;
+  }
 }
 
 function sizeOf(entry: TarEntry): number {
