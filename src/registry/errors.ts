@@ -174,6 +174,18 @@ export const REASONS = {
       'and a request by digest never returns another manifest.',
     caching: 'miss',
   },
+  'platform-unknown': {
+    status: 404,
+    codes: ['MANIFEST_UNKNOWN'],
+    message: 'The tag has no image for this platform.',
+    caching: 'miss',
+  },
+  'archive-impossible': {
+    status: 404,
+    codes: ['UNSUPPORTED'],
+    message: 'No archive can be made of this tag.',
+    caching: 'miss',
+  },
   'blob-unknown': {
     status: 404,
     codes: ['BLOB_UNKNOWN'],

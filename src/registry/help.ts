@@ -213,6 +213,22 @@ const HELP = {
       'Pull by tag, or by the digest of the schema 1 form, which `gantry inspect NAME:TAG` shows.',
     ],
   },
+  'platform-unknown': {
+    title: 'Platform unknown',
+    paragraphs: [
+      'The tag has no image for the platform that the request names, or none for linux/amd64 if the request names ' +
+        'none. The message lists the platforms that there are.',
+      'Add one of them to the address of the archive: `/r/NAME:TAG.tar?platform=linux/arm64`.',
+    ],
+  },
+  'archive-impossible': {
+    title: 'No archive',
+    paragraphs: [
+      'An archive for `docker load` holds a container image with all its layers. The tag is an artifact, or the ' +
+        'image has foreign layers (`urls`), which clients download from another address.',
+      'Pull the tag with a client that reads it, e.g. `oras pull` for artifacts.',
+    ],
+  },
   'blob-unknown': {
     title: 'Blob unknown',
     paragraphs: [

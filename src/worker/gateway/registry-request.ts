@@ -38,6 +38,8 @@ export interface RequestOptions {
   readonly userAgent: string | null;
   /** Parts of a blob; null for all of it. */
   readonly ranges: readonly RequestedRange[] | null;
+  /** The gateway reads the blob itself: it is sent as a stream, never as a redirect. */
+  readonly streamed?: true;
 }
 
 const ORIGIN = 'https://registry.gantry';

@@ -26,7 +26,7 @@ const ROUNDS = 3;
 export async function pullBlob(
   pull: Pull,
   request: BlobRequest,
-  { head }: RequestOptions,
+  { head, streamed }: RequestOptions,
   { answer }: StoredAnswer,
 ): Promise<Answer | Redirect> {
   const { upstream, rule, remote, realm, answerStored } = pull;
@@ -43,7 +43,7 @@ export async function pullBlob(
       cacheAbsence(upstream, what);
       return answer;
     }
-  } else if (request.kind === 'blob' && rule.blobs === 'redirect') {
+  } else if (request.kind === 'blob' && rule.blobs === 'redirect' && streamed !== true) {
     const location = await locationUpstream(pull, request);
     if (location !== null) return { kind: 'redirect', location };
   }
