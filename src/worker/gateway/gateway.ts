@@ -15,6 +15,7 @@ import { noteResponse } from '../log/trace.ts';
 import { redirectsBlobs } from '../storage/blob-location.ts';
 import type { HeaderFields, Refused } from './answer.ts';
 import {
+  clientAddress,
   discardBody,
   type EdgeContext,
   type EdgeHandler,
@@ -74,6 +75,7 @@ async function answer(c: EdgeContext, request: RegistryRequest, grant: Grant): P
       accept: isNegotiated ? parseAccept(raw.headers.get('accept')) : null,
       userAgent: isNegotiated ? raw.headers.get('user-agent') : null,
       ranges,
+      client: clientAddress(c),
     },
     registryProps(config, request, grant),
   );

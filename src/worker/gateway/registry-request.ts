@@ -38,6 +38,8 @@ export interface RequestOptions {
   readonly userAgent: string | null;
   /** Parts of a blob; null for all of it. */
   readonly ranges: readonly RequestedRange[] | null;
+  /** The client's address, by which fills are limited. No answer depends on it. */
+  readonly client?: string | null;
 }
 
 const ORIGIN = 'https://registry.gantry';

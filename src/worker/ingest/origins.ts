@@ -41,6 +41,8 @@ export interface OriginRule {
    * digest.
    */
   readonly platforms: readonly Platform[] | null;
+  /** Bytes of the largest blob that is fetched. */
+  readonly largest: number;
   /** Which 404 of the upstream means that something is absent: one with the error body of a registry, or any. */
   readonly missing: MissingRule;
 }
@@ -63,6 +65,9 @@ const TIMES = {
   timeout: { otherwise: 10, least: 1, most: 120 },
 } as const;
 
+/** `largest`, in MiB: default, minimum and maximum (10,000 parts of 8 MiB). */
+const LARGEST = { otherwise: 16_384, least: 1, most: 80_000 } as const;
+
 const MEMBERS = [
   'name',
   'pattern',
@@ -77,6 +82,7 @@ const MEMBERS = [
   'timeout',
   'blobs',
   'platforms',
+  'largest',
   'missing',
 ] as const;
 
@@ -210,6 +216,7 @@ function toRule(value: unknown, where: string, secrets: Readonly<Record<string, 
     grace: timeOf(value, 'grace', where),
     timeout: timeOf(value, 'timeout', where),
     blobs,
+    largest: largestOf(value.largest, where),
     platforms: platforms === undefined ? null : platformsOf(platforms, `${where}.platforms`),
     missing,
   };
@@ -297,6 +304,16 @@ function timeOf(rule: Readonly<Record<string, unknown>>, member: keyof typeof TI
     );
   }
   return seconds * SECOND;
+}
+
+function largestOf(value: unknown, where: string): number {
+  const { otherwise, least, most } = LARGEST;
+  const size = value ?? otherwise;
+  if (typeof size !== 'number' || !Number.isInteger(size) || size < least || size > most)
+    throw new OriginRulesError(
+      `${where}.largest must be a whole number of MiB between ${String(least)} and ${String(most)}.`,
+    );
+  return size * 1024 * 1024;
 }
 
 function platformsOf(value: unknown, where: string): readonly Platform[] {
