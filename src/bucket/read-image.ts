@@ -54,9 +54,10 @@ export async function readImage(source: ImageSource, options: ReadOptions = {}):
   if (roots.length === 0) throw new ImageError('the source has no manifest');
   const children = new Map<Digest, Manifest>();
   const leftOut: Descriptor[] = [];
+  const requested = new Set<Digest>();
   for (const root of roots) {
     if (!isListForm(root.form)) continue;
-    const found = await readChildren(source, root, options, { children, leftOut, depth: 1 });
+    const found = await readChildren(source, root, options, { children, requested, leftOut, depth: 1 });
     if (found === 0 && options.scope !== 'on-demand') throw noChildren(root, options.platforms ?? []);
   }
   return {
@@ -92,6 +93,8 @@ const DAMAGED = 'The source is damaged: copy the image into it again.';
 
 interface Children {
   readonly children: Map<Digest, Manifest>;
+  /** Children that were requested of the source. */
+  readonly requested: Set<Digest>;
   readonly leftOut: Descriptor[];
   readonly depth: number;
 }
@@ -103,11 +106,12 @@ async function readChildren(
   options: ReadOptions,
   into: Children,
 ): Promise<number> {
-  const { children, leftOut, depth } = into;
+  const { children, requested, leftOut, depth } = into;
   if (depth > IMAGE_LIMITS.depth)
     throw overLimit(`the list ${list.digest} lies in more than ${String(IMAGE_LIMITS.depth)} other lists`);
   const descriptors = readLinks(list.bytes)?.children ?? [];
-  const wanted = new Set(selectChildren(descriptors, options, children));
+  const wanted = new Set(selectChildren(descriptors, options, requested));
+  for (const { digest } of wanted) requested.add(digest);
   if (children.size + wanted.size > IMAGE_LIMITS.children)
     throw overLimit(`the list has more than ${String(IMAGE_LIMITS.children)} children`);
   const found = await mapLimit(descriptors, IMAGE_LIMITS.requests, async (descriptor) => {
@@ -149,11 +153,11 @@ function noChildren(list: Manifest, platforms: readonly Platform[]): ImageError 
   });
 }
 
-/** `children`: those that were read before. */
+/** `requested`: those that were requested before. */
 function selectChildren(
   descriptors: readonly Descriptor[],
   { platforms = [], scope }: ReadOptions,
-  children: ReadonlyMap<Digest, Manifest>,
+  requested: ReadonlySet<Digest>,
 ): readonly Descriptor[] {
   const wanted = descriptors.filter((descriptor) => isWanted(descriptor, descriptors, platforms));
   if (scope !== 'on-demand') return wanted;
@@ -161,12 +165,9 @@ function selectChildren(
   const rank = ({ platform }: Descriptor): number =>
     platform?.os === DEFAULT_PLATFORM.os && platform.architecture === DEFAULT_PLATFORM.architecture ? 0 : 1;
   const images = wanted.filter(isImage);
-  const known = images.filter(({ digest }) => children.has(digest));
-  const others = images
-    .filter(({ digest }) => !children.has(digest))
-    .sort((a, b) => rank(a) - rank(b))
-    .slice(0, Math.max(0, ON_DEMAND_CHILDREN - children.size));
-  return [...known, ...others];
+  const known = images.filter(({ digest }) => requested.has(digest));
+  const others = images.filter(({ digest }) => !requested.has(digest)).sort((a, b) => rank(a) - rank(b));
+  return [...known, ...others.slice(0, Math.max(0, ON_DEMAND_CHILDREN - requested.size))];
 }
 
 /** Attestations go with the image they are of (annotation `vnd.docker.reference.digest`). */
@@ -239,8 +240,7 @@ export async function readSmallBlob(
   signal?: AbortSignal,
 ): Promise<Uint8Array | null> {
   const what = `the ${role} ${digest}`;
-  const tooLong = (): ImageError =>
-    overLimit(`${what} has more than ${String(limit)} bytes, the limit for a ${role}`);
+  const tooLong = (): ImageError => overLimit(`${what} has more than ${String(limit)} bytes, the limit for a ${role}`);
   const blob = await source.blob(digest, signal === undefined ? {} : { signal });
   if (blob === null) return null;
   const size = expected ?? blob.size;
