@@ -162,6 +162,21 @@ export const ATTACKS = {
     outcome: 'no cache keeps the answer',
     test: FILLING,
   },
+  'bucket-filled': {
+    attack: 'Clients fill the bucket with images that nobody pulls again',
+    outcome: '`gantry gc` removes fetched tags that were not pulled for the days of the rule (`expire`)',
+    test: 'test/publisher/gc-expire.test.ts',
+  },
+  'slow-clients': {
+    attack: 'Twenty slow old clients request a large manifest, for which workerd took 3.7 GB',
+    outcome: 'it is streamed: workerd takes less than 128 MiB more',
+    test: 'test/publisher/local/slow-clients.test.ts',
+  },
+  'list-page-endless': {
+    attack: 'A client requests a page of a list with a huge `n`, or everything after a name',
+    outcome: 'a page has at most 10,000 entries, and a `Link` to the next one',
+    test: 'test/worker/storage.test.ts',
+  },
   'fills-by-one-client': {
     attack: 'A client requests one image after another that is not stored',
     outcome: '429 with `Retry-After` after 600 fills in a minute; what is stored is not limited',

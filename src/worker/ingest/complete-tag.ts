@@ -67,7 +67,10 @@ async function unpackAndWrite(pull: Pull, name: RepositoryName, tag: Tag, key: s
   const results = await inSlot('documents', ({ renew }) =>
     mapLimit(layers, LAYERS_AT_ONCE, async (layer) => {
       if (packed > rule.largest)
-        throw new OriginError('ORIGIN_LIMIT', `the layers of ${name}:${tag} have more than ${String(rule.largest)} bytes`);
+        throw new OriginError(
+          'ORIGIN_LIMIT',
+          `the layers of ${name}:${tag} have more than ${String(rule.largest)} bytes`,
+        );
       const result = await unpack(pull, name, layer, renew);
       packed += result?.size ?? 0;
       return result;

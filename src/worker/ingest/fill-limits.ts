@@ -21,8 +21,10 @@ export const FILL_LIMITS = {
   tag: { requests: 160, bytes: 8 * MIB, time: 60_000 },
   /** A manifest by digest. */
   manifest: { requests: 12, bytes: 5 * MIB, time: 60_000 },
-  /** A tag list, of at most 50 pages, or a list of referrers. */
-  list: { requests: 110, bytes: 16 * MIB, time: 60_000 },
+  /** A tag list, of at most 50 pages. */
+  tags: { requests: 110, bytes: 16 * MIB, time: 60_000 },
+  /** A list of referrers: clients read at most 4 MiB of one. */
+  referrers: { requests: 20, bytes: 4 * MIB, time: 60_000 },
   /** Whether the upstream has a blob, and where. */
   presence: { requests: 12, bytes: MIB, time: 60_000 },
 } as const satisfies Readonly<Record<string, BudgetLimits>>;

@@ -22,7 +22,7 @@ import { encodeTag, publishedDigests, type TagRecord } from '../../registry/reco
 import { StorageError, type WriteStore } from '../../registry/store.ts';
 import type { TagEntry } from '../../registry/summary.ts';
 import { MOST_DERIVED } from './fill-limits.ts';
-import type { OriginRule } from './origins.ts';
+import { expiryFrom, type OriginRule } from './origins.ts';
 import type { ObjectAtHand } from './overlay.ts';
 
 /** The tag to write, and what it is written with. */
@@ -61,6 +61,7 @@ export async function ingestTag(
     checked: now,
     gone: null,
     unknown: unknown.length,
+    ...expiryFrom(rule, now),
   };
   const { body, metadata } = encodeTag(record, bytes);
   const object: ObjectAtHand = {

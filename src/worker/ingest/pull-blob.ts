@@ -154,9 +154,7 @@ async function fetchBlob(
     );
   };
   const flight = upstream.blobs.once(key, waitUntil, () =>
-    inSlot('blobs', ({ renew }) =>
-      fillWithin(pull, blobLimits(rule.largest), key, (client) => fill(client, renew)),
-    ),
+    inSlot('blobs', ({ renew }) => fillWithin(pull, blobLimits(rule.largest), key, (client) => fill(client, renew))),
   );
   return Promise.race([streamed, flight]);
 }

@@ -10,7 +10,7 @@ import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { encodeReferrers } from '../../registry/referrers.ts';
 import type { Answer } from '../gateway/answer.ts';
 import { answerNames } from '../endpoints/v2/list-answer.ts';
-import { namesOfPage, openList } from '../../bucket/list-page.ts';
+import { namesOfPage, openList, PAGE_MAX } from '../../bucket/list-page.ts';
 import { withRetry } from '../../bucket/retry.ts';
 import { type StoredAnswer, withWarning } from './stored-answer.ts';
 import { pathOf, type RegistryRequest } from '../gateway/registry-request.ts';
@@ -50,11 +50,12 @@ export async function pullTagList(
     const names = [...new Set([...upstream, ...stored])]
       .filter((one) => page.last === null || compareNames(one, page.last) > 0)
       .sort(compareNames);
-    const shown = page.n === null ? names : names.slice(0, page.n);
-    const answer = await answerNames(shown, page.n !== 0 && shown.length < names.length, {
+    const size = page.n ?? PAGE_MAX;
+    const shown = names.slice(0, size);
+    const answer = await answerNames(shown, size !== 0 && shown.length < names.length, {
       before: `{"name":${JSON.stringify(name)},"tags":[`,
       after: ']}',
-      nextPath: (last) => pathOf({ ...request, page: { n: page.n, last } }),
+      nextPath: (last) => pathOf({ ...request, page: { n: size, last } }),
     });
     return { answer, outage };
   });
@@ -113,10 +114,15 @@ async function listOf<T>(
     if (upstream.listFlights.of(key) === undefined) await permitFill(pull, key);
     const flight = upstream.listFlights.once(key, waitUntil, () =>
       inSlot('documents', () =>
-        fillWithin(pull, FILL_LIMITS.list, key, async (client, budget) => ({
-          items: await fetch(client),
-          bytes: budget.received,
-        })),
+        fillWithin(
+          pull,
+          request.kind === 'referrers' ? FILL_LIMITS.referrers : FILL_LIMITS.tags,
+          key,
+          async (client, budget) => ({
+            items: await fetch(client),
+            bytes: budget.received,
+          }),
+        ),
       ),
     );
     const fetched = await waitFor(pull, upstream.listFlights, key, flight);
@@ -130,7 +136,10 @@ async function listOf<T>(
     const earlier = upstream.earlierLists.get(key, now);
     if (earlier === undefined) throw error;
     if (error instanceof FillLimitError)
-      return { list: earlier as UpstreamList<T>['list'], outage: { code: 'ORIGIN_RATE_LIMITED', message: error.message } };
+      return {
+        list: earlier as UpstreamList<T>['list'],
+        outage: { code: 'ORIGIN_RATE_LIMITED', message: error.message },
+      };
     if (!(error instanceof OriginError)) throw error;
     return { list: earlier as UpstreamList<T>['list'], outage: noteOutage(upstream, error, pathOf(request)) };
   }

@@ -12,6 +12,7 @@ import { readAll } from '../../bucket/read-object.ts';
 import type { RegistryClient } from '../../origin/client.ts';
 import { completeTag } from './complete-tag.ts';
 import { FILL_LIMITS, fillWithin, inSlot, OVER_LIMIT_FOR, permitFill } from './fill-limits.ts';
+import { expiryFrom } from './origins.ts';
 import { freshnessOf } from './freshness.ts';
 import { isUnknown, answerObserved, type StoredAnswer, unknownTag, withWarning } from './stored-answer.ts';
 import { openLists } from '../../bucket/lists.ts';
@@ -142,7 +143,7 @@ async function check(
       if ((await fetchAndWrite(pull, name, tag, info, known, current)) === 'unknown')
         await noteGone(pull, name, tag, info, mark, now);
     } else if (mark.gone !== null || now - mark.checked >= Math.max(rule.lifetime, RENEW_AFTER))
-      await renew(pull, info, { ...mark, checked: now, gone: null });
+      await renew(pull, info, { ...mark, checked: now, gone: null, ...expiryFrom(rule, now) });
     upstream.checked.set(info.key, now, now + rule.lifetime);
     upstream.outages.delete(info.key);
     return null;
@@ -161,6 +162,7 @@ async function check(
         ? error
         : new OriginError('ORIGIN_UNAVAILABLE', error instanceof Error ? error.message : String(error));
     const outage = noteOutage(upstream, failure, `${name}:${tag}`);
+    await postponeExpiry(pull, info, mark, now);
     const pause = outage.code === 'ORIGIN_LIMIT' ? OVER_LIMIT_FOR : Math.min(PAUSE, rule.lifetime);
     upstream.outages.set(info.key, outage, now + pause);
     return outage;
@@ -202,6 +204,17 @@ async function noteGone(
   const written = await writeTombstone(store, info, { ...mark, checked: now, gone }, rfc3339(now));
   if (written === 'precondition-failed') return;
   await openLists(store, { policy: LIST_CONFLICTS }).update(name, tag, { kind: 'removed' });
+}
+
+/** Milliseconds between two notes of pulls while the upstream fails: then no comparison notes them. */
+const NOTE_EVERY = 86_400_000;
+
+/** Notes that a tag is pulled although it cannot be compared. Never throws. */
+async function postponeExpiry(pull: Pull, info: ObjectInfo, mark: OriginMark, now: number): Promise<void> {
+  const { expires } = expiryFrom(pull.rule, now);
+  if (expires === undefined || isTombstone(info) || expires - (mark.expires ?? 0) < NOTE_EVERY) return;
+  // A failure of storage is no reason to fail: the next pull tries again.
+  await renew(pull, info, { ...mark, expires }).catch(() => undefined);
 }
 
 /** Writes the tag object again with another mark. If the tag was published meanwhile, nothing is written. */
