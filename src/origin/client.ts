@@ -13,12 +13,13 @@ import { MEDIA_TYPE_OF_FORM } from '../registry/media-type.ts';
 import { parseTag, type RepositoryName, type Tag } from '../registry/name.ts';
 import type { Reference } from '../registry/reference.ts';
 import type { CredentialsProvider } from './auth.ts';
-import { type MissingRule, type RegistryRequest, createSender } from './caller.ts';
+import type { Budget } from './budget.ts';
+import { type MissingRule, type RegistryRequest, createSender, type SendRequest } from './caller.ts';
 import { type NotFound, OriginError } from './errors.ts';
 import { readDescriptors, readTags } from './list-documents.ts';
 import { ACCEPT_ANY, bareType, type VerifiedManifest, verifyManifest } from './manifest.ts';
 import { DEFAULT_POLICY, DEFAULT_TIMEOUTS, nextPage, type OriginPolicy, type OriginTimeouts } from './policy.ts';
-import { type OriginResponse, createTransport, type Fetch, addressOf, statusError } from './transport.ts';
+import { type OriginResponse, createTransport, type Fetch, addressOf, statusError, type Transport } from './transport.ts';
 
 /** Options of {@link createRegistryClient}. */
 export interface RegistryClientOptions {
@@ -76,6 +77,9 @@ export interface RemoteTags {
   readonly warning?: string;
 }
 
+/** Bytes of a manifest: the limit of distribution and of containers/image (`internal/iolimits`). */
+export const MANIFEST_MAX = 4 * 1024 * 1024;
+
 interface CallOptions {
   readonly signal?: AbortSignal | undefined;
 }
@@ -86,6 +90,10 @@ export interface RegistryClient {
   readonly policy: OriginPolicy;
   readonly timeouts: OriginTimeouts;
   readonly clock: Clock;
+  /** Counts what this client does; absent: no limits but those of the policy. */
+  readonly budget?: Budget;
+  /** The same client within a budget. */
+  within(budget: Budget): RegistryClient;
   /** Checks that the registry answers `GET /v2/` and accepts the credentials. */
   ping(options?: CallOptions): Promise<void>;
   /** `accept` defaults to {@link ACCEPT_ANY}. */
@@ -121,9 +129,34 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
     timeouts: { ...DEFAULT_TIMEOUTS, ...options.timeouts },
     clock: options.clock ?? SYSTEM_CLOCK,
   });
+  const send = createSender(transport, options);
+  const known: ServerFacts = {};
+  const within = (budget: Budget): RegistryClient =>
+    clientOver({ baseUrl, transport, known, budget, within, call: (request, use) => send({ ...request, budget }, use) });
+  return clientOver({ baseUrl, transport, known, within, call: send });
+}
+
+/** What is known about the registry; shared by a client and those made from it. */
+interface ServerFacts {
+  hasReferrersApi?: boolean;
+}
+
+function clientOver({
+  baseUrl,
+  transport,
+  known,
+  budget,
+  within,
+  call,
+}: {
+  readonly baseUrl: URL;
+  readonly transport: Transport;
+  readonly known: ServerFacts;
+  readonly budget?: Budget;
+  readonly within: RegistryClient['within'];
+  readonly call: SendRequest;
+}): RegistryClient {
   const { policy, clock } = transport;
-  const call = createSender(transport, options);
-  let hasReferrersApi: boolean | undefined;
 
   const urlOf = (name: RepositoryName, rest: string): URL => {
     const url = new URL(baseUrl);
@@ -135,10 +168,11 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
   async function document<T extends object>(
     request: RegistryRequest,
     read: (response: OriginResponse, bytes: Uint8Array) => T,
+    most?: number,
   ): Promise<T | NotFound> {
     return call(request, async (response) => {
       if (response.status !== 200) throw await statusError(response, clock.now());
-      return read(response, await response.read());
+      return read(response, await response.read(most));
     });
   }
 
@@ -155,6 +189,7 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
           contentType: response.headers.get('content-type'),
         }),
       }),
+      MANIFEST_MAX,
     );
   };
 
@@ -202,6 +237,8 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
     policy,
     timeouts: transport.timeouts,
     clock,
+    ...(budget !== undefined && { budget }),
+    within,
     manifest,
 
     async ping({ signal } = {}) {
@@ -309,7 +346,7 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
 
     async referrers(name, subject, { signal } = {}) {
       const accept = { accept: MEDIA_TYPE_OF_FORM['oci-index'] };
-      if (hasReferrersApi !== false) {
+      if (known.hasReferrersApi !== false) {
         const found = await pages(
           urlOf(name, `referrers/${subject}`),
           name,
@@ -323,18 +360,18 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
             error.status !== undefined &&
             error.status >= 400 &&
             // A registry that has the API fails here: its list is unknown, not empty.
-            hasReferrersApi !== true
+            known.hasReferrersApi !== true
           )
             return null;
           throw error;
         });
         if (found !== null && !('kind' in found)) {
-          hasReferrersApi = true;
+          known.hasReferrersApi = true;
           return found;
         }
         // A registry with the API answers 200 with an empty list (OCI distribution spec, "Listing Referrers").
-        if (hasReferrersApi === true) return [];
-        hasReferrersApi = false;
+        if (known.hasReferrersApi === true) return [];
+        known.hasReferrersApi = false;
       }
       const tag = parseTag(`${algorithmOf(subject)}-${hexOf(subject)}`.slice(0, 128));
       const fallback =

@@ -18,6 +18,8 @@ export interface Env {
   readonly VERSION?: Pick<WorkerVersionMetadata, 'id'>;
   /** Optional: counts failed logins. */
   readonly LOGIN_LIMITER?: RateLimiter;
+  /** Optional: counts what clients make the Worker fetch from upstreams. */
+  readonly FILL_LIMITER?: RateLimiter;
   readonly REALMS?: unknown;
   readonly DEFAULT_ACCESS?: unknown;
   readonly ACCESS?: unknown;
@@ -43,6 +45,7 @@ export interface Config {
   readonly access: AccessPolicy;
   readonly realms: RealmTable;
   readonly limiter: RateLimiter | null;
+  readonly fillLimiter: RateLimiter | null;
   readonly pulls: AnalyticsEngineDataset | null;
   /** Scheme and host of links to help pages; null: those of the client's request. */
   readonly publicUrl: string | null;
@@ -95,6 +98,7 @@ export function readConfig(env: Env): Config {
     access,
     realms: access.realms,
     limiter: env.LOGIN_LIMITER ?? null,
+    fillLimiter: env.FILL_LIMITER ?? null,
     pulls: env.PULLS ?? null,
     publicUrl,
     purgeToken,

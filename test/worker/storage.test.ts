@@ -7,6 +7,7 @@ import { blobKey, CATALOG_KEY, manifestKey, referrersKey, tagKey, tagListKey } f
 import { MEDIA_TYPE_OF_FORM } from '../../src/registry/media-type.ts';
 import { PUBLIC_REALM } from '../../src/registry/realms.ts';
 import { brokenOff, type Meddling, type Operations, watched } from './buckets.ts';
+import { titleOf } from '../attacks.ts';
 import { type Ask, behindCache, cachedEdge, directEdge, errorOf } from './edge.ts';
 import {
   bytesOf,
@@ -138,6 +139,23 @@ describe('the cost of each endpoint', () => {
     expect((await (await ask('/v2/_catalog')).json<{ repositories: string[] }>()).repositories.at(-1)).toBe(
       'long/v099999',
     );
+  });
+});
+
+describe('a page of a list', () => {
+  it(titleOf('list-page-endless'), async () => {
+    const ask = directEdge(bucket);
+    for (const query of ['n=999999999', 'last=v000000', 'n=100000&last=v000000']) {
+      const response = await ask(`/v2/${LONG}/tags/list?${query}`);
+      const { tags } = await response.json<{ tags: string[] }>();
+      expect([tags.length, response.headers.get('link')]).toEqual([
+        10_000,
+        `</v2/${LONG}/tags/list?n=10000&last=${tags.at(-1) ?? ''}>; rel="next"`,
+      ]);
+    }
+    const rest = await ask(`/v2/${LONG}/tags/list?n=10000&last=v099000`);
+    expect((await rest.json<{ tags: string[] }>()).tags).toHaveLength(999);
+    expect(rest.headers.get('link')).toBeNull();
   });
 });
 

@@ -72,7 +72,7 @@ export function portTo(
 
 /** The direct connection. It runs the same code as the entrypoint. */
 export function directPort(
-  { bucket, retry, realms, origins, signingKey }: Config,
+  { bucket, retry, realms, origins, signingKey, fillLimiter }: Config,
   ctx: Pick<GatewayContext, 'waitUntil'>,
 ): RegistryPort {
   const waitUntil = (work: Promise<unknown>): void => {
@@ -87,6 +87,7 @@ export function directPort(
         realms,
         origins,
         signingKey,
+        fillLimiter,
         waitUntil,
       });
       return toRegistryResponse(answer, request, facts);

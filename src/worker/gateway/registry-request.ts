@@ -40,6 +40,8 @@ export interface RequestOptions {
   readonly ranges: readonly RequestedRange[] | null;
   /** The gateway reads the blob itself: it is sent as a stream, never as a redirect. */
   readonly streamed?: true;
+  /** The client's address, by which fills are limited. No answer depends on it. */
+  readonly client?: string | null;
 }
 
 const ORIGIN = 'https://registry.gantry';
