@@ -44,7 +44,11 @@ const sourceOf = (kind: string): string => images.find((one) => one.kind === kin
 it('sends clients to where Pulp redirects to, also where content app and registry are one host', async () => {
   const layer = Buffer.from('a layer at the same host');
   const config = Buffer.from('{}');
-  const described = (bytes: Buffer, mediaType: string): object => ({ mediaType, digest: digestOf(bytes), size: bytes.length });
+  const described = (bytes: Buffer, mediaType: string): object => ({
+    mediaType,
+    digest: digestOf(bytes),
+    size: bytes.length,
+  });
   const type = 'application/vnd.oci.image.manifest.v1+json';
   const value = {
     schemaVersion: 2,
@@ -52,7 +56,11 @@ it('sends clients to where Pulp redirects to, also where content app and registr
     config: described(config, 'application/vnd.oci.empty.v1+json'),
     layers: [described(layer, 'text/plain')],
   };
-  await pushManifest(pulp, 'far/app', '1.0', { bytes: Buffer.from(JSON.stringify(value)), mediaType: type, blobs: [config, layer] });
+  await pushManifest(pulp, 'far/app', '1.0', {
+    bytes: Buffer.from(JSON.stringify(value)),
+    mediaType: type,
+    blobs: [config, layer],
+  });
   const before = (await pulp.requests()).length;
   const got = await get(`${edge.url}/v2/redirect/far/app/blobs/${digestOf(layer)}`);
   expect(got.status).toBe(307);
@@ -65,26 +73,46 @@ describe('atomic signatures', () => {
     const home = join(folder, 'gnupg');
     await mkdir(home, { mode: 0o700 });
     const env = { ...process.env, GNUPGHOME: home };
-    await must('gpg', ['--batch', '--quiet', '--passphrase', '', '--quick-gen-key', 'signer@example.com', 'rsa2048', 'sign', '1d'], { env });
+    await must(
+      'gpg',
+      ['--batch', '--quiet', '--passphrase', '', '--quick-gen-key', 'signer@example.com', 'rsa2048', 'sign', '1d'],
+      { env },
+    );
     const key = join(folder, 'key.asc');
     await must('gpg', ['--armor', '--output', key, '--export', 'signer@example.com'], { env });
     await must(
       'skopeo',
       [
         ...['copy', '--quiet', '--preserve-digests', '--sign-by', 'signer@example.com', '--dest-tls-verify=false'],
-        ...['--dest-creds', `${ADMIN.username}:${ADMIN.password}`, sourceOf('schema2'), `docker://${pulp.host}/signed/app:1.0`],
+        ...[
+          '--dest-creds',
+          `${ADMIN.username}:${ADMIN.password}`,
+          sourceOf('schema2'),
+          `docker://${pulp.host}/signed/app:1.0`,
+        ],
       ],
       { env },
     );
     await push(pulp, sourceOf('schema2'), 'unsigned/app:1.0');
     const remap = { type: 'remapIdentity', prefix: `${edge.host}/plain`, signedPrefix: pulp.host };
     const policy = join(folder, 'policy.json');
-    await writeFile(policy, JSON.stringify({ default: [{ type: 'signedBy', keyType: 'GPGKeys', keyPath: key, signedIdentity: remap }] }));
+    await writeFile(
+      policy,
+      JSON.stringify({ default: [{ type: 'signedBy', keyType: 'GPGKeys', keyPath: key, signedIdentity: remap }] }),
+    );
     const copy = async (name: string): Promise<number | null> =>
       (
         await run(
           'skopeo',
-          ['--policy', policy, 'copy', '--quiet', '--src-tls-verify=false', `docker://${edge.host}/plain/${name}:1.0`, `dir:${join(folder, 'out')}`],
+          [
+            '--policy',
+            policy,
+            'copy',
+            '--quiet',
+            '--src-tls-verify=false',
+            `docker://${edge.host}/plain/${name}:1.0`,
+            `dir:${join(folder, 'out')}`,
+          ],
           { env },
         )
       ).code;
@@ -104,18 +132,37 @@ it('gives Flatpak its index: a client lists and installs from the edge', async (
   await mkdir(join(runtime, 'files'), { recursive: true });
   await writeFile(join(runtime, 'files', 'hello'), 'hello\n');
   const ref = 'org.example.Platform/x86_64/stable';
-  await writeFile(join(runtime, 'metadata'), `[Runtime]\nname=org.example.Platform\nruntime=${ref}\nsdk=${ref.replace('Platform', 'Sdk')}\n`);
+  await writeFile(
+    join(runtime, 'metadata'),
+    `[Runtime]\nname=org.example.Platform\nruntime=${ref}\nsdk=${ref.replace('Platform', 'Sdk')}\n`,
+  );
   const user = join(folder, 'flatpak');
   const env = { ...process.env, HOME: user, FLATPAK_USER_DIR: join(user, 'data') };
   await mkdir(user);
-  await must('flatpak', ['build-export', '--runtime', '--files=files', join(folder, 'ostree'), runtime, 'stable'], { env });
-  await must('flatpak', ['build-bundle', '--oci', '--runtime', join(folder, 'ostree'), join(folder, 'bundle'), 'org.example.Platform', 'stable'], {
+  await must('flatpak', ['build-export', '--runtime', '--files=files', join(folder, 'ostree'), runtime, 'stable'], {
     env,
   });
+  await must(
+    'flatpak',
+    [
+      'build-bundle',
+      '--oci',
+      '--runtime',
+      join(folder, 'ostree'),
+      join(folder, 'bundle'),
+      'org.example.Platform',
+      'stable',
+    ],
+    {
+      env,
+    },
+  );
   // Flatpak asks for images with the tag `latest` and no others.
   await push(pulp, `oci:${join(folder, 'bundle')}:runtime/${ref}`, 'flatpaks/platform:latest');
   await must('flatpak', ['remote-add', '--user', '--no-gpg-verify', 'edge', `oci+http://${edge.host}`], { env });
-  expect(await must('flatpak', ['remote-ls', '--user', '--all', '--columns=application', 'edge'], { env })).toContain('org.example.Platform');
+  expect(await must('flatpak', ['remote-ls', '--user', '--all', '--columns=application', 'edge'], { env })).toContain(
+    'org.example.Platform',
+  );
 });
 
 it('shows a certificate to an upstream that wants one, below a path: Katello', async () => {
@@ -145,10 +192,18 @@ describe('gantry sync from pulp3+http', () => {
     await push(pulp, sourceOf('schema2'), 'hidden/app:1.0');
     await makePrivate(pulp, 'hidden/app');
     const config = join(folder, 'sync.yaml');
-    await writeFile(config, `repositories:\n  - from: pulp3+${pulp.url}\n    to: mirror/*\n    private: { realm: hidden }\n`);
+    await writeFile(
+      config,
+      `repositories:\n  - from: pulp3+${pulp.url}\n    to: mirror/*\n    private: { realm: hidden }\n`,
+    );
     const sync = async (): Promise<string> => {
       const { code, stderr } = await gantry(['sync', config, '--state', join(folder, 'state'), '--json'], {
-        env: { ...process.env, GANTRY_KEY: join(folder, 'key.pem'), PULP_USERNAME: ADMIN.username, PULP_PASSWORD: ADMIN.password },
+        env: {
+          ...process.env,
+          GANTRY_KEY: join(folder, 'key.pem'),
+          PULP_USERNAME: ADMIN.username,
+          PULP_PASSWORD: ADMIN.password,
+        },
       });
       return `${stderr}exit ${String(code)}`;
     };
