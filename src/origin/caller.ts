@@ -10,6 +10,7 @@ export interface RegistryRequest {
   readonly scope: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;
+  readonly redirects?: OriginRequest['redirects'];
 }
 
 /**
@@ -43,7 +44,7 @@ export function createSender(
   { baseUrl, credentials = null, userAgent, missing = 'registry' }: SenderOptions,
 ): SendRequest {
   const authenticator = createAuthenticator({ registry: baseUrl, credentials, transport, userAgent });
-  return ({ method, url, scope, headers, signal }, use) =>
+  return ({ method, url, scope, headers, signal, redirects }, use) =>
     transport.withRetry(async () => {
       const request: OriginRequest = {
         method,
@@ -51,6 +52,7 @@ export function createSender(
         // A proxy that compresses a blob changes its length, and `fetch` decompresses it.
         headers: { 'user-agent': userAgent, 'accept-encoding': 'identity', ...headers },
         signal,
+        redirects,
       };
       const sent = await authenticator.authorization(scope, signal);
       let authorization = sent;

@@ -25,6 +25,8 @@ export interface OriginRequest {
   readonly authorization?: string | undefined;
   readonly body?: string;
   readonly signal?: AbortSignal | undefined;
+  /** `report`: a redirect that may be followed is the response, with its `location`. Default: `follow`. */
+  readonly redirects?: 'follow' | 'report' | undefined;
 }
 
 /** The response after redirects. Its body must be read or discarded. */
@@ -35,6 +37,8 @@ export interface OriginResponse {
   readonly url: URL;
   /** Whether a redirect led to another origin: its 401 does not concern the registry's credentials. */
   readonly redirectedAway: boolean;
+  /** Where a redirect leads that was to be reported. Its body is discarded. */
+  readonly location?: URL;
   /** Null for a response without one. */
   readonly body: ReadableStream<Uint8Array> | null;
   /** The whole body. Throws {@link OriginError} if it is truncated, too slow or larger than `maxDocument`. */
@@ -135,6 +139,7 @@ export function createTransport(options: {
       const decision = decideRedirect(url, response.headers.get('location'), policy);
       if (decision.kind === 'refuse')
         throw new OriginError('ORIGIN_POLICY', `${addressOf(url)}: ${decision.why}`, { status: response.status });
+      if (request.redirects === 'report') return { ...response, location: decision.url };
       url = decision.url;
       if (!decision.keepCredentials) authorization = undefined;
     }

@@ -101,7 +101,7 @@ export function readConfig(env: Env): Config {
     }),
     log: logOf(env.LOG),
     blobCache: switchOf(env.BLOB_CACHE, 'BLOB_CACHE'),
-    origins: parseOrigins(env.ORIGINS, env.ORIGIN_CREDENTIALS),
+    origins: parseOrigins(env.ORIGINS, env.ORIGIN_CREDENTIALS, env as unknown as Record<string, unknown>),
     signingKey: textOf(env.SIGNING_KEY, 'SIGNING_KEY') ?? null,
   });
 }

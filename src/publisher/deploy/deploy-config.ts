@@ -25,13 +25,26 @@ export async function readDeployConfig(path: string): Promise<DeployConfig> {
 
 /** The same from what the file holds. */
 export function deployConfigOf(toml: unknown): DeployConfig {
-  const { name, account_id, r2_buckets, route, routes, workers_dev, preview_urls, cache, exports, vars, env } =
-    objectOf(toml);
+  const {
+    name,
+    account_id,
+    r2_buckets,
+    mtls_certificates,
+    route,
+    routes,
+    workers_dev,
+    preview_urls,
+    cache,
+    exports,
+    vars,
+    env,
+  } = objectOf(toml);
   const bucket = listOf(r2_buckets)
     .map(objectOf)
     .find(({ binding }) => binding === 'BUCKET');
   const domains = [route, ...listOf(routes)].map(objectOf).filter(({ custom_domain }) => custom_domain === true);
-  const { REALMS, DEFAULT_ACCESS, ACCESS, BLOB_DELIVERY } = objectOf(vars);
+  const { REALMS, DEFAULT_ACCESS, ACCESS, BLOB_DELIVERY, ORIGINS } = objectOf(vars);
+  const bound = new Set(listOf(mtls_certificates).map((one) => objectOf(one).binding));
   const entrypoints = objectOf(exports);
   const isOn = (entrypoint: string): boolean => objectOf(objectOf(entrypoints[entrypoint]).cache).enabled === true;
   const workerName = textOf(name) ?? 'gantry';
@@ -57,6 +70,12 @@ export function deployConfigOf(toml: unknown): DeployConfig {
     realms: parseRealmTable(REALMS, DEFAULT_ACCESS),
     openedRealms: Object.keys(objectOf(objectOf(json(ACCESS)).realms)),
     neededSecrets: secretsOf(objectOf(json(BLOB_DELIVERY))),
+    certificates: listOf(json(ORIGINS))
+      .map(objectOf)
+      .flatMap(({ name: rule, certificate }) => {
+        const binding = textOf(certificate);
+        return binding === null ? [] : [{ binding, rule: textOf(rule) ?? '?', isBound: bound.has(binding) }];
+      }),
   };
 }
 

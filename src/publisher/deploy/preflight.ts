@@ -26,6 +26,8 @@ export interface DeployConfig {
   readonly openedRealms: readonly string[];
   /** Secrets that a setting cannot do without, and the setting. */
   readonly neededSecrets: readonly { readonly secret: string; readonly by: string }[];
+  /** Client certificates that rules of `ORIGINS` name, and whether the file has a binding for each. */
+  readonly certificates: readonly { readonly binding: string; readonly rule: string; readonly isBound: boolean }[];
 }
 
 /** What Cloudflare says. Null: it could not be asked, since nobody is logged in. */
@@ -61,6 +63,7 @@ export function preflight(
     ...variables(config),
     cache(config),
     ...secrets(config, account),
+    ...certificates(config),
   ];
 }
 
@@ -184,6 +187,17 @@ function cache({ isCached }: DeployConfig): Point {
     what: 'no cache between gateway and registry: every pull reads the bucket',
     todo: 'Take [cache] and [exports.…] from the wrangler.toml that came with Gantry.',
   };
+}
+
+function certificates({ certificates: named }: DeployConfig): readonly Point[] {
+  return named.map(({ binding, rule, isBound }): Point => {
+    if (isBound) return { kind: 'there', what: `the client certificate ${binding}` };
+    return {
+      kind: 'missing',
+      what: `no binding ${binding}, the client certificate that the rule "${rule}" of ORIGINS shows to its upstream`,
+      todo: `Do \`npx wrangler mtls-certificate upload --cert FILE --key FILE\`, and add [[mtls_certificates]] with binding = "${binding}" and the certificate_id to wrangler.toml.`,
+    };
+  });
 }
 
 function secrets(

@@ -9,6 +9,7 @@ import { compareNames } from '../../registry/name.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { encodeReferrers } from '../../registry/referrers.ts';
 import type { Answer } from '../gateway/answer.ts';
+import { refuseForOutage } from '../endpoints/v1-images.ts';
 import { answerNames } from '../endpoints/v2/list-answer.ts';
 import { namesOfPage, openList } from '../../bucket/list-page.ts';
 import { withRetry } from '../../bucket/retry.ts';
@@ -79,6 +80,33 @@ export async function pullReferrers(
     );
     return { answer: whole, outage };
   });
+}
+
+/**
+ * The explanation for an engine that fell back to the v1 API: an outage of the upstream, if the v2 API failed for the
+ * repository or the upstream fails now; otherwise that of storage. Without it, the engine says that there is no image.
+ */
+export async function pullV1Images(
+  pull: Pull,
+  { name }: Extract<RegistryRequest, { kind: 'v1-images' }>,
+  { answer }: StoredAnswer,
+): Promise<Answer> {
+  const { upstream, remote, waitUntil } = pull;
+  if (upstream.failed.get(name, Date.now()) !== undefined) return refuseForOutage(name);
+  try {
+    unlessLimited(upstream);
+    const key = `${remote} v1`;
+    const flight = upstream.listFlights.once(key, waitUntil, async () => {
+      const found = await upstream.client.tags(remote);
+      return found.kind === 'not-found' ? 'unknown' : found.tags;
+    });
+    await waitFor(pull, upstream.listFlights, key, flight);
+    return answer;
+  } catch (error) {
+    if (!(error instanceof OriginError)) throw error;
+    noteOutage(upstream, error, `${name} v1`);
+    return refuseForOutage(name);
+  }
 }
 
 interface UpstreamList<T> {
