@@ -72,9 +72,7 @@ export function readBytes(body: ReadableStream<Uint8Array>): ByteReader {
 export const WHOLE_UP_TO = 262_144;
 
 /** A reader of a stored object, which reads a short one whole. Throws {@link StorageError}. */
-export async function openBytes(
-  object: Pick<StoredObject, 'body' | 'bytes' | 'size'>,
-): Promise<ByteReader> {
+export async function openBytes(object: Pick<StoredObject, 'body' | 'bytes' | 'size'>): Promise<ByteReader> {
   if (object.bytes === undefined && object.size > WHOLE_UP_TO) return readBytes(object.body);
   const bytes = object.bytes ?? (await readAll(object.body, object.size));
   let at = 0;

@@ -26,6 +26,7 @@ export interface RepositoryListing {
   readonly tags: Map<Tag, ListedObject>;
   readonly manifests: Map<Digest, ListedObject>;
   readonly referrers: Map<Digest, ListedObject>;
+  readonly signatures: Map<Digest, ListedObject>;
   tagList: ListedObject | undefined;
 }
 
@@ -139,11 +140,13 @@ function file(
     tags: new Map(),
     manifests: new Map(),
     referrers: new Map(),
+    signatures: new Map(),
     tagList: undefined,
   }));
   if (key.kind === 'tag') listing.tags.set(key.tag, object);
   else if (key.kind === 'manifest') listing.manifests.set(key.digest, object);
   else if (key.kind === 'referrers') listing.referrers.set(key.subject, object);
+  else if (key.kind === 'signatures') listing.signatures.set(key.subject, object);
   else listing.tagList = object;
 }
 

@@ -123,8 +123,7 @@ function deriveDockerList(into: Collector, { list, children: { images } }: Publi
   const children = childrenIn(schema2s, images);
   if (children.length > 0) {
     const made = into.withinLimits(buildDockerList(children));
-    if (made.kind === 'made')
-      into.form(made.manifest, { source: { kind: 'derived', from: list.digest }, images: [] });
+    if (made.kind === 'made') into.form(made.manifest, { source: { kind: 'derived', from: list.digest }, images: [] });
     else into.lacks('docker-list', made);
     return;
   }

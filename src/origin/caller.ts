@@ -12,6 +12,7 @@ export interface RegistryRequest {
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;
   readonly budget?: Budget | undefined;
+  readonly redirects?: OriginRequest['redirects'];
 }
 
 /**
@@ -45,7 +46,7 @@ export function createSender(
   { baseUrl, credentials = null, userAgent, missing = 'registry' }: SenderOptions,
 ): SendRequest {
   const authenticator = createAuthenticator({ registry: baseUrl, credentials, transport, userAgent });
-  return ({ method, url, scope, headers, budget, signal = budget?.signal }, use) =>
+  return ({ method, url, scope, headers, budget, signal = budget?.signal, redirects }, use) =>
     transport.withRetry(async () => {
       const request: OriginRequest = {
         method,
@@ -54,6 +55,7 @@ export function createSender(
         headers: { 'user-agent': userAgent, 'accept-encoding': 'identity', ...headers },
         signal,
         budget,
+        redirects,
       };
       const sent = await authenticator.authorization(scope, signal);
       let authorization = sent;

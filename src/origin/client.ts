@@ -9,7 +9,7 @@ import { parseLinks } from '../http/link.ts';
 import { formatRange } from '../http/range.ts';
 import type { Descriptor } from '../registry/descriptor.ts';
 import { algorithmOf, type Digest, hexOf, parseDigest } from '../registry/digest.ts';
-import { MEDIA_TYPE_OF_FORM } from '../registry/media-type.ts';
+import { MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../registry/media-type.ts';
 import { parseTag, type RepositoryName, type Tag } from '../registry/name.ts';
 import type { Reference } from '../registry/reference.ts';
 import type { CredentialsProvider } from './auth.ts';
@@ -18,8 +18,16 @@ import { type MissingRule, type RegistryRequest, createSender, type SendRequest 
 import { type NotFound, OriginError } from './errors.ts';
 import { readDescriptors, readTags } from './list-documents.ts';
 import { ACCEPT_ANY, bareType, type VerifiedManifest, verifyManifest } from './manifest.ts';
+import { type AtomicSignature, readSignatures } from './signatures.ts';
 import { DEFAULT_POLICY, DEFAULT_TIMEOUTS, nextPage, type OriginPolicy, type OriginTimeouts } from './policy.ts';
-import { type OriginResponse, createTransport, type Fetch, addressOf, statusError, type Transport } from './transport.ts';
+import {
+  type OriginResponse,
+  createTransport,
+  type Fetch,
+  addressOf,
+  statusError,
+  type Transport,
+} from './transport.ts';
 
 /** Options of {@link createRegistryClient}. */
 export interface RegistryClientOptions {
@@ -69,6 +77,24 @@ export interface RemoteBlobHead {
   readonly size: number | undefined;
 }
 
+/** Where a registry redirects to for a blob; null if it sends the blob itself. */
+export interface BlobLocation {
+  readonly kind: 'blob-location';
+  readonly url: URL | null;
+}
+
+/** The signatures of a manifest that the registry has. */
+export interface RemoteSignatures {
+  readonly kind: 'signatures';
+  readonly signatures: readonly AtomicSignature[];
+}
+
+/** A document that is no manifest. */
+export interface RemoteDocument {
+  readonly kind: 'document';
+  readonly bytes: Uint8Array;
+}
+
 /** All tags of a repository, in the upstream's order. */
 export interface RemoteTags {
   readonly kind: 'tags';
@@ -114,10 +140,16 @@ export interface RegistryClient {
     options?: CallOptions & { readonly range?: { readonly offset: number; readonly length?: number } },
   ): Promise<RemoteBlob | NotFound>;
   blobHead(name: RepositoryName, digest: Digest, options?: CallOptions): Promise<RemoteBlobHead | NotFound>;
+  /** Costs no request to where the registry redirects to. */
+  blobLocation(name: RepositoryName, digest: Digest, options?: CallOptions): Promise<BlobLocation | NotFound>;
   /** Follows the pages. Entries that are not valid tags are left out. */
   tags(name: RepositoryName, options?: CallOptions): Promise<RemoteTags | NotFound>;
   /** The referrers of a manifest: by the referrers API, or by the fallback tag where the registry has no such API. */
   referrers(name: RepositoryName, subject: Digest, options?: CallOptions): Promise<readonly Descriptor[]>;
+  /** The atomic signatures of a manifest, by the signature extension (`signatures.ts`). */
+  signatures(name: RepositoryName, subject: Digest, options?: CallOptions): Promise<RemoteSignatures | NotFound>;
+  /** A document at a path below the registry's address, such as `index/static`. */
+  document(path: string, query: URLSearchParams, options?: CallOptions): Promise<RemoteDocument | NotFound>;
 }
 
 /** Makes a client. It caches tokens: make one for each registry and share it. */
@@ -132,7 +164,14 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
   const send = createSender(transport, options);
   const known: ServerFacts = {};
   const within = (budget: Budget): RegistryClient =>
-    clientOver({ baseUrl, transport, known, budget, within, call: (request, use) => send({ ...request, budget }, use) });
+    clientOver({
+      baseUrl,
+      transport,
+      known,
+      budget,
+      within,
+      call: (request, use) => send({ ...request, budget }, use),
+    });
   return clientOver({ baseUrl, transport, known, within, call: send });
 }
 
@@ -158,11 +197,12 @@ function clientOver({
 }): RegistryClient {
   const { policy, clock } = transport;
 
-  const urlOf = (name: RepositoryName, rest: string): URL => {
+  const below = (path: string): URL => {
     const url = new URL(baseUrl);
-    url.pathname = `${baseUrl.pathname.replace(/\/$/, '')}/v2/${name}/${rest}`;
+    url.pathname = `${baseUrl.pathname.replace(/\/$/, '')}/${path}`;
     return url;
   };
+  const urlOf = (name: RepositoryName, rest: string): URL => below(`v2/${name}/${rest}`);
   const scopeOf = (name: RepositoryName): string => `repository:${name}:pull`;
 
   async function document<T extends object>(
@@ -242,8 +282,7 @@ function clientOver({
     manifest,
 
     async ping({ signal } = {}) {
-      const url = new URL(baseUrl);
-      url.pathname = `${baseUrl.pathname.replace(/\/$/, '')}/v2/`;
+      const url = below('v2/');
       const response = await call({ method: 'GET', url, scope: '', signal }, async (got) => {
         if (got.status !== 200) throw await statusError(got, clock.now());
         await got.discard();
@@ -325,6 +364,43 @@ function clientOver({
           await response.discard();
           return { kind: 'blob-head', size: lengthOf(response.headers) };
         },
+      );
+    },
+
+    async blobLocation(name, digest, { signal } = {}) {
+      const url = urlOf(name, `blobs/${digest}`);
+      return call<BlobLocation>(
+        { method: 'GET', url, scope: scopeOf(name), signal, redirects: 'report' },
+        async (response) => {
+          if (response.location !== undefined) return { kind: 'blob-location', url: response.location };
+          if (response.status !== 200) throw await statusError(response, clock.now());
+          await response.discard();
+          return { kind: 'blob-location', url: null };
+        },
+      );
+    },
+
+    signatures: (name, subject, { signal } = {}) =>
+      document(
+        {
+          method: 'GET',
+          url: below(`extensions/v2/${name}/signatures/${subject}`),
+          scope: scopeOf(name),
+          headers: { accept: MEDIA_TYPES.json },
+          signal,
+        },
+        (response, bytes): RemoteSignatures => ({
+          kind: 'signatures',
+          signatures: readSignatures(bytes, subject, addressOf(response.url)),
+        }),
+      ),
+
+    document: (path, query, { signal } = {}) => {
+      const url = below(path);
+      url.search = query.toString();
+      return document(
+        { method: 'GET', url, scope: '', headers: { accept: MEDIA_TYPES.json }, signal },
+        (_, bytes): RemoteDocument => ({ kind: 'document', bytes }),
       );
     },
 

@@ -28,6 +28,8 @@ export interface OriginRequest {
   readonly signal?: AbortSignal | undefined;
   /** Counts the request, its redirects, and documents that are read. */
   readonly budget?: Budget | undefined;
+  /** `report`: a redirect that may be followed is the response, with its `location`. Default: `follow`. */
+  readonly redirects?: 'follow' | 'report' | undefined;
 }
 
 /** The response after redirects. Its body must be read or discarded. */
@@ -38,6 +40,8 @@ export interface OriginResponse {
   readonly url: URL;
   /** Whether a redirect led to another origin: its 401 does not concern the registry's credentials. */
   readonly redirectedAway: boolean;
+  /** Where a redirect leads that was to be reported. Its body is discarded. */
+  readonly location?: URL;
   /** Null for a response without one. */
   readonly body: ReadableStream<Uint8Array> | null;
   /** The whole body, at most `maxDocument` bytes or fewer. Throws {@link OriginError} if it is truncated, too slow or longer. */
@@ -139,6 +143,7 @@ export function createTransport(options: {
       const decision = decideRedirect(url, response.headers.get('location'), policy);
       if (decision.kind === 'refuse')
         throw new OriginError('ORIGIN_POLICY', `${addressOf(url)}: ${decision.why}`, { status: response.status });
+      if (request.redirects === 'report') return { ...response, location: decision.url };
       url = decision.url;
       if (!decision.keepCredentials) authorization = undefined;
     }

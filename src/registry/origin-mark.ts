@@ -31,7 +31,14 @@ export interface OriginMark {
 }
 
 /** Encodes a mark as metadata. */
-export function encodeOriginMark({ origin, digest, checked, gone, unknown, expires }: OriginMark): Record<string, string> {
+export function encodeOriginMark({
+  origin,
+  digest,
+  checked,
+  gone,
+  unknown,
+  expires,
+}: OriginMark): Record<string, string> {
   const seconds = (milliseconds: number): number => Math.floor(milliseconds / 1000);
   return {
     [ORIGIN_METADATA]: JSON.stringify({

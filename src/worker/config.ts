@@ -110,7 +110,7 @@ export function readConfig(env: Env): Config {
     log: logOf(env.LOG),
     blobCache: switchOf(env.BLOB_CACHE, 'BLOB_CACHE'),
     version: env.VERSION?.id ?? null,
-    origins: parseOrigins(env.ORIGINS, env.ORIGIN_CREDENTIALS),
+    origins: parseOrigins(env.ORIGINS, env.ORIGIN_CREDENTIALS, env as unknown as Record<string, unknown>),
     signingKey: textOf(env.SIGNING_KEY, 'SIGNING_KEY') ?? null,
   });
 }

@@ -147,6 +147,7 @@ const OF_REPOSITORY: readonly {
   { path: (name) => `/v2/${name}/tags/list?n=1`, status: 200 },
   // Of a repository that does not exist, or that the caller may not see, an empty list: the endpoint gives no 404.
   { path: (name) => `/v2/${name}/referrers/${digestOfImage()}`, status: 200, absent: 200 },
+  { path: (name) => `/extensions/v2/${name}/signatures/${digestOfImage()}`, status: 200 },
   { path: (name) => `/v1/repositories/${name}/images`, status: 404 },
   { path: (name) => `/r/${name}`, status: 200, page: true },
 ];

@@ -26,12 +26,13 @@ export async function readDeployConfig(path: string): Promise<DeployConfig> {
 /** The same from what the file holds. */
 export function deployConfigOf(toml: unknown): DeployConfig {
   const { name, account_id, r2_buckets, route, routes, workers_dev, preview_urls, vars, env, ...rest } = objectOf(toml);
-  const { cache, exports, limits, version_metadata } = rest;
+  const { cache, exports, limits, version_metadata, mtls_certificates } = rest;
   const bucket = listOf(r2_buckets)
     .map(objectOf)
     .find(({ binding }) => binding === 'BUCKET');
   const domains = [route, ...listOf(routes)].map(objectOf).filter(({ custom_domain }) => custom_domain === true);
   const { REALMS, DEFAULT_ACCESS, ACCESS, BLOB_DELIVERY, PUBLIC_URL, ORIGINS } = objectOf(vars);
+  const bound = new Set(listOf(mtls_certificates).map((one) => objectOf(one).binding));
   const entrypoints = objectOf(exports);
   const isOn = (entrypoint: string): boolean => objectOf(objectOf(entrypoints[entrypoint]).cache).enabled === true;
   const workerName = textOf(name) ?? 'gantry';
@@ -62,6 +63,12 @@ export function deployConfigOf(toml: unknown): DeployConfig {
     hasOrigins: ORIGINS !== undefined,
     hasLimits: limits !== undefined,
     neededSecrets: secretsOf(objectOf(json(BLOB_DELIVERY))),
+    certificates: listOf(json(ORIGINS))
+      .map(objectOf)
+      .flatMap(({ name: rule, certificate }) => {
+        const binding = textOf(certificate);
+        return binding === null ? [] : [{ binding, rule: textOf(rule) ?? '?', isBound: bound.has(binding) }];
+      }),
   };
 }
 

@@ -33,6 +33,8 @@ export interface DeployConfig {
   readonly hasLimits: boolean;
   /** Secrets that a setting cannot do without, and the setting. */
   readonly neededSecrets: readonly { readonly secret: string; readonly by: string }[];
+  /** Client certificates that rules of `ORIGINS` name, and whether the file has a binding for each. */
+  readonly certificates: readonly { readonly binding: string; readonly rule: string; readonly isBound: boolean }[];
 }
 
 /** What Cloudflare says. Null: it could not be asked, since nobody is logged in. */
@@ -71,6 +73,7 @@ export function preflight(
     ...cache(config),
     ...filling(config),
     ...secrets(config, account),
+    ...certificates(config),
   ];
 }
 
@@ -241,6 +244,17 @@ function filling({ hasOrigins, hasLimits }: DeployConfig): readonly Point[] {
       todo: 'Use the Workers Paid plan, and for layers over 3 GiB add [limits] with cpu_ms = 300_000 to wrangler.toml.',
     },
   ];
+}
+
+function certificates({ certificates: named }: DeployConfig): readonly Point[] {
+  return named.map(({ binding, rule, isBound }): Point => {
+    if (isBound) return { kind: 'there', what: `the client certificate ${binding}` };
+    return {
+      kind: 'missing',
+      what: `no binding ${binding}, the client certificate that the rule "${rule}" of ORIGINS shows to its upstream`,
+      todo: `Do \`npx wrangler mtls-certificate upload --cert FILE --key FILE\`, and add [[mtls_certificates]] with binding = "${binding}" and the certificate_id to wrangler.toml.`,
+    };
+  });
 }
 
 function secrets(

@@ -207,7 +207,12 @@ function reportOf(
     kept: marking.kept,
     expired,
     blocked: marking.blocked,
-    unreferenced: { referrers: of('referrers'), manifest: of('manifest'), blob: of('blob') },
+    unreferenced: {
+      referrers: of('referrers'),
+      signatures: of('signatures'),
+      manifest: of('manifest'),
+      blob: of('blob'),
+    },
     due: due.map(({ kind, object }) => ({ kind, key: object.key, size: object.size })),
     waiting:
       waits.length === 0

@@ -27,6 +27,7 @@ export function collectLines(report: CollectReport, removed: boolean, width: num
       row('manifests, not needed', unreferenced.manifest),
       row('blobs, not needed', unreferenced.blob),
       ...(unreferenced.referrers.objects > 0 ? [row('referrers records, not needed', unreferenced.referrers)] : []),
+      ...(unreferenced.signatures.objects > 0 ? [row('signatures, not needed', unreferenced.signatures)] : []),
       ...(removed ? [row(paint('strong', 'deleted'), deleted)] : [row(paint('strong', 'would be deleted'), dueAmount)]),
     ],
     width,

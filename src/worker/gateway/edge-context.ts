@@ -102,7 +102,7 @@ export function registryProps(
   request: RegistryRequest,
   { realm, hidden, caller }: Grant,
 ): RegistryProps {
-  const lists = request.kind === 'catalog' && access.protectedRealms.size > 0 ? visibleTo(caller) : null;
+  const lists = !('name' in request) && access.protectedRealms.size > 0 ? visibleTo(caller) : null;
   return { realm, hidden, lists };
 }
 

@@ -147,7 +147,7 @@ async function readWhole(body: ReadableStream<Uint8Array>, headers: HeaderFields
 }
 
 function resourceOf(request: RegistryRequest): Resource {
-  return request.kind === 'catalog' ? { kind: 'listing' } : { kind: 'repository', name: request.name };
+  return 'name' in request ? { kind: 'repository', name: request.name } : { kind: 'listing' };
 }
 
 function requestTargetOf({ req }: EdgeContext): RequestTarget {

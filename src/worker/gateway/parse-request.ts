@@ -62,6 +62,17 @@ export function parseReferrersRequest({ parameter, query }: RequestTarget): Regi
   });
 }
 
+/** `/extensions/v2/<name>/signatures/<digest>` */
+export function parseSignaturesRequest({ parameter }: RequestTarget): RegistryRequest | Refused {
+  return named(parameter, (name) => {
+    const text = parameter('digest');
+    const subject = parseDigest(text);
+    return subject === null
+      ? refused('digest-invalid', { detail: { digest: text } })
+      : { kind: 'signatures', name, subject };
+  });
+}
+
 /** `/v2/_catalog?n=&last=` */
 export function parseCatalogRequest({ query }: RequestTarget): RegistryRequest | Refused {
   return paged(query(), (page) => ({ kind: 'catalog', page }));

@@ -11,6 +11,9 @@ import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts
 import { parseReference, type Reference } from '../../registry/reference.ts';
 import type { ListPage } from '../../bucket/list-page.ts';
 
+/** The two addresses of the list: `static` may be cached, `dynamic` may have any query. */
+export type FlatpakIndex = 'static' | 'dynamic';
+
 /** What is requested. */
 export type RegistryRequest =
   | { readonly kind: 'manifest'; readonly name: RepositoryName; readonly reference: Reference }
@@ -25,7 +28,11 @@ export type RegistryRequest =
       readonly artifactType: string | null;
       readonly last: Digest | null;
     }
+  /** The atomic signatures of a manifest. */
+  | { readonly kind: 'signatures'; readonly name: RepositoryName; readonly subject: Digest }
   | { readonly kind: 'catalog'; readonly page: ListPage }
+  /** The list of Flatpak applications in the repositories; `query` in canonical form. */
+  | { readonly kind: 'flatpak-index'; readonly index: FlatpakIndex; readonly query: string }
   /** Whether there is an explanation for engines that fall back to the v1 API. */
   | { readonly kind: 'v1-images'; readonly name: RepositoryName };
 
@@ -51,7 +58,7 @@ const ORIGIN = 'https://registry.gantry';
  * version that changes such an answer must raise it: its headers, its negotiation, or what the gateway reads of it.
  */
 const CACHE_FORMAT = 1;
-const OF_REPOSITORY = /^\/v2\/(.+)\/(manifests|blobs|blob-presence|referrers|tags|v1)\/([^/]+)$/;
+const OF_REPOSITORY = /^\/v2\/(.+)\/(manifests|blobs|blob-presence|referrers|signatures|tags|v1)\/([^/]+)$/;
 
 /** The canonical path and query of a request. */
 export function pathOf(request: RegistryRequest): string {
@@ -66,6 +73,10 @@ export function pathOf(request: RegistryRequest): string {
       return `/v2/${request.name}/tags/list${queryOf({ n: request.page.n, last: request.page.last })}`;
     case 'referrers':
       return `/v2/${request.name}/referrers/${request.subject}${queryOf({ artifactType: request.artifactType, last: request.last })}`;
+    case 'signatures':
+      return `/v2/${request.name}/signatures/${request.subject}`;
+    case 'flatpak-index':
+      return `/index/${request.index}${request.query === '' ? '' : `?${request.query}`}`;
     case 'catalog':
       return `/v2/_catalog${queryOf({ n: request.page.n, last: request.page.last })}`;
     case 'v1-images':
@@ -94,7 +105,11 @@ function isNamedByDigest(request: RegistryRequest): boolean {
 /** Parses a canonical URL; null if it is none. */
 export function parseRegistryUrl(url: string): RegistryRequest | null {
   const { pathname: whole, searchParams } = new URL(url);
-  const pathname = /^\/[^/]+(\/v2\/.+)$/.exec(whole)?.[1] ?? '';
+  const pathname = /^\/[^/]+(\/(?:v2|index)\/.+)$/.exec(whole)?.[1] ?? '';
+  if (pathname === '/index/static' || pathname === '/index/dynamic') {
+    const index = pathname === '/index/static' ? 'static' : 'dynamic';
+    return { kind: 'flatpak-index', index, query: searchParams.toString() };
+  }
   if (pathname === '/v2/_catalog') return { kind: 'catalog', page: pageOf(searchParams) };
   const [, nameText = '', what, last = ''] = OF_REPOSITORY.exec(pathname) ?? [];
   const name = parseRepositoryName(nameText);
@@ -119,6 +134,10 @@ export function parseRegistryUrl(url: string): RegistryRequest | null {
         artifactType: searchParams.get('artifactType'),
         last: parseDigest(searchParams.get('last') ?? ''),
       };
+    }
+    case 'signatures': {
+      const subject = parseDigest(last);
+      return subject === null ? null : { kind: 'signatures', name, subject };
     }
     case 'tags':
       return { kind: 'tag-list', name, page: pageOf(searchParams) };

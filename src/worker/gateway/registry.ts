@@ -21,6 +21,7 @@ import { answerCatalog } from '../endpoints/v2/catalog.ts';
 import { answerManifest } from '../endpoints/v2/manifest.ts';
 import { repositoryUnknown } from '../endpoints/v2/known-repository.ts';
 import { answerReferrers } from '../endpoints/v2/referrers.ts';
+import { answerSignatures } from '../endpoints/v2/signatures.ts';
 import { answerTagList } from '../endpoints/v2/tag-list.ts';
 import { answerV1Images } from '../endpoints/v1-images.ts';
 import { answerFronted } from '../ingest/fronted.ts';
@@ -99,29 +100,33 @@ export async function answerRequest(
   const keep = lists === null ? null : (name: RepositoryName) => isVisible(realms, name, lists);
   const sources: Sources = { store, realm: props.realm, keep };
   const answerStored: AnswerStored = (wrap = (own) => own) =>
-    withRetry(() => answerFromStorage(request, options, { ...sources, store: wrap(store) }), retry, { discard });
-  const rule = props.hidden || request.kind === 'catalog' ? null : originOf(origins, request.name);
+    request.kind === 'flatpak-index'
+      ? Promise.resolve(refused('endpoint-unknown'))
+      : withRetry(() => answerFromStorage(request, options, { ...sources, store: wrap(store) }), retry, { discard });
+  const rule = props.hidden || !('name' in request) ? null : originOf(origins, request.name);
   let answer: Answer | Redirect;
   try {
-    answer = await (rule === null || request.kind === 'catalog'
-      ? answerStored()
-      : answerFronted(request, options, {
-          rule,
-          realm: props.realm,
-          bucket,
-          store: bucketStore,
-          retry,
-          signingKey,
-          answerStored,
-          fillLimiter,
-          client: options.client ?? null,
-          waitUntil,
-        }));
+    if (request.kind === 'flatpak-index') answer = await answerFlatpak(request, origins, { keep, waitUntil });
+    else
+      answer = await (rule === null || !('name' in request)
+        ? answerStored()
+        : answerFronted(request, options, {
+            rule,
+            realm: props.realm,
+            bucket,
+            store: bucketStore,
+            retry,
+            signingKey,
+            answerStored,
+            fillLimiter,
+            client: options.client ?? null,
+            waitUntil,
+          }));
   } catch (error) {
     answer = refusalOf(error, request);
   }
   // Its upstream would fill a repository again that is hidden, for everybody.
-  if (mismatches.length > 0 && rule !== null && request.kind !== 'catalog') {
+  if (mismatches.length > 0 && rule !== null && 'name' in request) {
     if (answer.kind !== 'redirect') discard(answer);
     answer = repositoryUnknown(request.name);
   }
@@ -148,9 +153,20 @@ export interface Sources {
   readonly keep: ((name: RepositoryName) => boolean) | null;
 }
 
+/** Lists what the upstreams have for Flatpak. Without a rule for it there is no such endpoint. */
+async function answerFlatpak(
+  request: Extract<RegistryRequest, { kind: 'flatpak-index' }>,
+  origins: OriginRules,
+  context: Pick<Sources, 'keep'> & Pick<RegistryContext, 'waitUntil'>,
+): Promise<Answer> {
+  if (!origins.some(({ flatpak }) => flatpak)) return refused('endpoint-unknown');
+  const { answerFlatpakIndex } = await import('../ingest/pulp3/flatpak-index.ts');
+  return answerFlatpakIndex(request, origins, context);
+}
+
 /** Dispatches to the endpoint. Throws {@link StorageError}, and errors for damaged records. */
 export function answerFromStorage(
-  request: RegistryRequest,
+  request: Exclude<RegistryRequest, { kind: 'flatpak-index' }>,
   options: RequestOptions,
   { store, realm, keep }: Sources,
 ): Promise<Answer> {
@@ -165,6 +181,8 @@ export function answerFromStorage(
       return answerTagList(request, options, store);
     case 'referrers':
       return answerReferrers(request, options, store);
+    case 'signatures':
+      return answerSignatures(request, store);
     case 'catalog':
       return answerCatalog(request, options, store, keep);
     case 'v1-images':

@@ -17,6 +17,7 @@ import { type BlobOutcome, clientSink, fillBlob, WHOLE_UP_TO } from './fill-blob
 import { blobLimits, FILL_LIMITS, fillWithin, inSlot, permitFill } from './fill-limits.ts';
 import { within } from './single-flight.ts';
 import { isNegativelyCached, cacheAbsence, type Pull, unlessLimited } from './pull.ts';
+import type { OriginRule } from './origins.ts';
 import type { Upstream } from './upstream.ts';
 
 type BlobRequest = Extract<RegistryRequest, { kind: 'blob' | 'blob-presence' }>;
@@ -193,14 +194,24 @@ function found({ digest }: BlobRequest, size: number, body: ReadableStream<Uint8
   };
 }
 
-/** Where the upstream redirects clients to; null if it sends the blob itself, or does not have it. */
+/**
+ * Where the upstream redirects clients to; null if it sends the blob itself, does not have it, or redirects to where the
+ * client cannot read.
+ */
 async function locationUpstream(
   client: RegistryClient,
-  { remote }: Pull,
+  { remote, rule }: Pull,
   { digest }: BlobRequest,
 ): Promise<string | null> {
-  const blob = await client.blob(remote, digest);
-  if (blob.kind === 'not-found') return null;
-  await blob.body.cancel().catch(() => undefined);
-  return blob.redirectedAway ? blob.url.href : null;
+  const found = await client.blobLocation(remote, digest);
+  if (found.kind === 'not-found' || found.url === null) return null;
+  return found.url.origin !== rule.upstream.origin || isPresigned(found.url, rule) ? found.url.href : null;
+}
+
+/**
+ * Whether an address on the upstream's own host can be read without its credentials: a signature is in the query, the
+ * registry, which wants a token, is not below it, and no client certificate is needed.
+ */
+function isPresigned({ search, pathname }: URL, { upstream, certificate }: OriginRule): boolean {
+  return search !== '' && !pathname.startsWith(`${upstream.pathname.replace(/\/$/, '')}/v2/`) && certificate === null;
 }

@@ -5,10 +5,11 @@
  */
 import { OriginError } from '../../origin/errors.ts';
 import { referrersKey, tagListKey } from '../../registry/keys.ts';
-import { compareNames } from '../../registry/name.ts';
+import { compareNames, type Tag } from '../../registry/name.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { encodeReferrers } from '../../registry/referrers.ts';
 import type { Answer } from '../gateway/answer.ts';
+import { refuseForOutage } from '../endpoints/v1-images.ts';
 import { answerNames } from '../endpoints/v2/list-answer.ts';
 import { namesOfPage, openList, PAGE_MAX } from '../../bucket/list-page.ts';
 import { withRetry } from '../../bucket/retry.ts';
@@ -37,10 +38,7 @@ export async function pullTagList(
   const { store, retry, answerStored } = pull;
   const { name, page } = request;
   return answerList(pull, async () => {
-    const { list: upstream, outage } = await listOf(pull, request, 'tags', async (client) => {
-      const found = await client.tags(pull.remote);
-      return found.kind === 'not-found' ? 'unknown' : found.tags;
-    });
+    const { list: upstream, outage } = await tagsOf(pull, request);
     if (upstream === 'unknown') return { answer: await answerStored(), outage };
     const read = async (): Promise<readonly string[]> => {
       const list = await openList(store, tagListKey(name));
@@ -84,6 +82,33 @@ export async function pullReferrers(
       overlay(store, { key, bytes, contentType: MEDIA_TYPES.json, metadata: {} }),
     );
     return { answer: whole, outage };
+  });
+}
+
+/**
+ * The explanation for an engine that fell back to the v1 API: an outage of the upstream, if the v2 API failed for the
+ * repository or the upstream fails now; otherwise that of storage. Without it, the engine says that there is no image.
+ */
+export async function pullV1Images(
+  pull: Pull,
+  request: Extract<RegistryRequest, { kind: 'v1-images' }>,
+  { answer }: StoredAnswer,
+): Promise<Answer> {
+  if (pull.upstream.failed.get(request.name, Date.now()) !== undefined) return refuseForOutage(request.name);
+  try {
+    const { outage } = await tagsOf(pull, request);
+    return outage === null ? answer : refuseForOutage(request.name);
+  } catch (error) {
+    if (!(error instanceof OriginError)) throw error;
+    return refuseForOutage(request.name);
+  }
+}
+
+/** The tags of the upstream. Throws OriginError if no whole list is known. */
+function tagsOf(pull: Pull, request: RegistryRequest): Promise<UpstreamList<Tag>> {
+  return listOf(pull, request, 'tags', async (client) => {
+    const found = await client.tags(pull.remote);
+    return found.kind === 'not-found' ? 'unknown' : found.tags;
   });
 }
 

@@ -22,7 +22,9 @@ import { withRetries } from '../../bucket/retry.ts';
 import { writeOriginMark, writeTombstone } from '../../bucket/write-tag.ts';
 import { within } from './single-flight.ts';
 import { type FetchedTag, ingestTag, LIST_CONFLICTS, rfc3339, type TagPlace } from './ingest-tag.ts';
+import { hasSignatures } from './origins.ts';
 import { overlay } from './overlay.ts';
+import { prefetchSignatures } from './pulp3/pull-signatures.ts';
 import { isNegativelyCached, noteOutage, cacheAbsence, type Pull, unlessLimited, waitFor } from './pull.ts';
 import type { Outage } from './upstream.ts';
 
@@ -103,8 +105,10 @@ async function fetchAndWrite(
 ): Promise<FetchedTag | 'unknown' | 'published' | 'unchanged'> {
   const { upstream, remote, rule } = pull;
   return inSlot('documents', async () => {
+    // A tag of Pulp 3 names one manifest.
+    const options = { name: remote, tag, platforms: rule.platforms, hasOtherForms: rule.kind !== 'pulp3' };
     const image = await fillWithin(pull, FILL_LIMITS.tag, tagKey(name, tag), (client) =>
-      readOriginImage(client, { name: remote, tag, platforms: rule.platforms }),
+      readOriginImage(client, options),
     );
     if (image.kind === 'not-found') return 'unknown';
     // The upstream is left alone if it wants that; the forms that came are answered all the same.
@@ -112,7 +116,10 @@ async function fetchAndWrite(
     if (mark !== null && image.digest === mark.digest && image.unknown.length >= (mark.unknown ?? Infinity))
       return 'unchanged';
     const now = Date.now();
-    return ingestTag(image, placeOf(pull, name, tag), { over, upstreamDigest: upstreamDigest ?? image.digest, now });
+    const place = placeOf(pull, name, tag);
+    const written = await ingestTag(image, place, { over, upstreamDigest: upstreamDigest ?? image.digest, now });
+    if (hasSignatures(rule)) prefetchSignatures(pull, name, image.content);
+    return written;
   });
 }
 

@@ -84,7 +84,7 @@ const FOLLOW = 90_000;
 
 /** The result of this or another request's fetch. Throws {@link OriginError} after the limit. */
 export async function waitFor<V>(
-  { rule }: Pull,
+  { rule }: Pick<Pull, 'rule'>,
   flights: SingleFlight<V>,
   key: string,
   flight: Promise<V>,

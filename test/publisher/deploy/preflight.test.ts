@@ -64,6 +64,13 @@ describe('the preflight', () => {
       'no secret R2_SECRET_ACCESS_KEY, which BLOB_DELIVERY presigned needs',
     ],
     [
+      'the binding of a client certificate',
+      `${ROUTED}\n[[vars.ORIGINS]]\nname = "pulp"\npattern = "*"\nupstream = "https://x"\ncertificate = "PULP_CERTIFICATE"\n`,
+      ACCOUNT,
+      undefined,
+      'no binding PULP_CERTIFICATE, the client certificate that the rule "pulp" of ORIGINS shows to its upstream',
+    ],
+    [
       'room in a variable: Cloudflare takes 5 KB',
       `${ROUTED}\n[vars]\nORIGINS = "${'x'.repeat(5_001)}"\n`,
       ACCOUNT,
