@@ -4,35 +4,12 @@
  */
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import picomatch from 'picomatch';
-import semver from 'semver';
-import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import { LineCounter, parseDocument } from 'yaml';
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
-import { formatPlatform, parsePlatform, type Platform } from '../../registry/platform.ts';
 import { CommandError } from '../cli/errors.ts';
-import type { Recompress } from '../publish/layers.ts';
 import { parseRemoteRepository, type RemoteRepository } from '../sources/registry/remote-name.ts';
-import { ALL_TAGS, type TagFilter } from './select.ts';
-
-/**
- * Which tags of the bucket are deleted: `none`; `missing`: those that the source does not have any more; `unselected`:
- * those that are not selected any more as well.
- */
-export type Prune = 'none' | 'missing' | 'unselected';
-
-/** How the tags of a repository are synced. */
-export interface SyncSettings {
-  readonly tags: TagFilter;
-  readonly platforms: readonly Platform[];
-  readonly recompress: Recompress | undefined;
-  readonly referrers: boolean;
-  /** Whether to request a schema 1 of a moved tag as well. */
-  readonly schema1: boolean;
-  readonly prune: Prune;
-  readonly mode: 'strict' | 'compat';
-  /** The key or policy by which every tag must be signed, relative to the working directory; undefined for none. */
-  readonly verifySignature: string | undefined;
-}
+import { DEFAULTS, readGlobs, readSettings, SETTINGS, type SyncSettings } from './settings.ts';
+import { at, booleanOf, fail, itemsOf, membersOf, textOf, type Value, type Where } from './yaml-values.ts';
 
 /** Where repositories are read from. */
 export type SyncSource =
@@ -49,29 +26,6 @@ export interface SyncEntry {
   readonly rename: (name: RepositoryName) => RepositoryName | null;
   readonly settings: SyncSettings;
 }
-
-/** The default settings. */
-const DEFAULTS: SyncSettings = {
-  tags: ALL_TAGS,
-  platforms: [],
-  recompress: undefined,
-  referrers: true,
-  schema1: true,
-  prune: 'none',
-  mode: 'strict',
-  verifySignature: undefined,
-};
-
-const SETTINGS = [
-  'tags',
-  'platforms',
-  'recompress',
-  'referrers',
-  'schema1',
-  'prune',
-  'compat',
-  'verify-signature',
-] as const;
 
 /** Reads a file. Throws {@link CommandError}. */
 export async function readSyncConfig(path: string): Promise<readonly SyncEntry[]> {
@@ -110,79 +64,6 @@ export function parseSyncConfig(text: string, file: string): readonly SyncEntry[
   const entries = itemsOf(list, where).map((item) => readEntry(item, where, base));
   if (entries.length === 0) throw fail(list, where, 'names no repository');
   return entries;
-}
-
-interface Where {
-  readonly file: string;
-  readonly lines: LineCounter;
-}
-
-/** A value, and its title for messages. */
-interface Value {
-  readonly title: string;
-  readonly node: unknown;
-}
-
-function at({ file, lines }: Where, offset: number): string {
-  return `${file}:${String(lines.linePos(offset).line)}`;
-}
-
-function fail({ node, title }: Value, where: Where, what: string, hint?: string): CommandError {
-  const range = (node as Node | null)?.range;
-  const place = range === undefined || range === null ? where.file : at(where, range[0]);
-  return new CommandError(`${place}: ${title} ${what}`, { kind: 'usage', ...(hint === undefined ? {} : { hint }) });
-}
-
-function membersOf(node: unknown, where: Where, title: string, known: readonly string[]): ReadonlyMap<string, Value> {
-  if (!isMap(node)) throw fail({ node, title }, where, `must have members: ${known.join(', ')}`);
-  const members = new Map<string, Value>();
-  for (const { key, value } of node.items) {
-    const name = isScalar(key) ? String(key.value) : '';
-    if (!known.includes(name))
-      throw fail(
-        { node: key, title },
-        where,
-        `has a member "${name}" that is not known`,
-        `Known are: ${known.join(', ')}.`,
-      );
-    // `tags:` without a value is more likely a mistake than intended.
-    if (value === null || (isScalar(value) && value.value === null))
-      throw fail({ node: key, title: name }, where, 'has no value');
-    members.set(name, { title: name, node: value });
-  }
-  return members;
-}
-
-function itemsOf(value: Value, where: Where): readonly Value[] {
-  if (!isSeq(value.node)) throw fail(value, where, 'must be a list');
-  return value.node.items.map((node, index) => ({ node, title: `${value.title}[${String(index)}]` }));
-}
-
-function textOf(value: Value, where: Where): string {
-  const text = isScalar(value.node) ? value.node.value : undefined;
-  if (typeof text !== 'string' || text === '') {
-    // The tag 1.10 is a number in YAML, and has lost its zero.
-    const hint = typeof text === 'number' ? 'Put it in quotes: YAML takes it for a number.' : undefined;
-    throw fail(value, where, 'must be text', hint);
-  }
-  return text;
-}
-
-function textsOf(value: Value, where: Where): readonly Value[] {
-  return isSeq(value.node) ? itemsOf(value, where) : [value];
-}
-
-function booleanOf(value: Value, where: Where): boolean {
-  const found = isScalar(value.node) ? value.node.value : undefined;
-  if (typeof found !== 'boolean') throw fail(value, where, 'must be true or false');
-  return found;
-}
-
-function oneOf<T extends string>(value: Value, where: Where, known: readonly T[]): T {
-  const text = isScalar(value.node) ? value.node.value : undefined;
-  const found = known.find((one) => one === text);
-  if (found === undefined) throw fail(value, where, `must be one of ${known.join(', ')}`);
-  return found;
 }
 
 function readEntry(item: Value, where: Where, base: SyncSettings): SyncEntry {
@@ -254,95 +135,4 @@ function renamer(to: Value | undefined, source: SyncSource, where: Where): SyncE
   }
   if (parseRepositoryName(`${before}x${after}`) === null) throw fail(to, where, `"${text}" gives no repository names`);
   return (name) => parseRepositoryName(`${before}${name}${after}`);
-}
-
-function readSettings(members: ReadonlyMap<string, Value>, where: Where, base: SyncSettings): SyncSettings {
-  const read = <T>(name: (typeof SETTINGS)[number], from: (value: Value) => T, otherwise: T): T => {
-    const value = members.get(name);
-    return value === undefined ? otherwise : from(value);
-  };
-  return {
-    tags: read('tags', (value) => readTagFilter(value, where), base.tags),
-    platforms: read(
-      'platforms',
-      (value) => textsOf(value, where).map((one) => readPlatform(one, where)),
-      base.platforms,
-    ),
-    recompress: read('recompress', (value) => readRecompress(value, where), base.recompress),
-    referrers: read('referrers', (value) => booleanOf(value, where), base.referrers),
-    schema1: read('schema1', (value) => booleanOf(value, where), base.schema1),
-    prune: read('prune', (value) => oneOf(value, where, ['none', 'missing', 'unselected']), base.prune),
-    mode: read('compat', (value) => (booleanOf(value, where) ? 'compat' : 'strict'), base.mode),
-    verifySignature: read('verify-signature', (value) => pathOf(value, where), base.verifySignature),
-  };
-}
-
-function pathOf(value: Value, where: Where): string {
-  const path = isScalar(value.node) ? value.node.value : undefined;
-  if (typeof path !== 'string' || path === '') throw fail(value, where, 'must be the path of a key or a policy');
-  return path;
-}
-
-function readRecompress(value: Value, where: Where): Recompress | undefined {
-  const found = isScalar(value.node) ? value.node.value : undefined;
-  if (typeof found === 'boolean') return found ? 'zstd' : undefined;
-  return oneOf<Recompress>(value, where, ['zstd', 'all']);
-}
-
-function readPlatform(value: Value, where: Where): Platform {
-  const text = textOf(value, where);
-  const platform = parsePlatform(text);
-  if (platform === null || formatPlatform(platform) !== text)
-    throw fail(value, where, `"${text}" is no platform`, 'Write linux/arm64 or linux/arm/v7.');
-  return platform;
-}
-
-/** A list of globs, or an object of conditions that must all hold. */
-function readTagFilter(value: Value, where: Where): TagFilter {
-  if (isSeq(value.node) || isScalar(value.node)) return { ...ALL_TAGS, glob: readGlobs(value, where) };
-  const members = membersOf(value.node, where, value.title, ['glob', 'regex', 'semver', 'newest']);
-  const [glob, regex, range, newest] = ['glob', 'regex', 'semver', 'newest'].map((name) => members.get(name));
-  return {
-    glob: glob === undefined ? [] : readGlobs(glob, where),
-    regex: regex === undefined ? undefined : readRegex(regex, where),
-    semver: range === undefined ? undefined : readRange(range, where),
-    newest: newest === undefined ? undefined : readCount(newest, where),
-  };
-}
-
-function readGlobs(value: Value, where: Where): readonly string[] {
-  return textsOf(value, where).map((one) => {
-    const text = textOf(one, where);
-    try {
-      picomatch(text);
-    } catch (cause) {
-      throw fail(one, where, `"${text}" is no glob: ${cause instanceof Error ? cause.message : ''}`);
-    }
-    return text;
-  });
-}
-
-function readRegex(value: Value, where: Where): RegExp {
-  const text = textOf(value, where);
-  try {
-    return new RegExp(text, 'u');
-  } catch (cause) {
-    throw fail(value, where, `is no regular expression: ${cause instanceof Error ? cause.message : ''}`);
-  }
-}
-
-function readRange(value: Value, where: Where): semver.Range {
-  const text = textOf(value, where);
-  try {
-    return new semver.Range(text);
-  } catch {
-    throw fail(value, where, `"${text}" is no range of versions`, 'Write e.g. ">=1.30 <2", or "^1.36".');
-  }
-}
-
-function readCount(value: Value, where: Where): number {
-  const count = isScalar(value.node) ? value.node.value : undefined;
-  if (typeof count !== 'number' || !Number.isSafeInteger(count) || count < 1)
-    throw fail(value, where, 'must be a whole number from 1');
-  return count;
 }

@@ -5,7 +5,8 @@ import { isPulpTree, listPulpTree, openPulpRepository } from '../sources/pulp2.t
 import { openRegistryAccess, type RegistryAccess } from '../sources/registry/access.ts';
 import { openRegistryRepository } from '../sources/registry/repository.ts';
 import type { SourceOptions, SourceRepository } from '../sources/source.ts';
-import type { SyncEntry, SyncSettings } from './config.ts';
+import type { SyncEntry } from './config.ts';
+import type { SyncSettings } from './settings.ts';
 import { globFilter } from './select.ts';
 
 /** A repository to sync, or why it cannot be opened. */
