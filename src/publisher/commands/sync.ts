@@ -78,10 +78,11 @@ Exit codes: 0 everything is up to date, 1 some tags failed (they are listed, the
 
 async function run(file: string, options: Options, openTarget: OpenTarget, environment: Environment): Promise<void> {
   const edge = readEdge(environment.variables);
-  const [{ readSyncConfig }, { openSyncSources }, { sync, hasFailures }, { syncLines }] = await Promise.all([
+  const [{ readSyncConfig }, { openSyncSources }, { sync }, { hasFailures }, { syncLines }] = await Promise.all([
     import('../sync/config.ts'),
     import('../sync/sources.ts'),
     import('../sync/sync.ts'),
+    import('../sync/outcome.ts'),
     import('../sync/report.ts'),
   ]);
   const entries = await readSyncConfig(file);

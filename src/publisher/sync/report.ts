@@ -1,6 +1,6 @@
 /** The result of a sync as text. */
 import { formatBytes, formatCount, paint, tableLines } from '../cli/terminal-text.ts';
-import { hasFailures, type RepositoryReport, type SyncReport, type TagOutcome } from './sync.ts';
+import { hasFailures, type RepositoryReport, type SyncReport, type TagOutcome } from './outcome.ts';
 
 const TITLES = {
   new: 'new',
