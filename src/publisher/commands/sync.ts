@@ -25,7 +25,7 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
   addBucketOptions(
     program
       .command('sync')
-      .description('update many repositories from registries and from Pulp 2 trees')
+      .description('update many repositories from registries, from a Pulp 3, and from Pulp 2 trees')
       .argument('<file>', 'the configuration in YAML, see below'),
   )
     .option('--dry-run', 'show what would be written and pruned, and write nothing')
@@ -61,8 +61,14 @@ The file:
     - from: pulp2:/var/lib/pulp/published/docker
       repositories: ['rhel7/*']          # for a whole tree: globs over names
       to: legacy/*
+    - from: pulp3+https://pulp.example.com
+      credentials: PULP_CREDENTIALS      # the variable with USER:PASSWORD; default: the login for the host
+      repositories: ['apps/*']           # globs over the names that Pulp distributes; default: all
+      private-realm: staff               # the realm that private ones must be in; default: any but public
+      prune: missing                     # also repositories that Pulp deleted or renamed
 
 An unchanged tag costs one HEAD request. Cosign's signature tags are checked each time.
+A repository of Pulp 3 costs one request if its version is that of the last sync.
 New referrers of an unchanged tag, and changed settings, need --full.
 Run it from cron; it uses the logins of docker and podman where --creds-stdin has none for the registry.
 

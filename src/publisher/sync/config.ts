@@ -7,7 +7,7 @@ import { basename } from 'node:path';
 import { LineCounter, parseDocument } from 'yaml';
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
 import { CommandError } from '../cli/errors.ts';
-import { parseRemoteRepository, type RemoteRepository } from '../sources/registry/remote-name.ts';
+import { isLoopback, parseRemoteRepository, type RemoteRepository } from '../sources/registry/remote-name.ts';
 import { DEFAULTS, readGlobs, readSettings, SETTINGS, type SyncSettings } from './settings.ts';
 import { at, booleanOf, fail, itemsOf, membersOf, textOf, type Value, type Where } from './yaml-values.ts';
 
@@ -15,13 +15,29 @@ import { at, booleanOf, fail, itemsOf, membersOf, textOf, type Value, type Where
 export type SyncSource =
   | { readonly kind: 'registry'; readonly remote: RemoteRepository; readonly tlsVerify: boolean | undefined }
   /** A Pulp tree or one repository of it; `repositories` are globs over the names in a tree. */
-  | { readonly kind: 'pulp2'; readonly path: string; readonly repositories: readonly string[] };
+  | { readonly kind: 'pulp2'; readonly path: string; readonly repositories: readonly string[] }
+  | Pulp3Source;
+
+/** A Pulp 3; `repositories` are globs over the names that it distributes. */
+export interface Pulp3Source {
+  readonly kind: 'pulp3';
+  /** Scheme and host. */
+  readonly url: URL;
+  readonly repositories: readonly string[];
+  /** The environment variable with `USER:PASSWORD`; undefined: the login for the host. */
+  readonly credentials: string | undefined;
+  /** The realm that private repositories must be in; undefined: any but the public one. */
+  readonly privateRealm: string | undefined;
+  readonly tlsVerify: boolean | undefined;
+}
 
 /** One entry of the configuration. */
 export interface SyncEntry {
   /** The source as it is written. */
   readonly from: string;
   readonly source: SyncSource;
+  /** `to` as it is written; `*` if it is not there. */
+  readonly to: string;
   /** The name in the bucket for a name at the source; null if it is not valid. */
   readonly rename: (name: RepositoryName) => RepositoryName | null;
   readonly settings: SyncSettings;
@@ -63,19 +79,40 @@ export function parseSyncConfig(text: string, file: string): readonly SyncEntry[
     });
   const entries = itemsOf(list, where).map((item) => readEntry(item, where, base));
   if (entries.length === 0) throw fail(list, where, 'names no repository');
+  for (const [index, { source }] of entries.entries()) {
+    const same = entries.slice(0, index).flatMap((other) => (isSamePulp(other.source, source) ? [other.source] : []));
+    if (same.some((other) => isPulp3(other) && isPulp3(source) && other.credentials !== source.credentials))
+      throw fail(
+        { node: list.node, title: `${list.title}[${String(index)}]` },
+        where,
+        'reads a Pulp by another account than an entry before it',
+        'Give both the same "credentials": by two accounts it is not known what Pulp has no more.',
+      );
+  }
   return entries;
 }
 
+function isPulp3(source: SyncSource): source is Pulp3Source {
+  return source.kind === 'pulp3';
+}
+
+function isSamePulp(a: SyncSource, b: SyncSource): boolean {
+  return isPulp3(a) && isPulp3(b) && a.url.href === b.url.href;
+}
+
+const SOURCE_MEMBERS = ['from', 'to', 'repositories', 'tls-verify', 'credentials', 'private-realm'] as const;
+
 function readEntry(item: Value, where: Where, base: SyncSettings): SyncEntry {
-  const members = membersOf(item.node, where, item.title, ['from', 'to', 'repositories', 'tls-verify', ...SETTINGS]);
+  const members = membersOf(item.node, where, item.title, [...SOURCE_MEMBERS, ...SETTINGS]);
   const from = members.get('from');
   if (from === undefined)
-    throw fail(item, where, 'has no "from"', 'Write from: docker://HOST/NAME, or from: pulp2:FOLDER.');
+    throw fail(item, where, 'has no "from"', 'Write from: docker://HOST/NAME, pulp3+https://HOST, or pulp2:FOLDER.');
   const source = readSource(from, members, where);
   const to = members.get('to');
   return {
     from: textOf(from, where),
     source,
+    to: to === undefined ? '*' : textOf(to, where),
     rename: renamer(to, source, where),
     settings: readSettings(members, where, base),
   };
@@ -85,8 +122,13 @@ function readSource(from: Value, members: ReadonlyMap<string, Value>, where: Whe
   const text = textOf(from, where);
   const globs = members.get('repositories');
   const tls = members.get('tls-verify');
+  if (text.startsWith('pulp3+')) return readPulp3(from, members, where);
+  for (const name of ['credentials', 'private-realm'] as const) {
+    const value = members.get(name);
+    if (value !== undefined) throw fail(value, where, 'is for a Pulp 3: from: pulp3+https://HOST');
+  }
   if (text.startsWith('docker://')) {
-    if (globs !== undefined) throw fail(globs, where, 'are only chosen from a tree of Pulp 2');
+    if (globs !== undefined) throw fail(globs, where, 'are only chosen from a tree of Pulp 2 or from a Pulp 3');
     try {
       return {
         kind: 'registry',
@@ -115,8 +157,41 @@ function readSource(from: Value, members: ReadonlyMap<string, Value>, where: Whe
     from,
     where,
     `"${text}" is no source`,
-    'Write docker://HOST/NAME, or pulp2:FOLDER (a published repository or the whole tree).',
+    'Write docker://HOST/NAME, pulp3+https://HOST, or pulp2:FOLDER (a published repository or the whole tree).',
   );
+}
+
+function readPulp3(from: Value, members: ReadonlyMap<string, Value>, where: Where): Pulp3Source {
+  const text = textOf(from, where).slice('pulp3+'.length);
+  const url = URL.canParse(text) ? new URL(text) : null;
+  const isBare = url !== null && /^https?:\/\/[^/?#@]+\/?$/.test(text);
+  if (!isBare)
+    throw fail(from, where, `"pulp3+${text}" is no Pulp`, 'Write pulp3+https://HOST[:PORT], without a path.');
+  if (url.protocol === 'http:' && !isLoopback(url.host))
+    throw fail(from, where, 'would send the password unencrypted', 'Write pulp3+https://; http is for this machine.');
+  const [globs, tls, credentials, realm] = ['repositories', 'tls-verify', 'credentials', 'private-realm'].map((name) =>
+    members.get(name),
+  );
+  return {
+    kind: 'pulp3',
+    url,
+    repositories: globs === undefined ? [] : readGlobs(globs, where),
+    credentials: credentials === undefined ? undefined : variableOf(credentials, where),
+    privateRealm: realm === undefined ? undefined : textOf(realm, where),
+    tlsVerify: tls === undefined ? undefined : booleanOf(tls, where),
+  };
+}
+
+function variableOf(value: Value, where: Where): string {
+  const name = textOf(value, where);
+  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name))
+    throw fail(
+      value,
+      where,
+      'must be the name of an environment variable',
+      'Write credentials: PULP_CREDENTIALS, and set that variable to USER:PASSWORD.',
+    );
+  return name;
 }
 
 /** `to` is a name, or one with a `*` for the name at the source; without it names stay the same. */
@@ -129,7 +204,7 @@ function renamer(to: Value | undefined, source: SyncSource, where: Where): SyncE
   if (after === undefined) {
     const name = parseRepositoryName(text);
     if (name === null) throw fail(to, where, `"${text}" is no repository name`);
-    if (source.kind === 'pulp2' && source.repositories.length > 0)
+    if (source.kind === 'pulp3' || (source.kind === 'pulp2' && source.repositories.length > 0))
       throw fail(to, where, 'must have a * where several repositories come', 'Write to: mirror/*.');
     return () => name;
   }

@@ -22,6 +22,8 @@ export interface RepositoryReport {
   /** The number of tags at the source, and of those selected. */
   readonly listed: number;
   readonly selected: number;
+  /** The source's version of the repository is that of the last sync, so that no tag was compared. */
+  readonly sameVersion?: true;
   readonly tags: Readonly<Record<TagOutcome, readonly Tag[]>>;
   readonly failures: readonly SyncFailure[];
   readonly warnings: readonly string[];

@@ -43,7 +43,8 @@ export function syncLines(report: SyncReport, width: number): string[] {
   ];
 }
 
-function countsOf({ tags, selected, listed }: RepositoryReport): string {
+function countsOf({ tags, selected, listed, sameVersion }: RepositoryReport): string {
+  if (sameVersion === true) return 'same version';
   const counts = (Object.keys(TITLES) as TagOutcome[]).flatMap((what) =>
     tags[what].length === 0 ? [] : [`${String(tags[what].length)} ${TITLES[what]}`],
   );

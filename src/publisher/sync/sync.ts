@@ -1,18 +1,22 @@
 /**
  * Syncing: brings many repositories up to date. Each tag costs one HEAD, and is published again only if it moved. A
- * failure of one image is reported at the end, and does not stop the others.
+ * repository whose source numbers its versions costs one request if it has the version of the last sync. A failure of
+ * one image is reported at the end, and does not stop the others.
  */
 import { createLimit, forEachLimit } from '../../bucket/concurrency.ts';
 import { openLists } from '../../bucket/lists.ts';
 import { realmOf } from '../../registry/realms.ts';
 import { CommandError } from '../cli/errors.ts';
+import { followDepartures } from './departures.ts';
 import { failureOf, type RepositoryReport, reportOf, type SyncReport } from './outcome.ts';
 import { prune } from './prune.ts';
 import { lookAtTags, readTagEntries } from './published.ts';
 import { passedOver, type Run, type SyncOptions } from './run.ts';
 import { selectTags } from './select.ts';
 import type { SyncJob } from './sources.ts';
+import { readSyncState, type SyncedRepository, type SyncState, writeSyncState } from './state.ts';
 import { companionsOf, syncTags, TAGS_AT_ONCE } from './tags.ts';
+import { digestOfSettings, isUnchanged, type Listing, refuseWrongRealm } from './tracked.ts';
 
 /** Repositories processed at once. */
 const REPOSITORIES_AT_ONCE = 4;
@@ -21,19 +25,95 @@ const REPOSITORIES_AT_ONCE = 4;
 export async function sync(jobs: readonly SyncJob[], options: SyncOptions): Promise<SyncReport> {
   const limit = createLimit(TAGS_AT_ONCE);
   const reports = new Map<SyncJob, RepositoryReport>();
-  await forEachLimit(jobs, REPOSITORIES_AT_ONCE, async (job) => {
-    reports.set(job, await syncRepository(job, options, limit));
-  });
-  return { dryRun: options.dryRun, repositories: jobs.flatMap((job) => reports.get(job) ?? []) };
+  const sources = await openTrackedSources(jobs, options);
+  const departed: RepositoryReport[] = [];
+  try {
+    await forEachLimit(jobs, REPOSITORIES_AT_ONCE, async (job) => {
+      reports.set(job, await syncRepository(job, options, limit, sources));
+    });
+    for (const { listing, before, state, done } of sources.values())
+      departed.push(...(await followDepartures(listing, { before, state, done }, jobs, options)));
+  } finally {
+    // Also after an interrupt: what was synced completely need not be compared again.
+    if (!options.dryRun) departed.push(...(await saveStates(sources, options)));
+  }
+  return { dryRun: options.dryRun, repositories: [...jobs.flatMap((job) => reports.get(job) ?? []), ...departed] };
 }
 
-type Limit = ReturnType<typeof createLimit>;
+/** A source that numbers its versions. */
+interface TrackedSource {
+  readonly listing: Listing;
+  readonly state: SyncState;
+  /** The records of the last sync. */
+  readonly before: ReadonlyMap<string, SyncedRepository>;
+  /** What is synced now without a failure. */
+  readonly done: Set<string>;
+}
 
-async function syncRepository(job: SyncJob, options: SyncOptions, limit: Limit): Promise<RepositoryReport> {
+type TrackedSources = ReadonlyMap<string, TrackedSource>;
+
+async function openTrackedSources(jobs: readonly SyncJob[], { store }: SyncOptions): Promise<TrackedSources> {
+  const sources = new Map<string, TrackedSource>();
+  for (const job of jobs) {
+    if (job.kind === 'failed' || job.tracked === undefined || sources.has(job.tracked.listing.id)) continue;
+    const { listing } = job.tracked;
+    const state = await readSyncState(store, listing.id);
+    sources.set(listing.id, { listing, state, before: new Map(state.repositories), done: new Set() });
+  }
+  return sources;
+}
+
+async function saveStates(sources: TrackedSources, { store, signal }: SyncOptions): Promise<RepositoryReport[]> {
+  const reports: RepositoryReport[] = [];
+  for (const { listing, state, before } of sources.values()) {
+    const isSame =
+      state.repositories.size === before.size &&
+      [...state.repositories].every(([id, record]) => before.get(id) === record);
+    if (isSame) continue;
+    let isWritten = false;
+    try {
+      isWritten = await writeSyncState(store, state);
+    } catch (error) {
+      // What ended the sync is what is reported.
+      if (signal?.aborted !== true) throw error;
+    }
+    if (isWritten || signal?.aborted === true) continue;
+    const report = reportOf(listing.title, undefined);
+    report.warnings.push(
+      `another sync of ${listing.title} ended meanwhile: the next one compares what this one did again`,
+    );
+    reports.push(report.done());
+  }
+  return reports;
+}
+
+async function syncRepository(
+  job: SyncJob,
+  options: SyncOptions,
+  limit: Run['limit'],
+  sources: TrackedSources,
+): Promise<RepositoryReport> {
   if (job.kind === 'failed') return { ...reportOf(job.from, undefined).done(), failures: [failureOf(job.error)] };
-  const { source, settings, to } = job;
+  const { source, settings, to, tracked } = job;
+  const { store, realms } = options;
   const report = reportOf(job.from, to);
   try {
+    let synced: Omit<SyncedRepository, 'tags'> | undefined;
+    const own = tracked === undefined ? undefined : sources.get(tracked.listing.id);
+    if (tracked !== undefined) {
+      refuseWrongRealm(tracked, to, realms);
+      // Read before the tags: what moves in between has a later version, and is compared by the next sync.
+      const version = await tracked.version();
+      if (version === null) {
+        report.warnings.push(`${job.from} serves nothing yet: it has no repository`);
+        return report.done();
+      }
+      synced = { from: tracked.name, to, version, settings: digestOfSettings(settings, to, realms) };
+      if (!options.full && (await isUnchanged(own?.before.get(tracked.id), synced, store))) {
+        own?.done.add(tracked.id);
+        return { ...report.done(), sameVersion: true };
+      }
+    }
     const given = await source.tags();
     if (given === null)
       throw new CommandError(`${source.title} is not there`, {
@@ -45,17 +125,18 @@ async function syncRepository(job: SyncJob, options: SyncOptions, limit: Limit):
     report.selected = selected.length;
     // For a few tags, reading each costs less than a list that may have thousands.
     const published =
-      selected.length > TAGS_AT_ONCE && !options.full
-        ? await readTagEntries(options.store, to)
-        : lookAtTags(options.store, to);
+      selected.length > TAGS_AT_ONCE && !options.full ? await readTagEntries(store, to) : lookAtTags(store, to);
     const run: Run = { job, options, limit, report, published, stopped: false };
     await syncTags(run, selected);
     const along = settings.referrers ? await companionsOf(run, listed) : [];
     await syncTags(run, along);
     // Also where nothing moved: an earlier run may have stopped between a tag and the lists.
-    if (!options.dryRun)
-      await openLists(options.store, { signal: options.signal }).reconcile(to, realmOf(options.realms, to));
+    if (!options.dryRun) await openLists(store, { signal: options.signal }).reconcile(to, realmOf(realms, to));
     if (settings.prune !== 'none') await prune(run, given, settings.prune === 'missing' ? listed : selected);
+    if (tracked !== undefined && synced !== undefined && report.failures.length === 0 && !run.stopped) {
+      own?.done.add(tracked.id);
+      own?.state.repositories.set(tracked.id, { ...synced, tags: selected.length });
+    }
   } catch (error) {
     report.failures.push(failureOf(passedOver(error, options)));
   } finally {
