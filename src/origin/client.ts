@@ -108,8 +108,17 @@ export interface RegistryClient {
   blobHead(name: RepositoryName, digest: Digest, options?: CallOptions): Promise<RemoteBlobHead | NotFound>;
   /** Follows the pages. Entries that are not valid tags are left out. */
   tags(name: RepositoryName, options?: CallOptions): Promise<RemoteTags | NotFound>;
-  /** The referrers of a manifest: by the referrers API, or by the fallback tag where the registry has no such API. */
-  referrers(name: RepositoryName, subject: Digest, options?: CallOptions): Promise<readonly Descriptor[]>;
+  /**
+   * The referrers of a manifest: by the referrers API, or by the fallback tag where the registry has no such API. `tags`:
+   * all tags of the repository, where they are known: a fallback tag that is not among them is not requested.
+   */
+  referrers(
+    name: RepositoryName,
+    subject: Digest,
+    options?: CallOptions & { readonly tags?: ReadonlySet<Tag> },
+  ): Promise<readonly Descriptor[]>;
+  /** Whether the registry has the referrers API; undefined before it was asked. */
+  hasReferrersApi(): boolean | undefined;
 }
 
 /** Makes a client. It caches tokens: make one for each registry and share it. */
@@ -307,7 +316,9 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
       return { kind: 'tags', tags: [...new Set(found)], ...(warning !== undefined && { warning }) };
     },
 
-    async referrers(name, subject, { signal } = {}) {
+    hasReferrersApi: () => hasReferrersApi,
+
+    async referrers(name, subject, { signal, tags } = {}) {
       const accept = { accept: MEDIA_TYPE_OF_FORM['oci-index'] };
       if (hasReferrersApi !== false) {
         const found = await pages(
@@ -338,7 +349,7 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
       }
       const tag = parseTag(`${algorithmOf(subject)}-${hexOf(subject)}`.slice(0, 128));
       const fallback =
-        tag === null
+        tag === null || tags?.has(tag) === false
           ? null
           : await manifest(name, { kind: 'tag', tag }, { accept: [MEDIA_TYPE_OF_FORM['oci-index']], signal });
       return fallback?.kind === 'manifest' && fallback.mediaType === MEDIA_TYPE_OF_FORM['oci-index']

@@ -17,6 +17,9 @@ interface Options extends BucketOptions {
 /** The greatest share of a repository's tags that is pruned unless told otherwise. */
 const PRUNE_LIMIT = 0.25;
 
+/** What happened to tags that edges may have cached in another state. */
+const PURGED: ReadonlySet<string> = new Set(['new', 'moved', 'referrers', 'pruned']);
+
 /** The most tags in one purge request. */
 const PURGED_AT_ONCE = 500;
 
@@ -67,9 +70,10 @@ The file:
       private-realm: staff               # the realm that private ones must be in; default: any but public
       prune: missing                     # also repositories that Pulp deleted or renamed
 
-An unchanged tag costs one HEAD request. Cosign's signature tags are checked each time.
+An unchanged tag costs one HEAD request, and one more for the referrers of each of its manifests where the registry
+has the API for them. Signatures that came later are found by both. Cosign's tags are checked each time.
 A repository of Pulp 3 costs one request if its version is that of the last sync.
-New referrers of an unchanged tag, and changed settings, need --full.
+Changed settings of an unchanged tag need --full.
 Run it from cron; it uses the logins of docker and podman where --creds-stdin has none for the registry.
 
 Examples:
@@ -139,7 +143,7 @@ async function run(file: string, options: Options, openTarget: OpenTarget, envir
           pruneLimit: options.pruneLimit,
           onEvent: display.onEvent,
           onTag: ({ name, tag, what }) => {
-            if (what === 'moved' || what === 'pruned' || what === 'new') moved.push({ name, tag });
+            if (PURGED.has(what)) moved.push({ name, tag });
             if (json) printJson({ event: 'tag', name, tag, what });
           },
           signal,

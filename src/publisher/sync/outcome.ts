@@ -4,8 +4,11 @@ import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { CommandError } from '../cli/errors.ts';
 import type { PublishResult } from '../publish/publish.ts';
 
-/** The result for a tag. `gone`: it was deleted at the source meanwhile. */
-export type TagOutcome = PublishResult['change'] | 'gone' | 'failed' | 'pruned';
+/**
+ * The result for a tag. `referrers`: it did not move, and what refers to it was published; `gone`: it was deleted at the
+ * source meanwhile.
+ */
+export type TagOutcome = PublishResult['change'] | 'referrers' | 'gone' | 'failed' | 'pruned';
 
 /** A failure for people: what happened and what to do. */
 export interface SyncFailure {
@@ -54,7 +57,15 @@ const NATURAL = new Intl.Collator('en', { numeric: true });
 
 /** A report of one repository in the making. */
 export function reportOf(from: string, to: RepositoryName | undefined) {
-  const tags: Record<TagOutcome, Tag[]> = { new: [], moved: [], unchanged: [], gone: [], failed: [], pruned: [] };
+  const tags: Record<TagOutcome, Tag[]> = {
+    new: [],
+    moved: [],
+    unchanged: [],
+    referrers: [],
+    gone: [],
+    failed: [],
+    pruned: [],
+  };
   const report = {
     listed: 0,
     selected: 0,

@@ -6,6 +6,7 @@ const TITLES = {
   new: 'new',
   moved: 'moved',
   unchanged: 'unchanged',
+  referrers: 'with new referrers',
   pruned: 'pruned',
   gone: 'gone meanwhile',
   failed: 'failed',

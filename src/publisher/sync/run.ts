@@ -1,5 +1,6 @@
 /** The sync of one repository: its options, its state, and which errors it passes over. */
 import type { createLimit } from '../../bucket/concurrency.ts';
+import type { Digest } from '../../registry/digest.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import type { RealmTable } from '../../registry/realms.ts';
 import { StorageError, type WriteStore } from '../../registry/store.ts';
@@ -36,6 +37,10 @@ export interface Run {
   readonly limit: ReturnType<typeof createLimit>;
   readonly report: ReturnType<typeof reportOf>;
   readonly published: PublishedLookup;
+  /** All tags of the source. */
+  readonly listed: ReadonlySet<Tag>;
+  /** Manifests whose referrers were compared: whether there are new ones. */
+  readonly compared: Map<Digest, Promise<boolean>>;
   /** The source refuses all further requests. */
   stopped: boolean;
 }

@@ -126,7 +126,16 @@ async function syncRepository(
     // For a few tags, reading each costs less than a list that may have thousands.
     const published =
       selected.length > TAGS_AT_ONCE && !options.full ? await readTagEntries(store, to) : lookAtTags(store, to);
-    const run: Run = { job, options, limit, report, published, stopped: false };
+    const run: Run = {
+      job,
+      options,
+      limit,
+      report,
+      published,
+      listed: new Set(listed),
+      compared: new Map(),
+      stopped: false,
+    };
     await syncTags(run, selected);
     const along = settings.referrers ? await companionsOf(run, listed) : [];
     await syncTags(run, along);

@@ -6,6 +6,7 @@ import { parseDigest } from '../../registry/digest.ts';
 import { manifestKey } from '../../registry/keys.ts';
 import type { Tag } from '../../registry/name.ts';
 import { failureOf, type TagOutcome } from './outcome.ts';
+import { hasNewReferrers } from './referrers.ts';
 import { passedOver, type Run } from './run.ts';
 
 /** Tags of all repositories processed at once. */
@@ -39,11 +40,13 @@ export async function syncTags(run: Run, tags: readonly Tag[]): Promise<void> {
 
 const STOPPING: ReadonlySet<OriginError['code']> = new Set(['ORIGIN_RATE_LIMITED', 'ORIGIN_UNAUTHORIZED']);
 
-async function syncTag({ job, options, report, published }: Run, tag: Tag): Promise<TagOutcome> {
+async function syncTag(run: Run, tag: Tag): Promise<TagOutcome> {
+  const { job, options, report, published } = run;
   const { source, to, settings } = job;
   const there = options.full ? null : await published(tag);
   const upstream = there === null ? null : await source.digests(tag);
-  if (upstream !== null && upstream.length > 0 && upstream.every((digest) => there?.has(digest) === true))
+  const isSame = upstream !== null && upstream.length > 0 && upstream.every((digest) => there?.has(digest) === true);
+  if (isSame && !(settings.referrers && !isCompanionTag(tag) && (await hasNewReferrers(run, there ?? []))))
     return 'unchanged';
   const { verifySignature } = settings;
   // The source's schema 1 has a digest that nobody signed; it is derived here from what was signed.
@@ -72,7 +75,7 @@ async function syncTag({ job, options, report, published }: Run, tag: Tag): Prom
     });
     report.sentBytes += result.blobs.sentBytes;
     for (const warning of result.warnings) report.warnings.push(`${to}:${tag}: ${warning}`);
-    return result.change;
+    return isSame && result.change === 'unchanged' ? 'referrers' : result.change;
   } finally {
     await opened.close();
   }
