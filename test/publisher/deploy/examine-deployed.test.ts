@@ -10,6 +10,7 @@ import {
 } from '../../../src/publisher/doctor/deployed/examine-deployed.ts';
 import { MEDIA_TYPE_OF_FORM } from '../../../src/registry/media-type.ts';
 import { Bucket } from '../gc-bucket.ts';
+import { expectDescribed } from '../../json-output.ts';
 import { runGantry } from '../commands/command-line.ts';
 import {
   CACHE_MAX_BYTES,
@@ -239,6 +240,7 @@ describe('the command', () => {
 
   it('prints JSON that scripts read by id, and fails on a fault alone', async () => {
     const { stdout, code } = await withFront(({ url }) => run(url, '--json'), { chain: 'letsencrypt' });
+    expectDescribed('doctor', stdout);
     const { deployed } = JSON.parse(stdout) as { deployed: { id: string; outcome: string; fault: boolean }[] };
     expect(deployed.map(({ id }) => id)).toEqual(Object.keys(CHECKS));
     expect(deployed.find(({ id }) => id === 'root-known')).toMatchObject({ outcome: 'no', fault: false });
