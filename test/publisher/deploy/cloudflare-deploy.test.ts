@@ -42,6 +42,8 @@ beforeEach(async () => {
     ...api.env,
     HOME: home,
     WRANGLER_CACHE_DIR: join(home, 'cache'),
+    // No request may leave this machine: whatever looks at the deployed registry finds nothing there.
+    GANTRY_EDGE_URL: 'http://127.0.0.1:9',
     XDG_CONFIG_HOME: join(home, 'config'),
     WRANGLER_SEND_METRICS: 'false',
     NO_COLOR: '1',
