@@ -6,10 +6,11 @@ import { payloadOf } from '../../../src/manifest/signing/jws.ts';
 import { limitsOf } from '../../../src/manifest/clients/limits.ts';
 import type { Verify } from '../libtrust.ts';
 import { end, until } from '../programs.ts';
+import { expectEqual, first, unique } from './expect.ts';
 import type { PublishedImage } from './images.ts';
 import { digestOf } from './layout.ts';
 import type { Machine } from './machine.ts';
-import { listTagsAsOldEngine, OLD_ENGINES, type OldEngine, pullAsOldEngine } from './old-engine.ts';
+import { REPLAYED } from './old-clients.ts';
 import { expectSameTree, treeOfFolder, treeOfTar } from './tree.ts';
 
 /** The ways to an image. */
@@ -27,11 +28,21 @@ export type Way = keyof typeof WAYS;
 export interface Client {
   readonly title: string;
   readonly version: string;
+  /** How it is tried: a daemon, a program, or requests that imitate one. */
+  readonly method: 'engine' | 'client' | 'replay';
   /** Each pulls an image and throws if anything about it is not as published. */
   readonly ways: Partial<Record<Way, (image: PublishedImage) => Promise<void>>>;
   /** Why it cannot have an image that way, as things are; null if it can. Such a pull is not tried, and the page says so. */
   excuse?(image: PublishedImage, way: Way): string | null;
+  /** What is known to go wrong that way; null if nothing is. Such a pull is tried, and must end as is known. */
+  knownFailure?(image: PublishedImage, way: Way): KnownFailure | null;
   close?(): Promise<void>;
+}
+
+/** A pull that cannot succeed: why, and what the error says then. */
+export interface KnownFailure {
+  readonly words: string;
+  readonly says: RegExp;
 }
 
 /** What clients need to start. */
@@ -49,7 +60,7 @@ export type Start = (bench: Bench) => Promise<Client | null>;
 
 /** Every client, in the order of the table. */
 export const CLIENTS: readonly Start[] = [
-  ...(Object.keys(OLD_ENGINES) as OldEngine[]).map(oldEngine),
+  ...REPLAYED,
   docker,
   podman,
   buildah,
@@ -60,37 +71,6 @@ export const CLIENTS: readonly Start[] = [
   oras,
   curl,
 ];
-
-function oldEngine(version: OldEngine): Start {
-  return ({ host, verify, machine }) => {
-    // They are replayed, so one machine is enough.
-    if (!machine.title.includes('12')) return Promise.resolve(null);
-    const pull = async (image: PublishedImage, reference: string): Promise<string> => {
-      const got = await pullAsOldEngine({ version, host, name: image.name, reference, ...(verify && { verify }) });
-      expectSameTree(got.tree, image.tree);
-      if (image.root.form === 'docker-schema1')
-        expectEqual('the document', digestOf(got.document), digestOf(image.root.bytes));
-      if (!image.hasCopies) expectEqual('the layers', unique(got.layers.filter(isNoEmptyLayer)), unique(image.layers));
-      return got.digest;
-    };
-    const client: Client = {
-      title: 'docker engine, replayed',
-      version,
-      ways: {
-        tag: async (image) => {
-          await pull(image, first(image.tags));
-        },
-        digest: async (image) => {
-          const digest = await pull(image, first(image.tags));
-          expectEqual('the digest by digest', await pull(image, digest), digest);
-        },
-        all: async ({ name, tags }) =>
-          expectEqual('the tags', await listTagsAsOldEngine({ version, host, name }), [...tags].sort()),
-      },
-    };
-    return Promise.resolve(client);
-  };
-}
 
 async function docker({ host, folder, machine }: Bench): Promise<Client | null> {
   if (!(await machine.has('dockerd'))) return null;
@@ -145,6 +125,7 @@ async function docker({ host, folder, machine }: Bench): Promise<Client | null> 
   };
   return {
     title: 'docker',
+    method: 'engine',
     version,
     ways: {
       tag: (image) => judge(image, `${host}/${image.name}:${first(image.tags)}`, rootFor(image)),
@@ -185,6 +166,7 @@ async function podman({ host, folder, machine }: Bench): Promise<Client | null> 
   };
   return {
     title: 'podman',
+    method: 'client',
     version: await versionOf(machine, 'podman'),
     ways: {
       tag: (image) => judge(image, `${host}/${image.name}:${first(image.tags)}`),
@@ -216,6 +198,7 @@ async function buildah({ host, folder, machine }: Bench): Promise<Client | null>
   };
   return {
     title: 'buildah',
+    method: 'client',
     version: await versionOf(machine, 'buildah'),
     ways: {
       tag: (image) => judge(image, `${host}/${image.name}:${first(image.tags)}`),
@@ -298,6 +281,7 @@ async function containerd({ host, folder, machine }: Bench): Promise<Client | nu
   };
   return {
     title: 'containerd (ctr)',
+    method: 'engine',
     version: (await versionOf(machine, 'containerd')).replace(/~.*/, ''),
     ways: {
       tag: (image) => judge(image, `${host}/${image.name}:${first(image.tags)}`),
@@ -329,6 +313,7 @@ async function skopeo({ host, folder, machine }: Bench): Promise<Client | null> 
   };
   return {
     title: 'skopeo',
+    method: 'client',
     version: await versionOf(machine, 'skopeo'),
     ways: {
       tag: async (image) => {
@@ -385,6 +370,7 @@ async function umoci({ host, folder, machine }: Bench): Promise<Client | null> {
   if (!(await machine.has('umoci')) || !(await machine.has('skopeo'))) return null;
   return {
     title: 'skopeo and umoci unpack',
+    method: 'client',
     version: await versionOf(machine, 'umoci'),
     ways: {
       tag: async (image) => {
@@ -418,6 +404,7 @@ async function crane({ host, folder, machine }: Bench): Promise<Client | null> {
   };
   return {
     title: 'crane (go-containerregistry)',
+    method: 'client',
     version: await versionOf(machine, 'crane'),
     ways: {
       tag: async (image) => {
@@ -452,6 +439,7 @@ async function oras({ host, folder, machine }: Bench): Promise<Client | null> {
   };
   return {
     title: 'oras',
+    method: 'client',
     version: /(\d+\.\d+\.\d+)/.exec(await machine.must('oras', ['version']))?.[1] ?? 'unknown',
     ways: {
       tag: (image) => copy(image, `${image.name}:${first(image.tags)}`),
@@ -478,6 +466,7 @@ async function curl({ host, folder, machine }: Bench): Promise<Client | null> {
     [...blobs].filter(([digest]) => layers.includes(digest) || digest === config);
   return {
     title: 'curl',
+    method: 'client',
     version: await versionOf(machine, 'curl'),
     ways: {
       tag: async (image) => {
@@ -581,24 +570,4 @@ async function expectLayout(out: string, image: PublishedImage): Promise<void> {
 async function versionOf(machine: Machine, program: string): Promise<string> {
   const { stdout } = await machine.run(program, [program === 'crane' ? 'version' : '--version']);
   return /\d+(?:\.\d+)+/.exec(stdout)?.[0] ?? 'unknown';
-}
-
-function expectEqual(what: string, actual: unknown, expected: unknown): void {
-  const [left, right] = [JSON.stringify(actual), JSON.stringify(expected)];
-  if (left !== right) throw new Error(`${what}: ${left}, not ${right}`);
-}
-
-/** Stands for a step of history that changed nothing (schema 1 has no other way to say so). */
-function isNoEmptyLayer(digest: string): boolean {
-  return digest !== 'sha256:a3ed95caeb02ffe68cdd9fd84406680ae93d633cb16422d00e8a7c22955b46d4';
-}
-
-function unique<T>(values: readonly T[]): T[] {
-  return [...new Set(values)];
-}
-
-function first(tags: readonly string[]): string {
-  const [tag] = tags;
-  if (tag === undefined) throw new Error('the image has no tag');
-  return tag;
 }

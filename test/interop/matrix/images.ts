@@ -17,6 +17,7 @@ import {
   makeImage,
   makeList,
   noiseLayer,
+  opaqueLayers,
   ordinaryLayers,
   programLayer,
   smallLayers,
@@ -67,6 +68,7 @@ export const IMAGES = {
   schema1: 'schema 1 alone, as skopeo pushes it to docker-registry and takes it from there',
   large: 'a layer of 64 MB',
   many: '120 layers',
+  opaque: 'a layer that hides a folder’s files by an opaque whiteout',
   odd: 'a name with every separator, a tag of 128 characters',
 } as const satisfies Record<string, string>;
 
@@ -240,6 +242,8 @@ export async function makeSource(folder: string, kind: ImageKind): Promise<Sourc
       };
     case 'many':
       return { ...single, ...(await dockerImage([...smallLayers(MANY - 1), greetingLayer(greeting)])) };
+    case 'opaque':
+      return { ...single, ...(await dockerImage(await opaqueLayers(greeting))) };
     case 'odd':
       return {
         ...single,

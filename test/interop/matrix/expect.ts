@@ -1,0 +1,19 @@
+/** What the clients of the matrix have in common when they compare. */
+
+/** Throws, naming `what`, unless both are the same as JSON. */
+export function expectEqual(what: string, actual: unknown, expected: unknown): void {
+  const [left, right] = [JSON.stringify(actual), JSON.stringify(expected)];
+  if (left !== right) throw new Error(`${what}: ${left}, not ${right}`);
+}
+
+/** The values, each once. */
+export function unique<T>(values: readonly T[]): T[] {
+  return [...new Set(values)];
+}
+
+/** The first tag; throws if there is none. */
+export function first(tags: readonly string[]): string {
+  const [tag] = tags;
+  if (tag === undefined) throw new Error('the image has no tag');
+  return tag;
+}
