@@ -4,7 +4,7 @@ import { createServer } from 'node:tls';
 import { X509Certificate } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { examine, type Diagnosis } from '../../src/publisher/doctor/examine.ts';
-import { FINDINGS, type FindingId } from '../../src/publisher/doctor/findings.ts';
+import { FINDINGS, type FindingId } from '../../src/publisher/doctor/findings/findings.ts';
 import { IMAGE, startEdge, type Fault } from './doctor-edge.ts';
 
 type Options = Partial<Parameters<typeof examine>[1]>;

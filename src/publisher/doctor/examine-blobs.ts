@@ -8,7 +8,7 @@ import { short, statusOf } from './examine-clients.ts';
 import { differencesOf } from './examine-manifests.ts';
 import type { Answer, Exchange } from './exchange.ts';
 import { BODY_MAX } from './exchange.ts';
-import type { Finding, FindingId } from './findings.ts';
+import type { Finding, FindingId } from './findings/findings.ts';
 import { sha256 } from './manifest-answer.ts';
 import { headersOf, type ImageName, type Session } from './session.ts';
 

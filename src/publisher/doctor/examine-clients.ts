@@ -9,7 +9,7 @@ import { marksOf } from '../../manifest/layer-types.ts';
 import { formsAcceptedBy } from '../../manifest/negotiate.ts';
 import { ManifestError, readImageManifest, readManifest } from '../../manifest/read.ts';
 import type { Answer, Exchange } from './exchange.ts';
-import type { Finding, FindingId } from './findings.ts';
+import type { Finding, FindingId } from './findings/findings.ts';
 import { bareType, type ManifestAnswer, readManifestAnswer } from './manifest-answer.ts';
 import { errorsOf, headersOf, type ImageName, type Session } from './session.ts';
 

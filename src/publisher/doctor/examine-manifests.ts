@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { KnownClient as Client } from '../../manifest/clients/known-clients.ts';
 import { short, statusOf } from './examine-clients.ts';
 import type { Answer } from './exchange.ts';
-import type { Finding, FindingId } from './findings.ts';
+import type { Finding, FindingId } from './findings/findings.ts';
 import { errorsOf, headersOf, type ImageName, parseJson, type Session } from './session.ts';
 
 /** The longest accepted lifetimes of a 404 and of a tag, in seconds. */

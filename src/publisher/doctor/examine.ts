@@ -6,7 +6,7 @@ import { CLIENTS, type KnownClient as Client } from '../../manifest/clients/know
 import { blobsToRequest, examineBlobs } from './examine-blobs.ts';
 import { type ClientResult, examineClients } from './examine-clients.ts';
 import { examineLists, examineManifests, examineMisses, tagsOf } from './examine-manifests.ts';
-import type { Finding } from './findings.ts';
+import type { Finding } from './findings/findings.ts';
 import { headersOf, type ImageName, openSession, parseJson, type Session, type SessionOptions } from './session.ts';
 import { examineTls, type TlsExamined } from './tls.ts';
 

@@ -4,7 +4,7 @@
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import type { KnownClient as Client } from '../../manifest/clients/known-clients.ts';
 import { type Answer, sendRequest, type ExchangeOptions, type Exchange } from './exchange.ts';
-import type { Finding } from './findings.ts';
+import type { Finding } from './findings/findings.ts';
 
 /** The options of a session. `credentials` are for Basic authentication, or for the token service. */
 export interface SessionOptions extends ExchangeOptions {

@@ -100,6 +100,12 @@ export const FAULTS = {
   'tag-list': { severity: 'error', title: 'tag list wrong', repair: true, todo: REPAIR },
   catalog: { severity: 'error', title: 'catalogue wrong', repair: true, todo: REPAIR },
   referrers: { severity: 'error', title: 'referrers record wrong', repair: true, todo: REPAIR },
+  signatures: {
+    severity: 'error',
+    title: 'signatures record unreadable',
+    repair: true,
+    todo: `${REPAIR} It is removed; of a fronted repository it is fetched again.`,
+  },
   'strange-key': {
     severity: 'note',
     title: 'key that is none of ours',

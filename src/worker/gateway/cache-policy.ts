@@ -47,10 +47,10 @@ export const CACHING = {
  */
 export function usesCache(
   { kind }: RegistryRequest,
-  { head, ranges }: Pick<RequestOptions, 'head' | 'ranges'>,
+  { head, ranges, streamed }: Pick<RequestOptions, 'head' | 'ranges' | 'streamed'>,
   blobCache: boolean,
 ): boolean {
-  return kind !== 'blob' || (blobCache && !head && ranges === null);
+  return kind !== 'blob' || (blobCache && !head && ranges === null && streamed !== true);
 }
 
 /** How the representation for a request may be cached. */
@@ -64,6 +64,8 @@ export function cachingOfFound(request: RegistryRequest): CacheKind {
     case 'tag-list':
     case 'catalog':
     case 'referrers':
+    case 'signatures':
+    case 'flatpak-index':
       return 'moving';
     case 'v1-images':
       return 'miss';
@@ -93,9 +95,11 @@ export function cacheTags(request: RegistryRequest): string {
       return everythingCacheTag(request.name);
     case 'tag-list':
     case 'referrers':
+    case 'signatures':
     case 'v1-images':
       return [repositoryCacheTag(request.name), everythingCacheTag(request.name)].join(',');
     case 'catalog':
+    case 'flatpak-index':
       return CATALOG_CACHE_TAG;
     default:
       return assertNever(request);

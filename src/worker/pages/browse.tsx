@@ -1,3 +1,4 @@
+/* @jsxRuntime automatic @jsxImportSource hono/jsx */
 /** `/r/<name>` and `/r/<name>:<tag>`: the pages of a repository and a tag. At most two reads. */
 import type { Child } from 'hono/jsx';
 import type { RepositoryName, Tag } from '../../registry/name.ts';

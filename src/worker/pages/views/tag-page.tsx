@@ -1,3 +1,4 @@
+/* @jsxRuntime automatic @jsxImportSource hono/jsx */
 import { normalizeAccept, normalizeUserAgent, RULES } from '../../../manifest/negotiate.ts';
 import { helpPath, reasonRow } from '../../../registry/errors.ts';
 import { helpOf } from '../../../registry/help.ts';
@@ -12,7 +13,7 @@ import { NameParts } from './home-page.tsx';
 import type { ChildView, ConfigView, ManifestView } from '../image-view.ts';
 import { ImageConfig, Layers, Pairs } from './image-sections.tsx';
 import { Age, Command, Page, type Place } from './layout.tsx';
-import { repositoryPath, tagPath } from '../paths.ts';
+import { archivePath, repositoryPath, tagPath } from '../paths.ts';
 import { formatBytes, visible } from '../visible-text.ts';
 
 /** The content of a tag's page. */
@@ -98,6 +99,11 @@ function PullCommands({
       'skopeo',
       `skopeo copy ${isPlain ? '--src-tls-verify=false ' : ''}docker://${image} oci:${name.slice(name.lastIndexOf('/') + 1)}:${tag}`,
     ],
+    ...(isArtifact
+      ? []
+      : ([
+          ['a file', `curl -fsS ${isPlain ? 'http' : 'https'}://${host}${archivePath(name, tag)} | docker load`],
+        ] as const)),
   ];
   return (
     <section>
