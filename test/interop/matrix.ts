@@ -6,7 +6,7 @@
  * - `--old-engines=DIR`: also real Docker engines before 1.10, from a folder with `docker-1.6.2`, `docker-1.7.1`, `docker-1.8.3`, `docker-1.9.1`;
  *   those that it lacks are skipped by name.
  * - `--pulp3`: a real Pulp 3 behind the edge instead, with any of its programs stopped (`pulp3/main.ts`); nothing is written.
- * - `--client=NAME`, `--image=NAME`: only these (several: once each); nothing is written then.
+ * - `--client=NAME`, `--image=NAME`: only these (several: once each); nothing is written then, except with `--keep`.
  *
  * Exit code: 0 all pulls ended as they should, 1 some did not.
  */
@@ -17,7 +17,7 @@ import { parseArgs } from 'node:util';
 import { startGantry } from './gantry-server.ts';
 import { buildLibtrust, type Verify } from './libtrust.ts';
 import { type Client, CLIENTS, type Start, type Way, WAYS } from './matrix/clients.ts';
-import { type ImageKind, IMAGES, type PublishedImage, publishImage } from './matrix/images.ts';
+import { asPulledBy, type ImageKind, IMAGES, type PublishedImage, publishImage } from './matrix/images.ts';
 import { type Machine, machineAt } from './matrix/machine.ts';
 import { openNewerDebian, removeNewerDebian } from './matrix/newer.ts';
 import { oldDaemons } from './matrix/old-clients.ts';
@@ -36,6 +36,7 @@ const { values } = parseArgs({
     pulp3: { type: 'boolean' },
     client: { type: 'string', multiple: true },
     image: { type: 'string', multiple: true },
+    keep: { type: 'boolean' },
   },
 });
 
@@ -92,7 +93,7 @@ async function main(): Promise<number> {
   ).flat();
   process.stdout.write(`${matrixTable(results)}\n`);
   const failed = results.filter(({ outcome }) => outcome.kind === 'failed');
-  if (values.client === undefined && values.image === undefined) {
+  if (values.keep === true || (values.client === undefined && values.image === undefined)) {
     await writeResults(mergeResults(await readResults(), results));
     await must(process.execPath, [new URL('../../docs/generate.ts', import.meta.url).pathname]);
   }
@@ -122,7 +123,7 @@ async function pullFrom(
     }
     pulling.add(client);
     try {
-      results.push(...(await pullAll(machine, client, images)));
+      results.push(...(await pullAll(machine, client, host, images)));
     } finally {
       pulling.delete(client);
       await client.close?.();
@@ -132,9 +133,15 @@ async function pullFrom(
   return results;
 }
 
-async function pullAll(machine: Machine, client: Client, images: readonly PublishedImage[]): Promise<Result[]> {
+async function pullAll(
+  machine: Machine,
+  client: Client,
+  host: string,
+  images: readonly PublishedImage[],
+): Promise<Result[]> {
   const results: Result[] = [];
-  for (const image of images) {
+  for (const published of images) {
+    const image = await asPulledBy(published, client.userAgent, host);
     for (const way of Object.keys(WAYS) as Way[]) {
       const pull = client.ways[way];
       if (pull === undefined || (way === 'all' && image.tags.length < 2)) continue;

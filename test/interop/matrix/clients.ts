@@ -2,11 +2,11 @@
 import { mkdir, open, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MEDIA_TYPE_OF_FORM } from '../../../src/registry/media-type.ts';
+import { isBefore } from '../../../src/manifest/clients/limits.ts';
 import { payloadOf } from '../../../src/manifest/signing/jws.ts';
-import { limitsOf } from '../../../src/manifest/clients/limits.ts';
 import type { Verify } from '../libtrust.ts';
 import { end, until } from '../programs.ts';
-import { expectEqual, first, unique } from './expect.ts';
+import { expectEqual, first, parseVersion, unique } from './expect.ts';
 import type { PublishedImage } from './images.ts';
 import { digestOf } from './layout.ts';
 import type { Machine } from './machine.ts';
@@ -28,6 +28,8 @@ export type Way = keyof typeof WAYS;
 export interface Client {
   readonly title: string;
   readonly version: string;
+  /** What it sends, as far as it says what it cannot use. */
+  readonly userAgent: string;
   /** How it is tried: a daemon, a program, or requests that imitate one. */
   readonly method: 'engine' | 'client' | 'replay';
   /** Each pulls an image and throws if anything about it is not as published. */
@@ -104,13 +106,6 @@ async function docker({ host, folder, machine }: Bench): Promise<Client | null> 
     throw new Error(`dockerd did not start: ${(await readFile(join(folder, 'log'), 'utf8')).slice(-500)}`, { cause });
   }
   const version = (await command('version', '--format', '{{.Server.Version}}')).trim();
-  /** By tag the form with gzip copies where the engine cannot unpack zstd; by digest it is that which must be asked for. */
-  const rootFor = (image: PublishedImage): string => {
-    const derived = image.forms.find(({ form }) => form === 'docker-schema2')?.digest;
-    return image.kind === 'zstd' && limitsOf(`docker/${version}`).includes('zstd') && derived !== undefined
-      ? derived
-      : readableRoot(image);
-  };
   const judge = async (image: PublishedImage, reference: string, digest: string): Promise<void> => {
     const printed = await command('pull', reference);
     expectEqual('the printed digest', /^Digest: (\S+)$/m.exec(printed)?.[1], digest);
@@ -125,11 +120,12 @@ async function docker({ host, folder, machine }: Bench): Promise<Client | null> 
   };
   return {
     title: 'docker',
+    userAgent: `docker/${version}`,
     method: 'engine',
     version,
     ways: {
-      tag: (image) => judge(image, `${host}/${image.name}:${first(image.tags)}`, rootFor(image)),
-      digest: (image) => judge(image, `${host}/${image.name}@${rootFor(image)}`, rootFor(image)),
+      tag: (image) => judge(image, `${host}/${image.name}:${first(image.tags)}`, readableRoot(image)),
+      digest: (image) => judge(image, `${host}/${image.name}@${readableRoot(image)}`, readableRoot(image)),
       all: async ({ name, tags, config }) => {
         await command('pull', '--all-tags', `${host}/${name}`);
         const listed = (await command('image', 'ls', '--no-trunc', '--format', '{{.Tag}} {{.ID}}', `${host}/${name}`))
@@ -149,6 +145,7 @@ async function docker({ host, folder, machine }: Bench): Promise<Client | null> 
 async function podman({ host, folder, machine }: Bench): Promise<Client | null> {
   if (!(await machine.has('podman'))) return null;
   const command = await storageCommand(machine, 'podman', folder, host);
+  const version = await versionOf(machine, 'podman');
   const judge = async (image: PublishedImage, reference: string): Promise<void> => {
     const id = (await command('pull', '--quiet', reference)).trim();
     if (image.config !== undefined) expectEqual('the image ID', `sha256:${id}`, image.config);
@@ -167,7 +164,8 @@ async function podman({ host, folder, machine }: Bench): Promise<Client | null> 
   return {
     title: 'podman',
     method: 'client',
-    version: await versionOf(machine, 'podman'),
+    userAgent: `containers/${isBefore(parseVersion(version), [5, 7]) ? '5.37' : '5.38'}`,
+    version,
     ways: {
       tag: (image) => judge(image, `${host}/${image.name}:${first(image.tags)}`),
       digest: (image) => judge(image, `${host}/${image.name}@${readableRoot(image)}`),
@@ -186,6 +184,7 @@ async function podman({ host, folder, machine }: Bench): Promise<Client | null> 
 async function buildah({ host, folder, machine }: Bench): Promise<Client | null> {
   if (!(await machine.has('buildah'))) return null;
   const command = await storageCommand(machine, 'buildah', folder, host);
+  const version = await versionOf(machine, 'buildah');
   const judge = async (image: PublishedImage, reference: string): Promise<void> => {
     const container = (await command('from', '--quiet', '--pull-always', reference)).trim();
     const told = JSON.parse(await command('inspect', container)) as { FromImageID: string; FromImageDigest: string };
@@ -199,7 +198,8 @@ async function buildah({ host, folder, machine }: Bench): Promise<Client | null>
   return {
     title: 'buildah',
     method: 'client',
-    version: await versionOf(machine, 'buildah'),
+    userAgent: `Buildah/${version}`,
+    version,
     ways: {
       tag: (image) => judge(image, `${host}/${image.name}:${first(image.tags)}`),
       digest: (image) => judge(image, `${host}/${image.name}@${readableRoot(image)}`),
@@ -226,6 +226,7 @@ async function containerd({ host, folder, machine }: Bench): Promise<Client | nu
   if (!(await machine.has('containerd')) || !(await machine.has('ctr'))) return null;
   await mkdir(folder, { recursive: true });
   const socket = join(folder, 'sock');
+  const version = (await versionOf(machine, 'containerd')).replace(/~.*/, '');
   const config = join(folder, 'config.toml');
   await writeFile(
     config,
@@ -282,7 +283,8 @@ async function containerd({ host, folder, machine }: Bench): Promise<Client | nu
   return {
     title: 'containerd (ctr)',
     method: 'engine',
-    version: (await versionOf(machine, 'containerd')).replace(/~.*/, ''),
+    userAgent: `containerd/${version}`,
+    version,
     ways: {
       tag: (image) => judge(image, `${host}/${image.name}:${first(image.tags)}`),
       digest: (image) => judge(image, `${host}/${image.name}@${readableRoot(image)}`),
@@ -297,6 +299,7 @@ async function containerd({ host, folder, machine }: Bench): Promise<Client | nu
 async function skopeo({ host, folder, machine }: Bench): Promise<Client | null> {
   if (!(await machine.has('skopeo'))) return null;
   const command = (...args: readonly string[]): Promise<string> => machine.must('skopeo', args);
+  const version = await versionOf(machine, 'skopeo');
   const copy = async (reference: string, ...options: readonly string[]): Promise<string> => {
     await rm(folder, { recursive: true, force: true });
     await mkdir(folder, { recursive: true });
@@ -314,7 +317,8 @@ async function skopeo({ host, folder, machine }: Bench): Promise<Client | null> 
   return {
     title: 'skopeo',
     method: 'client',
-    version: await versionOf(machine, 'skopeo'),
+    userAgent: `skopeo/${version}`,
+    version,
     ways: {
       tag: async (image) => {
         const reference = `${image.name}:${first(image.tags)}`;
@@ -371,6 +375,7 @@ async function umoci({ host, folder, machine }: Bench): Promise<Client | null> {
   return {
     title: 'skopeo and umoci unpack',
     method: 'client',
+    userAgent: `skopeo/${await versionOf(machine, 'skopeo')}`,
     version: await versionOf(machine, 'umoci'),
     ways: {
       tag: async (image) => {
@@ -390,7 +395,7 @@ async function umoci({ host, folder, machine }: Bench): Promise<Client | null> {
         await rm(folder, { recursive: true, force: true });
       },
     },
-    excuse: ({ kind }) => (kind === 'zstd' ? 'umoci 0.4.7 does not unpack zstd' : null),
+    excuse: ({ hasZstd }) => (hasZstd ? 'umoci 0.4.7 does not unpack zstd' : null),
   };
 }
 
@@ -405,6 +410,7 @@ async function crane({ host, folder, machine }: Bench): Promise<Client | null> {
   return {
     title: 'crane (go-containerregistry)',
     method: 'client',
+    userAgent: 'go-containerregistry',
     version: await versionOf(machine, 'crane'),
     ways: {
       tag: async (image) => {
@@ -440,6 +446,7 @@ async function oras({ host, folder, machine }: Bench): Promise<Client | null> {
   return {
     title: 'oras',
     method: 'client',
+    userAgent: 'oras',
     version: /(\d+\.\d+\.\d+)/.exec(await machine.must('oras', ['version']))?.[1] ?? 'unknown',
     ways: {
       tag: (image) => copy(image, `${image.name}:${first(image.tags)}`),
@@ -467,14 +474,15 @@ async function curl({ host, folder, machine }: Bench): Promise<Client | null> {
   return {
     title: 'curl',
     method: 'client',
+    userAgent: 'curl',
     version: await versionOf(machine, 'curl'),
     ways: {
       tag: async (image) => {
         const path = `/v2/${image.name}/manifests/${first(image.tags)}`;
         expectEqual('the manifest for */*', digestOf(await get(path)), digestOf(image.root.bytes));
-        for (const { form, digest } of image.forms.filter(
-          ({ platform }) => platform === undefined || platform === 'linux/amd64',
-        )) {
+        const forThis = image.forms.filter(({ platform }) => platform === undefined || platform === 'linux/amd64');
+        // Of two schema 2, the published one comes first.
+        for (const { form, digest } of new Map(forThis.toReversed().map((one) => [one.form, one])).values()) {
           const bytes = await get(path, '-H', `Accept: ${MEDIA_TYPE_OF_FORM[form]}`);
           expectEqual(`the digest of ${form}`, digestOf(form === 'docker-schema1' ? payloadOf(bytes) : bytes), digest);
         }

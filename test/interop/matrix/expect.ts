@@ -17,3 +17,9 @@ export function first(tags: readonly string[]): string {
   if (tag === undefined) throw new Error('the image has no tag');
   return tag;
 }
+
+/** The version in a text such as `20.10.24+dfsg1`; parts that it does not have are 0. */
+export function parseVersion(text: string): readonly [major: number, minor: number, patch: number] {
+  const [major = 0, minor = 0, patch = 0] = text.split(/[.+~]/).map((part) => Number.parseInt(part) || 0);
+  return [major, minor, patch];
+}

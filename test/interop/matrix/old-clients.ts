@@ -27,6 +27,7 @@ export function replayedEngine(version: OldEngine): Start {
     const client: Client = {
       title: 'docker engine, replayed',
       version,
+      userAgent: `docker/${version}`,
       method: 'replay',
       ways: {
         tag: async (image) => {
@@ -68,6 +69,7 @@ function realEngine(binaries: string, version: string): Start {
     return {
       title: 'docker engine',
       version,
+      userAgent: `docker/${version}`,
       method: 'engine',
       ways: {
         tag: (image) => pull(image, `:${first(image.tags)}`),

@@ -298,7 +298,14 @@ async function refusal(session: Session, pull: OldPull, answer: Answer): Promise
       `Error response from daemon: ${lines.length > 1 ? `errors:\n${lines.join('\n')}\n` : lines.join('')}`,
     );
   }
-  if (reference.includes(':')) return new OldEngineError(`Received unexpected HTTP status: ${String(answer.status)}`);
+  if (reference.includes(':') && version !== '1.6.2') {
+    // 1.6 goes on with v1 for a digest, too.
+    return new OldEngineError(
+      isEarly
+        ? 'Error response from daemon: pulling with digest reference failed from v2 registry'
+        : `Received unexpected HTTP status: ${String(answer.status)}`,
+    );
+  }
   return fallback(session, pull);
 }
 
@@ -306,7 +313,8 @@ async function refusal(session: Session, pull: OldPull, answer: Answer): Promise
 async function fallback(session: Session, { version, name, reference }: OldPull): Promise<OldEngineError> {
   if (OLD_ENGINES[version].pings === 2) await session.ask('GET', '/v1/_ping');
   const v1 = await session.ask('GET', `/v1/repositories/${name}/images`);
-  if ([200, 401, 404].includes(v1.status)) return new OldEngineError(`Error: image ${name}:${reference} not found`);
+  if ([200, 401, 404].includes(v1.status))
+    return new OldEngineError(`Error: image ${name}${reference.includes(':') ? '@' : ':'}${reference} not found`);
   return new OldEngineError(
     `Error: Status ${String(v1.status)} trying to pull repository ${name}: ${JSON.stringify(v1.body.toString())}`,
   );

@@ -1,7 +1,7 @@
 /** The results of pulls, and where the last ones are kept: docs/interop.md and docs/compatibility.md are made from them. */
 import { readFile, writeFile } from 'node:fs/promises';
 import type { Client, Way } from './clients.ts';
-import type { ImageKind } from './images.ts';
+import { type ImageKind, IMAGES } from './images.ts';
 
 /** How a pull ended. `known`: not as published, for a reason that the tables of src have. */
 export type Outcome =
@@ -26,16 +26,18 @@ export async function readResults(): Promise<readonly Result[]> {
   return JSON.parse(text) as readonly Result[];
 }
 
-/** Results of a client replace all older ones of the same client and version; those of clients that were not run stay. */
+/** Results replace older ones of the same client, version, image and way; those of what was not run stay. */
 export function mergeResults(before: readonly Result[], now: readonly Result[]): readonly Result[] {
-  const rowOf = ({ machine, client, version }: Result): string => [machine, client, version].join(' ');
-  const isSame = new Set(now.map(rowOf));
-  return [...before.filter((result) => !isSame.has(rowOf(result))), ...now];
+  const keyOf = ({ machine, client, version, image, way }: Result): string =>
+    [machine, client, version, image, way].join(' ');
+  return [...new Map([...before, ...now].map((result) => [keyOf(result), result])).values()];
 }
 
 /** Keeps the results, one a line. */
 export async function writeResults(results: readonly Result[]): Promise<void> {
-  const order = (result: Result): string => [result.machine, result.client, result.version.padStart(12)].join(' ');
+  const kinds = Object.keys(IMAGES);
+  const order = ({ machine, client, version, image }: Result): string =>
+    [machine, client, version.padStart(12), String(kinds.indexOf(image)).padStart(2)].join(' ');
   const sorted = results.toSorted((a, b) => (order(a) < order(b) ? -1 : order(a) > order(b) ? 1 : 0));
   await writeFile(FILE, `[\n${sorted.map((result) => `  ${JSON.stringify(result)}`).join(',\n')}\n]\n`);
 }

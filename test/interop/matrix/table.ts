@@ -1,4 +1,5 @@
 /** The matrix as a table, for the terminal and for `docs/interop.md`. */
+import { table, wrap } from '../../../docs/markdown.ts';
 import { type Way, WAYS } from './clients.ts';
 import { type ImageKind, IMAGES } from './images.ts';
 import type { Result } from './results.ts';
@@ -30,13 +31,11 @@ The table shows which real clients pulled which images. Every image was publishe
 from a folder made by debootstrap (it needs root and a mirror of Debian). Clients that a run does not include keep their
 last results. [compatibility.md](compatibility.md) shows which form each client version gets.
 
-Of ${String(tried)} pulls, ${String(pulled.length)} gave exactly what was published, and ${String(known.length)} failed because of a known limit of the client.
+${wrap(`Of ${String(tried)} pulls, ${String(pulled.length)} gave exactly what was published, and ${String(known.length)} failed because of a known limit of the client.`)}
 
 ${matrixTable(results)}
 
-Ways: ${(Object.keys(WAYS) as Way[]).map((way) => `**${LETTERS[way]}** ${WAYS[way]}`).join(', ')}.
-All tags are pulled where a repository has more than one. In parentheses: the client cannot, as listed below.
-**–**: the client has no such way, or it was not tried. With an exclamation mark: not as it should be.
+${wrap(`Ways: ${(Object.keys(WAYS) as Way[]).map((way) => `**${LETTERS[way]}** ${WAYS[way]}`).join(', ')}. All tags are pulled where a repository has more than one. In parentheses: the client cannot, as listed below. **–**: the client has no such way, or it was not tried. With an exclamation mark: not as it should be.`)}
 
 Images:
 
@@ -87,13 +86,6 @@ function cell(results: readonly Result[]): string {
     return [outcome.kind === 'known' ? `(${LETTERS[way]})` : `**${LETTERS[way]}!**`];
   });
   return letters.length === 0 ? '–' : letters.join(' ');
-}
-
-function table(rows: readonly (readonly string[])[]): string {
-  const [head = []] = rows;
-  const widths = head.map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
-  const lines = rows.map((row) => `| ${row.map((text, column) => text.padEnd(widths[column] ?? 0)).join(' | ')} |`);
-  return [lines[0] ?? '', `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`, ...lines.slice(1)].join('\n');
 }
 
 function groups<T>(values: readonly T[], keyOf: (value: T) => string): [string, T[]][] {
