@@ -170,6 +170,7 @@ export function compatibilityDocument(results: readonly Result[]): string {
   const known: readonly KnownClient[] = CLIENTS;
   const rows = known.map((client) => [
     client.title,
+    client.headers,
     ...records.map(({ kind, record }) => cell(client, kind, record, results)),
   ]);
   const reasons = new Set(
@@ -194,17 +195,19 @@ The table shows which form each client version gets of each kind of image, by ta
 negotiated by the code of the Worker (\`src/manifest/negotiate.ts\`) with the headers of each client
 (\`src/manifest/clients/known-clients.ts\`). \`gantry explain NAME:TAG\` shows the same for a stored tag.
 
-${table([['client', ...KINDS.map(({ title }) => title)], ...rows])}
+${table([['client', 'headers', ...KINDS.map(({ title }) => title)], ...rows])}
 
 ${wrap(`Forms: ${(Object.keys(CODES) as Form[]).map((form) => `**${CODES[form]}** ${FORM_TITLE[form]}`).join(', ')}. A form with an apostrophe is derived. **404**: there is no form for the client, and the answer says why. **✗**: the client gets the form and cannot use it; the limits below say from where that is known.`)}
+
+Headers: captured from a real client, or read in its source code.
 
 How it was tried:
 
 - **E**: a real engine (a daemon) pulled it, and its filesystem was as published ([interop.md](interop.md)).
 - **C**: a real client pulled it, and its files were as published ([interop.md](interop.md)).
 - **R**: the requests of the engine were replayed, with everything that it requires of the answers.
-- **S**: nobody tried it with this version. What the client accepts and can use is known from its source code, or from
-  the captured headers and the limits below.
+- **S**: it was not tried with this version. What the client accepts is known from its headers, and what it can use from
+  the sources of the limits below.
 
 Kinds of images:
 

@@ -3,7 +3,7 @@
  * their users read where there is nothing for them.
  */
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -26,6 +26,7 @@ import {
   OldEngineError,
   pullAsOldEngine,
 } from './matrix/old-engine.ts';
+import { oldDaemons } from './matrix/old-clients.ts';
 import { hashOfTree } from './matrix/tree.ts';
 import { missingPrograms, titleWith } from './programs.ts';
 
@@ -226,6 +227,20 @@ describe.skipIf(noBusybox.length > 0).each(VERSIONS)(titleWith('Docker %s', noBu
     if (version === '1.6.2') expect(message).toMatch(/^Error: Status 400 trying to pull repository old\/zstd: /);
     else if (version < '1.8') expect(message).toMatch(/pulling with digest reference failed from v2 registry$/);
     else expect(message).toMatch(/^Error response from daemon: /);
+  });
+});
+
+describe('a folder of real engines', () => {
+  it('gives those that are there, and names those that are not', async () => {
+    const binaries = await mkdtemp(join(tmpdir(), 'gantry-old-binaries-'));
+    try {
+      await writeFile(join(binaries, 'docker-1.7.1'), '');
+      const told: string[] = [];
+      expect(await oldDaemons(binaries, (message) => void told.push(message))).toHaveLength(1);
+      expect(told.map((message) => /docker (\S+):/.exec(message)?.[1])).toEqual(['1.6.2', '1.8.3', '1.9.1']);
+    } finally {
+      await rm(binaries, { recursive: true });
+    }
   });
 });
 
