@@ -52,9 +52,10 @@ function unequalParts(): Chooser {
   };
 }
 
-/** Refuses each write that follows another one to its key, and lets it pass when it comes again. */
+/** Refuses each write that follows another one to its key, once: many writers at once may not have to try for ever. */
 function secondWrites(): Chooser {
-  const last = new Map<string, 'written' | 'refused'>();
+  const written = new Set<string>();
+  const refused = new Set<string>();
   return (seen) => {
     const [path = ''] = seen.path.split('?');
     const parameters = parametersOf(seen);
@@ -64,11 +65,12 @@ function secondWrites(): Chooser {
       (seen.method === 'POST' && parameters.has('uploadId')) ||
       (seen.method === 'DELETE' && !parameters.has('uploadId'));
     if (!isWrite) return undefined;
-    if (last.get(path) !== 'written') {
-      last.set(path, 'written');
+    const write = `${seen.method} ${path} ${String(seen.headers['x-amz-content-sha256'])}`;
+    if (!written.has(path) || refused.delete(write)) {
+      written.add(path);
       return undefined;
     }
-    last.set(path, 'refused');
+    refused.add(write);
     return refusal(429, 'TooManyRequests', 'Reduce your concurrent request rate for the same object.');
   };
 }
