@@ -3,6 +3,7 @@
  * layers must be unpacked for it. The tag object is then written with all its forms, and no layer is unpacked again.
  */
 import { mapLimit } from '../../bucket/concurrency.ts';
+import { readBytes } from '../../bucket/read-object.ts';
 import { publishedRoots, readTag } from '../../bucket/read-tag.ts';
 import { layersOfSchema1 } from '../../manifest/from-schema1.ts';
 import type { UnpackedLayer } from '../../manifest/image.ts';
@@ -111,7 +112,7 @@ async function unpack(pull: Pull, name: RepositoryName, layer: Digest): Promise<
     stored = await store.get(key);
   }
   if (stored === null || stored === 'changed') throw new StorageError('STORAGE_UNAVAILABLE', `${layer} was not stored`);
-  return unpackLayer(stored.body, layer);
+  return unpackLayer(readBytes(stored.body).pass(stored.size), layer);
 }
 
 async function* chunksOf(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array, void, undefined> {
