@@ -36,7 +36,7 @@ else {
     if (!isWanted(storage)) continue;
     if (missing.length > 0) process.stdout.write(`skipped: ${storage} (${missing.join(', ')} not installed)\n`);
     else
-      work.push(runPublishers({ seed, storage, quick, rounds: quick ? 1_000 : 50, most: quick ? 45_000 : 1_800_000 }));
+      work.push(runPublishers({ seed, storage, quick, rounds: quick ? 1_000 : 30, most: quick ? 45_000 : 1_800_000 }));
   }
   if (isWanted('pull-through')) {
     work.unshift(runPullThrough({ seed, repositories: 12, tags: quick ? 8 : 40, requests: quick ? 1_500 : 10_000 }));

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Digest } from '../../registry/digest.ts';
-import { parseKey, referrersPrefix } from '../../registry/keys.ts';
+import { CATALOG_KEY, parseKey, referrersPrefix } from '../../registry/keys.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import type { RealmTable } from '../../registry/realms.ts';
 import type { DeleteFence, ReadStore, WriteStore } from '../../registry/store.ts';
@@ -34,6 +34,7 @@ import {
   readRecords,
   type RepositoryListing,
 } from '../../bucket/survey.ts';
+import { refuseNewerList } from '../../bucket/lists.ts';
 import { readReferrersRecord, writeReferrersRecord } from '../../bucket/referrers.ts';
 import { untilWritten } from '../../bucket/retry.ts';
 
@@ -136,6 +137,8 @@ async function survey(
   // Blobs first: blobs that are sent during the survey are not listed, so they are not mistaken for garbage.
   const { blobs, strange } = await listBlobs(store);
   const listed = await listRepositories(store);
+  // A newer gantry may need objects in ways that this one does not know.
+  await refuseNewerList(store, CATALOG_KEY);
   const total = [...listed.repositories.values()].reduce(
     (sum, { tags, manifests, referrers }) => sum + tags.size + manifests.size + referrers.size,
     0,
@@ -147,6 +150,7 @@ async function survey(
   };
   const repositories = new Map<RepositoryName, MarkedRepository>();
   for (const [name, listing] of listed.repositories) {
+    if (listing.tagList !== undefined) await refuseNewerList(store, listing.tagList.key);
     const records = await readRecords(store, listing, { onRead });
     repositories.set(name, { listing, records, referrers: await readReferrers(store, listing, onRead) });
   }
