@@ -41,7 +41,15 @@ else {
   if (isWanted('pull-through')) {
     work.unshift(runPullThrough({ seed, repositories: 12, tags: quick ? 8 : 40, requests: quick ? 1_500 : 10_000 }));
   }
-  tallies.push(...(await Promise.all(work)));
+  tallies.push(
+    ...(await Promise.all(
+      work.map(async (part) => {
+        const tally = await part;
+        process.stderr.write(`${tallyLines([tally]).join('\n')}\n`);
+        return tally;
+      }),
+    )),
+  );
 }
 
 const seconds = Math.round((performance.now() - started) / 1_000);
