@@ -28,8 +28,7 @@ import { readTag, type TagReading } from '../../bucket/read-tag.ts';
 import type { FormMerge, PublishedRoot } from './merge-forms.ts';
 import { mergeExisting } from './merge-existing.ts';
 import { prepareWhiteouts, type WhiteoutWork } from './whiteout-copies.ts';
-import { formatCount } from '../cli/terminal-text.ts';
-import { readLinks } from '../../manifest/links.ts';
+import { layersToScan, opaqueWarnings } from './opaque-warnings.ts';
 import { type LayerWork, prepareLayers, type Recompress } from './layers.ts';
 import { openLists, type Lists } from '../../bucket/lists.ts';
 import { planTag, type PlannedBlob, type TagPlan } from './plan.ts';
@@ -332,30 +331,6 @@ function warningsOf({ leftOut }: ReadImage, existing: TagReading | null, derivat
       : []),
     ...derivation.warnings,
   ];
-}
-
-/**
- * The layers that a schema 1 names above its base, which hides nothing, without those whose whiteouts were rewritten.
- * Scanning costs about as much time of a processor as reading and sending.
- */
-function layersToScan({ forms, others }: Derivation, { whiteoutCopies }: ImageContent): ReadonlySet<Digest> {
-  const rewritten = new Set([...(whiteoutCopies?.values() ?? [])].flat().map((copy) => copy?.digest));
-  const layers = [...forms, ...others]
-    .filter(({ form }) => form === 'docker-schema1')
-    // Newest first.
-    .flatMap(({ bytes }) => (readLinks(bytes)?.layers ?? []).slice(0, -1));
-  return new Set(layers.map(({ digest }) => digest).filter((digest) => !rewritten.has(digest)));
-}
-
-function opaqueWarnings(layers: ReadonlySet<Digest>, transfer: Transfer): readonly string[] {
-  return [...layers].flatMap((layer) => {
-    const { count = 0, first = null } = transfer.opaqueIn(layer) ?? {};
-    if (count === 0) return [];
-    return [
-      `the layer ${layer} has ${formatCount(count, 'opaque whiteout')} (${String(first)}), which Docker 1.6 to 1.8 ` +
-        'ignores: files that it deletes come back there; --rewrite-opaque makes whiteouts that these versions read',
-    ];
-  });
 }
 
 function noCopy(copy: Digest): Promise<never> {

@@ -27,7 +27,7 @@ describe('gantry completion bash', () => {
   it('offers commands, commands below commands, and options', async () => {
     expect(await complete('gantry', 'expl')).toEqual(['explain']);
     expect(await complete('gantry', 'key', 's')).toEqual(['show']);
-    expect(await complete('gantry', 'publish', '--re')).toEqual(['--replace', '--recompress']);
+    expect(await complete('gantry', 'publish', '--re')).toEqual(['--replace', '--recompress', '--rewrite-opaque']);
     expect(await complete('gantry', 'publish', '--replace', '--no')).toEqual(['--no-referrers']);
   });
 
