@@ -61,10 +61,16 @@ export class ImageError extends Error {
   override readonly name = 'ImageError';
   /** What to do, one sentence; absent where there is nothing. */
   readonly hint: string | undefined;
+  /** Whether it is beyond the limits, and not damaged. */
+  readonly isOverLimit: boolean;
 
-  constructor(message: string, options: { readonly hint?: string; readonly cause?: unknown } = {}) {
+  constructor(
+    message: string,
+    options: { readonly hint?: string; readonly isOverLimit?: boolean; readonly cause?: unknown } = {},
+  ) {
     super(message, { cause: options.cause });
     this.hint = options.hint;
+    this.isOverLimit = options.isOverLimit ?? false;
   }
 }
 

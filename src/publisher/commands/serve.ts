@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { DEFAULT_STATE, type Environment } from '../cli/environment.ts';
 import { CommandError } from '../cli/errors.ts';
 import { printMessage } from '../cli/terminal-text.ts';
+import { type CertificateTable, parseCertificateOption } from '../local/client-certificates.ts';
 import type { LocalServer } from '../local/server.ts';
 import { type OpenTarget } from '../stores/target.ts';
 
@@ -11,6 +12,7 @@ interface Options {
   readonly host: string;
   readonly state: string;
   readonly config?: string;
+  readonly certificate: CertificateTable;
   readonly json?: true;
 }
 
@@ -25,6 +27,12 @@ export function register(program: Command, _openTarget: OpenTarget, environment:
     .option('--host <address>', 'the address to listen on', '127.0.0.1')
     .option('--state <folder>', 'the folder of the local store', DEFAULT_STATE)
     .option('--config <file>', 'the wrangler.toml of the Worker (default: the one in the gantry package)')
+    .option(
+      '--certificate <binding=certificate,key>',
+      'a client certificate for upstreams, in PEM files; several: once each',
+      readCertificate,
+      {},
+    )
     .option('--json', 'print one line of JSON once the server is ready')
     .addHelpText(
       'after',
@@ -48,7 +56,7 @@ async function run(options: Options, environment: Environment): Promise<void> {
     import('../cli/interrupt.ts'),
   ]);
   const signal = abortOnInterrupt({ patient: true });
-  const { port, host, state, config } = options;
+  const { port, host, state, config, certificate } = options;
   // A message may have several lines, e.g. the stack of an error in the Worker.
   const print = (message: string): void => message.split('\n').forEach(printMessage);
   const pass = (message: string): void => void process.stderr.write(`${message}\n`);
@@ -65,7 +73,16 @@ async function run(options: Options, environment: Environment): Promise<void> {
     });
   let server: LocalServer | undefined;
   try {
-    server = await startServer({ port, host, state, onMessage: print, onLog, prepare, ...own });
+    server = await startServer({
+      port,
+      host,
+      state,
+      onMessage: print,
+      onLog,
+      prepare,
+      certificates: certificate,
+      ...own,
+    });
     process.stdout.write(
       options.json === true
         ? `${JSON.stringify({ url: server.url, state: server.folder.root, pid: process.pid })}\n`
@@ -110,6 +127,13 @@ function welcome(url: string, title: string): string {
 
 Press Ctrl-C to stop.
 `;
+}
+
+function readCertificate(text: string, before: CertificateTable): CertificateTable {
+  const parsed = parseCertificateOption(text);
+  if (parsed === null) throw new InvalidArgumentError('Give BINDING=CERTIFICATE,KEY, with two files in PEM.');
+  const [binding, { certificate, key }] = parsed;
+  return { ...before, [binding]: { certificate: resolve(certificate), key: resolve(key) } };
 }
 
 function readPort(text: string): number {

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import { addBucketOptions, type BucketOptions, parseJobs, withBucket } from '../cli/bucket-options.ts';
+import { addBucketOptions, JSON_EVENTS, type BucketOptions, parseJobs, withBucket } from '../cli/bucket-options.ts';
 import { type Environment, readEdge } from '../cli/environment.ts';
 import { EXIT } from '../cli/errors.ts';
 import { printJson, printLines, printMessage, terminalWidth } from '../cli/terminal-text.ts';
@@ -27,6 +27,7 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
       .command('sync')
       .description('update many repositories from registries and from Pulp 2 trees')
       .argument('<file>', 'the configuration in YAML, see below'),
+    JSON_EVENTS,
   )
     .option('--dry-run', 'show what would be written and pruned, and write nothing')
     .option('--full', 'publish every tag again, even unchanged ones')
@@ -104,7 +105,7 @@ async function run(file: string, options: Options, openTarget: OpenTarget, envir
     const opening = sources.jobs(entries);
     // An error is thrown when the sources are used; meanwhile the bucket is opened.
     opening.catch(() => undefined);
-    await withBucket(options, openTarget, environment, async ({ target, realms }) => {
+    await withBucket({ ...options, create: true }, openTarget, environment, async ({ target, realms }) => {
       const display = showProgress({ json });
       const moved: { name: string; tag: string }[] = [];
       try {

@@ -5,6 +5,7 @@ import { CommandError } from '../cli/errors.ts';
 import { steadyConnection } from '../stores/connection.ts';
 import { type Target } from '../stores/target.ts';
 import { announce, readAnnouncement, withdraw } from './announcement.ts';
+import { certificateServices, type CertificateTable } from './client-certificates.ts';
 import { makeStateFolder, type StateFolder } from './folder.ts';
 import { type Front, listenInFront } from './front.ts';
 import { type Lock, tryLock } from './lock.ts';
@@ -25,6 +26,8 @@ export interface ServerOptions {
   readonly config?: string;
   /** Variables for the Worker, which override those of wrangler.toml. */
   readonly vars?: Readonly<Record<string, string>>;
+  /** Client certificates for upstreams, by the binding that a rule names. */
+  readonly certificates?: CertificateTable;
   /** Receives the Worker's log lines. */
   readonly onLog?: (line: string) => void;
   /** Receives messages for the user. */
@@ -67,11 +70,13 @@ export async function startServer(options: ServerOptions): Promise<LocalServer> 
     const bundle = await bundleWorker(config);
     const bindings = { ...bundle.options.bindings, ...options.vars };
     const worker = { ...bundle, options: { ...bundle.options, bindings } };
+    const network = await outboundNetwork(bindings, process.env);
     const simulator = await startSimulator({
       persist: folder.persist,
       bucket,
       worker,
-      network: await outboundNetwork(bindings, process.env),
+      network,
+      certificates: await certificateServices(options.certificates ?? {}, network, process.env),
       ...(onLog === undefined ? {} : { onLog }),
     });
     undo.push(() => simulator.stop());

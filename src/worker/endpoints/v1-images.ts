@@ -30,6 +30,18 @@ export async function answerV1Images(
   return refused('v1-unsupported', { detail: { name, ...(found !== null && { tag: found.tag, why: found.reason }) } });
 }
 
+/** Whether an answer of {@link answerV1Images} has an explanation. */
+export function isExplained(answer: Answer): boolean {
+  return answer.kind === 'refused' && readExplanation(answer.detail) !== null;
+}
+
+/** The refusal with an outage of the upstream as the explanation: the image may exist. */
+export function refuseForOutage(name: RepositoryName): Answer {
+  return refused('v1-unsupported', { detail: { name, why: 'upstream-unavailable' }, headers: NOT_CACHED });
+}
+
+const NOT_CACHED = { 'cache-control': 'no-store' } as const;
+
 /** The body of the 400. The request does not name the tag that was pulled, so the text says which tag it is about. */
 export function explanationText(name: RepositoryName, { tag, reason }: TagWithoutSchema1, origin: string): string {
   return `${name}${tag === null ? '' : `:${tag}`}: ${reasonRow(reason).message} See ${origin}${helpPath(reason)}`;

@@ -64,6 +64,8 @@ export function cachingOfFound(request: RegistryRequest): CacheKind {
     case 'tag-list':
     case 'catalog':
     case 'referrers':
+    case 'signatures':
+    case 'flatpak-index':
       return 'moving';
     case 'v1-images':
       return 'miss';
@@ -93,9 +95,11 @@ export function cacheTags(request: RegistryRequest): string {
       return everythingCacheTag(request.name);
     case 'tag-list':
     case 'referrers':
+    case 'signatures':
     case 'v1-images':
       return [repositoryCacheTag(request.name), everythingCacheTag(request.name)].join(',');
     case 'catalog':
+    case 'flatpak-index':
       return CATALOG_CACHE_TAG;
     default:
       return assertNever(request);

@@ -1,3 +1,4 @@
+/* @jsxRuntime automatic @jsxImportSource hono/jsx */
 import type { Child } from 'hono/jsx';
 import { type Reason, reasonRow } from '../../registry/errors.ts';
 import type { RepositoryName } from '../../registry/name.ts';

@@ -174,6 +174,15 @@ describe.skipIf(missing.length > 0)(titleWith('a real Pulp 3 behind the edge', m
       expect((await get(`${pulp.openUrl}/v2/secret/app/manifests/1.0`, { headers: MODERN })).status).toBe(200);
     });
 
+    it('Pulp wants a login of everybody at `/v2/`, with tokens and without: the edge never asks there', async () => {
+      for (const url of [pulp.url, pulp.openUrl]) expect((await get(`${url}/v2/`)).status).toBe(401);
+      await push(pulp, sourceOf('schema2'), 'greeted/app:1.0');
+      const before = (await pulp.requests()).length;
+      for (const prefix of [PREFIXES.tokens, PREFIXES.open])
+        expect(await pull(edge.url, `${prefix}greeted/app`, '1.0')).toBe(4);
+      expect((await pulp.requests()).slice(before).filter(({ path }) => path === '/v2/')).toEqual([]);
+    });
+
     it('a pull-through cache of Pulp’s is filled by credentials that may fill it', async () => {
       expect(await pull(edge.url, `${PREFIXES.admin}cache/library/app`, '1.0')).toBe(4);
       const old = await pullAsOldEngine({

@@ -129,7 +129,5 @@ function excuseOf({ title, version }: Client, { kind }: PublishedImage): string 
   if (kind === 'zstd' && (title.includes('replayed') || (title === 'docker' && Number.parseInt(version) < 23))) {
     return 'zstd layers, which it cannot unpack';
   }
-  if (kind === 'schema1' && (title.includes('containerd') || title.includes('skopeo')))
-    return 'turns schema 1 into something else while it pulls';
   return null;
 }
