@@ -6,6 +6,8 @@ import { parseAccept } from '../../http/accept.ts';
 import { allowsMatch, allowsRange, isNamed } from '../../http/conditions.ts';
 import { parseRanges, type RequestedRange } from '../../http/range.ts';
 import { WHOLE_UP_TO } from '../../bucket/read-object.ts';
+import { reasonRow } from '../../registry/errors.ts';
+import { isOldEngine } from '../../manifest/negotiate.ts';
 import { StorageError } from '../../registry/store.ts';
 import type { Resource } from '../access/decision.ts';
 import type { Grant } from '../access/guard.ts';
@@ -74,7 +76,7 @@ async function answer(c: EdgeContext, request: RegistryRequest, grant: Grant): P
     {
       head,
       accept: isNegotiated ? parseAccept(raw.headers.get('accept')) : null,
-      userAgent: isNegotiated ? raw.headers.get('user-agent') : null,
+      userAgent: isNegotiated || request.kind === 'v1-images' ? raw.headers.get('user-agent') : null,
       ranges,
       client: clientAddress(c),
     },
@@ -114,6 +116,9 @@ function refusal(c: EdgeContext, request: RegistryRequest, reason: Refused, head
   if (request.kind === 'v1-images') {
     const found = readExplanation(reason.detail);
     if (found !== null) return v1Explanation(request.name, found, publicOrigin(c), headers);
+    // Engines print any body as it is; other clients read JSON.
+    if (reasonRow(reason.reason).status === 503 && isOldEngine(c.req.raw.headers.get('user-agent')))
+      return v1Explanation(request.name, { tag: null, reason: reason.reason }, publicOrigin(c), headers, 503);
   }
   return refuseTo(
     c,
