@@ -84,3 +84,8 @@ export const COSIGN_SUFFIXES = ['sig', 'att', 'sbom'] as const;
 export function isCompanionTag(tag: string): boolean {
   return /^sha(?:256-[0-9a-f]{64}|512-[0-9a-f]+)(?:\.(?:sig|att|sbom))?$/.test(tag);
 }
+
+/** Whether a tag is the fallback tag of a manifest's referrers (OCI distribution spec, "Referrers Tag Schema"). */
+export function isFallbackTag(tag: string): boolean {
+  return isCompanionTag(tag) && !tag.includes('.');
+}

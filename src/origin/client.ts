@@ -144,8 +144,17 @@ export interface RegistryClient {
   blobLocation(name: RepositoryName, digest: Digest, options?: CallOptions): Promise<BlobLocation | NotFound>;
   /** Follows the pages. Entries that are not valid tags are left out. */
   tags(name: RepositoryName, options?: CallOptions): Promise<RemoteTags | NotFound>;
-  /** The referrers of a manifest: by the referrers API, or by the fallback tag where the registry has no such API. */
-  referrers(name: RepositoryName, subject: Digest, options?: CallOptions): Promise<readonly Descriptor[]>;
+  /**
+   * The referrers of a manifest: by the referrers API, or by the fallback tag where the registry has no such API. `tags`:
+   * all tags of the repository, where they are known: a fallback tag that is not among them is not requested.
+   */
+  referrers(
+    name: RepositoryName,
+    subject: Digest,
+    options?: CallOptions & { readonly tags?: ReadonlySet<Tag> },
+  ): Promise<readonly Descriptor[]>;
+  /** Whether the registry has the referrers API; undefined before it was asked. */
+  hasReferrersApi(): boolean | undefined;
   /** The atomic signatures of a manifest, by the signature extension (`signatures.ts`). */
   signatures(name: RepositoryName, subject: Digest, options?: CallOptions): Promise<RemoteSignatures | NotFound>;
   /** A document at a path below the registry's address, such as `index/static`. */
@@ -420,7 +429,9 @@ function clientOver({
       return { kind: 'tags', tags: [...new Set(found)], ...(warning !== undefined && { warning }) };
     },
 
-    async referrers(name, subject, { signal } = {}) {
+    hasReferrersApi: () => known.hasReferrersApi,
+
+    async referrers(name, subject, { signal, tags } = {}) {
       const accept = { accept: MEDIA_TYPE_OF_FORM['oci-index'] };
       if (known.hasReferrersApi !== false) {
         const found = await pages(
@@ -451,7 +462,7 @@ function clientOver({
       }
       const tag = parseTag(`${algorithmOf(subject)}-${hexOf(subject)}`.slice(0, 128));
       const fallback =
-        tag === null
+        tag === null || tags?.has(tag) === false
           ? null
           : await manifest(name, { kind: 'tag', tag }, { accept: [MEDIA_TYPE_OF_FORM['oci-index']], signal });
       return fallback?.kind === 'manifest' && fallback.mediaType === MEDIA_TYPE_OF_FORM['oci-index']

@@ -26,7 +26,9 @@ it.skipIf(process.platform !== 'linux')(
   titleOf('slow-clients'),
   async () => {
     const folder = await mkdtemp(join(tmpdir(), 'gantry-slow-'));
-    const server = await startGantry(join(folder, 'state'), { env: { ...process.env, GANTRY_KEY: join(folder, 'key') } });
+    const server = await startGantry(join(folder, 'state'), {
+      env: { ...process.env, GANTRY_KEY: join(folder, 'key') },
+    });
     const clients: { readonly socket: Socket; readonly received: Buffer[] }[] = [];
     try {
       await writeTag(server.state);
