@@ -6,6 +6,8 @@ import { parseAccept } from '../../http/accept.ts';
 import { allowsMatch, allowsRange, isNamed } from '../../http/conditions.ts';
 import { parseRanges, type RequestedRange } from '../../http/range.ts';
 import { readAll, WHOLE_UP_TO } from '../../bucket/read-object.ts';
+import { reasonRow } from '../../registry/errors.ts';
+import { isOldEngine } from '../../manifest/negotiate.ts';
 import type { Resource } from '../access/decision.ts';
 import type { Grant } from '../access/guard.ts';
 import { readExplanation, v1Explanation } from '../endpoints/v1-images.ts';
@@ -73,7 +75,7 @@ async function answer(c: EdgeContext, request: RegistryRequest, grant: Grant): P
     {
       head,
       accept: isNegotiated ? parseAccept(raw.headers.get('accept')) : null,
-      userAgent: isNegotiated ? raw.headers.get('user-agent') : null,
+      userAgent: isNegotiated || request.kind === 'v1-images' ? raw.headers.get('user-agent') : null,
       ranges,
       client: clientAddress(c),
     },
@@ -113,6 +115,9 @@ function refusal(c: EdgeContext, request: RegistryRequest, reason: Refused, head
   if (request.kind === 'v1-images') {
     const found = readExplanation(reason.detail);
     if (found !== null) return v1Explanation(request.name, found, publicOrigin(c), headers);
+    // Engines print any body as it is; other clients read JSON.
+    if (reasonRow(reason.reason).status === 503 && isOldEngine(c.req.raw.headers.get('user-agent')))
+      return v1Explanation(request.name, { tag: null, reason: reason.reason }, publicOrigin(c), headers, 503);
   }
   return refuseTo(
     c,
