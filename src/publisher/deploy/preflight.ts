@@ -1,4 +1,5 @@
 /** What a deployment needs and whether it is there: a decision over facts, pure. */
+import { FORMAT_VERSION, lostRealms, lostRealmsMessage } from '../../bucket/format.ts';
 import { PUBLIC_REALM, type RealmTable } from '../../registry/realms.ts';
 import { type ApiError, helpFor, isR2Off } from './api-errors.ts';
 
@@ -46,6 +47,8 @@ export interface AccountFacts {
   readonly secrets: readonly string[] | null;
   /** What Cloudflare answered instead, by what was read. */
   readonly errors: Readonly<Partial<Record<'login' | 'bucket' | 'secrets', ApiError | undefined>>>;
+  /** The protected realms that the bucket was written with; null where that is not known. */
+  readonly bucketRealms?: readonly string[] | null;
 }
 
 /** One thing that was looked at. `missing` stops the deployment; `advice` does not; `unknown` could not be looked at. */
@@ -66,6 +69,7 @@ export function preflight(
     login(account, (config.accountId ?? chosenAccount ?? null) !== null),
     ...whichAccount(config, account, chosenAccount),
     ...bucket(config, account),
+    ...lost(config, account),
     address(config),
     ...domains(config, account),
     ...previews(config),
@@ -164,6 +168,13 @@ function bucket({ bucket: name, jurisdiction }: DeployConfig, account: AccountFa
       todo: `Do \`npx wrangler r2 bucket create ${name}${option}\`, or name another one in wrangler.toml.`,
     },
   ];
+}
+
+function lost({ realms }: DeployConfig, account: AccountFacts | null): readonly Point[] {
+  const names = lostRealms({ version: FORMAT_VERSION, realms: account?.bucketRealms ?? [] }, realms);
+  if (names.length === 0) return [];
+  const { message, hint } = lostRealmsMessage(names);
+  return [{ kind: 'missing', what: message, todo: hint }];
 }
 
 function address({ addresses }: DeployConfig): Point {
