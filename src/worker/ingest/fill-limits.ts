@@ -43,12 +43,15 @@ export const MOST_DERIVED = 8 * MIB;
  */
 export const SLOT_KINDS = {
   documents: { most: 6, lease: 90_000, patience: 15_000 },
+  /** Unpacking all layers of a tag: it takes as long as that. */
+  completions: { most: 2, lease: 90_000, patience: 15_000 },
   blobs: { most: 16, lease: 60_000, patience: 60_000 },
   parts: { most: 5, lease: 60_000, patience: 60_000 },
 } as const satisfies Readonly<Record<string, SlotKind>>;
 
 const slots = {
   documents: new Slots(SLOT_KINDS.documents),
+  completions: new Slots(SLOT_KINDS.completions),
   blobs: new Slots(SLOT_KINDS.blobs),
   parts: new Slots(SLOT_KINDS.parts),
 };
