@@ -85,8 +85,13 @@ export const ATTACKS = {
   },
   'realms-lost-empty': {
     attack: 'A deployment loses all of `REALMS`, and the record of the bucket (`gantry.json`) names protected realms',
-    outcome: '`gantry serve`, `deploy` and every command that writes stop, and the Worker logs `realms-lost`',
+    outcome: 'the Worker logs `realms-lost`; marked objects are hidden all the same',
     test: LOST_REALMS,
+  },
+  'realms-lost-commands': {
+    attack: 'The same is served, or written to, by a command',
+    outcome: '`gantry serve`, `publish`, `rm` and others stop, and the preflight of `gantry deploy` fails',
+    test: 'test/publisher/local/lost-realms.test.ts',
   },
   'realms-lost-catalogue': {
     attack: 'A deployment loses `REALMS`, and the catalogue, search or home page is read',

@@ -1,6 +1,6 @@
 /** A budget ends what costs too much. */
 import { describe, expect, it, vi } from 'vitest';
-import { type BudgetLimits, withinBudget } from '../../src/origin/budget.ts';
+import { type Budget, type BudgetLimits, withinBudget } from '../../src/origin/budget.ts';
 import { OriginError } from '../../src/origin/errors.ts';
 
 const LIMITS: BudgetLimits = { requests: 2, bytes: 10, time: 1_000 };
@@ -18,12 +18,18 @@ describe('a budget', () => {
     expect(received).toBe(10);
   });
 
-  it.each<[string, Parameters<typeof withinBudget>[2]]>([
-    ['one request too many', ({ request }) => Promise.resolve([request(), request(), request()])],
-    ['one byte too many', ({ receive }) => Promise.resolve([receive(10), receive(1)])],
-    ['a body that cannot fit', ({ receive, expect: announce }) => Promise.resolve([receive(5), announce(6)])],
+  it.each<[string, (budget: Budget) => void]>([
+    ['one request too many', ({ request }) => [1, 2, 3].forEach(request)],
+    ['one byte too many', ({ receive }) => [10, 1].forEach(receive)],
+    [
+      'a body that cannot fit',
+      (budget) => {
+        budget.receive(5);
+        budget.expect(6);
+      },
+    ],
   ])('refuses %s', async (_, work) => {
-    const running = withinBudget(LIMITS, 'a task', (budget) => Promise.resolve().then(() => work(budget)));
+    const running = withinBudget(LIMITS, 'a task', (budget) => Promise.resolve(budget).then(work));
     await expect(running).rejects.toMatchObject({ code: 'ORIGIN_LIMIT', retryable: false });
     await expect(running).rejects.toThrow(/^a task needs more than .*, which is the limit$/);
   });

@@ -25,6 +25,8 @@ export interface DeployConfig {
   readonly isCached: boolean;
   /** Whether all versions of the Worker share the cache, while nothing tells the Worker which version it is. */
   readonly mixesVersions: boolean;
+  /** Whether upstreams fill repositories, and no limiter counts what one client makes the Worker fetch. */
+  readonly hasUnlimitedFills: boolean;
   readonly realms: RealmTable;
   /** Realms that somebody else's tokens or certificates open (`ACCESS.realms`). */
   readonly openedRealms: readonly string[];
@@ -76,6 +78,7 @@ export function preflight(
     ...variables(config),
     ...cache(config),
     ...filling(config),
+    ...fills(config),
     ...secrets(config, account),
     ...certificates(config),
   ];
@@ -266,6 +269,17 @@ function certificates({ certificates: named }: DeployConfig): readonly Point[] {
       todo: `Do \`npx wrangler mtls-certificate upload --cert FILE --key FILE\`, and add [[mtls_certificates]] with binding = "${binding}" and the certificate_id to wrangler.toml.`,
     };
   });
+}
+
+function fills({ hasUnlimitedFills }: DeployConfig): readonly Point[] {
+  if (!hasUnlimitedFills) return [];
+  return [
+    {
+      kind: 'advice',
+      what: 'no FILL_LIMITER: one client can make the Worker fetch from upstreams without end',
+      todo: 'Take [[ratelimits]] from the wrangler.toml that came with Gantry.',
+    },
+  ];
 }
 
 function secrets(

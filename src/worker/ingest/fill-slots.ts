@@ -14,8 +14,8 @@ export interface SlotKind {
 /** A taken slot. */
 export interface Slot {
   /** A sign of life. */
-  renew(): void;
-  end(): void;
+  readonly renew: () => void;
+  readonly end: () => void;
 }
 
 /** Fills that wait for a slot of one kind, at most. */

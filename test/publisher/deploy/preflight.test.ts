@@ -180,6 +180,22 @@ describe('the preflight', () => {
   });
 });
 
+describe('the limit of fills', () => {
+  const vars = `[vars]\nORIGINS = '[{"name":"up","pattern":"*","upstream":"https://up.example"}]'\n`;
+  const advice = (toml: string): readonly string[] =>
+    preflight(deployConfigOf(parse(toml)), ACCOUNT, undefined).flatMap(({ kind, what }) =>
+      kind === 'advice' ? [what] : [],
+    );
+
+  it('is advised where upstreams fill repositories', () => {
+    expect(advice(`${ROUTED}\n${vars}`)).toEqual([]);
+    expect(advice(`${ROUTED.replace('"FILL_LIMITER"', '"OTHER"')}\n${vars}`)).toEqual([
+      expect.stringContaining('no FILL_LIMITER'),
+    ]);
+    expect(advice(ROUTED.replace('"FILL_LIMITER"', '"OTHER"'))).toEqual([]);
+  });
+});
+
 describe('what Wrangler says', () => {
   it('tells an absent bucket from one that could not be asked for', () => {
     expect(readBucket({ code: 0, stdout: '{"name":"gantry"}', stderr: '' })).toBe(true);
