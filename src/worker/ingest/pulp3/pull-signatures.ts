@@ -16,6 +16,7 @@ import { decodeOriginMark, encodeOriginMark } from '../../../registry/origin-mar
 import { type ObjectInfo, StorageError, type WriteStore } from '../../../registry/store.ts';
 import type { Answer } from '../../gateway/answer.ts';
 import type { RegistryRequest } from '../../gateway/registry-request.ts';
+import { FILL_LIMITS, fillWithin, inSlot, permitFill } from '../fill-limits.ts';
 import { freshnessOf } from '../freshness.ts';
 import { type ObjectAtHand, overlay } from '../overlay.ts';
 import { cacheAbsence, isNegativelyCached, noteOutage, type Pull, unlessLimited, waitFor } from '../pull.ts';
@@ -48,6 +49,7 @@ export async function pullSignatures(
   if (info === null) {
     if (isNegativelyCached(upstream, key)) return answer;
     unlessLimited(upstream);
+    if (upstream.signatures.of(key) === undefined) await permitFill(pull, key);
     const flight = upstream.signatures.once(key, waitUntil, () => fetchSignatures(pull, name, subject));
     const fetched = await waitFor(pull, upstream.signatures, key, flight);
     if (fetched !== 'unknown') return answerStored((store) => overlay(store, fetched));
@@ -93,7 +95,10 @@ export function prefetchSignatures(
 async function fetchSignatures(pull: Pull, name: RepositoryName, subject: Digest): Promise<ObjectAtHand | 'unknown'> {
   const { upstream, remote, rule } = pull;
   const store = withRetries(pull.store, pull.retry);
-  const found = await upstream.client.signatures(remote, subject);
+  const key = signaturesKey(name, subject);
+  const found = await inSlot('documents', () =>
+    fillWithin(pull, FILL_LIMITS.signatures, key, (client) => client.signatures(remote, subject)),
+  );
   // A derived manifest is unknown to the upstream, and has no signature.
   if (found.kind === 'not-found' && (await store.head(manifestKey(name, subject))) === null) return 'unknown';
   const now = Date.now();
@@ -141,7 +146,7 @@ async function compare(pull: Pull, name: RepositoryName, subject: Digest, info: 
   const now = Date.now();
   try {
     const store = withRetries(pull.store, pull.retry);
-    const found = await upstream.client.signatures(remote, subject);
+    const found = await fillWithin(pull, FILL_LIMITS.signatures, key, (client) => client.signatures(remote, subject));
     if (found.kind === 'signatures') {
       const object = recordOf(pull, name, subject, found.signatures, now);
       const stored = await readObject(store, key);
