@@ -154,6 +154,36 @@ describe.skipIf(missing.length > 0)(titleWith('the extensions of a real Pulp 3',
       expect([signatures.length, await signaturesOf('signed/app', digest)]).toEqual([1, signatures]);
     });
 
+    it('are read from a lookaside server of the client where no rule has them: nothing is announced', async () => {
+      const rule = { name: 'other', pattern: '*', remote: '*', upstream: pulp.url, timeout: 5 };
+      const other = await startOriginEdge([rule]);
+      try {
+        const name = 'matrix/schema2';
+        const { root, blobs } = images[0]?.source ?? expect.fail();
+        const manifest = join(folder, 'manifest.json');
+        await writeFile(manifest, blobs.get(root.digest) ?? expect.fail());
+        const place = join(folder, 'lookaside', `${name}@${root.digest.replace(':', '=')}`);
+        await mkdir(place, { recursive: true });
+        const reference = `${other.host}/${name}:1.0`;
+        const output = ['--output', join(place, 'signature-1')];
+        await must('skopeo', ['standalone-sign', ...output, manifest, reference, 'signer@example.com'], { env });
+        const registries = join(folder, 'registries.d');
+        await mkdir(registries);
+        const policy = join(folder, 'lookaside.json');
+        const signedBy = { type: 'signedBy', keyType: 'GPGKeys', keyPath: key };
+        await writeFile(policy, JSON.stringify({ default: [signedBy] }));
+        const copyBy = async (lookaside: string): Promise<number | null> => {
+          const entry = `docker:\n  "${other.host}":\n    lookaside: file://${lookaside}\n`;
+          await writeFile(join(registries, 'edge.yaml'), entry);
+          const args = ['--policy', policy, '--registries.d', registries, 'copy', '--quiet', '--src-tls-verify=false'];
+          return (await run('skopeo', [...args, `docker://${reference}`, `dir:${join(folder, 'out')}`], { env })).code;
+        };
+        expect([await copyBy(join(folder, 'lookaside')), await copyBy(join(folder, 'nothing'))]).toEqual([0, 1]);
+      } finally {
+        await other.close();
+      }
+    });
+
     it('of an image that nobody has are no empty list, and neither are those that could not be asked for', async () => {
       const nothing = `sha256:${'0'.repeat(64)}`;
       const unknown = await get(`${edge.url}/extensions/v2/plain/signed/app/signatures/${nothing}`);
