@@ -5,7 +5,7 @@
  */
 import { OriginError } from '../../origin/errors.ts';
 import { referrersKey, tagListKey } from '../../registry/keys.ts';
-import { compareNames } from '../../registry/name.ts';
+import { compareNames, parseTag } from '../../registry/name.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { encodeReferrers } from '../../registry/referrers.ts';
 import type { Answer } from '../gateway/answer.ts';
@@ -16,7 +16,7 @@ import { withRetry } from '../../bucket/retry.ts';
 import { type StoredAnswer, withWarning } from './stored-answer.ts';
 import { pathOf, type RegistryRequest } from '../gateway/registry-request.ts';
 import { overlay } from './overlay.ts';
-import { noteOutage, type Pull, unlessLimited, waitFor } from './pull.ts';
+import { cacheAbsence, isNegativelyCached, noteOutage, type Pull, unlessLimited, waitFor } from './pull.ts';
 import type { Outage } from './upstream.ts';
 
 /** Milliseconds that an upstream's list is cached at most. */
@@ -93,14 +93,18 @@ export async function pullV1Images(
 ): Promise<Answer> {
   const { upstream, remote, waitUntil } = pull;
   if (upstream.failed.get(name, Date.now()) !== undefined) return refuseForOutage(name);
+  const key = `${remote} v1`;
+  if (isNegativelyCached(upstream, key)) return answer;
   try {
     unlessLimited(upstream);
-    const key = `${remote} v1`;
+    // Any answer shows that the upstream works.
     const flight = upstream.listFlights.once(key, waitUntil, async () => {
-      const found = await upstream.client.tags(remote);
-      return found.kind === 'not-found' ? 'unknown' : found.tags;
+      const tag = parseTag('latest');
+      if (tag !== null) await upstream.client.manifestHead(remote, { kind: 'tag', tag });
+      return 'unknown';
     });
     await waitFor(pull, upstream.listFlights, key, flight);
+    cacheAbsence(upstream, key);
     return answer;
   } catch (error) {
     if (!(error instanceof OriginError)) throw error;

@@ -230,6 +230,29 @@ describe('the list for Flatpak', () => {
   });
 });
 
+describe('an engine that falls back to the v1 API', () => {
+  const v1 = async (edge: Ask, name: string): Promise<readonly [number, string]> => {
+    const got = await edge(`/v1/repositories/${name}/images`);
+    return [got.status, await got.text()];
+  };
+
+  it('is told of the outage that the v2 API had, and no longer once that answers', async () => {
+    const edge = directEdge(bucket, { vars: rulesFor('v1.example') });
+    upstream.set('https://v1.example/v2/v1/manifests/one', down);
+    expect((await edge('/v2/v1/manifests/one')).status).toBe(503);
+    expect(await v1(edge, 'v1')).toEqual([400, expect.stringContaining('did not answer')]);
+    upstream.delete('https://v1.example/v2/v1/manifests/one');
+    expect((await edge('/v2/v1/manifests/one')).status).toBe(404);
+    expect((await v1(edge, 'v1'))[0]).toBe(404);
+  });
+
+  it('is told of an outage now, whatever isolate answered before', async () => {
+    const edge = directEdge(bucket, { vars: rulesFor('v1-now.example') });
+    upstream.set('https://v1-now.example/v2/v1-now/manifests/latest', down);
+    expect((await v1(edge, 'v1-now'))[0]).toBe(400);
+  });
+});
+
 describe('a client certificate', () => {
   it('is shown to the upstream, and not to where that redirects to', async () => {
     const layer = bytesOf('a layer behind a certificate');
