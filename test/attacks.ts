@@ -17,6 +17,7 @@ const LOST_REALMS = 'test/worker/access/lost-realms.test.ts';
 const POLICY = 'test/worker/access/policy.test.ts';
 const ORIGIN = 'test/origin/client.test.ts';
 const ORIGIN_POLICY = 'test/origin/policy.test.ts';
+const FILLING = 'test/worker/ingest/fill-limits.test.ts';
 const ORIGIN_RULES = 'test/worker/ingest/origins.test.ts';
 
 export const ATTACKS = {
@@ -120,6 +121,71 @@ export const ATTACKS = {
     attack: 'An upstream redirects to a host that its rule does not list',
     outcome: 'the redirect is not followed',
     test: ORIGIN_RULES,
+  },
+  'history-endless': {
+    attack: 'A config with 60,000 history entries, of which a schema 1 of 24.7 MB was derived in 8 s',
+    outcome: 'none is derived from more than 1,000 entries, and no derived manifest has more than 4 MiB',
+    test: 'test/manifest/derive.test.ts',
+  },
+  'layer-bomb': {
+    attack: 'A layer unpacks to 1,000 times its size where the Worker unpacks it',
+    outcome: 'it is given up after 64 MiB; the tag is served as schema 1',
+    test: 'test/worker/ingest/unpack-layer.test.ts',
+  },
+  'layer-bomb-published': {
+    attack: 'A layer unpacks to 1,000 times its size where `gantry publish` unpacks it',
+    outcome: 'it is given up after 64 MiB; the image is published without the derived form',
+    test: 'test/publisher/layers/layers.test.ts',
+  },
+  'lists-in-lists': {
+    attack: 'A list of 24 lists of 24 images, for which one request made 1,179 requests to the upstream',
+    outcome: 'at most 24 children are fetched in all, and at most 160 requests are made',
+    test: FILLING,
+  },
+  'upstream-endless': {
+    attack: 'An upstream makes each request of a fill cost redirects, tokens and bytes',
+    outcome: 'requests and bytes have a budget; beyond it 502, and no further request for five minutes',
+    test: FILLING,
+  },
+  'manifest-huge': {
+    attack: 'A manifest or config of the upstream is larger than 4 MiB, a list larger than 8 MiB',
+    outcome: 'reading stops there: 502',
+    test: FILLING,
+  },
+  'blob-huge': {
+    attack: 'A client requests a blob that is larger than the rule allows (`largest`), with or without a length',
+    outcome: '502, and nothing is stored',
+    test: FILLING,
+  },
+  'blob-claimed': {
+    attack: 'The upstream claims by HEAD a blob that it does not have',
+    outcome: 'no cache keeps the answer',
+    test: FILLING,
+  },
+  'bucket-filled': {
+    attack: 'Clients fill the bucket with images that nobody pulls again',
+    outcome: '`gantry gc` removes fetched tags that were not pulled for the days of the rule (`expire`)',
+    test: 'test/publisher/gc-expire.test.ts',
+  },
+  'slow-clients': {
+    attack: 'Twenty slow old clients request a large manifest, for which workerd took 3.7 GB',
+    outcome: 'it is streamed: workerd takes less than 128 MiB more',
+    test: 'test/publisher/local/slow-clients.test.ts',
+  },
+  'list-page-endless': {
+    attack: 'A client requests a page of a list with a huge `n`, or everything after a name',
+    outcome: 'a page has at most 10,000 entries, and a `Link` to the next one',
+    test: 'test/worker/storage.test.ts',
+  },
+  'fills-by-one-client': {
+    attack: 'A client requests one image after another that is not stored',
+    outcome: '429 with `Retry-After` after 600 fills in a minute; what is stored is not limited',
+    test: 'test/worker/fill-rate.test.ts',
+  },
+  'fills-at-once': {
+    attack: 'Clients request many images at once that are not stored',
+    outcome: 'six fills run at once in an isolate, others wait, and then get 429 with `Retry-After`',
+    test: FILLING,
   },
 } as const satisfies Readonly<Record<string, Attack>>;
 

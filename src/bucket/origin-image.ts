@@ -73,9 +73,11 @@ export async function protocolErrors<T>(
     return await work();
   } catch (cause) {
     if (!(cause instanceof ImageError)) throw cause;
-    throw new OriginError('ORIGIN_PROTOCOL', `${baseUrl.host} sent an image that cannot be used: ${cause.message}`, {
-      cause,
-    });
+    throw new OriginError(
+      cause.isOverLimit ? 'ORIGIN_LIMIT' : 'ORIGIN_PROTOCOL',
+      `${baseUrl.host} sent an image that cannot be used: ${cause.message}`,
+      { cause },
+    );
   }
 }
 

@@ -98,12 +98,13 @@ export interface RepositoryRecords {
 export async function readRecords(
   store: ReadStore,
   listing: RepositoryListing,
-  options: { readonly onRead?: () => void } = {},
+  options: { readonly onRead?: () => void; readonly onTag?: (tag: Tag, reading: ReadTag) => void } = {},
 ): Promise<RepositoryRecords> {
   const records: RepositoryRecords = { tags: new Map(), manifests: new Map() };
   await forEachLimit(listing.tags, READS_AT_ONCE, async ([tag, { key }]) => {
     const reading = await readTag(store, key);
     if (reading !== null) records.tags.set(tag, reading.kind === 'read' ? formLinksOf(reading) : null);
+    if (reading?.kind === 'read') options.onTag?.(tag, reading);
     options.onRead?.();
   });
   // A tag's manifests are in its object: only the others are worth a read.

@@ -65,7 +65,7 @@ export interface Derivation {
   readonly others: readonly DerivedManifest[];
   /** New blobs that must be stored: the empty layer, a config made from schema 1. */
   readonly blobs: readonly { readonly digest: Digest; readonly bytes: Uint8Array }[];
-  /** Warnings for the publisher, e.g. more than 125 entries, or a signed document above 4 MiB. */
+  /** Warnings for the publisher, e.g. more than 125 entries. */
   readonly warnings: readonly string[];
   /** Why each form is missing, in words, beyond its reason. In the order of `missing`. */
   readonly explanations: readonly string[];
@@ -84,4 +84,6 @@ export interface DeriveOptions {
   readonly signer: Signer;
   /** `strict` refuses what would give a broken image; `compat` does what docker/distribution does. */
   readonly mode: 'strict' | 'compat';
+  /** Most bytes of all derived manifests together; absent: no limit. A Worker has them in memory at once. */
+  readonly mostDerived?: number;
 }

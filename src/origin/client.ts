@@ -13,13 +13,21 @@ import { MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../registry/media-type.ts';
 import { parseTag, type RepositoryName, type Tag } from '../registry/name.ts';
 import type { Reference } from '../registry/reference.ts';
 import type { CredentialsProvider } from './auth.ts';
-import { type MissingRule, type RegistryRequest, createSender } from './caller.ts';
+import type { Budget } from './budget.ts';
+import { type MissingRule, type RegistryRequest, createSender, type SendRequest } from './caller.ts';
 import { type NotFound, OriginError } from './errors.ts';
 import { readDescriptors, readTags } from './list-documents.ts';
 import { ACCEPT_ANY, bareType, type VerifiedManifest, verifyManifest } from './manifest.ts';
 import { type AtomicSignature, readSignatures } from './signatures.ts';
 import { DEFAULT_POLICY, DEFAULT_TIMEOUTS, nextPage, type OriginPolicy, type OriginTimeouts } from './policy.ts';
-import { type OriginResponse, createTransport, type Fetch, addressOf, statusError } from './transport.ts';
+import {
+  type OriginResponse,
+  createTransport,
+  type Fetch,
+  addressOf,
+  statusError,
+  type Transport,
+} from './transport.ts';
 
 /** Options of {@link createRegistryClient}. */
 export interface RegistryClientOptions {
@@ -95,6 +103,9 @@ export interface RemoteTags {
   readonly warning?: string;
 }
 
+/** Bytes of a manifest: the limit of distribution and of containers/image (`internal/iolimits`). */
+export const MANIFEST_MAX = 4 * 1024 * 1024;
+
 interface CallOptions {
   readonly signal?: AbortSignal | undefined;
 }
@@ -105,6 +116,10 @@ export interface RegistryClient {
   readonly policy: OriginPolicy;
   readonly timeouts: OriginTimeouts;
   readonly clock: Clock;
+  /** Counts what this client does; absent: no limits but those of the policy. */
+  readonly budget?: Budget;
+  /** The same client within a budget. */
+  within(budget: Budget): RegistryClient;
   /** Checks that the registry answers `GET /v2/` and accepts the credentials. */
   ping(options?: CallOptions): Promise<void>;
   /** `accept` defaults to {@link ACCEPT_ANY}. */
@@ -129,8 +144,17 @@ export interface RegistryClient {
   blobLocation(name: RepositoryName, digest: Digest, options?: CallOptions): Promise<BlobLocation | NotFound>;
   /** Follows the pages. Entries that are not valid tags are left out. */
   tags(name: RepositoryName, options?: CallOptions): Promise<RemoteTags | NotFound>;
-  /** The referrers of a manifest: by the referrers API, or by the fallback tag where the registry has no such API. */
-  referrers(name: RepositoryName, subject: Digest, options?: CallOptions): Promise<readonly Descriptor[]>;
+  /**
+   * The referrers of a manifest: by the referrers API, or by the fallback tag where the registry has no such API. `tags`:
+   * all tags of the repository, where they are known: a fallback tag that is not among them is not requested.
+   */
+  referrers(
+    name: RepositoryName,
+    subject: Digest,
+    options?: CallOptions & { readonly tags?: ReadonlySet<Tag> },
+  ): Promise<readonly Descriptor[]>;
+  /** Whether the registry has the referrers API; undefined before it was asked. */
+  hasReferrersApi(): boolean | undefined;
   /** The atomic signatures of a manifest, by the signature extension (`signatures.ts`). */
   signatures(name: RepositoryName, subject: Digest, options?: CallOptions): Promise<RemoteSignatures | NotFound>;
   /** A document at a path below the registry's address, such as `index/static`. */
@@ -146,9 +170,41 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
     timeouts: { ...DEFAULT_TIMEOUTS, ...options.timeouts },
     clock: options.clock ?? SYSTEM_CLOCK,
   });
+  const send = createSender(transport, options);
+  const known: ServerFacts = {};
+  const within = (budget: Budget): RegistryClient =>
+    clientOver({
+      baseUrl,
+      transport,
+      known,
+      budget,
+      within,
+      call: (request, use) => send({ ...request, budget }, use),
+    });
+  return clientOver({ baseUrl, transport, known, within, call: send });
+}
+
+/** What is known about the registry; shared by a client and those made from it. */
+interface ServerFacts {
+  hasReferrersApi?: boolean;
+}
+
+function clientOver({
+  baseUrl,
+  transport,
+  known,
+  budget,
+  within,
+  call,
+}: {
+  readonly baseUrl: URL;
+  readonly transport: Transport;
+  readonly known: ServerFacts;
+  readonly budget?: Budget;
+  readonly within: RegistryClient['within'];
+  readonly call: SendRequest;
+}): RegistryClient {
   const { policy, clock } = transport;
-  const call = createSender(transport, options);
-  let hasReferrersApi: boolean | undefined;
 
   const below = (path: string): URL => {
     const url = new URL(baseUrl);
@@ -161,10 +217,11 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
   async function document<T extends object>(
     request: RegistryRequest,
     read: (response: OriginResponse, bytes: Uint8Array) => T,
+    most?: number,
   ): Promise<T | NotFound> {
     return call(request, async (response) => {
       if (response.status !== 200) throw await statusError(response, clock.now());
-      return read(response, await response.read());
+      return read(response, await response.read(most));
     });
   }
 
@@ -181,6 +238,7 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
           contentType: response.headers.get('content-type'),
         }),
       }),
+      MANIFEST_MAX,
     );
   };
 
@@ -228,6 +286,8 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
     policy,
     timeouts: transport.timeouts,
     clock,
+    ...(budget !== undefined && { budget }),
+    within,
     manifest,
 
     async ping({ signal } = {}) {
@@ -369,9 +429,11 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
       return { kind: 'tags', tags: [...new Set(found)], ...(warning !== undefined && { warning }) };
     },
 
-    async referrers(name, subject, { signal } = {}) {
+    hasReferrersApi: () => known.hasReferrersApi,
+
+    async referrers(name, subject, { signal, tags } = {}) {
       const accept = { accept: MEDIA_TYPE_OF_FORM['oci-index'] };
-      if (hasReferrersApi !== false) {
+      if (known.hasReferrersApi !== false) {
         const found = await pages(
           urlOf(name, `referrers/${subject}`),
           name,
@@ -385,22 +447,22 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
             error.status !== undefined &&
             error.status >= 400 &&
             // A registry that has the API fails here: its list is unknown, not empty.
-            hasReferrersApi !== true
+            known.hasReferrersApi !== true
           )
             return null;
           throw error;
         });
         if (found !== null && !('kind' in found)) {
-          hasReferrersApi = true;
+          known.hasReferrersApi = true;
           return found;
         }
         // A registry with the API answers 200 with an empty list (OCI distribution spec, "Listing Referrers").
-        if (hasReferrersApi === true) return [];
-        hasReferrersApi = false;
+        if (known.hasReferrersApi === true) return [];
+        known.hasReferrersApi = false;
       }
       const tag = parseTag(`${algorithmOf(subject)}-${hexOf(subject)}`.slice(0, 128));
       const fallback =
-        tag === null
+        tag === null || tags?.has(tag) === false
           ? null
           : await manifest(name, { kind: 'tag', tag }, { accept: [MEDIA_TYPE_OF_FORM['oci-index']], signal });
       return fallback?.kind === 'manifest' && fallback.mediaType === MEDIA_TYPE_OF_FORM['oci-index']

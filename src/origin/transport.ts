@@ -1,6 +1,7 @@
 /** Requests over `fetch`: redirects by policy, timeouts, retries, and typed errors. */
 import { parseRetryAfter, retryDelay } from '../http/retry.ts';
 import type { Clock } from '../registry/clock.ts';
+import type { Budget } from './budget.ts';
 import { OriginError, readErrorBody } from './errors.ts';
 import { decideRedirect, isTransientStatus, type OriginPolicy, type OriginTimeouts } from './policy.ts';
 
@@ -25,6 +26,8 @@ export interface OriginRequest {
   readonly authorization?: string | undefined;
   readonly body?: string;
   readonly signal?: AbortSignal | undefined;
+  /** Counts the request, its redirects, and documents that are read. */
+  readonly budget?: Budget | undefined;
   /** `report`: a redirect that may be followed is the response, with its `location`. Default: `follow`. */
   readonly redirects?: 'follow' | 'report' | undefined;
 }
@@ -41,8 +44,8 @@ export interface OriginResponse {
   readonly location?: URL;
   /** Null for a response without one. */
   readonly body: ReadableStream<Uint8Array> | null;
-  /** The whole body. Throws {@link OriginError} if it is truncated, too slow or larger than `maxDocument`. */
-  read(): Promise<Uint8Array>;
+  /** The whole body, at most `maxDocument` bytes or fewer. Throws {@link OriginError} if it is truncated, too slow or longer. */
+  read(most?: number): Promise<Uint8Array>;
   /** Releases the connection. */
   discard(): Promise<void>;
 }
@@ -78,6 +81,7 @@ export function createTransport(options: {
     url: URL,
     authorization: string | undefined,
   ): Promise<OriginResponse> {
+    request.budget?.request();
     const limit = new AbortController();
     const signal = request.signal === undefined ? limit.signal : AbortSignal.any([request.signal, limit.signal]);
     const timer = setTimeout(() => limit.abort(new TimedOut()), timeouts.answer);
@@ -103,10 +107,10 @@ export function createTransport(options: {
         url,
         redirectedAway: url.origin !== request.url.origin,
         body: response.body,
-        read: async () => {
+        read: async (most = policy.maxDocument) => {
           const bodyTimer = setTimeout(() => limit.abort(new TimedOut()), timeouts.answer);
           try {
-            return await readBody(response, url, policy.maxDocument);
+            return await readBody(response, url, Math.min(most, policy.maxDocument), request.budget);
           } catch (error) {
             throw failed(error, true);
           } finally {
@@ -191,7 +195,12 @@ export async function explain(
   }
 }
 
-async function readBody(response: FetchResponse, url: URL, max: number): Promise<Uint8Array> {
+async function readBody(
+  response: FetchResponse,
+  url: URL,
+  max: number,
+  budget: Budget | undefined,
+): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   // `Content-Length` is that of the compressed body, which `fetch` decompresses.
@@ -206,9 +215,12 @@ async function readBody(response: FetchResponse, url: URL, max: number): Promise
       const { done, value } = (await reader.read()) as { done: boolean; value?: Uint8Array };
       if (done || value === undefined) break;
       length += value.length;
-      if (length > max) {
+      try {
+        if (length > max) throw tooLarge(url, max);
+        budget?.receive(value.length);
+      } catch (error) {
         await reader.cancel().catch(() => undefined);
-        throw tooLarge(url, max);
+        throw error;
       }
       chunks.push(value);
     }
@@ -238,7 +250,7 @@ async function discard(response: FetchResponse): Promise<void> {
 
 function tooLarge(url: URL, max: number): OriginError {
   return new OriginError(
-    'ORIGIN_PROTOCOL',
+    'ORIGIN_LIMIT',
     `${addressOf(url)} sent more than ${String(max)} bytes where a document was expected`,
   );
 }

@@ -10,6 +10,7 @@
  * repositories/<name>/_signatures/<digest>.json atomic signatures of that manifest (origin/signatures.ts)
  * catalog.json                                 sorted repository list (sorted-list.ts)
  * gantry.json                                  version of this layout, and what storage can do (bucket/format.ts)
+ * sync/<hex>.json                              what a sync remembers of a source (publisher/sync/state.ts)
  * gc.json                                      journal of garbage collection: unreferenced objects and deletions
  * ```
  * No component of a repository name begins with `_`, so `_manifests`, `_tags`, `_referrers` and `_signatures` mark the
@@ -27,6 +28,11 @@ export const GC_JOURNAL_KEY = 'gc.json';
 
 /** The format object: the version of the layout. */
 export const FORMAT_KEY = 'gantry.json';
+
+/** What a sync remembers of a source. `id`: hexadecimal, of the source. */
+export function syncStateKey(id: string): string {
+  return `sync/${id}.json`;
+}
 
 /** The prefix of everything that belongs to repositories. */
 export const REPOSITORIES_PREFIX = 'repositories/';
@@ -94,6 +100,7 @@ export type ParsedKey =
   | { readonly kind: 'signatures'; readonly name: RepositoryName; readonly subject: Digest }
   | { readonly kind: 'catalog' }
   | { readonly kind: 'format' }
+  | { readonly kind: 'sync-state'; readonly id: string }
   | { readonly kind: 'gc-journal' };
 
 /** Parses a key; null if it is not part of the layout. */
@@ -101,6 +108,8 @@ export function parseKey(key: string): ParsedKey | null {
   if (key === CATALOG_KEY) return { kind: 'catalog' };
   if (key === FORMAT_KEY) return { kind: 'format' };
   if (key === GC_JOURNAL_KEY) return { kind: 'gc-journal' };
+  const state = /^sync\/([0-9a-f]{64})\.json$/.exec(key);
+  if (state !== null) return { kind: 'sync-state', id: state[1] ?? '' };
   const blob = /^blobs\/([^/]+)\/([^/]+)\/([^/]+)$/.exec(key);
   if (blob !== null) {
     const digest = parseDigest(`${blob[2] ?? ''}:${blob[3] ?? ''}`);

@@ -1,6 +1,7 @@
 /** The endpoint table: one line for each endpoint. */
 import { Hono } from 'hono/tiny';
 import type { Edge } from './edge.ts';
+import { archive } from './endpoints/archive.ts';
 import { crane } from './endpoints/crane.ts';
 import { failure, fallback } from './endpoints/fallback.ts';
 import { flatpakIndex } from './endpoints/flatpak-index.ts';
@@ -41,6 +42,7 @@ export const app = new Hono<{ Bindings: Edge }>()
   .get('/healthz', health)
   .get('/help', helpIndex)
   .get('/help/:reason', help)
+  .get('/r/:path{.+\\.tar}', archive)
   .get('/r/:path{.+}', browse)
   .get('/', home)
   .post('/-/purge', purge)

@@ -35,10 +35,11 @@ else {
     const missing = missingFor(storage);
     if (!isWanted(storage)) continue;
     if (missing.length > 0) process.stdout.write(`skipped: ${storage} (${missing.join(', ')} not installed)\n`);
-    else work.push(runPublishers({ seed, storage, rounds: quick ? 1_000 : 50, most: quick ? 60_000 : 1_800_000 }));
+    else
+      work.push(runPublishers({ seed, storage, quick, rounds: quick ? 1_000 : 50, most: quick ? 45_000 : 1_800_000 }));
   }
   if (isWanted('pull-through')) {
-    work.unshift(runPullThrough({ seed, repositories: 12, tags: quick ? 8 : 40, requests: quick ? 2_000 : 10_000 }));
+    work.unshift(runPullThrough({ seed, repositories: 12, tags: quick ? 8 : 40, requests: quick ? 1_500 : 10_000 }));
   }
   tallies.push(...(await Promise.all(work)));
 }

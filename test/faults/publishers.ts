@@ -5,11 +5,12 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from '../interop/programs.ts';
 import { digestOf } from './bucket-reader.ts';
-import { blowOf, type Ended, runStruck, startGantryProcess } from './processes.ts';
+import { type Blow, blowOf, type Ended, runStruck, startGantryProcess } from './processes.ts';
 import type { Seen } from './proxy.ts';
-import { byChance, byRules, type Chance, html, pick, randomFrom, s3Error } from './random.ts';
+import { byChance, byRules, type Chance, html, pick, type Random, randomFrom, s3Error, STATUSES } from './random.ts';
+import { UPSTREAM_CHANCES } from './upstream-chances.ts';
 import { openStorage, type Storage, type StorageBed } from './storage.ts';
-import { Tally } from './tally.ts';
+import { faultTitle, Tally } from './tally.ts';
 import { imageOf, startUpstreamBed, type UpstreamBed } from './upstream.ts';
 
 /** How much is done. */
@@ -19,35 +20,58 @@ export interface PublishersOptions {
   /** Rounds, and the time after which no other begins, in milliseconds. */
   readonly rounds: number;
   readonly most: number;
+  /** Without what takes a whole lease: a gc that is killed in the midst of a sweep, and deletions held for that long. */
+  readonly quick: boolean;
 }
 
 const SHARE = 0.12;
+/** Of what sync asks its source, how much is spoilt. */
+const UPSTREAM_SHARE = 0.08;
 const IMAGES = 8;
 const TAGS = 5;
 const SYNCED_TAGS = 12;
-/** Longer than any publisher is stopped or any of its requests held between its look and its tag: that is what gc promises. */
-const GRACE = '20s';
+/** Longer than a publisher is stopped or its requests are held between its look and its tag: gc's promise needs that. */
+const GRACE = '90s';
 
-const isDelete = ({ method, path }: Seen): boolean => method === 'POST' && /[?&]delete(=|&|$)/.test(path);
+const isDelete = ({ method, path }: Seen): boolean =>
+  method === 'DELETE' || (method === 'POST' && /[?&]delete(=|&|$)/.test(path));
 const isPut = ({ method }: Seen): boolean => method === 'PUT';
-const isRead = ({ method }: Seen): boolean => method === 'GET';
+const isList = ({ path }: Seen): boolean => path.includes('list-type=2');
+const isRead = (seen: Seen): boolean => seen.method === 'GET' && !isList(seen);
+const isTagWrite = (seen: Seen): boolean => isPut(seen) && seen.path.includes('/_tags/');
+/** S3 answers a deletion with 204 and nothing else, so nobody can tell a proxy's from storage's. */
+const NOT_FOR_DELETE: ReadonlySet<number> = new Set([204]);
 
+/**
+ * What happens between publishers and storage. Not among it, since no client could notice: storage's own answer that something is absent, another one's listing, and a
+ * listing with a flipped bit.
+ */
 const CHANCES: readonly Chance[] = [
   { weight: 2, fault: () => s3Error(500, 'InternalError') },
   { weight: 2, fault: () => s3Error(503, 'SlowDown') },
   { weight: 1, fault: () => s3Error(429, 'TooManyRequests', { 'retry-after': '1' }) },
-  { weight: 1, fault: () => html(502) },
-  { weight: 1, when: (seen) => !isPut(seen), fault: () => html(200) },
+  { weight: 2, fault: () => html(502) },
+  { weight: 2, fault: () => html(200) },
+  { weight: 2, fault: () => html(404) },
+  {
+    weight: 2,
+    fault: (random, seen) =>
+      html(
+        pick(
+          random,
+          STATUSES.filter((one) => !isDelete(seen) || !NOT_FOR_DELETE.has(one)),
+        ),
+      ),
+  },
   { weight: 2, fault: () => ({ kind: 'drop', when: 'before' }) },
   { weight: 3, fault: () => ({ kind: 'drop', when: 'after' }) },
   { weight: 2, fault: (random) => ({ kind: 'slow', milliseconds: Math.floor(random() * 500) }) },
   { weight: 2, when: isRead, fault: (random) => ({ kind: 'cut', after: Math.floor(random() * 400) }) },
+  { weight: 2, when: isRead, fault: () => ({ kind: 'corrupt' }) },
   { weight: 1, when: isPut, fault: () => ({ kind: 'no-continue' }) },
-  {
-    weight: 2,
-    when: (seen) => isPut(seen) && seen.headers['if-match'] === undefined,
-    fault: () => ({ kind: 'duplicate', times: 1 }),
-  },
+  { weight: 2, when: isPut, fault: () => ({ kind: 'duplicate', times: 1 }) },
+  { weight: 1, when: isPut, fault: (random) => ({ kind: 'hold', until: sleep(Math.floor(random() * 3_000)) }) },
+  { weight: 0.1, when: (seen) => !isTagWrite(seen), fault: () => ({ kind: 'hang' }) },
   {
     weight: 9,
     when: isDelete,
@@ -56,8 +80,18 @@ const CHANCES: readonly Chance[] = [
   { weight: 9, when: isDelete, fault: (random) => ({ kind: 'hold', until: sleep(Math.floor(random() * 6_000)) }) },
 ];
 
+/** What happens to a gc: mostly nothing, so that it deletes; a kill in the midst of a sweep costs everybody a lease. */
+function blowOfGc(random: Random, quick: boolean): Blow {
+  const what = random();
+  if (what < 0.5) return { kind: 'none' };
+  const after = 300 + Math.floor(random() * 2_500);
+  if (what < 0.93 || quick) return { kind: 'stop', after, milliseconds: 200 + Math.floor(random() * 3_000) };
+  return { kind: 'kill', after };
+}
+
 /** Runs this part. */
-export async function runPublishers({ seed, storage, rounds, most }: PublishersOptions): Promise<Tally> {
+export async function runPublishers(options: PublishersOptions): Promise<Tally> {
+  const { storage, quick } = options;
   const tally = new Tally(storage);
   const folder = await mkdtemp(join(tmpdir(), 'gantry-faults-publishers-'));
   const upstream = await startUpstreamBed({ keepSeen: false });
@@ -66,11 +100,11 @@ export async function runPublishers({ seed, storage, rounds, most }: PublishersO
     const images = await makeImages(folder);
     for (let tag = 0; tag < SYNCED_TAGS; tag += 1)
       await upstream.push('src/app', `v${String(tag)}`, `synced ${String(tag % 4)}`);
-    const key = { GANTRY_KEY: join(folder, 'key.pem') };
-    await Promise.all([
-      rush({ seed, storage, rounds, most }, { tally, folder, upstream, bed, images, key }),
-      deleteLate(storage === 'Ceph RGW' ? 'SIGSTOP' : 'SIGKILL', { tally, folder, upstream, bed, images, key }),
-    ]);
+    const scene: Scene = { tally, folder, upstream, bed, images, key: { GANTRY_KEY: join(folder, 'key.pem') } };
+    const late = async (): Promise<void> => {
+      for (const signal of ['SIGSTOP', 'SIGKILL'] as const) await deleteLate(signal, scene);
+    };
+    await Promise.all([rush(options, scene), ...(quick ? [] : [late()])]);
   } finally {
     await bed.close();
     await upstream.close();
@@ -89,7 +123,7 @@ interface Scene {
 }
 
 async function rush(
-  { seed, rounds, most }: PublishersOptions,
+  { seed, rounds, most, quick }: PublishersOptions,
   { tally, folder, upstream, bed, images, key }: Scene,
 ): Promise<void> {
   const to = ['--to', `s3://${bed.bucket}/rush`];
@@ -100,10 +134,7 @@ async function rush(
   for (let round = 0; round < rounds && performance.now() - begun < most; round += 1) {
     const tags = Array.from({ length: TAGS }, (_, tag) => `t${String(tag)}`).sort(() => random() - 0.5);
     const file = join(folder, `sync-${String(round)}.yaml`);
-    await writeFile(
-      file,
-      `repositories:\n  - from: docker://${upstream.registry.host}/src/app\n    to: mirror/r${String(round)}\n    tls-verify: false\n    schema1: false\n`,
-    );
+    await writeFile(file, syncFile(upstream.proxy.host, `mirror/r${String(round)}`));
     const publishes = [0, 1].map((index) => {
       const image = pick(random, images);
       const tag = tags[index] ?? '';
@@ -112,32 +143,56 @@ async function rush(
     const commands = [
       ...publishes.map(({ args }) => args),
       ['sync', file, ...to],
-      ['gc', '--delete', '--grace', GRACE, ...to],
+      ['gc', '--delete', '--json', '--grace', GRACE, ...to],
     ];
     bed.proxy.fault = byChance(`${seed} ${bed.title} ${String(round)}`, SHARE, CHANCES);
+    upstream.proxy.fault = byChance(`${seed} source ${bed.title} ${String(round)}`, UPSTREAM_SHARE, UPSTREAM_CHANCES);
     const env = { ...bed.env('proxy'), ...key };
     const ends = await Promise.all(
       commands.map(async (args) => {
-        // A gc that is killed in the midst of a sweep costs everybody a lease; it is, now and then.
-        const blow = args[0] === 'gc' && random() < 0.7 ? ({ kind: 'none' } as const) : blowOf(random, 2_500);
+        const [command = ''] = args;
+        const blow = command === 'gc' ? blowOfGc(random, quick) : blowOf(random, 2_500);
         const end = await runStruck(args, env, blow);
-        if (end.struck) tally.count(blow.kind === 'kill' ? 'kills' : 'stops');
+        if (end.struck) countBlow(tally, blow, command);
+        if (command === 'gc' && end.code === 0) tally.count('objects deleted by gc', deletedBy(end.output));
         return end;
       }),
     );
     bed.proxy.fault = () => undefined;
+    upstream.proxy.fault = () => undefined;
     tally.count('rounds');
     if (round % 10 === 9) process.stderr.write(`${bed.title}: ${String(round + 1)} rounds\n`);
-    await runAgain(commands, ends, { ...bed.env('proxy'), ...key }, tally);
+    await runAgain(commands, ends, env, tally);
     for (const { tag, image } of publishes) published.set(tag, image.digest);
     await check(reader, published, round, tally);
   }
   await bed.proxy.settled();
+  await upstream.proxy.settled();
   const { tags, findings } = await reader.everything();
   for (const { kind, what } of findings) tally.add(kind, `at the end: ${what}`);
   tally.count('tags at the end', tags);
-  tally.count('requests to the server', bed.proxy.counts.requests);
-  for (const [kind, count] of bed.proxy.counts.faults) tally.count(`fault: ${kind}`, count);
+  for (const { counts } of [bed.proxy, upstream.proxy]) {
+    tally.count('requests to the servers', counts.requests);
+    for (const [kind, count] of counts.faults) tally.count(`fault: ${faultTitle(kind)}`, count);
+  }
+}
+
+/** Everything is there at the source all the time, so nothing may be pruned. */
+function syncFile(host: string, to: string): string {
+  const settings = ['tls-verify: false', 'schema1: false', 'prune: missing'].map((line) => `    ${line}\n`).join('');
+  return `repositories:\n  - from: docker://${host}/src/app\n    to: ${to}\n${settings}`;
+}
+
+function countBlow(tally: Tally, { kind }: Blow, command: string): void {
+  const what = kind === 'kill' ? 'kills' : 'stops';
+  tally.count(what);
+  tally.count(`${what} of ${command}`);
+}
+
+/** What a gc's report says that it deleted. */
+function deletedBy(output: string): number {
+  const json = output.slice(output.indexOf('{'));
+  return (JSON.parse(json) as { readonly deleted: { readonly objects: number } }).deleted.objects;
 }
 
 /** The same commands, without faults and to their end; gc only where it was cut off. */
@@ -192,7 +247,8 @@ async function check(
 async function deleteLate(signal: 'SIGKILL' | 'SIGSTOP', { tally, bed, images, key }: Scene): Promise<void> {
   const proxy = await bed.openProxy();
   try {
-    const to = ['--to', `s3://${bed.bucket}/late`];
+    const prefix = `late-${signal.toLowerCase()}`;
+    const to = ['--to', `s3://${bed.bucket}/${prefix}`];
     const direct = { ...bed.env('direct'), ...key };
     const [first, second] = images;
     if (first === undefined || second === undefined) throw new RangeError('too few images');
@@ -216,7 +272,7 @@ async function deleteLate(signal: 'SIGKILL' | 'SIGSTOP', { tally, bed, images, k
     const gc = startGantryProcess(['gc', '--delete', '--grace', '0', ...to], { ...bed.env(proxy), ...key });
     await until('the deletion', () => Promise.resolve((proxy.counts.faults.get('hold') ?? 0) > 0));
     gc.kill(signal);
-    tally.count(signal === 'SIGKILL' ? 'kills' : 'stops');
+    countBlow(tally, { kind: signal === 'SIGKILL' ? 'kill' : 'stop', after: 0, milliseconds: 0 }, 'gc');
     // It needs what is being deleted, and waits for the lease.
     await publish(first.source, 'b');
     release(undefined);
@@ -224,7 +280,7 @@ async function deleteLate(signal: 'SIGKILL' | 'SIGSTOP', { tally, bed, images, k
     await gc.ended;
     await proxy.settled();
     tally.count('deletions held for a whole lease');
-    const { findings } = await bed.reader('late/').everything();
+    const { findings } = await bed.reader(`${prefix}/`).everything();
     for (const { kind, what } of findings) tally.add(kind, `late deletion: ${what}`);
   } finally {
     await proxy.close();

@@ -6,8 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { startServer } from '../../src/publisher/local/server.ts';
 import { get, type Got, MODERN, OLD } from '../interop/origin-edge.ts';
 import { digestOf, payloadOf } from './bucket-reader.ts';
-import { byChance, type Chance, html, pick, randomFrom, registryError } from './random.ts';
-import { Tally } from './tally.ts';
+import { byChance, pick, randomFrom } from './random.ts';
+import { faultTitle, Tally } from './tally.ts';
+import { UPSTREAM_CHANCES } from './upstream-chances.ts';
 import { type PushedImage, startUpstreamBed } from './upstream.ts';
 
 /** How much is done. */
@@ -25,22 +26,6 @@ const CLIENTS = 12;
 const LIFETIME = 2;
 /** Until when everything must be there again, in milliseconds after the last fault. */
 const RECOVERY = 30_000;
-
-const CHANCES: readonly Chance[] = [
-  ...[500, 502, 503, 504].map((status): Chance => ({ weight: 2, fault: () => registryError(status, 'UNAVAILABLE') })),
-  { weight: 2, fault: () => registryError(401, 'UNAUTHORIZED') },
-  { weight: 2, fault: () => registryError(403, 'DENIED') },
-  { weight: 1, fault: () => registryError(429, 'TOOMANYREQUESTS', { 'retry-after': '1' }) },
-  { weight: 3, fault: () => html(200) },
-  { weight: 3, fault: () => html(404) },
-  { weight: 2, fault: () => html(502) },
-  { weight: 2, fault: () => ({ kind: 'corrupt' }) },
-  { weight: 2, fault: (random) => ({ kind: 'cut', after: Math.floor(random() * 200) }) },
-  { weight: 2, fault: () => ({ kind: 'drop', when: 'before' }) },
-  { weight: 1, fault: () => ({ kind: 'drop', when: 'after' }) },
-  { weight: 2, fault: (random) => ({ kind: 'slow', milliseconds: Math.floor(random() * 300) }) },
-  { weight: 0.3, fault: () => ({ kind: 'hang' }) },
-];
 
 type Question = 'old' | 'modern' | 'digest' | 'blob' | 'list';
 const QUESTIONS: readonly Question[] = [
@@ -79,7 +64,7 @@ export async function runPullThrough({ seed, repositories, tags, requests }: Pul
     };
     const server = await startServer({ port: 0, state, vars: { LOG: 'failures', ORIGINS: JSON.stringify([rule]) } });
     try {
-      upstream.proxy.fault = byChance(seed, SHARE, CHANCES);
+      upstream.proxy.fault = byChance(seed, SHARE, UPSTREAM_CHANCES);
       const random = randomFrom(`${seed} clients`);
       let left = requests;
       const client = async (): Promise<void> => {
@@ -89,8 +74,8 @@ export async function runPullThrough({ seed, repositories, tags, requests }: Pul
         }
       };
       await Promise.all(Array.from({ length: CLIENTS }, client));
-      for (const [kind, count] of upstream.proxy.counts.faults) tally.count(`fault: ${kind}`, count);
-      tally.count('requests to the server', upstream.proxy.counts.requests);
+      for (const [kind, count] of upstream.proxy.counts.faults) tally.count(`fault: ${faultTitle(kind)}`, count);
+      tally.count('requests to the servers', upstream.proxy.counts.requests);
       upstream.proxy.fault = () => undefined;
       await recover(server.url, images, tally, tags);
     } finally {

@@ -106,3 +106,15 @@ export function s3Error(status: number, code: string, headers: Readonly<Record<s
     body: `<?xml version="1.0" encoding="UTF-8"?><Error><Code>${code}</Code><Message>on request</Message></Error>`,
   };
 }
+
+/**
+ * Every final status that HTTP registers (IANA, "HTTP Status Code Registry") but 200 and 404, which have faults of their own, and 304, which nobody asked
+ * for who gave no condition.
+ */
+export const STATUSES: readonly number[] = [
+  ...[201, 202, 203, 204, 205, 206, 207, 208, 226, 300, 301, 302, 303, 305, 307, 308],
+  ...[
+    400, 401, 402, 403, 405, 406, 407, 408, 409, 410, 411, 412, 413, 414, 415, 416, 417, 421, 422, 423, 424, 425, 426,
+  ],
+  ...[428, 429, 431, 451, 500, 501, 502, 503, 504, 505, 506, 507, 508, 510, 511],
+];

@@ -66,3 +66,10 @@ export function tallyLines(tallies: readonly Tally[]): readonly string[] {
   );
   return [...lines, ...tallies.flatMap(({ part, examples }) => examples.map((example) => `${part}: ${example}`))];
 }
+
+const STATUS_TITLES: Readonly<Record<string, string>> = { 200: 'HTML with status 200', 404: 'HTML with status 404' };
+
+/** How a kind of fault is counted: an answer of the proxy's own by the class of its status. */
+export function faultTitle(kind: string): string {
+  return STATUS_TITLES[kind] ?? (/^\d{3}$/.test(kind) ? `status ${kind.charAt(0)}xx` : kind);
+}

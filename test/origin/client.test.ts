@@ -267,7 +267,7 @@ describe('what an upstream says is believed only if it is true', () => {
   test('not a document without end', async () => {
     fake.answer = () => ({ body: 'x'.repeat(100_000) });
     await expect(clientOf({ policy: { maxDocument: 10_000 } }).manifest(NAME, TAG)).rejects.toMatchObject({
-      code: 'ORIGIN_PROTOCOL',
+      code: 'ORIGIN_LIMIT',
     });
   });
 });

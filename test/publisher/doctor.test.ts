@@ -4,7 +4,7 @@ import { createServer } from 'node:tls';
 import { X509Certificate } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { examine, type Diagnosis } from '../../src/publisher/doctor/examine.ts';
-import { FINDINGS, type FindingId } from '../../src/publisher/doctor/findings.ts';
+import { FINDINGS, type FindingId } from '../../src/publisher/doctor/findings/findings.ts';
 import { IMAGE, startEdge, type Fault } from './doctor-edge.ts';
 
 type Options = Partial<Parameters<typeof examine>[1]>;
@@ -36,16 +36,17 @@ it('finds nothing wrong with an edge that does everything right, and says what e
   expect(diagnosis.findings).toEqual([]);
   expect(diagnosis.image).toBe(`${IMAGE}:latest`);
   expect(outcomes(diagnosis)).toEqual({
-    'docker-1.6': 'pulls docker-schema1',
-    'docker-1.9': 'pulls docker-schema1',
-    'docker-20': 'pulls docker-schema2',
-    'docker-28': 'pulls docker-schema2',
-    'containerd-1.6': 'pulls docker-schema2',
-    'containerd-2': 'pulls docker-schema2',
+    ...Object.fromEntries(['1.6', '1.7', '1.8', '1.9'].map((id) => [`docker-${id}`, 'pulls docker-schema1'])),
+    ...Object.fromEntries(
+      ['1.10', '18', '19.03.0', '19', '20', '23', '28'].map((id) => [`docker-${id}`, 'pulls docker-schema2']),
+    ),
+    ...Object.fromEntries(['1.4', '1.6', '2'].map((id) => [`containerd-${id}`, 'pulls docker-schema2'])),
+    'podman-5.6': 'pulls docker-schema2',
     podman: 'pulls docker-schema2',
     crane: 'pulls docker-schema2',
     oras: 'pulls docker-schema2',
     'docker-cli': 'pulls docker-schema2',
+    systemd: 'pulls oci-manifest',
     'pulp-2': 'pulls docker-schema2',
     'pulp-2-schema1': 'pulls docker-schema1',
     'pulp-3': 'pulls docker-schema2',
@@ -105,6 +106,8 @@ describe('finds each fault that an edge commits, and that one only', () => {
     ['no-referrers', ['referrers-missing']],
     ['no-schema1', ['schema1-none']],
     ['no-schema1-hidden', ['message-hidden', 'schema1-none']],
+    ['schema1-nameless', ['schema1-nameless']],
+    ['zstd-to-all', ['layers-refused', 'wrong-form']],
     ['body-cut', ['body-cut']],
   ];
 
@@ -122,6 +125,7 @@ describe('finds each fault that an edge commits, and that one only', () => {
       'http1-missing',
       'image-missing',
       'redirect-insecure',
+      'name-refused',
     ];
     expect(Object.keys(FINDINGS).filter((id) => !tested.has(id) && !elsewhere.includes(id))).toEqual([]);
   });
@@ -140,6 +144,21 @@ describe('what it needs to begin', () => {
     const diagnosis = await diagnose(null, { image: 'demo/hello:nope' });
     expect(idsOf(diagnosis)).toEqual(['image-missing']);
     expect(new Set(Object.values(outcomes(diagnosis)))).toEqual(new Set(['told-no -']));
+  });
+
+  it('says which engines refuse the name of the repository', async () => {
+    const edge = await startEdge(null, undefined, 'demo/of/hello');
+    try {
+      const diagnosis = await examine(new URL(edge.url), { timeoutMs: 5_000, insecure: false, now: 0 });
+      expect(idsOf(diagnosis)).toEqual(['name-refused']);
+      expect(diagnosis.findings.map(({ client }) => client)).toEqual(['Docker 1.6', 'Docker 1.7']);
+      expect(outcomes(diagnosis)).toMatchObject({
+        'docker-1.7': 'fails docker-schema1',
+        'docker-1.8': 'pulls docker-schema1',
+      });
+    } finally {
+      await edge.close();
+    }
   });
 
   it('logs in with Basic, and with the token that a service gives', async () => {

@@ -15,7 +15,8 @@ import {
 import { MEDIA_TYPE_OF_FORM } from '../../src/registry/media-type.ts';
 import { PUBLIC_REALM } from '../../src/registry/realms.ts';
 import { brokenOff, type Meddling, type Operations, watched } from './buckets.ts';
-import { type Ask, cachedEdge, directEdge, errorOf } from './edge.ts';
+import { titleOf } from '../attacks.ts';
+import { type Ask, behindCache, cachedEdge, directEdge, errorOf } from './edge.ts';
 import {
   bytesOf,
   digestOf,
@@ -132,15 +133,7 @@ describe('the cost of each endpoint', () => {
 
   it('a warm answer costs nothing: what a cache in front has is not asked for again', async () => {
     const { bucket: counting, operations } = watched(bucket);
-    const stored = new Map<string, { readonly bytes: ArrayBuffer; readonly headers: Headers }>();
-    const ask = cachedEdge(counting, {}, async (request, call) => {
-      const known = stored.get(request.url);
-      if (known !== undefined)
-        return new Response(known.bytes, { headers: [...known.headers, ['cf-cache-status', 'HIT']] });
-      const response = await call();
-      stored.set(request.url, { bytes: await response.clone().arrayBuffer(), headers: response.headers });
-      return response;
-    });
+    const ask = behindCache(counting);
     await ask(path('manifests/latest'), { headers: SCHEMA2 });
     expect(operations).toEqual(cost(0, 1, 1));
     const response = await ask(path('manifests/latest'), { headers: SCHEMA2 });
@@ -158,6 +151,23 @@ describe('the cost of each endpoint', () => {
     expect((await (await ask('/v2/_catalog')).json<{ repositories: string[] }>()).repositories.at(-1)).toBe(
       'long/v099999',
     );
+  });
+});
+
+describe('a page of a list', () => {
+  it(titleOf('list-page-endless'), async () => {
+    const ask = directEdge(bucket);
+    for (const query of ['n=999999999', 'last=v000000', 'n=100000&last=v000000']) {
+      const response = await ask(`/v2/${LONG}/tags/list?${query}`);
+      const { tags } = await response.json<{ tags: string[] }>();
+      expect([tags.length, response.headers.get('link')]).toEqual([
+        10_000,
+        `</v2/${LONG}/tags/list?n=10000&last=${tags.at(-1) ?? ''}>; rel="next"`,
+      ]);
+    }
+    const rest = await ask(`/v2/${LONG}/tags/list?n=10000&last=v099000`);
+    expect((await rest.json<{ tags: string[] }>()).tags).toHaveLength(999);
+    expect(rest.headers.get('link')).toBeNull();
   });
 });
 
@@ -184,9 +194,9 @@ const ALL_READS = [
 const LONG_READS = ['/v2/_catalog', '/healthz', '/v1/search?q=x', '/crane/repositories'];
 const pathOf = ([what, whole]: readonly [string, string]): string => real(whole === '' ? path(what) : whole);
 
-function edges(meddle: Meddling): readonly Ask[] {
+function edges(meddle: Meddling, ways = [directEdge, cachedEdge, behindCache]): readonly Ask[] {
   const { bucket: bad } = watched(bucket, meddle);
-  return [directEdge(bad, { retry: SHORT_WAITS }), cachedEdge(bad, { retry: SHORT_WAITS })];
+  return ways.map((edge) => edge(bad, { retry: SHORT_WAITS }));
 }
 
 function expectUnavailable(response: Response, where: string): void {
@@ -233,7 +243,7 @@ describe('storage that fails', () => {
 
   it('with no answer at all is given up in time, and 503', async () => {
     const { bucket: silent } = watched(bucket, () => new Promise<never>(() => undefined));
-    for (const edge of [directEdge, cachedEdge]) {
+    for (const edge of [directEdge, cachedEdge, behindCache]) {
       const ask = edge(silent, { retry: { attempts: 2, backoff: 1, attemptTimeout: 20, budget: 100 } });
       expectUnavailable(await ask(path('manifests/latest')), 'hanging');
     }
@@ -338,7 +348,9 @@ describe('an object that was read before', () => {
 
   it('is no answer where storage gives none', async () => {
     let isDown = false;
-    for (const ask of edges((_operation, _key, call) => (isDown ? Promise.reject(new Error('lost')) : call()))) {
+    const meddle: Meddling = (_operation, _key, call) => (isDown ? Promise.reject(new Error('lost')) : call());
+    // A cache has its own answer for as long as that is fresh.
+    for (const ask of edges(meddle, [directEdge, cachedEdge])) {
       isDown = false;
       for (const where of wheres()) expect((await read(ask, where))[0], where).toBe(200);
       isDown = true;

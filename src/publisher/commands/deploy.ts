@@ -40,27 +40,32 @@ Exit codes: 0 deployed (or ready to deploy), 1 something is missing or failed, 2
 }
 
 async function run(options: Options, environment: Environment): Promise<void> {
-  const [{ OWN_CONFIG }, { readDeployConfig }, { preflight }, { askAccount, openWrangler }] = await Promise.all([
-    import('../local/wrangler-config.ts'),
-    import('../deploy/deploy-config.ts'),
-    import('../deploy/preflight.ts'),
-    import('../deploy/wrangler.ts'),
-  ]);
+  const [{ OWN_CONFIG }, { readDeployConfig }, { preflight }, { accountIdOf, openWrangler, readAccount }] =
+    await Promise.all([
+      import('../local/wrangler-config.ts'),
+      import('../deploy/deploy-config.ts'),
+      import('../deploy/preflight.ts'),
+      import('../deploy/wrangler.ts'),
+    ]);
   const { dryRun = false, json = false } = options;
   // Wrangler and esbuild have working folders of their own.
   const path = resolve(options.config ?? OWN_CONFIG);
   const config = await readDeployConfig(path);
   const wrangler = await openWrangler(path, environment.variables);
-  const chosen = environment.variables.CLOUDFLARE_ACCOUNT_ID;
-  const account = await askAccount(wrangler, config, chosen === '' ? undefined : chosen);
-  const points = preflight(config, account, chosen === '' ? undefined : chosen);
+  const named = environment.variables.CLOUDFLARE_ACCOUNT_ID;
+  const chosen = named === '' ? undefined : named;
+  const account = await readAccount(wrangler, config, chosen);
+  const accountId = accountIdOf(account?.accounts ?? [], config, chosen);
+  const points = preflight(config, account, chosen);
   const missing = points.filter(({ kind }) => kind === 'missing');
   const ready = missing.length === 0;
   if (!json) printLines(linesOf(path, points));
   // A build finds errors in the code and in the configuration; it needs no account.
   const size =
     ready || dryRun
-      ? await (await import('../deploy/deployment.ts')).deployWorker(wrangler, { dryRun, quiet: json })
+      ? await (
+          await import('../deploy/deployment.ts')
+        ).deployWorker(accountId === null ? wrangler : wrangler.forAccount(accountId), { dryRun, quiet: json })
       : null;
   if (json) {
     printJson({ config: path, ready, deployed: ready && !dryRun, worker: size, points });

@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { realmOf } from '../../registry/realms.ts';
 import { type Platform, formatPlatform, parsePlatform } from '../../registry/platform.ts';
-import { addBucketOptions, type BucketOptions, parseJobs, withBucket } from '../cli/bucket-options.ts';
+import { addBucketOptions, type BucketOptions, JSON_EVENTS, parseJobs, withBucket } from '../cli/bucket-options.ts';
 import { type Environment, readEdge } from '../cli/environment.ts';
 import { parseTagged, refuseHost } from '../cli/image-name.ts';
 import { usageError } from '../cli/errors.ts';
@@ -39,7 +39,7 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
   // `--recompress` means `--recompress=zstd`. An option with an optional value would otherwise consume the source after
   // it.
   command.parseOptions = (args) => Command.prototype.parseOptions.call(command, args.map(spellOut));
-  addBucketOptions(command)
+  addBucketOptions(command, JSON_EVENTS)
     .option('--dry-run', 'show what would be written, and write nothing')
     .option('--check', 'read and hash what the bucket already has, and send again what is damaged or unreadable')
     .option('--replace', 'replace the tag: keep no form that was published before')
@@ -120,6 +120,7 @@ async function run(
     { abortOnInterrupt },
     { publishLines },
     { openLists },
+    { pullAddress },
   ] = await Promise.all([
     import('../sources/open.ts'),
     import('../publish/publish.ts'),
@@ -129,6 +130,7 @@ async function run(
     import('../cli/interrupt.ts'),
     import('../publish/report.ts'),
     import('../../bucket/lists.ts'),
+    import('../cli/pull-address.ts'),
   ]);
   const signal = abortOnInterrupt();
   const { platform: platforms = [], srcTlsVerify, maxUnpacked } = options;
@@ -147,7 +149,7 @@ async function run(
     if (options.verifySignature !== undefined) await verifySignature(options.verifySignature, source, signal);
     const { key, made } = await loadOrMakeKey(environment.keyFile);
     if (made) printMessage(`created a signing key: ${environment.keyFile}`);
-    await withBucket(options, openTarget, environment, async ({ target, realms }) => {
+    await withBucket({ ...options, create: true }, openTarget, environment, async ({ target, realms }) => {
       const display = showProgress({ json });
       try {
         const publisher = await createPublisher({
@@ -178,8 +180,10 @@ async function run(
           const trouble = await purgeEdge(edge, [{ name, tag }], signal);
           if (trouble !== undefined) display.onEvent({ event: 'warning', message: trouble });
         }
-        if (json) printJson({ event: 'result', ...result });
-        else printLines(publishLines(result, target.title));
+        const pull = result.dryRun ? null : await pullAddress(options, edge);
+        if (json)
+          printJson({ event: 'result', ...result, ...(pull !== null && { pull: `${pull.host}/${name}:${tag}` }) });
+        else printLines(publishLines(result, target.title, pull));
       } finally {
         display.clear();
       }

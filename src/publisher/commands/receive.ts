@@ -31,6 +31,7 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
       .command('receive')
       .description('take pushes from docker, podman, skopeo and others, and publish what they push')
       .argument('[command...]', 'after --: a command to run while the endpoint listens'),
+    'print JSON, one event a line',
   )
     .option('--listen <address:port>', 'where to listen; port 0: any free port', readListen, {
       host: '127.0.0.1',
@@ -92,7 +93,7 @@ async function run(
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
   const { key, made } = await loadOrMakeKey(environment.keyFile);
   if (made) say(`made a signing key: ${environment.keyFile}`);
-  await withBucket(options, openTarget, environment, async ({ target, realms }) => {
+  await withBucket({ ...options, create: true }, openTarget, environment, async ({ target, realms }) => {
     const uploads = await openUploads({ maxSize: options.maxBlob * GIB });
     try {
       const context = pushContext({

@@ -3,12 +3,12 @@
  */
 import type { Digest } from '../../registry/digest.ts';
 import { blobsOf, readLinks } from '../../manifest/links.ts';
-import type { KnownClient as Client } from '../../manifest/known-clients.ts';
+import type { KnownClient as Client } from '../../manifest/clients/known-clients.ts';
 import { short, statusOf } from './examine-clients.ts';
 import { differencesOf } from './examine-manifests.ts';
 import type { Answer, Exchange } from './exchange.ts';
 import { BODY_MAX } from './exchange.ts';
-import type { Finding, FindingId } from './findings.ts';
+import type { Finding, FindingId } from './findings/findings.ts';
 import { sha256 } from './manifest-answer.ts';
 import { headersOf, type ImageName, type Session } from './session.ts';
 

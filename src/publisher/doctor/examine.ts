@@ -2,11 +2,11 @@
 import { parseRepositoryName, parseTag } from '../../registry/name.ts';
 import { isListForm } from '../../registry/media-type.ts';
 import { formOfContent, readLinks } from '../../manifest/links.ts';
-import { CLIENTS, type KnownClient as Client } from '../../manifest/known-clients.ts';
+import { CLIENTS, type KnownClient as Client } from '../../manifest/clients/known-clients.ts';
 import { blobsToRequest, examineBlobs } from './examine-blobs.ts';
 import { type ClientResult, examineClients } from './examine-clients.ts';
 import { examineLists, examineManifests, examineMisses, tagsOf } from './examine-manifests.ts';
-import type { Finding } from './findings.ts';
+import type { Finding } from './findings/findings.ts';
 import { headersOf, type ImageName, openSession, parseJson, type Session, type SessionOptions } from './session.ts';
 import { examineTls, type TlsExamined } from './tls.ts';
 

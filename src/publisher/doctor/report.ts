@@ -1,5 +1,5 @@
 /** The diagnosis as text. */
-import { findingRow, type Finding, type FindingId } from './findings.ts';
+import { findingRow, type Finding, type FindingId } from './findings/findings.ts';
 import type { Diagnosis } from './examine.ts';
 import { short } from './examine-clients.ts';
 import { formatCount, paint, tableLines, wrap } from '../cli/terminal-text.ts';

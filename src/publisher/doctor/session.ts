@@ -2,9 +2,9 @@
  * Requests to one registry as different clients: authentication once, then each request with the headers of a client.
  */
 import type { RepositoryName, Tag } from '../../registry/name.ts';
-import type { KnownClient as Client } from '../../manifest/known-clients.ts';
+import type { KnownClient as Client } from '../../manifest/clients/known-clients.ts';
 import { type Answer, sendRequest, type ExchangeOptions, type Exchange } from './exchange.ts';
-import type { Finding } from './findings.ts';
+import type { Finding } from './findings/findings.ts';
 
 /** The options of a session. `credentials` are for Basic authentication, or for the token service. */
 export interface SessionOptions extends ExchangeOptions {

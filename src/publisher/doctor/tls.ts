@@ -1,7 +1,7 @@
 /** Checks whether old and new clients can open a TLS connection. */
 import { connect, type TLSSocket } from 'node:tls';
 import { messageOf } from './exchange.ts';
-import type { Finding } from './findings.ts';
+import type { Finding } from './findings/findings.ts';
 
 // The part of Go 1.4's offer that servers still enable: TLS 1.2, ECDHE, AES128 in GCM or CBC mode; SNI, but no ALPN.
 const OLD_ENGINE = {

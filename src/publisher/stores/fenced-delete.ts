@@ -4,7 +4,6 @@
  */
 import { DeleteObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { AwsV4Signer } from 'aws4fetch';
-import { isTransientStatus } from '../../origin/policy.ts';
 import { type DeleteFence, StorageError } from '../../registry/store.ts';
 
 /** How one object is deleted. */
@@ -41,13 +40,14 @@ export async function deleteFenced({ client, bucket, key, fence, title }: Fenced
   } catch (cause) {
     throw new StorageError('STORAGE_UNAVAILABLE', `deleting ${key}: ${title} did not answer in time`, { cause });
   }
-  if (response.ok || response.status === 404) return 'done';
+  // S3 answers 204. A page of HTML with status 200, or a 404 without S3's code, is not from storage.
+  if (response.status === 204 || (response.status === 404 && text.includes('NoSuchKey'))) return 'done';
   if (response.status === 403 && /expired/i.test(text)) return 'expired';
   const denied = response.status === 403 || response.status === 401;
   throw new StorageError(
     denied ? 'STORAGE_DENIED' : 'STORAGE_UNAVAILABLE',
     `deleting ${key}: ${title} answered ${String(response.status)}`,
-    { retryable: isTransientStatus(response.status) },
+    { retryable: !denied },
   );
 }
 

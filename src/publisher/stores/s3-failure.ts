@@ -1,5 +1,6 @@
 import { parseRetryAfter } from '../../http/retry.ts';
 import { StorageError } from '../../registry/store.ts';
+import { isForeignAbsence } from './foreign-answers.ts';
 
 /** A failed S3 request. */
 export interface S3Failure {
@@ -50,14 +51,20 @@ export function readFailure(error: unknown): S3Failure {
   const status = $metadata?.httpStatusCode ?? $response?.statusCode;
   const shown = Code ?? code ?? cause?.code ?? name ?? 'Error';
   const text = message ?? String(error);
+  const isForeign = status === 404 && isForeignAbsence(Code, $response?.headers?.['content-type']);
   const full = status === 507 || FULL.test(shown) || FULL.test(text);
   // Below 400: the answer broke off or could not be read.
   const weak =
-    status === undefined || status < 400 || status === 408 || status === 429 || (status >= 500 && status !== 501);
+    isForeign ||
+    status === undefined ||
+    status < 400 ||
+    status === 408 ||
+    status === 429 ||
+    (status >= 500 && status !== 501);
   return {
     status,
-    code: shown,
-    message: text,
+    code: isForeign ? 'ForeignAnswer' : shown,
+    message: isForeign ? 'a 404 without an error code, which is not from storage' : text,
     retryable: !full && ((weak && !LASTING_NETWORK_CODES.has(shown)) || RETRYABLE_CODES.has(shown)),
     ambiguous: status === undefined || status < 400 || status >= 500 || status === 408,
     retryAfter: parseRetryAfter($response?.headers?.['retry-after'], Date.now()),

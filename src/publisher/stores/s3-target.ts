@@ -10,6 +10,7 @@ import {
   withPreparedWrites,
 } from '../../bucket/format.ts';
 import { steadyConnection } from './connection.ts';
+import { refuseForeignAnswers } from './foreign-answers.ts';
 import { probeStorage } from './probe.ts';
 import { S3Store, type S3StoreOptions } from './s3-store.ts';
 import type { Target } from './target.ts';
@@ -102,7 +103,9 @@ export function createClient(
     expectContinueHeader: false,
     ...(endpoint === undefined ? {} : { endpoint, forcePathStyle: true }),
   };
-  return new S3Client(config);
+  const client = new S3Client(config);
+  refuseForeignAnswers(client);
+  return client;
 }
 
 /** Opens the bucket and checks that it exists. Throws {@link CommandError}. */

@@ -52,9 +52,6 @@ export async function putWhole(put: WholePut): Promise<{ readonly etag: string }
           withPayloadHash(command, hash),
           abort === undefined ? {} : { abortSignal: abort },
         );
-        // An answer without one is not S3's, for example that of a proxy in between. The status says that it may be repeated.
-        if (unquoted(ETag) === '')
-          throw Object.assign(new Error('the answer has no ETag'), { $metadata: { httpStatusCode: 200 } });
         return { etag: unquoted(ETag) };
       } catch (error) {
         const { status, code } = readFailure(error);

@@ -29,6 +29,12 @@ export const FAULTS = {
     todo: PUBLISH_AGAIN,
   },
   'schema1-signature': { severity: 'error', title: 'schema 1 signature invalid', repair: false, todo: PUBLISH_AGAIN },
+  'schema1-nameless': {
+    severity: 'error',
+    title: 'schema 1 with an empty name, on which Docker 1.6 and 1.7 crash',
+    repair: false,
+    todo: 'Publish the schema 2 of the image under the tag: a schema 1 with a name is derived from it.',
+  },
   'manifest-missing': { severity: 'error', title: 'manifest of a tag missing by digest', repair: true, todo: REPAIR },
   'manifest-digest': {
     severity: 'error',

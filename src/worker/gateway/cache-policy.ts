@@ -47,10 +47,10 @@ export const CACHING = {
  */
 export function usesCache(
   { kind }: RegistryRequest,
-  { head, ranges }: Pick<RequestOptions, 'head' | 'ranges'>,
+  { head, ranges, streamed }: Pick<RequestOptions, 'head' | 'ranges' | 'streamed'>,
   blobCache: boolean,
 ): boolean {
-  return kind !== 'blob' || (blobCache && !head && ranges === null);
+  return kind !== 'blob' || (blobCache && !head && ranges === null && streamed !== true);
 }
 
 /** How the representation for a request may be cached. */

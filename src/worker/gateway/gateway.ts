@@ -5,6 +5,7 @@
 import { parseAccept } from '../../http/accept.ts';
 import { allowsMatch, allowsRange, isNamed } from '../../http/conditions.ts';
 import { parseRanges, type RequestedRange } from '../../http/range.ts';
+import { WHOLE_UP_TO } from '../../bucket/read-object.ts';
 import { StorageError } from '../../registry/store.ts';
 import type { Resource } from '../access/decision.ts';
 import type { Grant } from '../access/guard.ts';
@@ -15,6 +16,7 @@ import { noteResponse } from '../log/trace.ts';
 import { redirectsBlobs } from '../storage/blob-location.ts';
 import type { HeaderFields, Refused } from './answer.ts';
 import {
+  clientAddress,
   discardBody,
   type EdgeContext,
   type EdgeHandler,
@@ -74,6 +76,7 @@ async function answer(c: EdgeContext, request: RegistryRequest, grant: Grant): P
       accept: isNegotiated ? parseAccept(raw.headers.get('accept')) : null,
       userAgent: isNegotiated ? raw.headers.get('user-agent') : null,
       ranges,
+      client: clientAddress(c),
     },
     registryProps(config, request, grant),
   );
@@ -88,7 +91,7 @@ async function answer(c: EdgeContext, request: RegistryRequest, grant: Grant): P
   if (headers.etag !== undefined && isNamed(condition, headers.etag)) return notModified(response);
   const body = head
     ? null
-    : request.kind === 'manifest' && response.body instanceof ReadableStream
+    : request.kind === 'manifest' && response.body instanceof ReadableStream && isShort(headers)
       ? await readWhole(response.body, headers)
       : response.body;
   const sent = new Response(body, { status, headers: addClosingFields(headers, trace, config) });
@@ -124,9 +127,13 @@ function refusal(c: EdgeContext, request: RegistryRequest, reason: Refused, head
   );
 }
 
+function isShort(headers: HeaderFields): boolean {
+  return Number(headers['content-length'] ?? 0) <= WHOLE_UP_TO;
+}
+
 /**
- * Reads a manifest that came as a stream, and sets its exact length: clients do not accept a manifest without one, and
- * manifests are small. Other bodies are passed on unchanged, because streams from the bucket and from the registry
+ * Reads a short manifest that came as a stream, and sets its exact length: clients do not accept a manifest without one.
+ * Other bodies are passed on unchanged, because streams from the bucket and from the registry
  * entrypoint have a known length, and fail if they end early. (A second FixedLengthStream would block: workerd does not
  * pass bytes from one to the next.) Throws {@link StorageError} if the manifest is shorter than its length.
  */

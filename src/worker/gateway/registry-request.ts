@@ -45,9 +45,19 @@ export interface RequestOptions {
   readonly userAgent: string | null;
   /** Parts of a blob; null for all of it. */
   readonly ranges: readonly RequestedRange[] | null;
+  /** The gateway reads the blob itself: it is sent as a stream, never as a redirect. */
+  readonly streamed?: true;
+  /** The client's address, by which fills are limited. No answer depends on it. */
+  readonly client?: string | null;
 }
 
 const ORIGIN = 'https://registry.gantry';
+
+/**
+ * Format of the answers by digest. Workers Cache keeps them across versions of the Worker (`cross_version_cache`), so a
+ * version that changes such an answer must raise it: its headers, its negotiation, or what the gateway reads of it.
+ */
+const CACHE_FORMAT = 1;
 const OF_REPOSITORY = /^\/v2\/(.+)\/(manifests|blobs|blob-presence|referrers|signatures|tags|v1)\/([^/]+)$/;
 
 /** The canonical path and query of a request. */
@@ -76,14 +86,26 @@ export function pathOf(request: RegistryRequest): string {
   }
 }
 
-/** The canonical URL of a request. */
-export function urlOf(request: RegistryRequest): string {
-  return ORIGIN + pathOf(request);
+/**
+ * The canonical URL of a request. Its first segment partitions the cache: what a digest names stays the same in all
+ * versions of the Worker. Everything else depends on the settings of a version, such as realms and upstreams, and is not
+ * served by the next one. `version`: id of the Worker's version; null if it is not known.
+ */
+export function urlOf(request: RegistryRequest, version: string | null): string {
+  const format = String(CACHE_FORMAT);
+  const partition = version === null || isNamedByDigest(request) ? format : `${format}-${encodeURIComponent(version)}`;
+  return `${ORIGIN}/${partition}${pathOf(request)}`;
+}
+
+function isNamedByDigest(request: RegistryRequest): boolean {
+  if (request.kind === 'manifest') return request.reference.kind === 'digest';
+  return request.kind === 'blob' || request.kind === 'blob-presence';
 }
 
 /** Parses a canonical URL; null if it is none. */
 export function parseRegistryUrl(url: string): RegistryRequest | null {
-  const { pathname, searchParams } = new URL(url);
+  const { pathname: whole, searchParams } = new URL(url);
+  const pathname = /^\/[^/]+(\/(?:v2|index)\/.+)$/.exec(whole)?.[1] ?? '';
   if (pathname === '/index/static' || pathname === '/index/dynamic') {
     const index = pathname === '/index/static' ? 'static' : 'dynamic';
     return { kind: 'flatpak-index', index, query: searchParams.toString() };

@@ -13,6 +13,8 @@ import { CorruptReferrersError } from '../../registry/referrers.ts';
 import { CorruptListError } from '../../registry/sorted-list.ts';
 import { type ReadStore, StorageError } from '../../registry/store.ts';
 import { type Answer, discard, type Redirect, refused, type Refused } from './answer.ts';
+import type { RateLimiter } from '../access/login-limit.ts';
+import { CLIENT_HEADER } from './canonical-request.ts';
 import { parseRegistryUrl, pathOf, type RegistryRequest, type RequestOptions } from './registry-request.ts';
 import { answerBlob, answerBlobPresence } from '../endpoints/v2/blob.ts';
 import { answerCatalog } from '../endpoints/v2/catalog.ts';
@@ -55,6 +57,8 @@ export interface RegistryContext {
   readonly origins: OriginRules;
   /** PEM or JWK of the key that signs derived schema 1 manifests; null: none are derived. */
   readonly signingKey: string | null;
+  /** Counts the fills that a client starts; null: they are not counted. */
+  readonly fillLimiter: RateLimiter | null;
   /** Keeps work alive after the response. */
   readonly waitUntil: (work: Promise<unknown>) => void;
 }
@@ -74,6 +78,7 @@ function readRequestOptions({ method, headers }: Request): RequestOptions {
     userAgent: headers.get('user-agent'),
     // Ranges do not pass the cache: see `usesCache`.
     ranges: null,
+    client: headers.get(CLIENT_HEADER),
   };
 }
 
@@ -81,7 +86,7 @@ function readRequestOptions({ method, headers }: Request): RequestOptions {
 export async function answerRequest(
   request: RegistryRequest,
   options: RequestOptions,
-  { bucket, retry, props, realms, origins, signingKey, waitUntil }: RegistryContext,
+  { bucket, retry, props, realms, origins, signingKey, fillLimiter, waitUntil }: RegistryContext,
 ): Promise<{ readonly answer: Answer | Redirect; readonly facts: InnerFacts }> {
   const begun = Date.now();
   const count: ReadCount = { head: 0, get: 0 };
@@ -113,6 +118,8 @@ export async function answerRequest(
             retry,
             signingKey,
             answerStored,
+            fillLimiter,
+            client: options.client ?? null,
             waitUntil,
           }));
   } catch (error) {

@@ -48,6 +48,8 @@ export interface OriginRule {
   readonly stale: number;
   /** How long a tag is kept after the upstream deleted it. */
   readonly grace: number;
+  /** How long after the last pull garbage collection removes a fetched tag; null: never. */
+  readonly expire: number | null;
   /** How long the upstream may take to answer, and to send more of a body. */
   readonly timeout: number;
   /**
@@ -59,6 +61,8 @@ export interface OriginRule {
    * digest.
    */
   readonly platforms: readonly Platform[] | null;
+  /** Bytes of the largest blob that is fetched. */
+  readonly largest: number;
   /** Which 404 of the upstream means that something is absent: one with the error body of a registry, or any. */
   readonly missing: MissingRule;
   /**
@@ -75,6 +79,14 @@ export interface OriginRule {
 /** The rules; the first that matches a repository's name counts. */
 export type OriginRules = readonly OriginRule[];
 
+const DAY = 86_400_000;
+
+/** `expire`, in days: default, minimum and maximum; 0 stands for never. */
+const EXPIRE = { otherwise: 90, least: 0, most: 3_650 } as const;
+
+/** `largest`, in MiB: default, minimum and maximum (10,000 parts of 8 MiB). */
+const LARGEST = { otherwise: 16_384, least: 1, most: 80_000 } as const;
+
 const MEMBERS = [
   'name',
   'pattern',
@@ -86,9 +98,11 @@ const MEMBERS = [
   'lifetime',
   'stale',
   'grace',
+  'expire',
   'timeout',
   'blobs',
   'platforms',
+  'largest',
   'missing',
   'kind',
   'flatpak',
@@ -250,8 +264,10 @@ function toRule(
     lifetime: timeOf(value, 'lifetime', where),
     stale: timeOf(value, 'stale', where),
     grace: timeOf(value, 'grace', where),
+    expire: expireOf(value, where),
     timeout: timeOf(value, 'timeout', where),
     blobs,
+    largest: largestOf(value.largest, where),
     platforms: platforms === undefined ? null : platformsOf(platforms, `${where}.platforms`),
     missing,
     kind,
@@ -267,4 +283,32 @@ export function allowsRedirect({ upstream, redirects }: OriginRule, { host, orig
     origin === upstream.origin ||
     redirects.some((allowed) => (allowed.startsWith('*.') ? host.endsWith(allowed.slice(1)) : host === allowed))
   );
+}
+
+/** A pull is noted only after the lifetime, so `expire` must be well above it. */
+function expireOf(value: Readonly<Record<string, unknown>>, where: string): number | null {
+  const { otherwise, least, most } = EXPIRE;
+  const days = value.expire ?? otherwise;
+  if (typeof days !== 'number' || !Number.isInteger(days) || days < least || days > most)
+    throw new OriginRulesError(
+      `${where}.expire must be a whole number of days between ${String(least)} and ${String(most)}; 0 means never.`,
+    );
+  if (days > 0 && days * DAY <= 2 * timeOf(value, 'lifetime', where))
+    throw new OriginRulesError(`${where}.expire must be more than twice the lifetime, or pulls could not be noted.`);
+  return days === 0 ? null : days * DAY;
+}
+
+/** When a tag expires that was pulled `now`, as a part of its mark. Times in milliseconds. */
+export function expiryFrom({ expire }: Pick<OriginRule, 'expire'>, now: number): { readonly expires?: number } {
+  return expire === null ? {} : { expires: now + expire };
+}
+
+function largestOf(value: unknown, where: string): number {
+  const { otherwise, least, most } = LARGEST;
+  const size = value ?? otherwise;
+  if (typeof size !== 'number' || !Number.isInteger(size) || size < least || size > most)
+    throw new OriginRulesError(
+      `${where}.largest must be a whole number of MiB between ${String(least)} and ${String(most)}.`,
+    );
+  return size * 1024 * 1024;
 }

@@ -5,6 +5,7 @@ import type { RepositoryName } from '../../registry/name.ts';
 import type { Answer } from '../gateway/answer.ts';
 import { isUnknown, type StoredAnswer } from './stored-answer.ts';
 import { withRetries } from '../../bucket/retry.ts';
+import { FILL_LIMITS, fillWithin, inSlot, permitFill } from './fill-limits.ts';
 import { ingestManifest } from './ingest-manifest.ts';
 import { overlay } from './overlay.ts';
 import { isNegativelyCached, cacheAbsence, type Pull, unlessLimited, waitFor } from './pull.ts';
@@ -20,8 +21,13 @@ export async function pullManifest(
   const key = manifestKey(name, digest);
   if (!isUnknown(answer) || isNegativelyCached(upstream, key)) return answer;
   unlessLimited(upstream);
+  if (upstream.manifests.of(key) === undefined) await permitFill(pull, key);
   const flight = upstream.manifests.once(key, waitUntil, () =>
-    ingestManifest(upstream.client, withRetries(store, retry), { name, remote, digest }),
+    inSlot('documents', () =>
+      fillWithin(pull, FILL_LIMITS.manifest, key, (client) =>
+        ingestManifest(client, withRetries(store, retry), { name, remote, digest }),
+      ),
+    ),
   );
   const found = await waitFor(pull, upstream.manifests, key, flight);
   if (found !== 'unknown') return answerStored((store) => overlay(store, found));

@@ -32,7 +32,8 @@ export interface Upstream {
   /** Blobs of which bytes arrived recently: by key. */
   readonly progress: ExpiringMap<true>;
   readonly checks: SingleFlight<Outage | null>;
-  readonly listFlights: SingleFlight<readonly unknown[] | 'unknown'>;
+  /** Lists, and the bytes that they were received as. */
+  readonly listFlights: SingleFlight<{ readonly items: readonly unknown[] | 'unknown'; readonly bytes: number }>;
   /** Recent lists of the upstream. */
   readonly lists: ExpiringMap<readonly unknown[] | 'unknown'>;
   /** Lists that the upstream gave earlier, for as long as they may be answered while it fails. */
@@ -49,6 +50,8 @@ export interface Upstream {
   readonly checked: ExpiringMap<number>;
   /** Failed comparisons of tags, until they may be repeated: by key. */
   readonly outages: ExpiringMap<Outage>;
+  /** What is beyond the limits of filling, and which: by what was fetched. */
+  readonly overLimit: ExpiringMap<string>;
   /** Requests that failed recently: by the name of the repository here. */
   readonly failed: ExpiringMap<Outage>;
   /** The rate limit of the upstream while it lasts, under one key. */
@@ -106,6 +109,7 @@ export function upstreamOf(rule: OriginRule): Upstream {
       unknown: new ExpiringMap(REMEMBERED),
       checked: lastComparisons(rule),
       outages: new ExpiringMap(REMEMBERED),
+      overLimit: new ExpiringMap(REMEMBERED),
       failed: new ExpiringMap(REMEMBERED),
       limited: new ExpiringMap(1),
     };

@@ -3,7 +3,7 @@ import { mkdir, open, readdir, readFile, rm, truncate, writeFile } from 'node:fs
 import { join } from 'node:path';
 import { MEDIA_TYPE_OF_FORM } from '../../../src/registry/media-type.ts';
 import { payloadOf } from '../../../src/manifest/signing/jws.ts';
-import { limitsOf } from '../../../src/manifest/client-limits.ts';
+import { limitsOf } from '../../../src/manifest/clients/limits.ts';
 import type { Verify } from '../libtrust.ts';
 import { end, until } from '../programs.ts';
 import type { PublishedImage } from './images.ts';

@@ -7,7 +7,12 @@ import { readBucket, readSecrets } from '../../../src/publisher/deploy/wrangler.
 
 const OWN = await readFile(new URL('../../../wrangler.toml', import.meta.url), 'utf8');
 const ROUTED = `routes = [{ pattern = "registry.example.com", custom_domain = true }]\n${OWN}`;
-const ACCOUNT: AccountFacts = { accounts: [{ id: 'a1', name: 'Example' }], hasBucket: true, secrets: ['PURGE_TOKEN'] };
+const ACCOUNT: AccountFacts = {
+  accounts: [{ id: 'a1', name: 'Example' }],
+  hasBucket: true,
+  secrets: ['PURGE_TOKEN'],
+  errors: {},
+};
 
 const missing = (toml: string, account: AccountFacts | null, chosen?: string): readonly string[] =>
   preflight(deployConfigOf(parse(toml)), account, chosen).flatMap(({ kind, what }) =>
@@ -73,6 +78,13 @@ describe('the preflight', () => {
       'the variable ORIGINS has 5001 bytes, and Cloudflare takes 5,000 at most',
     ],
     [
+      'what tells versions apart, where they share the cache',
+      ROUTED.replace(/\[version_metadata\]\nbinding = "VERSION"/, ''),
+      ACCOUNT,
+      undefined,
+      'no binding VERSION: with cross_version_cache, lists of the old version would be served after a change of REALMS',
+    ],
+    [
       'the variables of an environment, which Wrangler does not inherit',
       `${ROUTED}\n[vars]\nLOG = "failures"\n[env.staging]\nname = "gantry-staging"\n`,
       ACCOUNT,
@@ -103,6 +115,37 @@ describe('the preflight', () => {
     ]);
   });
 
+  it('stops where Cloudflare refuses to show the Worker, and goes on where it only does not show the bucket', () => {
+    const error = { code: 10_000, message: 'Authentication error' };
+    expect(missing(ROUTED, { ...ACCOUNT, secrets: null, errors: { secrets: error } })).toEqual([
+      'Cloudflare refuses the login, or it lacks a permission (Cloudflare answers: Authentication error [code: 10000])',
+    ]);
+    expect(missing(ROUTED, { ...ACCOUNT, hasBucket: null, errors: { bucket: error } })).toEqual([]);
+    // A token for one account may not be allowed to list accounts.
+    const noList = { ...ACCOUNT, accounts: [], errors: { login: error } };
+    expect(missing(ROUTED, noList, 'a1')).toEqual([]);
+    expect(missing(ROUTED, { ...noList, secrets: null })).toHaveLength(1);
+  });
+
+  it('looks at the account that Wrangler uses: the one of the file before CLOUDFLARE_ACCOUNT_ID', () => {
+    expect(missing(`account_id = "a1"\n${ROUTED}`, ACCOUNT, 'c3')).toEqual([]);
+    expect(missing(`account_id = "c3"\n${ROUTED}`, ACCOUNT, 'a1')).toEqual(['the login has no account c3']);
+  });
+
+  it('takes PUBLIC_URL for an address that another program attaches', () => {
+    expect(missing(`${OWN}\n[vars]\nPUBLIC_URL = "https://registry.example.com"\n`, ACCOUNT)).toEqual([]);
+  });
+
+  it('says what filling repositories from other registries needs, unless [limits] are set', () => {
+    const advice = (toml: string): readonly string[] =>
+      preflight(deployConfigOf(parse(toml)), ACCOUNT, undefined).flatMap(({ kind, todo }) =>
+        kind === 'advice' && todo !== undefined ? [todo] : [],
+      );
+    const filled = `${ROUTED}\n[vars]\nORIGINS = '[]'\n`;
+    expect(advice(filled)).toEqual([expect.stringMatching(/Workers Paid.*cpu_ms = 300_000/)]);
+    expect(advice(`${filled}\n[limits]\ncpu_ms = 300_000\n`)).toEqual([]);
+  });
+
   it('does without TOKENS where somebody else opens the realm', () => {
     const toml = `${ROUTED}\n[vars]\nREALMS = '[{"pattern":"a/*","realm":"a"}]'\n[vars.ACCESS.realms.a]\ncertificates = [{ fingerprint = "ab" }]\n`;
     expect(missing(toml, ACCOUNT)).toEqual([]);
@@ -123,7 +166,7 @@ describe('the preflight', () => {
   });
 
   it('only advises where the Worker would run all the same', () => {
-    const uncached = ROUTED.replace(/\[cache\]\nenabled = true/, '');
+    const uncached = ROUTED.replace(/\[cache\]\nenabled = true\ncross_version_cache = true/, '');
     const points = preflight(deployConfigOf(parse(uncached)), { ...ACCOUNT, secrets: [] }, undefined);
     expect(points.filter(({ kind }) => kind === 'advice')).toHaveLength(3);
     expect(points.some(({ kind }) => kind === 'missing')).toBe(false);

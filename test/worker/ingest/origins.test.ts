@@ -68,6 +68,13 @@ describe('ORIGINS', () => {
     ['a password in the address', [{ ...RULE, upstream: 'https://u:p@upstream.example' }], /ORIGIN_CREDENTIALS/],
     ['/v2 in the address', [{ ...RULE, upstream: 'https://upstream.example/v2/' }], /must not end in \/v2/],
     ['a lifetime that is no number', [{ ...RULE, lifetime: '60' }], /lifetime must be a number of seconds/],
+    ['an expiry that is no number of days', [{ ...RULE, expire: 1.5 }], /expire must be a whole number of days/],
+    [
+      'an expiry within which no pull would be noted',
+      [{ ...RULE, lifetime: 86_400, expire: 2 }],
+      /expire must be more than twice the lifetime/,
+    ],
+    ['a largest blob of nothing', [{ ...RULE, largest: 0 }], /largest must be a whole number of MiB/],
     ['a lifetime of nothing', [{ ...RULE, lifetime: 0 }], /lifetime must be a number of seconds/],
     ['another way of delivery', [{ ...RULE, blobs: 'proxy' }], /blobs must be/],
     ['a platform that is none', [{ ...RULE, platforms: ['amd64'] }], /platforms\[0\] must be/],

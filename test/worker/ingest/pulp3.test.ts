@@ -248,7 +248,7 @@ describe('an engine that falls back to the v1 API', () => {
 
   it('is told of an outage now, whatever isolate answered before', async () => {
     const edge = directEdge(bucket, { vars: rulesFor('v1-now.example') });
-    upstream.set('https://v1-now.example/v2/v1-now/manifests/latest', down);
+    upstream.set('https://v1-now.example/v2/v1-now/tags/list', down);
     expect((await v1(edge, 'v1-now'))[0]).toBe(400);
   });
 });

@@ -3,6 +3,7 @@ import { type ContentRange, planReads } from '../../../http/range.ts';
 import { MEDIA_TYPES } from '../../../registry/media-type.ts';
 import { type ReadStore, StorageError } from '../../../registry/store.ts';
 import { readBytes } from '../../../bucket/read-object.ts';
+import { sizedStream } from '../../storage/sized-stream.ts';
 
 /** Most reads of storage for one response. Each is billed; reading a gap along costs only time. */
 const READS_MAX = 8;
@@ -59,23 +60,5 @@ export function multipartOf(
   }
 
   const length = parts.reduce((sum, { range, head }) => sum + head.length + range.length, tail.length);
-  return { contentType: `multipart/byteranges; boundary=${boundary}`, length, body: sized(chunks(), length) };
-}
-
-/** A stream whose length the runtime knows, so that the response has a Content-Length. It fails if the chunks do. */
-function sized(chunks: AsyncGenerator<Uint8Array, void, undefined>, length: number): ReadableStream<Uint8Array> {
-  const { readable, writable } = new FixedLengthStream(length);
-  const source = new ReadableStream<Uint8Array>({
-    pull: async (controller) => {
-      const { done, value } = await chunks.next();
-      if (done === true) controller.close();
-      else controller.enqueue(value);
-    },
-    cancel: async () => {
-      await chunks.return();
-    },
-  });
-  // The reader of `readable` sees the error.
-  source.pipeTo(writable).catch(() => undefined);
-  return readable;
+  return { contentType: `multipart/byteranges; boundary=${boundary}`, length, body: sizedStream(chunks(), length) };
 }

@@ -16,7 +16,8 @@ import type { ReadStore } from '../../../registry/store.ts';
 import { canRead, negotiate, unreadableReason } from '../../../manifest/negotiate.ts';
 import { type Answer, type AnswerBody, refused, type Representation } from '../../gateway/answer.ts';
 import type { RegistryRequest, RequestOptions } from '../../gateway/registry-request.ts';
-import { openBytes, readAll } from '../../../bucket/read-object.ts';
+import { type ByteReader, openBytes, readAll, WHOLE_UP_TO } from '../../../bucket/read-object.ts';
+import { sizedStream } from '../../storage/sized-stream.ts';
 import { refuseUnknown } from './known-repository.ts';
 
 /** Answers by tag, with the form that fits the client, or by digest, with exactly those bytes. HEAD opens no body. */
@@ -52,6 +53,7 @@ async function byTag(name: RepositoryName, tag: Tag, options: RequestOptions, st
   if (object === null || object === 'changed') return refuseUnknown(store, name, unknown);
   const index = readIndex(object.metadata);
   const reader = await openBytes(object);
+  let isStreamed = false;
   try {
     const offset = index.kind === 'record' ? 0 : index.length;
     const within = (length: number): number => {
@@ -63,8 +65,19 @@ async function byTag(name: RepositoryName, tag: Tag, options: RequestOptions, st
       within(offset + form.offset + form.length);
       if (options.head) return null;
       await reader.skip(form.offset);
-      return reader.take(form.length);
+      if (form.length <= WHOLE_UP_TO) return reader.take(form.length);
+      isStreamed = true;
+      return sizedStream(passAndEnd(reader, form.length), form.length);
     });
+  } finally {
+    if (!isStreamed) await reader.end();
+  }
+}
+
+/** A long manifest is streamed: a copy for each slow client would fill the isolate. */
+async function* passAndEnd(reader: ByteReader, length: number): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    yield* reader.pass(length);
   } finally {
     await reader.end();
   }
@@ -108,10 +121,6 @@ async function answerFrom(
   };
 }
 
-// A manifest is read completely before it is sent, so that a failed read can be repeated. Only manifests that are too
-// large for all clients are streamed.
-const BUFFERED = 4 * 1024 * 1024;
-
 async function byDigest(
   name: RepositoryName,
   digest: Digest,
@@ -142,8 +151,9 @@ async function byDigest(
     if (stored !== null && stored.bytes === undefined) await stored.body.cancel();
     return refused(unreadableReason(options), { detail: { name, digest, available: [contentType] }, vary });
   }
+  // A short manifest is read completely before it is sent, so that a failed read can be repeated.
   const body =
-    stored === null ? null : (stored.bytes ?? (size <= BUFFERED ? await readAll(stored.body, size) : stored.body));
+    stored === null ? null : (stored.bytes ?? (size <= WHOLE_UP_TO ? await readAll(stored.body, size) : stored.body));
   return {
     kind: 'found',
     representation: representationOf(digest, contentType, size),

@@ -8,6 +8,7 @@ import { parseRepositoryName, type RepositoryName } from '../../../registry/name
 import { MEDIA_TYPES } from '../../../registry/media-type.ts';
 import { type Answer, entityTagOf, refused } from '../../gateway/answer.ts';
 import { pathOf, type RegistryRequest } from '../../gateway/registry-request.ts';
+import { FILL_LIMITS, FillLimitError, fillWithin, inSlot } from '../fill-limits.ts';
 import { type OriginRule, type OriginRules, originOf, remoteNameOf, repositoryOf } from '../origins.ts';
 import { noteOutage, unlessLimited, waitFor, waitOf } from '../pull.ts';
 import { withWarning } from '../stored-answer.ts';
@@ -55,6 +56,8 @@ export async function answerFlatpakIndex(
     try {
       list = await listOf(upstream, request, own, waitUntil);
     } catch (error) {
+      if (error instanceof FillLimitError)
+        return refused('fill-limited', { headers: { 'retry-after': String(error.retryAfter) } });
       if (!(error instanceof OriginError)) throw error;
       noteOutage(upstream, error, pathOf(request));
       return refused('upstream-unavailable', {
@@ -99,7 +102,7 @@ async function listOf(
   query: URLSearchParams,
   waitUntil: FlatpakContext['waitUntil'],
 ): Promise<FlatpakList> {
-  const { rule, indexes, indexFlights, client } = upstream;
+  const { rule, indexes, indexFlights } = upstream;
   const key = `${index}?${query.toString()}`;
   const now = Date.now();
   const known = indexes.get(key, now);
@@ -107,10 +110,14 @@ async function listOf(
     return { repositories: known.repositories, outage: null };
   try {
     unlessLimited(upstream);
-    const flight = indexFlights.once(key, waitUntil, async () => {
-      const found = await client.document(`index/${index}`, query);
-      return found.kind === 'not-found' ? [] : readIndex(found.bytes, rule);
-    });
+    const flight = indexFlights.once(key, waitUntil, () =>
+      inSlot('documents', () =>
+        fillWithin({ upstream }, FILL_LIMITS.index, key, async (client) => {
+          const found = await client.document(`index/${index}`, query);
+          return found.kind === 'not-found' ? [] : readIndex(found.bytes, rule);
+        }),
+      ),
+    );
     const repositories = await waitFor({ rule }, indexFlights, key, flight);
     indexes.set(key, { repositories, fetched: now }, now + rule.lifetime + rule.stale);
     return { repositories, outage: null };
