@@ -3,7 +3,7 @@
  *
  * - `--newer[=FOLDER]`: also the clients of Debian 13, from a folder made by debootstrap; a FOLDER that is named is kept, and used again.
  * - `--pulp3`: a real Pulp 3 behind the edge instead, with any of its programs stopped (`pulp3/main.ts`); nothing is written.
- * - `--client=NAME`, `--image=NAME`: only these (several: once each); nothing is written then.
+ * - `--client=NAME`, `--image=NAME`: only these (several: once each); nothing is written then. With `--pulp3`, clients by their titles in the table.
  *
  * Exit code: 0 all pulls gave what was published, 1 some did not.
  */
@@ -41,7 +41,10 @@ const pulling = new Set<Client>();
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => void cleanUp().finally(() => process.exit(130)));
 try {
-  process.exitCode = values.pulp3 === true ? Number(!(await runPulp3(tell))) : await main();
+  process.exitCode =
+    values.pulp3 === true
+      ? Number(!(await runPulp3(tell, { clients: values.client, kinds: values.image as ImageKind[] | undefined })))
+      : await main();
 } finally {
   await cleanUp();
 }

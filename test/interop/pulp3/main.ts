@@ -11,8 +11,14 @@ import { missingForPulp } from './environment.ts';
 import { runScenario } from './run.ts';
 import { pullTable, troubles } from './table.ts';
 
-/** Runs everything. `tell`: progress, for people. */
-export async function runPulp3(tell: (message: string) => void): Promise<boolean> {
+/** Runs everything, or only these clients (by title) and images. `tell`: progress, for people. */
+export async function runPulp3(
+  tell: (message: string) => void,
+  {
+    clients,
+    kinds = Object.keys(IMAGES) as ImageKind[],
+  }: { readonly clients?: readonly string[] | undefined; readonly kinds?: readonly ImageKind[] | undefined } = {},
+): Promise<boolean> {
   const missing = await missingForPulp();
   if (missing.length > 0) {
     tell(`skipped, Pulp 3: ${missing.join(', ')} not installed`);
@@ -22,8 +28,9 @@ export async function runPulp3(tell: (message: string) => void): Promise<boolean
   try {
     const verify = missingPrograms('go').length > 0 ? undefined : await buildLibtrust();
     let counts = '';
-    const pulls = await runScenario(folder, Object.keys(IMAGES) as ImageKind[], {
+    const pulls = await runScenario(folder, kinds, {
       verify,
+      ...(clients !== undefined && { clients }),
       tell,
       first: async (pulp, { host }, name) => {
         counts = countsText(
