@@ -44,7 +44,7 @@ describe.skipIf(missing.length > 0)(titleWith('the extensions of a real Pulp 3',
       ],
       { vars: { LOG: 'all' }, certificates: { PULP_CERTIFICATE: { certificate, key } } },
     );
-  }, 300_000);
+  }, 600_000);
 
   afterAll(async () => {
     if (authorities === undefined) delete process.env.NODE_EXTRA_CA_CERTS;
