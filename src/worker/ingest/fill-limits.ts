@@ -24,10 +24,10 @@ export const FILL_LIMITS = {
   tags: { requests: 110, bytes: 16 * MIB, time: 60_000 },
   /** A list of referrers: clients read at most 4 MiB of one. */
   referrers: { requests: 20, bytes: 4 * MIB, time: 60_000 },
-  /** The signatures of a manifest. */
-  signatures: { requests: 12, bytes: 4 * MIB, time: 60_000 },
-  /** A list of Flatpak applications. */
-  flatpak: { requests: 12, bytes: 8 * MIB, time: 60_000 },
+  /** Signatures of a manifest: `SIGNATURE_LIMITS`, and a token. */
+  signatures: { requests: 12, bytes: 5 * MIB, time: 60_000 },
+  /** A list for Flatpak: Fedora's has some megabytes. */
+  flatpak: { requests: 12, bytes: 16 * MIB, time: 60_000 },
   /** Whether the upstream has a blob, and where. */
   presence: { requests: 12, bytes: MIB, time: 60_000 },
 } as const satisfies Readonly<Record<string, BudgetLimits>>;
