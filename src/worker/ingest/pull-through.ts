@@ -8,6 +8,7 @@ import { assertNever } from '../../registry/errors.ts';
 import { type Answer, type Redirect, refused } from '../gateway/answer.ts';
 import { pathOf, type RequestOptions } from '../gateway/registry-request.ts';
 import { FillLimitError } from './fill-limits.ts';
+import { guardWrites } from './guarded-writes.ts';
 import { type FillContext, noteOutage, type Pull, waitOf } from './pull.ts';
 import { pullBlob } from './pull-blob.ts';
 import { pullManifest } from './pull-manifest.ts';
@@ -69,6 +70,7 @@ async function withUpstream(
   try {
     const answer = await work({
       ...sources,
+      ...guardWrites(sources, sources.retry),
       upstream,
       remote: remoteName(rule, request.name),
       signer: signerOf(signingKey),
@@ -76,13 +78,12 @@ async function withUpstream(
     if (request.kind === 'manifest') upstream.failed.delete(request.name);
     return answer;
   } catch (error) {
-    if (error instanceof FillLimitError)
-      return refused('fill-limited', { headers: { 'retry-after': String(error.retryAfter) } });
+    if (error instanceof FillLimitError) return error.answer;
     if (!(error instanceof OriginError)) throw error;
     const outage = noteOutage(upstream, error, pathOf(request));
+    upstream.failed.set(request.name, outage, Date.now() + FAILED_FOR);
     if (error.code === 'ORIGIN_LIMIT')
       return refused('upstream-over-limit', { detail: { upstream: rule.name, code: error.code } });
-    upstream.failed.set(request.name, outage, Date.now() + FAILED_FOR);
     return refused('upstream-unavailable', {
       detail: { upstream: rule.name, code: error.code },
       headers: { 'retry-after': String(Math.ceil(waitOf(error) / 1000)) },
