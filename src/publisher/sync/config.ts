@@ -2,6 +2,7 @@
  * Reads the configuration of `gantry sync`: YAML, read strictly, because an ignored setting could cost somebody their
  * tags. Errors contain the line.
  */
+import type { MissingRule } from '../../origin/caller.ts';
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import picomatch from 'picomatch';
@@ -36,7 +37,13 @@ export interface SyncSettings {
 
 /** Where repositories are read from. */
 export type SyncSource =
-  | { readonly kind: 'registry'; readonly remote: RemoteRepository; readonly tlsVerify: boolean | undefined }
+  | {
+      readonly kind: 'registry';
+      readonly remote: RemoteRepository;
+      readonly tlsVerify: boolean | undefined;
+      /** Which 404 of it means that a tag is gone. */
+      readonly missing: MissingRule;
+    }
   /** A Pulp tree or one repository of it; `repositories` are globs over the names in a tree. */
   | { readonly kind: 'pulp2'; readonly path: string; readonly repositories: readonly string[] };
 
@@ -186,7 +193,14 @@ function oneOf<T extends string>(value: Value, where: Where, known: readonly T[]
 }
 
 function readEntry(item: Value, where: Where, base: SyncSettings): SyncEntry {
-  const members = membersOf(item.node, where, item.title, ['from', 'to', 'repositories', 'tls-verify', ...SETTINGS]);
+  const members = membersOf(item.node, where, item.title, [
+    'from',
+    'to',
+    'repositories',
+    'tls-verify',
+    'missing',
+    ...SETTINGS,
+  ]);
   const from = members.get('from');
   if (from === undefined)
     throw fail(item, where, 'has no "from"', 'Write from: docker://HOST/NAME, or from: pulp2:FOLDER.');
@@ -204,6 +218,7 @@ function readSource(from: Value, members: ReadonlyMap<string, Value>, where: Whe
   const text = textOf(from, where);
   const globs = members.get('repositories');
   const tls = members.get('tls-verify');
+  const missing = members.get('missing');
   if (text.startsWith('docker://')) {
     if (globs !== undefined) throw fail(globs, where, 'are only chosen from a tree of Pulp 2');
     try {
@@ -211,6 +226,7 @@ function readSource(from: Value, members: ReadonlyMap<string, Value>, where: Whe
         kind: 'registry',
         remote: parseRemoteRepository(text.slice('docker:'.length)),
         tlsVerify: tls === undefined ? undefined : booleanOf(tls, where),
+        missing: missing === undefined ? 'registry' : oneOf(missing, where, ['registry', 'any'] as const),
       };
     } catch (error) {
       if (!(error instanceof CommandError)) throw error;
@@ -224,6 +240,7 @@ function readSource(from: Value, members: ReadonlyMap<string, Value>, where: Whe
   }
   if (text.startsWith('pulp2:') && text !== 'pulp2:') {
     if (tls !== undefined) throw fail(tls, where, 'is for registries');
+    if (missing !== undefined) throw fail(missing, where, 'is for registries');
     return {
       kind: 'pulp2',
       path: text.slice('pulp2:'.length),
