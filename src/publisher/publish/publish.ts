@@ -41,7 +41,7 @@ export const DEFAULT_JOBS = 6;
 
 /**
  * How long the write of a tag object is tried after its objects were secured against garbage collection, in milliseconds. S3 also refuses a request that was dated 15
- * minutes ago (Amazon S3, "Signing and authenticating REST requests"), so no tag is written later than 20 minutes after that.
+ * minutes ago (`RequestTimeTooSkewed`), so no tag is written later than 20 minutes after that.
  */
 const TAG_WRITE_LIMIT = 300_000;
 
