@@ -40,12 +40,19 @@ else {
   }
   if (isWanted('pull-through')) {
     work.unshift(
-      runPullThrough({ seed, repositories: 12, tags: quick ? 8 : 40, requests: quick ? 1_200 : 10_000 }),
+      runPullThrough({
+        seed,
+        repositories: 12,
+        tags: quick ? 8 : 40,
+        requests: quick ? 1_200 : 10_000,
+        most: quick ? 60_000 : 2_400_000,
+      }),
       runPullThrough({
         seed,
         repositories: 12,
         tags: quick ? 8 : 40,
         requests: quick ? 600 : 5_000,
+        most: quick ? 60_000 : 2_400_000,
         scene: AS_REPORTED,
       }),
     );

@@ -17,6 +17,8 @@ export interface PullThroughOptions {
   readonly repositories: number;
   readonly tags: number;
   readonly requests: number;
+  /** After how many milliseconds no other request begins. */
+  readonly most: number;
   /** Which failures, how many of the upstream's answers, and what clients ask for. Default: all kinds, 30 %. */
   readonly scene?: PullThroughScene;
 }
@@ -81,6 +83,7 @@ export async function runPullThrough({
   repositories,
   tags,
   requests,
+  most,
   scene = EVERYTHING,
 }: PullThroughOptions): Promise<Tally> {
   const { title, share, chances, questions } = scene;
@@ -112,10 +115,11 @@ export async function runPullThrough({
       );
       const random = randomFrom(`${seed} clients`);
       let left = requests;
+      const begun = performance.now();
       upstream.proxy.fault = (seen) =>
         steps[Math.min(SHARE_STEPS - 1, Math.floor(((requests - left) * SHARE_STEPS) / requests))]?.(seen);
       const client = async (): Promise<void> => {
-        while (left > 0) {
+        while (left > 0 && performance.now() - begun < most) {
           left -= 1;
           await ask(server.url, pick(random, images), pick(random, questions), tally, tags);
         }
