@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { startServer } from '../../src/publisher/local/server.ts';
 import { get, type Got, MODERN, OLD } from '../interop/origin-edge.ts';
 import { digestOf, payloadOf } from './bucket-reader.ts';
-import { byChance, pick, randomFrom } from './random.ts';
+import { byChance, type Chance, html, pick, randomFrom, registryError } from './random.ts';
 import { faultTitle, Tally } from './tally.ts';
 import { UPSTREAM_CHANCES } from './upstream-chances.ts';
 import { type PushedImage, startUpstreamBed } from './upstream.ts';
@@ -17,10 +17,21 @@ export interface PullThroughOptions {
   readonly repositories: number;
   readonly tags: number;
   readonly requests: number;
+  /** After how many milliseconds no other request begins. */
+  readonly most: number;
+  /** Which failures, how many of the upstream's answers, and what clients ask for. Default: all kinds, 30 %. */
+  readonly scene?: PullThroughScene;
 }
 
-/** Of the upstream's answers, how many are spoilt. */
-const SHARE = 0.3;
+/** What happens in a run. */
+export interface PullThroughScene {
+  readonly title: string;
+  /** Of the upstream's answers, how many are spoilt: all through the run, or from the first to the last request. */
+  readonly share: readonly [from: number, to: number];
+  readonly chances: readonly Chance[];
+  readonly questions: readonly Question[];
+}
+
 const CLIENTS = 12;
 /** Seconds for which a tag is answered without a look at the upstream: short, so that it is looked at again and again. */
 const LIFETIME = 2;
@@ -41,9 +52,42 @@ const QUESTIONS: readonly Question[] = [
   'list',
 ];
 
+/** Every kind of failure, and clients of all ages. */
+const EVERYTHING: PullThroughScene = {
+  title: 'pull-through',
+  share: [0.3, 0.3],
+  chances: UPSTREAM_CHANCES,
+  questions: QUESTIONS,
+};
+
+/** The failures under which false 404s were reported: clients without `Accept`, who need a schema 1. */
+export const AS_REPORTED: PullThroughScene = {
+  title: 'as reported',
+  share: [0.25, 0.4],
+  chances: [
+    ...[500, 502, 503, 504].map((status): Chance => ({ weight: 1, fault: () => registryError(status, 'UNKNOWN') })),
+    { weight: 1, fault: () => registryError(401, 'UNAUTHORIZED') },
+    { weight: 1, fault: () => registryError(403, 'DENIED') },
+    { weight: 1, fault: () => registryError(429, 'TOOMANYREQUESTS') },
+    { weight: 2, fault: () => html(200) },
+    { weight: 2, fault: () => ({ kind: 'corrupt' }) },
+    { weight: 2, fault: (random) => ({ kind: 'cut', after: Math.floor(random() * 200) }) },
+  ],
+  questions: ['old'],
+};
+const SHARE_STEPS = 4;
+
 /** Runs this part. */
-export async function runPullThrough({ seed, repositories, tags, requests }: PullThroughOptions): Promise<Tally> {
-  const tally = new Tally('pull-through');
+export async function runPullThrough({
+  seed,
+  repositories,
+  tags,
+  requests,
+  most,
+  scene = EVERYTHING,
+}: PullThroughOptions): Promise<Tally> {
+  const { title, share, chances, questions } = scene;
+  const tally = new Tally(title);
   const upstream = await startUpstreamBed({ keepSeen: false });
   const state = await mkdtemp(join(tmpdir(), 'gantry-faults-edge-'));
   const images: PushedImage[] = [];
@@ -64,13 +108,20 @@ export async function runPullThrough({ seed, repositories, tags, requests }: Pul
     };
     const server = await startServer({ port: 0, state, vars: { LOG: 'failures', ORIGINS: JSON.stringify([rule]) } });
     try {
-      upstream.proxy.fault = byChance(seed, SHARE, UPSTREAM_CHANCES);
+      const [from, to] = share;
+      // The share grows in steps, of which each repeats by the seed.
+      const steps = Array.from({ length: SHARE_STEPS }, (_, step) =>
+        byChance(`${seed} ${String(step)}`, from + ((to - from) * step) / Math.max(1, SHARE_STEPS - 1), chances),
+      );
       const random = randomFrom(`${seed} clients`);
       let left = requests;
+      const begun = performance.now();
+      upstream.proxy.fault = (seen) =>
+        steps[Math.min(SHARE_STEPS - 1, Math.floor(((requests - left) * SHARE_STEPS) / requests))]?.(seen);
       const client = async (): Promise<void> => {
-        while (left > 0) {
+        while (left > 0 && performance.now() - begun < most) {
           left -= 1;
-          await ask(server.url, pick(random, images), pick(random, QUESTIONS), tally, tags);
+          await ask(server.url, pick(random, images), pick(random, questions), tally, tags);
         }
       };
       await Promise.all(Array.from({ length: CLIENTS }, client));

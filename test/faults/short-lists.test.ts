@@ -6,7 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type LocalServer, startServer } from '../../src/publisher/local/server.ts';
 import { get, MODERN, reasonOf } from '../interop/origin-edge.ts';
 import { gantry, missingPrograms, run, titleWith } from '../interop/programs.ts';
-import { registryError } from './random.ts';
+import { byRules, html, registryError } from './random.ts';
 import { openStorage, type StorageBed } from './storage.ts';
 import { startUpstreamBed, type UpstreamBed } from './upstream.ts';
 
@@ -43,14 +43,16 @@ describe.skipIf(missing.length > 0)(titleWith('an edge whose upstream is down', 
     await rm(folder, { recursive: true, force: true });
   });
   beforeEach(() => {
+    more = '';
     upstream.proxy.fault = () => undefined;
   });
 
+  let more = '';
   const sync = async (from: string, to: string, ...options: string[]): ReturnType<typeof gantry> => {
     const file = join(folder, `sync-${String((runs += 1))}.yaml`);
     await writeFile(
       file,
-      `repositories:\n  - from: docker://${from}/short/app\n    to: ${to}\n    tls-verify: false\n    prune: missing\n`,
+      `repositories:\n  - from: docker://${from}/short/app\n    to: ${to}\n    tls-verify: false\n    prune: missing\n${more}`,
     );
     return gantry(['sync', file, '--to', `s3://${bed.bucket}`, ...options], { env });
   };
@@ -105,5 +107,32 @@ describe.skipIf(missing.length > 0)(titleWith('an edge whose upstream is down', 
     expect(stdout + stderr).toContain('--prune-limit');
     expect((await sync(upstream.proxy.host, 'mirror/shrunk', '--prune-limit', '100%')).code).toBe(0);
     expect(await tagsOf('mirror/shrunk')).toEqual(['a']);
+  });
+
+  it.each(['registry', 'any'])(
+    'prunes nothing by pages of HTML with status 404 instead of the list: missing: %s',
+    async (rule) => {
+      const to = `mirror/html-${rule}`;
+      more = `    missing: ${rule}\n`;
+      expect((await sync(upstream.proxy.host, to)).code).toBe(0);
+      upstream.proxy.fault = byRules([{ path: /short\/app\/tags\/list/, fault: html(404) }]);
+      const { code, stdout, stderr } = await sync(upstream.proxy.host, to, '--prune-limit', '100%');
+      expect(await tagsOf(to)).toEqual(TAGS);
+      expect(code).toBe(1);
+      expect(stdout + stderr).toMatch(rule === 'any' ? /is not there/ : /missing:\s+any/);
+    },
+  );
+
+  it.each([
+    ['registry', 'a failure', 1],
+    ['any', 'the end of that tag at the source', 0],
+  ])('takes HTML with status 404 for one tag, with missing: %s, for %s, and prunes nothing', async (rule, _, exit) => {
+    const to = `mirror/html-tag-${rule}`;
+    more = `    missing: ${rule}\n`;
+    expect((await sync(upstream.proxy.host, to)).code).toBe(0);
+    upstream.proxy.fault = byRules([{ path: /short\/app\/manifests\/a$/, fault: html(404) }]);
+    const { code, stdout, stderr } = await sync(upstream.proxy.host, to, '--full', '--prune-limit', '100%');
+    expect(code, stdout + stderr).toBe(exit);
+    expect(await tagsOf(to)).toEqual(TAGS);
   });
 });

@@ -61,6 +61,7 @@ The file:
       referrers: true                    # also signatures and attestations
       schema1: true                      # also request schema 1
       tls-verify: true
+      missing: registry                  # or any: a 404 of a plain web server also means a tag is gone
       verify-signature: cosign.pub       # or a policy, see gantry publish --help; none by default
     - from: pulp2:/var/lib/pulp/published/docker
       repositories: ['rhel7/*']          # for a whole tree: globs over names

@@ -17,7 +17,7 @@ import type { Platform } from '../../registry/platform.ts';
 import { PUBLIC_REALM, type RealmName, realmOf, type RealmTable } from '../../registry/realms.ts';
 import { ORIGIN_METADATA } from '../../registry/origin-mark.ts';
 import { type MissingForm, publishedDigests, type TagForm } from '../../registry/records.ts';
-import { StorageError, type WriteStore } from '../../registry/store.ts';
+import type { WriteStore } from '../../registry/store.ts';
 import type { TagSummary } from '../../registry/summary.ts';
 import { addReferrers, type Referrers, readReferrers } from '../../bucket/referrers.ts';
 import { CommandError } from '../cli/errors.ts';
@@ -34,18 +34,12 @@ import { openLists, refuseNewerLists, type Lists } from '../../bucket/lists.ts';
 import { planTag, type PlannedBlob, type TagPlan } from './plan.ts';
 import { readImage, type ReadImage, titleOf } from '../../bucket/read-image.ts';
 import { type ConflictOptions, untilWritten } from '../../bucket/retry.ts';
-import { type Over, type TagObject, writeTag, type Written } from '../../bucket/write-tag.ts';
+import { writeTagInTime } from './write-tag-in-time.ts';
 import type { ImageSource } from '../../bucket/image-source.ts';
 import { summarizeTag } from '../../manifest/tag-summary.ts';
 
 /** Blobs sent at once by default. */
 export const DEFAULT_JOBS = 6;
-
-/**
- * How long the write of a tag object is tried after its objects were secured against garbage collection, in milliseconds. S3 also refuses a request that was dated 15
- * minutes ago (Amazon S3, "Signing and authenticating REST requests"), so no tag is written later than 20 minutes after that.
- */
-const TAG_WRITE_LIMIT = 300_000;
 
 /** The options of {@link createPublisher}. */
 export interface PublisherOptions {
@@ -324,7 +318,11 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
     run.options.signal?.throwIfAborted();
     // A damaged tag object is written over as well.
     const over = readable?.info ?? (existing === null ? null : await store.head(key));
-    const written = await writeInTime(job, { key, body: plan.body, metadata: plan.metadata }, over);
+    const written = await writeTagInTime(store, { key, body: plan.body, metadata: plan.metadata }, over, {
+      title: `${name}:${tag}`,
+      signal: run.options.signal,
+      limit: run.options.tagWriteLimit,
+    });
     if (written === 'precondition-failed') return written;
     etag = written.etag;
   }
@@ -334,23 +332,6 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
       entry: { ...(await summary(job, plan, content)), etag, digests: publishedDigests(plan.record) },
     });
   return report(sent);
-}
-
-/** Writes the tag object, or gives up in time: garbage collection waits only so long. Throws StorageError. */
-async function writeInTime({ run, request }: Job, tag: TagObject, over: Over): Promise<Written> {
-  const { store, signal, tagWriteLimit = TAG_WRITE_LIMIT } = run.options;
-  const limit = AbortSignal.timeout(tagWriteLimit);
-  try {
-    return await writeTag(store, tag, over, signal === undefined ? limit : AbortSignal.any([signal, limit]));
-  } catch (cause) {
-    if (!limit.aborted || signal?.aborted === true) throw cause;
-    const seconds = String(tagWriteLimit / 1000);
-    throw new StorageError(
-      'STORAGE_UNAVAILABLE',
-      `the tag ${request.name}:${request.tag} could not be written within ${seconds} s`,
-      { cause },
-    );
-  }
 }
 
 function warningsOf({ leftOut }: ReadImage, existing: TagReading | null, derivation: Derivation): readonly string[] {

@@ -2,6 +2,7 @@
  * Reads the configuration of `gantry sync`: YAML, read strictly, because an ignored setting could cost somebody their
  * tags. Errors contain the line.
  */
+import type { MissingRule } from '../../origin/caller.ts';
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { LineCounter, parseDocument } from 'yaml';
@@ -9,11 +10,17 @@ import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts
 import { CommandError } from '../cli/errors.ts';
 import { isLoopback, parseRemoteRepository, type RemoteRepository } from '../sources/registry/remote-name.ts';
 import { DEFAULTS, readGlobs, readSettings, SETTINGS, type SyncSettings } from './settings.ts';
-import { at, booleanOf, fail, itemsOf, membersOf, textOf, type Value, type Where } from './yaml-values.ts';
+import { at, booleanOf, fail, itemsOf, membersOf, oneOf, textOf, type Value, type Where } from './yaml-values.ts';
 
 /** Where repositories are read from. */
 export type SyncSource =
-  | { readonly kind: 'registry'; readonly remote: RemoteRepository; readonly tlsVerify: boolean | undefined }
+  | {
+      readonly kind: 'registry';
+      readonly remote: RemoteRepository;
+      readonly tlsVerify: boolean | undefined;
+      /** Which 404 of it means that a tag is gone. */
+      readonly missing: MissingRule;
+    }
   /** A Pulp tree or one repository of it; `repositories` are globs over the names in a tree. */
   | { readonly kind: 'pulp2'; readonly path: string; readonly repositories: readonly string[] }
   | Pulp3Source;
@@ -100,7 +107,7 @@ function isSamePulp(a: SyncSource, b: SyncSource): boolean {
   return isPulp3(a) && isPulp3(b) && a.url.href === b.url.href;
 }
 
-const SOURCE_MEMBERS = ['from', 'to', 'repositories', 'tls-verify', 'credentials', 'private-realm'] as const;
+const SOURCE_MEMBERS = ['from', 'to', 'repositories', 'tls-verify', 'missing', 'credentials', 'private-realm'] as const;
 
 function readEntry(item: Value, where: Where, base: SyncSettings): SyncEntry {
   const members = membersOf(item.node, where, item.title, [...SOURCE_MEMBERS, ...SETTINGS]);
@@ -122,6 +129,8 @@ function readSource(from: Value, members: ReadonlyMap<string, Value>, where: Whe
   const text = textOf(from, where);
   const globs = members.get('repositories');
   const tls = members.get('tls-verify');
+  const missing = members.get('missing');
+  if (missing !== undefined && !text.startsWith('docker://')) throw fail(missing, where, 'is for registries');
   if (text.startsWith('pulp3+')) return readPulp3(from, members, where);
   for (const name of ['credentials', 'private-realm'] as const) {
     const value = members.get(name);
@@ -134,6 +143,7 @@ function readSource(from: Value, members: ReadonlyMap<string, Value>, where: Whe
         kind: 'registry',
         remote: parseRemoteRepository(text.slice('docker:'.length)),
         tlsVerify: tls === undefined ? undefined : booleanOf(tls, where),
+        missing: missing === undefined ? 'registry' : oneOf(missing, where, ['registry', 'any'] as const),
       };
     } catch (error) {
       if (!(error instanceof CommandError)) throw error;

@@ -5,7 +5,7 @@ import { isPulpTree, listPulpTree, openPulpRepository } from '../sources/pulp2.t
 import { openRegistryAccess, type RegistryAccess } from '../sources/registry/access.ts';
 import { openRegistryRepository } from '../sources/registry/repository.ts';
 import type { SourceOptions, SourceRepository } from '../sources/source.ts';
-import type { SyncEntry } from './config.ts';
+import type { SyncEntry, SyncSource } from './config.ts';
 import type { SyncSettings } from './settings.ts';
 import { createPulp3Jobs } from './pulp3-jobs.ts';
 import { globFilter } from './select.ts';
@@ -33,23 +33,25 @@ export interface SyncSources {
   close(): Promise<void>;
 }
 
+type RegistrySyncSource = Extract<SyncSource, { kind: 'registry' }>;
+
 /** Makes the opener of sources. */
 export function openSyncSources(options: Pick<SourceOptions, 'env' | 'signal' | 'credsByHost'>): SyncSources {
   const pulp3 = createPulp3Jobs(options);
-  const ways = new Map<boolean | undefined, RegistryAccess>();
+  const ways = new Map<string, RegistryAccess>();
 
-  const wayOf = (tlsVerify: boolean | undefined): RegistryAccess => {
-    const known = ways.get(tlsVerify);
-    const way = known ?? openRegistryAccess({ ...options, ...(tlsVerify === undefined ? {} : { tlsVerify }) });
-    ways.set(tlsVerify, way);
+  const wayOf = ({ tlsVerify, missing }: RegistrySyncSource): RegistryAccess => {
+    const key = `${String(tlsVerify)} ${missing}`;
+    const known = ways.get(key);
+    const way = known ?? openRegistryAccess({ ...options, missing, ...(tlsVerify === undefined ? {} : { tlsVerify }) });
+    ways.set(key, way);
     return way;
   };
 
   async function open(entry: SyncEntry, all: readonly SyncEntry[]): Promise<readonly Opened[]> {
     const { source } = entry;
     if (source.kind === 'pulp3') return pulp3.open(source, entry, all);
-    if (source.kind === 'registry')
-      return [await openRegistryRepository(source.remote, wayOf(source.tlsVerify), options.signal)];
+    if (source.kind === 'registry') return [await openRegistryRepository(source.remote, wayOf(source), options.signal)];
     if (!(await isPulpTree(source.path))) return [await openPulpRepository(source.path, options.signal)];
     const isWanted = globFilter(source.repositories);
     const found = await Promise.all(

@@ -31,6 +31,7 @@ repositories:
     expect(first?.source).toEqual({
       kind: 'registry',
       remote: { host: 'docker.io', name: 'library/busybox' },
+      missing: 'registry',
       tlsVerify: false,
     });
     expect(first?.settings).toMatchObject({

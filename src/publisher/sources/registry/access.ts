@@ -2,6 +2,7 @@
 import type { Credentials } from '../../../origin/auth.ts';
 import { createRegistryClient, type RegistryClient } from '../../../origin/client.ts';
 import { OriginError } from '../../../origin/errors.ts';
+import type { MissingRule } from '../../../origin/caller.ts';
 import type { OriginPolicy, OriginTimeouts } from '../../../origin/policy.ts';
 import { type Fetch, unreachable } from '../../../origin/transport.ts';
 import { CommandError } from '../../cli/errors.ts';
@@ -36,6 +37,8 @@ export type AccessOptions = Pick<SourceOptions, 'env' | 'creds' | 'credsByHost' 
   readonly timeouts?: Partial<OriginTimeouts>;
   /** The scheme of all registries; undefined: it is found out for those on this machine, and https elsewhere. */
   readonly scheme?: 'https' | 'http';
+  /** Which 404 means that something is absent. Default: one with the error body of a registry. */
+  readonly missing?: MissingRule;
 };
 
 /**
@@ -56,7 +59,7 @@ function tokenServicesOf({ GANTRY_TOKEN_SERVICES = '' }: Readonly<NodeJS.Process
 
 /** Opens the access for one run. */
 export function openRegistryAccess(options: AccessOptions): RegistryAccess {
-  const { env, tlsVerify, policy, timeouts } = options;
+  const { env, tlsVerify, policy, timeouts, missing } = options;
   const own = options.creds === undefined ? undefined : parseCreds(options.creds);
   const byHost = new Map([...(options.credsByHost ?? [])].map(([host, creds]) => [host, parseCreds(creds)]));
   const verifying = fetchOf(env, true);
@@ -100,6 +103,7 @@ export function openRegistryAccess(options: AccessOptions): RegistryAccess {
           fetch: fetchFor(host),
           policy: { tokenServices: tokenServicesOf(env), ...policy },
           ...(timeouts === undefined ? {} : { timeouts }),
+          ...(missing === undefined ? {} : { missing }),
         });
         return { host, client, hasLogin };
       } catch (error) {

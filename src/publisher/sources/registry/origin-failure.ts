@@ -17,7 +17,15 @@ export function originFailure(error: unknown, { host, hasLogin }: RegistryContex
     : error;
 }
 
-function hintOf({ code, message, retryAfter }: OriginError, host: string, hasLogin: boolean): { hint?: string } {
+function hintOf(
+  { code, status, message, retryAfter }: OriginError,
+  host: string,
+  hasLogin: boolean,
+): { hint?: string } {
+  if (code === 'ORIGIN_PROTOCOL' && status === 404)
+    return {
+      hint: `A registry says so with an error code of the OCI specification. If ${host} is a plain web server, set "missing: any" in the file of gantry sync.`,
+    };
   switch (code) {
     case 'ORIGIN_UNAUTHORIZED':
       return {
