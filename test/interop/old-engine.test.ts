@@ -207,8 +207,17 @@ describe.skipIf(noBusybox.length > 0).each(VERSIONS)(titleWith('Docker %s', noBu
       expect(message).toContain('/help/schema1-zstd-layers');
     } else
       expect(message).toMatch(
-        /^Error response from daemon: errors:\nunsupported: No schema 1 could be derived: .*\nmanifest unknown: /,
+        /^Error response from daemon: errors:\nunsupported: No schema 1 could be derived: .*\nmanifest unknown: See http.*\/help\/schema1-zstd-layers\n/,
       );
+  });
+
+  it('tells its user which platform is missing, and which there are', async () => {
+    const { name } = imageOf('index');
+    const pull = { version, host: server.host, name, reference: '1.0', architecture: 's390x' };
+    const error: unknown = await pullAsOldEngine(pull).catch((caught: unknown) => caught);
+    expect(error).toBeInstanceOf(OldEngineError);
+    expect(String(error)).toContain('The tag has no image for linux/s390x, the platform of this Docker engine. It has');
+    expect(String(error)).toMatch(/images for .*linux\/amd64.*linux\/arm64/);
   });
 
   it.each([

@@ -18,6 +18,7 @@ interface Options extends BucketOptions {
   readonly replace?: true;
   readonly platform?: readonly Platform[];
   readonly recompress?: Recompress;
+  readonly rewriteOpaque?: true;
   readonly referrers: boolean;
   readonly jobs?: number;
   readonly compat?: true;
@@ -52,6 +53,10 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
       '--recompress [which]',
       'add gzip copies of zstd layers for the derived forms; =all adds them for uncompressed layers too',
       readRecompress,
+    )
+    .option(
+      '--rewrite-opaque',
+      'name copies of layers in schema 1, with whiteouts of single files that Docker 1.6 to 1.8 reads',
     )
     .option('--no-referrers', 'leave out signatures, attestations and other referrers of the image')
     .option('--jobs <n>', 'blobs sent in parallel (default: 6)', parseJobs)
@@ -167,6 +172,7 @@ async function run(
           platforms,
           replace: options.replace === true,
           recompress: options.recompress,
+          rewriteOpaque: options.rewriteOpaque === true,
           referrers: options.referrers,
           dryRun: options.dryRun === true,
           mode: options.compat === true ? 'compat' : 'strict',
