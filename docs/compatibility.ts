@@ -3,7 +3,7 @@
  * derived and negotiated by the code that publishes and serves; the results are those that `npm run interop` kept.
  */
 import { CLIENTS, clientOf, type ClientId, type KnownClient } from '../src/manifest/clients/known-clients.ts';
-import { isBefore, LIMITS, type Version } from '../src/manifest/clients/limits.ts';
+import { isBefore, type Limit, LIMITS, limitsOf, type Version } from '../src/manifest/clients/limits.ts';
 import { NAME_RULES } from '../src/manifest/clients/name-rules.ts';
 import { LIMIT_TEXT, obstacleTo } from '../src/manifest/clients/obstacles.ts';
 import { derive } from '../src/manifest/derive.ts';
@@ -25,6 +25,8 @@ interface Kind {
   readonly content: ImageContent;
   /** The image of the interoperability matrix that is of this kind. */
   readonly tried?: ImageKind;
+  /** What a client cannot use of such an image, whatever form it gets. */
+  readonly limit?: Limit;
 }
 
 const docker = layer('base', MEDIA_TYPES.dockerLayerGzip);
@@ -93,6 +95,19 @@ const KINDS: readonly Kind[] = [
     tried: 'index',
   },
   { title: 'schema 1', text: 'schema 1 alone', content: schema1, tried: 'schema1' },
+  {
+    title: 'opaque',
+    text: 'schema 2 with an opaque whiteout',
+    content: content([dockerImage.manifest], [dockerImage]),
+    tried: 'opaque',
+    limit: 'opaque-whiteouts',
+  },
+  {
+    title: 'opaque, rewritten',
+    text: 'the same, published with `--rewrite-opaque`',
+    content: content([dockerImage.manifest], [dockerImage]),
+    tried: 'rewritten',
+  },
   { title: 'artifact', text: 'OCI artifact, such as an SBOM', content: content([artifact.manifest], [artifact]) },
 ];
 
@@ -184,7 +199,7 @@ export function compatibilityDocument(results: readonly Result[]): string {
   const notes = known.flatMap((client) =>
     records.flatMap(({ kind, record }) => {
       const choice = negotiate(clientOf(client), record);
-      const text = obstacleText(client, record, choice);
+      const text = obstacleText(client, kind, record, choice);
       return text === null ? [] : [{ title: client.title, text: `${kind.title}: ${text}` }];
     }),
   );
@@ -260,12 +275,13 @@ function cell(client: KnownClient, kind: Kind, record: TagRecord, results: reado
   }
   const { form, source } = choice.form;
   const text = `${CODES[form]}${source.kind === 'derived' ? '’' : ''}`;
-  if (obstacleText(client, record, choice) !== null) return `✗ ${text}`;
+  if (obstacleText(client, kind, record, choice) !== null) return `✗ ${text}`;
   return `${text} ${waysOf(client, kind, results).join('')}`;
 }
 
 /** Why a client cannot use what it gets, whatever the name of the repository is. */
-function obstacleText(client: KnownClient, record: TagRecord, choice: Choice): string | null {
+function obstacleText(client: KnownClient, { limit }: Kind, record: TagRecord, choice: Choice): string | null {
+  if (limit !== undefined && limitsOf(client.userAgent ?? null).includes(limit)) return LIMIT_TEXT[limit];
   return obstacleTo(clientOf(client), { name: options.name, record, choice, nameless: false })?.text ?? null;
 }
 

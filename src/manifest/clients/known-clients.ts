@@ -179,7 +179,7 @@ export const CLIENTS = [
   },
   {
     id: 'podman',
-    title: 'podman 5.7, skopeo 1.21, buildah 1.42',
+    title: 'podman ≥ 5.7, skopeo ≥ 1.21, buildah ≥ 1.42',
     userAgent: 'containers/5.39.2 (github.com/containers/image)',
     first: 'GET',
     accept: [OM, D2, S1P, S1, DL, OI],

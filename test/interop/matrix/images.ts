@@ -51,7 +51,7 @@ export interface PublishedImage {
   readonly config?: string;
   /** Its layers, base first. */
   readonly layers: readonly string[];
-  /** Whether an engine before 1.10 gets gzip copies of the layers. */
+  /** Whether an engine before 1.10 gets copies of layers. */
   readonly hasCopies: boolean;
   /** Whether layers have zstd compression. */
   readonly hasZstd: boolean;
@@ -75,6 +75,7 @@ export const IMAGES = {
     'schema 2 with zstd layers under Docker’s own type, as BuildKit writes it, published with --recompress',
   mixed: 'schema 2 with OCI layer types, as BuildKit writes it',
   opaque: 'a layer that hides a folder’s files by an opaque whiteout',
+  rewritten: 'the same, published with --rewrite-opaque',
   odd: 'a name with every separator, a tag of 128 characters',
 } as const satisfies Record<string, string>;
 
@@ -129,7 +130,7 @@ export function publishedImage(kind: ImageKind, made: Source, forms: readonly Pu
     manifest: alone ?? { digest: image.manifest.digest, bytes: image.manifestBytes },
     ...(alone === undefined && { config: image.config.digest }),
     layers: image.layers.map(({ digest }) => digest),
-    hasCopies: kind === 'zstd' || kind === 'docker-zstd',
+    hasCopies: kind === 'zstd' || kind === 'docker-zstd' || kind === 'rewritten',
     hasZstd: kind === 'zstd' || kind === 'docker-zstd',
     tree: image.tree,
     greeting: greetingOf(kind),
@@ -310,7 +311,12 @@ export async function makeSource(folder: string, kind: ImageKind): Promise<Sourc
     case 'mixed':
       return { ...single, ...(await nonstandardImage('oci', MEDIA_TYPES.ociLayerGzip)) };
     case 'opaque':
-      return { ...single, ...(await dockerImage(await opaqueLayers(greeting))) };
+    case 'rewritten':
+      return {
+        ...single,
+        ...(await dockerImage(await opaqueLayers(greeting))),
+        args: kind === 'rewritten' ? ['--rewrite-opaque'] : [],
+      };
     case 'odd':
       return {
         ...single,

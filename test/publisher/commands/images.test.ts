@@ -276,7 +276,7 @@ describe('gantry explain', () => {
   it('says what each known client gets', async () => {
     const { stdout, code } = await gantry('explain', 'library/app:v1');
     expect(stdout).toMatch(/✓ Docker 1\.6 +Docker schema 1 +derived/);
-    expect(stdout).toMatch(/✓ podman 5\.7, skopeo 1\.21, buildah 1\.42 +Docker schema 2 +published/);
+    expect(stdout).toMatch(/✓ podman ≥ 5\.7, skopeo ≥ 1\.21, buildah ≥ 1\.42 +Docker schema 2 +published/);
     expect(stdout).toMatch(/✓ importctl pull-oci \(systemd 260\) +OCI image manifest +derived/);
     expect(code).toBe(0);
     const answers = json((await gantry('explain', 'library/app:v1', '--json')).stdout) as {
