@@ -17,7 +17,7 @@ import type { Platform } from '../../registry/platform.ts';
 import { PUBLIC_REALM, type RealmName, realmOf, type RealmTable } from '../../registry/realms.ts';
 import { ORIGIN_METADATA } from '../../registry/origin-mark.ts';
 import { type MissingForm, publishedDigests, type TagForm } from '../../registry/records.ts';
-import type { WriteStore } from '../../registry/store.ts';
+import { StorageError, type WriteStore } from '../../registry/store.ts';
 import type { TagSummary } from '../../registry/summary.ts';
 import { addReferrers, type Referrers, readReferrers } from '../../bucket/referrers.ts';
 import { CommandError } from '../cli/errors.ts';
@@ -30,16 +30,22 @@ import { mergeExisting } from './merge-existing.ts';
 import { prepareWhiteouts, type WhiteoutWork } from './whiteout-copies.ts';
 import { layersToScan, opaqueWarnings } from './opaque-warnings.ts';
 import { type LayerWork, prepareLayers, type Recompress } from './layers.ts';
-import { openLists, type Lists } from '../../bucket/lists.ts';
+import { openLists, refuseNewerLists, type Lists } from '../../bucket/lists.ts';
 import { planTag, type PlannedBlob, type TagPlan } from './plan.ts';
 import { readImage, type ReadImage, titleOf } from '../../bucket/read-image.ts';
 import { type ConflictOptions, untilWritten } from '../../bucket/retry.ts';
-import { writeTag } from '../../bucket/write-tag.ts';
+import { type Over, type TagObject, writeTag, type Written } from '../../bucket/write-tag.ts';
 import type { ImageSource } from '../../bucket/image-source.ts';
 import { summarizeTag } from '../../manifest/tag-summary.ts';
 
 /** Blobs sent at once by default. */
 export const DEFAULT_JOBS = 6;
+
+/**
+ * How long the write of a tag object is tried after its objects were secured against garbage collection, in milliseconds. S3 also refuses a request that was dated 15
+ * minutes ago (Amazon S3, "Signing and authenticating REST requests"), so no tag is written later than 20 minutes after that.
+ */
+const TAG_WRITE_LIMIT = 300_000;
 
 /** The options of {@link createPublisher}. */
 export interface PublisherOptions {
@@ -56,6 +62,8 @@ export interface PublisherOptions {
   readonly now?: () => Date;
   /** How long a sweep of garbage collection may stand still; for tests. */
   readonly leaseMs?: number;
+  /** How long the write of a tag object is tried, in milliseconds; for tests. */
+  readonly tagWriteLimit?: number;
   /** Sleeps; for tests. */
   readonly wait?: (milliseconds: number) => Promise<void>;
 }
@@ -132,7 +140,13 @@ export async function createPublisher(options: PublisherOptions): Promise<Publis
   const lists = openLists(store, retry);
   const { jobs = DEFAULT_JOBS, check = false } = options;
   const transfer = createTransfer({ store, jobs, check, onEvent, signal });
-  const run: Run = { options, onEvent, retry, guard, lists, transfer };
+  const refused = new Map<RepositoryName, Promise<void>>();
+  const refuseNewer = (name: RepositoryName): Promise<void> => {
+    const known = refused.get(name) ?? refuseNewerLists(store, name);
+    refused.set(name, known);
+    return known;
+  };
+  const run: Run = { options, onEvent, retry, guard, lists, refuseNewer, transfer };
   return { publish: (source, request) => publish(run, source, request) };
 }
 
@@ -142,6 +156,8 @@ interface Run {
   readonly retry: ConflictOptions;
   readonly guard: GcGuard;
   readonly lists: Lists;
+  /** Throws NewerVersionError if a newer gantry wrote the lists; looks once for each repository. */
+  readonly refuseNewer: (name: RepositoryName) => Promise<void>;
   readonly transfer: Transfer;
 }
 
@@ -167,6 +183,7 @@ async function publish(run: Run, source: ImageSource, request: PublishRequest): 
   }
   const image = await readImage(source, { platforms: request.platforms ?? [], signal });
   refuseNameless(image);
+  if (request.dryRun !== true) await run.refuseNewer(request.name);
   const { roots, children } = image.content;
   const referrers = await readReferrers(source, [...roots, ...children.values()], request.referrers !== false);
   const layers = prepareLayers({
@@ -307,7 +324,7 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
     run.options.signal?.throwIfAborted();
     // A damaged tag object is written over as well.
     const over = readable?.info ?? (existing === null ? null : await store.head(key));
-    const written = await writeTag(store, { key, body: plan.body, metadata: plan.metadata }, over);
+    const written = await writeInTime(job, { key, body: plan.body, metadata: plan.metadata }, over);
     if (written === 'precondition-failed') return written;
     etag = written.etag;
   }
@@ -317,6 +334,23 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
       entry: { ...(await summary(job, plan, content)), etag, digests: publishedDigests(plan.record) },
     });
   return report(sent);
+}
+
+/** Writes the tag object, or gives up in time: garbage collection waits only so long. Throws StorageError. */
+async function writeInTime({ run, request }: Job, tag: TagObject, over: Over): Promise<Written> {
+  const { store, signal, tagWriteLimit = TAG_WRITE_LIMIT } = run.options;
+  const limit = AbortSignal.timeout(tagWriteLimit);
+  try {
+    return await writeTag(store, tag, over, signal === undefined ? limit : AbortSignal.any([signal, limit]));
+  } catch (cause) {
+    if (!limit.aborted || signal?.aborted === true) throw cause;
+    const seconds = String(tagWriteLimit / 1000);
+    throw new StorageError(
+      'STORAGE_UNAVAILABLE',
+      `the tag ${request.name}:${request.tag} could not be written within ${seconds} s`,
+      { cause },
+    );
+  }
 }
 
 function warningsOf({ leftOut }: ReadImage, existing: TagReading | null, derivation: Derivation): readonly string[] {

@@ -5,10 +5,9 @@
 import { parseAccept } from '../../http/accept.ts';
 import { allowsMatch, allowsRange, isNamed } from '../../http/conditions.ts';
 import { parseRanges, type RequestedRange } from '../../http/range.ts';
-import { WHOLE_UP_TO } from '../../bucket/read-object.ts';
+import { readAll, WHOLE_UP_TO } from '../../bucket/read-object.ts';
 import { reasonRow } from '../../registry/errors.ts';
 import { isOldEngine } from '../../manifest/negotiate.ts';
-import { StorageError } from '../../registry/store.ts';
 import type { Resource } from '../access/decision.ts';
 import type { Grant } from '../access/guard.ts';
 import { readExplanation, v1Explanation } from '../endpoints/v1-images.ts';
@@ -143,10 +142,8 @@ function isShort(headers: HeaderFields): boolean {
  * pass bytes from one to the next.) Throws {@link StorageError} if the manifest is shorter than its length.
  */
 async function readWhole(body: ReadableStream<Uint8Array>, headers: HeaderFields): Promise<Uint8Array> {
-  const bytes = new Uint8Array(await new Response(body).arrayBuffer());
   const length = headers['content-length'];
-  if (length !== undefined && bytes.length !== Number(length))
-    throw new StorageError('STORAGE_UNAVAILABLE', 'storage sent fewer bytes of the manifest than its length');
+  const bytes = await readAll(body, length === undefined ? undefined : Number(length));
   headers['content-length'] = String(bytes.length);
   return bytes;
 }

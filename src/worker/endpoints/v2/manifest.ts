@@ -54,7 +54,7 @@ async function byTag(name: RepositoryName, tag: Tag, options: RequestOptions, st
   if (object === null || object === 'changed') return refuseUnknown(store, name, unknown);
   const index = readIndex(object.metadata);
   const reader = await openBytes(object);
-  let isStreamed = false;
+  let isStreamed = false as boolean;
   try {
     const offset = index.kind === 'record' ? 0 : index.length;
     const within = (length: number): number => {
