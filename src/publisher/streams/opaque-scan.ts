@@ -61,9 +61,12 @@ export class LayerScan {
 
   #unpacking(): (chunk: Uint8Array) => Promise<void> {
     const zlib: Transform = createGunzip({ chunkSize: ZLIB_BLOCK });
+    let release = (): void => undefined;
     const stop = (): void => {
       this.#write = null;
       zlib.destroy();
+      // A stream that fails does not call back for the chunk that it is at.
+      release();
     };
     zlib.on('error', stop);
     zlib.on('data', (bytes: Buffer) => {
@@ -71,6 +74,10 @@ export class LayerScan {
       if (this.#write === null) stop();
     });
     // The callback comes when zlib has used the chunk.
-    return (chunk) => new Promise((resolve) => zlib.write(chunk, () => resolve()));
+    return (chunk) =>
+      new Promise((resolve) => {
+        release = resolve;
+        zlib.write(chunk, () => resolve());
+      });
   }
 }
