@@ -238,10 +238,12 @@ describe('the members of a layer', () => {
     ['no archive', Buffer.alloc(2000, 'x'), 0],
     ['gzip of no archive', gzipSync(randomBytes(1_000_000)), 0],
     ['damaged gzip', Buffer.concat([packed.subarray(0, 40), Buffer.alloc(300_000, 7)]), 0],
+    ['cut gzip', packed.subarray(0, packed.length - 8), 2],
     ['two bytes', Buffer.from('ab'), 0],
   ])('are counted while a layer is sent, and none in one that cannot be read: %s', async (_, bytes, count) => {
     const scan = new LayerScan((path) => path.startsWith('etc'));
     for (let at = 0; at < bytes.length; at += 100) await scan.write(bytes.subarray(at, at + 100));
+    await scan.end();
     expect(scan.found.count).toBe(count);
   });
 });
