@@ -18,6 +18,7 @@ const POLICY = 'test/worker/access/policy.test.ts';
 const ORIGIN = 'test/origin/client.test.ts';
 const ORIGIN_POLICY = 'test/origin/policy.test.ts';
 const FILLING = 'test/worker/ingest/fill-limits.test.ts';
+const HOSTILE = 'test/publisher/sources/hostile.test.ts';
 const ORIGIN_RULES = 'test/worker/ingest/origins.test.ts';
 
 export const ATTACKS = {
@@ -81,6 +82,16 @@ export const ATTACKS = {
     attack: 'A deployment loses `REALMS`, and an upstream would fill the repository again',
     outcome: '404',
     test: LOST_REALMS,
+  },
+  'realms-lost-empty': {
+    attack: 'A deployment loses all of `REALMS`, and the record of the bucket (`gantry.json`) names protected realms',
+    outcome: 'the Worker logs `realms-lost`; marked objects are hidden all the same',
+    test: LOST_REALMS,
+  },
+  'realms-lost-commands': {
+    attack: 'The same is served, or written to, by a command',
+    outcome: '`gantry serve`, `publish`, `rm` and others stop, and the preflight of `gantry deploy` fails',
+    test: 'test/publisher/local/lost-realms.test.ts',
   },
   'realms-lost-catalogue': {
     attack: 'A deployment loses `REALMS`, and the catalogue, search or home page is read',
@@ -176,6 +187,66 @@ export const ATTACKS = {
     attack: 'A client requests a page of a list with a huge `n`, or everything after a name',
     outcome: 'a page has at most 10,000 entries, and a `Link` to the next one',
     test: 'test/worker/storage.test.ts',
+  },
+  'ranges-many': {
+    attack: 'A client requests a blob in more than 1,024 ranges, or in ranges that overlap',
+    outcome: 'the header is ignored: the blob is streamed once',
+    test: 'test/worker/http.test.ts',
+  },
+  'ranges-far-apart': {
+    attack: 'A client requests 1,000 bytes that are spread over a large blob, so that the Worker reads all of it',
+    outcome: 'above 64 MiB between the ranges the header is ignored',
+    test: 'test/worker/http.test.ts',
+  },
+  'tar-size': {
+    attack: 'A tar member has a size that is negative, huge or no number',
+    outcome: '`gantry publish` refuses the archive at that byte',
+    test: HOSTILE,
+  },
+  'tar-headers': {
+    attack: 'A tar archive has extended headers without end',
+    outcome: 'at most 16 for a member, 1 MiB each, and 64 MiB of names in all are read',
+    test: HOSTILE,
+  },
+  'not-a-file': {
+    attack: 'A source has a device, a named pipe, a socket or a folder in the place of a file',
+    outcome: 'only regular files are read',
+    test: HOSTILE,
+  },
+  'archive-bomb': {
+    attack: 'A compressed archive unpacks without end',
+    outcome: 'it is refused at 64 GiB or the given limit, at 200 times its size, and before the disk is full',
+    test: HOSTILE,
+  },
+  'documents-endless': {
+    attack: 'Documents of a source name themselves, nest without end, or name a million layers',
+    outcome: 'each is read once, and refused beyond 1,000 levels or layers',
+    test: HOSTILE,
+  },
+  'publisher-unstoppable': {
+    attack: 'A source never answers, and the command is ended',
+    outcome: 'SIGTERM ends it within two seconds',
+    test: 'test/publisher/interrupt.test.ts',
+  },
+  'terminal-commanded': {
+    attack: 'An image has escape sequences as its `os`, `architecture` and `variant`',
+    outcome: 'no command prints a control character',
+    test: 'test/publisher/commands/terminal.test.ts',
+  },
+  'password-listed': {
+    attack: 'Another user of the machine reads a password in the list of processes',
+    outcome: '`--creds-stdin` and `--password-stdin` take it from standard input, and the help of `--creds` warns',
+    test: 'test/publisher/commands/stdin-credentials.test.ts',
+  },
+  'signature-missing': {
+    attack: 'An image without the signature that the policy requires is published',
+    outcome: '`gantry publish` and `sync` write nothing of it',
+    test: 'test/publisher/signatures/verify.test.ts',
+  },
+  'surface-fuzzed': {
+    attack: 'Inputs that nobody would write come over HTTP, or as tar, JSON and OCI layouts',
+    outcome: 'none takes over two seconds or 512 MiB, or ends in a stack trace',
+    test: 'test/fuzz/surfaces.test.ts',
   },
   'fills-by-one-client': {
     attack: 'A client requests one image after another that is not stored',

@@ -4,8 +4,14 @@ import type { Reason } from '../registry/errors.ts';
 import type { Form } from '../registry/media-type.ts';
 import { formatPlatform, type Platform } from '../registry/platform.ts';
 import type { MissingForm } from '../registry/records.ts';
-import { DERIVED_MAX } from './derive-limits.ts';
-import type { Derivation, DerivedManifest, DeriveOptions, ImageContent, Manifest } from './image.ts';
+import {
+  type Derivation,
+  DERIVED_MAX,
+  type DerivedManifest,
+  type DeriveOptions,
+  type ImageContent,
+  type Manifest,
+} from './image.ts';
 import type { ImageManifest } from './read.ts';
 import { type ImageForm, marksOf } from './layer-types.ts';
 import { EMPTY_LAYER } from './schema1.ts';

@@ -23,8 +23,7 @@ import {
   itemsOf,
   sliceOf,
 } from './json/go-types.ts';
-import { HISTORY_MAX } from './derive-limits.ts';
-import type { Manifest, UnpackedLayer } from './image.ts';
+import { HISTORY_MAX, type Manifest, type UnpackedLayer } from './image.ts';
 import { checkJson, JsonSyntaxError, membersOf } from './json/json-bytes.ts';
 import { payloadOf, SignatureError } from './signing/jws.ts';
 import { buildSchema2 } from './schema2.ts';

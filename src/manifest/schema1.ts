@@ -10,7 +10,7 @@ import type { Reason } from '../registry/errors.ts';
 import type { RepositoryName, Tag } from '../registry/name.ts';
 import { ByteWriter } from './json/byte-writer.ts';
 import { writeGoObject } from './json/go-object.ts';
-import { HISTORY_MAX, LAYERS_MAX } from './derive-limits.ts';
+import { HISTORY_MAX, LAYERS_MAX } from './image.ts';
 import { type HistoryEntry, type ImageConfig, ImageConfigError, readImageConfig } from './image-config.ts';
 import { sha256Hex } from './signing/sha256.ts';
 import { sha384 } from '@noble/hashes/sha2.js';

@@ -18,11 +18,11 @@ export interface Budget {
   /** Bytes received so far. */
   readonly received: number;
   /** Counts a request that is about to be sent. */
-  request(): void;
+  readonly request: () => void;
   /** Counts bytes that arrived. */
-  receive(bytes: number): void;
+  readonly receive: (bytes: number) => void;
   /** Throws if a body of that length does not fit any more. */
-  expect(bytes: number): void;
+  readonly expect: (bytes: number) => void;
 }
 
 /** Runs a task within limits. `what`: the task in error messages. Throws what it throws, and {@link OriginError}. */

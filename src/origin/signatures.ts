@@ -1,13 +1,10 @@
 /**
  * Atomic ("simple signing") signatures of manifests, as the registry extension of containers/image passes them on
  * (containers/image, "Signature access protocols"; Pulp 3 and OpenShift have it): `GET /extensions/v2/<name>/signatures/<digest>`.
- * A registry that has it announces it by {@link SIGNATURES_HEADER}.
+ * A registry that has it announces it by the response header `X-Registry-Supports-Signatures: 1`.
  */
 import type { Digest } from '../registry/digest.ts';
 import { OriginError } from './errors.ts';
-
-/** The response header that announces the extension; its value is `1`. */
-export const SIGNATURES_HEADER = 'x-registry-supports-signatures';
 
 /** One signature of a manifest. */
 export interface AtomicSignature {

@@ -183,12 +183,15 @@ export async function statusError(response: OriginResponse, now: number): Promis
   return new OriginError('ORIGIN_PROTOCOL', text, { status });
 }
 
+/** Bytes of an error body that is read. */
+const ERROR_MAX = 64 * 1024;
+
 /** The first error of a response's body; empty if the body cannot be read. */
 export async function explain(
   response: OriginResponse,
 ): Promise<{ readonly code?: string; readonly message?: string }> {
   try {
-    return readErrorBody(new TextDecoder().decode(await response.read()));
+    return readErrorBody(new TextDecoder().decode(await response.read(ERROR_MAX)));
   } catch (error) {
     if (error instanceof OriginError) return {};
     throw error;

@@ -6,7 +6,8 @@
  * - `--old-engines=DIR`: also real Docker engines before 1.10, from a folder with `docker-1.6.2`, `docker-1.7.1`, `docker-1.8.3`, `docker-1.9.1`;
  *   those that it lacks are skipped by name.
  * - `--pulp3`: a real Pulp 3 behind the edge instead, with any of its programs stopped (`pulp3/main.ts`); nothing is written.
- * - `--client=NAME`, `--image=NAME`: only these (several: once each); nothing is written then, except with `--keep`.
+ * - `--client=NAME`, `--image=NAME`: only these (several: once each); nothing is written then, except with `--keep`. With `--pulp3`, clients
+ *   by their titles in the table.
  *
  * Exit code: 0 all pulls ended as they should, 1 some did not.
  */
@@ -47,7 +48,10 @@ const pulling = new Set<Client>();
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => void cleanUp().finally(() => process.exit(130)));
 try {
-  process.exitCode = values.pulp3 === true ? Number(!(await runPulp3(tell))) : await main();
+  process.exitCode =
+    values.pulp3 === true
+      ? Number(!(await runPulp3(tell, { clients: values.client, kinds: values.image as ImageKind[] | undefined })))
+      : await main();
 } finally {
   await cleanUp();
 }

@@ -1,8 +1,14 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { HISTORY_MAX, LAYERS_MAX } from '../../src/manifest/derive-limits.ts';
 import { derive } from '../../src/manifest/derive.ts';
-import type { Derivation, DeriveOptions, ImageContent, Manifest } from '../../src/manifest/image.ts';
+import {
+  type Derivation,
+  type DeriveOptions,
+  HISTORY_MAX,
+  type ImageContent,
+  LAYERS_MAX,
+  type Manifest,
+} from '../../src/manifest/image.ts';
 import { verifyDocument } from '../../src/manifest/signing/jws.ts';
 import { readManifest } from '../../src/manifest/read.ts';
 import { buildSchema1, EMPTY_LAYER } from '../../src/manifest/schema1.ts';

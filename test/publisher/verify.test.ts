@@ -14,6 +14,7 @@ import {
   GC_JOURNAL_KEY,
   manifestKey,
   referrersKey,
+  signaturesKey,
   tagKey,
   tagListKey,
 } from '../../src/registry/keys.ts';
@@ -276,6 +277,15 @@ describe('finds each damage, and mends what can be mended from what is there', (
       'mended',
     ],
     ['no referrers record', () => bucket.delete([referrersKey(NAME, image.digest)]), ['referrers'], 'mended'],
+    [
+      'a signatures record that cannot be read',
+      async () => {
+        const contentType = 'application/json';
+        await bucket.put(signaturesKey(NAME, image.digest), encoder.encode('{'), { contentType });
+      },
+      ['signatures'],
+      'mended',
+    ],
     [
       'a referrers record that cannot be read',
       () => overwrite(referrersKey(NAME, image.digest), () => encoder.encode('[]')),

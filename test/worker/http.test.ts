@@ -1,10 +1,13 @@
 /** What HTTP asks of the read path: negotiation, conditions, ranges, and what caches are told. */
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { blobKey } from '../../src/registry/keys.ts';
 import { MEDIA_TYPE_OF_FORM } from '../../src/registry/media-type.ts';
+import { PUBLIC_REALM } from '../../src/registry/realms.ts';
+import { titleOf } from '../attacks.ts';
 import { watched } from './buckets.ts';
 import { allWaysTo, cachedEdge, comparable, directEdge, errorOf, waysTo } from './edge.ts';
-import { bytesOf, manifest, seedBlob, seedManifest, seedTag, seedTagList, type SeededForm } from './seed.ts';
+import { bytesOf, digestOf, manifest, seedBlob, seedManifest, seedTag, seedTagList, type SeededForm } from './seed.ts';
 
 const bucket = (env as unknown as { BUCKET: R2Bucket }).BUCKET;
 const NAME = 'http/image';
@@ -360,12 +363,26 @@ describe.each(waysTo(bucket))('several ranges (RFC 9110, section 14.6), %s', (_,
   });
 
   it.each(['bytes=0-5,3-8', 'bytes=5-6,0-1', `bytes=${Array.from({ length: 1_025 }, () => '0-0').join(',')}`])(
-    'are ignored where they overlap, do not ascend, or are too many: %.20s',
+    `${titleOf('ranges-many')}: %.20s`,
     async (range) => {
       const response = await ranged(range);
       expect([response.status, await response.text()]).toEqual([200, '0123456789']);
     },
   );
+
+  it(titleOf('ranges-far-apart'), async () => {
+    const large = new Uint8Array(66 * 1024 * 1024);
+    const key = blobKey(PUBLIC_REALM, digestOf(`sha256:${'e'.repeat(64)}`));
+    await bucket.put(key, large);
+    const step = Math.floor(large.length / 1_000);
+    const range = `bytes=${Array.from({ length: 1_000 }, (_, at) => `${String(at * step)}-${String(at * step)}`).join(',')}`;
+    const { bucket: counting, operations } = watched(bucket);
+    const response = await directEdge(counting)(`/v2/${NAME}/blobs/sha256:${'e'.repeat(64)}`, { headers: { range } });
+    await response.body?.cancel();
+    expect([response.status, response.headers.get('content-length')]).toEqual([200, String(large.length)]);
+    expect(operations.get).toBe(1);
+    await bucket.delete(key);
+  }, 60_000);
 });
 
 describe.each(waysTo(bucket))('what caches of clients are told, %s', (_, ask) => {

@@ -3,7 +3,15 @@
  */
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { blobKey, CATALOG_KEY, manifestKey, referrersKey, tagKey, tagListKey } from '../../src/registry/keys.ts';
+import {
+  blobKey,
+  CATALOG_KEY,
+  manifestKey,
+  referrersKey,
+  signaturesKey,
+  tagKey,
+  tagListKey,
+} from '../../src/registry/keys.ts';
 import { MEDIA_TYPE_OF_FORM } from '../../src/registry/media-type.ts';
 import { PUBLIC_REALM } from '../../src/registry/realms.ts';
 import { brokenOff, hanging, type Meddling, type Operations, watched } from './buckets.ts';
@@ -26,6 +34,7 @@ import {
 const bucket = (env as unknown as { BUCKET: R2Bucket }).BUCKET;
 const NAME = 'storage/image';
 const LONG = 'storage/long';
+const SIGNED = `sha256:${'5'.repeat(64)}`;
 const SHORT_WAITS = { backoff: 1 };
 const ABSENT = `sha256:${'0'.repeat(64)}`;
 const SCHEMA2 = { accept: MEDIA_TYPE_OF_FORM['docker-schema2'] };
@@ -48,6 +57,7 @@ beforeAll(async () => {
   );
   await seedTag(bucket, NAME, 'latest', [image]);
   await seedTag(bucket, NAME, 'many', [list, ...many]);
+  await bucket.put(signaturesKey(nameOf(NAME), digestOf(SIGNED)), '{"signatures":[]}');
   await seedTagList(bucket, NAME, ['latest', 'many']);
   await seedReferrers(bucket, NAME, image.digest, []);
   blob = await seedBlob(bucket, content);
@@ -95,6 +105,8 @@ const COSTS: readonly [string, string, string, Operations][] = [
   ['GET', 'all 100,000 repositories', '/v2/_catalog', cost(0, 2, 2)],
   ['GET', 'referrers', path('referrers/DIGEST'), cost(0, 1, 1)],
   ['GET', 'referrers, none', path(`referrers/${ABSENT}`), cost(0, 1, 0)],
+  ['GET', 'signatures, none', `/extensions/v2/${NAME}/signatures/DIGEST`, cost(1, 1, 0)],
+  ['GET', 'signatures', `/extensions/v2/${NAME}/signatures/${SIGNED}`, cost(0, 1, 1)],
   ['GET', 'the v1 answer', `/v1/repositories/${NAME}/images`, cost(0, 1, 1)],
   ['GET', 'the v1 answer of 100,000 tags', `/v1/repositories/${LONG}/images`, cost(0, 2, 2)],
   ['GET', '/v2/', '/v2/', cost(0, 0, 0)],
@@ -176,10 +188,11 @@ const ALL_READS = [
   ...READS.map((what) => [what, ''] as const),
   ['', '/v2/_catalog?n=1'],
   ['', `/v1/repositories/${NAME}/images`],
+  ['', `/extensions/v2/${NAME}/signatures/DIGEST`],
 ] as const;
 /** These read all of the catalogue, or try once. */
 const LONG_READS = ['/v2/_catalog', '/healthz', '/v1/search?q=x', '/crane/repositories'];
-const pathOf = ([what, whole]: readonly [string, string]): string => (whole === '' ? real(path(what)) : whole);
+const pathOf = ([what, whole]: readonly [string, string]): string => real(whole === '' ? path(what) : whole);
 
 function edges(meddle: Meddling, ways = [directEdge, cachedEdge, behindCache]): readonly Ask[] {
   const { bucket: bad } = watched(bucket, meddle);
@@ -449,6 +462,7 @@ it('keys are those of the layout: nothing else of the bucket is looked at', asyn
       manifestKey(name, image.digest),
       referrersKey(name, image.digest),
       referrersKey(name, digestOf(ABSENT)),
+      signaturesKey(name, image.digest),
       tagKey(name, tagOf('absent')),
       tagKey(name, tagOf('latest')),
       tagKey(name, tagOf('many')),

@@ -1,9 +1,11 @@
 /** The options of every command that opens a bucket. */
 import { type Command, InvalidArgumentError } from 'commander';
+import { noteRealms, withPreparedWrites } from '../../bucket/format.ts';
 import { withRealms } from '../../bucket/realm-mark.ts';
 import type { RealmTable } from '../../registry/realms.ts';
 import { readRealmTable } from './realm-table.ts';
 import { DEFAULT_STATE, type Environment } from './environment.ts';
+import { refuseLostRealms } from './lost-realms.ts';
 import { type OpenTarget, type Target } from '../stores/target.ts';
 
 /** The options that {@link addBucketOptions} adds. */
@@ -49,8 +51,13 @@ export async function withBucket<T>(
     mustExist: options.create !== true,
     env: environment.variables,
   });
+  const store = withPreparedWrites(target.store, async () => {
+    await refuseLostRealms(target, realms);
+    await noteRealms(target.store, realms);
+    return target.store;
+  });
   try {
-    return await use({ target: { ...target, store: withRealms(target.store, realms, null) }, realms });
+    return await use({ target: { ...target, store: withRealms(store, realms, null) }, realms });
   } finally {
     await target.close();
   }

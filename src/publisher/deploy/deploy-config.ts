@@ -26,13 +26,14 @@ export async function readDeployConfig(path: string): Promise<DeployConfig> {
 /** The same from what the file holds. */
 export function deployConfigOf(toml: unknown): DeployConfig {
   const { name, account_id, r2_buckets, route, routes, workers_dev, preview_urls, vars, env, ...rest } = objectOf(toml);
-  const { cache, exports, limits, version_metadata, mtls_certificates } = rest;
+  const { cache, exports, limits, version_metadata, mtls_certificates, ratelimits } = rest;
   const bucket = listOf(r2_buckets)
     .map(objectOf)
     .find(({ binding }) => binding === 'BUCKET');
   const domains = [route, ...listOf(routes)].map(objectOf).filter(({ custom_domain }) => custom_domain === true);
   const { REALMS, DEFAULT_ACCESS, ACCESS, BLOB_DELIVERY, PUBLIC_URL, ORIGINS } = objectOf(vars);
   const bound = new Set(listOf(mtls_certificates).map((one) => objectOf(one).binding));
+  const isLimited = listOf(ratelimits).some((limiter) => objectOf(limiter).name === 'FILL_LIMITER');
   const entrypoints = objectOf(exports);
   const isOn = (entrypoint: string): boolean => objectOf(objectOf(entrypoints[entrypoint]).cache).enabled === true;
   const workerName = textOf(name) ?? 'gantry';
@@ -58,6 +59,7 @@ export function deployConfigOf(toml: unknown): DeployConfig {
     accountId: textOf(account_id),
     isCached: objectOf(cache).enabled === true && isOn('Registry') && !isOn('default'),
     mixesVersions: objectOf(cache).cross_version_cache === true && objectOf(version_metadata).binding !== 'VERSION',
+    hasUnlimitedFills: ORIGINS !== undefined && !isLimited,
     realms: parseRealmTable(REALMS, DEFAULT_ACCESS),
     openedRealms: Object.keys(objectOf(objectOf(json(ACCESS)).realms)),
     hasOrigins: ORIGINS !== undefined,

@@ -1,4 +1,5 @@
 /** What a deployment needs and whether it is there: a decision over facts, pure. */
+import { FORMAT_VERSION, lostRealms, lostRealmsMessage } from '../../bucket/format.ts';
 import { PUBLIC_REALM, type RealmTable } from '../../registry/realms.ts';
 import { type ApiError, helpFor, isR2Off } from './api-errors.ts';
 
@@ -24,6 +25,8 @@ export interface DeployConfig {
   readonly isCached: boolean;
   /** Whether all versions of the Worker share the cache, while nothing tells the Worker which version it is. */
   readonly mixesVersions: boolean;
+  /** Whether upstreams fill repositories, and no limiter counts what one client makes the Worker fetch. */
+  readonly hasUnlimitedFills: boolean;
   readonly realms: RealmTable;
   /** Realms that somebody else's tokens or certificates open (`ACCESS.realms`). */
   readonly openedRealms: readonly string[];
@@ -46,6 +49,8 @@ export interface AccountFacts {
   readonly secrets: readonly string[] | null;
   /** What Cloudflare answered instead, by what was read. */
   readonly errors: Readonly<Partial<Record<'login' | 'bucket' | 'secrets', ApiError | undefined>>>;
+  /** The protected realms that the bucket was written with; null where that is not known. */
+  readonly bucketRealms?: readonly string[] | null;
 }
 
 /** One thing that was looked at. `missing` stops the deployment; `advice` does not; `unknown` could not be looked at. */
@@ -66,12 +71,14 @@ export function preflight(
     login(account, (config.accountId ?? chosenAccount ?? null) !== null),
     ...whichAccount(config, account, chosenAccount),
     ...bucket(config, account),
+    ...lost(config, account),
     address(config),
     ...domains(config, account),
     ...previews(config),
     ...variables(config),
     ...cache(config),
     ...filling(config),
+    ...fills(config),
     ...secrets(config, account),
     ...certificates(config),
   ];
@@ -166,6 +173,13 @@ function bucket({ bucket: name, jurisdiction }: DeployConfig, account: AccountFa
   ];
 }
 
+function lost({ realms }: DeployConfig, account: AccountFacts | null): readonly Point[] {
+  const names = lostRealms({ version: FORMAT_VERSION, realms: account?.bucketRealms ?? [] }, realms);
+  if (names.length === 0) return [];
+  const { message, hint } = lostRealmsMessage(names);
+  return [{ kind: 'missing', what: message, todo: hint }];
+}
+
 function address({ addresses }: DeployConfig): Point {
   if (addresses.length > 0) return { kind: 'there', what: `the address ${addresses.join(', ')}` };
   return {
@@ -255,6 +269,17 @@ function certificates({ certificates: named }: DeployConfig): readonly Point[] {
       todo: `Do \`npx wrangler mtls-certificate upload --cert FILE --key FILE\`, and add [[mtls_certificates]] with binding = "${binding}" and the certificate_id to wrangler.toml.`,
     };
   });
+}
+
+function fills({ hasUnlimitedFills }: DeployConfig): readonly Point[] {
+  if (!hasUnlimitedFills) return [];
+  return [
+    {
+      kind: 'advice',
+      what: 'no FILL_LIMITER: one client can make the Worker fetch from upstreams without end',
+      todo: 'Take [[ratelimits]] from the wrangler.toml that came with Gantry.',
+    },
+  ];
 }
 
 function secrets(

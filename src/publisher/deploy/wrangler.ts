@@ -4,6 +4,9 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { parseFormat } from '../../bucket/format.ts';
+import { FORMAT_KEY } from '../../registry/keys.ts';
+import { StorageError } from '../../registry/store.ts';
 import { CommandError } from '../cli/errors.ts';
 import { type ApiError, readApiErrors } from './api-errors.ts';
 import type { AccountFacts, DeployConfig } from './preflight.ts';
@@ -87,13 +90,24 @@ export async function readAccount(
   });
   const id = accountIdOf(accounts, config, chosenAccount);
   // Wrangler would ask a person which one is meant.
-  if (id === null) return { accounts, hasBucket: null, secrets: null, errors: { login } };
+  if (id === null) return { accounts, hasBucket: null, secrets: null, bucketRealms: null, errors: { login } };
   const own = wrangler.forAccount(id);
-  const [bucket, secrets] = await Promise.all([
+  const [bucket, secrets, format] = await Promise.all([
     config.bucket === null
       ? null
       : own.capture(['r2', 'bucket', 'info', config.bucket, '--json', ...jurisdictionOf(config)]),
     own.capture(['secret', 'list', '--format', 'json', '--name', config.name]),
+    config.bucket === null || config.realms.length > 0
+      ? null
+      : own.capture([
+          'r2',
+          'object',
+          'get',
+          `${config.bucket}/${FORMAT_KEY}`,
+          '--pipe',
+          '--remote',
+          ...jurisdictionOf(config),
+        ]),
   ]);
   const hasBucket = bucket === null ? null : readBucket(bucket);
   const names = readSecrets(secrets);
@@ -102,7 +116,8 @@ export async function readAccount(
     bucket: bucket === null || hasBucket !== null ? undefined : errorOf(bucket),
     secrets: names === null ? errorOf(secrets) : undefined,
   };
-  return { accounts, hasBucket, secrets: names, errors };
+  const bucketRealms = format === null ? null : readBucketRealms(format);
+  return { accounts, hasBucket, secrets: names, bucketRealms, errors };
 }
 
 /**
@@ -132,6 +147,17 @@ export function readBucket({ code, stdout, stderr }: WranglerResult): boolean | 
   if (code === 0) return true;
   // R2's error 10006: "The specified bucket does not exist."
   return /10006|does not exist/.test(stdout + stderr) ? false : null;
+}
+
+/** The realms in the format object that `wrangler r2 object get` prints; null if it prints none. */
+export function readBucketRealms({ code, stdout }: WranglerResult): readonly string[] | null {
+  if (code !== 0) return null;
+  try {
+    return parseFormat(stdout.slice(Math.max(0, stdout.indexOf('{')))).realms ?? [];
+  } catch (error) {
+    if (error instanceof StorageError) return null;
+    throw error;
+  }
 }
 
 /** The names that `wrangler secret list` gives; none for a Worker that does not exist yet; null if it says something else. */

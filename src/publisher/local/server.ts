@@ -1,7 +1,9 @@
 /** The local registry: the Worker with the local store, on a port of this machine. */
 import { DEFAULT_STATE } from '../cli/environment.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { parseRealmTable, type RealmTable, RealmTableError } from '../../registry/realms.ts';
 import { CommandError } from '../cli/errors.ts';
+import { refuseLostRealms } from '../cli/lost-realms.ts';
 import { steadyConnection } from '../stores/connection.ts';
 import { type Target } from '../stores/target.ts';
 import { announce, readAnnouncement, withdraw } from './announcement.ts';
@@ -97,12 +99,23 @@ export async function startServer(options: ServerOptions): Promise<LocalServer> 
     });
     const target = localTarget(folder, { ...steadyConnection(clientOf(reach)), bucket: () => bucket });
     undo.push(() => target.close());
+    await refuseLostRealms(target, tableOf(bindings));
     await options.prepare?.({ folder, target });
     front.open(addressOf(simulator));
     return { url, folder, target, close };
   } catch (error) {
     await close();
     throw error;
+  }
+}
+
+/** The Worker's realm table. Throws {@link CommandError}. */
+function tableOf({ REALMS, DEFAULT_ACCESS }: Readonly<Record<string, unknown>>): RealmTable {
+  try {
+    return parseRealmTable(REALMS, DEFAULT_ACCESS);
+  } catch (cause) {
+    if (!(cause instanceof RealmTableError)) throw cause;
+    throw new CommandError(cause.message, { hint: 'Correct REALMS in wrangler.toml.', cause });
   }
 }
 

@@ -1,10 +1,12 @@
 /** `/v2/`: OCI distribution spec 1.1, "Determining Support". Most clients learn only here how to log in. */
-import { SIGNATURES_HEADER } from '../../origin/signatures.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { refused } from '../gateway/answer.ts';
 import { CACHING } from '../gateway/cache-policy.ts';
 import { type EdgeHandler, withAccess, refuseTo } from '../gateway/edge-context.ts';
 import { hasSignatures } from '../ingest/origins.ts';
+
+/** Announces the signature extension of containers/image (see `v2/signatures.ts`). */
+const SIGNATURES_HEADER = 'x-registry-supports-signatures';
 
 /** Confirms that this is a v2 registry, or challenges the client to log in. */
 export const ping: EdgeHandler = async (c) => {

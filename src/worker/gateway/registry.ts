@@ -106,7 +106,9 @@ export async function answerRequest(
   const rule = props.hidden || !('name' in request) ? null : originOf(origins, request.name);
   let answer: Answer | Redirect;
   try {
-    if (request.kind === 'flatpak-index') answer = await answerFlatpak(request, origins, { keep, waitUntil });
+    const client = options.client ?? null;
+    if (request.kind === 'flatpak-index')
+      answer = await answerFlatpak(request, origins, { keep, waitUntil, fillLimiter, client });
     else
       answer = await (rule === null || !('name' in request)
         ? answerStored()
@@ -119,7 +121,7 @@ export async function answerRequest(
             signingKey,
             answerStored,
             fillLimiter,
-            client: options.client ?? null,
+            client,
             waitUntil,
           }));
   } catch (error) {
@@ -157,7 +159,8 @@ export interface Sources {
 async function answerFlatpak(
   request: Extract<RegistryRequest, { kind: 'flatpak-index' }>,
   origins: OriginRules,
-  context: Pick<Sources, 'keep'> & Pick<RegistryContext, 'waitUntil'>,
+  context: Pick<Sources, 'keep'> &
+    Pick<RegistryContext, 'waitUntil' | 'fillLimiter'> & { readonly client: string | null },
 ): Promise<Answer> {
   if (!origins.some(({ flatpak }) => flatpak)) return refused('endpoint-unknown');
   const { answerFlatpakIndex } = await import('../ingest/pulp3/flatpak-index.ts');

@@ -65,7 +65,7 @@ async function unpackAndWrite(pull: Pull, name: RepositoryName, tag: Tag, key: s
   const root = rootOf(bytes);
   const layers = layersOfSchema1(bytes);
   let packed = 0;
-  const results = await inSlot('documents', ({ renew }) =>
+  const results = await inSlot('completions', ({ renew }) =>
     mapLimit(layers, LAYERS_AT_ONCE, async (layer) => {
       if (packed > rule.largest)
         throw new OriginError(

@@ -2,12 +2,11 @@
  * What clients may make the Worker fetch: limits against malicious content, and against clients that would spend the
  * upstream, the isolate and the bucket. An isolate has 128 MB for everything. What is stored is never limited.
  */
-import type { BudgetLimits } from '../../origin/budget.ts';
-import { type Budget, withinBudget } from '../../origin/budget.ts';
+import { type Budget, type BudgetLimits, withinBudget } from '../../origin/budget.ts';
 import { OriginError } from '../../origin/errors.ts';
 import type { RegistryClient } from '../../origin/client.ts';
+import { type Refused, refused } from '../gateway/answer.ts';
 import { clientKey } from '../access/login-limit.ts';
-import { type Slot, type SlotKind, Slots } from './fill-slots.ts';
 import type { Pull } from './pull.ts';
 
 const MIB = 1024 * 1024;
@@ -25,6 +24,10 @@ export const FILL_LIMITS = {
   tags: { requests: 110, bytes: 16 * MIB, time: 60_000 },
   /** A list of referrers: clients read at most 4 MiB of one. */
   referrers: { requests: 20, bytes: 4 * MIB, time: 60_000 },
+  /** Signatures of a manifest: `SIGNATURE_LIMITS`, and a token. */
+  signatures: { requests: 12, bytes: 5 * MIB, time: 60_000 },
+  /** A list for Flatpak: Fedora's has some megabytes. */
+  flatpak: { requests: 12, bytes: 16 * MIB, time: 60_000 },
   /** Whether the upstream has a blob, and where. */
   presence: { requests: 12, bytes: MIB, time: 60_000 },
 } as const satisfies Readonly<Record<string, BudgetLimits>>;
@@ -34,8 +37,73 @@ export function blobLimits(largest: number): BudgetLimits {
   return { requests: 100, bytes: largest, time: 3_600_000 };
 }
 
-/** Most bytes of all manifests that are derived for a tag: they are in memory at once. */
-export const MOST_DERIVED = 8 * MIB;
+// Slots have a lease: the platform can end a request without notice, and its slot must not be lost with it.
+
+/** A kind of fill: its slots, and how long a slot stays taken without a sign of life, in milliseconds. */
+export interface SlotKind {
+  readonly most: number;
+  readonly lease: number;
+  /** Milliseconds to wait for a slot. */
+  readonly patience: number;
+}
+
+/** A taken slot. */
+export interface Slot {
+  /** A sign of life. */
+  readonly renew: () => void;
+  readonly end: () => void;
+}
+
+/** Fills that wait for a slot of one kind, at most. */
+export const WAITING_MAX = 64;
+
+/** Milliseconds between two looks for a free slot. */
+const LOOK_EVERY = 100;
+
+/** The slots of one kind. */
+export class Slots {
+  private readonly kind: SlotKind;
+  private readonly taken = new Set<{ until: number }>();
+  private waiting = 0;
+
+  constructor(kind: SlotKind) {
+    this.kind = kind;
+  }
+
+  /** A slot; null if none becomes free in time, or too many wait already. */
+  async take(): Promise<Slot | null> {
+    const at = this.tryTake();
+    if (at !== null || this.waiting >= WAITING_MAX) return at;
+    this.waiting += 1;
+    try {
+      // A promise that the other request resolves would not settle if the platform ends that request.
+      for (let waited = 0; waited < this.kind.patience; waited += LOOK_EVERY) {
+        await new Promise<void>((resolve) => setTimeout(resolve, LOOK_EVERY));
+        const slot = this.tryTake();
+        if (slot !== null) return slot;
+      }
+      return null;
+    } finally {
+      this.waiting -= 1;
+    }
+  }
+
+  private tryTake(): Slot | null {
+    const now = Date.now();
+    for (const one of this.taken) if (one.until <= now) this.taken.delete(one);
+    if (this.taken.size >= this.kind.most) return null;
+    const slot = { until: now + this.kind.lease };
+    this.taken.add(slot);
+    return {
+      renew: () => {
+        slot.until = Date.now() + this.kind.lease;
+      },
+      end: () => {
+        this.taken.delete(slot);
+      },
+    };
+  }
+}
 
 /**
  * Fills at once in an isolate. Documents: a tag takes at most 24 MiB (what is read, what is derived, and the tag object),
@@ -43,12 +111,15 @@ export const MOST_DERIVED = 8 * MIB;
  */
 export const SLOT_KINDS = {
   documents: { most: 6, lease: 90_000, patience: 15_000 },
+  /** Unpacking all layers of a tag: it takes as long as that. */
+  completions: { most: 2, lease: 90_000, patience: 15_000 },
   blobs: { most: 16, lease: 60_000, patience: 60_000 },
   parts: { most: 5, lease: 60_000, patience: 60_000 },
 } as const satisfies Readonly<Record<string, SlotKind>>;
 
 const slots = {
   documents: new Slots(SLOT_KINDS.documents),
+  completions: new Slots(SLOT_KINDS.completions),
   blobs: new Slots(SLOT_KINDS.blobs),
   parts: new Slots(SLOT_KINDS.parts),
 };
@@ -64,6 +135,11 @@ export class FillLimitError extends Error {
   override readonly name = 'FillLimitError';
   readonly retryAfter: number;
 
+  /** The answer to the client. */
+  get answer(): Refused {
+    return refused('fill-limited', { headers: { 'retry-after': String(this.retryAfter) } });
+  }
+
   constructor(which: keyof typeof RETRY_AFTER) {
     super(which === 'rate' ? 'this client starts too many fetches' : 'too many fetches run at once');
     this.retryAfter = RETRY_AFTER[which];
@@ -74,7 +150,10 @@ export class FillLimitError extends Error {
  * Whether this request may start a fill. Requests that wait for another one's fill need no permission. Throws
  * {@link FillLimitError}; {@link OriginError} for what is known to be beyond the limits.
  */
-export async function permitFill({ upstream, fillLimiter, client }: Pull, key: string): Promise<void> {
+export async function permitFill(
+  { upstream, fillLimiter, client }: Pick<Pull, 'upstream' | 'fillLimiter' | 'client'>,
+  key: string,
+): Promise<void> {
   const known = upstream.overLimit.get(key, Date.now());
   if (known !== undefined) throw new OriginError('ORIGIN_LIMIT', known);
   if (fillLimiter === null || client === null) return;

@@ -22,9 +22,11 @@ import type { RealmName } from '../../registry/realms.ts';
 import { encodeTag, publishedDigests, type TagRecord } from '../../registry/records.ts';
 import { StorageError, type WriteStore } from '../../registry/store.ts';
 import type { TagEntry } from '../../registry/summary.ts';
-import { MOST_DERIVED } from './fill-limits.ts';
 import { expiryFrom, type OriginRule } from './origins.ts';
 import type { ObjectAtHand } from './overlay.ts';
+
+/** Most bytes of all manifests that are derived for a tag: they are in memory at once. */
+const MOST_DERIVED = 8 * 1024 * 1024;
 
 /** The tag to write, and what it is written with. */
 export interface TagPlace {

@@ -78,13 +78,12 @@ async function withUpstream(
     if (request.kind === 'manifest') upstream.failed.delete(request.name);
     return answer;
   } catch (error) {
-    if (error instanceof FillLimitError)
-      return refused('fill-limited', { headers: { 'retry-after': String(error.retryAfter) } });
+    if (error instanceof FillLimitError) return error.answer;
     if (!(error instanceof OriginError)) throw error;
     const outage = noteOutage(upstream, error, pathOf(request));
+    upstream.failed.set(request.name, outage, Date.now() + FAILED_FOR);
     if (error.code === 'ORIGIN_LIMIT')
       return refused('upstream-over-limit', { detail: { upstream: rule.name, code: error.code } });
-    upstream.failed.set(request.name, outage, Date.now() + FAILED_FOR);
     return refused('upstream-unavailable', {
       detail: { upstream: rule.name, code: error.code },
       headers: { 'retry-after': String(Math.ceil(waitOf(error) / 1000)) },

@@ -11,7 +11,6 @@ import type { BlobOutcome } from './fill-blob.ts';
 import type { ObjectAtHand } from './overlay.ts';
 import { SingleFlight } from './single-flight.ts';
 import type { FetchedTag } from './ingest-tag.ts';
-import type { StoredManifest } from './ingest-manifest.ts';
 
 /** An upstream's failure. */
 export interface Outage {
@@ -24,7 +23,7 @@ export interface Upstream {
   readonly rule: OriginRule;
   readonly client: RegistryClient;
   readonly tags: SingleFlight<FetchedTag | 'unknown' | 'published' | 'unchanged'>;
-  readonly manifests: SingleFlight<StoredManifest | 'unknown'>;
+  readonly manifests: SingleFlight<ObjectAtHand | 'unknown'>;
   readonly signatures: SingleFlight<ObjectAtHand | 'unknown'>;
   /** Tags whose schema 2 is being derived, which needs all their layers. */
   readonly completions: SingleFlight<FetchedTag | 'moved'>;

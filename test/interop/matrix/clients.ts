@@ -324,7 +324,9 @@ async function skopeo({ host, folder, machine }: Bench): Promise<Client | null> 
         const reference = `${image.name}:${first(image.tags)}`;
         await expectDir(await copy(reference), image);
         if (isList(image)) await expectWholeList(await copy(reference, '--all'), image);
-        const told = JSON.parse(await command('inspect', '--tls-verify=false', `docker://${host}/${reference}`)) as {
+        // Without the tags: while an upstream is down, their list is unknown, and skopeo then tells nothing.
+        const inspect = ['inspect', '--no-tags', '--tls-verify=false', `docker://${host}/${reference}`];
+        const told = JSON.parse(await command(...inspect)) as {
           Digest: string;
           Layers: string[];
         };

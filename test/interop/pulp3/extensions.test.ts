@@ -1,6 +1,8 @@
 /** What a real Pulp 3 has beside pulls, and what the edge asks it: signatures, Flatpak, client certificates, redirects, requests. */
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -42,7 +44,7 @@ describe.skipIf(missing.length > 0)(titleWith('the extensions of a real Pulp 3',
       ],
       { vars: { LOG: 'all' }, certificates: { PULP_CERTIFICATE: { certificate, key } } },
     );
-  }, 300_000);
+  }, 600_000);
 
   afterAll(async () => {
     if (authorities === undefined) delete process.env.NODE_EXTRA_CA_CERTS;
@@ -154,6 +156,36 @@ describe.skipIf(missing.length > 0)(titleWith('the extensions of a real Pulp 3',
       expect([signatures.length, await signaturesOf('signed/app', digest)]).toEqual([1, signatures]);
     });
 
+    it('are read from a lookaside server of the client where no rule has them: nothing is announced', async () => {
+      const rule = { name: 'other', pattern: '*', remote: '*', upstream: pulp.url, timeout: 5 };
+      const other = await startOriginEdge([rule]);
+      try {
+        const name = 'matrix/schema2';
+        const { root, blobs } = images[0]?.source ?? expect.fail();
+        const manifest = join(folder, 'manifest.json');
+        await writeFile(manifest, blobs.get(root.digest) ?? expect.fail());
+        const place = join(folder, 'lookaside', `${name}@${root.digest.replace(':', '=')}`);
+        await mkdir(place, { recursive: true });
+        const reference = `${other.host}/${name}:1.0`;
+        const output = ['--output', join(place, 'signature-1')];
+        await must('skopeo', ['standalone-sign', ...output, manifest, reference, 'signer@example.com'], { env });
+        const registries = join(folder, 'registries.d');
+        await mkdir(registries);
+        const policy = join(folder, 'lookaside.json');
+        const signedBy = { type: 'signedBy', keyType: 'GPGKeys', keyPath: key };
+        await writeFile(policy, JSON.stringify({ default: [signedBy] }));
+        const copyBy = async (lookaside: string): Promise<number | null> => {
+          const entry = `docker:\n  "${other.host}":\n    lookaside: file://${lookaside}\n`;
+          await writeFile(join(registries, 'edge.yaml'), entry);
+          const args = ['--policy', policy, '--registries.d', registries, 'copy', '--quiet', '--src-tls-verify=false'];
+          return (await run('skopeo', [...args, `docker://${reference}`, `dir:${join(folder, 'out')}`], { env })).code;
+        };
+        expect([await copyBy(join(folder, 'lookaside')), await copyBy(join(folder, 'nothing'))]).toEqual([0, 1]);
+      } finally {
+        await other.close();
+      }
+    });
+
     it('of an image that nobody has are no empty list, and neither are those that could not be asked for', async () => {
       const nothing = `sha256:${'0'.repeat(64)}`;
       const unknown = await get(`${edge.url}/extensions/v2/plain/signed/app/signatures/${nothing}`);
@@ -203,9 +235,11 @@ describe.skipIf(missing.length > 0)(titleWith('the extensions of a real Pulp 3',
       await must('flatpak', ['remote-add', ...remote], { env });
       const listed = await must('flatpak', ['remote-ls', '--user', '--all', '--columns=application', 'edge'], { env });
       expect(listed).toContain('org.example.Platform');
-      const install = ['flatpak', 'install', '--user', '--noninteractive', '--assumeyes', 'edge', ref];
-      // Flatpak starts its helper for registries over D-Bus.
-      await must('dbus-run-session', ['--', ...install], { env });
+      await installFlatpak(
+        ['--user', '--noninteractive', '--assumeyes', 'edge', ref],
+        join(folder, 'install.log'),
+        env,
+      );
       const location = (await must('flatpak', ['info', '--user', '--show-location', ref], { env })).trim();
       expect(await readFile(join(location, 'files', 'hello'), 'utf8')).toBe('hello\n');
     });
@@ -214,8 +248,9 @@ describe.skipIf(missing.length > 0)(titleWith('the extensions of a real Pulp 3',
   it('shows a certificate to an upstream that wants one, below a path: Katello', async () => {
     expect(await pull(edge.url, 'katello/matrix/schema2', '1.0')).toBe(4);
     // Without it, each request is a 403, by tag and by digest: that proves no absence.
-    const { root, image } = images[0]?.source ?? expect.fail();
-    for (const path of ['manifests/1.0', `manifests/${root.digest}`, `blobs/${image.config.digest}`]) {
+    const { root } = images[0]?.source ?? expect.fail();
+    const layer = digestOf(Buffer.from('a layer that nobody has'));
+    for (const path of ['manifests/1.0', `manifests/${root.digest}`, `blobs/${layer}`]) {
       const got = await get(`${edge.url}/v2/stranger/matrix/schema2/${path}`, { headers: MODERN });
       expect([got.status, reasonOf(got)]).toEqual([503, 'upstream-unavailable']);
     }
@@ -278,6 +313,27 @@ async function makeRuntime(parent: string, ref: string): Promise<string> {
   await must('flatpak', ['build-export', '--runtime', '--files=files', tree, runtime, branch], { env });
   await must('flatpak', ['build-bundle', '--oci', '--runtime', tree, bundle, id, branch], { env });
   return `oci:${bundle}:runtime/${ref}`;
+}
+
+/**
+ * Installs in a D-Bus session of its own, over which Flatpak starts its helper for registries. The helper outlives the
+ * session, so the whole process group is ended, and its output goes to a file.
+ */
+async function installFlatpak(args: readonly string[], logFile: string, env: NodeJS.ProcessEnv): Promise<void> {
+  const log = await open(logFile, 'w');
+  try {
+    const command = ['--', 'flatpak', 'install', ...args];
+    const child = spawn('dbus-run-session', command, { env, detached: true, stdio: ['ignore', log.fd, log.fd] });
+    const [code] = (await once(child, 'exit')) as [number | null];
+    try {
+      if (child.pid !== undefined) process.kill(-child.pid);
+    } catch {
+      // The helper had ended.
+    }
+    if (code !== 0) throw new Error(`flatpak install: exit ${String(code)}\n${await readFile(logFile, 'utf8')}`);
+  } finally {
+    await log.close();
+  }
 }
 
 /** Pushes an OCI artifact of one layer. */

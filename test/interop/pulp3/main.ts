@@ -11,8 +11,16 @@ import { missingForPulp } from './environment.ts';
 import { runScenario } from './run.ts';
 import { pullTable, troubles } from './table.ts';
 
-/** Runs everything. `tell`: progress, for people. */
-export async function runPulp3(tell: (message: string) => void): Promise<boolean> {
+/** Runs everything, or only these clients (by title) and images. `tell`: progress, for people. */
+export async function runPulp3(
+  tell: (message: string) => void,
+  {
+    clients,
+    kinds = (Object.keys(IMAGES) as ImageKind[]).filter(
+      (kind) => !(NONSTANDARD as readonly ImageKind[]).includes(kind),
+    ),
+  }: { readonly clients?: readonly string[] | undefined; readonly kinds?: readonly ImageKind[] | undefined } = {},
+): Promise<boolean> {
   const missing = await missingForPulp();
   if (missing.length > 0) {
     tell(`skipped, Pulp 3: ${missing.join(', ')} not installed`);
@@ -22,20 +30,17 @@ export async function runPulp3(tell: (message: string) => void): Promise<boolean
   try {
     const verify = missingPrograms('go').length > 0 ? undefined : await buildLibtrust();
     let counts = '';
-    const pulls = await runScenario(
-      folder,
-      (Object.keys(IMAGES) as ImageKind[]).filter((kind) => !(NONSTANDARD as readonly ImageKind[]).includes(kind)),
-      {
-        verify,
-        tell,
-        first: async (pulp, { host }, name) => {
-          counts = countsText(
-            await countRequests(pulp, host, PREFIXES.long, name),
-            await measureRates(pulp, host, PREFIXES.long, name),
-          );
-        },
+    const pulls = await runScenario(folder, kinds, {
+      verify,
+      ...(clients !== undefined && { clients }),
+      tell,
+      first: async (pulp, { host }, name) => {
+        counts = countsText(
+          await countRequests(pulp, host, PREFIXES.long, name),
+          await measureRates(pulp, host, PREFIXES.long, name),
+        );
       },
-    );
+    });
     process.stdout.write(`${pullTable(pulls)}\n\n${counts}\n`);
     const wrong = troubles(pulls);
     for (const line of wrong) tell(line);

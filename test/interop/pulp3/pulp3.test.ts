@@ -69,7 +69,7 @@ describe.skipIf(missing.length > 0)(titleWith('a real Pulp 3 behind the edge', m
     await addAccount(pulp, ROBOT);
     await allow(pulp, 'secret/app', ROBOT);
     edge = await startPulpEdge(pulp, ROBOT);
-  }, 300_000);
+  }, 600_000);
 
   afterAll(async () => {
     await edge.close();

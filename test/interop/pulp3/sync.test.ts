@@ -62,7 +62,7 @@ describe.skipIf(missing.length > 0)(titleWith('gantry sync of a real Pulp 3', mi
       ...[`docker://${pulp.host}/cache/library/app:1.0`, `dir:${join(folder, 'pulled')}`],
     ]);
     await writeFile(join(folder, 'wrangler.toml'), '[vars]\nREALMS = [{ pattern = "secret/*", realm = "staff" }]\n');
-  }, 300_000);
+  }, 600_000);
 
   afterAll(async () => {
     await peer.close();

@@ -3,7 +3,7 @@ import { parse } from 'smol-toml';
 import { describe, expect, it } from 'vitest';
 import { deployConfigOf } from '../../../src/publisher/deploy/deploy-config.ts';
 import { type AccountFacts, preflight } from '../../../src/publisher/deploy/preflight.ts';
-import { readBucket, readSecrets } from '../../../src/publisher/deploy/wrangler.ts';
+import { readBucket, readBucketRealms, readSecrets } from '../../../src/publisher/deploy/wrangler.ts';
 
 const OWN = await readFile(new URL('../../../wrangler.toml', import.meta.url), 'utf8');
 const ROUTED = `routes = [{ pattern = "registry.example.com", custom_domain = true }]\n${OWN}`;
@@ -49,6 +49,13 @@ describe('the preflight', () => {
       'no R2 bucket with the binding BUCKET',
     ],
     ['an address', OWN, ACCOUNT, undefined, 'no address: nobody could reach the Worker'],
+    [
+      'the realms that the bucket was written with',
+      ROUTED,
+      { ...ACCOUNT, bucketRealms: ['team-a', 'team-b'] },
+      undefined,
+      'REALMS is empty, but the bucket was written with the protected realms team-a, team-b',
+    ],
     [
       'the secret that opens a protected realm',
       `${ROUTED}\n[vars]\nREALMS = '[{"pattern":"a/*","realm":"a"}]'\n`,
@@ -173,6 +180,22 @@ describe('the preflight', () => {
   });
 });
 
+describe('the limit of fills', () => {
+  const vars = `[vars]\nORIGINS = '[{"name":"up","pattern":"*","upstream":"https://up.example"}]'\n`;
+  const advice = (toml: string): readonly string[] =>
+    preflight(deployConfigOf(parse(toml)), ACCOUNT, undefined).flatMap(({ kind, what }) =>
+      kind === 'advice' && what.includes('FILL_LIMITER') ? [what] : [],
+    );
+
+  it('is advised where upstreams fill repositories', () => {
+    expect(advice(`${ROUTED}\n${vars}`)).toEqual([]);
+    expect(advice(`${ROUTED.replace('"FILL_LIMITER"', '"OTHER"')}\n${vars}`)).toEqual([
+      expect.stringContaining('no FILL_LIMITER'),
+    ]);
+    expect(advice(ROUTED.replace('"FILL_LIMITER"', '"OTHER"'))).toEqual([]);
+  });
+});
+
 describe('what Wrangler says', () => {
   it('tells an absent bucket from one that could not be asked for', () => {
     expect(readBucket({ code: 0, stdout: '{"name":"gantry"}', stderr: '' })).toBe(true);
@@ -190,5 +213,13 @@ describe('what Wrangler says', () => {
       readSecrets({ code: 1, stdout: '', stderr: 'This Worker does not exist on your account. [code: 10007]' }),
     ).toEqual([]);
     expect(readSecrets({ code: 1, stdout: '', stderr: 'fetch failed' })).toBeNull();
+  });
+
+  it('of the realms in the bucket’s record', () => {
+    const format = '{"version":1,"realms":["team"]}\n';
+    expect(readBucketRealms({ code: 0, stdout: format, stderr: '' })).toEqual(['team']);
+    expect(readBucketRealms({ code: 0, stdout: '{"version":1}', stderr: '' })).toEqual([]);
+    expect(readBucketRealms({ code: 0, stdout: 'no JSON', stderr: '' })).toBeNull();
+    expect(readBucketRealms({ code: 1, stdout: '', stderr: 'The specified key does not exist.' })).toBeNull();
   });
 });

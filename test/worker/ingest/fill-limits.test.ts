@@ -1,8 +1,7 @@
 /** What one client request may cost the upstream, the isolate and the bucket. */
 import { env } from 'cloudflare:workers';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { FILL_LIMITS, SLOT_KINDS } from '../../../src/worker/ingest/fill-limits.ts';
-import { Slots, WAITING_MAX } from '../../../src/worker/ingest/fill-slots.ts';
+import { FILL_LIMITS, SLOT_KINDS, Slots, WAITING_MAX } from '../../../src/worker/ingest/fill-limits.ts';
 import { titleOf } from '../../attacks.ts';
 import { type Ask, directEdge, errorOf } from '../edge.ts';
 import { hash } from '../seed.ts';

@@ -302,9 +302,11 @@ describe('a stored tag', () => {
     const mark = decodeOriginMark((await bucket.head(key))?.customMetadata ?? {});
     expect((mark?.expires ?? 0) - (mark?.checked ?? 0)).toBe(90 * 86_400_000);
     if (mark === null) throw new Error('no mark');
-    const { expires: _, ...rest } = mark;
     const { body, metadata } = encodeTag({ updated: '2026-01-01T00:00:00Z', forms: [], missing: [] }, []);
-    const customMetadata = { ...metadata, ...encodeOriginMark({ ...rest, checked: 0, gone: 0 }) };
+    const customMetadata = {
+      ...metadata,
+      ...encodeOriginMark({ origin: mark.origin, digest: mark.digest, checked: 0, gone: 0 }),
+    };
     await bucket.put(key, body, { customMetadata });
     const answer = upstream.get('https://expired.example/v2/expired/manifests/one');
     upstream.set('https://expired.example/v2/expired/manifests/one', () => new Response('{}', { status: 401 }));

@@ -119,7 +119,7 @@ describe('atomic signatures', () => {
   });
 
   it('are announced where a rule has them, with a challenge too, and nowhere else', async () => {
-    const announced = async (vars: ReturnType<typeof rulesFor> | Record<never, never>): Promise<string | null> =>
+    const announced = async (vars: Partial<ReturnType<typeof rulesFor>>): Promise<string | null> =>
       (await directEdge(bucket, { vars })('/v2/')).headers.get('x-registry-supports-signatures');
     expect(await announced({})).toBeNull();
     expect(await announced(rulesFor('any.example', { kind: 'registry' }))).toBeNull();
@@ -230,6 +230,29 @@ describe('the list for Flatpak', () => {
   });
 });
 
+describe('an engine that falls back to the v1 API', () => {
+  const v1 = async (edge: Ask, name: string): Promise<readonly [number, string]> => {
+    const got = await edge(`/v1/repositories/${name}/images`);
+    return [got.status, await got.text()];
+  };
+
+  it('is told of the outage that the v2 API had, and no longer once that answers', async () => {
+    const edge = directEdge(bucket, { vars: rulesFor('v1.example') });
+    upstream.set('https://v1.example/v2/v1/manifests/one', down);
+    expect((await edge('/v2/v1/manifests/one')).status).toBe(503);
+    expect(await v1(edge, 'v1')).toEqual([400, expect.stringContaining('did not answer')]);
+    upstream.delete('https://v1.example/v2/v1/manifests/one');
+    expect((await edge('/v2/v1/manifests/one')).status).toBe(404);
+    expect((await v1(edge, 'v1'))[0]).toBe(404);
+  });
+
+  it('is told of an outage now, whatever isolate answered before', async () => {
+    const edge = directEdge(bucket, { vars: rulesFor('v1-now.example') });
+    upstream.set('https://v1-now.example/v2/v1-now/tags/list', down);
+    expect((await v1(edge, 'v1-now'))[0]).toBe(400);
+  });
+});
+
 describe('a client certificate', () => {
   it('is shown to the upstream, and not to where that redirects to', async () => {
     const layer = bytesOf('a layer behind a certificate');
@@ -244,7 +267,7 @@ describe('a client certificate', () => {
     };
     upstream.set('https://storage.example/blob', () => new Response(Uint8Array.from(layer)));
     const vars = { ...rulesFor('katello.example', { certificate: 'PULP_CERTIFICATE' }), PULP_CERTIFICATE: certificate };
-    const got = await directEdge(bucket, { vars: vars as never })(`/v2/certified/blobs/${digest}`);
+    const got = await directEdge(bucket, { vars })(`/v2/certified/blobs/${digest}`);
     expect([got.status, new Uint8Array(await got.arrayBuffer())]).toEqual([200, layer]);
     expect(shown).toEqual([`https://katello.example/v2/certified/blobs/${digest}`]);
     expect(asked.filter((url) => url.includes('katello.example'))).toEqual([]);
@@ -272,7 +295,7 @@ describe('a redirect for blobs to the upstream’s own host', () => {
     upstream.set(location.replace(/\?.*/, ''), () => new Response(Uint8Array.from(layer)));
     const certificate = { fetch: (url: string, init: RequestInit): Promise<Response> => fetch(url, init) };
     const vars = { ...rulesFor('own.example', { blobs: 'redirect', ...more }), CERT: certificate };
-    const got = await directEdge(bucket, { vars: vars as never })(`/v2/own/blobs/${digest}`);
+    const got = await directEdge(bucket, { vars })(`/v2/own/blobs/${digest}`);
     await got.arrayBuffer();
     expect([got.status, got.headers.get('location')]).toEqual([status, status === 307 ? location : null]);
   });

@@ -1,5 +1,5 @@
 /** Several ranges of a blob in one response: `multipart/byteranges` (RFC 9110, section 14.6). */
-import { type ContentRange, planReads } from '../../../http/range.ts';
+import { bytesReadAlong, type ContentRange, planReads } from '../../../http/range.ts';
 import { MEDIA_TYPES } from '../../../registry/media-type.ts';
 import { type ReadStore, StorageError } from '../../../registry/store.ts';
 import { readBytes } from '../../../bucket/read-object.ts';
@@ -7,6 +7,14 @@ import { sizedStream } from '../../storage/sized-stream.ts';
 
 /** Most reads of storage for one response. Each is billed; reading a gap along costs only time. */
 const READS_MAX = 8;
+
+/** Most bytes of gaps that are read along: a short request could make the Worker read a large blob. */
+const READ_ALONG_MAX = 64 * 1024 * 1024;
+
+/** Whether ranges are cheap enough for a multipart body. They must ascend. */
+export function areAffordable(ranges: readonly ContentRange[]): boolean {
+  return bytesReadAlong(ranges, planReads(ranges, READS_MAX)) <= READ_ALONG_MAX;
+}
 
 /** A multipart body. */
 export interface Multipart {

@@ -8,6 +8,8 @@ import { parseRepositoryName, type RepositoryName } from '../../../registry/name
 import { MEDIA_TYPES } from '../../../registry/media-type.ts';
 import { type Answer, entityTagOf, refused } from '../../gateway/answer.ts';
 import { pathOf, type RegistryRequest } from '../../gateway/registry-request.ts';
+import type { RateLimiter } from '../../access/login-limit.ts';
+import { FILL_LIMITS, FillLimitError, fillWithin, inSlot, permitFill } from '../fill-limits.ts';
 import { type OriginRule, type OriginRules, originOf, remoteNameOf, repositoryOf } from '../origins.ts';
 import { noteOutage, unlessLimited, waitFor, waitOf } from '../pull.ts';
 import { withWarning } from '../stored-answer.ts';
@@ -30,6 +32,9 @@ type FlatpakRequest = Extract<RegistryRequest, { kind: 'flatpak-index' }>;
 export interface FlatpakContext {
   readonly keep: ((name: RepositoryName) => boolean) | null;
   readonly waitUntil: (work: Promise<unknown>) => void;
+  /** As for {@link import('../pull.ts').FillContext}. */
+  readonly fillLimiter: RateLimiter | null;
+  readonly client: string | null;
 }
 
 /** Milliseconds that an upstream's list is cached at most. */
@@ -42,8 +47,9 @@ const LIST_LIFETIME = 60_000;
 export async function answerFlatpakIndex(
   request: FlatpakRequest,
   rules: OriginRules,
-  { keep, waitUntil }: FlatpakContext,
+  context: FlatpakContext,
 ): Promise<Answer> {
+  const { keep } = context;
   const query = new URLSearchParams(request.query);
   const lists: FlatpakList[] = [];
   const results: FlatpakRepository[] = [];
@@ -53,8 +59,9 @@ export async function answerFlatpakIndex(
     const upstream = upstreamOf(rule);
     let list: FlatpakList;
     try {
-      list = await listOf(upstream, request, own, waitUntil);
+      list = await listOf(upstream, request, own, context);
     } catch (error) {
+      if (error instanceof FillLimitError) return error.answer;
       if (!(error instanceof OriginError)) throw error;
       noteOutage(upstream, error, pathOf(request));
       return refused('upstream-unavailable', {
@@ -97,9 +104,9 @@ async function listOf(
   upstream: Upstream,
   { index }: FlatpakRequest,
   query: URLSearchParams,
-  waitUntil: FlatpakContext['waitUntil'],
+  { waitUntil, fillLimiter, client: address }: FlatpakContext,
 ): Promise<FlatpakList> {
-  const { rule, indexes, indexFlights, client } = upstream;
+  const { rule, indexes, indexFlights } = upstream;
   const key = `${index}?${query.toString()}`;
   const now = Date.now();
   const known = indexes.get(key, now);
@@ -107,10 +114,15 @@ async function listOf(
     return { repositories: known.repositories, outage: null };
   try {
     unlessLimited(upstream);
-    const flight = indexFlights.once(key, waitUntil, async () => {
-      const found = await client.document(`index/${index}`, query);
-      return found.kind === 'not-found' ? [] : readIndex(found.bytes, rule);
-    });
+    if (indexFlights.of(key) === undefined) await permitFill({ upstream, fillLimiter, client: address }, key);
+    const flight = indexFlights.once(key, waitUntil, () =>
+      inSlot('documents', () =>
+        fillWithin({ upstream }, FILL_LIMITS.flatpak, key, async (client) => {
+          const found = await client.document(`index/${index}`, query);
+          return found.kind === 'not-found' ? [] : readIndex(found.bytes, rule);
+        }),
+      ),
+    );
     const repositories = await waitFor({ rule }, indexFlights, key, flight);
     indexes.set(key, { repositories, fetched: now }, now + rule.lifetime + rule.stale);
     return { repositories, outage: null };

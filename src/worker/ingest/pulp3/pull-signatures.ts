@@ -6,7 +6,8 @@ import { readObject } from '../../../bucket/read-object.ts';
 import { overCondition } from '../../../bucket/write-tag.ts';
 import { withRetries } from '../../../bucket/retry.ts';
 import type { ImageContent } from '../../../manifest/image.ts';
-import { OriginError } from '../../../origin/errors.ts';
+import type { RemoteSignatures } from '../../../origin/client.ts';
+import { type NotFound, OriginError } from '../../../origin/errors.ts';
 import { type AtomicSignature, encodeSignatures } from '../../../origin/signatures.ts';
 import type { Digest } from '../../../registry/digest.ts';
 import { manifestKey, signaturesKey } from '../../../registry/keys.ts';
@@ -16,6 +17,7 @@ import { decodeOriginMark, encodeOriginMark } from '../../../registry/origin-mar
 import { type ObjectInfo, StorageError, type WriteStore } from '../../../registry/store.ts';
 import type { Answer } from '../../gateway/answer.ts';
 import type { RegistryRequest } from '../../gateway/registry-request.ts';
+import { FILL_LIMITS, FillLimitError, fillWithin, inSlot, permitFill } from '../fill-limits.ts';
 import { freshnessOf } from '../freshness.ts';
 import { type ObjectAtHand, overlay } from '../overlay.ts';
 import { cacheAbsence, isNegativelyCached, noteOutage, type Pull, unlessLimited, waitFor } from '../pull.ts';
@@ -48,6 +50,7 @@ export async function pullSignatures(
   if (info === null) {
     if (isNegativelyCached(upstream, key)) return answer;
     unlessLimited(upstream);
+    if (upstream.signatures.of(key) === undefined) await permitFill(pull, key);
     const flight = upstream.signatures.once(key, waitUntil, () => fetchSignatures(pull, name, subject));
     const fetched = await waitFor(pull, upstream.signatures, key, flight);
     if (fetched !== 'unknown') return answerStored((store) => overlay(store, fetched));
@@ -76,14 +79,27 @@ export function prefetchSignatures(
   { roots, children }: Pick<ImageContent, 'roots' | 'children'>,
 ): void {
   const images = [...roots, ...children.values()].filter(({ form }) => !isListForm(form)).slice(0, PREFETCHED);
-  for (const { digest } of images) {
-    const flight = pull.upstream.signatures.once(signaturesKey(name, digest), pull.waitUntil, async () =>
-      fetchSignatures(pull, name, digest),
-    );
-    flight.catch((error: unknown) => {
-      if (error instanceof OriginError) noteOutage(pull.upstream, error, `${name}@${digest} signatures`);
-    });
-  }
+  // One after the other: they wait for slots that clients need, too.
+  const prefetch = async (): Promise<void> => {
+    for (const { digest } of images) {
+      const key = signaturesKey(name, digest);
+      try {
+        await pull.upstream.signatures.once(key, pull.waitUntil, () => fetchSignatures(pull, name, digest));
+      } catch (error) {
+        if (!(error instanceof OriginError) && !(error instanceof StorageError) && !(error instanceof FillLimitError))
+          throw error;
+        console.error(JSON.stringify({ event: 'signatures-not-fetched', name, digest, message: error.message }));
+        if (error instanceof FillLimitError) return;
+      }
+    }
+  };
+  pull.waitUntil(prefetch());
+}
+
+function readUpstream(pull: Pull, subject: Digest, key: string): Promise<RemoteSignatures | NotFound> {
+  return inSlot('documents', () =>
+    fillWithin(pull, FILL_LIMITS.signatures, key, (client) => client.signatures(pull.remote, subject)),
+  );
 }
 
 /**
@@ -91,9 +107,9 @@ export function prefetchSignatures(
  * manifest. If storage does not accept the record, it is served nevertheless.
  */
 async function fetchSignatures(pull: Pull, name: RepositoryName, subject: Digest): Promise<ObjectAtHand | 'unknown'> {
-  const { upstream, remote, rule } = pull;
+  const { upstream, rule } = pull;
   const store = withRetries(pull.store, pull.retry);
-  const found = await upstream.client.signatures(remote, subject);
+  const found = await readUpstream(pull, subject, signaturesKey(name, subject));
   // A derived manifest is unknown to the upstream, and has no signature.
   if (found.kind === 'not-found' && (await store.head(manifestKey(name, subject))) === null) return 'unknown';
   const now = Date.now();
@@ -136,12 +152,12 @@ async function write(
  * manifest that the upstream no longer has stay. Gives why the upstream failed, null if it did not.
  */
 async function compare(pull: Pull, name: RepositoryName, subject: Digest, info: ObjectInfo): Promise<Outage | null> {
-  const { upstream, remote, rule } = pull;
+  const { upstream, rule } = pull;
   const { key } = info;
   const now = Date.now();
   try {
     const store = withRetries(pull.store, pull.retry);
-    const found = await upstream.client.signatures(remote, subject);
+    const found = await readUpstream(pull, subject, key);
     if (found.kind === 'signatures') {
       const object = recordOf(pull, name, subject, found.signatures, now);
       const stored = await readObject(store, key);
@@ -152,7 +168,8 @@ async function compare(pull: Pull, name: RepositoryName, subject: Digest, info: 
     upstream.outages.delete(key);
     return null;
   } catch (error) {
-    if (!(error instanceof OriginError) && !(error instanceof StorageError)) throw error;
+    if (!(error instanceof OriginError) && !(error instanceof StorageError) && !(error instanceof FillLimitError))
+      throw error;
     const failure =
       error instanceof OriginError ? error : new OriginError('ORIGIN_UNAVAILABLE', error.message, { cause: error });
     const outage = noteOutage(upstream, failure, `${name}@${subject} signatures`);
