@@ -1,8 +1,9 @@
 /** Opaque whiteouts, which Docker 1.6 to 1.8 ignores: what takes their place in layers for these engines. */
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { gunzipSync } from 'node:zlib';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { readLinks } from '../../src/manifest/links.ts';
@@ -228,12 +229,22 @@ describe('the members of a layer', () => {
     expect(found).toEqual(expected);
   });
 
-  it('are counted while a layer is sent; a layer that is no archive has none', async () => {
-    for (const bytes of [archive, Buffer.from('BZh91AY&SY and so on'), Buffer.alloc(2000, 'x')]) {
-      const scan = new LayerScan((path) => path.startsWith('etc'));
-      for (let at = 0; at < bytes.length; at += 100) await scan.write(bytes.subarray(at, at + 100));
-      expect(scan.found).toEqual(bytes === archive ? { count: 2, first: 'etc' } : { count: 0, first: null });
-    }
+  const packed = gzipSync(archive);
+  it.each<[string, Buffer, number]>([
+    ['plain', archive, 2],
+    ['gzip', packed, 2],
+    ['gzip in two members', Buffer.concat([gzipSync(archive.subarray(0, 600)), gzipSync(archive.subarray(600))]), 2],
+    ['bzip2', Buffer.from('BZh91AY&SY and so on'), 0],
+    ['no archive', Buffer.alloc(2000, 'x'), 0],
+    ['gzip of no archive', gzipSync(randomBytes(1_000_000)), 0],
+    ['damaged gzip', Buffer.concat([packed.subarray(0, 40), Buffer.alloc(300_000, 7)]), 0],
+    ['cut gzip', packed.subarray(0, packed.length - 8), 2],
+    ['two bytes', Buffer.from('ab'), 0],
+  ])('are counted while a layer is sent, and none in one that cannot be read: %s', async (_, bytes, count) => {
+    const scan = new LayerScan((path) => path.startsWith('etc'));
+    for (let at = 0; at < bytes.length; at += 100) await scan.write(bytes.subarray(at, at + 100));
+    await scan.end();
+    expect(scan.found.count).toBe(count);
   });
 });
 

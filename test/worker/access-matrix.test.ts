@@ -150,6 +150,7 @@ const OF_REPOSITORY: readonly {
   { path: (name) => `/extensions/v2/${name}/signatures/${digestOfImage()}`, status: 200 },
   { path: (name) => `/v1/repositories/${name}/images`, status: 404 },
   { path: (name) => `/r/${name}`, status: 200, page: true },
+  { path: (name) => `/r/${name}:none.tar`, status: 404, page: true },
 ];
 
 interface Expected {

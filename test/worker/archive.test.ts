@@ -113,6 +113,17 @@ const manifestOf = (members: Map<string, Member>): ManifestJson => {
   return first;
 };
 
+async function seedArtifact(): Promise<void> {
+  const bytes = bytesOf(
+    JSON.stringify({
+      schemaVersion: 2,
+      config: { mediaType: 'application/vnd.cncf.helm.config.v1+json', digest: `sha256:${'1'.repeat(64)}`, size: 2 },
+      layers: [],
+    }),
+  );
+  await seed('archive/artifact', [{ form: 'oci-manifest', bytes, digest: await hash(bytes) }]);
+}
+
 describe('the archive of an image', () => {
   it('has the config and the layers as they are stored, under the name that a pull gives', async () => {
     const image = await seedImage('plain');
@@ -208,6 +219,22 @@ describe('the archive of an image', () => {
     expect([again.status, await again.text()]).toEqual([304, '']);
   });
 
+  it('costs a read for the manifest, for the config, and for each layer', async () => {
+    await seed('archive/cost', [await seedImage('cost')]);
+    const { bucket: counted, operations } = watched(bucket);
+    await (await directEdge(counted)('/r/archive/cost:1.tar')).arrayBuffer();
+    expect(operations).toEqual({ head: 0, get: 4, other: [], bodies: 4 });
+  });
+
+  it('is offered on the page of an image, and not on that of an artifact', async () => {
+    await seed('archive/page', [await seedImage('page')]);
+    const page = await (await edge('/r/archive/page:1')).text();
+    expect(page).toContain('curl -fsS https://registry.example/r/archive/page:1.tar | docker load');
+    await seedArtifact();
+    const artifact = await (await edge('/r/archive/artifact:1')).text();
+    expect(artifact).not.toContain('docker load');
+  });
+
   it('breaks off where a layer is not there, instead of ending early', async () => {
     const image = await seedImage('lost');
     const { layers } = JSON.parse(new TextDecoder().decode(image.bytes)) as { layers: { digest: string }[] };
@@ -291,14 +318,7 @@ describe('where there is no archive', () => {
     ['/r/archive/schema1:1.tar', 'schema2-layers-unreadable'],
   ])('the answer has the reason: %s, %s', async (path, reason) => {
     await seed('archive/plain', [await seedImage('plain')]);
-    const bytes = bytesOf(
-      JSON.stringify({
-        schemaVersion: 2,
-        config: { mediaType: 'application/vnd.cncf.helm.config.v1+json', digest: `sha256:${'1'.repeat(64)}`, size: 2 },
-        layers: [],
-      }),
-    );
-    await seed('archive/artifact', [{ form: 'oci-manifest', bytes, digest: await hash(bytes) }]);
+    await seedArtifact();
     const image = JSON.parse(new TextDecoder().decode((await seedImage('foreign')).bytes)) as { layers: object[] };
     image.layers.push({
       mediaType: MEDIA_TYPES.dockerLayerForeignGzip,

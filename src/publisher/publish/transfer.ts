@@ -190,10 +190,13 @@ export function createTransfer({ store, jobs, check = false, onEvent, signal }: 
           await scanned;
           onEvent({ event: 'blob-progress', digest, bytes: chunk.length });
         }
+        await scan?.end();
         if (scan !== null) opaque.set(digest, scan.found);
       } catch (error) {
         sourceError = { error };
         throw error;
+      } finally {
+        await scan?.end();
       }
     }
     async function* again(why: string): AsyncGenerator<Uint8Array, void, undefined> {

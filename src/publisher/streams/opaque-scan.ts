@@ -16,6 +16,7 @@ export class LayerScan {
   #first: string | null = null;
   #head: Uint8Array | null = new Uint8Array();
   #write: ((chunk: Uint8Array) => Promise<void>) | null = null;
+  #end: () => Promise<void> = () => Promise.resolve();
   readonly #scanner: TarScanner;
 
   constructor(counts: (path: string) => boolean) {
@@ -26,7 +27,7 @@ export class LayerScan {
     });
   }
 
-  /** How many members were counted, and the first of them. */
+  /** How many members were counted, and the first of them; complete after {@link end}. */
   get found(): { readonly count: number; readonly first: string | null } {
     return { count: this.#count, first: this.#first };
   }
@@ -50,6 +51,11 @@ export class LayerScan {
     await this.#write?.(head);
   }
 
+  /** Ends the layer, or gives it up. Never rejects. */
+  end(): Promise<void> {
+    return this.#end();
+  }
+
   #scan(bytes: Uint8Array): void {
     try {
       this.#scanner.write(bytes);
@@ -61,16 +67,30 @@ export class LayerScan {
 
   #unpacking(): (chunk: Uint8Array) => Promise<void> {
     const zlib: Transform = createGunzip({ chunkSize: ZLIB_BLOCK });
+    let release = (): void => undefined;
     const stop = (): void => {
       this.#write = null;
       zlib.destroy();
+      // A stream that fails does not call back for the chunk that it is at.
+      release();
     };
     zlib.on('error', stop);
     zlib.on('data', (bytes: Buffer) => {
       this.#scan(bytes);
       if (this.#write === null) stop();
     });
+    zlib.on('end', () => release());
+    this.#end = () =>
+      new Promise<void>((resolve) => {
+        release = resolve;
+        if (zlib.destroyed) release();
+        else zlib.end();
+      }).finally(() => zlib.destroy());
     // The callback comes when zlib has used the chunk.
-    return (chunk) => new Promise((resolve) => zlib.write(chunk, () => resolve()));
+    return (chunk) =>
+      new Promise((resolve) => {
+        release = resolve;
+        zlib.write(chunk, () => resolve());
+      });
   }
 }

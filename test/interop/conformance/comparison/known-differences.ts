@@ -123,6 +123,12 @@ export const KNOWN_DIFFERENCES: readonly KnownDifference[] = [
     fits: (d) => d.field === 'vary' && d.peer === null && isManifest(d),
   },
   {
+    peer: 'X-Content-Type-Options only if it is configured',
+    gantry: '`X-Content-Type-Options: nosniff` on each response',
+    reason: 'A browser must not take a blob for a page.',
+    fits: (d) => d.field === 'x-content-type-options' && d.peer === null && d.gantry === 'nosniff',
+  },
+  {
     peer: '`application/json; charset=utf-8`',
     gantry: '`application/json`',
     reason: 'JSON has no charset parameter (RFC 8259, section 11).',
