@@ -14,9 +14,9 @@ afterAll(() => {
   vi.unstubAllGlobals();
 });
 
-const varsOf = (host: string, limiter: RateLimiter | undefined = FILL_LIMITER) => ({
+const varsOf = (host: string, limiter = FILL_LIMITER) => ({
   ORIGINS: [{ name: 'up', pattern: '*', upstream: `https://${host}`, kind: 'pulp3', flatpak: true }],
-  ...(limiter !== undefined && { FILL_LIMITER: limiter }),
+  FILL_LIMITER: limiter,
 });
 
 const get = (edge: Ask, path: string, address: string | null): Promise<Response> =>

@@ -3,8 +3,12 @@
  * from storage. A failing upstream never causes a 404: stored objects are served with a `Warning`, and everything else
  * is 503 with a reason.
  */
+import type { Signer } from '../../manifest/image.ts';
+import { createSigner } from '../../manifest/signing/jws.ts';
+import { KeyError, readPrivateKey } from '../../manifest/signing/key.ts';
 import { OriginError } from '../../origin/errors.ts';
 import { assertNever } from '../../registry/errors.ts';
+import { ConfigError } from '../config.ts';
 import { type Answer, type Redirect, refused } from '../gateway/answer.ts';
 import { pathOf, type RequestOptions } from '../gateway/registry-request.ts';
 import { FillLimitError } from './fill-limits.ts';
@@ -15,7 +19,6 @@ import { pullManifest } from './pull-manifest.ts';
 import { pullTag } from './pull-tag.ts';
 import { pullSignatures } from './pulp3/pull-signatures.ts';
 import { pullReferrers, pullTagList, pullV1Images } from './pull-list.ts';
-import { signerOf } from './signer.ts';
 import type { RepositoryRequest, StoredAnswer } from './stored-answer.ts';
 import { remoteName, upstreamOf } from './upstream.ts';
 
@@ -87,6 +90,23 @@ async function withUpstream(
     return refused('upstream-unavailable', {
       detail: { upstream: rule.name, code: error.code },
       headers: { 'retry-after': String(Math.ceil(waitOf(error) / 1000)) },
+    });
+  }
+}
+
+let last: { readonly text: string; readonly signer: Signer } | null = null;
+
+/** The signer of derived schema 1 manifests, made once; null without a key. Throws {@link ConfigError}. */
+function signerOf(text: string | null): Signer | null {
+  if (text === null) return null;
+  if (last?.text === text) return last.signer;
+  try {
+    last = { text, signer: createSigner(readPrivateKey(text)) };
+    return last.signer;
+  } catch (cause) {
+    if (!(cause instanceof KeyError)) throw cause;
+    throw new ConfigError(`The secret SIGNING_KEY cannot be used: ${cause.message}. Make one with: gantry key create`, {
+      cause,
     });
   }
 }

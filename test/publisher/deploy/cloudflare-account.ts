@@ -72,6 +72,8 @@ export class CloudflareAccount {
   readonly zones = new Map([['example.com', createHash('md5').update('a zone').digest('hex')]]);
   /** Names of the buckets of each jurisdiction; `default` has those without one. */
   readonly buckets = new Map<string, Set<string>>([['default', new Set()]]);
+  /** Objects of buckets, by `bucket/key`. */
+  readonly objects = new Map<string, string>();
   readonly workers = new Map<string, Worker>();
   readonly domains = new Map<string, Domain>();
 
@@ -95,6 +97,13 @@ export class CloudflareAccount {
       throw new RefusedError(404, 10_006, 'The specified bucket does not exist.');
     }
     return { name };
+  }
+
+  /** The content of an object. Throws error 10007 if there is none (R2's error codes). */
+  object(path: string): Buffer {
+    const text = this.objects.get(path);
+    if (text === undefined) throw new RefusedError(404, 10_007, 'The specified key does not exist.');
+    return Buffer.from(text);
   }
 
   createBucket(name: string, jurisdiction = 'default'): void {

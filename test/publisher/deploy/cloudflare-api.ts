@@ -59,6 +59,10 @@ const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
   'GET /zones/:/workers/routes': ({ account }) =>
     [...account.workers.values()].flatMap(({ name, routes }) => routes.map((route) => ({ ...route, script: name }))),
   'GET A/r2/buckets/:': (call) => call.account.bucket(nameIn(call), jurisdictionOf(call.request)),
+  'GET A/r2/buckets/:/objects/:': (call) => {
+    call.account.bucket(nameIn(call), jurisdictionOf(call.request));
+    return call.account.object(call.names.join('/'));
+  },
   'POST A/r2/buckets': (call) => {
     const { name } = json(call);
     call.account.createBucket(String(name), jurisdictionOf(call.request));
@@ -166,6 +170,11 @@ export async function startCloudflareApi(): Promise<CloudflareApi> {
     };
     answer().then(
       (result) => {
+        // An object comes as it is.
+        if (result instanceof Buffer) {
+          response.writeHead(200, { 'content-type': 'application/octet-stream' }).end(result);
+          return;
+        }
         const result_info = Array.isArray(result)
           ? { page: 1, per_page: 50, count: result.length, total_count: result.length, total_pages: 1 }
           : undefined;

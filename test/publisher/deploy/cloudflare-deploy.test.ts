@@ -92,6 +92,14 @@ function uploadOf({ metadata, modules }: Version): unknown {
 }
 
 describe('gantry deploy', () => {
+  it('stops where REALMS is empty and the record of the bucket has protected realms', async () => {
+    api.account.objects.set('gantry/gantry.json', '{"version":1,"realms":["team"]}\n');
+    const report = await deploy('--json');
+    expect(adviceOf(report, 'missing')).toEqual([expect.stringMatching(/^Restore the rules in REALMS\./)]);
+    expect(report.code).toBe(1);
+    expect([writesOf(api.requests), api.unknown]).toEqual([[], []]);
+  });
+
   it('leads an empty account to a deployment by the commands that it names, and deploys again over it', async () => {
     const toml = parse(await readFile(OWN, 'utf8')) as Readonly<Record<string, unknown>>;
     api.account.buckets.clear();
