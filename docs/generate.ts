@@ -5,15 +5,23 @@ import { pathToFileURL } from 'node:url';
 import { helpPath, REASONS, type Reason, reasonRow } from '../src/registry/errors.ts';
 import { helpOf } from '../src/registry/help.ts';
 import { ATTACKS } from '../test/attacks.ts';
+import { matrixPage } from '../test/interop/matrix/table.ts';
+import { readResults } from '../test/interop/matrix/results.ts';
+import { compatibilityDocument } from './compatibility.ts';
+import { wrap } from './markdown.ts';
 import { billOf, breakEvenHits, exampleUsage, type Price, PRICES, PRICES_READ } from '../test/bench/prices.ts';
 
 const SECURITY = new URL('security.md', import.meta.url);
 const DEPLOY = new URL('deploy.md', import.meta.url);
 
+const results = await readResults();
+
 /** File → its current text. */
-export const GENERATED: ReadonlyMap<URL, () => string> = new Map([
+export const GENERATED: ReadonlyMap<URL, () => string> = new Map<URL, () => string>([
   [new URL('errors.md', import.meta.url), errorsDocument],
   [SECURITY, securityDocument],
+  [new URL('interop.md', import.meta.url), () => matrixPage(results)],
+  [new URL('compatibility.md', import.meta.url), () => compatibilityDocument(results)],
   [DEPLOY, deployDocument],
 ]);
 
@@ -30,7 +38,7 @@ export function errorsDocument(): string {
     const { message } = reasonRow(reason);
     const help = helpOf(reason);
     const paragraphs = [`**${help.title}.** ${message}`, ...help.paragraphs, `Help page: \`${helpPath(reason)}\``];
-    return `## ${reason}\n\n${paragraphs.map(wrap).join('\n\n')}\n`;
+    return `## ${reason}\n\n${paragraphs.map((paragraph) => wrap(paragraph)).join('\n\n')}\n`;
   });
   return `<!-- Made by \`npm run docs\` from src/registry/errors.ts and help.ts; do not edit. -->
 # Errors
@@ -119,19 +127,6 @@ function withSection(document: string, name: string, text: string): string {
     new RegExp(`(<!-- ${name}:[^>]*-->\\n)[^]*?(\\n<!-- end of ${name} -->)`),
     (_, begin: string, end: string) => `${begin}${text}${end}`,
   );
-}
-
-/** Breaks a paragraph into lines of at most 120 columns. */
-function wrap(paragraph: string): string {
-  let line = '';
-  const lines: string[] = [];
-  for (const word of paragraph.split(' ')) {
-    if (line !== '' && line.length + 1 + word.length > 120) {
-      lines.push(line);
-      line = word;
-    } else line = line === '' ? word : `${line} ${word}`;
-  }
-  return [...lines, line].join('\n');
 }
 
 /** The files whose text is not current. */

@@ -74,8 +74,15 @@ resource "cloudflare_r2_bucket" "images" {
 # The publisher's token reads and writes objects of this bucket, and nothing else.
 data "cloudflare_account_api_token_permission_groups_list" "bucket_items" {
   account_id = var.account_id
-  name       = "Workers%20R2%20Storage%20Bucket%20Item%20Write"
   scope      = "com.cloudflare.edge.r2.bucket"
+}
+
+locals {
+  # Not by the argument "name": the provider encodes it once more.
+  write_groups = [
+    for group in data.cloudflare_account_api_token_permission_groups_list.bucket_items.result : group.id
+    if group.name == "Workers R2 Storage Bucket Item Write"
+  ]
 }
 
 resource "cloudflare_account_token" "publisher" {
@@ -83,10 +90,8 @@ resource "cloudflare_account_token" "publisher" {
   name       = "gantry publisher"
 
   policies = [{
-    effect = "allow"
-    permission_groups = [{
-      id = data.cloudflare_account_api_token_permission_groups_list.bucket_items.result[0].id
-    }]
+    effect            = "allow"
+    permission_groups = [{ id = one(local.write_groups) }]
     resources = jsonencode({
       "com.cloudflare.edge.r2.bucket.${var.account_id}_${var.jurisdiction}_${cloudflare_r2_bucket.images.name}" = "*"
     })

@@ -3,7 +3,7 @@ import { tagKey } from '../registry/keys.ts';
 import type { RepositoryName, Tag } from '../registry/name.ts';
 import { CorruptRecordError, decodeTagMetadata } from '../registry/records.ts';
 import type { WriteStore } from '../registry/store.ts';
-import { openLists } from './lists.ts';
+import { openLists, refuseNewerLists } from './lists.ts';
 import { listTags } from './survey.ts';
 
 /** Throws NewerVersionError for a tag that a newer gantry wrote: records that this program does not know may name it. */
@@ -26,6 +26,7 @@ export async function deleteTags(
   tags: readonly Tag[],
   { signal, onDeleted }: { readonly signal?: AbortSignal | undefined; readonly onDeleted?: (tag: Tag) => void } = {},
 ): Promise<void> {
+  if (tags.length > 0) await refuseNewerLists(store, name);
   const lists = openLists(store, { signal });
   for (const tag of tags) {
     signal?.throwIfAborted();

@@ -74,13 +74,14 @@ export function withPreparedWrites(store: WriteStore, prepare: () => Promise<Wri
     list: (prefix, options) => store.list(prefix, options),
     put: async (key, body, options) => (await writer()).put(key, body, options),
     delete: async (keys) => (await writer()).delete(keys),
-    ...(store.deleteFenced !== undefined && {
-      deleteFenced: async (keys, fence) => {
-        const prepared = await writer();
-        if (prepared.deleteFenced === undefined) throw new TypeError('the prepared store cannot fence deletions');
-        return prepared.deleteFenced(keys, fence);
-      },
-    }),
+    deleteFenced:
+      store.deleteFenced === undefined
+        ? undefined
+        : async (keys, fence) => {
+            const prepared = await writer();
+            if (prepared.deleteFenced === undefined) throw new TypeError('the prepared store cannot fence deletions');
+            return prepared.deleteFenced(keys, fence);
+          },
   };
 }
 

@@ -10,10 +10,10 @@ import { parseTag, type RepositoryName, type Tag } from '../registry/name.ts';
 import type { RealmName } from '../registry/realms.ts';
 import { MEDIA_TYPES } from '../registry/media-type.ts';
 import { CorruptListError, decodeSortedList, encodeSortedList, type ListEntry } from '../registry/sorted-list.ts';
-import { StorageError, type WriteStore } from '../registry/store.ts';
+import { type ReadStore, StorageError, type WriteStore } from '../registry/store.ts';
 import type { TagEntry } from '../registry/summary.ts';
 import { forEachLimit } from './concurrency.ts';
-import { isListed } from './list-page.ts';
+import { isListed, openList } from './list-page.ts';
 import { readObject } from './read-object.ts';
 import { isTombstone } from './read-tag.ts';
 import { type ConflictOptions, untilWritten } from './retry.ts';
@@ -41,6 +41,24 @@ export interface Lists {
    * listing, a read of the tag list and one of the catalogue where both are right. Throws {@link StorageError}.
    */
   reconcile(name: RepositoryName, realm: RealmName): Promise<void>;
+}
+
+/**
+ * Throws NewerVersionError if a newer gantry wrote the tag list of a repository, or the catalogue. Called before a tag is written or deleted, which would otherwise
+ * be missing from lists that this program cannot write. Costs a read of each.
+ */
+export async function refuseNewerLists(store: ReadStore, name: RepositoryName): Promise<void> {
+  await Promise.all([tagListKey(name), CATALOG_KEY].map((key) => refuseNewerList(store, key)));
+}
+
+/** Throws NewerVersionError if a newer gantry wrote the list. */
+export async function refuseNewerList(store: ReadStore, key: string): Promise<void> {
+  try {
+    await openList(store, key);
+  } catch (error) {
+    // What is damaged is reported where it is written.
+    if (!(error instanceof CorruptListError)) throw error;
+  }
 }
 
 /** Opens the lists of a bucket. One for each run merges the changes that are made at the same time. */

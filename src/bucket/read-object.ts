@@ -12,8 +12,17 @@ export interface ByteReader {
   end(): Promise<void>;
 }
 
-/** A reader of a stored body. */
-export function readBytes(body: ReadableStream<Uint8Array>): ByteReader {
+/**
+ * Milliseconds without a byte after which a body has failed. Storage that answers and then sends nothing would otherwise hold up a request, and whoever
+ * waits for its result, for as long as the platform lets it.
+ */
+export const SILENCE_LIMIT = 10_000;
+
+/** Bytes a second below which a body that is read whole has failed. */
+const SLOWEST = 65_536;
+
+/** A reader of a stored body. `limit`: milliseconds without a byte. */
+export function readBytes(body: ReadableStream<Uint8Array>, limit = SILENCE_LIMIT): ByteReader {
   const reader = body.getReader();
   let rest = new Uint8Array(0);
 
@@ -30,9 +39,9 @@ export function readBytes(body: ReadableStream<Uint8Array>): ByteReader {
   async function next(): Promise<Uint8Array<ArrayBuffer>> {
     let result;
     try {
-      result = await reader.read();
+      result = await withLimit(reader.read(), limit);
     } catch (cause) {
-      throw brokenOff(cause);
+      throw cause instanceof StorageError ? cause : brokenOff(cause);
     }
     if (result.done) throw new StorageError('STORAGE_UNAVAILABLE', 'the object ended before its length');
     return new Uint8Array(result.value.buffer as ArrayBuffer, result.value.byteOffset, result.value.byteLength);
@@ -59,8 +68,9 @@ export function readBytes(body: ReadableStream<Uint8Array>): ByteReader {
       }
     },
     end: async () => {
-      // A failure was thrown where it was read.
-      await reader.cancel().catch(() => undefined);
+      // A failure was thrown where it was read. A body that hangs may hang here too.
+      const cancelled = reader.cancel().catch(() => undefined);
+      await withLimit(cancelled, limit).catch(() => undefined);
     },
   };
 }
@@ -94,15 +104,22 @@ export async function openBytes(object: Pick<StoredObject, 'body' | 'bytes' | 's
   };
 }
 
-/** All bytes of a body whose length is known. Throws {@link StorageError}. */
-export async function readAll(body: ReadableStream<Uint8Array>, length: number): Promise<Uint8Array> {
+/**
+ * All bytes of a body, which the runtime reads natively. `length`: what they must be; undefined if it is not known. Throws {@link StorageError}.
+ */
+export async function readAll(
+  body: ReadableStream<Uint8Array>,
+  length: number | undefined,
+  limit = SILENCE_LIMIT + ((length ?? WHOLE_UP_TO) / SLOWEST) * 1000,
+): Promise<Uint8Array> {
   let bytes;
   try {
-    bytes = new Uint8Array(await new Response(body).arrayBuffer());
+    bytes = new Uint8Array(await withLimit(new Response(body).arrayBuffer(), limit));
   } catch (cause) {
     throw cause instanceof StorageError ? cause : brokenOff(cause);
   }
-  if (bytes.length !== length) throw new StorageError('STORAGE_UNAVAILABLE', 'the object ended before its length');
+  if (length !== undefined && bytes.length !== length)
+    throw new StorageError('STORAGE_UNAVAILABLE', 'the object ended before its length');
   return bytes;
 }
 
@@ -119,6 +136,24 @@ export async function readObject(store: ReadStore, key: string): Promise<WholeOb
   // Only a read of a given version can find another one.
   if (object === 'changed') throw new TypeError('an unconditional read cannot find a changed object');
   return { info: object, bytes: object.bytes ?? (await readAll(object.body, object.size)) };
+}
+
+/** The result of a read of a body. Throws {@link StorageError} if it takes longer than the limit, in milliseconds. */
+async function withLimit<T>(read: Promise<T>, limit: number): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      const seconds = String(Math.round(limit / 1000));
+      reject(
+        new StorageError('STORAGE_UNAVAILABLE', `storage sent the object too slowly, or nothing for ${seconds} s`),
+      );
+    }, limit);
+  });
+  try {
+    return await Promise.race([read, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function brokenOff(cause: unknown): StorageError {

@@ -22,7 +22,10 @@ export interface ReadTag {
 }
 
 /** A tag object, or why it cannot be read. `newer`: a newer gantry wrote it, and it must not be written over. */
-export type TagReading = ReadTag | { readonly kind: 'corrupt' | 'newer'; readonly message: string };
+export type TagReading =
+  | ReadTag
+  | { readonly kind: 'corrupt'; readonly message: string }
+  | { readonly kind: 'newer'; readonly message: string; readonly error: NewerVersionError };
 
 /** Reads a tag object with all its manifests; null if it is not stored. */
 export async function readTag(store: ReadStore, key: string): Promise<TagReading | null> {
@@ -45,7 +48,7 @@ export function parseTagObject(info: ObjectInfo, body: Uint8Array): TagReading {
     return { kind: 'read', info, record, manifests, trailing: body.length - start - end };
   } catch (error) {
     if (error instanceof CorruptRecordError) return { kind: 'corrupt', message: error.message };
-    if (error instanceof NewerVersionError) return { kind: 'newer', message: error.message };
+    if (error instanceof NewerVersionError) return { kind: 'newer', message: error.message, error };
     throw error;
   }
 }

@@ -98,6 +98,11 @@ class RealmStore implements WriteStore {
     return this.#store.delete(keys);
   }
 
+  get deleteFenced(): WriteStore['deleteFenced'] {
+    const { deleteFenced } = this.#store;
+    return deleteFenced === undefined ? undefined : (keys, fence) => deleteFenced.call(this.#store, keys, fence);
+  }
+
   list(...parameters: Parameters<WriteStore['list']>): ReturnType<WriteStore['list']> {
     return this.#store.list(...parameters);
   }

@@ -148,6 +148,7 @@ export function withRetries(store: WriteStore, policy: StorageRetryPolicy): Writ
         ? withRetry(() => store.put(key, body, options), policy)
         : store.put(key, body, options),
     delete: (keys) => withRetry(() => store.delete(keys), policy),
+    deleteFenced: store.deleteFenced?.bind(store),
     list: (prefix, options) => store.list(prefix, options),
   };
 }

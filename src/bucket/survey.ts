@@ -93,7 +93,7 @@ export interface RepositoryRecords {
 
 /**
  * Reads all tag objects and manifests of a repository, keeping only what they point at. What vanished since the listing
- * is left out.
+ * is left out. Throws NewerVersionError for a tag that a newer gantry wrote, which may need what this program does not know of.
  */
 export async function readRecords(
   store: ReadStore,
@@ -103,6 +103,7 @@ export async function readRecords(
   const records: RepositoryRecords = { tags: new Map(), manifests: new Map() };
   await forEachLimit(listing.tags, READS_AT_ONCE, async ([tag, { key }]) => {
     const reading = await readTag(store, key);
+    if (reading?.kind === 'newer') throw reading.error;
     if (reading !== null) records.tags.set(tag, reading.kind === 'read' ? formLinksOf(reading) : null);
     if (reading?.kind === 'read') options.onTag?.(tag, reading);
     options.onRead?.();

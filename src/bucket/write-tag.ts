@@ -25,9 +25,16 @@ export interface TagObject {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** Writes a tag object. Everything that it names must be stored before. Throws StorageError. */
-export function writeTag(store: WriteStore, { key, body, metadata }: TagObject, over: Over): Promise<Written> {
-  return store.put(key, body, { contentType: MEDIA_TYPES.octetStream, metadata, onlyIf: overCondition(over) });
+/** Writes a tag object. Everything that it names must be stored before. Throws StorageError, or the signal's reason. */
+export function writeTag(
+  store: WriteStore,
+  { key, body, metadata }: TagObject,
+  over: Over,
+  signal?: AbortSignal,
+): Promise<Written> {
+  const onlyIf = overCondition(over);
+  const options = { contentType: MEDIA_TYPES.octetStream, metadata, onlyIf };
+  return store.put(key, body, signal === undefined ? options : { ...options, signal });
 }
 
 /**

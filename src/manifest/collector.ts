@@ -69,6 +69,12 @@ export class Collector {
     return layers.map((layer) => this.content.recompressed.get(layer.digest) ?? layer);
   }
 
+  /** The layers that a derived schema 1 names: also the copies with explicit whiteouts. */
+  layersForSchema1(image: ImageManifest): readonly Descriptor[] {
+    const copies = this.content.whiteoutCopies?.get(image.config.digest);
+    return this.layersFor(image).map((layer, at) => copies?.[at] ?? layer);
+  }
+
   /**
    * Offers a manifest by tag, unless the tag has one of its form for the platform. Beside one with nonstandard layer
    * types, a clean one is offered too. `images`: the images that it lists, or itself.

@@ -26,7 +26,7 @@ export function schema2Of(into: Collector, image: ImageManifest): Made {
 export function schema1Of(into: Collector, image: ImageManifest): Made {
   const { content, options } = into;
   if (!isImage(image)) return { kind: 'refused', reason: 'schema1-not-an-image', explanation: notAnImage(image) };
-  const layers = into.layersFor(image);
+  const layers = into.layersForSchema1(image);
   if (options.mode === 'strict') {
     const foreign = layers.find((layer) => isForeign(layer) && !content.held.has(layer.digest));
     if (foreign !== undefined)

@@ -41,6 +41,11 @@ export interface ImageContent {
   readonly unpacked: ReadonlyMap<Digest, UnpackedLayer> | null;
   /** Layer → its gzip copy, to be used in derived forms (`--recompress`). */
   readonly recompressed: ReadonlyMap<Digest, Descriptor>;
+  /**
+   * Config → for each layer its copy with explicit whiteouts, to be used in schema 1 (`--rewrite-opaque`), or null.
+   * Absent: there are none.
+   */
+  readonly whiteoutCopies?: ReadonlyMap<Digest, readonly (Descriptor | null)[]>;
   /** Layers with `urls` whose bytes the bucket has, or gets with the image. */
   readonly held: ReadonlySet<Digest>;
 }

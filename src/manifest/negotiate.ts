@@ -175,7 +175,12 @@ export function canRead(
   }
   const { weights } = wantsOf(accept);
   // A header without manifest types does not say which of them the client reads.
-  return { readable: weights[form] > 0 || FORMS.every((one) => weights[one] === 0), varies: { userAgent: false } };
+  return { readable: weights[form] > 0 || !saysAnything(accept), varies: { userAgent: false } };
+}
+
+/** Whether a header says which manifests a client reads: by a type, by a wildcard, or by `q=0` for one of them. */
+function saysAnything(accept: readonly MediaRange[]): boolean {
+  return accept.some(({ type }) => formOfMediaType(type) !== null || type === '*/*' || type === 'application/*');
 }
 
 /** The reason for refusing a manifest that {@link canRead} excludes. */
@@ -196,7 +201,8 @@ export function normalizeAccept(accept: Accept): string | null {
     // At most five levels; only their order counts.
     return level === 0 ? MEDIA_TYPE_OF_FORM[form] : `${MEDIA_TYPE_OF_FORM[form]};q=0.${String(9 - level)}`;
   });
-  return named.length === 0 ? 'application/octet-stream' : named.join(', ');
+  if (named.length > 0) return named.join(', ');
+  return saysAnything(accept) ? '*/*;q=0' : 'application/octet-stream';
 }
 
 /**

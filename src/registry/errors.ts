@@ -355,6 +355,7 @@ export interface ErrorDetail {
 
 /**
  * The OCI error envelope, `{"errors":[{code, message, detail: {reason, …, help}}…]}`, with one entry for each code.
+ * Docker 1.8 and 1.9 print the messages of all entries and nothing of `detail`, so the second one has the help link.
  * `help` is absolute if `origin` (scheme and host) is given.
  */
 export function errorBody(
@@ -363,8 +364,11 @@ export function errorBody(
 ): string {
   const row = reasonRow(reason);
   const message = options.message ?? row.message;
-  const detail = { reason, ...options.detail, help: `${options.origin ?? ''}${helpPath(reason)}` };
-  return JSON.stringify({ errors: row.codes.map((code) => ({ code, message, detail })) });
+  const help = `${options.origin ?? ''}${helpPath(reason)}`;
+  const detail = { reason, ...options.detail, help };
+  return JSON.stringify({
+    errors: row.codes.map((code, index) => ({ code, message: index === 0 ? message : `See ${help}`, detail })),
+  });
 }
 
 /** Throws on a value outside a union that a `switch` handles completely. */

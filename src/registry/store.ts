@@ -80,6 +80,9 @@ export interface DeleteFence {
   readonly seconds: number;
 }
 
+/** See {@link WriteStore.deleteFenced}. */
+export type DeleteFenced = (keys: readonly string[], fence: DeleteFence) => Promise<'done' | 'expired'>;
+
 /** Reading and writing a bucket. Every write is atomic: readers see the whole old object or the whole new one. */
 export interface WriteStore extends ReadStore {
   put(
@@ -91,9 +94,9 @@ export interface WriteStore extends ReadStore {
   delete(keys: readonly string[]): Promise<void>;
   /**
    * Deletes objects, unless the request reaches storage after the fence: `'expired'`, and some may be deleted. Stores to which requests travel over a network
-   * have this; a store that carries a deletion out at once does not need it.
+   * have this; undefined: the store carries a deletion out at once. Not optional, so that no store around another one forgets it.
    */
-  deleteFenced?(keys: readonly string[], fence: DeleteFence): Promise<'done' | 'expired'>;
+  readonly deleteFenced: DeleteFenced | undefined;
   /** All objects whose key starts with `prefix`, in key order. */
   list(
     prefix: string,

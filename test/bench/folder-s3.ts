@@ -60,8 +60,12 @@ async function handle(question: IncomingMessage, answer: ServerResponse): Promis
       return;
     case 'POST':
       if (has('delete')) {
-        for (const [, name = ''] of (await text(question)).matchAll(/<Key>([^<]*)<\/Key>/g)) objects.delete(name);
-        xml(answer, '<DeleteResult/>');
+        const deleted: string[] = [];
+        for (const [, name = ''] of (await text(question)).matchAll(/<Key>([^<]*)<\/Key>/g)) {
+          objects.delete(name);
+          deleted.push(`<Deleted><Key>${name}</Key></Deleted>`);
+        }
+        xml(answer, `<DeleteResult>${deleted.join('')}</DeleteResult>`);
       } else if (has('uploads')) {
         const id = randomUUID();
         uploads.set(id, { key, headers: headersOf(question), parts: new Map() });

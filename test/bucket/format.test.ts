@@ -58,7 +58,7 @@ describe('a store that prepares its writes', () => {
 
   it('fences deletions where the store does', async () => {
     const store: WriteStore = new Bucket();
-    expect('deleteFenced' in withPreparedWrites(store, () => Promise.resolve(store))).toBe(false);
+    expect(withPreparedWrites(store, () => Promise.resolve(store)).deleteFenced).toBeUndefined();
     const fencing = Object.assign(new Bucket(), { deleteFenced: () => Promise.resolve('expired' as const) });
     const guarded = withPreparedWrites(fencing, () => Promise.resolve(fencing));
     expect(await guarded.deleteFenced?.(['key'], { from: new Date(), seconds: 1 })).toBe('expired');

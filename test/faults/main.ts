@@ -36,12 +36,20 @@ else {
     if (!isWanted(storage)) continue;
     if (missing.length > 0) process.stdout.write(`skipped: ${storage} (${missing.join(', ')} not installed)\n`);
     else
-      work.push(runPublishers({ seed, storage, quick, rounds: quick ? 1_000 : 50, most: quick ? 45_000 : 1_800_000 }));
+      work.push(runPublishers({ seed, storage, quick, rounds: quick ? 1_000 : 30, most: quick ? 45_000 : 1_800_000 }));
   }
   if (isWanted('pull-through')) {
     work.unshift(runPullThrough({ seed, repositories: 12, tags: quick ? 8 : 40, requests: quick ? 1_500 : 10_000 }));
   }
-  tallies.push(...(await Promise.all(work)));
+  tallies.push(
+    ...(await Promise.all(
+      work.map(async (part) => {
+        const tally = await part;
+        process.stderr.write(`${tallyLines([tally]).join('\n')}\n`);
+        return tally;
+      }),
+    )),
+  );
 }
 
 const seconds = Math.round((performance.now() - started) / 1_000);

@@ -82,3 +82,28 @@ describe('storage that ignores conditions, as s3rver does', () => {
     expect(proxy.seen.filter(({ method, path }) => method === 'PUT' && /blobs|repositories/.test(path))).toEqual([]);
   });
 });
+
+describe('storage that carries out a deletion whose deadline has passed', () => {
+  let bed: StorageBed;
+  beforeAll(async () => {
+    bed = await openStorage('R2 simulator');
+  });
+  afterAll(() => bed.close());
+
+  it('takes what is published; gc refuses to delete there, says why, and deletes nothing', async () => {
+    const to = `s3://${bed.bucket}`;
+    const { code, stderr } = await publish('a', to, bed.env('direct'));
+    expect(code, stderr).toBe(0);
+    const blob = `blobs/public/sha256/${'0'.repeat(64)}`;
+    await bed.store('direct').put(blob, new Uint8Array(1), { contentType: 'text/plain' });
+    // Such storage answers as if the request were in time.
+    bed.proxy.fault = ({ method }) => (method === 'DELETE' ? { kind: 'answer', status: 204 } : undefined);
+    const gc = await gantry(['gc', '--delete', '--grace', '0', '--to', to], {
+      env: { ...process.env, ...bed.env('proxy') },
+    });
+    expect(gc.code, gc.stdout).toBe(1);
+    expect(gc.stderr).toMatch(/cannot be collected safely.*request has expired/s);
+    expect(await bed.store('direct').head(blob)).not.toBeNull();
+    expect(await bed.reader().get('gc.json')).toBeNull();
+  });
+});

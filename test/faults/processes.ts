@@ -40,7 +40,12 @@ const MOST = 240_000;
 
 /** Starts `gantry ARGS`. */
 export function startGantryProcess(args: readonly string[], env: NodeJS.ProcessEnv): Running {
-  const child = spawn(process.execPath, [MAIN, ...args], {
+  return startModule(MAIN, args, env);
+}
+
+/** Starts a module of Node's. */
+export function startModule(module: string, args: readonly string[], env: NodeJS.ProcessEnv): Running {
+  const child = spawn(process.execPath, [module, ...args], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -28,7 +28,8 @@ const SHARE = 0.12;
 /** Of what sync asks its source, how much is spoilt. */
 const UPSTREAM_SHARE = 0.08;
 const IMAGES = 8;
-const TAGS = 5;
+const TAGS = 8;
+const PUBLISHES = 5;
 const SYNCED_TAGS = 12;
 /** Longer than a publisher is stopped or its requests are held between its look and its tag: gc's promise needs that. */
 const GRACE = '90s';
@@ -135,7 +136,7 @@ async function rush(
     const tags = Array.from({ length: TAGS }, (_, tag) => `t${String(tag)}`).sort(() => random() - 0.5);
     const file = join(folder, `sync-${String(round)}.yaml`);
     await writeFile(file, syncFile(upstream.proxy.host, `mirror/r${String(round)}`));
-    const publishes = [0, 1].map((index) => {
+    const publishes = Array.from({ length: PUBLISHES }, (_, index) => {
       const image = pick(random, images);
       const tag = tags[index] ?? '';
       return { tag, image, args: ['publish', image.source, `rush/app:${tag}`, '--replace', ...to] };

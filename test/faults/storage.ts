@@ -32,7 +32,7 @@ export interface StorageBed {
   /** One more proxy, with faults of its own. Whoever opens it closes it. */
   openProxy(): Promise<FaultProxy>;
   /** The publisher's own store over it. */
-  store(way: 'proxy' | 'direct', prefix?: string): S3Store;
+  store(way: 'proxy' | 'direct' | FaultProxy, prefix?: string): S3Store;
   /** Reads the server itself, with code that shares nothing with the publisher's. `prefix` ends in `/`, or is empty. */
   reader(prefix?: string): BucketReader;
   close(): Promise<void>;

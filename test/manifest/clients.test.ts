@@ -5,7 +5,12 @@ import { CLIENTS, clientOf, type ClientId, type KnownClient } from '../../src/ma
 import { LIMITS, limitsOf } from '../../src/manifest/clients/limits.ts';
 import { NAME_RULES, nameRefusal } from '../../src/manifest/clients/name-rules.ts';
 import { formObstacle, obstacleTo, type Received } from '../../src/manifest/clients/obstacles.ts';
-import { formsAcceptedBy, normalizeAccept } from '../../src/manifest/negotiate.ts';
+import { derive } from '../../src/manifest/derive.ts';
+import { formsAcceptedBy, negotiate, normalizeAccept } from '../../src/manifest/negotiate.ts';
+import { tagRecordOf } from '../../src/manifest/tag-record.ts';
+import { MEDIA_TYPES } from '../../src/registry/media-type.ts';
+import type { TagRecord } from '../../src/registry/records.ts';
+import { content, image, layer, options } from './images.ts';
 import { parseAccept } from '../../src/http/accept.ts';
 import { parseRepositoryName, type RepositoryName } from '../../src/registry/name.ts';
 
@@ -13,6 +18,11 @@ const nameOf = (text: string): RepositoryName => {
   const name = parseRepositoryName(text);
   if (name === null) throw new Error(text);
   return name;
+};
+const recordOfArtifact = (): TagRecord => {
+  const sbom = layer('sbom', 'application/spdx+json');
+  const one = image('oci-manifest', [sbom], new TextEncoder().encode('{}'), MEDIA_TYPES.ociEmpty);
+  return tagRecordOf(derive(content([one.manifest], [one]), options), '2026-01-01T00:00:00Z').record;
 };
 const known = (id: ClientId): KnownClient => CLIENTS.find((one) => one.id === id) ?? expect.fail(id);
 const agent = (version: string): string => `docker/${version} go/go1.4.2 os/linux arch/amd64`;
@@ -56,17 +66,20 @@ describe('a limit', () => {
   });
 
   it.each([
-    ['docker/1.6.2', ['nameless-schema1', 'opaque-whiteouts', 'all-tags', 'zstd']],
-    ['docker/1.7.1', ['nameless-schema1', 'opaque-whiteouts', 'zstd']],
-    ['docker/1.8.3', ['opaque-whiteouts', 'zstd']],
-    ['docker/1.9.1', ['zstd']],
-    ['docker/19.03.4', ['oci', 'zstd']],
-    ['docker/25.0.5', []],
-    ['docker/26.0.0', ['schema1']],
-    ['docker/29.1.0', ['schema1']],
-    ['containerd/1.7.28', ['docker-zstd']],
-    ['containerd/2.2.0', ['schema1']],
-    ['docker/29.1.0 go/go1.25 os/linux arch/amd64 containerd-client/2.1.5 storage-driver/overlayfs', ['schema1']],
+    ['docker/1.6.2', ['nameless-schema1', 'opaque-whiteouts', 'all-tags', 'zstd', 'artifact']],
+    ['docker/1.7.1', ['nameless-schema1', 'opaque-whiteouts', 'zstd', 'artifact']],
+    ['docker/1.8.3', ['opaque-whiteouts', 'zstd', 'artifact']],
+    ['docker/1.9.1', ['zstd', 'artifact']],
+    ['docker/19.03.4', ['oci', 'zstd', 'artifact']],
+    ['docker/25.0.5', ['artifact']],
+    ['docker/26.0.0', ['schema1', 'artifact']],
+    ['docker/29.1.0', ['schema1', 'artifact']],
+    ['containerd/1.7.28', ['docker-zstd', 'artifact']],
+    ['containerd/2.2.0', ['schema1', 'artifact']],
+    [
+      'docker/29.1.0 go/go1.25 os/linux arch/amd64 containerd-client/2.1.5 storage-driver/overlayfs',
+      ['schema1', 'artifact'],
+    ],
     ['go-containerregistry/v0.20.6', ['schema1']],
     ['kaniko/v1.24.0 go-containerregistry', ['schema1']],
     ['not-go-containerregistry/1', []],
@@ -115,6 +128,7 @@ describe('what a client cannot use', () => {
   const SCHEMA1: Received = { form: 'docker-schema1' };
   const ZSTD: Received = { form: 'oci-manifest', zstd: true };
   const DOCKER_ZSTD: Received = { form: 'docker-schema2', zstd: true, nonstandard: ['docker-zstd'] };
+  const ARTIFACT: Received = { form: 'oci-manifest', artifact: true };
   const MIXED: Received = { form: 'docker-schema2', nonstandard: ['oci-in-docker'] };
 
   const kindOf = (id: ClientId, received: Received): string | null =>
@@ -147,6 +161,13 @@ describe('what a client cannot use', () => {
     ['oras', SCHEMA1, 'form'],
     ['systemd', { form: 'docker-schema2' }, 'form'],
     ['systemd', ZSTD, null],
+    ['docker-28', ARTIFACT, 'artifact'],
+    ['containerd-2', ARTIFACT, 'artifact'],
+    ['podman', ARTIFACT, 'artifact'],
+    ['systemd', ARTIFACT, 'artifact'],
+    ['oras', ARTIFACT, null],
+    ['crane', ARTIFACT, null],
+    ['docker-cli', ARTIFACT, null],
     ['pulp-2-schema1', { form: 'docker-schema2' }, 'form'],
     ['curl', DOCKER_ZSTD, null],
   ] as const)('%s gets %j: %s', (id, received, expected) => {
@@ -161,13 +182,22 @@ describe('what a client cannot use', () => {
       rule: 'no-accept',
       varies: { userAgent: false },
     } as const;
+    const record = { updated: '2026-01-01T00:00:00Z', forms: [], missing: [] };
     const of = (id: ClientId, name: string) =>
-      obstacleTo(clientOf(known(id)), { name: nameOf(name), choice, nameless: false });
+      obstacleTo(clientOf(known(id)), { name: nameOf(name), record, choice, nameless: false });
     expect(of('docker-1.7', 'hub/library/busybox')).toEqual({
       kind: 'name',
       text: 'Docker before 1.8 refuses names of more than two components.',
     });
     expect(of('docker-1.8', 'hub/library/busybox')).toBeNull();
+  });
+
+  it('of a tag whose record says that it is no image, is the artifact', () => {
+    const record = recordOfArtifact();
+    const client = clientOf(known('docker-28'));
+    const of = (one: TagRecord) =>
+      obstacleTo(client, { name: nameOf('a/b'), record: one, choice: negotiate(client, one), nameless: false })?.kind;
+    expect([of(record), of({ ...record, missing: [] })]).toEqual(['artifact', undefined]);
   });
 
   it('is nothing for a client without Accept of which nothing is known', () => {

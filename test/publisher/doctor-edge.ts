@@ -11,6 +11,7 @@ import { MEDIA_TYPE_OF_FORM, MEDIA_TYPES, SCHEMA1_PLAIN } from '../../src/regist
 
 /** What the edge is to get wrong. */
 export type Fault =
+  | 'challenge'
   | 'no-api-version'
   | 'ping-redirects'
   | 'basic-401'
@@ -220,6 +221,12 @@ function answerTo(request: IncomingMessage, fault: Fault | null, targetPort: num
       return { status: 400, headers: {}, body: encoder.encode('only one authentication, please') };
     return blob(`sha256:${path.slice('/target/'.length)}`, request, fault);
   }
+  if (fault === 'challenge')
+    return {
+      status: 403,
+      headers: { 'content-type': 'text/html', 'cf-mitigated': 'challenge' },
+      body: encoder.encode('<title>Just a moment...</title>'),
+    };
   const version = fault === 'no-api-version' ? {} : { 'docker-distribution-api-version': 'registry/2.0' };
   const protectedBy = fault === 'blob-307-refuses-authorization' ? 'bearer' : fault;
   if (

@@ -4,6 +4,7 @@ import { createServer } from 'node:tls';
 import { X509Certificate } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { examine, type Diagnosis } from '../../src/publisher/doctor/examine.ts';
+import { diagnosisLines } from '../../src/publisher/doctor/report.ts';
 import { FINDINGS, type FindingId } from '../../src/publisher/doctor/findings/findings.ts';
 import { IMAGE, startEdge, type Fault } from './doctor-edge.ts';
 
@@ -126,6 +127,8 @@ describe('finds each fault that an edge commits, and that one only', () => {
       'image-missing',
       'redirect-insecure',
       'name-refused',
+      'tls-old-roots',
+      'challenged',
     ];
     expect(Object.keys(FINDINGS).filter((id) => !tested.has(id) && !elsewhere.includes(id))).toEqual([]);
   });
@@ -138,6 +141,12 @@ describe('what it needs to begin', () => {
     expect(idsOf(await examine(new URL(edge.url), { timeoutMs: 5_000, insecure: false, now: 0 }))).toEqual([
       'unreachable',
     ]);
+  });
+
+  it('says that clients are challenged, as by Bot Fight Mode', async () => {
+    const diagnosis = await diagnose('challenge');
+    expect(idsOf(diagnosis)).toEqual(['challenged']);
+    expect(diagnosis.findings[0]?.seen).toBe('GET /v2/: 403, cf-mitigated: challenge');
   });
 
   it('says that the image is not there', async () => {
@@ -214,6 +223,23 @@ describe('TLS', () => {
     const ends = Date.parse(new X509Certificate(certificate.cert).validTo);
     expect(idsOf(await diagnoseTls({}, { now: ends - 5 * 86_400_000 }))).toEqual(['tls-expires']);
   });
+
+  it.each([
+    ['google', 'Google Trust Services WE1', ['GTS Root R4', 'GlobalSign Root CA'], []],
+    ['letsencrypt', "Let's Encrypt E7", ['ISRG Root X1'], ['tls-old-roots']],
+  ] as const)(
+    'tells key type and issuer, and whether a host of 2015 knows the root: %s',
+    async (name, issuer, roots, findings) => {
+      // Chains with the names of the real ones, made for these tests; valid until 2126.
+      const [key, cert] = ['key', 'chain'].map((part) =>
+        readFileSync(new URL(`../fixtures/doctor/${name}-${part}.pem`, import.meta.url)),
+      );
+      const diagnosis = await diagnoseTls({ key, cert });
+      expect(diagnosis.tls?.certificate).toEqual({ keyType: 'ecdsa', issuer, roots });
+      expect(idsOf(diagnosis)).toEqual(findings);
+      expect(diagnosisLines(diagnosis, 200).join('\n')).toContain(`ECDSA, by ${issuer}, up to ${roots.join(', ')}`);
+    },
+  );
 
   it('says that HTTP/1.1 is not spoken without ALPN', async () => {
     // What an HTTP/2 server says first: an empty SETTINGS frame.

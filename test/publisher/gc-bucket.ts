@@ -48,6 +48,7 @@ export class Bucket implements WriteStore {
     undefined;
   readonly objects = new Map<string, ObjectInfo & { bytes: Uint8Array }>();
   private versions = 0;
+  readonly deleteFenced: WriteStore['deleteFenced'] = undefined;
 
   async head(key: string): Promise<ObjectInfo | null> {
     await this.before('head', key);

@@ -68,3 +68,12 @@ export function brokenOff(object: unknown, after: number, how: 'error' | 'end'):
     get: (target, property): unknown => (property === 'body' ? broken : Reflect.get(target, property, target)),
   });
 }
+
+/** An object whose body never gives a byte, nor ends. */
+export function hanging(object: unknown): unknown {
+  if (typeof object !== 'object' || object === null || !('body' in object)) return object;
+  const body = new ReadableStream<Uint8Array>({ pull: () => new Promise<never>(() => undefined) });
+  return new Proxy(object, {
+    get: (target, property): unknown => (property === 'body' ? body : Reflect.get(target, property, target)),
+  });
+}

@@ -14,7 +14,7 @@ import {
 } from '../../src/registry/keys.ts';
 import { MEDIA_TYPE_OF_FORM } from '../../src/registry/media-type.ts';
 import { PUBLIC_REALM } from '../../src/registry/realms.ts';
-import { brokenOff, type Meddling, type Operations, watched } from './buckets.ts';
+import { brokenOff, hanging, type Meddling, type Operations, watched } from './buckets.ts';
 import { titleOf } from '../attacks.ts';
 import { type Ask, behindCache, cachedEdge, directEdge, errorOf } from './edge.ts';
 import {
@@ -247,6 +247,28 @@ describe('storage that fails', () => {
       const ask = edge(silent, { retry: { attempts: 2, backoff: 1, attemptTimeout: 20, budget: 100 } });
       expectUnavailable(await ask(path('manifests/latest')), 'hanging');
     }
+  });
+
+  it('that answers, and whose body then hangs, is given up in time, and 503', async () => {
+    const { bucket: silent } = watched(bucket, async (_operation, _key, call) => hanging(await call()));
+    const retry = { attempts: 2, backoff: 1, attemptTimeout: 20, budget: 100 };
+    for (const edge of [directEdge, cachedEdge]) {
+      const ask = edge(silent, { retry });
+      const paths = ['manifests/latest', 'manifests/many', 'manifests/DIGEST', 'tags/list?n=1', 'referrers/DIGEST'];
+      for (const where of [...paths.map((what) => real(path(what))), '/v2/_catalog?n=1', ...LONG_READS]) {
+        if (where === '/healthz') continue;
+        expectUnavailable(await ask(where, { headers: { accept: '*/*' } }), where);
+      }
+      for (const page of ['/', `/r/${NAME}`, `/r/${NAME}:latest`])
+        expect((await ask(page, { headers: { accept: 'text/html' } })).status, page).toBe(503);
+    }
+  });
+
+  it('that hangs in the middle of a long list breaks the answer off', { timeout: 30_000 }, async () => {
+    let reads = 0;
+    const [ask] = edges(async (_operation, _key, call) => (reads++ === 0 ? call() : hanging(await call())));
+    const response = await ask?.(`/v2/${LONG}/tags/list`);
+    await expect(response?.arrayBuffer()).rejects.toThrow();
   });
 
   it('in the middle of a manifest is read again, and not noticed', async () => {

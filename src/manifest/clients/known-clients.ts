@@ -224,7 +224,7 @@ export const CLIENTS = [
     userAgent: undefined,
     first: 'GET',
     accept: [[D2, DL].join(',')],
-    headers: 'captured',
+    headers: 'source',
   },
   {
     // Pulp 2 stores every 200 answer to this, so anything but schema 1 or a 404 breaks its mirror.
@@ -233,7 +233,7 @@ export const CLIENTS = [
     userAgent: undefined,
     first: 'GET',
     accept: [[S1, S1P].join(',')],
-    headers: 'captured',
+    headers: 'source',
   },
   {
     id: 'pulp-3',
@@ -241,7 +241,7 @@ export const CLIENTS = [
     userAgent: undefined,
     first: 'HEAD',
     accept: [[D2, S1, S1P, DL, OI, OM].join(',')],
-    headers: 'captured',
+    headers: 'source',
   },
   {
     id: 'curl',

@@ -16,6 +16,8 @@ export type Limit =
   | 'oci'
   /** Schema 1, although it may accept it. */
   | 'schema1'
+  /** Artifacts: manifests that are not of a container image. */
+  | 'artifact'
   /** A schema 1 with an empty `name`. */
   | 'nameless-schema1'
   /** Opaque whiteouts (`.wh..wh..opq`). */
@@ -70,7 +72,7 @@ export const LIMITS: readonly LimitRow[] = [
     source: 'moby/moby#39727; docker-archive/engine#405',
   },
   // The beta releases of 22.06 have it.
-  { program: 'docker', limit: 'zstd', until: [22], source: 'moby/moby#41759; release notes of 23.0' },
+  { program: 'docker', limit: 'zstd', until: [22, 6], source: 'moby/moby#41759; release notes of 23.0' },
   // 26.0 to 28.1 read it if DOCKER_ENABLE_DEPRECATED_PULL_SCHEMA_1_IMAGE is set.
   {
     program: 'docker',
@@ -78,6 +80,12 @@ export const LIMITS: readonly LimitRow[] = [
     from: [26],
     until: null,
     source: 'measured with 26.1 and 28.5; moby, distribution/pull_v2.go: DeprecatedSchema1ImageError',
+  },
+  {
+    program: 'docker',
+    limit: 'artifact',
+    until: null,
+    source: 'measured with 20.10, 26.1 and 28.5; moby, distribution/pull_v2.go: the media type of the config',
   },
   { program: 'containerd', limit: 'zstd', until: [1, 5], source: 'release notes of 1.5' },
   { program: 'containerd', limit: 'docker-zstd', until: [2], source: 'containerd, images.DiffCompression' },
@@ -88,6 +96,16 @@ export const LIMITS: readonly LimitRow[] = [
     from: [2],
     until: null,
     source: 'measured with 2.1; containerd, schema1.NewConverter of 2.0',
+  },
+  { program: 'containerd', limit: 'artifact', until: null, source: 'measured with 1.6, 1.7 and 2.1' },
+  // podman. skopeo copies artifacts.
+  { program: 'containers', limit: 'artifact', until: null, source: 'measured with podman 4.3 to 5.8' },
+  { program: 'Buildah', limit: 'artifact', until: null, source: 'measured with 1.28 and 1.39' },
+  {
+    program: 'systemd-pull',
+    limit: 'artifact',
+    until: null,
+    source: 'systemd, src/import/pull-oci.c: oci_pull_process_manifest',
   },
   { program: 'containers', limit: 'docker-zstd', until: [5, 38], source: MEDIA_TYPES_OF_SCHEMA2 },
   { program: 'skopeo', limit: 'docker-zstd', until: [1, 21], source: MEDIA_TYPES_OF_SCHEMA2 },

@@ -96,7 +96,7 @@ function outcomeOf(client: Client, name: RepositoryName, { record, manifests }: 
   const choice = negotiate(client, record);
   const bytes = choice.kind === 'form' ? manifests[record.forms.indexOf(choice.form)] : undefined;
   const nameless = bytes !== undefined && isNameless(bytes);
-  return { choice, obstacle: obstacleTo(client, { name, choice, nameless }) };
+  return { choice, obstacle: obstacleTo(client, { name, record, choice, nameless }) };
 }
 
 /** Joins several lines of a header (RFC 9110, 5.2). */

@@ -20,7 +20,7 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
   )
     .option(
       '--grace <duration>',
-      'how long an object must have been unneeded before it is deleted: 90m, 24h, 7d; 0 only if no publish is running',
+      'how long an object must have been unneeded before it is deleted: 90m, 24h, 7d; under 30m only if no publish is running',
       '24h',
     )
     .option('--delete', 'record unneeded objects, and delete those recorded for the whole grace period')

@@ -18,6 +18,7 @@ interface Options extends BucketOptions {
   readonly replace?: true;
   readonly platform?: readonly Platform[];
   readonly recompress?: Recompress;
+  readonly rewriteOpaque?: true;
   readonly referrers: boolean;
   readonly jobs?: number;
   readonly compat?: true;
@@ -53,11 +54,15 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
       'add gzip copies of zstd layers for the derived forms; =all adds them for uncompressed layers too',
       readRecompress,
     )
+    .option(
+      '--rewrite-opaque',
+      'name copies of layers in schema 1, with whiteouts of single files that Docker 1.6 to 1.8 reads',
+    )
     .option('--no-referrers', 'leave out signatures, attestations and other referrers of the image')
     .option('--jobs <n>', 'blobs sent in parallel (default: 6)', parseJobs)
     .option('--compat', 'convert to schema 1 every image that docker/distribution converts, even an invalid one')
     .option('--name-as-given', 'publish under a name whose first part looks like the host of a registry')
-    .option('--creds-stdin', 'read USER:PASSWORD for the source registry from standard input')
+    .option('--creds-stdin', 'read USER:PASSWORD for the source registry, or the download, from standard input')
     .option('--creds <user:password>', `the same as an argument (${VISIBLE} --creds-stdin)`)
     .option('--src-tls-verify <bool>', 'false: accept plain http and any certificate from the source', readBoolean)
     .option(
@@ -74,7 +79,7 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
       `
 Sources:
 ${Object.values(SOURCES)
-  .map(({ syntax, title }) => `  ${syntax.padEnd(30)} ${title}`)
+  .map(({ syntax, title }) => `  ${syntax.padEnd(33)} ${title}`)
   .join('\n')}
 
 A policy names the signers, one of which must have signed; paths are relative to it:
@@ -167,6 +172,7 @@ async function run(
           platforms,
           replace: options.replace === true,
           recompress: options.recompress,
+          rewriteOpaque: options.rewriteOpaque === true,
           referrers: options.referrers,
           dryRun: options.dryRun === true,
           mode: options.compat === true ? 'compat' : 'strict',
@@ -206,8 +212,11 @@ async function verifySignature(policy: string, source: ImageSource, signal: Abor
 async function credsOf(source: string, { creds, credsStdin }: Options): Promise<string | undefined> {
   if (credsStdin !== true) return creds;
   if (creds !== undefined) throw usageError('--creds and --creds-stdin are both given', 'Leave out --creds.');
-  if (!source.startsWith('docker://'))
-    throw usageError('--creds-stdin is only for a registry', 'Leave it out, or write docker://HOST/NAME:TAG.');
+  if (!/^(?:docker|https?):\/\//.test(source))
+    throw usageError(
+      '--creds-stdin is only for a registry or a download',
+      'Leave it out, or write docker://HOST/NAME:TAG.',
+    );
   return readCreds();
 }
 

@@ -131,11 +131,14 @@ async function argumentValues(
   return /file|config/.test(name) ? paths(current) : [];
 }
 
-/** `dir:`, and below it the files. */
+/** Sources whose image is in a file or a folder. */
+const IN_FILES: ReadonlySet<string> = new Set(['dir:', 'oci:', 'oci-archive:', 'docker-archive:', 'pulp2:']);
+
+/** `dir:`, and behind it the files. */
 async function sources(current: string): Promise<readonly Candidate[]> {
   const colon = current.indexOf(':');
   const prefix = current.slice(0, colon + 1);
-  if (colon >= 0 && !prefix.startsWith('docker:') && !prefix.startsWith('http'))
+  if (IN_FILES.has(prefix))
     return (await paths(current.slice(colon + 1))).map((one) => ({ ...one, value: prefix + one.value }));
   return Object.values(SOURCES).map(({ syntax, title }) => ({
     value: /^[a-z0-9+-]+:(?:\/\/)?/.exec(syntax)?.[0] ?? syntax,

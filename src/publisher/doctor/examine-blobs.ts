@@ -135,6 +135,7 @@ async function follow(
   let exchange = first;
   for (let hops = 0; exchange.kind === 'answer' && REDIRECTS.has(exchange.status) && hops < 5; hops += 1) {
     const { question, status } = exchange;
+    if (question.method === 'POST') return exchange;
     const location = exchange.headers.location ?? '';
     const where = `${question.method} ${question.url.pathname}: ${String(status)}`;
     if (!URL.canParse(location, question.url.href)) {

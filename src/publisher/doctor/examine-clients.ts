@@ -5,7 +5,7 @@ import { type Form, FORM_TITLE, formOfMediaType, MEDIA_TYPE_OF_FORM } from '../.
 import { type ClientId, clientOf, CLIENTS, type KnownClient as Client } from '../../manifest/clients/known-clients.ts';
 import { formObstacle, nameObstacle } from '../../manifest/clients/obstacles.ts';
 import { isNameless } from '../../manifest/from-schema1.ts';
-import { marksOf } from '../../manifest/layer-types.ts';
+import { isImage, marksOf } from '../../manifest/layer-types.ts';
 import { formsAcceptedBy } from '../../manifest/negotiate.ts';
 import { ManifestError, readImageManifest, readManifest } from '../../manifest/read.ts';
 import type { Answer, Exchange } from './exchange.ts';
@@ -206,7 +206,7 @@ function judgeUse(client: Client, { name }: ImageName, { manifest, form }: Clien
   const refusal = nameObstacle(negotiated, name);
   if (refusal !== null) return [{ id: 'name-refused', seen: `${name}: ${refusal.text}`, client: client.title }];
   if (manifest === undefined || form === undefined) return [];
-  const received = { form, ...layerMarks(manifest, form), nameless: isNameless(manifest.bytes) };
+  const received = { form, ...contentOf(manifest, form), nameless: isNameless(manifest.bytes) };
   const obstacle = formObstacle(negotiated, received);
   switch (obstacle?.kind) {
     case 'layers':
@@ -219,11 +219,16 @@ function judgeUse(client: Client, { name }: ImageName, { manifest, form }: Clien
   }
 }
 
-function layerMarks({ bytes }: ManifestAnswer, form: Form): ReturnType<typeof marksOf> {
+/** What matters of a manifest's layers. */
+function contentOf(
+  { bytes }: ManifestAnswer,
+  form: Form,
+): ReturnType<typeof marksOf> & { readonly artifact?: boolean } {
   if (form !== 'docker-schema2' && form !== 'oci-manifest') return {};
   try {
     const manifest = readManifest(bytes, MEDIA_TYPE_OF_FORM[form]);
-    return marksOf([{ manifest, image: readImageManifest(manifest) }]);
+    const image = readImageManifest(manifest);
+    return { ...marksOf([{ manifest, image }]), artifact: form === 'oci-manifest' && !isImage(image) };
   } catch (error) {
     // What is wrong with the manifest is reported elsewhere.
     if (error instanceof ManifestError) return {};

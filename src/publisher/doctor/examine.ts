@@ -34,7 +34,7 @@ export async function examine(base: URL, options: ExamineOptions): Promise<Diagn
   const end = (image: ImageName | null, clients: readonly ClientResult[]): Diagnosis => ({
     url: base.href,
     image: image === null ? null : `${image.name}:${image.tag}`,
-    tls: tls === null ? null : { modern: tls.modern, old: tls.old, validTo: tls.validTo },
+    tls: tls === null ? null : { modern: tls.modern, old: tls.old, validTo: tls.validTo, certificate: tls.certificate },
     clients: clients.map(({ id, title, outcome, form, digest, says }) => ({
       id,
       title,
@@ -114,7 +114,8 @@ export function splitImage(text: string): Wanted {
   return { name: name ?? undefined, tag: tag ?? undefined };
 }
 
-async function chooseImage(
+/** The image that is wanted, or else the first of the catalogue. */
+export async function chooseImage(
   session: Session,
   wanted: Wanted | undefined,
 ): Promise<{ readonly image: ImageName } | { readonly finding: Finding }> {

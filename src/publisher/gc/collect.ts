@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Digest } from '../../registry/digest.ts';
-import { parseKey, referrersPrefix } from '../../registry/keys.ts';
+import { CATALOG_KEY, parseKey, referrersPrefix } from '../../registry/keys.ts';
 import type { ReadTag } from '../../bucket/read-tag.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import type { RealmTable } from '../../registry/realms.ts';
@@ -36,6 +36,7 @@ import {
   readRecords,
   type RepositoryListing,
 } from '../../bucket/survey.ts';
+import { refuseNewerList } from '../../bucket/lists.ts';
 import { readReferrersRecord, writeReferrersRecord } from '../../bucket/referrers.ts';
 import { untilWritten } from '../../bucket/retry.ts';
 
@@ -108,6 +109,8 @@ export async function collect(store: WriteStore, options: CollectOptions): Promi
     const keys = due.map(({ object }) => object.key);
     const sweeping = keys.length === 0 ? null : { id: randomUUID(), beat: 0, keys };
     if (sweeping === null && unreferenced.size === 0 && before.journal.unreferenced.size === 0) return report;
+    // Storage that enforces no deadlines is refused before publishers have to wait for a sweep.
+    if (sweeping !== null) await store.deleteFenced?.([], { from: new Date(at), seconds: 1 });
     const noted = await writeJournal(store, { sweeps: before.journal.sweeps, sweeping, unreferenced }, before);
     if (noted === null) continue;
     if (sweeping !== null) await sweep(store, due, sweeping.id, noted, options);
@@ -148,6 +151,8 @@ async function survey(
   // Blobs first: blobs that are sent during the survey are not listed, so they are not mistaken for garbage.
   const { blobs, strange } = await listBlobs(store);
   const listed = await listRepositories(store);
+  // A newer gantry may need objects in ways that this one does not know.
+  await refuseNewerList(store, CATALOG_KEY);
   const total = [...listed.repositories.values()].reduce(
     (sum, { tags, manifests, referrers }) => sum + tags.size + manifests.size + referrers.size,
     0,
@@ -159,6 +164,7 @@ async function survey(
   };
   const repositories = new Map<RepositoryName, MarkedRepository>();
   for (const [name, listing] of listed.repositories) {
+    if (listing.tagList !== undefined) await refuseNewerList(store, listing.tagList.key);
     const old: [Tag, ObjectInfo][] = [];
     const onTag = (tag: Tag, reading: ReadTag): void => {
       if (isExpired(reading, now())) old.push([tag, reading.info]);

@@ -17,7 +17,7 @@ import type { Platform } from '../../registry/platform.ts';
 import { PUBLIC_REALM, type RealmName, realmOf, type RealmTable } from '../../registry/realms.ts';
 import { ORIGIN_METADATA } from '../../registry/origin-mark.ts';
 import { type MissingForm, publishedDigests, type TagForm } from '../../registry/records.ts';
-import type { WriteStore } from '../../registry/store.ts';
+import { StorageError, type WriteStore } from '../../registry/store.ts';
 import type { TagSummary } from '../../registry/summary.ts';
 import { addReferrers, type Referrers, readReferrers } from '../../bucket/referrers.ts';
 import { CommandError } from '../cli/errors.ts';
@@ -27,17 +27,25 @@ import { type GcGuard, guardAgainstGc } from '../gc/guard.ts';
 import { readTag, type TagReading } from '../../bucket/read-tag.ts';
 import type { FormMerge, PublishedRoot } from './merge-forms.ts';
 import { mergeExisting } from './merge-existing.ts';
+import { prepareWhiteouts, type WhiteoutWork } from './whiteout-copies.ts';
+import { layersToScan, opaqueWarnings } from './opaque-warnings.ts';
 import { type LayerWork, prepareLayers, type Recompress } from './layers.ts';
-import { openLists, type Lists } from '../../bucket/lists.ts';
+import { openLists, refuseNewerLists, type Lists } from '../../bucket/lists.ts';
 import { planTag, type PlannedBlob, type TagPlan } from './plan.ts';
 import { readImage, type ReadImage, titleOf } from '../../bucket/read-image.ts';
 import { type ConflictOptions, untilWritten } from '../../bucket/retry.ts';
-import { writeTag } from '../../bucket/write-tag.ts';
+import { type Over, type TagObject, writeTag, type Written } from '../../bucket/write-tag.ts';
 import type { ImageSource } from '../../bucket/image-source.ts';
 import { summarizeTag } from '../../manifest/tag-summary.ts';
 
 /** Blobs sent at once by default. */
 export const DEFAULT_JOBS = 6;
+
+/**
+ * How long the write of a tag object is tried after its objects were secured against garbage collection, in milliseconds. S3 also refuses a request that was dated 15
+ * minutes ago (Amazon S3, "Signing and authenticating REST requests"), so no tag is written later than 20 minutes after that.
+ */
+const TAG_WRITE_LIMIT = 300_000;
 
 /** The options of {@link createPublisher}. */
 export interface PublisherOptions {
@@ -54,6 +62,8 @@ export interface PublisherOptions {
   readonly now?: () => Date;
   /** How long a sweep of garbage collection may stand still; for tests. */
   readonly leaseMs?: number;
+  /** How long the write of a tag object is tried, in milliseconds; for tests. */
+  readonly tagWriteLimit?: number;
   /** Sleeps; for tests. */
   readonly wait?: (milliseconds: number) => Promise<void>;
 }
@@ -68,6 +78,8 @@ export interface PublishRequest {
   readonly platforms?: readonly Platform[];
   /** Which layers get a gzip copy for the derived forms. */
   readonly recompress?: Recompress | undefined;
+  /** Name copies of layers with explicit whiteouts in derived schema 1 manifests, in place of opaque ones. */
+  readonly rewriteOpaque?: boolean;
   /** Publish the referrers of the image as well. Default: true. */
   readonly referrers?: boolean;
   /** Plan only, write nothing. */
@@ -128,7 +140,13 @@ export async function createPublisher(options: PublisherOptions): Promise<Publis
   const lists = openLists(store, retry);
   const { jobs = DEFAULT_JOBS, check = false } = options;
   const transfer = createTransfer({ store, jobs, check, onEvent, signal });
-  const run: Run = { options, onEvent, retry, guard, lists, transfer };
+  const refused = new Map<RepositoryName, Promise<void>>();
+  const refuseNewer = (name: RepositoryName): Promise<void> => {
+    const known = refused.get(name) ?? refuseNewerLists(store, name);
+    refused.set(name, known);
+    return known;
+  };
+  const run: Run = { options, onEvent, retry, guard, lists, refuseNewer, transfer };
   return { publish: (source, request) => publish(run, source, request) };
 }
 
@@ -138,6 +156,8 @@ interface Run {
   readonly retry: ConflictOptions;
   readonly guard: GcGuard;
   readonly lists: Lists;
+  /** Throws NewerVersionError if a newer gantry wrote the lists; looks once for each repository. */
+  readonly refuseNewer: (name: RepositoryName) => Promise<void>;
   readonly transfer: Transfer;
 }
 
@@ -150,6 +170,7 @@ interface Job {
   readonly image: ReadImage;
   readonly referrers: Referrers;
   readonly layers: LayerWork;
+  readonly whiteouts: WhiteoutWork | null;
 }
 
 async function publish(run: Run, source: ImageSource, request: PublishRequest): Promise<PublishResult> {
@@ -162,6 +183,7 @@ async function publish(run: Run, source: ImageSource, request: PublishRequest): 
   }
   const image = await readImage(source, { platforms: request.platforms ?? [], signal });
   refuseNameless(image);
+  if (request.dryRun !== true) await run.refuseNewer(request.name);
   const { roots, children } = image.content;
   const referrers = await readReferrers(source, [...roots, ...children.values()], request.referrers !== false);
   const layers = prepareLayers({
@@ -170,7 +192,8 @@ async function publish(run: Run, source: ImageSource, request: PublishRequest): 
     onEvent: run.onEvent,
     isStored: async (layer) => (await run.options.store.head(blobKey(realm, layer))) !== null,
   });
-  const job: Job = { run, source, request, realm, image, referrers, layers };
+  const whiteouts = request.rewriteOpaque === true ? prepareWhiteouts({ signal, onEvent: run.onEvent }) : null;
+  const job: Job = { run, source, request, realm, image, referrers, layers, whiteouts };
   const result = await untilWritten(`the tag ${request.name}:${request.tag}`, () => attempt(job), run.retry);
   const companions = request.referrers === false ? [] : await publishCompanions(run, source, request, image);
   return companions.length === 0 ? result : { ...result, companions };
@@ -226,7 +249,9 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
     { store, name, realm, replace: request.replace === true, image, source: job.source, signal: run.options.signal },
     readable,
   );
-  const { content, open } = await job.layers.complete(merged, source);
+  const { content: completed, open } = await job.layers.complete(merged, source);
+  const copies = (await job.whiteouts?.copies(merged, source)) ?? null;
+  const content = copies === null ? completed : { ...completed, whiteoutCopies: copies.byConfig };
   const derivation = derive(content, { name, tag, signer: run.options.signer, mode: request.mode ?? 'strict' });
   const plan = planTag({
     name,
@@ -251,6 +276,7 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
     toSend: toSend.length,
     bytesToSend: toSend.reduce((sum, { size }) => sum + (size ?? 0), 0),
   });
+  const toScan = layersToScan(derivation, content);
   const report = (sent: Sent): PublishResult =>
     result(job, {
       plan,
@@ -258,13 +284,23 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
       merge,
       present,
       sent,
-      warnings: [...warnings, ...warningsOf(image, existing, derivation)],
+      warnings: [
+        ...warnings,
+        ...(copies?.warnings ?? []),
+        ...warningsOf(image, existing, derivation),
+        ...opaqueWarnings(toScan, run.transfer),
+      ],
     });
   if (request.dryRun === true)
     return report({ blobs: toSend.length, bytes: toSend.reduce((sum, { size }) => sum + (size ?? 0), 0) });
 
   const send = async (blobs: readonly PlannedBlob[]): ReturnType<Transfer['sendBlobs']> =>
-    run.transfer.sendBlobs(blobs, source, open);
+    run.transfer.sendBlobs(
+      blobs,
+      source,
+      { recompressed: open, withWhiteouts: (copy) => (copies === null ? noCopy(copy) : copies.open(copy)) },
+      toScan,
+    );
   const { sent, absent } = await send(toSend);
   await run.transfer.sendManifests(plan.manifests.filter((manifest) => !present.has(manifest.key)));
   const referrersKeys = await addReferrers(store, name, referrers.records, run.retry);
@@ -288,7 +324,7 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
     run.options.signal?.throwIfAborted();
     // A damaged tag object is written over as well.
     const over = readable?.info ?? (existing === null ? null : await store.head(key));
-    const written = await writeTag(store, { key, body: plan.body, metadata: plan.metadata }, over);
+    const written = await writeInTime(job, { key, body: plan.body, metadata: plan.metadata }, over);
     if (written === 'precondition-failed') return written;
     etag = written.etag;
   }
@@ -298,6 +334,23 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
       entry: { ...(await summary(job, plan, content)), etag, digests: publishedDigests(plan.record) },
     });
   return report(sent);
+}
+
+/** Writes the tag object, or gives up in time: garbage collection waits only so long. Throws StorageError. */
+async function writeInTime({ run, request }: Job, tag: TagObject, over: Over): Promise<Written> {
+  const { store, signal, tagWriteLimit = TAG_WRITE_LIMIT } = run.options;
+  const limit = AbortSignal.timeout(tagWriteLimit);
+  try {
+    return await writeTag(store, tag, over, signal === undefined ? limit : AbortSignal.any([signal, limit]));
+  } catch (cause) {
+    if (!limit.aborted || signal?.aborted === true) throw cause;
+    const seconds = String(tagWriteLimit / 1000);
+    throw new StorageError(
+      'STORAGE_UNAVAILABLE',
+      `the tag ${request.name}:${request.tag} could not be written within ${seconds} s`,
+      { cause },
+    );
+  }
 }
 
 function warningsOf({ leftOut }: ReadImage, existing: TagReading | null, derivation: Derivation): readonly string[] {
@@ -312,6 +365,10 @@ function warningsOf({ leftOut }: ReadImage, existing: TagReading | null, derivat
       : []),
     ...derivation.warnings,
   ];
+}
+
+function noCopy(copy: Digest): Promise<never> {
+  return Promise.reject(new TypeError(`${copy} is no copy`));
 }
 
 async function summary({ run, realm }: Job, plan: TagPlan, content: ImageContent): Promise<TagSummary> {

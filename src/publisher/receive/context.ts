@@ -1,9 +1,11 @@
 /** What the push endpoint does with a bucket: publishing tags, storing manifests, removing tags. */
 import type { Signer } from '../../manifest/image.ts';
 import { tagKey } from '../../registry/keys.ts';
-import type { RealmTable } from '../../registry/realms.ts';
+import type { RepositoryName } from '../../registry/name.ts';
+import { type RealmTable, realmOf } from '../../registry/realms.ts';
 import type { WriteStore } from '../../registry/store.ts';
 import { deleteTags } from '../../bucket/delete-tags.ts';
+import { openLists } from '../../bucket/lists.ts';
 import { readImage } from '../../bucket/read-image.ts';
 import { addReferrers, readReferrers } from '../../bucket/referrers.ts';
 import { writeManifest } from '../../bucket/write-image.ts';
@@ -27,6 +29,13 @@ export interface PushContextOptions {
 /** Makes the context of an endpoint. */
 export function pushContext(options: PushContextOptions): PushContext {
   const { store, realms, signer, uploads, allowDelete, recompress, signal, onPublished } = options;
+  const reconciled = new Set<RepositoryName>();
+  /** Once for each repository: an earlier run may have stopped between a tag and the lists. */
+  const reconcile = async (name: RepositoryName): Promise<void> => {
+    if (reconciled.has(name)) return;
+    await openLists(store, { signal }).reconcile(name, realmOf(realms, name));
+    reconciled.add(name);
+  };
   return {
     store,
     realms,
@@ -36,6 +45,7 @@ export function pushContext(options: PushContextOptions): PushContext {
       // One a push: the agreement with garbage collection begins before anything is looked for.
       const publisher = await createPublisher({ store, realms, signer, signal });
       const result = await publisher.publish(source, { name, tag, recompress, referrers: true });
+      await reconcile(name);
       await onPublished(result);
       return result;
     },
@@ -48,6 +58,7 @@ export function pushContext(options: PushContextOptions): PushContext {
     removeTag: async (name, tag) => {
       if ((await store.head(tagKey(name, tag))) === null) return false;
       await deleteTags(store, name, [tag], { signal });
+      await reconcile(name);
       return true;
     },
   };

@@ -11,7 +11,7 @@ import {
 } from '../../bucket/format.ts';
 import { steadyConnection } from './connection.ts';
 import { refuseForeignAnswers } from './foreign-answers.ts';
-import { probeStorage } from './probe.ts';
+import { probeStorage, withProbedDeadlines } from './probe.ts';
 import { S3Store, type S3StoreOptions } from './s3-store.ts';
 import type { Target } from './target.ts';
 import { listedUploads } from './unfinished-uploads.ts';
@@ -140,7 +140,7 @@ export async function openS3(
     throw new CommandError(error.message, { hint, cause: error });
   }
   const prepared = withPreparedWrites(store, () => openForWriting(open, title, address.endpoint ?? 'Amazon S3'));
-  return { store: prepared, title, close: () => connection.close() };
+  return { store: withProbedDeadlines(prepared, title), title, close: () => connection.close() };
 }
 
 /** The store that writes: checks the bucket's format, and probes storage that it does not name. Throws StorageError. */

@@ -9,6 +9,7 @@ import {
   leavesOfPage,
   spanOf,
 } from '../../registry/sorted-list.ts';
+import { readAll } from '../../bucket/read-object.ts';
 import { type ReadStore, StorageError } from '../../registry/store.ts';
 
 /**
@@ -55,7 +56,7 @@ async function readOnce(
 ): Promise<VisiblePage | 'changed'> {
   const first = await store.get(CATALOG_KEY, { range: { offset: 0, length: FIRST_READ } });
   if (first === null || first === 'changed') return { names: [], more: false };
-  const head = await bytesOf(first.body);
+  const head = await readAll(first.body, first.range.length);
   const header = decodeListHeader(head, first.metadata);
   const names: RepositoryName[] = [];
   let position = after;
@@ -80,7 +81,7 @@ async function readOnce(
     if (offset + length <= head.length) return decodeSpan(head.subarray(offset, offset + length)).map(nameOf);
     if (first === null || first === 'changed') return 'changed';
     const more = await store.get(CATALOG_KEY, { range: { offset, length }, ifMatch: first.etag });
-    return more === null || more === 'changed' ? 'changed' : decodeSpan(await bytesOf(more.body)).map(nameOf);
+    return more === null || more === 'changed' ? 'changed' : decodeSpan(await readAll(more.body, length)).map(nameOf);
   }
 }
 
@@ -88,8 +89,4 @@ function nameOf(value: unknown): RepositoryName {
   const name = typeof value === 'string' ? parseRepositoryName(value) : null;
   if (name === null) throw new CorruptListError('the catalogue contains an invalid repository name');
   return name;
-}
-
-async function bytesOf(body: ReadableStream<Uint8Array>): Promise<Uint8Array> {
-  return new Uint8Array(await new Response(body).arrayBuffer());
 }

@@ -42,7 +42,7 @@ export const CACHING = {
 /**
  * Whether a request goes through the cache in front of the registry. Blobs do not, unless they are switched on: each call
  * of the entrypoint is billed as a request (0.30 USD a million) whether it hits or not, and a read of R2 costs 0.36. So
- * the cache saves money only above 83 % hits. Parts of blobs and HEAD of blobs never do: the cache removes `Range` before
+ * the cache saves money only above 84 % hits. Parts of blobs and HEAD of blobs never do: the cache removes `Range` before
  * it calls the registry, and makes GET of HEAD (Cloudflare's documentation of Workers Cache, November 2026).
  */
 export function usesCache(

@@ -5,8 +5,9 @@
 import { parseAccept } from '../../http/accept.ts';
 import { allowsMatch, allowsRange, isNamed } from '../../http/conditions.ts';
 import { parseRanges, type RequestedRange } from '../../http/range.ts';
-import { WHOLE_UP_TO } from '../../bucket/read-object.ts';
-import { StorageError } from '../../registry/store.ts';
+import { readAll, WHOLE_UP_TO } from '../../bucket/read-object.ts';
+import { reasonRow } from '../../registry/errors.ts';
+import { isOldEngine } from '../../manifest/negotiate.ts';
 import type { Resource } from '../access/decision.ts';
 import type { Grant } from '../access/guard.ts';
 import { readExplanation, v1Explanation } from '../endpoints/v1-images.ts';
@@ -74,7 +75,7 @@ async function answer(c: EdgeContext, request: RegistryRequest, grant: Grant): P
     {
       head,
       accept: isNegotiated ? parseAccept(raw.headers.get('accept')) : null,
-      userAgent: isNegotiated ? raw.headers.get('user-agent') : null,
+      userAgent: isNegotiated || request.kind === 'v1-images' ? raw.headers.get('user-agent') : null,
       ranges,
       client: clientAddress(c),
     },
@@ -114,6 +115,9 @@ function refusal(c: EdgeContext, request: RegistryRequest, reason: Refused, head
   if (request.kind === 'v1-images') {
     const found = readExplanation(reason.detail);
     if (found !== null) return v1Explanation(request.name, found, publicOrigin(c), headers);
+    // Engines print any body as it is; other clients read JSON.
+    if (reasonRow(reason.reason).status === 503 && isOldEngine(c.req.raw.headers.get('user-agent')))
+      return v1Explanation(request.name, { tag: null, reason: reason.reason }, publicOrigin(c), headers, 503);
   }
   return refuseTo(
     c,
@@ -138,10 +142,8 @@ function isShort(headers: HeaderFields): boolean {
  * pass bytes from one to the next.) Throws {@link StorageError} if the manifest is shorter than its length.
  */
 async function readWhole(body: ReadableStream<Uint8Array>, headers: HeaderFields): Promise<Uint8Array> {
-  const bytes = new Uint8Array(await new Response(body).arrayBuffer());
   const length = headers['content-length'];
-  if (length !== undefined && bytes.length !== Number(length))
-    throw new StorageError('STORAGE_UNAVAILABLE', 'storage sent fewer bytes of the manifest than its length');
+  const bytes = await readAll(body, length === undefined ? undefined : Number(length));
   headers['content-length'] = String(bytes.length);
   return bytes;
 }

@@ -49,8 +49,7 @@ async function detectCache(entrypoint: (props: RegistryProps) => RegistryEntrypo
   try {
     return await entrypoint(NO_ACCESS).isCached();
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    console.error(JSON.stringify({ event: 'cache-unknown', message }));
+    reportUnknownCache(error);
     return null;
   }
 }
@@ -98,8 +97,20 @@ export function directPort(
 
 const NO_ACCESS: RegistryProps = { realm: PUBLIC_REALM, hidden: true, lists: null };
 
-function entrypointOf({ exports }: GatewayContext): ((props: RegistryProps) => RegistryEntrypoint) | null {
-  const registry = (exports as { Registry?: (options: { props: RegistryProps }) => RegistryEntrypoint } | undefined)
-    ?.Registry;
-  return registry === undefined ? null : (props) => registry({ props });
+// Without the entrypoint, and where the platform throws instead of giving it, requests are answered by direct call.
+function entrypointOf(ctx: GatewayContext): ((props: RegistryProps) => RegistryEntrypoint) | null {
+  try {
+    const registry = (
+      ctx.exports as { Registry?: (options: { props: RegistryProps }) => RegistryEntrypoint } | undefined
+    )?.Registry;
+    return registry === undefined ? null : (props) => registry({ props });
+  } catch (error) {
+    reportUnknownCache(error);
+    return null;
+  }
+}
+
+function reportUnknownCache(error: unknown): void {
+  const message = error instanceof Error ? error.message : String(error);
+  console.error(JSON.stringify({ event: 'cache-unknown', message }));
 }

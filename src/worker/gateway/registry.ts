@@ -186,7 +186,7 @@ export function answerFromStorage(
     case 'catalog':
       return answerCatalog(request, options, store, keep);
     case 'v1-images':
-      return answerV1Images(request, store);
+      return answerV1Images(request, options, store);
     default:
       return assertNever(request);
   }

@@ -3,6 +3,7 @@
  * layers must be unpacked for it. The tag object is then written with all its forms, and no layer is unpacked again.
  */
 import { mapLimit } from '../../bucket/concurrency.ts';
+import { readBytes } from '../../bucket/read-object.ts';
 import { publishedRoots, readTag } from '../../bucket/read-tag.ts';
 import { layersOfSchema1 } from '../../manifest/from-schema1.ts';
 import type { UnpackedLayer } from '../../manifest/image.ts';
@@ -132,7 +133,7 @@ async function unpack(
     stored = await store.get(key);
   }
   if (stored === null || stored === 'changed') throw new StorageError('STORAGE_UNAVAILABLE', `${layer} was not stored`);
-  return unpackLayer(renewing(stored.body, renew), layer);
+  return unpackLayer(renewing(readBytes(stored.body).pass(stored.size), renew), layer);
 }
 
 async function* renewing(

@@ -5,6 +5,7 @@
  * neither receives a complete wrong blob. If the client is slow or disconnects, the bucket receives the blob
  * nevertheless. If storage fails, the client does.
  */
+import { readBytes } from '../../bucket/read-object.ts';
 import type { OpenBlob } from '../../origin/blob.ts';
 import { OriginError } from '../../origin/errors.ts';
 import { algorithmOf, type Digest, hexOf } from '../../registry/digest.ts';
@@ -156,7 +157,8 @@ export function clientSink(size: number): { readonly body: ReadableStream<Uint8A
             sent < size ? await withLimit(bucket.get(key, { range: { offset: sent } }), STORAGE_LIMIT) : null;
           if (sent < size && object === null) throw new Error('the blob is not there any more');
           if (object !== null)
-            for await (const chunk of object.body as ReadableStream<Uint8Array>) await writer.write(chunk);
+            for await (const chunk of readBytes(object.body as ReadableStream<Uint8Array>).pass(size - sent))
+              await writer.write(chunk);
           await writer.close();
         } catch (error) {
           await abandon(error).catch(() => undefined);

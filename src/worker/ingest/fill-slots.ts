@@ -14,7 +14,7 @@ export interface SlotKind {
 /** A taken slot. */
 export interface Slot {
   /** A sign of life. */
-  renew(): void;
+  readonly renew: () => void;
   end(): void;
 }
 

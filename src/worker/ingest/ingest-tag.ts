@@ -2,7 +2,7 @@
  * Copies a tag from the upstream to the bucket. Its forms are derived and written in an order that leaves the tag
  * complete at any moment: configs, manifests, the tag object, lists. A published tag is never written over.
  */
-import { openLists } from '../../bucket/lists.ts';
+import { openLists, refuseNewerLists } from '../../bucket/lists.ts';
 import type { OriginImage } from '../../bucket/origin-image.ts';
 import { CONFLICT_RETRY } from '../../bucket/retry.ts';
 import { writeBlob, writeManifest } from '../../bucket/write-image.ts';
@@ -14,6 +14,7 @@ import { summarizeTag } from '../../manifest/tag-summary.ts';
 import { tagRecordOf } from '../../manifest/tag-record.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { tagKey } from '../../registry/keys.ts';
+import { NewerVersionError } from '../../registry/newer-version.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { encodeOriginMark, type OriginMark } from '../../registry/origin-mark.ts';
@@ -99,11 +100,24 @@ async function writeAll(
   },
 ): Promise<Written> {
   const configs = [...content.configs].map(([digest, bytes]) => ({ digest, bytes }));
-  await Promise.all([...configs, ...derivation.blobs].map((blob) => writeBlob(store, realm, blob)));
+  await Promise.all([
+    refuseUnlisted(store, name),
+    ...[...configs, ...derivation.blobs].map((blob) => writeBlob(store, realm, blob)),
+  ]);
   await Promise.all(
     [...derivation.others, ...derivation.forms].map((manifest) => writeManifest(store, name, manifest)),
   );
   return writeTag(store, { key: object.key, body: object.bytes, metadata: object.metadata }, over);
+}
+
+/** Throws StorageError where a newer gantry wrote the lists: the tag would be missing from them. */
+export async function refuseUnlisted(store: WriteStore, name: RepositoryName): Promise<void> {
+  try {
+    await refuseNewerLists(store, name);
+  } catch (cause) {
+    if (!(cause instanceof NewerVersionError)) throw cause;
+    throw new StorageError('STORAGE_DENIED', cause.message, { cause });
+  }
 }
 
 /** Attempts to write a list that others write at the same time: a Worker can make only so many requests. */

@@ -21,7 +21,7 @@ import { isTombstone } from '../../bucket/read-tag.ts';
 import { withRetries } from '../../bucket/retry.ts';
 import { writeOriginMark, writeTombstone } from '../../bucket/write-tag.ts';
 import { within } from './single-flight.ts';
-import { type FetchedTag, ingestTag, LIST_CONFLICTS, rfc3339, type TagPlace } from './ingest-tag.ts';
+import { type FetchedTag, ingestTag, LIST_CONFLICTS, refuseUnlisted, rfc3339, type TagPlace } from './ingest-tag.ts';
 import { hasSignatures } from './origins.ts';
 import { overlay } from './overlay.ts';
 import { prefetchSignatures } from './pulp3/pull-signatures.ts';
@@ -208,6 +208,7 @@ async function noteGone(
     return;
   }
   const store = withRetries(pull.store, pull.retry);
+  await refuseUnlisted(store, name);
   const written = await writeTombstone(store, info, { ...mark, checked: now, gone }, rfc3339(now));
   if (written === 'precondition-failed') return;
   await openLists(store, { policy: LIST_CONFLICTS }).update(name, tag, { kind: 'removed' });

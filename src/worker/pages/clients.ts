@@ -64,5 +64,5 @@ export function readHeaders(text: string): { readonly accept: string | null; rea
 
 function outcome(title: string, client: Client, headers: string, { name, record, nameless }: PulledTag): Outcome {
   const choice = negotiate(client, record);
-  return { client, title, headers, choice, obstacle: obstacleTo(client, { name, choice, nameless }) };
+  return { client, title, headers, choice, obstacle: obstacleTo(client, { name, record, choice, nameless }) };
 }

@@ -199,6 +199,11 @@ class R2Store implements WriteStore {
     }
   }
 
+  /** A binding carries a deletion out at once. */
+  get deleteFenced(): undefined {
+    return undefined;
+  }
+
   async *list(
     prefix: string,
     { startAfter, signal }: { readonly startAfter?: string; readonly signal?: AbortSignal } = {},

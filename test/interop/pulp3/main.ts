@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildLibtrust } from '../libtrust.ts';
-import { type ImageKind, IMAGES } from '../matrix/images.ts';
+import { type ImageKind, IMAGES, NONSTANDARD } from '../matrix/images.ts';
 import { missingPrograms } from '../programs.ts';
 import { countRequests, countsText, measureRates } from './counts.ts';
 import { PREFIXES } from './edge.ts';
@@ -16,7 +16,7 @@ export async function runPulp3(
   tell: (message: string) => void,
   {
     clients,
-    kinds = Object.keys(IMAGES) as ImageKind[],
+    kinds = (Object.keys(IMAGES) as ImageKind[]).filter((kind) => !NONSTANDARD.some((one) => one === kind)),
   }: { readonly clients?: readonly string[] | undefined; readonly kinds?: readonly ImageKind[] | undefined } = {},
 ): Promise<boolean> {
   const missing = await missingForPulp();

@@ -93,7 +93,7 @@ async function pullOne(
   const pull = client.ways[way];
   if (pull === undefined) return [];
   const cell = { client: `${client.title} ${client.version}`, image: title, state, way };
-  const excuse = client.excuse?.(image, way) ?? excuseOf(client, image);
+  const excuse = client.excuse?.(image, way) ?? client.knownFailure?.(image, way)?.words ?? excuseOf(client, image);
   if (excuse !== null) return [{ ...cell, outcome: { kind: 'excused', words: excuse } }];
   const mark = edge.log.length;
   const trouble = await pull(image).then(

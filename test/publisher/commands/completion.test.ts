@@ -119,7 +119,7 @@ describe.each(Object.entries(SHELLS))('gantry completion %s', (shell, ask) => {
   it.skipIf(missing.length > 0).each([
     ['gantry expl', ['explain']],
     ['gantry key s', ['show']],
-    ['gantry publish --re', ['--replace', '--recompress']],
+    ['gantry publish --re', ['--replace', '--recompress', '--rewrite-opaque']],
     ['gantry publish --replace --no-', ['--no-referrers']],
     ['gantry ls key --js', ['--json']],
     ['gantry completion ', ['bash', 'fish', 'zsh']],

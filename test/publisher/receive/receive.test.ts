@@ -11,6 +11,7 @@ import { pushContext } from '../../../src/publisher/receive/context.ts';
 import { type ReceiveServer, startReceiver } from '../../../src/publisher/receive/server.ts';
 import { openUploads, type Uploads } from '../../../src/publisher/receive/uploads.ts';
 import { readStoredTag, readTagList } from '../../../src/publisher/commands/stored.ts';
+import { CATALOG_KEY, tagListKey } from '../../../src/registry/keys.ts';
 import { Bucket, nameOf, tagOf } from '../gc-bucket.ts';
 
 const signer = createSigner(newKey());
@@ -119,6 +120,21 @@ describe('a push of a tag', () => {
     const { record } = await readStoredTag(bucket, nameOf('team/app'), tagOf('1'));
     expect(record.forms.map(({ form }) => form)).toEqual(expect.arrayContaining(['docker-schema2', 'docker-schema1']));
     expect((await readTagList(bucket, nameOf('team/app'))).map(({ tag }) => tag)).toEqual(['1']);
+  });
+
+  it('mends the lists that an earlier run left behind when it was cut off', async () => {
+    await start();
+    const manifest = await pushImageBlobs('team/app');
+    expect((await putManifest('team/app', 'lost', manifest)).status).toBe(201);
+    // Killed between the tag and the lists.
+    await bucket.delete([tagListKey(nameOf('team/app')), CATALOG_KEY]);
+    await server.close();
+    await uploads.close();
+    const before = bucket;
+    await start();
+    for (const [key, object] of before.objects) bucket.objects.set(key, object);
+    expect((await putManifest('team/app', '2', manifest)).status).toBe(201);
+    expect((await readTagList(bucket, nameOf('team/app'))).map(({ tag }) => tag)).toEqual(['2', 'lost']);
   });
 
   it('publishes nothing where a blob was not pushed', async () => {

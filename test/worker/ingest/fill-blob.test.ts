@@ -1,6 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import { clientSink, fillBlob, PART_SIZE } from '../../../src/worker/ingest/fill-blob.ts';
+import { hanging } from '../buckets.ts';
 import { hash } from '../seed.ts';
 
 const { BUCKET: bucket } = env as unknown as { BUCKET: R2Bucket };
@@ -110,6 +111,24 @@ describe('filling', { timeout: 30_000 }, () => {
     // Nothing was read until now.
     expect([filled, sink.isBehind()]).toEqual(['stored', true]);
     expect(await hash(new Uint8Array(await new Response(body).arrayBuffer()))).toBe(digest);
+    await Promise.all(kept);
+  });
+
+  it('cuts a slow client off whose rest hangs in storage, in time', async () => {
+    const bytes = bytesOf(500_000);
+    const digest = await hash(bytes);
+    const { body, sink } = clientSink(bytes.length);
+    const kept: Promise<unknown>[] = [];
+    const silent = new Proxy(bucket, {
+      get(target, property): unknown {
+        if (property === 'get') return async (key: string) => hanging(await target.get(key));
+        const value: unknown = Reflect.get(target, property, target);
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+      },
+    });
+    const source = { size: bytes.length, chunks: inChunks(bytes, 10_000) };
+    await fillBlob(source, { digest, key: 'hanging', bucket: silent, client: sink, keep: (work) => kept.push(work) });
+    await expect(new Response(body).arrayBuffer()).rejects.toThrow();
     await Promise.all(kept);
   });
 

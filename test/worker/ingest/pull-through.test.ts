@@ -208,6 +208,53 @@ describe('a bucket that takes nothing', () => {
   });
 });
 
+describe('a bucket that a newer gantry wrote', () => {
+  const storedKeys = async (name: string): Promise<readonly string[]> =>
+    (await bucket.list({ prefix: `repositories/${name}/_tags/` })).objects.map(({ key }) => key);
+
+  async function pullAll(host: string, name: string): Promise<string> {
+    const { manifest, layer, bytes } = await addImage(host, name, 'one');
+    // A bucket that this isolate has not seen.
+    const edge = directEdge(failing({}), { vars: rulesFor(host), retry: { attempts: 1 } });
+    for (const reference of ['one', manifest])
+      expect((await get(edge, `/v2/${name}/manifests/${reference}`)).headers.get('docker-content-digest')).toBe(
+        manifest,
+      );
+    expect(new Uint8Array(await (await get(edge, `/v2/${name}/blobs/${layer}`)).arrayBuffer())).toEqual(bytes);
+    return layer;
+  }
+
+  it('is not written to, as its format says, and clients get their image all the same', async () => {
+    await bucket.put('gantry.json', '{"version":99}');
+    try {
+      const layer = await pullAll('format.example', 'format');
+      expect((await bucket.list({ prefix: 'repositories/format/' })).objects).toEqual([]);
+      expect(await bucket.head(blobKey(PUBLIC_REALM, digestOf(layer)))).toBeNull();
+    } finally {
+      await bucket.delete('gantry.json');
+    }
+  });
+
+  it.each([
+    ['newer-list', 'repositories/newer-list/_tags.json'],
+    ['newer-catalog', 'catalog.json'],
+  ])('gets no tag that its lists would lack: %s', async (name, key) => {
+    const before = await bucket.get(key);
+    const text = await before?.text();
+    const body = '{"version":2,"count":0,"leaves":[],';
+    await bucket.put(key, `${body}\n"names":[],\n"details":[]}\n`, {
+      customMetadata: { 'gantry-list-header': String(body.length) },
+    });
+    try {
+      await pullAll(`${name}.example`, name);
+      expect(await storedKeys(name)).toEqual([]);
+    } finally {
+      if (text === undefined) await bucket.delete(key);
+      else await bucket.put(key, text, { customMetadata: before?.customMetadata ?? {} });
+    }
+  });
+});
+
 describe('a stored tag', () => {
   it('is answered at once in its stale window, and compared behind the client’s back', async () => {
     const old = await addImage('stale.example', 'stale', 'one');

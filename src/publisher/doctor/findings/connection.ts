@@ -19,6 +19,11 @@ export const CONNECTION_FINDINGS = {
     title: 'Docker before 1.10 cannot open a TLS connection',
     todo: 'Allow TLS 1.2 with ECDHE and AES128 in GCM or CBC mode (SHA-1 MAC), and an RSA or ECDSA certificate. On Cloudflare: minimum TLS version 1.2 and not the "modern" cipher list.',
   },
+  'tls-old-roots': {
+    severity: 'warning',
+    title: 'A host of 2015 does not know the root of the certificate',
+    todo: 'Look on that host: `openssl s_client -connect HOST:443 -tls1_2 -CApath /etc/ssl/certs < /dev/null`. If it says "unable to get local issuer certificate", put the root into /etc/docker/certs.d/HOST/ca.crt there. ISRG Root X1 is at letsencrypt.org/certificates, GTS Root R4 at pki.goog/repository. The choice of another issuer needs Advanced Certificate Manager.',
+  },
   'http1-missing': {
     severity: 'error',
     title: 'HTTP/1.1 without ALPN is not answered',
@@ -28,6 +33,11 @@ export const CONNECTION_FINDINGS = {
     severity: 'error',
     title: '/v2/ answers neither 200 nor 401',
     todo: 'Send all of /v2/ to the registry, without redirects: clients ask there first.',
+  },
+  challenged: {
+    severity: 'error',
+    title: 'The edge challenges clients instead of answering',
+    todo: 'No registry client can answer a challenge. Switch off Bot Fight Mode: no rule can skip it on the Free plan (Cloudflare: Security → Settings → Bot traffic). Let rules of your own skip this host.',
   },
   'api-version-missing': {
     severity: 'error',

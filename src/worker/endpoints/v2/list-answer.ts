@@ -1,6 +1,7 @@
 import { MEDIA_TYPES } from '../../../registry/media-type.ts';
 import { spanOf } from '../../../registry/sorted-list.ts';
 import { type Answer, type AnswerBody, entityTagOf } from '../../gateway/answer.ts';
+import { readBytes } from '../../../bucket/read-object.ts';
 import { type ListPage, namesOfPage, type OpenList } from '../../../bucket/list-page.ts';
 
 /** The JSON around the names of a list, and the path of the next page. */
@@ -65,16 +66,14 @@ function between(
     return whole;
   }
   const { readable, writable } = new FixedLengthStream(length);
+  const writer = writable.getWriter();
   const pump = async (): Promise<void> => {
-    const head = writable.getWriter();
-    await head.write(before);
-    head.releaseLock();
-    await middle.pipeTo(writable, { preventClose: true });
-    const tail = writable.getWriter();
-    await tail.write(after);
-    await tail.close();
+    await writer.write(before);
+    for await (const chunk of readBytes(middle).pass(length - before.length - after.length)) await writer.write(chunk);
+    await writer.write(after);
+    await writer.close();
   };
   // An error aborts the stream and the connection, so that the client notices the missing bytes.
-  pump().catch((error: unknown) => writable.abort(error).catch(() => undefined));
+  pump().catch((error: unknown) => writer.abort(error).catch(() => undefined));
   return readable;
 }

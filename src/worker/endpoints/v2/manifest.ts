@@ -18,6 +18,7 @@ import { type Answer, type AnswerBody, refused, type Representation } from '../.
 import type { RegistryRequest, RequestOptions } from '../../gateway/registry-request.ts';
 import { type ByteReader, openBytes, readAll, WHOLE_UP_TO } from '../../../bucket/read-object.ts';
 import { sizedStream } from '../../storage/sized-stream.ts';
+import { engineOf, noPlatformMessage, platformsOf } from '../no-platform.ts';
 import { refuseUnknown } from './known-repository.ts';
 
 /** Answers by tag, with the form that fits the client, or by digest, with exactly those bytes. HEAD opens no body. */
@@ -53,7 +54,7 @@ async function byTag(name: RepositoryName, tag: Tag, options: RequestOptions, st
   if (object === null || object === 'changed') return refuseUnknown(store, name, unknown);
   const index = readIndex(object.metadata);
   const reader = await openBytes(object);
-  let isStreamed = false;
+  let isStreamed = false as boolean;
   try {
     const offset = index.kind === 'record' ? 0 : index.length;
     const within = (length: number): number => {
@@ -108,8 +109,13 @@ async function answerFrom(
   const choice = negotiate(options, record);
   const vary = varyOf(choice);
   const awaits = choice.awaitsSchema2 === true && { awaitsSchema2: true as const };
-  if (choice.kind === 'missing')
-    return refused(choice.reason, { detail: { available: choice.available }, vary, ...awaits });
+  if (choice.kind === 'missing') {
+    const { reason, available } = choice;
+    const why = reason === 'schema1-no-platform' && {
+      message: noPlatformMessage(engineOf(options.userAgent), platformsOf(record)),
+    };
+    return refused(reason, { detail: { available }, vary, ...awaits, ...why });
+  }
   const { form } = choice;
   return {
     kind: 'found',
@@ -149,7 +155,13 @@ async function byDigest(
   const vary = varyOf(reading);
   if (!reading.readable) {
     if (stored !== null && stored.bytes === undefined) await stored.body.cancel();
-    return refused(unreadableReason(options), { detail: { name, digest, available: [contentType] }, vary });
+    const reason = unreadableReason(options);
+    const why = reason === 'form-not-published' && {
+      message:
+        `The manifest ${digest} is of the type ${contentType}, which the Accept header does not allow, ` +
+        'and a request by digest never returns another manifest.',
+    };
+    return refused(reason, { detail: { name, digest, available: [contentType] }, vary, ...why });
   }
   // A short manifest is read completely before it is sent, so that a failed read can be repeated.
   const body =

@@ -1,0 +1,48 @@
+/**
+ * The Worker's writes, which are refused where a newer gantry wrote the bucket: what is fetched is answered nevertheless, and not stored.
+ */
+import { type BucketFormat, readFormat, refuseNewerFormat, withPreparedWrites } from '../../bucket/format.ts';
+import { type StorageRetryPolicy, withRetry } from '../../bucket/retry.ts';
+import type { WriteStore } from '../../registry/store.ts';
+
+/** Milliseconds that the bucket's format is cached in an isolate. */
+const FORMAT_LIFETIME = 60_000;
+
+const formats = new WeakMap<R2Bucket, { readonly format: BucketFormat | null; readonly until: number }>();
+
+/** Where the Worker writes: records through the store, long blobs into the bucket itself. */
+export interface Writes {
+  readonly bucket: R2Bucket;
+  readonly store: WriteStore;
+}
+
+/** The same, with a look at the bucket's format before anything is written. Then writes throw StorageError. */
+export function guardWrites({ bucket, store }: Writes, retry: StorageRetryPolicy): Writes {
+  const prepare = async (): Promise<WriteStore> => {
+    const now = Date.now();
+    let known = formats.get(bucket);
+    if (known === undefined || known.until <= now) {
+      known = { format: await withRetry(() => readFormat(store), retry), until: now + FORMAT_LIFETIME };
+      formats.set(bucket, known);
+    }
+    if (known.format !== null) refuseNewerFormat(known.format, 'the bucket');
+    return store;
+  };
+  return { store: withPreparedWrites(store, prepare), bucket: guardBucket(bucket, prepare) };
+}
+
+/** The bucket with its two ways to write a blob guarded; everything else passes. */
+function guardBucket(bucket: R2Bucket, prepare: () => Promise<unknown>): R2Bucket {
+  return new Proxy(bucket, {
+    get(target, property): unknown {
+      const value: unknown = Reflect.get(target, property, target);
+      if (typeof value !== 'function') return value;
+      const call = value as (...args: unknown[]) => unknown;
+      if (property !== 'put' && property !== 'createMultipartUpload') return call.bind(target);
+      return async (...args: unknown[]): Promise<unknown> => {
+        await prepare();
+        return call.apply(target, args);
+      };
+    },
+  });
+}
