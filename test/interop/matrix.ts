@@ -6,8 +6,7 @@
  * - `--old-engines=DIR`: also real Docker engines before 1.10, from a folder with `docker-1.6.2`, `docker-1.7.1`, `docker-1.8.3`, `docker-1.9.1`;
  *   those that it lacks are skipped by name.
  * - `--pulp3`: a real Pulp 3 behind the edge instead, with any of its programs stopped (`pulp3/main.ts`); nothing is written.
- * - `--client=NAME`, `--image=NAME`: only these (several: once each); nothing is written then, except with `--keep`. With `--pulp3`, clients
- *   by their titles in the table.
+ * - `--client=NAME`, `--image=NAME`: only these (several: once each); nothing is written then, except with `--keep`. With `--pulp3`, clients by their titles.
  *
  * Exit code: 0 all pulls ended as they should, 1 some did not.
  */

@@ -16,9 +16,7 @@ export async function runPulp3(
   tell: (message: string) => void,
   {
     clients,
-    kinds = (Object.keys(IMAGES) as ImageKind[]).filter(
-      (kind) => !(NONSTANDARD as readonly ImageKind[]).includes(kind),
-    ),
+    kinds = (Object.keys(IMAGES) as ImageKind[]).filter((kind) => !NONSTANDARD.some((one) => one === kind)),
   }: { readonly clients?: readonly string[] | undefined; readonly kinds?: readonly ImageKind[] | undefined } = {},
 ): Promise<boolean> {
   const missing = await missingForPulp();

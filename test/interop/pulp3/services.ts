@@ -12,6 +12,8 @@ export interface Service {
   start(): Promise<void>;
   /** Ends it at once, as an outage does. */
   stop(): Promise<void>;
+  /** Starts it again if it ended by itself, as a supervisor does. */
+  revive(): Promise<void>;
 }
 
 /** Milliseconds until a service must be ready: a busy machine starts Django's workers slowly. */
@@ -25,20 +27,23 @@ export function processService(
   what: string,
 ): Service {
   let child: ChildProcess | null = null;
+  const start = async (): Promise<void> => {
+    const started = await launch();
+    child = started;
+    await until(
+      what,
+      async () => {
+        if (started.exitCode !== null || started.signalCode !== null) return Promise.reject(new Error(`${what} ended`));
+        return isReady();
+      },
+      START_TIMEOUT,
+    );
+  };
   return {
     port,
-    start: async () => {
-      const started = await launch();
-      child = started;
-      await until(
-        what,
-        async () => {
-          if (started.exitCode !== null || started.signalCode !== null)
-            return Promise.reject(new Error(`${what} ended`));
-          return isReady();
-        },
-        START_TIMEOUT,
-      );
+    start,
+    revive: async () => {
+      if (child !== null && (child.exitCode !== null || child.signalCode !== null)) await start();
     },
     stop: async () => {
       if (child !== null) await end(child, 'SIGINT');
