@@ -9,6 +9,7 @@ import type { Digest } from '../registry/digest.ts';
 import { referrersKey } from '../registry/keys.ts';
 import { isListForm, MEDIA_TYPE_OF_FORM } from '../registry/media-type.ts';
 import type { RepositoryName } from '../registry/name.ts';
+import { isFetched, ORIGIN_METADATA } from '../registry/origin-mark.ts';
 import { CorruptReferrersError, decodeReferrers, encodeReferrers } from '../registry/referrers.ts';
 import { type ObjectInfo, type ReadStore, StorageError, type WriteStore } from '../registry/store.ts';
 import type { ImageSource } from './image-source.ts';
@@ -112,18 +113,26 @@ export async function readReferrersRecord(store: ReadStore, key: string): Promis
   }
 }
 
-/** Writes a referrers record over the version that was read; null: there must be none. */
+/**
+ * Writes a referrers record over the version that was read; null: there must be none. `metadata`: default that of the
+ * version before.
+ */
 export function writeReferrersRecord(
   store: WriteStore,
   key: string,
   descriptors: readonly Descriptor[],
   over: ObjectInfo | null,
+  metadata: Readonly<Record<string, string>> | undefined = over?.metadata,
 ): Promise<Written> {
   return store.put(key, encodeReferrers(descriptors), {
     contentType: MEDIA_TYPE_OF_FORM['oci-index'],
-    ...(over !== null && { metadata: over.metadata }),
+    ...(metadata !== undefined && { metadata }),
     onlyIf: overCondition(over),
   });
+}
+
+function withoutMark(metadata: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(metadata).filter(([name]) => name !== ORIGIN_METADATA));
 }
 
 /** Adds what referrers records lack. Gives the keys of all of them. Throws {@link StorageError}. */
@@ -141,11 +150,16 @@ export async function addReferrers(
       `the list of what refers to ${subject}`,
       async () => {
         const record = await readReferrersRecord(store, key);
-        const before = record === null ? [] : record.descriptors;
+        const fetched = record !== null && isFetched(record.info.metadata);
+        // Like a tag, a record that was fetched from an upstream no longer follows it once somebody publishes it.
+        const before = record === null || fetched ? [] : record.descriptors;
         if (before === null) throw new StorageError('STORAGE_CORRUPT', `the referrers record ${key} cannot be read`);
         const added = descriptors.filter(({ digest }) => !before.some((one) => one.digest === digest));
         if (added.length === 0) return undefined;
-        return writeReferrersRecord(store, key, [...before, ...added], record?.info ?? null);
+        const over = record?.info ?? null;
+        return fetched
+          ? writeReferrersRecord(store, key, added, over, withoutMark(record.info.metadata))
+          : writeReferrersRecord(store, key, [...before, ...added], over);
       },
       options,
     );

@@ -30,6 +30,11 @@ export interface OriginMark {
   readonly expires?: number;
 }
 
+/** Whether an object was fetched from an upstream, and follows it. */
+export function isFetched(metadata: Readonly<Record<string, string>>): boolean {
+  return decodeOriginMark(metadata) !== null;
+}
+
 /** Encodes a mark as metadata. */
 export function encodeOriginMark({
   origin,

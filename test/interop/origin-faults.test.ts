@@ -10,6 +10,7 @@ import {
   startUpstream,
   type Upstream,
 } from './origin-upstream.ts';
+import { until } from './programs.ts';
 
 let upstream: Upstream;
 let edge: OriginEdge;
@@ -228,7 +229,7 @@ describe('a stored tag', () => {
     );
   });
 
-  it('costs the upstream one HEAD where it has not moved', async () => {
+  it('costs the upstream one HEAD where it has not moved, and behind the client’s back two requests for what was signed since', async () => {
     const name = 'short/still';
     image(name);
     await pull(edge.url, name, 'latest');
@@ -236,11 +237,19 @@ describe('a stored tag', () => {
     const before = asked(name).length;
     for (let times = 0; times < 3; times++)
       expect((await get(`${edge.url}/v2/${name}/manifests/latest`, { headers: MODERN })).status).toBe(200);
-    expect(
+    const requests = (): string[] =>
       asked(name)
         .slice(before)
-        .map(({ method }) => method),
-    ).toEqual(['HEAD']);
+        .map(({ method, path }) => `${method} ${path.replace(/^\/v2\/[a-z/]+?\/(?=manifests|referrers)/, '')}`);
+    await until('the requests for signatures', () => Promise.resolve(requests().at(-1)?.endsWith('.sig') === true));
+    const [compared, ...signatures] = requests();
+    expect(compared).toBe('HEAD manifests/latest');
+    // This upstream has no referrers API: an edge asks it once, and then for the fallback tag.
+    expect(
+      signatures
+        .filter((line) => !line.includes('referrers'))
+        .map((line) => line.replace(/sha256.[0-9a-f]{64}/, '<subject>')),
+    ).toEqual(['GET manifests/<subject>', 'GET manifests/<subject>.sig']);
   });
 
   it('is gone after the grace where the upstream says that it does not have it, and comes back with it', async () => {

@@ -360,6 +360,20 @@ describe('finds each damage, and mends what can be mended from what is there', (
     ]);
   });
 
+  it('lets the referrers record of an upstream name what is fetched when a client pulls it', async () => {
+    const key = referrersKey(NAME, image.digest);
+    const listed = decodeReferrers(bucket.objects.get(key)?.bytes ?? new Uint8Array());
+    const mediaType = 'application/vnd.oci.image.manifest.v1+json';
+    const elsewhere = { mediaType, digest: digestOf(encoder.encode('elsewhere')), size: 9 };
+    const put = async (metadata: Record<string, string>): Promise<void> => {
+      await bucket.put(key, encodeReferrers([...listed, elsewhere]), { contentType: mediaType, metadata });
+    };
+    await put(encodeOriginMark({ origin: 'up', digest: image.digest, checked: 0, gone: null }));
+    expect((await run()).faults).toEqual([]);
+    await put({});
+    expect((await run()).faults.map(({ kind }) => kind)).toEqual(['referrers']);
+  });
+
   it('makes the descriptor of a referrer from its manifest', async () => {
     await bucket.delete([referrersKey(NAME, image.digest)]);
     await run({ repair: true });

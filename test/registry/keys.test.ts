@@ -12,6 +12,7 @@ import {
   referrersPrefix,
   repositoryPrefix,
   signaturesKey,
+  syncStateKey,
   tagKey,
   tagListKey,
   tagsPrefix,
@@ -52,6 +53,10 @@ describe('every key reads back as what it was made from', () => {
     ['the catalogue', fc.constant([CATALOG_KEY, { kind: 'catalog' }])],
     ['the format object', fc.constant([FORMAT_KEY, { kind: 'format' }])],
     ['the journal', fc.constant([GC_JOURNAL_KEY, { kind: 'gc-journal' }])],
+    [
+      'the state of a sync',
+      fc.stringMatching(/^[0-9a-f]{64}$/).map((id) => [syncStateKey(id), { kind: 'sync-state', id }]),
+    ],
   ] as const)('%s', (_, pairs) => {
     fc.assert(
       fc.property(pairs as fc.Arbitrary<readonly [string, unknown]>, ([key, meaning]) => {

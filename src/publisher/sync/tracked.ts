@@ -46,12 +46,12 @@ export function refuseWrongRealm(
   if (!isPrivate) return;
   const realm = realmOf(realms, to);
   if (privateRealm === undefined ? realm !== PUBLIC_REALM : realm === privateRealm) return;
-  const rule = `[[vars.REALMS]] pattern = "${to}", realm = "${privateRealm ?? 'NAME'}"`;
+  const rule = `{ pattern = "${to}", realm = "${privateRealm ?? 'NAME'}" }`;
   throw new CommandError(
     realm === PUBLIC_REALM
       ? `${name} is private at ${listing.title}, and everybody could read ${to} here`
       : `${name} is private at ${listing.title}: ${to} must be in the realm "${privateRealm ?? ''}", and it is in "${realm}"`,
-    { hint: `Add ${rule} to wrangler.toml and deploy it, or leave it out with repositories: ['!${name}'].` },
+    { hint: `Add ${rule} to REALMS in wrangler.toml and deploy it, or leave it out with repositories: ['!${name}'].` },
   );
 }
 

@@ -79,17 +79,17 @@ export function compareDetail(detail: unknown, record: TagRecord, etag: string):
 
 /**
  * The fault of a referrers record, as a sentence; null if there is none. `expected`: stored manifests with that
- * subject; `stored`: all manifests of the repository.
+ * subject; `stored`: all manifests of the repository, null if the record may name others.
  */
 export function compareReferrers(
   listed: readonly Digest[],
   expected: ReadonlySet<Digest>,
-  stored: ReadonlySet<Digest>,
+  stored: ReadonlySet<Digest> | null,
 ): string | null {
   const there = new Set(listed);
   const lacking = [...expected].filter((digest) => !there.has(digest));
   // A listed manifest that does not declare its subject was found by a fallback tag, and is right.
-  const tooMany = listed.filter((digest) => !stored.has(digest));
+  const tooMany = stored === null ? [] : listed.filter((digest) => !stored.has(digest));
   const parts = [
     ...(lacking.length === 0 ? [] : [`lacks ${some(lacking)}`]),
     ...(tooMany.length === 0 ? [] : [`names ${some(tooMany)}, which is not there`]),

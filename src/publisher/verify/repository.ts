@@ -1,5 +1,6 @@
 /** Verifies what belongs to one repository: tag objects, manifests, the tag list, referrers records. */
 import type { Digest } from '../../registry/digest.ts';
+import { isFetched } from '../../registry/origin-mark.ts';
 import { manifestKey, referrersKey, tagKey, tagListKey } from '../../registry/keys.ts';
 import { isListForm } from '../../registry/media-type.ts';
 import { parseTag, type RepositoryName, type Tag } from '../../registry/name.ts';
@@ -277,7 +278,8 @@ async function verifyReferrers(
           : compareReferrers(
               listed.map(({ digest }) => digest),
               wanted,
-              present,
+              // What the record of an upstream names is fetched when a client pulls it.
+              isFetched(record.info.metadata) ? null : present,
             );
     if (problem === null) continue;
     await report('referrers', key, problem, async () => {

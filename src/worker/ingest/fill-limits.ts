@@ -28,6 +28,8 @@ export const FILL_LIMITS = {
   signatures: { requests: 12, bytes: 5 * MIB, time: 60_000 },
   /** A list for Flatpak: Fedora's has some megabytes. */
   flatpak: { requests: 12, bytes: 16 * MIB, time: 60_000 },
+  /** What refers to a tag's manifest, looked for after a comparison: the list, five manifests, and cosign's tag. */
+  late: { requests: 40, bytes: 8 * MIB, time: 60_000 },
   /** Whether the upstream has a blob, and where. */
   presence: { requests: 12, bytes: MIB, time: 60_000 },
 } as const satisfies Readonly<Record<string, BudgetLimits>>;

@@ -6,7 +6,7 @@
 import { assertNever } from '../../registry/errors.ts';
 import { referrersKey, signaturesKey, tagKey } from '../../registry/keys.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
-import { decodeOriginMark } from '../../registry/origin-mark.ts';
+import { decodeOriginMark, isFetched } from '../../registry/origin-mark.ts';
 import { isExplained } from '../endpoints/v1-images.ts';
 import type { Answer, Redirect } from '../gateway/answer.ts';
 import type { RequestOptions } from '../gateway/registry-request.ts';
@@ -60,7 +60,7 @@ async function readStored(
     }
     case 'referrers': {
       const stored = await answerObserved(answerStored, referrersKey(request.name, request.subject));
-      return { ...stored, isFinal: stored.info !== null };
+      return { ...stored, isFinal: stored.info !== null && !isFetched(stored.info.metadata) };
     }
     case 'manifest': {
       const { name, reference } = request;

@@ -1,12 +1,16 @@
 /**
- * Lists of a filled repository: what the upstream has, merged with what is stored. Nothing is written. What is stored is
- * only a part of the list, so it is no answer while the upstream fails: programs remove what a list lacks. Only a whole
- * list that the upstream gave earlier is an answer, with a `Warning`.
+ * Lists of a filled repository: what the upstream has, merged with what is stored. Nothing is written. Tags that are
+ * stored are only a part of the list, so they are no answer while the upstream fails: programs remove what a list lacks.
+ * Only a whole list that the upstream gave earlier is an answer, with a `Warning`; one of referrers is kept in the bucket
+ * (late-signatures.ts).
  */
 import { OriginError } from '../../origin/errors.ts';
+import type { Descriptor } from '../../registry/descriptor.ts';
+import type { Digest } from '../../registry/digest.ts';
 import { referrersKey, tagListKey } from '../../registry/keys.ts';
 import { compareNames, type Tag } from '../../registry/name.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
+import { isFetched } from '../../registry/origin-mark.ts';
 import { encodeReferrers } from '../../registry/referrers.ts';
 import type { Answer } from '../gateway/answer.ts';
 import { refuseForOutage } from '../endpoints/v1-images.ts';
@@ -71,11 +75,16 @@ export async function pullReferrers(
   const { answerStored } = pull;
   const { name, subject } = request;
   const key = referrersKey(name, subject);
-  if (info !== null) return answer;
+  if (info !== null && !isFetched(info.metadata)) return answer;
   return answerList(pull, async () => {
-    const { list: descriptors, outage } = await listOf(pull, request, `referrers ${subject}`, (client) =>
-      client.referrers(pull.remote, subject),
-    );
+    let found: UpstreamList<Descriptor>;
+    try {
+      found = await listOf(pull, request, referrersTitle(subject), (client) => client.referrers(pull.remote, subject));
+    } catch (error) {
+      if (!(error instanceof OriginError) || info === null) throw error;
+      return { answer, outage: noteOutage(pull.upstream, error, pathOf(request)) };
+    }
+    const { list: descriptors, outage } = found;
     if (descriptors === 'unknown') return { answer, outage };
     const bytes = encodeReferrers(descriptors);
     const whole = await answerStored((store) =>
@@ -112,6 +121,27 @@ function tagsOf(pull: Pull, request: RegistryRequest): Promise<UpstreamList<Tag>
   });
 }
 
+function referrersTitle(subject: Digest): string {
+  return `referrers ${subject}`;
+}
+
+/** Caches referrers that were fetched for another reason than a request for them. `bytes`: of what was read. */
+export function rememberReferrers(
+  pull: Pull,
+  subject: Digest,
+  descriptors: readonly Descriptor[],
+  bytes: number,
+): void {
+  remember(pull, `${pull.remote} ${referrersTitle(subject)}`, descriptors, bytes);
+}
+
+function remember({ upstream, rule }: Pull, key: string, list: readonly unknown[] | 'unknown', bytes: number): void {
+  if (bytes > REMEMBERED_LIST) return;
+  const now = Date.now();
+  upstream.lists.set(key, list, now + Math.min(rule.lifetime, LIST_LIFETIME));
+  upstream.earlierLists.set(key, list, now + rule.lifetime + rule.stale);
+}
+
 interface UpstreamList<T> {
   readonly list: readonly T[] | 'unknown';
   /** Why the list is an older one; null if the upstream gave it now. */
@@ -128,7 +158,7 @@ async function listOf<T>(
   what: string,
   fetch: (client: RegistryClient) => Promise<readonly T[] | 'unknown'>,
 ): Promise<UpstreamList<T>> {
-  const { upstream, remote, rule, waitUntil } = pull;
+  const { upstream, remote, waitUntil } = pull;
   const key = `${remote} ${what}`;
   const now = Date.now();
   const remembered = upstream.lists.get(key, now);
@@ -152,10 +182,7 @@ async function listOf<T>(
     );
     const fetched = await waitFor(pull, upstream.listFlights, key, flight);
     const list = fetched.items as UpstreamList<T>['list'];
-    if (fetched.bytes <= REMEMBERED_LIST) {
-      upstream.lists.set(key, list, now + Math.min(rule.lifetime, LIST_LIFETIME));
-      upstream.earlierLists.set(key, list, now + rule.lifetime + rule.stale);
-    }
+    remember(pull, key, list, fetched.bytes);
     return { list, outage: null };
   } catch (error) {
     const earlier = upstream.earlierLists.get(key, now);

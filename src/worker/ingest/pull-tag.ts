@@ -13,6 +13,8 @@ import type { RegistryClient } from '../../origin/client.ts';
 import { completeTag } from './complete-tag.ts';
 import { FILL_LIMITS, fillWithin, inSlot, OVER_LIMIT_FOR, permitFill } from './fill-limits.ts';
 import { expiryFrom } from './origins.ts';
+import { isCompanionTag } from '../../bucket/image-source.ts';
+import { findLateSignatures } from './late-signatures.ts';
 import { freshnessOf } from './freshness.ts';
 import { isUnknown, answerObserved, type StoredAnswer, unknownTag, withWarning } from './stored-answer.ts';
 import { openLists } from '../../bucket/lists.ts';
@@ -153,6 +155,7 @@ async function check(
       await renew(pull, info, { ...mark, checked: now, gone: null, ...expiryFrom(rule, now) });
     upstream.checked.set(info.key, now, now + rule.lifetime);
     upstream.outages.delete(info.key);
+    if (current !== null) pull.waitUntil(lookForSignatures(pull, name, tag, current));
     return null;
   } catch (error) {
     if (!(error instanceof OriginError) && !(error instanceof StorageError)) {
@@ -173,6 +176,23 @@ async function check(
     const pause = outage.code === 'ORIGIN_LIMIT' ? OVER_LIMIT_FOR : Math.min(PAUSE, rule.lifetime);
     upstream.outages.set(info.key, outage, now + pause);
     return outage;
+  }
+}
+
+/** Nobody waits for it: signatures that are not found now are found when they are requested. Never throws. */
+async function lookForSignatures(
+  pull: Pull,
+  name: RepositoryName,
+  tag: Tag,
+  subject: OriginMark['digest'],
+): Promise<void> {
+  if (isCompanionTag(tag)) return;
+  try {
+    await findLateSignatures(pull, name, subject, (signature) => fetchAndWrite(pull, name, signature, null));
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    if (error instanceof OriginError) noteOutage(pull.upstream, error, `what refers to ${name}:${tag}`);
+    else console.error(JSON.stringify({ event: 'referrers-not-stored', name, tag, message }));
   }
 }
 

@@ -66,6 +66,11 @@ export function unlessLimited({ limited }: Upstream): void {
     throw new OriginError('ORIGIN_RATE_LIMITED', limit.message, { status: 429, retryAfter: limit.until - now });
 }
 
+/** Whether the upstream limits requests now. */
+export function isLimited({ limited }: Upstream): boolean {
+  return limited.get('', Date.now()) !== undefined;
+}
+
 /** Milliseconds that a negative answer of the upstream is cached. */
 const UNKNOWN_FOR = 5_000;
 

@@ -25,9 +25,9 @@ describe.skipIf(missing.length > 0)(titleWith('the commands of docs/pulp3.md', m
   let env: NodeJS.ProcessEnv;
   let withHosts: (text: string) => string;
 
-  const blockOf = (language: string): Block => {
-    const [found, ...more] = blocks.filter((block) => block.language === language);
-    if (found === undefined || more.length > 0) throw new Error(`there is not one block of ${language}`);
+  const blockOf = (language: string, index = 0): Block => {
+    const found = blocks.filter((block) => block.language === language)[index];
+    if (found === undefined) throw new Error(`there are not ${String(index + 1)} blocks of ${language}`);
     return found;
   };
 
@@ -59,6 +59,7 @@ describe.skipIf(missing.length > 0)(titleWith('the commands of docs/pulp3.md', m
     );
     await writeFile(join(work, 'pulp3.yaml'), withHosts(blockOf('yaml').text));
     await program(bin, 'pulp', `exec '${pulp.environment.python}' '${pulp.environment.script('pulp')}' "$@"`);
+    await writeFile(join(work, 'wrangler.toml'), blockOf('toml', 1).text);
     // Both speak plain HTTP here.
     await program(bin, 'skopeo', `exec /usr/bin/skopeo --registries-conf '${registries}' "$@"`);
     await program(bin, 'gantry', `exec '${process.execPath}' '${join(ROOT, 'bin', 'gantry.js')}' "$@"`);
@@ -90,7 +91,7 @@ describe.skipIf(missing.length > 0)(titleWith('the commands of docs/pulp3.md', m
   );
 
   it('are all of them', () => {
-    expect(commands.length).toBe(5);
+    expect(commands.length).toBe(6);
   });
 });
 

@@ -237,7 +237,7 @@ describe('private repositories of a Pulp 3', () => {
     ).toBe(true);
     expect(has('apps/hidden', '1')).toBe(false);
     expect(report.repositories.find(({ to }) => to === 'apps/hidden')?.failures[0]?.hint).toContain(
-      '[[vars.REALMS]] pattern = "apps/hidden", realm = "staff"',
+      '{ pattern = "apps/hidden", realm = "staff" }',
     );
   });
 
