@@ -42,15 +42,15 @@ else {
     work.unshift(
       runPullThrough({
         seed,
-        repositories: 12,
-        tags: quick ? 8 : 40,
+        repositories: quick ? 6 : 12,
+        tags: quick ? 6 : 40,
         requests: quick ? 1_200 : 10_000,
         most: quick ? 60_000 : 2_400_000,
       }),
       runPullThrough({
         seed,
-        repositories: 12,
-        tags: quick ? 8 : 40,
+        repositories: quick ? 6 : 12,
+        tags: quick ? 6 : 40,
         requests: quick ? 600 : 5_000,
         most: quick ? 60_000 : 2_400_000,
         scene: AS_REPORTED,
