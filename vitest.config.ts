@@ -6,6 +6,25 @@ const PROGRAMS = ['deploy', 'local', 'stores']
   .map((folder) => `test/publisher/${folder}/**/*.test.ts`)
   .concat('test/fuzz/**/*.test.ts', 'test/conformance/stores.test.ts');
 
+/** Suites of the Worker that run once more behind the stand-in for its cache. Others run over both ways by themselves. */
+const BEHIND_CACHE = ['access', 'pages']
+  .map((folder) => `test/worker/${folder}/**/*.test.ts`)
+  .concat(['archive', 'delivery', 'endpoint-table', 'filled-repository'].map((file) => `test/worker/${file}.test.ts`))
+  .concat('test/worker/ingest/pulp3.test.ts');
+
+/** Tests that run in workerd, with the bindings of wrangler.toml. */
+function workerProject(name: string, include: string[], bindings: Record<string, string> = {}) {
+  return {
+    plugins: [
+      cloudflareTest({
+        wrangler: { configPath: './wrangler.toml' },
+        miniflare: { bindings: { LOG: 'failures', ...bindings } },
+      }),
+    ],
+    test: { name, include },
+  };
+}
+
 export default defineConfig({
   test: {
     projects: [
@@ -28,15 +47,8 @@ export default defineConfig({
       { test: { name: 'tree', include: ['test/tree.test.ts'] } },
       { test: { name: 'docs', include: ['test/docs/**/*.test.ts'], testTimeout: 600_000, hookTimeout: 600_000 } },
       { test: { name: 'interop', include: ['test/interop/**/*.test.ts'], testTimeout: 120_000, hookTimeout: 120_000 } },
-      {
-        plugins: [
-          cloudflareTest({
-            wrangler: { configPath: './wrangler.toml' },
-            miniflare: { bindings: { LOG: 'failures' } },
-          }),
-        ],
-        test: { name: 'worker', include: ['test/worker/**/*.test.ts'] },
-      },
+      workerProject('worker', ['test/worker/**/*.test.ts']),
+      workerProject('worker-behind-cache', BEHIND_CACHE, { BEHIND_CACHE: 'on' }),
     ],
   },
 });

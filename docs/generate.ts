@@ -5,13 +5,24 @@ import { pathToFileURL } from 'node:url';
 import { helpPath, REASONS, type Reason, reasonRow } from '../src/registry/errors.ts';
 import { helpOf } from '../src/registry/help.ts';
 import { ATTACKS } from '../test/attacks.ts';
+import { matrixPage } from '../test/interop/matrix/table.ts';
+import { readResults } from '../test/interop/matrix/results.ts';
+import { compatibilityDocument } from './compatibility.ts';
+import { wrap } from './markdown.ts';
+import { billOf, breakEvenHits, exampleUsage, type Price, PRICES, PRICES_READ } from '../test/bench/prices.ts';
 
 const SECURITY = new URL('security.md', import.meta.url);
+const DEPLOY = new URL('deploy.md', import.meta.url);
+
+const results = await readResults();
 
 /** File → its current text. */
-export const GENERATED: ReadonlyMap<URL, () => string> = new Map([
+export const GENERATED: ReadonlyMap<URL, () => string> = new Map<URL, () => string>([
   [new URL('errors.md', import.meta.url), errorsDocument],
   [SECURITY, securityDocument],
+  [new URL('interop.md', import.meta.url), () => matrixPage(results)],
+  [new URL('compatibility.md', import.meta.url), () => compatibilityDocument(results)],
+  [DEPLOY, deployDocument],
 ]);
 
 /** `docs/errors.md`: the reason table. */
@@ -27,7 +38,7 @@ export function errorsDocument(): string {
     const { message } = reasonRow(reason);
     const help = helpOf(reason);
     const paragraphs = [`**${help.title}.** ${message}`, ...help.paragraphs, `Help page: \`${helpPath(reason)}\``];
-    return `## ${reason}\n\n${paragraphs.map(wrap).join('\n\n')}\n`;
+    return `## ${reason}\n\n${paragraphs.map((paragraph) => wrap(paragraph)).join('\n\n')}\n`;
   });
   return `<!-- Made by \`npm run docs\` from src/registry/errors.ts and help.ts; do not edit. -->
 # Errors
@@ -68,23 +79,54 @@ export function securityDocument(): string {
     ({ attack, outcome, test }) => `| ${attack} | ${outcome} | [${test.split('/').at(-1) ?? test}](../${test}) |`,
   );
   const table = ['| attack | outcome | test |', '|---|---|---|', ...rows].join('\n');
-  return readFileSync(SECURITY, 'utf8').replace(
-    /(<!-- attacks:[^>]*-->\n)[^]*?(\n<!-- end of attacks -->)/,
-    (_, begin: string, end: string) => `${begin}${table}${end}`,
+  return withSection(readFileSync(SECURITY, 'utf8'), 'attacks', table);
+}
+
+/** `docs/deploy.md` with the prices and the bill of the worked example. */
+export function deployDocument(): string {
+  const prices: readonly Price[] = Object.values(PRICES);
+  const priceTable = [
+    `| what | US dollars | page, read in ${PRICES_READ} |`,
+    '|---|---|---|',
+    ...prices.map(({ of, usd, note, page: [title, address] }) => {
+      const price = [usd === 0 ? '0' : usd.toFixed(3).replace(/0$/, ''), ...(note === undefined ? [] : [note])];
+      return `| ${of} | ${price.join(', ')} | [${title}](${address}) |`;
+    }),
+  ];
+  const kinds = ['none', 'manifests', 'all'] as const;
+  const row = (title: string, cell: (kind: (typeof kinds)[number]) => string): string =>
+    `| ${title} | ${kinds.map(cell).join(' | ')} |`;
+  const dollars = (amount: number): string => amount.toFixed(2);
+  const item =
+    (name: 'requests' | 'cachedCalls' | 'cpuMs' | 'reads', hits: boolean) => (kind: (typeof kinds)[number]) =>
+      dollars(exampleUsage(kind, hits)[name] * PRICES[name].usd);
+  const bill = [
+    '| | cache off | as delivered: manifests through the cache, blobs straight from R2 | `BLOB_CACHE = "on"`: blobs too |',
+    '|---|---|---|---|',
+    row('requests of clients', item('requests', true)),
+    row('calls behind the cache', item('cachedCalls', true)),
+    row('processor time, everything cached', item('cpuMs', true)),
+    row('processor time, nothing cached', item('cpuMs', false)),
+    row('R2 reads, everything cached', item('reads', true)),
+    row('R2 reads, nothing cached', item('reads', false)),
+    row('**all hits**', (kind) => `**${dollars(billOf(exampleUsage(kind, true)))}**`),
+    row('**all misses**', (kind) => `**${dollars(billOf(exampleUsage(kind, false)))}**`),
+    '',
+    `So a cache saves money only where it hits more than about ${(breakEvenHits() * 100).toFixed(0)} % of the time.`,
+  ];
+  return withSection(
+    withSection(readFileSync(DEPLOY, 'utf8'), 'prices', priceTable.join('\n')),
+    'bill',
+    bill.join('\n'),
   );
 }
 
-/** Breaks a paragraph into lines of at most 120 columns. */
-function wrap(paragraph: string): string {
-  let line = '';
-  const lines: string[] = [];
-  for (const word of paragraph.split(' ')) {
-    if (line !== '' && line.length + 1 + word.length > 120) {
-      lines.push(line);
-      line = word;
-    } else line = line === '' ? word : `${line} ${word}`;
-  }
-  return [...lines, line].join('\n');
+/** The document with new text between the two comments of a section. */
+function withSection(document: string, name: string, text: string): string {
+  return document.replace(
+    new RegExp(`(<!-- ${name}:[^>]*-->\\n)[^]*?(\\n<!-- end of ${name} -->)`),
+    (_, begin: string, end: string) => `${begin}${text}${end}`,
+  );
 }
 
 /** The files whose text is not current. */

@@ -17,6 +17,8 @@ const LOST_REALMS = 'test/worker/access/lost-realms.test.ts';
 const POLICY = 'test/worker/access/policy.test.ts';
 const ORIGIN = 'test/origin/client.test.ts';
 const ORIGIN_POLICY = 'test/origin/policy.test.ts';
+const FILLING = 'test/worker/ingest/fill-limits.test.ts';
+const HOSTILE = 'test/publisher/sources/hostile.test.ts';
 const ORIGIN_RULES = 'test/worker/ingest/origins.test.ts';
 
 export const ATTACKS = {
@@ -81,6 +83,16 @@ export const ATTACKS = {
     outcome: '404',
     test: LOST_REALMS,
   },
+  'realms-lost-empty': {
+    attack: 'A deployment loses all of `REALMS`, and the record of the bucket (`gantry.json`) names protected realms',
+    outcome: 'the Worker logs `realms-lost`; marked objects are hidden all the same',
+    test: LOST_REALMS,
+  },
+  'realms-lost-commands': {
+    attack: 'The same is served, or written to, by a command',
+    outcome: '`gantry serve`, `publish`, `rm` and others stop, and the preflight of `gantry deploy` fails',
+    test: 'test/publisher/local/lost-realms.test.ts',
+  },
   'realms-lost-catalogue': {
     attack: 'A deployment loses `REALMS`, and the catalogue, search or home page is read',
     outcome: 'no protected name is listed',
@@ -120,6 +132,131 @@ export const ATTACKS = {
     attack: 'An upstream redirects to a host that its rule does not list',
     outcome: 'the redirect is not followed',
     test: ORIGIN_RULES,
+  },
+  'history-endless': {
+    attack: 'A config with 60,000 history entries, of which a schema 1 of 24.7 MB was derived in 8 s',
+    outcome: 'none is derived from more than 1,000 entries, and no derived manifest has more than 4 MiB',
+    test: 'test/manifest/derive.test.ts',
+  },
+  'layer-bomb': {
+    attack: 'A layer unpacks to 1,000 times its size where the Worker unpacks it',
+    outcome: 'it is given up after 64 MiB; the tag is served as schema 1',
+    test: 'test/worker/ingest/unpack-layer.test.ts',
+  },
+  'layer-bomb-published': {
+    attack: 'A layer unpacks to 1,000 times its size where `gantry publish` unpacks it',
+    outcome: 'it is given up after 64 MiB; the image is published without the derived form',
+    test: 'test/publisher/layers/layers.test.ts',
+  },
+  'lists-in-lists': {
+    attack: 'A list of 24 lists of 24 images, for which one request made 1,179 requests to the upstream',
+    outcome: 'at most 24 children are fetched in all, and at most 160 requests are made',
+    test: FILLING,
+  },
+  'upstream-endless': {
+    attack: 'An upstream makes each request of a fill cost redirects, tokens and bytes',
+    outcome: 'requests and bytes have a budget; beyond it 502, and no further request for five minutes',
+    test: FILLING,
+  },
+  'manifest-huge': {
+    attack: 'A manifest or config of the upstream is larger than 4 MiB, a list larger than 8 MiB',
+    outcome: 'reading stops there: 502',
+    test: FILLING,
+  },
+  'blob-huge': {
+    attack: 'A client requests a blob that is larger than the rule allows (`largest`), with or without a length',
+    outcome: '502, and nothing is stored',
+    test: FILLING,
+  },
+  'blob-claimed': {
+    attack: 'The upstream claims by HEAD a blob that it does not have',
+    outcome: 'no cache keeps the answer',
+    test: FILLING,
+  },
+  'bucket-filled': {
+    attack: 'Clients fill the bucket with images that nobody pulls again',
+    outcome: '`gantry gc` removes fetched tags that were not pulled for the days of the rule (`expire`)',
+    test: 'test/publisher/gc-expire.test.ts',
+  },
+  'slow-clients': {
+    attack: 'Twenty slow old clients request a large manifest, for which workerd took 3.7 GB',
+    outcome: 'it is streamed: workerd takes less than 128 MiB more',
+    test: 'test/publisher/local/slow-clients.test.ts',
+  },
+  'list-page-endless': {
+    attack: 'A client requests a page of a list with a huge `n`, or everything after a name',
+    outcome: 'a page has at most 10,000 entries, and a `Link` to the next one',
+    test: 'test/worker/storage.test.ts',
+  },
+  'ranges-many': {
+    attack: 'A client requests a blob in more than 1,024 ranges, or in ranges that overlap',
+    outcome: 'the header is ignored: the blob is streamed once',
+    test: 'test/worker/http.test.ts',
+  },
+  'ranges-far-apart': {
+    attack: 'A client requests 1,000 bytes that are spread over a large blob, so that the Worker reads all of it',
+    outcome: 'above 64 MiB between the ranges the header is ignored',
+    test: 'test/worker/http.test.ts',
+  },
+  'tar-size': {
+    attack: 'A tar member has a size that is negative, huge or no number',
+    outcome: '`gantry publish` refuses the archive at that byte',
+    test: HOSTILE,
+  },
+  'tar-headers': {
+    attack: 'A tar archive has extended headers without end',
+    outcome: 'at most 16 for a member, 1 MiB each, and 64 MiB of names in all are read',
+    test: HOSTILE,
+  },
+  'not-a-file': {
+    attack: 'A source has a device, a named pipe, a socket or a folder in the place of a file',
+    outcome: 'only regular files are read',
+    test: HOSTILE,
+  },
+  'archive-bomb': {
+    attack: 'A compressed archive unpacks without end',
+    outcome: 'it is refused at 64 GiB or the given limit, at 200 times its size, and before the disk is full',
+    test: HOSTILE,
+  },
+  'documents-endless': {
+    attack: 'Documents of a source name themselves, nest without end, or name a million layers',
+    outcome: 'each is read once, and refused beyond 1,000 levels or layers',
+    test: HOSTILE,
+  },
+  'publisher-unstoppable': {
+    attack: 'A source never answers, and the command is ended',
+    outcome: 'SIGTERM ends it within two seconds',
+    test: 'test/publisher/interrupt.test.ts',
+  },
+  'terminal-commanded': {
+    attack: 'An image has escape sequences as its `os`, `architecture` and `variant`',
+    outcome: 'no command prints a control character',
+    test: 'test/publisher/commands/terminal.test.ts',
+  },
+  'password-listed': {
+    attack: 'Another user of the machine reads a password in the list of processes',
+    outcome: '`--creds-stdin` and `--password-stdin` take it from standard input, and the help of `--creds` warns',
+    test: 'test/publisher/commands/stdin-credentials.test.ts',
+  },
+  'signature-missing': {
+    attack: 'An image without the signature that the policy requires is published',
+    outcome: '`gantry publish` and `sync` write nothing of it',
+    test: 'test/publisher/signatures/verify.test.ts',
+  },
+  'surface-fuzzed': {
+    attack: 'Inputs that nobody would write come over HTTP, or as tar, JSON and OCI layouts',
+    outcome: 'none takes over two seconds or 512 MiB, or ends in a stack trace',
+    test: 'test/fuzz/surfaces.test.ts',
+  },
+  'fills-by-one-client': {
+    attack: 'A client requests one image after another that is not stored',
+    outcome: '429 with `Retry-After` after 600 fills in a minute; what is stored is not limited',
+    test: 'test/worker/fill-rate.test.ts',
+  },
+  'fills-at-once': {
+    attack: 'Clients request many images at once that are not stored',
+    outcome: 'six fills run at once in an isolate, others wait, and then get 429 with `Retry-After`',
+    test: FILLING,
   },
 } as const satisfies Readonly<Record<string, Attack>>;
 

@@ -61,10 +61,16 @@ export class ImageError extends Error {
   override readonly name = 'ImageError';
   /** What to do, one sentence; absent where there is nothing. */
   readonly hint: string | undefined;
+  /** Whether it is beyond the limits, and not damaged. */
+  readonly isOverLimit: boolean;
 
-  constructor(message: string, options: { readonly hint?: string; readonly cause?: unknown } = {}) {
+  constructor(
+    message: string,
+    options: { readonly hint?: string; readonly isOverLimit?: boolean; readonly cause?: unknown } = {},
+  ) {
     super(message, { cause: options.cause });
     this.hint = options.hint;
+    this.isOverLimit = options.isOverLimit ?? false;
   }
 }
 
@@ -77,4 +83,9 @@ export const COSIGN_SUFFIXES = ['sig', 'att', 'sbom'] as const;
  */
 export function isCompanionTag(tag: string): boolean {
   return /^sha(?:256-[0-9a-f]{64}|512-[0-9a-f]+)(?:\.(?:sig|att|sbom))?$/.test(tag);
+}
+
+/** Whether a tag is the fallback tag of a manifest's referrers (OCI distribution spec, "Referrers Tag Schema"). */
+export function isFallbackTag(tag: string): boolean {
+  return isCompanionTag(tag) && !tag.includes('.');
 }

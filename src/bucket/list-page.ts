@@ -22,6 +22,9 @@ export interface ListPage {
   readonly last: string | null;
 }
 
+/** Most entries of a page that a client gets: it is made in memory. A complete list is streamed. */
+export const PAGE_MAX = 10_000;
+
 /** A list object whose first line was read. */
 export interface OpenList {
   readonly etag: string;

@@ -30,6 +30,7 @@ export interface UnknownForm {
 
 /**
  * Reads a tag, as far as deriving its forms needs it. `platforms`: those of a list that are wanted, null for all.
+ * `hasOtherForms`: whether the registry may have forms of a tag beside the manifest that the tag names; default true.
  * Throws {@link OriginError}.
  */
 export async function readOriginImage(
@@ -38,12 +39,18 @@ export async function readOriginImage(
     name,
     tag,
     platforms,
-  }: { readonly name: RepositoryName; readonly tag: Tag; readonly platforms: readonly Platform[] | null },
+    hasOtherForms = true,
+  }: {
+    readonly name: RepositoryName;
+    readonly tag: Tag;
+    readonly platforms: readonly Platform[] | null;
+    readonly hasOtherForms?: boolean;
+  },
 ): Promise<OriginImage | NotFound> {
   const root = await client.manifest(name, { kind: 'tag', tag });
   if (root.kind === 'not-found') return root;
   const { digest } = root;
-  const others = await otherForms(client, name, tag, root);
+  const others = hasOtherForms ? await otherForms(client, name, tag, root) : [];
   const found = others.flatMap((one) => (one.state === 'found' ? [one.manifest] : []));
   const source = originSource(client, name, [toSource(root), ...found]);
   const { content } = await protocolErrors(client, () =>
@@ -66,9 +73,11 @@ export async function protocolErrors<T>(
     return await work();
   } catch (cause) {
     if (!(cause instanceof ImageError)) throw cause;
-    throw new OriginError('ORIGIN_PROTOCOL', `${baseUrl.host} sent an image that cannot be used: ${cause.message}`, {
-      cause,
-    });
+    throw new OriginError(
+      cause.isOverLimit ? 'ORIGIN_LIMIT' : 'ORIGIN_PROTOCOL',
+      `${baseUrl.host} sent an image that cannot be used: ${cause.message}`,
+      { cause },
+    );
   }
 }
 

@@ -19,8 +19,11 @@ import { ImageError, type ImageSource, type SourceManifest } from './image-sourc
  */
 export const IMAGE_LIMITS = { config: 16 * 1024 * 1024, depth: 4, children: 2_000, requests: 5 } as const;
 
-/** Images of a list that are read `'on-demand'`: a Worker may make so many requests. */
+/** Children of lists, in all, that are read `'on-demand'`: a Worker may make so many requests. */
 export const ON_DEMAND_CHILDREN = 24;
+
+/** Bytes of a config that is read `'on-demand'`: the limit of containers/image (`internal/iolimits`). */
+export const ON_DEMAND_CONFIG = 4 * 1024 * 1024;
 
 /** What was read. */
 export interface ReadImage {
@@ -35,8 +38,8 @@ export interface ReadOptions {
   readonly platforms?: readonly Platform[];
   /**
    * `complete`: everything that the image consists of must be there. `on-demand`: only what deriving forms needs is
-   * read, since the rest is fetched when a client requests it: of a list the images, the default platform first, at
-   * most {@link ON_DEMAND_CHILDREN}; and image configs, which may be missing.
+   * read, since the rest is fetched when a client requests it: of lists the images, the default platform first, at
+   * most {@link ON_DEMAND_CHILDREN} in all; and image configs, which may be missing.
    */
   readonly scope?: 'complete' | 'on-demand';
   readonly signal?: AbortSignal | undefined;
@@ -51,9 +54,10 @@ export async function readImage(source: ImageSource, options: ReadOptions = {}):
   if (roots.length === 0) throw new ImageError('the source has no manifest');
   const children = new Map<Digest, Manifest>();
   const leftOut: Descriptor[] = [];
+  const requested = new Set<Digest>();
   for (const root of roots) {
     if (!isListForm(root.form)) continue;
-    const found = await readChildren(source, root, options, { children, leftOut, depth: 1 });
+    const found = await readChildren(source, root, options, { children, requested, leftOut, depth: 1 });
     if (found === 0 && options.scope !== 'on-demand') throw noChildren(root, options.platforms ?? []);
   }
   return {
@@ -81,10 +85,16 @@ export function verifiedManifest({ bytes, mediaType }: SourceManifest, digest: D
   throw new ImageError(`${what} is damaged: its content has the digest ${manifest.digest}`, { hint: DAMAGED });
 }
 
+function overLimit(message: string): ImageError {
+  return new ImageError(message, { isOverLimit: true });
+}
+
 const DAMAGED = 'The source is damaged: copy the image into it again.';
 
 interface Children {
   readonly children: Map<Digest, Manifest>;
+  /** Children that were requested of the source. */
+  readonly requested: Set<Digest>;
   readonly leftOut: Descriptor[];
   readonly depth: number;
 }
@@ -96,13 +106,14 @@ async function readChildren(
   options: ReadOptions,
   into: Children,
 ): Promise<number> {
-  const { children, leftOut, depth } = into;
+  const { children, requested, leftOut, depth } = into;
   if (depth > IMAGE_LIMITS.depth)
-    throw new ImageError(`the list ${list.digest} lies in more than ${String(IMAGE_LIMITS.depth)} other lists`);
+    throw overLimit(`the list ${list.digest} lies in more than ${String(IMAGE_LIMITS.depth)} other lists`);
   const descriptors = readLinks(list.bytes)?.children ?? [];
-  const wanted = new Set(selectChildren(descriptors, options));
+  const wanted = new Set(selectChildren(descriptors, options, requested));
+  for (const { digest } of wanted) requested.add(digest);
   if (children.size + wanted.size > IMAGE_LIMITS.children)
-    throw new ImageError(`the list has more than ${String(IMAGE_LIMITS.children)} children`);
+    throw overLimit(`the list has more than ${String(IMAGE_LIMITS.children)} children`);
   const found = await mapLimit(descriptors, IMAGE_LIMITS.requests, async (descriptor) => {
     options.signal?.throwIfAborted();
     const { digest, mediaType } = descriptor;
@@ -142,19 +153,21 @@ function noChildren(list: Manifest, platforms: readonly Platform[]): ImageError 
   });
 }
 
+/** `requested`: those that were requested before. */
 function selectChildren(
   descriptors: readonly Descriptor[],
   { platforms = [], scope }: ReadOptions,
+  requested: ReadonlySet<Digest>,
 ): readonly Descriptor[] {
   const wanted = descriptors.filter((descriptor) => isWanted(descriptor, descriptors, platforms));
   if (scope !== 'on-demand') return wanted;
   // The default platform first, so that the limit does not leave it out.
   const rank = ({ platform }: Descriptor): number =>
     platform?.os === DEFAULT_PLATFORM.os && platform.architecture === DEFAULT_PLATFORM.architecture ? 0 : 1;
-  return wanted
-    .filter(isImage)
-    .sort((a, b) => rank(a) - rank(b))
-    .slice(0, ON_DEMAND_CHILDREN);
+  const images = wanted.filter(isImage);
+  const known = images.filter(({ digest }) => requested.has(digest));
+  const others = images.filter(({ digest }) => !requested.has(digest)).sort((a, b) => rank(a) - rank(b));
+  return [...known, ...others.slice(0, Math.max(0, ON_DEMAND_CHILDREN - requested.size))];
 }
 
 /** Attestations go with the image they are of (annotation `vnd.docker.reference.digest`). */
@@ -196,9 +209,10 @@ async function readConfigs(
     if (!isImageConfig && (scope === 'on-demand' || (size ?? 0) > IMAGE_LIMITS.config)) continue;
     wanted.set(digest, wanted.get(digest) ?? size);
   }
+  const limit = scope === 'on-demand' ? ON_DEMAND_CONFIG : IMAGE_LIMITS.config;
   const configs = await mapLimit([...wanted], IMAGE_LIMITS.requests, async ([digest, size]) => ({
     digest,
-    bytes: await readSmallBlob(source, { digest, role: 'config', size, limit: IMAGE_LIMITS.config }, signal),
+    bytes: await readSmallBlob(source, { digest, role: 'config', size, limit }, signal),
   }));
   const found = new Map<Digest, Uint8Array>();
   for (const { digest, bytes } of configs) {
@@ -226,8 +240,7 @@ export async function readSmallBlob(
   signal?: AbortSignal,
 ): Promise<Uint8Array | null> {
   const what = `the ${role} ${digest}`;
-  const tooLong = (): ImageError =>
-    new ImageError(`${what} has more than ${String(limit)} bytes, the limit for a ${role}`);
+  const tooLong = (): ImageError => overLimit(`${what} has more than ${String(limit)} bytes, the limit for a ${role}`);
   const blob = await source.blob(digest, signal === undefined ? {} : { signal });
   if (blob === null) return null;
   const size = expected ?? blob.size;

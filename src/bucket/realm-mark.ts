@@ -6,7 +6,7 @@
  * table that it was written with.
  */
 import { parseKey } from '../registry/keys.ts';
-import { PUBLIC_REALM, realmOf, type RealmTable } from '../registry/realms.ts';
+import { protectedRealmsOf, PUBLIC_REALM, realmOf, type RealmTable } from '../registry/realms.ts';
 import type { GetOptions, ObjectInfo, PutOptions, StoredObject, WriteStore } from '../registry/store.ts';
 
 /** Name of the custom metadata with the realm, or the realms separated by commas. */
@@ -24,7 +24,7 @@ export interface RealmMismatch {
 /** The metadata that an object is written with; undefined if it needs no mark. */
 function markOf(key: string, table: RealmTable): string | undefined {
   const parsed = parseKey(key);
-  if (parsed?.kind === 'catalog') return protectedRealms(table).join(',') || undefined;
+  if (parsed?.kind === 'catalog') return protectedRealmsOf(table).join(',') || undefined;
   if (parsed === null || !('name' in parsed)) return undefined;
   const realm = realmOf(table, parsed.name);
   return realm === PUBLIC_REALM ? undefined : realm;
@@ -35,17 +35,13 @@ function mismatchOf({ key, metadata }: ObjectInfo, table: RealmTable): RealmMism
   if (written === undefined) return null;
   const parsed = parseKey(key);
   if (parsed?.kind === 'catalog') {
-    const known: ReadonlySet<string> = new Set(protectedRealms(table));
+    const known: ReadonlySet<string> = new Set(protectedRealmsOf(table));
     const lost = written.split(',').filter((realm) => !known.has(realm));
     return lost.length === 0 ? null : { key, written: lost.join(','), table: [...known].join(',') };
   }
   if (parsed === null || !('name' in parsed)) return null;
   const realm = realmOf(table, parsed.name);
   return realm === written ? null : { key, written, table: realm };
-}
-
-function protectedRealms(table: RealmTable): readonly string[] {
-  return [...new Set(table.map(({ realm }) => realm))].filter((realm) => realm !== PUBLIC_REALM).sort();
 }
 
 /**

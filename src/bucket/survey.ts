@@ -26,6 +26,7 @@ export interface RepositoryListing {
   readonly tags: Map<Tag, ListedObject>;
   readonly manifests: Map<Digest, ListedObject>;
   readonly referrers: Map<Digest, ListedObject>;
+  readonly signatures: Map<Digest, ListedObject>;
   tagList: ListedObject | undefined;
 }
 
@@ -97,13 +98,14 @@ export interface RepositoryRecords {
 export async function readRecords(
   store: ReadStore,
   listing: RepositoryListing,
-  options: { readonly onRead?: () => void } = {},
+  options: { readonly onRead?: () => void; readonly onTag?: (tag: Tag, reading: ReadTag) => void } = {},
 ): Promise<RepositoryRecords> {
   const records: RepositoryRecords = { tags: new Map(), manifests: new Map() };
   await forEachLimit(listing.tags, READS_AT_ONCE, async ([tag, { key }]) => {
     const reading = await readTag(store, key);
     if (reading?.kind === 'newer') throw reading.error;
     if (reading !== null) records.tags.set(tag, reading.kind === 'read' ? formLinksOf(reading) : null);
+    if (reading?.kind === 'read') options.onTag?.(tag, reading);
     options.onRead?.();
   });
   // A tag's manifests are in its object: only the others are worth a read.
@@ -139,11 +141,13 @@ function file(
     tags: new Map(),
     manifests: new Map(),
     referrers: new Map(),
+    signatures: new Map(),
     tagList: undefined,
   }));
   if (key.kind === 'tag') listing.tags.set(key.tag, object);
   else if (key.kind === 'manifest') listing.manifests.set(key.digest, object);
   else if (key.kind === 'referrers') listing.referrers.set(key.subject, object);
+  else if (key.kind === 'signatures') listing.signatures.set(key.subject, object);
   else listing.tagList = object;
 }
 

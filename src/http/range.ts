@@ -94,6 +94,12 @@ export function planReads(ranges: readonly ContentRange[], most: number): readon
   return reads;
 }
 
+/** Bytes between the ranges that the reads of {@link planReads} read along. */
+export function bytesReadAlong(ranges: readonly ContentRange[], reads: readonly ContentRange[]): number {
+  const sum = (all: readonly ContentRange[]): number => all.reduce((bytes, { length }) => bytes + length, 0);
+  return sum(reads) - sum(ranges);
+}
+
 /** Formats a range as the value of `Range`. */
 export function formatRange(range: RequestedRange): string {
   if ('suffix' in range) return `bytes=-${String(range.suffix)}`;

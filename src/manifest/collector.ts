@@ -4,7 +4,14 @@ import type { Reason } from '../registry/errors.ts';
 import type { Form } from '../registry/media-type.ts';
 import { formatPlatform, type Platform } from '../registry/platform.ts';
 import type { MissingForm } from '../registry/records.ts';
-import type { Derivation, DerivedManifest, DeriveOptions, ImageContent, Manifest } from './image.ts';
+import {
+  type Derivation,
+  DERIVED_MAX,
+  type DerivedManifest,
+  type DeriveOptions,
+  type ImageContent,
+  type Manifest,
+} from './image.ts';
 import type { ImageManifest } from './read.ts';
 import { type ImageForm, marksOf } from './layer-types.ts';
 import { EMPTY_LAYER } from './schema1.ts';
@@ -16,6 +23,9 @@ export interface Refusal {
   readonly explanation: string;
 }
 
+/** A manifest, or why there is none. */
+export type Made = { readonly kind: 'made'; readonly manifest: Manifest } | Refusal;
+
 /** How a manifest is offered by tag. */
 export interface Offer {
   readonly source: DerivedManifest['source'];
@@ -23,6 +33,8 @@ export interface Offer {
   readonly platform?: Platform | undefined;
   readonly images: readonly ImageForm[];
 }
+
+const LIMIT = `many clients read no manifest beyond ${String(DERIVED_MAX)}`;
 
 /** Collects what `derive` makes: each form of each platform once. */
 export class Collector {
@@ -33,15 +45,40 @@ export class Collector {
   readonly #missing: { missing: MissingForm; explanation: string }[] = [];
   readonly #blobs = new Map<Digest, Uint8Array>();
   readonly #warnings = new Set<string>();
+  #derivedBytes = 0;
 
   constructor(content: ImageContent, options: DeriveOptions) {
     this.content = content;
     this.options = options;
   }
 
+  /** A derived manifest, or a refusal where it, or all of them together, would be too long. */
+  withinLimits(manifest: Manifest): Made {
+    const { form, bytes } = manifest;
+    const reason = form === 'docker-schema1' ? 'schema1-too-large' : 'schema2-too-large';
+    const { length } = bytes;
+    if (length > DERIVED_MAX)
+      return { kind: 'refused', reason, explanation: `it would have ${String(length)} bytes; ${LIMIT}` };
+    const most = this.options.mostDerived ?? Infinity;
+    if (this.#derivedBytes + length > most)
+      return {
+        kind: 'refused',
+        reason,
+        explanation: `all derived manifests of the tag would have more than ${String(most)} bytes`,
+      };
+    this.#derivedBytes += length;
+    return { kind: 'made', manifest };
+  }
+
   /** The layers that derived forms of an image name: gzip copies where they exist. */
   layersFor({ layers }: ImageManifest): readonly Descriptor[] {
     return layers.map((layer) => this.content.recompressed.get(layer.digest) ?? layer);
+  }
+
+  /** The layers that a derived schema 1 names: also the copies with explicit whiteouts. */
+  layersForSchema1(image: ImageManifest): readonly Descriptor[] {
+    const copies = this.content.whiteoutCopies?.get(image.config.digest);
+    return this.layersFor(image).map((layer, at) => copies?.[at] ?? layer);
   }
 
   /**

@@ -75,18 +75,24 @@ function deriveImage(into: Collector, published: readonly ImageForm[], schema1: 
 }
 
 function deriveFromSchema1(into: Collector, root: Manifest): void {
-  const made = fromSchema1(root, into.content.unpacked);
+  const built = fromSchema1(root, into.content.unpacked);
+  if (built.kind === 'refused') {
+    into.lacks('docker-schema2', built);
+    return;
+  }
+  const made = into.withinLimits(built.manifest);
   if (made.kind === 'refused') {
     into.lacks('docker-schema2', made);
     return;
   }
   const source = { kind: 'derived', from: root.digest } as const;
-  into.blob(made.configDigest, made.config);
+  into.blob(built.configDigest, built.config);
   into.form(made.manifest, { source, images: [] });
   offerOci(into, { manifest: made.manifest, image: readImageManifest(made.manifest) }, source);
 }
 
 function offerOci(into: Collector, { image }: ImageForm, source: Offer['source']): void {
   const manifest = buildOciManifest(image);
-  if (manifest !== null) into.form(manifest, { source, images: [{ manifest, image }] });
+  const made = manifest === null ? null : into.withinLimits(manifest);
+  if (made?.kind === 'made') into.form(made.manifest, { source, images: [{ manifest: made.manifest, image }] });
 }

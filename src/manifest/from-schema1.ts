@@ -23,7 +23,7 @@ import {
   itemsOf,
   sliceOf,
 } from './json/go-types.ts';
-import type { Manifest, UnpackedLayer } from './image.ts';
+import { HISTORY_MAX, type Manifest, type UnpackedLayer } from './image.ts';
 import { checkJson, JsonSyntaxError, membersOf } from './json/json-bytes.ts';
 import { payloadOf, SignatureError } from './signing/jws.ts';
 import { buildSchema2 } from './schema2.ts';
@@ -66,7 +66,16 @@ export function fromSchema1(
   unpacked: ReadonlyMap<Digest, UnpackedLayer> | null,
 ): FromSchema1Result {
   try {
-    const entries = readEntries(payloadOf(schema1.bytes));
+    const payload = payloadOf(schema1.bytes);
+    const { length } = itemsOf(decodeGo(SCHEMA1, payload).history);
+    if (length > HISTORY_MAX) {
+      return {
+        kind: 'refused',
+        reason: 'schema2-too-large',
+        explanation: `the schema 1 has ${String(length)} entries; at most ${String(HISTORY_MAX)} are converted`,
+      };
+    }
+    const entries = readEntries(payload);
     const layers: Descriptor[] = [];
     const diffIds: string[] = [];
     for (const { blob, throwaway } of entries) {

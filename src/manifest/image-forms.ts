@@ -1,8 +1,7 @@
 /** Converts one image: to schema 2 and to schema 1, or gives the reason why not. */
 import { MEDIA_TYPE_OF_FORM } from '../registry/media-type.ts';
-import type { Collector, Refusal } from './collector.ts';
+import type { Collector, Made } from './collector.ts';
 import { membersOfConfig } from './config-members.ts';
-import type { Manifest } from './image.ts';
 import { readGoTime } from './json/go-time.ts';
 import { isForeign, isImage, isZstd } from './layer-types.ts';
 import type { ImageManifest } from './read.ts';
@@ -13,27 +12,21 @@ import { sha256Of } from './signing/sha256.ts';
 /** Graph layers that engines up to 1.9 can stack, minus a few for images built on top. */
 const MANY_ENTRIES = 125;
 
-/** docker/distribution and skopeo refuse larger documents. */
-const LARGE_DOCUMENT = 4 * 1024 * 1024;
-
 /** Time of signing for images without a time. */
 const NO_TIME = '1970-01-01T00:00:00Z';
-
-/** A manifest, or why there is none. */
-export type Made = { readonly kind: 'made'; readonly manifest: Manifest } | Refusal;
 
 /** The schema 2 of an image, with gzip copies of its layers where they exist. */
 export function schema2Of(into: Collector, image: ImageManifest): Made {
   if (!isImage(image)) return { kind: 'refused', reason: 'schema2-not-an-image', explanation: notAnImage(image) };
   const made = buildSchema2(image.config, into.layersFor(image));
-  return made.kind === 'refused' ? made : { kind: 'made', manifest: made.manifest };
+  return made.kind === 'refused' ? made : into.withinLimits(made.manifest);
 }
 
 /** The signed schema 1 of an image, with the same copies. */
 export function schema1Of(into: Collector, image: ImageManifest): Made {
   const { content, options } = into;
   if (!isImage(image)) return { kind: 'refused', reason: 'schema1-not-an-image', explanation: notAnImage(image) };
-  const layers = into.layersFor(image);
+  const layers = into.layersForSchema1(image);
   if (options.mode === 'strict') {
     const foreign = layers.find((layer) => isForeign(layer) && !content.held.has(layer.digest));
     if (foreign !== undefined)
@@ -61,22 +54,17 @@ export function schema1Of(into: Collector, image: ImageManifest): Made {
   const built = buildSchema1({ config, layers: layers.map(({ digest }) => digest), name, tag }, options.mode);
   if (built.kind === 'refused') return built;
   const bytes = options.signer.sign(built.payload, timeOf(config));
+  const made = into.withinLimits({
+    form: 'docker-schema1',
+    mediaType: MEDIA_TYPE_OF_FORM['docker-schema1'],
+    digest: sha256Of(built.payload),
+    bytes,
+  });
+  if (made.kind === 'refused') return made;
   if (built.needsEmptyLayer) into.emptyLayer();
   if (built.entries > MANY_ENTRIES)
     into.warn(`the schema 1 has ${String(built.entries)} entries: engines before 1.10 stack at most 127 layers`);
-  if (bytes.length > LARGE_DOCUMENT)
-    into.warn(
-      `the schema 1 has ${String(bytes.length)} bytes: many clients read no manifest beyond ${String(LARGE_DOCUMENT)}`,
-    );
-  return {
-    kind: 'made',
-    manifest: {
-      form: 'docker-schema1',
-      mediaType: MEDIA_TYPE_OF_FORM['docker-schema1'],
-      digest: sha256Of(built.payload),
-      bytes,
-    },
-  };
+  return made;
 }
 
 function notAnImage({ config, layers }: ImageManifest): string {

@@ -9,6 +9,23 @@ import type { RepositoryName, Tag } from '../registry/name.ts';
 import type { Platform } from '../registry/platform.ts';
 import type { MissingForm } from '../registry/records.ts';
 
+// Limits of what is derived, which guard against malicious input. A published manifest beyond them stays as it is.
+
+/**
+ * Bytes of a derived manifest. distribution refuses to store longer ones, and containers/image to read them
+ * (`internal/iolimits`).
+ */
+export const DERIVED_MAX = 4 * 1024 * 1024;
+
+/**
+ * Entries of a history that are converted from or to schema 1. Engines stack at most 127 layers. A build adds an entry for
+ * each instruction; real images have fewer than 300.
+ */
+export const HISTORY_MAX = 1_000;
+
+/** Layers of an image that is converted. */
+export const LAYERS_MAX = 1_000;
+
 /** One manifest: its exact bytes, form and digest. */
 export interface Manifest {
   readonly form: Form;
@@ -41,6 +58,11 @@ export interface ImageContent {
   readonly unpacked: ReadonlyMap<Digest, UnpackedLayer> | null;
   /** Layer → its gzip copy, to be used in derived forms (`--recompress`). */
   readonly recompressed: ReadonlyMap<Digest, Descriptor>;
+  /**
+   * Config → for each layer its copy with explicit whiteouts, to be used in schema 1 (`--rewrite-opaque`), or null.
+   * Absent: there are none.
+   */
+  readonly whiteoutCopies?: ReadonlyMap<Digest, readonly (Descriptor | null)[]>;
   /** Layers with `urls` whose bytes the bucket has, or gets with the image. */
   readonly held: ReadonlySet<Digest>;
 }
@@ -65,7 +87,7 @@ export interface Derivation {
   readonly others: readonly DerivedManifest[];
   /** New blobs that must be stored: the empty layer, a config made from schema 1. */
   readonly blobs: readonly { readonly digest: Digest; readonly bytes: Uint8Array }[];
-  /** Warnings for the publisher, e.g. more than 125 entries, or a signed document above 4 MiB. */
+  /** Warnings for the publisher, e.g. more than 125 entries. */
   readonly warnings: readonly string[];
   /** Why each form is missing, in words, beyond its reason. In the order of `missing`. */
   readonly explanations: readonly string[];
@@ -84,4 +106,6 @@ export interface DeriveOptions {
   readonly signer: Signer;
   /** `strict` refuses what would give a broken image; `compat` does what docker/distribution does. */
   readonly mode: 'strict' | 'compat';
+  /** Most bytes of all derived manifests together; absent: no limit. A Worker has them in memory at once. */
+  readonly mostDerived?: number;
 }

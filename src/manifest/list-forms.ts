@@ -1,9 +1,9 @@
 /** Converts lists: to a list of the other kind, and to manifests for clients that accept no list. */
 import type { Digest } from '../registry/digest.ts';
 import { DEFAULT_PLATFORM, formatPlatform, type Platform } from '../registry/platform.ts';
-import type { Collector, Refusal } from './collector.ts';
+import type { Collector, Made, Refusal } from './collector.ts';
 import type { Manifest } from './image.ts';
-import { type Made, schema1Of, schema2Of } from './image-forms.ts';
+import { schema1Of, schema2Of } from './image-forms.ts';
 import { isCleanSchema2, type ImageForm } from './layer-types.ts';
 import type { Child, Children } from './list-children.ts';
 import { buildOciIndex, buildOciManifest } from './oci.ts';
@@ -30,7 +30,7 @@ export function deriveLists(
   const index = lists.find(({ list }) => list.form === 'oci-index');
   const dockerList = lists.find(({ list }) => list.form === 'docker-list');
   const schema2s = new Conversion(isCleanSchema2, (image) => schema2Of(into, image.image));
-  const ocis = new Conversion(isOci, ociOf);
+  const ocis = new Conversion(isOci, (image) => ociOf(into, image));
   for (const image of found.flatMap(({ images }) => images)) schema2s.of(image);
   if (dockerList !== undefined) repairDockerList(into, dockerList, schema2s);
   else if (index !== undefined) deriveDockerList(into, index, schema2s);
@@ -102,9 +102,9 @@ class Conversion {
 
 const isOci = ({ manifest }: ImageForm): boolean => manifest.form === 'oci-manifest';
 
-function ociOf({ image }: ImageForm): Made {
+function ociOf(into: Collector, { image }: ImageForm): Made {
   const manifest = buildOciManifest(image);
-  return manifest === null ? NOT_AN_IMAGE.schema2 : { kind: 'made', manifest };
+  return manifest === null ? NOT_AN_IMAGE.schema2 : into.withinLimits(manifest);
 }
 
 /** The images that could be converted, with their platforms. */
@@ -122,7 +122,9 @@ function deriveDockerList(into: Collector, { list, children: { images } }: Publi
   }
   const children = childrenIn(schema2s, images);
   if (children.length > 0) {
-    into.form(buildDockerList(children), { source: { kind: 'derived', from: list.digest }, images: [] });
+    const made = into.withinLimits(buildDockerList(children));
+    if (made.kind === 'made') into.form(made.manifest, { source: { kind: 'derived', from: list.digest }, images: [] });
+    else into.lacks('docker-list', made);
     return;
   }
   const [first] = images;
@@ -137,13 +139,17 @@ function repairDockerList(into: Collector, { list, children: { images } }: Publi
     const made = schema2s.of(image);
     return image.manifest.form === 'docker-schema2' && made.kind === 'made' && made.manifest !== image.manifest;
   });
-  if (isRepaired) into.form(buildDockerList(children), { source: { kind: 'derived', from: list.digest }, images: [] });
+  if (!isRepaired) return;
+  const made = into.withinLimits(buildDockerList(children));
+  if (made.kind === 'made') into.form(made.manifest, { source: { kind: 'derived', from: list.digest }, images: [] });
 }
 
 function deriveOciIndex(into: Collector, { list, children: { images } }: PublishedList, ocis: Conversion): void {
   const children = childrenIn(ocis, images);
-  if (children.length > 0)
-    into.form(buildOciIndex(children), { source: { kind: 'derived', from: list.digest }, images: children });
+  if (children.length === 0) return;
+  const made = into.withinLimits(buildOciIndex(children));
+  if (made.kind === 'made')
+    into.form(made.manifest, { source: { kind: 'derived', from: list.digest }, images: children });
 }
 
 function deriveSchema1s(

@@ -10,7 +10,7 @@ import type { Reason } from '../registry/errors.ts';
 import { type Form, formOfMediaType, FORMS, MEDIA_TYPE_OF_FORM, SCHEMA1_PLAIN } from '../registry/media-type.ts';
 import { DEFAULT_PLATFORM, formatPlatform, type Platform } from '../registry/platform.ts';
 import type { TagForm, TagRecord } from '../registry/records.ts';
-import { limitsOf, representativeOf } from './client-limits.ts';
+import { limitsOf, representativeOf } from './clients/limits.ts';
 
 /** What is known about a client. */
 export interface Client {
@@ -32,6 +32,8 @@ export const RULES = {
   'nonstandard-layers':
     'The client refuses the layer types of the published manifest, which are not in the specification, so it gets a ' +
     'clean form of the same image.',
+  'no-oci':
+    'The client (Docker 19.03.0 to 19.03.4) accepts OCI manifests but cannot read them, so it gets no OCI form.',
 } as const;
 
 /** A key of {@link RULES}. */
@@ -65,9 +67,6 @@ export function negotiate({ accept, userAgent }: Client, record: TagRecord): Cho
   if (wants === null || wants.kind === 'schema1-only')
     return forOldEngine(userAgent, record, wants === null ? 'no-accept' : 'schema1-only');
   const accepted = record.forms.filter(({ form }) => wants.weights[form] > 0);
-  const { usable, isLimited, why } = usableOf(accepted, userAgent);
-  const varies = { userAgent: isLimited };
-  const rule = why ?? (wants.kind === 'anything' ? 'any-form' : 'best-fit');
   const rank = (form: TagForm): readonly number[] => [
     -wants.weights[form.form],
     // Clients that accept newer types often cannot use schema 1.
@@ -80,12 +79,21 @@ export function negotiate({ accept, userAgent }: Client, record: TagRecord): Cho
     FORMS.indexOf(form.form),
     isFor(form.platform, DEFAULT_PLATFORM) ? 0 : 1,
   ];
-  const best = usable.toSorted((a, b) => compare(rank(a), rank(b)))[0];
+  const bestOf = (forms: readonly TagForm[]): TagForm | undefined =>
+    forms.toSorted((a, b) => compare(rank(a), rank(b)))[0];
+  const { usable, isLimited, why } = usableOf(
+    accepted,
+    userAgent,
+    isEngineAccept(wants) ? bestOf(accepted) : undefined,
+  );
+  const varies = { userAgent: isLimited };
+  const rule = why ?? (wants.kind === 'anything' ? 'any-form' : 'best-fit');
+  const best = bestOf(usable);
   const awaits = { ...(awaitsSchema2(wants, best, record) && { awaitsSchema2: true as const }) };
   if (best !== undefined) return { kind: 'form', form: best, rule, varies, ...awaits };
   return {
     kind: 'missing',
-    reason: rule === 'no-zstd' ? 'zstd-layers' : reasonFor(wants, record),
+    reason: rule === 'no-zstd' ? 'zstd-layers' : reasonFor(rule === 'no-oci' ? withoutOci(wants) : wants, record),
     available: mediaTypesOf(record),
     rule,
     varies,
@@ -105,23 +113,52 @@ function awaitsSchema2({ kind, weights }: Wants, best: TagForm | undefined, { mi
 }
 
 /**
- * The forms that a client can use among those that it accepts. `isLimited`: the result depends on `User-Agent`; only
- * then, because caches store an entry for each kind of client. `why`: the rule that excluded forms.
+ * The forms that a client can use among those that it accepts. `best`: the form that a client without limits gets, if
+ * `Accept` is that of a Docker engine. `isLimited`: the result depends on `User-Agent`; only then, because caches store
+ * an entry for each kind of client. `why`: the rule that excluded forms.
  */
 function usableOf(
   accepted: readonly TagForm[],
   userAgent: string | null,
+  best: TagForm | undefined,
 ): { readonly usable: readonly TagForm[]; readonly isLimited: boolean; readonly why: Rule | null } {
-  if (!accepted.some(({ zstd, nonstandard }) => zstd === true || nonstandard !== undefined))
-    return { usable: accepted, isLimited: false, why: null };
+  const isMarked = accepted.some(({ zstd, nonstandard }) => zstd === true || nonstandard !== undefined);
+  const wouldGetOci = best !== undefined && isOciForm(best.form);
+  if (!isMarked && !wouldGetOci) return { usable: accepted, isLimited: false, why: null };
   const limits = limitsOf(userAgent);
-  const unpacked = limits.includes('zstd') ? accepted.filter(({ zstd }) => zstd !== true) : accepted;
+  const readable = wouldGetOci && limits.includes('oci') ? accepted.filter(({ form }) => !isOciForm(form)) : accepted;
+  const unpacked = limits.includes('zstd') ? readable.filter(({ zstd }) => zstd !== true) : readable;
   const clean = unpacked.filter(({ nonstandard }) => nonstandard?.some((kind) => limits.includes(kind)) !== true);
   // If there is no clean form, the published one is better than a 404.
   const usable = clean.length > 0 ? clean : unpacked;
   const why =
-    unpacked.length < accepted.length ? 'no-zstd' : usable.length < unpacked.length ? 'nonstandard-layers' : null;
+    unpacked.length < readable.length
+      ? 'no-zstd'
+      : readable.length < accepted.length
+        ? 'no-oci'
+        : usable.length < unpacked.length
+          ? 'nonstandard-layers'
+          : null;
   return { usable, isLimited: true, why };
+}
+
+/**
+ * Whether a client names schema 1, schema 2 and OCI, as Docker engines from 18.06 do. Only such a client may be one that
+ * cannot read the OCI forms that it accepts, so only its answers vary by `User-Agent` for that.
+ */
+function isEngineAccept({ kind, weights }: Wants): boolean {
+  return (
+    kind === 'named' && weights['docker-schema1'] > 0 && weights['docker-schema2'] > 0 && weights['oci-manifest'] > 0
+  );
+}
+
+function withoutOci({ kind, weights }: Wants): Wants {
+  return { kind, weights: { ...weights, 'oci-index': 0, 'oci-manifest': 0 } };
+}
+
+/** The forms that a client accepts: without `Accept`, schema 1 for an engine before 1.10, and every form otherwise. */
+export function formsAcceptedBy(client: Client): readonly Form[] {
+  return FORMS.filter((form) => canRead(client, form).readable);
 }
 
 /**
@@ -138,7 +175,12 @@ export function canRead(
   }
   const { weights } = wantsOf(accept);
   // A header without manifest types does not say which of them the client reads.
-  return { readable: weights[form] > 0 || FORMS.every((one) => weights[one] === 0), varies: { userAgent: false } };
+  return { readable: weights[form] > 0 || !saysAnything(accept), varies: { userAgent: false } };
+}
+
+/** Whether a header says which manifests a client reads: by a type, by a wildcard, or by `q=0` for one of them. */
+function saysAnything(accept: readonly MediaRange[]): boolean {
+  return accept.some(({ type }) => formOfMediaType(type) !== null || type === '*/*' || type === 'application/*');
 }
 
 /** The reason for refusing a manifest that {@link canRead} excludes. */
@@ -159,15 +201,17 @@ export function normalizeAccept(accept: Accept): string | null {
     // At most five levels; only their order counts.
     return level === 0 ? MEDIA_TYPE_OF_FORM[form] : `${MEDIA_TYPE_OF_FORM[form]};q=0.${String(9 - level)}`;
   });
-  return named.length === 0 ? 'application/octet-stream' : named.join(', ');
+  if (named.length > 0) return named.join(', ');
+  return saysAnything(accept) ? '*/*;q=0' : 'application/octet-stream';
 }
 
 /**
  * A canonical `User-Agent` with the same meaning for negotiation: whether the engine is older than 1.10, what the
- * client cannot use, and its platform. Null for none.
+ * client cannot use, and, for schema 1, its platform. Null for none.
  */
-export function normalizeUserAgent(userAgent: string | null): string | null {
-  const platform = platformOf(userAgent);
+export function normalizeUserAgent({ accept, userAgent }: Client): string | null {
+  // Only the choice of a schema 1 depends on the platform.
+  const platform = accept === null || wantsOf(accept).kind === 'schema1-only' ? platformOf(userAgent) : null;
   const program = isOldEngine(userAgent) ? 'docker/1.9' : representativeOf(userAgent);
   const parts = [
     ...(program === null ? [] : [program]),

@@ -10,6 +10,7 @@ import type { Reason } from '../registry/errors.ts';
 import type { RepositoryName, Tag } from '../registry/name.ts';
 import { ByteWriter } from './json/byte-writer.ts';
 import { writeGoObject } from './json/go-object.ts';
+import { HISTORY_MAX, LAYERS_MAX } from './image.ts';
 import { type HistoryEntry, type ImageConfig, ImageConfigError, readImageConfig } from './image-config.ts';
 import { sha256Hex } from './signing/sha256.ts';
 import { sha384 } from '@noble/hashes/sha2.js';
@@ -56,6 +57,8 @@ export function buildSchema1(input: Schema1Input, mode: 'strict' | 'compat'): Sc
       'schema1-layer-digest',
       `layer digest ${JSON.stringify(badLayer)} is not sha256, sha384 or sha512 in lower case`,
     );
+  if (input.layers.length > LAYERS_MAX)
+    return refused('schema1-too-large', `the image has ${String(input.layers.length)} layers; ${MOST} are converted`);
   let config: ImageConfig;
   try {
     config = readImageConfig(input.config);
@@ -65,6 +68,8 @@ export function buildSchema1(input: Schema1Input, mode: 'strict' | 'compat'): Sc
   }
   const { history, rootfs } = config;
   if (history.length === 0) return refused('schema1-no-history', 'the image config has no history');
+  if (history.length > HISTORY_MAX)
+    return refused('schema1-too-large', `the history has ${String(history.length)} entries; ${MOST} are converted`);
   if (rootfs === null) return refused('schema1-config-invalid', 'the image config has no rootfs');
   if (rootfs.layers !== input.layers.length) {
     return refused(
@@ -98,6 +103,8 @@ export function buildSchema1(input: Schema1Input, mode: 'strict' | 'compat'): Sc
     needsEmptyLayer: real < history.length,
   };
 }
+
+const MOST = `at most ${String(HISTORY_MAX)}`;
 
 const LAYER_DIGEST = /^(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})$/;
 

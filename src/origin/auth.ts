@@ -41,6 +41,12 @@ export interface Authenticator {
 /** Lifetime of a token without `expires_in`, in seconds (distribution's token specification). */
 const DEFAULT_EXPIRY = 60;
 
+/** Bytes of a token response: the limit of containers/image (`internal/iolimits`). */
+const TOKEN_RESPONSE_MAX = 1024 * 1024;
+
+/** Characters of a token: servers refuse longer headers, and many tokens are cached. */
+const TOKEN_MAX = 16 * 1024;
+
 /** Most cached tokens, for long-lived clients of registries with many repositories. */
 const TOKENS_MAX = 1_000;
 
@@ -118,7 +124,7 @@ export function createAuthenticator(options: {
       });
     }
     if (response.status !== 200) throw await statusError(response, transport.clock.now());
-    return readToken(await response.read(), realm, transport.clock.now());
+    return readToken(await response.read(TOKEN_RESPONSE_MAX), realm, transport.clock.now());
   }
 
   function token(realm: URL, service: string | undefined, scope: string, signal?: AbortSignal): Promise<Token> {
@@ -232,6 +238,8 @@ function readToken(body: Uint8Array, realm: URL, now: number): Token {
   // Control characters could inject a header.
   if (typeof text !== 'string' || !/^[\x21-\x7e]+$/.test(text))
     throw new OriginError('ORIGIN_PROTOCOL', `${addressOf(realm)} answered without a token`);
+  if (text.length > TOKEN_MAX)
+    throw new OriginError('ORIGIN_LIMIT', `${addressOf(realm)} answered with a token of more than 16 KiB`);
   const seconds = typeof expires === 'number' && expires > 0 ? expires : DEFAULT_EXPIRY;
   // A token that expires in transit causes a 401, so it is renewed early: by a tenth of its lifetime, at most 10 s.
   return { value: text, until: now + 1000 * (seconds - Math.min(10, seconds / 10)) };

@@ -22,10 +22,16 @@ export async function openBlob(
   client: RegistryClient,
   name: RepositoryName,
   digest: Digest,
-  { signal }: { readonly signal?: AbortSignal | undefined } = {},
+  { signal = client.budget?.signal }: { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<OpenBlob | NotFound> {
   const first = await client.blob(name, digest, { signal });
   if (first.kind === 'not-found') return first;
+  try {
+    client.budget?.expect(first.size ?? 0);
+  } catch (error) {
+    await first.body.cancel().catch(() => undefined);
+    throw error;
+  }
   return { kind: 'blob', size: first.size, chunks: resuming(client, name, digest, first, signal) };
 }
 
@@ -37,6 +43,7 @@ async function* resuming(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const { size } = first;
+  const { budget } = client;
   let received = 0;
   let blob = first;
   let failures = 0;
@@ -47,6 +54,7 @@ async function* resuming(
     let skip = received - blob.offset;
     try {
       for await (const chunk of readChunks(blob.body, { url: client.baseUrl, idle: client.timeouts.idle, signal })) {
+        budget?.receive(chunk.length);
         const fresh = skip === 0 ? chunk : chunk.subarray(Math.min(skip, chunk.length));
         skip -= chunk.length - fresh.length;
         if (fresh.length === 0) continue;

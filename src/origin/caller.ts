@@ -1,5 +1,6 @@
 /** Requests to a registry, with credentials after a challenge. */
 import { createAuthenticator, type CredentialsProvider } from './auth.ts';
+import type { Budget } from './budget.ts';
 import { type NotFound, OriginError, provesAbsence } from './errors.ts';
 import { addressOf, type OriginResponse, explain, type OriginRequest, type Transport } from './transport.ts';
 
@@ -10,6 +11,8 @@ export interface RegistryRequest {
   readonly scope: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;
+  readonly budget?: Budget | undefined;
+  readonly redirects?: OriginRequest['redirects'];
 }
 
 /**
@@ -43,7 +46,7 @@ export function createSender(
   { baseUrl, credentials = null, userAgent, missing = 'registry' }: SenderOptions,
 ): SendRequest {
   const authenticator = createAuthenticator({ registry: baseUrl, credentials, transport, userAgent });
-  return ({ method, url, scope, headers, signal }, use) =>
+  return ({ method, url, scope, headers, budget, signal = budget?.signal, redirects }, use) =>
     transport.withRetry(async () => {
       const request: OriginRequest = {
         method,
@@ -51,11 +54,15 @@ export function createSender(
         // A proxy that compresses a blob changes its length, and `fetch` decompresses it.
         headers: { 'user-agent': userAgent, 'accept-encoding': 'identity', ...headers },
         signal,
+        budget,
+        redirects,
       };
       const sent = await authenticator.authorization(scope, signal);
       let authorization = sent;
       let response = await transport.send({ ...request, authorization: sent });
       if (response.status === 401 && !response.redirectedAway) {
+        // The request for a token, which other requests may share.
+        budget?.request();
         const better = await authenticator.answer(response.headers.get('www-authenticate'), scope, sent, signal);
         if (better !== null) {
           await response.discard();

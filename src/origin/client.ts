@@ -9,16 +9,25 @@ import { parseLinks } from '../http/link.ts';
 import { formatRange } from '../http/range.ts';
 import type { Descriptor } from '../registry/descriptor.ts';
 import { algorithmOf, type Digest, hexOf, parseDigest } from '../registry/digest.ts';
-import { MEDIA_TYPE_OF_FORM } from '../registry/media-type.ts';
+import { MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../registry/media-type.ts';
 import { parseTag, type RepositoryName, type Tag } from '../registry/name.ts';
 import type { Reference } from '../registry/reference.ts';
 import type { CredentialsProvider } from './auth.ts';
-import { type MissingRule, type RegistryRequest, createSender } from './caller.ts';
+import type { Budget } from './budget.ts';
+import { type MissingRule, type RegistryRequest, createSender, type SendRequest } from './caller.ts';
 import { type NotFound, OriginError } from './errors.ts';
 import { readDescriptors, readTags } from './list-documents.ts';
 import { ACCEPT_ANY, bareType, type VerifiedManifest, verifyManifest } from './manifest.ts';
+import { type AtomicSignature, readSignatures } from './signatures.ts';
 import { DEFAULT_POLICY, DEFAULT_TIMEOUTS, nextPage, type OriginPolicy, type OriginTimeouts } from './policy.ts';
-import { type OriginResponse, createTransport, type Fetch, addressOf, statusError } from './transport.ts';
+import {
+  type OriginResponse,
+  createTransport,
+  type Fetch,
+  addressOf,
+  statusError,
+  type Transport,
+} from './transport.ts';
 
 /** Options of {@link createRegistryClient}. */
 export interface RegistryClientOptions {
@@ -68,6 +77,24 @@ export interface RemoteBlobHead {
   readonly size: number | undefined;
 }
 
+/** Where a registry redirects to for a blob; null if it sends the blob itself. */
+export interface BlobLocation {
+  readonly kind: 'blob-location';
+  readonly url: URL | null;
+}
+
+/** The signatures of a manifest that the registry has. */
+export interface RemoteSignatures {
+  readonly kind: 'signatures';
+  readonly signatures: readonly AtomicSignature[];
+}
+
+/** A document that is no manifest. */
+export interface RemoteDocument {
+  readonly kind: 'document';
+  readonly bytes: Uint8Array;
+}
+
 /** All tags of a repository, in the upstream's order. */
 export interface RemoteTags {
   readonly kind: 'tags';
@@ -75,6 +102,9 @@ export interface RemoteTags {
   /** The `Warning` header (RFC 7234, section 5.5) of a page: the list may be out of date or incomplete. */
   readonly warning?: string;
 }
+
+/** Bytes of a manifest: the limit of distribution and of containers/image (`internal/iolimits`). */
+export const MANIFEST_MAX = 4 * 1024 * 1024;
 
 interface CallOptions {
   readonly signal?: AbortSignal | undefined;
@@ -86,6 +116,10 @@ export interface RegistryClient {
   readonly policy: OriginPolicy;
   readonly timeouts: OriginTimeouts;
   readonly clock: Clock;
+  /** Counts what this client does; absent: no limits but those of the policy. */
+  readonly budget?: Budget;
+  /** The same client within a budget. */
+  within(budget: Budget): RegistryClient;
   /** Checks that the registry answers `GET /v2/` and accepts the credentials. */
   ping(options?: CallOptions): Promise<void>;
   /** `accept` defaults to {@link ACCEPT_ANY}. */
@@ -106,10 +140,25 @@ export interface RegistryClient {
     options?: CallOptions & { readonly range?: { readonly offset: number; readonly length?: number } },
   ): Promise<RemoteBlob | NotFound>;
   blobHead(name: RepositoryName, digest: Digest, options?: CallOptions): Promise<RemoteBlobHead | NotFound>;
+  /** Costs no request to where the registry redirects to. */
+  blobLocation(name: RepositoryName, digest: Digest, options?: CallOptions): Promise<BlobLocation | NotFound>;
   /** Follows the pages. Entries that are not valid tags are left out. */
   tags(name: RepositoryName, options?: CallOptions): Promise<RemoteTags | NotFound>;
-  /** The referrers of a manifest: by the referrers API, or by the fallback tag where the registry has no such API. */
-  referrers(name: RepositoryName, subject: Digest, options?: CallOptions): Promise<readonly Descriptor[]>;
+  /**
+   * The referrers of a manifest: by the referrers API, or by the fallback tag where the registry has no such API. `tags`:
+   * all tags of the repository, where they are known: a fallback tag that is not among them is not requested.
+   */
+  referrers(
+    name: RepositoryName,
+    subject: Digest,
+    options?: CallOptions & { readonly tags?: ReadonlySet<Tag> },
+  ): Promise<readonly Descriptor[]>;
+  /** Whether the registry has the referrers API; undefined before it was asked. */
+  hasReferrersApi(): boolean | undefined;
+  /** The atomic signatures of a manifest, by the signature extension (`signatures.ts`). */
+  signatures(name: RepositoryName, subject: Digest, options?: CallOptions): Promise<RemoteSignatures | NotFound>;
+  /** A document at a path below the registry's address, such as `index/static`. */
+  document(path: string, query: URLSearchParams, options?: CallOptions): Promise<RemoteDocument | NotFound>;
 }
 
 /** Makes a client. It caches tokens: make one for each registry and share it. */
@@ -121,24 +170,58 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
     timeouts: { ...DEFAULT_TIMEOUTS, ...options.timeouts },
     clock: options.clock ?? SYSTEM_CLOCK,
   });
-  const { policy, clock } = transport;
-  const call = createSender(transport, options);
-  let hasReferrersApi: boolean | undefined;
+  const send = createSender(transport, options);
+  const known: ServerFacts = {};
+  const within = (budget: Budget): RegistryClient =>
+    clientOver({
+      baseUrl,
+      transport,
+      known,
+      budget,
+      within,
+      call: (request, use) => send({ ...request, budget }, use),
+    });
+  return clientOver({ baseUrl, transport, known, within, call: send });
+}
 
-  const urlOf = (name: RepositoryName, rest: string): URL => {
+/** What is known about the registry; shared by a client and those made from it. */
+interface ServerFacts {
+  hasReferrersApi?: boolean;
+}
+
+function clientOver({
+  baseUrl,
+  transport,
+  known,
+  budget,
+  within,
+  call,
+}: {
+  readonly baseUrl: URL;
+  readonly transport: Transport;
+  readonly known: ServerFacts;
+  readonly budget?: Budget;
+  readonly within: RegistryClient['within'];
+  readonly call: SendRequest;
+}): RegistryClient {
+  const { policy, clock } = transport;
+
+  const below = (path: string): URL => {
     const url = new URL(baseUrl);
-    url.pathname = `${baseUrl.pathname.replace(/\/$/, '')}/v2/${name}/${rest}`;
+    url.pathname = `${baseUrl.pathname.replace(/\/$/, '')}/${path}`;
     return url;
   };
+  const urlOf = (name: RepositoryName, rest: string): URL => below(`v2/${name}/${rest}`);
   const scopeOf = (name: RepositoryName): string => `repository:${name}:pull`;
 
   async function document<T extends object>(
     request: RegistryRequest,
     read: (response: OriginResponse, bytes: Uint8Array) => T,
+    most?: number,
   ): Promise<T | NotFound> {
     return call(request, async (response) => {
       if (response.status !== 200) throw await statusError(response, clock.now());
-      return read(response, await response.read());
+      return read(response, await response.read(most));
     });
   }
 
@@ -155,6 +238,7 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
           contentType: response.headers.get('content-type'),
         }),
       }),
+      MANIFEST_MAX,
     );
   };
 
@@ -202,11 +286,12 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
     policy,
     timeouts: transport.timeouts,
     clock,
+    ...(budget !== undefined && { budget }),
+    within,
     manifest,
 
     async ping({ signal } = {}) {
-      const url = new URL(baseUrl);
-      url.pathname = `${baseUrl.pathname.replace(/\/$/, '')}/v2/`;
+      const url = below('v2/');
       const response = await call({ method: 'GET', url, scope: '', signal }, async (got) => {
         if (got.status !== 200) throw await statusError(got, clock.now());
         await got.discard();
@@ -291,6 +376,43 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
       );
     },
 
+    async blobLocation(name, digest, { signal } = {}) {
+      const url = urlOf(name, `blobs/${digest}`);
+      return call<BlobLocation>(
+        { method: 'GET', url, scope: scopeOf(name), signal, redirects: 'report' },
+        async (response) => {
+          if (response.location !== undefined) return { kind: 'blob-location', url: response.location };
+          if (response.status !== 200) throw await statusError(response, clock.now());
+          await response.discard();
+          return { kind: 'blob-location', url: null };
+        },
+      );
+    },
+
+    signatures: (name, subject, { signal } = {}) =>
+      document(
+        {
+          method: 'GET',
+          url: below(`extensions/v2/${name}/signatures/${subject}`),
+          scope: scopeOf(name),
+          headers: { accept: MEDIA_TYPES.json },
+          signal,
+        },
+        (response, bytes): RemoteSignatures => ({
+          kind: 'signatures',
+          signatures: readSignatures(bytes, subject, addressOf(response.url)),
+        }),
+      ),
+
+    document: (path, query, { signal } = {}) => {
+      const url = below(path);
+      url.search = query.toString();
+      return document(
+        { method: 'GET', url, scope: '', headers: { accept: MEDIA_TYPES.json }, signal },
+        (_, bytes): RemoteDocument => ({ kind: 'document', bytes }),
+      );
+    },
+
     async tags(name, { signal } = {}) {
       let warning: string | undefined;
       const found = await pages(
@@ -307,9 +429,11 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
       return { kind: 'tags', tags: [...new Set(found)], ...(warning !== undefined && { warning }) };
     },
 
-    async referrers(name, subject, { signal } = {}) {
+    hasReferrersApi: () => known.hasReferrersApi,
+
+    async referrers(name, subject, { signal, tags } = {}) {
       const accept = { accept: MEDIA_TYPE_OF_FORM['oci-index'] };
-      if (hasReferrersApi !== false) {
+      if (known.hasReferrersApi !== false) {
         const found = await pages(
           urlOf(name, `referrers/${subject}`),
           name,
@@ -323,22 +447,22 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
             error.status !== undefined &&
             error.status >= 400 &&
             // A registry that has the API fails here: its list is unknown, not empty.
-            hasReferrersApi !== true
+            known.hasReferrersApi !== true
           )
             return null;
           throw error;
         });
         if (found !== null && !('kind' in found)) {
-          hasReferrersApi = true;
+          known.hasReferrersApi = true;
           return found;
         }
         // A registry with the API answers 200 with an empty list (OCI distribution spec, "Listing Referrers").
-        if (hasReferrersApi === true) return [];
-        hasReferrersApi = false;
+        if (known.hasReferrersApi === true) return [];
+        known.hasReferrersApi = false;
       }
       const tag = parseTag(`${algorithmOf(subject)}-${hexOf(subject)}`.slice(0, 128));
       const fallback =
-        tag === null
+        tag === null || tags?.has(tag) === false
           ? null
           : await manifest(name, { kind: 'tag', tag }, { accept: [MEDIA_TYPE_OF_FORM['oci-index']], signal });
       return fallback?.kind === 'manifest' && fallback.mediaType === MEDIA_TYPE_OF_FORM['oci-index']

@@ -10,6 +10,8 @@ export type OriginErrorCode =
   | 'ORIGIN_UNAVAILABLE'
   /** An invalid response: wrong digest, wrong length, not JSON, an endless list. It is never stored. */
   | 'ORIGIN_PROTOCOL'
+  /** More than the limits allow: a manifest, blob or image that is too large. The same request fails again. */
+  | 'ORIGIN_LIMIT'
   /** A redirect or link that the policy forbids: to plain http, too many, or a list page on another host. */
   | 'ORIGIN_POLICY';
 

@@ -7,7 +7,7 @@ import { refuseTokenService } from './token-services.ts';
 export interface OriginPolicy extends RetryPolicy {
   /** Most redirects of one request. */
   readonly maxRedirects: number;
-  /** Largest manifest, list page or token response that is read, in bytes. */
+  /** Largest list page or token response that is read, in bytes; manifests have a lower limit. */
   readonly maxDocument: number;
   /** Most pages of a list. */
   readonly maxPages: number;
@@ -17,7 +17,7 @@ export interface OriginPolicy extends RetryPolicy {
   readonly tokenServices: readonly URL[];
 }
 
-/** The defaults. distribution and containers/image read manifests up to 4 MiB; list pages and indexes may be larger. */
+/** The defaults. */
 export const DEFAULT_POLICY: OriginPolicy = {
   maxRedirects: 5,
   attempts: 4,

@@ -1,6 +1,7 @@
 /** Requests over `fetch`: redirects by policy, timeouts, retries, and typed errors. */
 import { parseRetryAfter, retryDelay } from '../http/retry.ts';
 import type { Clock } from '../registry/clock.ts';
+import type { Budget } from './budget.ts';
 import { OriginError, readErrorBody } from './errors.ts';
 import { decideRedirect, isTransientStatus, type OriginPolicy, type OriginTimeouts } from './policy.ts';
 
@@ -25,6 +26,10 @@ export interface OriginRequest {
   readonly authorization?: string | undefined;
   readonly body?: string;
   readonly signal?: AbortSignal | undefined;
+  /** Counts the request, its redirects, and documents that are read. */
+  readonly budget?: Budget | undefined;
+  /** `report`: a redirect that may be followed is the response, with its `location`. Default: `follow`. */
+  readonly redirects?: 'follow' | 'report' | undefined;
 }
 
 /** The response after redirects. Its body must be read or discarded. */
@@ -35,10 +40,12 @@ export interface OriginResponse {
   readonly url: URL;
   /** Whether a redirect led to another origin: its 401 does not concern the registry's credentials. */
   readonly redirectedAway: boolean;
+  /** Where a redirect leads that was to be reported. Its body is discarded. */
+  readonly location?: URL;
   /** Null for a response without one. */
   readonly body: ReadableStream<Uint8Array> | null;
-  /** The whole body. Throws {@link OriginError} if it is truncated, too slow or larger than `maxDocument`. */
-  read(): Promise<Uint8Array>;
+  /** The whole body, at most `maxDocument` bytes or fewer. Throws {@link OriginError} if it is truncated, too slow or longer. */
+  read(most?: number): Promise<Uint8Array>;
   /** Releases the connection. */
   discard(): Promise<void>;
 }
@@ -74,6 +81,7 @@ export function createTransport(options: {
     url: URL,
     authorization: string | undefined,
   ): Promise<OriginResponse> {
+    request.budget?.request();
     const limit = new AbortController();
     const signal = request.signal === undefined ? limit.signal : AbortSignal.any([request.signal, limit.signal]);
     const timer = setTimeout(() => limit.abort(new TimedOut()), timeouts.answer);
@@ -99,10 +107,10 @@ export function createTransport(options: {
         url,
         redirectedAway: url.origin !== request.url.origin,
         body: response.body,
-        read: async () => {
+        read: async (most = policy.maxDocument) => {
           const bodyTimer = setTimeout(() => limit.abort(new TimedOut()), timeouts.answer);
           try {
-            return await readBody(response, url, policy.maxDocument);
+            return await readBody(response, url, Math.min(most, policy.maxDocument), request.budget);
           } catch (error) {
             throw failed(error, true);
           } finally {
@@ -135,6 +143,7 @@ export function createTransport(options: {
       const decision = decideRedirect(url, response.headers.get('location'), policy);
       if (decision.kind === 'refuse')
         throw new OriginError('ORIGIN_POLICY', `${addressOf(url)}: ${decision.why}`, { status: response.status });
+      if (request.redirects === 'report') return { ...response, location: decision.url };
       url = decision.url;
       if (!decision.keepCredentials) authorization = undefined;
     }
@@ -174,19 +183,27 @@ export async function statusError(response: OriginResponse, now: number): Promis
   return new OriginError('ORIGIN_PROTOCOL', text, { status });
 }
 
+/** Bytes of an error body that is read. */
+const ERROR_MAX = 64 * 1024;
+
 /** The first error of a response's body; empty if the body cannot be read. */
 export async function explain(
   response: OriginResponse,
 ): Promise<{ readonly code?: string; readonly message?: string }> {
   try {
-    return readErrorBody(new TextDecoder().decode(await response.read()));
+    return readErrorBody(new TextDecoder().decode(await response.read(ERROR_MAX)));
   } catch (error) {
     if (error instanceof OriginError) return {};
     throw error;
   }
 }
 
-async function readBody(response: FetchResponse, url: URL, max: number): Promise<Uint8Array> {
+async function readBody(
+  response: FetchResponse,
+  url: URL,
+  max: number,
+  budget: Budget | undefined,
+): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   // `Content-Length` is that of the compressed body, which `fetch` decompresses.
@@ -201,9 +218,12 @@ async function readBody(response: FetchResponse, url: URL, max: number): Promise
       const { done, value } = (await reader.read()) as { done: boolean; value?: Uint8Array };
       if (done || value === undefined) break;
       length += value.length;
-      if (length > max) {
+      try {
+        if (length > max) throw tooLarge(url, max);
+        budget?.receive(value.length);
+      } catch (error) {
         await reader.cancel().catch(() => undefined);
-        throw tooLarge(url, max);
+        throw error;
       }
       chunks.push(value);
     }
@@ -233,7 +253,7 @@ async function discard(response: FetchResponse): Promise<void> {
 
 function tooLarge(url: URL, max: number): OriginError {
   return new OriginError(
-    'ORIGIN_PROTOCOL',
+    'ORIGIN_LIMIT',
     `${addressOf(url)} sent more than ${String(max)} bytes where a document was expected`,
   );
 }

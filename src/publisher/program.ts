@@ -50,8 +50,8 @@ in every form that a Docker or OCI client can pull.
 `;
 
 /** Opens the bucket that `--to` names. Stores are loaded when they are used. */
-const openTargetOf: OpenTarget = async ({ to, state = DEFAULT_STATE, env }) => {
-  if (to === 'local') return (await import('./local/open-local.ts')).openLocal(state);
+const openTargetOf: OpenTarget = async ({ to, state = DEFAULT_STATE, mustExist = false, env }) => {
+  if (to === 'local') return (await import('./local/open-local.ts')).openLocal(state, { mustExist });
   if (to.startsWith('s3://')) return (await import('./stores/s3-target.ts')).openS3(to, env);
   throw new CommandError(`--to ${to} is not a valid target`, {
     kind: 'usage',
@@ -75,9 +75,13 @@ Examples:
   $ gantry inspect library/busybox:latest
   $ gantry explain library/busybox:latest --user-agent docker/1.9.1
 
+With --json a command prints JSON as docs/json-output.schema.json describes it.
 Exit codes: 0 success, 1 failure or faults found, 2 usage error, 130 interrupted.`,
     );
   const [verb = ''] = environment.argv;
+  // Commander would first complain about the options of the command.
+  if (verb !== '' && verb !== 'help' && !verb.startsWith('-') && !Object.hasOwn(COMMANDS, verb))
+    throw unknownCommand(verb);
   const needed =
     Object.hasOwn(COMMANDS, verb) && !LISTS_COMMANDS.has(verb) ? [COMMANDS[verb]] : Object.values(COMMANDS);
   const loaders = WITHOUT_COMMANDS.has(verb) ? [] : needed;
@@ -86,9 +90,8 @@ Exit codes: 0 success, 1 failure or faults found, 2 usage error, 130 interrupted
   )) {
     register(program, openTarget, environment);
   }
-  program.action((command: string | undefined) => {
-    if (command === undefined) process.stdout.write(FIRST_STEPS);
-    else throw unknownCommand(command);
+  program.action(() => {
+    process.stdout.write(FIRST_STEPS);
   });
   // Otherwise an unknown command would be taken as an argument of the program itself.
   program.allowExcessArguments(false).argument('[command]').usage('COMMAND [options]');

@@ -113,6 +113,12 @@ export const REASONS = {
     message: 'No schema 1 could be derived: a layer has a digest that schema 1 cannot carry.',
     caching: 'miss',
   },
+  'schema1-too-large': {
+    status: 404,
+    codes: NO_SCHEMA1,
+    message: 'No schema 1 could be derived: it would be longer than clients read, or have too many entries.',
+    caching: 'miss',
+  },
   'schema2-zstd-layers': {
     status: 404,
     codes: ['MANIFEST_UNKNOWN'],
@@ -144,6 +150,12 @@ export const REASONS = {
     message: 'No schema 2 could be derived from the schema 1 image: its history is damaged.',
     caching: 'miss',
   },
+  'schema2-too-large': {
+    status: 404,
+    codes: ['MANIFEST_UNKNOWN'],
+    message: 'No schema 2 could be derived: it would be longer than clients read, or its history is too long.',
+    caching: 'miss',
+  },
   'zstd-layers': {
     status: 404,
     codes: NO_SCHEMA1,
@@ -172,6 +184,18 @@ export const REASONS = {
     message:
       'The manifest with this digest has a format that this client cannot read, ' +
       'and a request by digest never returns another manifest.',
+    caching: 'miss',
+  },
+  'platform-unknown': {
+    status: 404,
+    codes: ['MANIFEST_UNKNOWN'],
+    message: 'The tag has no image for this platform.',
+    caching: 'miss',
+  },
+  'archive-impossible': {
+    status: 404,
+    codes: ['UNSUPPORTED'],
+    message: 'No archive can be made of this tag.',
     caching: 'miss',
   },
   'blob-unknown': {
@@ -277,6 +301,19 @@ export const REASONS = {
       'The upstream registry did not answer and nothing is stored yet, so it is unknown whether the image exists.',
     caching: 'never',
   },
+  'upstream-over-limit': {
+    status: 502,
+    codes: ['DENIED'],
+    message: 'The upstream registry has more under this name than the registry fetches: see its limits.',
+    caching: 'never',
+  },
+  'fill-limited': {
+    status: 429,
+    codes: ['TOOMANYREQUESTS'],
+    message:
+      'Too many images that are not stored yet are being fetched from the upstream registry; try again in a few seconds.',
+    caching: 'never',
+  },
   'authority-unavailable': {
     status: 503,
     codes: ['UNAVAILABLE'],
@@ -318,6 +355,7 @@ export interface ErrorDetail {
 
 /**
  * The OCI error envelope, `{"errors":[{code, message, detail: {reason, …, help}}…]}`, with one entry for each code.
+ * Docker 1.8 and 1.9 print the messages of all entries and nothing of `detail`, so the second one has the help link.
  * `help` is absolute if `origin` (scheme and host) is given.
  */
 export function errorBody(
@@ -326,8 +364,11 @@ export function errorBody(
 ): string {
   const row = reasonRow(reason);
   const message = options.message ?? row.message;
-  const detail = { reason, ...options.detail, help: `${options.origin ?? ''}${helpPath(reason)}` };
-  return JSON.stringify({ errors: row.codes.map((code) => ({ code, message, detail })) });
+  const help = `${options.origin ?? ''}${helpPath(reason)}`;
+  const detail = { reason, ...options.detail, help };
+  return JSON.stringify({
+    errors: row.codes.map((code, index) => ({ code, message: index === 0 ? message : `See ${help}`, detail })),
+  });
 }
 
 /** Throws on a value outside a union that a `switch` handles completely. */

@@ -136,6 +136,16 @@ const HELP = {
     title: 'No schema 1: layer digest',
     paragraphs: [`${OLD_ENGINE} The digest of a layer must be sha256, sha384 or sha512 in lower case.`, WAYS_OUT],
   },
+  'schema1-too-large': {
+    title: 'No schema 1: too large',
+    paragraphs: [
+      `${OLD_ENGINE} A schema 1 repeats the image config and has an entry for each entry of the history. Gantry derives ` +
+        'none with more than 1,000 entries or layers, or above 4 MiB, which many clients do not read. The published ' +
+        'form is served as it is.',
+      'Build the image with fewer instructions, and with smaller labels and environment variables.',
+      WAYS_OUT,
+    ],
+  },
   'schema2-zstd-layers': {
     title: 'No schema 2: zstd layers',
     paragraphs: [
@@ -175,6 +185,13 @@ const HELP = {
         'layers, so no image config can be rebuilt from them.',
     ],
   },
+  'schema2-too-large': {
+    title: 'No schema 2: too large',
+    paragraphs: [
+      'Gantry derives no manifest above 4 MiB, which many clients do not read, and nothing from a schema 1 with more ' +
+        'than 1,000 entries. The published form is served as it is.',
+    ],
+  },
   'zstd-layers': {
     title: 'zstd layers',
     paragraphs: [
@@ -211,6 +228,22 @@ const HELP = {
       "A digest names exact bytes, so they are never converted. The client's `Accept` or its age shows " +
         'that it cannot read this format.',
       'Pull by tag, or by the digest of the schema 1 form, which `gantry inspect NAME:TAG` shows.',
+    ],
+  },
+  'platform-unknown': {
+    title: 'Platform unknown',
+    paragraphs: [
+      'The tag has no image for the platform that the request names, or none for linux/amd64 if the request names ' +
+        'none. The message lists the platforms that there are.',
+      'Add one of them to the address of the archive: `/r/NAME:TAG.tar?platform=linux/arm64`.',
+    ],
+  },
+  'archive-impossible': {
+    title: 'No archive',
+    paragraphs: [
+      'An archive for `docker load` holds a container image with all its layers. The tag is an artifact, or the ' +
+        'image has foreign layers (`urls`), which clients download from another address.',
+      'Pull the tag with a client that reads it, e.g. `oras pull` for artifacts.',
     ],
   },
   'blob-unknown': {
@@ -320,6 +353,24 @@ const HELP = {
       'This repository is filled from another registry. That registry is down, too slow, refuses access' +
         ' or limits the request rate. Stored images are still served. Try again after the seconds in ' +
         '`Retry-After`.',
+    ],
+  },
+  'upstream-over-limit': {
+    title: 'Beyond the limits of filling',
+    paragraphs: [
+      'This repository is filled from another registry. What was requested is larger there than Gantry fetches for one ' +
+        'request: a manifest above 4 MiB, a list or image that needs too many requests or bytes, or a blob above the ' +
+        'limit of the rule (`largest`).',
+      'Publish the image with `gantry publish`, which has no such limits, or pull it from the upstream registry. The ' +
+        "Worker's log has an event `upstream-unavailable` with the limit.",
+    ],
+  },
+  'fill-limited': {
+    title: 'Too many fetches',
+    paragraphs: [
+      'What was requested is not stored yet, so it has to be fetched from the upstream registry. One client may start ' +
+        'only so many fetches a minute, and one Worker has only so many at the same time. What is stored is not limited.',
+      'Try again after the seconds in `Retry-After`. Many clients do so by themselves.',
     ],
   },
   'authority-unavailable': {

@@ -7,12 +7,14 @@
  * repositories/<name>/_tags/<tag>              tag object: all forms of the tag (records.ts)
  * repositories/<name>/_tags.json               sorted tag list, with what pages show (sorted-list.ts)
  * repositories/<name>/_referrers/<digest>.json referrers of that manifest (referrers.ts)
+ * repositories/<name>/_signatures/<digest>.json atomic signatures of that manifest (origin/signatures.ts)
  * catalog.json                                 sorted repository list (sorted-list.ts)
  * gantry.json                                  version of this layout, and what storage can do (bucket/format.ts)
+ * sync/<hex>.json                              what a sync remembers of a source (publisher/sync/state.ts)
  * gc.json                                      journal of garbage collection: unreferenced objects and deletions
  * ```
- * No component of a repository name begins with `_`, so `_manifests`, `_tags` and `_referrers` mark the end of the name.
- * The longest key is 13 + 255 + 6 + 139 bytes, below R2's limit of 1,024.
+ * No component of a repository name begins with `_`, so `_manifests`, `_tags`, `_referrers` and `_signatures` mark the
+ * end of the name. The longest key is 13 + 255 + 13 + 140 bytes, below R2's limit of 1,024.
  */
 import { type Digest, algorithmOf, hexOf, parseDigest } from './digest.ts';
 import { parseRepositoryName, parseTag, type RepositoryName, type Tag } from './name.ts';
@@ -26,6 +28,11 @@ export const GC_JOURNAL_KEY = 'gc.json';
 
 /** The format object: the version of the layout. */
 export const FORMAT_KEY = 'gantry.json';
+
+/** What a sync remembers of a source. `id`: hexadecimal, of the source. */
+export function syncStateKey(id: string): string {
+  return `sync/${id}.json`;
+}
 
 /** The prefix of everything that belongs to repositories. */
 export const REPOSITORIES_PREFIX = 'repositories/';
@@ -78,6 +85,11 @@ export function referrersPrefix(name: RepositoryName): string {
   return `${repositoryPrefix(name)}_referrers/`;
 }
 
+/** The signatures record of one manifest. */
+export function signaturesKey(name: RepositoryName, subject: Digest): string {
+  return `${repositoryPrefix(name)}_signatures/${subject}.json`;
+}
+
 /** A parsed key. */
 export type ParsedKey =
   | { readonly kind: 'blob'; readonly realm: string; readonly digest: Digest }
@@ -85,8 +97,10 @@ export type ParsedKey =
   | { readonly kind: 'tag'; readonly name: RepositoryName; readonly tag: Tag }
   | { readonly kind: 'tag-list'; readonly name: RepositoryName }
   | { readonly kind: 'referrers'; readonly name: RepositoryName; readonly subject: Digest }
+  | { readonly kind: 'signatures'; readonly name: RepositoryName; readonly subject: Digest }
   | { readonly kind: 'catalog' }
   | { readonly kind: 'format' }
+  | { readonly kind: 'sync-state'; readonly id: string }
   | { readonly kind: 'gc-journal' };
 
 /** Parses a key; null if it is not part of the layout. */
@@ -94,12 +108,14 @@ export function parseKey(key: string): ParsedKey | null {
   if (key === CATALOG_KEY) return { kind: 'catalog' };
   if (key === FORMAT_KEY) return { kind: 'format' };
   if (key === GC_JOURNAL_KEY) return { kind: 'gc-journal' };
+  const state = /^sync\/([0-9a-f]{64})\.json$/.exec(key);
+  if (state !== null) return { kind: 'sync-state', id: state[1] ?? '' };
   const blob = /^blobs\/([^/]+)\/([^/]+)\/([^/]+)$/.exec(key);
   if (blob !== null) {
     const digest = parseDigest(`${blob[2] ?? ''}:${blob[3] ?? ''}`);
     return digest === null ? null : { kind: 'blob', realm: blob[1] ?? '', digest };
   }
-  const part = /^repositories\/(.+?)\/(_manifests|_tags|_referrers)\/([^/]+)$/.exec(key);
+  const part = /^repositories\/(.+?)\/(_manifests|_tags|_referrers|_signatures)\/([^/]+)$/.exec(key);
   if (part !== null) {
     const name = parseRepositoryName(part[1] ?? '');
     const last = part[3] ?? '';
@@ -113,7 +129,8 @@ export function parseKey(key: string): ParsedKey | null {
       return digest === null ? null : { kind: 'manifest', name, digest };
     }
     const subject = last.endsWith('.json') ? parseDigest(last.slice(0, -'.json'.length)) : null;
-    return subject === null ? null : { kind: 'referrers', name, subject };
+    const kind = part[2] === '_referrers' ? 'referrers' : 'signatures';
+    return subject === null ? null : { kind, name, subject };
   }
   const list = /^repositories\/(.+)\/_tags\.json$/.exec(key);
   const name = list === null ? null : parseRepositoryName(list[1] ?? '');

@@ -3,7 +3,8 @@
  * upstream moves them. A published tag has no mark, so publishing a tag takes precedence from then on.
  *
  * The mark is JSON in the custom metadata {@link ORIGIN_METADATA}:
- * `{"o":"<rule>","d":"<digest>","c":<checked>,"g":<gone>,"u":<unknown>}`, with times in seconds since 1970.
+ * `{"o":"<rule>","d":"<digest>","c":<checked>,"g":<gone>,"u":<unknown>,"e":<expires>}`, with times in seconds since
+ * 1970.
  */
 import { type Digest, parseDigest } from './digest.ts';
 
@@ -22,10 +23,22 @@ export interface OriginMark {
   readonly gone: number | null;
   /** How many forms the upstream may have that could not be fetched; absent if the tag was fetched completely. */
   readonly unknown?: number;
+  /**
+   * When garbage collection may remove the tag, in milliseconds since 1970. Pulls move it on, by a write a day at most.
+   * Absent: never.
+   */
+  readonly expires?: number;
 }
 
 /** Encodes a mark as metadata. */
-export function encodeOriginMark({ origin, digest, checked, gone, unknown }: OriginMark): Record<string, string> {
+export function encodeOriginMark({
+  origin,
+  digest,
+  checked,
+  gone,
+  unknown,
+  expires,
+}: OriginMark): Record<string, string> {
   const seconds = (milliseconds: number): number => Math.floor(milliseconds / 1000);
   return {
     [ORIGIN_METADATA]: JSON.stringify({
@@ -34,6 +47,7 @@ export function encodeOriginMark({ origin, digest, checked, gone, unknown }: Ori
       c: seconds(checked),
       ...(gone === null ? {} : { g: seconds(gone) }),
       ...(unknown === undefined || unknown === 0 ? {} : { u: unknown }),
+      ...(expires === undefined ? {} : { e: seconds(expires) }),
     }),
   };
 }
@@ -51,7 +65,7 @@ export function decodeOriginMark(metadata: Readonly<Record<string, string>>): Or
   } catch {
     return null;
   }
-  const { o, d, c, g, u } = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>;
+  const { o, d, c, g, u, e } = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>;
   const digest = typeof d === 'string' ? parseDigest(d) : null;
   if (typeof o !== 'string' || digest === null || typeof c !== 'number' || (g !== undefined && typeof g !== 'number'))
     return null;
@@ -61,5 +75,6 @@ export function decodeOriginMark(metadata: Readonly<Record<string, string>>): Or
     checked: c * 1000,
     gone: g === undefined ? null : g * 1000,
     ...(typeof u === 'number' && u > 0 && { unknown: u }),
+    ...(typeof e === 'number' && { expires: e * 1000 }),
   };
 }

@@ -90,6 +90,11 @@ function covers(wide: string, narrow: string): boolean {
   return wide === '*' || wide === narrow || (wide.endsWith('/*') && narrow.startsWith(wide.slice(0, -1)));
 }
 
+/** The protected realms of a table, sorted. */
+export function protectedRealmsOf(table: RealmTable): readonly RealmName[] {
+  return [...new Set(table.map(({ realm }) => realm))].filter((realm) => realm !== PUBLIC_REALM).sort();
+}
+
 /** The realm of a repository. It depends on the name only, so that a blob costs one read. */
 export function realmOf(table: RealmTable, name: RepositoryName): RealmName {
   for (const { pattern, realm } of table) {

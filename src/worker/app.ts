@@ -1,8 +1,10 @@
 /** The endpoint table: one line for each endpoint. */
 import { Hono } from 'hono/tiny';
 import type { Edge } from './edge.ts';
+import { archive } from './endpoints/archive.ts';
 import { crane } from './endpoints/crane.ts';
 import { failure, fallback } from './endpoints/fallback.ts';
+import { flatpakIndex } from './endpoints/flatpak-index.ts';
 import { health } from './endpoints/health.ts';
 import { browse, help, helpIndex, home } from './endpoints/pages.ts';
 import { ping, pingV1 } from './endpoints/ping.ts';
@@ -15,6 +17,7 @@ import {
   parseCatalogRequest,
   parseManifestRequest,
   parseReferrersRequest,
+  parseSignaturesRequest,
   parseTagListRequest,
   parseV1ImagesRequest,
 } from './gateway/parse-request.ts';
@@ -27,6 +30,8 @@ export const app = new Hono<{ Bindings: Edge }>()
   .get('/v2', ping)
   .get('/v2/:name{.+}/tags/list', handle(parseTagListRequest))
   .get('/v2/:name{.+}/referrers/:digest', handle(parseReferrersRequest))
+  .get('/extensions/v2/:name{.+}/signatures/:digest', handle(parseSignaturesRequest))
+  .get('/index/:index{static|dynamic}', flatpakIndex)
   .get('/v2/_catalog', handle(parseCatalogRequest))
   .get('/token', token)
   .get('/v1/_ping', pingV1)
@@ -37,6 +42,7 @@ export const app = new Hono<{ Bindings: Edge }>()
   .get('/healthz', health)
   .get('/help', helpIndex)
   .get('/help/:reason', help)
+  .get('/r/:path{.+\\.tar}', archive)
   .get('/r/:path{.+}', browse)
   .get('/', home)
   .post('/-/purge', purge)

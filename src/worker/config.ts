@@ -14,8 +14,12 @@ export interface Env {
   readonly BUCKET: R2Bucket;
   /** Optional: receives a data point for each pull. */
   readonly PULLS?: AnalyticsEngineDataset;
+  /** Optional: which version of the Worker this is. Needed where Workers Cache is shared by all versions. */
+  readonly VERSION?: Pick<WorkerVersionMetadata, 'id'>;
   /** Optional: counts failed logins. */
   readonly LOGIN_LIMITER?: RateLimiter;
+  /** Optional: counts what clients make the Worker fetch from upstreams. */
+  readonly FILL_LIMITER?: RateLimiter;
   readonly REALMS?: unknown;
   readonly DEFAULT_ACCESS?: unknown;
   readonly ACCESS?: unknown;
@@ -41,6 +45,7 @@ export interface Config {
   readonly access: AccessPolicy;
   readonly realms: RealmTable;
   readonly limiter: RateLimiter | null;
+  readonly fillLimiter: RateLimiter | null;
   readonly pulls: AnalyticsEngineDataset | null;
   /** Scheme and host of links to help pages; null: those of the client's request. */
   readonly publicUrl: string | null;
@@ -51,6 +56,8 @@ export interface Config {
   readonly log: 'all' | 'failures';
   /** Whether whole blobs go through the cache in front of the registry. */
   readonly blobCache: boolean;
+  /** Id of this version of the Worker, as the platform gives it; null without the binding. */
+  readonly version: string | null;
   /** Which repositories are filled from an upstream registry. */
   readonly origins: OriginRules;
   /** PEM or JWK of the key that signs derived schema 1 manifests; null: none are derived. Parsed when first needed. */
@@ -91,6 +98,7 @@ export function readConfig(env: Env): Config {
     access,
     realms: access.realms,
     limiter: env.LOGIN_LIMITER ?? null,
+    fillLimiter: env.FILL_LIMITER ?? null,
     pulls: env.PULLS ?? null,
     publicUrl,
     purgeToken,
@@ -101,7 +109,8 @@ export function readConfig(env: Env): Config {
     }),
     log: logOf(env.LOG),
     blobCache: switchOf(env.BLOB_CACHE, 'BLOB_CACHE'),
-    origins: parseOrigins(env.ORIGINS, env.ORIGIN_CREDENTIALS),
+    version: env.VERSION?.id ?? null,
+    origins: parseOrigins(env.ORIGINS, env.ORIGIN_CREDENTIALS, env as unknown as Record<string, unknown>),
     signingKey: textOf(env.SIGNING_KEY, 'SIGNING_KEY') ?? null,
   });
 }

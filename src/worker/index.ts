@@ -5,6 +5,7 @@ import type { PurgeOutcome } from './edge.ts';
 import { purgeCache } from './endpoints/purge-cache.ts';
 import { type RegistryProps, serveRegistry } from './gateway/registry.ts';
 import { registryPort } from './gateway/registry-port.ts';
+import { reportLostRealms } from './access/lost-realms.ts';
 import { configOf, serve } from './serve.ts';
 
 /** The gateway, which clients reach. It has no cache in front. */
@@ -13,10 +14,19 @@ export default {
     serve(
       request,
       () => configOf(env),
-      (config) => registryPort(config, env, ctx),
+      (config) => {
+        if (!checked.has(env)) {
+          checked.add(env);
+          ctx.waitUntil(reportLostRealms(config));
+        }
+        return registryPort(config, env, ctx);
+      },
       ctx,
     ),
 } satisfies ExportedHandler<Env>;
+
+/** Environments whose realm table was compared with the bucket's record. */
+const checked = new WeakSet<Env>();
 
 /** The registry, which only the gateway reaches. It has a cache in front. */
 export class Registry extends WorkerEntrypoint<Env, RegistryProps> {

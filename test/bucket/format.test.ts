@@ -3,11 +3,14 @@ import { describe, expect, it } from 'vitest';
 import {
   createFormat,
   FORMAT_VERSION,
+  lostRealms,
+  noteRealms,
   readFormat,
   refuseNewerFormat,
   withPreparedWrites,
 } from '../../src/bucket/format.ts';
 import { FORMAT_KEY } from '../../src/registry/keys.ts';
+import { parseRealmTable } from '../../src/registry/realms.ts';
 import type { WriteStore } from '../../src/registry/store.ts';
 import { Bucket } from '../publisher/gc-bucket.ts';
 
@@ -37,6 +40,53 @@ describe('the format object', () => {
     const store = new Bucket();
     await store.put(FORMAT_KEY, new TextEncoder().encode(text), JSON_TYPE);
     await expect(readFormat(store)).rejects.toMatchObject({ code: 'STORAGE_CORRUPT' });
+  });
+});
+
+describe('the realms that a bucket was written with', () => {
+  const tableOf = (...realms: readonly string[]) =>
+    parseRealmTable(realms.map((realm) => ({ pattern: `${realm}/*`, realm })));
+
+  it('are noted beside what others wrote, and none is forgotten', async () => {
+    const store = new Bucket();
+    await store.put(FORMAT_KEY, bytesOf({ version: FORMAT_VERSION, storage: STORAGE, other: 1 }), JSON_TYPE);
+    await noteRealms(store, tableOf('b'));
+    await noteRealms(store, tableOf('a', 'public'));
+    expect(await readFormat(store)).toEqual({ version: FORMAT_VERSION, storage: STORAGE, realms: ['a', 'b'] });
+    const { bytes } = store.objects.get(FORMAT_KEY) ?? {};
+    expect(JSON.parse(new TextDecoder().decode(bytes))).toMatchObject({ other: 1 });
+  });
+
+  it('are noted in a new bucket, and beside another writer', async () => {
+    const store = new Bucket();
+    let others = 2;
+    store.before = async (operation) => {
+      if (operation !== 'put' || others === 0) return;
+      others -= 1;
+      await noteRealms(store, tableOf(`other${String(others)}`));
+    };
+    await noteRealms(store, tableOf('own'));
+    expect((await readFormat(store))?.realms).toEqual(['other0', 'other1', 'own']);
+  });
+
+  it('cost no write where they are noted, or where the table has none', async () => {
+    const store = new Bucket();
+    await createFormat(store);
+    await noteRealms(store, tableOf('a'));
+    const { etag } = store.objects.get(FORMAT_KEY) ?? {};
+    await noteRealms(store, tableOf('a'));
+    await noteRealms(store, []);
+    expect(store.objects.get(FORMAT_KEY)?.etag).toBe(etag);
+  });
+
+  it('are lost where the table has none', () => {
+    const format = { version: FORMAT_VERSION, realms: ['a'] };
+    expect([lostRealms(format, []), lostRealms(format, tableOf('public'))]).toEqual([['a'], ['a']]);
+    expect([lostRealms(format, tableOf('b')), lostRealms(null, []), lostRealms({ version: 1 }, [])]).toEqual([
+      [],
+      [],
+      [],
+    ]);
   });
 });
 

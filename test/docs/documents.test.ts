@@ -55,6 +55,18 @@ describe('the documents', () => {
     expect(broken).toEqual([]);
   });
 
+  it('on Cloudflare have a source and a test that is there for each assumption, or the check that settles it', async () => {
+    const rows = [...(TEXTS.get('docs/cloudflare.md') ?? '').matchAll(/^\| (.*) \| (.*) \| (.*) \|$/gm)];
+    expect(rows.length).toBeGreaterThan(30);
+    for (const [, assumption = '', source = '', test = ''] of rows) {
+      if (source.includes('*open*')) expect(test, assumption).toMatch(/checks? `[a-z0-9-]+`/);
+      expect(source.trim(), assumption).not.toBe('');
+      expect(test.trim(), assumption).not.toBe('');
+      for (const [, file = ''] of test.matchAll(/`((?:test|src|examples)\/[^`]*)`/g))
+        expect((await stat(join(ROOT, file))).isFile(), file).toBe(true);
+    }
+  });
+
   it.each(DOCUMENTS)('%s: says of each shell block whether it needs more than this machine', (file) => {
     const unknown = blocksOf(TEXTS.get(file) ?? '').filter(
       ({ language, needs }) => language === 'sh' && needs.some((need) => !NEEDS.includes(need)),

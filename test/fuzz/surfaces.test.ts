@@ -1,5 +1,6 @@
 /** A short run of each surface's fuzzer; `npm run fuzz -- --surface …` is the long one. */
 import { expect, test } from 'vitest';
+import { titleOf } from '../attacks.ts';
 import { SURFACES } from './surfaces/run.ts';
 
 test.each([
@@ -7,7 +8,7 @@ test.each([
   ['json', 400],
   ['layout', 400],
   ['http', 300],
-] as const)('%s: %i inputs give no hang, no stack trace, and take no memory', async (name, runs) => {
+] as const)(`${titleOf('surface-fuzzed')} (%s, %i inputs)`, async (name, runs) => {
   const result = await SURFACES[name]?.({ seed: 1, from: 0, runs });
   expect(result?.fault, result?.summary).toBeNull();
 });

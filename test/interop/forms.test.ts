@@ -6,7 +6,7 @@ import { Readable } from 'node:stream';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { payloadOf } from '../../src/manifest/signing/jws.ts';
-import { limitsOf } from '../../src/manifest/client-limits.ts';
+import { limitsOf } from '../../src/manifest/clients/limits.ts';
 import { MEDIA_TYPE_OF_FORM } from '../../src/registry/media-type.ts';
 import { type DockerDaemon, startDockerDaemon } from './docker-daemon.ts';
 import { startDockerRegistry } from './docker-registry.ts';

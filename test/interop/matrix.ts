@@ -1,36 +1,43 @@
 /**
- * `npm run interop`: clients × images × ways, each pull compared byte for byte with what was published. Prints the table and writes it to `docs/interop.md`.
+ * `npm run interop`: clients × images × ways, each pull compared byte for byte with what was published. Prints the table,
+ * and writes it to `docs/interop.md` and `docs/compatibility.md` by way of `test/interop/results.json`.
  *
  * - `--newer[=FOLDER]`: also the clients of Debian 13, from a folder made by debootstrap; a FOLDER that is named is kept, and used again.
+ * - `--old-engines=DIR`: also real Docker engines before 1.10, from a folder with `docker-1.6.2`, `docker-1.7.1`, `docker-1.8.3`, `docker-1.9.1`;
+ *   those that it lacks are skipped by name.
  * - `--pulp3`: a real Pulp 3 behind the edge instead, with any of its programs stopped (`pulp3/main.ts`); nothing is written.
- * - `--client=NAME`, `--image=NAME`: only these (several: once each); nothing is written then.
+ * - `--client=NAME`, `--image=NAME`: only these (several: once each); nothing is written then, except with `--keep`. With `--pulp3`, clients
+ *   by their titles in the table.
  *
- * Exit code: 0 all pulls gave what was published, 1 some did not.
+ * Exit code: 0 all pulls ended as they should, 1 some did not.
  */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { startGantry } from './gantry-server.ts';
 import { buildLibtrust, type Verify } from './libtrust.ts';
-import { type Client, CLIENTS, type Way, WAYS } from './matrix/clients.ts';
-import { type ImageKind, IMAGES, type PublishedImage, publishImage } from './matrix/images.ts';
+import { type Client, CLIENTS, type Start, type Way, WAYS } from './matrix/clients.ts';
+import { asPulledBy, type ImageKind, IMAGES, type PublishedImage, publishImage } from './matrix/images.ts';
 import { type Machine, machineAt } from './matrix/machine.ts';
 import { openNewerDebian, removeNewerDebian } from './matrix/newer.ts';
-import { matrixPage, matrixTable, oneLine, type Result } from './matrix/table.ts';
-import { missingPrograms } from './programs.ts';
+import { oldDaemons } from './matrix/old-clients.ts';
+import { mergeResults, type Outcome, readResults, type Result, writeResults } from './matrix/results.ts';
+import { matrixTable, oneLine } from './matrix/table.ts';
+import { missingPrograms, must } from './programs.ts';
 import { runPulp3 } from './pulp3/main.ts';
 
-const PAGE = new URL('../../docs/interop.md', import.meta.url).pathname;
 const tell = (message: string): void => void process.stderr.write(`${message}\n`);
 
 const { values } = parseArgs({
   args: process.argv.slice(2).map((argument) => (argument === '--newer' ? '--newer=' : argument)),
   options: {
     newer: { type: 'string' },
+    'old-engines': { type: 'string' },
     pulp3: { type: 'boolean' },
     client: { type: 'string', multiple: true },
     image: { type: 'string', multiple: true },
+    keep: { type: 'boolean' },
   },
 });
 
@@ -41,7 +48,10 @@ const pulling = new Set<Client>();
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => void cleanUp().finally(() => process.exit(130)));
 try {
-  process.exitCode = values.pulp3 === true ? Number(!(await runPulp3(tell))) : await main();
+  process.exitCode =
+    values.pulp3 === true
+      ? Number(!(await runPulp3(tell, { clients: values.client, kinds: values.image as ImageKind[] | undefined })))
+      : await main();
 } finally {
   await cleanUp();
 }
@@ -65,6 +75,7 @@ async function main(): Promise<number> {
       tell(`skipped, the clients of Debian 13: ${messageOf(error)}`);
     }
   }
+  const old = values['old-engines'] === undefined ? [] : await oldDaemons(resolve(values['old-engines']), tell);
   const env = { ...process.env, GANTRY_KEY: join(folder, 'key.pem') };
   const server = await startGantry(join(folder, 'state'), { env });
   undo.push(() => server.close());
@@ -79,16 +90,20 @@ async function main(): Promise<number> {
   }
   const results = (
     await Promise.all(
-      machines.map((machine, at) => pullFrom(machine, join(folder, String(at)), server.host, verify, images)),
+      machines.map((machine, at) =>
+        pullFrom(machine, join(folder, String(at)), server.host, { verify, starts: [...old, ...CLIENTS] }, images),
+      ),
     )
   ).flat();
   process.stdout.write(`${matrixTable(results)}\n`);
-  const troubles = results.filter(({ trouble }) => trouble !== null);
-  if (values.client === undefined && values.image === undefined) await writeFile(PAGE, matrixPage(results));
-  tell(
-    `${String(results.filter(({ excuse }) => excuse === null).length)} pulls, ${String(troubles.length)} not as published`,
-  );
-  return troubles.length === 0 ? 0 : 1;
+  const failed = results.filter(({ outcome }) => outcome.kind === 'failed');
+  if (values.keep === true || (values.client === undefined && values.image === undefined)) {
+    await writeResults(mergeResults(await readResults(), results));
+    await must(process.execPath, [new URL('../../docs/generate.ts', import.meta.url).pathname]);
+  }
+  const tried = results.filter(({ outcome }) => outcome.kind !== 'not-tried');
+  tell(`${String(tried.length)} pulls, ${String(failed.length)} not as they should be`);
+  return failed.length === 0 ? 0 : 1;
 }
 
 /** All clients of a machine, one after the other. */
@@ -96,11 +111,11 @@ async function pullFrom(
   machine: Machine,
   place: string,
   host: string,
-  verify: Verify | undefined,
+  { verify, starts }: { readonly verify: Verify | undefined; readonly starts: readonly Start[] },
   images: readonly PublishedImage[],
 ): Promise<readonly Result[]> {
   const results: Result[] = [];
-  for (const [index, start] of CLIENTS.entries()) {
+  for (const [index, start] of starts.entries()) {
     if (!isWanted(values.client, start.name === '' ? 'old-engine' : start.name)) continue;
     // Short: a socket's path has an end.
     const own = `${place}-${String(index)}`;
@@ -112,7 +127,7 @@ async function pullFrom(
     }
     pulling.add(client);
     try {
-      results.push(...(await pullAll(machine, client, images)));
+      results.push(...(await pullAll(machine, client, host, images)));
     } finally {
       pulling.delete(client);
       await client.close?.();
@@ -122,41 +137,51 @@ async function pullFrom(
   return results;
 }
 
-async function pullAll(machine: Machine, client: Client, images: readonly PublishedImage[]): Promise<Result[]> {
+async function pullAll(
+  machine: Machine,
+  client: Client,
+  host: string,
+  images: readonly PublishedImage[],
+): Promise<Result[]> {
   const results: Result[] = [];
-  for (const image of images) {
+  for (const published of images) {
+    const image = await asPulledBy(published, client.userAgent, host);
     for (const way of Object.keys(WAYS) as Way[]) {
       const pull = client.ways[way];
       if (pull === undefined || (way === 'all' && image.tags.length < 2)) continue;
-      const excuse = client.excuse?.(image, way) ?? null;
       const began = performance.now();
-      const trouble = excuse === null ? await troubleOf(pull(image)) : null;
+      const outcome = await outcomeOf(client, image, way, pull);
       const milliseconds = Math.round(performance.now() - began);
       results.push({
         machine: machine.title,
         client: client.title,
         version: client.version,
+        method: client.method,
         image: image.kind,
         way,
-        trouble,
-        excuse,
-        milliseconds,
+        outcome,
       });
-      const outcome =
-        excuse === null ? (trouble === null ? `${String(milliseconds)} ms` : oneLine(trouble)) : `not tried: ${excuse}`;
-      tell(`${machine.title} ${client.title} ${client.version}: ${image.kind} ${WAYS[way]}: ${outcome}`);
+      const words =
+        outcome.kind === 'pulled' ? `${String(milliseconds)} ms` : `${outcome.kind}: ${oneLine(outcome.words)}`;
+      tell(`${machine.title} ${client.title} ${client.version}: ${image.kind} ${WAYS[way]}: ${words}`);
     }
   }
   return results;
 }
 
-async function troubleOf(pulling: Promise<void>): Promise<string | null> {
-  try {
-    await pulling;
-    return null;
-  } catch (error) {
-    return messageOf(error);
-  }
+async function outcomeOf(
+  client: Client,
+  image: PublishedImage,
+  way: Way,
+  pull: (image: PublishedImage) => Promise<void>,
+): Promise<Outcome> {
+  const excuse = client.excuse?.(image, way) ?? null;
+  if (excuse !== null) return { kind: 'not-tried', words: excuse };
+  const known = client.knownFailure?.(image, way) ?? null;
+  const trouble = await pull(image).then(() => null, messageOf);
+  if (known === null) return trouble === null ? { kind: 'pulled' } : { kind: 'failed', words: trouble };
+  if (trouble !== null && known.says.test(trouble)) return { kind: 'known', words: known.words };
+  return { kind: 'failed', words: `${known.words} But: ${trouble ?? 'it pulled the image as published'}` };
 }
 
 function isWanted(words: readonly string[] | undefined, name: string): boolean {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { writePrivateKey } from '../../src/manifest/signing/key.ts';
 import { newKey } from '../../src/publisher/publish/key-file.ts';
+import type { CertificateTable } from '../../src/publisher/local/client-certificates.ts';
 import { type LocalServer, startServer } from '../../src/publisher/local/server.ts';
 
 /** A rule of `ORIGINS`. */
@@ -28,13 +29,19 @@ export interface OriginEdge {
 /** Starts an edge with these rules and a signing key, over a bucket of its own. */
 export async function startOriginEdge(
   rules: readonly Rule[],
-  options: { credentials?: unknown; vars?: Readonly<Record<string, string>>; state?: string } = {},
+  options: {
+    credentials?: unknown;
+    vars?: Readonly<Record<string, string>>;
+    state?: string;
+    certificates?: CertificateTable;
+  } = {},
 ): Promise<OriginEdge> {
   const folder = options.state ?? (await mkdtemp(join(tmpdir(), 'gantry-origin-edge-')));
   const log: Record<string, unknown>[] = [];
   const server = await startServer({
     port: 0,
     state: folder,
+    ...(options.certificates !== undefined && { certificates: options.certificates }),
     onLog: (line) => {
       if (line.startsWith('{')) log.push(JSON.parse(line) as Record<string, unknown>);
       else log.push({ event: 'text', line });

@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BUSYBOX_PROGRAMS, makeBusybox } from './busybox.ts';
 import { type DockerDaemon, startDockerDaemon } from './docker-daemon.ts';
+import { expectDescribed } from '../json-output.ts';
 import { end, gantry, missingPrograms, must, titleWith } from './programs.ts';
 
 const MAIN = new URL('../../bin/gantry.js', import.meta.url).pathname;
@@ -166,5 +167,37 @@ describe.skipIf(missing.length > 0)(titleWith('gantry receive', missing), () => 
       env,
     });
     expect([code, stderr]).toEqual([2, expect.stringContaining('--password-stdin')]);
+  });
+});
+
+describe.skipIf(missing.length > 0)(titleWith('gantry serve --push', missing), () => {
+  it('takes pushes into the local registry, which serves them in every form', async () => {
+    const args = [MAIN, 'serve', '--port', '0', '--push', '127.0.0.1:0', '--json', '--state', join(folder, 'served')];
+    const server = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
+    try {
+      const lines = createInterface(server.stdout);
+      const { value } = (await lines[Symbol.asyncIterator]().next()) as { value: string };
+      expectDescribed('serve', value);
+      const { url, push } = JSON.parse(value) as { url: string; push: string };
+      const to = `docker://${push}/local/app:1`;
+      await must('skopeo', ['copy', '-q', '--format=v2s2', '--dest-tls-verify=false', `oci:${layout}:latest`, to]);
+      for (const accept of [
+        'application/vnd.docker.distribution.manifest.v1+prettyjws',
+        'application/vnd.docker.distribution.manifest.v2+json',
+        'application/vnd.oci.image.manifest.v1+json',
+      ]) {
+        const response = await fetch(`${url}/v2/local/app/manifests/1`, { headers: { accept } });
+        expect(response.headers.get('content-type')).toBe(accept);
+        await response.body?.cancel();
+      }
+    } finally {
+      await end(server);
+    }
+  });
+
+  it('listens on loopback addresses only', async () => {
+    const { code, stderr } = await gantry(['serve', '--push', '0.0.0.0:0', '--state', join(folder, 'none')], { env });
+    expect(stderr).toMatch(/can be reached from other machines/);
+    expect(code).toBe(2);
   });
 });

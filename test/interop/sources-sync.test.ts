@@ -8,10 +8,12 @@ import { newKey } from '../../src/publisher/publish/key-file.ts';
 import { createPublisher } from '../../src/publisher/publish/publish.ts';
 import { parseSyncConfig } from '../../src/publisher/sync/config.ts';
 import { openSyncSources } from '../../src/publisher/sync/sources.ts';
-import { hasFailures, sync, type SyncOptions, type SyncReport } from '../../src/publisher/sync/sync.ts';
+import { hasFailures, type SyncReport } from '../../src/publisher/sync/outcome.ts';
+import type { SyncOptions } from '../../src/publisher/sync/run.ts';
+import { sync } from '../../src/publisher/sync/sync.ts';
 import { syncLines } from '../../src/publisher/sync/report.ts';
 import { readTag } from '../../src/bucket/read-tag.ts';
-import { tagKey, tagListKey } from '../../src/registry/keys.ts';
+import { manifestKey, referrersKey, tagKey, tagListKey } from '../../src/registry/keys.ts';
 import { MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../../src/registry/media-type.ts';
 import { decodeSortedList } from '../../src/registry/sorted-list.ts';
 import { Bucket, digestOf, nameOf, tagOf } from '../publisher/gc-bucket.ts';
@@ -21,6 +23,8 @@ import { type DockerRegistry, startDockerRegistry } from './docker-registry.ts';
 import { gantry, missingPrograms, titleWith } from './programs.ts';
 
 const missing = missingPrograms('docker-registry');
+
+const SIGNER = createSigner(newKey());
 
 let folder: string;
 let registry: DockerRegistry;
@@ -95,7 +99,7 @@ async function pushSignature(name: string, of: Uint8Array, text: string): Promis
 async function run(bucket: Bucket, yaml: string, options: Partial<SyncOptions> = {}): Promise<SyncReport> {
   const sources = openSyncSources({ env: { HOME: folder } });
   try {
-    const publisher = await createPublisher({ store: bucket, realms: [], signer: createSigner(newKey()) });
+    const publisher = await createPublisher({ store: bucket, realms: [], signer: SIGNER });
     return await sync(await sources.jobs(parseSyncConfig(yaml, 'sync.yaml')), {
       store: bucket,
       realms: [],
@@ -147,7 +151,9 @@ describe.skipIf(missing.length > 0)(titleWith('syncing from a registry', missing
     const since = proxy.seen.length;
     const report = await run(bucket, from('quiet'));
     expect(report.repositories[0]?.tags.unchanged).toHaveLength(4);
-    const requests = asked(since).filter((line) => line !== 'GET /v2/');
+    // Whether the registry has the referrers API is asked once.
+    const requests = asked(since).filter((line) => line !== 'GET /v2/' && !line.startsWith('GET /v2/quiet/referrers/'));
+    expect(asked(since).length - requests.length).toBeLessThanOrEqual(2);
     expect(requests.sort()).toEqual([
       'GET /v2/quiet/tags/list',
       ...['1', '2', '3', '4'].map((tag) => `HEAD /v2/quiet/manifests/${tag}`),
@@ -232,6 +238,78 @@ describe.skipIf(missing.length > 0)(titleWith('syncing from a registry', missing
     const report = await run(bucket, from('signed', '    tags: ["1"]'));
     expect(report.repositories[0]?.tags).toMatchObject({ unchanged: ['1'], new: [tag] });
     expect((await run(bucket, from('signed'))).repositories[0]?.tags).toMatchObject({ unchanged: ['1', tag] });
+  });
+
+  test.each([
+    ['by the referrers API, in one request a digest', true],
+    ['by their fallback tag, in no request for what has none', false],
+  ])('takes referrers along that come after their image: %s', async (_, hasApi) => {
+    const name = hasApi ? 'late-api' : 'late-tag';
+    const [image, other] = [makeImage(`${name} 1`), makeImage(`${name} 2`)];
+    await push(name, '1', image);
+    await push(name, 'same', image);
+    await push(name, '2', other);
+    const listed = new Map<string, string>();
+    const index = (manifests: readonly object[]): string =>
+      JSON.stringify({ schemaVersion: 2, mediaType: MEDIA_TYPE_OF_FORM['oci-index'], manifests });
+    const headers = { 'content-type': MEDIA_TYPE_OF_FORM['oci-index'] };
+    if (hasApi) {
+      proxy.fault = ({ path }) => {
+        const subject = /\/referrers\/(.*)$/.exec(path)?.[1];
+        return subject === undefined
+          ? undefined
+          : { kind: 'answer', status: 200, headers, body: listed.get(subject) ?? index([]) };
+      };
+    }
+    const bucket = new Bucket();
+    const yaml = from(name, '    schema1: false');
+    expect((await run(bucket, yaml)).repositories[0]?.tags).toMatchObject({ new: ['1', '2', 'same'] });
+
+    const attach = async (subject: Uint8Array, text: string, mediaType: string): Promise<Uint8Array> => {
+      const layer = Buffer.from(text);
+      const config = Buffer.from('{}');
+      const described = (bytes: Uint8Array, type: string) => ({
+        mediaType: type,
+        size: bytes.length,
+        digest: digestOf(bytes),
+      });
+      const manifest = Buffer.from(
+        JSON.stringify({
+          schemaVersion: 2,
+          mediaType: MEDIA_TYPE_OF_FORM['oci-manifest'],
+          artifactType: 'application/vnd.example.signature',
+          config: described(config, 'application/vnd.oci.empty.v1+json'),
+          layers: [described(layer, 'text/plain')],
+          subject: described(subject, mediaType),
+        }),
+      );
+      for (const blob of [config, layer]) await pushBlob(name, blob);
+      await pushManifest(name, `kept-${digestOf(manifest).slice(7, 20)}`, manifest, MEDIA_TYPE_OF_FORM['oci-manifest']);
+      const list = index([described(manifest, MEDIA_TYPE_OF_FORM['oci-manifest'])]);
+      listed.set(digestOf(subject), list);
+      if (!hasApi)
+        await pushManifest(name, digestOf(subject).replace(':', '-'), Buffer.from(list), headers['content-type']);
+      return manifest;
+    };
+    const signature = await attach(image.schema2, 'a signature', MEDIA_TYPE_OF_FORM['docker-schema2']);
+    const selected = `${yaml}\n    tags: ['1', '2', 'same']`;
+    const report = await run(bucket, selected);
+    expect(report.repositories[0]?.failures).toEqual([]);
+    expect(report.repositories[0]?.tags).toMatchObject({ unchanged: ['2'], referrers: ['1', 'same'] });
+    const record = bucket.objects.get(referrersKey(nameOf(name), digestOf(image.schema2)));
+    expect(Buffer.from(record?.bytes ?? []).toString()).toContain(digestOf(signature));
+    expect(bucket.objects.has(manifestKey(nameOf(name), digestOf(signature)))).toBe(true);
+
+    const since = proxy.seen.length;
+    expect((await run(bucket, selected)).repositories[0]?.tags).toMatchObject({ unchanged: ['1', '2', 'same'] });
+    const requests = asked(since).filter((line) => line.includes('referrers') || line.includes('manifests/sha256'));
+    // Of the two images and the signature, each once; the tag is there for one of them alone.
+    if (hasApi) expect(requests).toHaveLength(3);
+    else expect(requests.filter((line) => line.includes('manifests/'))).toHaveLength(1);
+
+    const second = await attach(signature, 'a signature of the signature', MEDIA_TYPE_OF_FORM['oci-manifest']);
+    expect((await run(bucket, selected)).repositories[0]?.tags).toMatchObject({ referrers: ['1', 'same'] });
+    expect(bucket.objects.has(manifestKey(nameOf(name), digestOf(second)))).toBe(true);
   });
 
   test('writes nothing in a dry run, and says what it would', async () => {

@@ -3,6 +3,9 @@
  */
 import { createHash } from 'node:crypto';
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -369,13 +372,23 @@ describe('archives', () => {
   );
 
   test.skipIf(noDocker.length > 0)(
-    titleWith('of `docker save`, both of an engine’s own making and with an OCI layout beside it', noDocker),
+    titleWith('of `docker save`, from the engine itself, from its archive, and with an OCI layout beside it', noDocker),
     async () => {
       const daemon = await startDockerDaemon(join(folder, 'docker'));
       const saved = join(folder, 'saved.tar');
       try {
         await daemon.docker('load', '-i', join(folder, 'docker.tar'));
         await daemon.docker('save', '-o', saved, 'test/bb:1');
+        const env = { HOME: folder, DOCKER_HOST: `unix://${join(folder, 'docker', 'docker.sock')}` };
+        const direct = await publish('docker-daemon:test/bb:1', { env });
+        expect(formsOf(direct)).toEqual(['docker-schema2 published', 'oci-manifest derived', 'docker-schema1 derived']);
+        const none = nameOf('test/no-such-image');
+        const failing = publish('docker-daemon:test/none:1', { env }, { name: none });
+        await expectNothingOf(
+          none,
+          failing,
+          /does not give test\/none:1: .*(?:No such image|reference does not exist)/,
+        );
       } finally {
         await daemon.close();
       }
@@ -491,3 +504,74 @@ test.skipIf(missing.length > 0)(
     expect(bucket.objects.has(tagKey(result.name, result.tag))).toBe(true);
   },
 );
+
+describe('an engine that does not answer', () => {
+  test('is named, with what to do', async () => {
+    const env = { HOME: folder, DOCKER_HOST: `unix://${join(folder, 'no.sock')}` };
+    await expect(publish('docker-daemon:a/b:1', { env })).rejects.toMatchObject({
+      message: `no Docker engine answers at ${join(folder, 'no.sock')}`,
+    });
+    await expect(publish('docker-daemon:a/b:1', { env: { DOCKER_HOST: 'ssh://host' } })).rejects.toMatchObject({
+      hint: 'Pipe the image instead: docker save NAME | gantry publish docker-archive:- NAME:TAG',
+    });
+  });
+});
+
+describe('the containers storage', () => {
+  const none = [...missing, ...missingPrograms('podman')];
+  test.skipIf(none.length > 0)(
+    titleWith('gives an image that podman has, and says where it has none', none),
+    async () => {
+      const storage = join(folder, 'storage.conf');
+      await writeFile(
+        storage,
+        `[storage]\ndriver = "vfs"\ngraphroot = "${join(folder, 'graph')}"\nrunroot = "${join(folder, 'run')}"\n`,
+      );
+      const env = { ...process.env, HOME: folder, CONTAINERS_STORAGE_CONF: storage };
+      await must('podman', ['load', '-q', '-i', join(folder, 'docker.tar')], { env });
+      for (const source of [
+        'containers-storage:docker.io/test/bb:1',
+        `containers-storage:[vfs@${join(folder, 'graph')}+${join(folder, 'run')}]docker.io/test/bb:1`,
+      ]) {
+        const result = await publish(source, { env });
+        expect(formsOf(result)).toEqual(['docker-schema2 published', 'oci-manifest derived', 'docker-schema1 derived']);
+      }
+      await expect(publish('containers-storage:none:1', { env })).rejects.toThrow(/podman does not give none:1/);
+      // The copies are removed.
+      expect((await readdir(tmpdir())).filter((name) => name.startsWith('gantry-storage-'))).toEqual([]);
+    },
+  );
+
+  test('names the programs that it needs', async () => {
+    await expect(publish('containers-storage:a:1', { env: { PATH: '/none' } })).rejects.toThrow(
+      /neither podman nor skopeo is installed/,
+    );
+  });
+});
+
+describe('an archive on a web server', () => {
+  test.skipIf(missing.length > 0)(titleWith('is downloaded, of either kind', missing), async () => {
+    const asked: (string | undefined)[] = [];
+    const server = createServer((request, response) => {
+      asked.push(request.headers.authorization);
+      const file = join(folder, request.url?.slice(1) ?? '');
+      void readFile(file).then(
+        (bytes) => response.end(bytes),
+        () => response.writeHead(404).end(),
+      );
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const base = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`;
+    try {
+      const saved = await publish(`${base}/docker.tar#test/bb:1`);
+      expect(formsOf(saved)).toEqual(['docker-schema2 published', 'oci-manifest derived', 'docker-schema1 derived']);
+      expect(formsOf(await publish(`${base}/oci.tar`, { creds: 'me:secret' }))[0]).toBe('oci-manifest published');
+      expect(asked.at(-1)).toBe(`Basic ${Buffer.from('me:secret').toString('base64')}`);
+      await expect(publish(`${base}/none.tar`)).rejects.toThrow(/\/none\.tar answered 404/);
+    } finally {
+      server.close();
+    }
+    await expect(publish(`${base}/docker.tar`)).rejects.toThrow(/cannot be downloaded/);
+  });
+});

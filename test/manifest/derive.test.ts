@@ -1,7 +1,14 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { derive } from '../../src/manifest/derive.ts';
-import type { Derivation, DeriveOptions, ImageContent, Manifest } from '../../src/manifest/image.ts';
+import {
+  type Derivation,
+  type DeriveOptions,
+  HISTORY_MAX,
+  type ImageContent,
+  LAYERS_MAX,
+  type Manifest,
+} from '../../src/manifest/image.ts';
 import { verifyDocument } from '../../src/manifest/signing/jws.ts';
 import { readManifest } from '../../src/manifest/read.ts';
 import { buildSchema1, EMPTY_LAYER } from '../../src/manifest/schema1.ts';
@@ -10,6 +17,7 @@ import type { Descriptor } from '../../src/registry/descriptor.ts';
 import { REASONS } from '../../src/registry/errors.ts';
 import { type Form, MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../../src/registry/media-type.ts';
 import { formatPlatform } from '../../src/registry/platform.ts';
+import { titleOf } from '../attacks.ts';
 import { config, content, image, layer, list, on, options, parsed } from './images.ts';
 
 /** `published oci-index`, `derived docker-schema1 linux/arm64`, in the record's order. */
@@ -793,11 +801,13 @@ describe('what cannot be derived leaves its reason', () => {
         'schema1-no-platform',
         'schema1-not-an-image',
         'schema1-not-published',
+        'schema1-too-large',
         'schema1-zstd-layers',
         'schema2-history-mismatch',
         'schema2-layers-unread',
         'schema2-layers-unreadable',
         'schema2-not-an-image',
+        'schema2-too-large',
         'schema2-zstd-layers',
       ].sort(),
     );
@@ -810,9 +820,59 @@ describe('what old engines may stumble over is told', () => {
     const one = image('docker-schema2', [], config(0, { history }));
     expect(deriveSoundly(content([one.manifest], [one])).warnings).toEqual([expect.stringContaining('126 entries')]);
   });
+});
 
-  it('a document larger than many clients read', () => {
-    const one = image('docker-schema2', [base], config(1, { config: { Labels: { long: '<'.repeat(700_000) } } }));
-    expect(deriveSoundly(content([one.manifest], [one])).warnings).toEqual([expect.stringContaining('bytes')]);
+describe('what would be too large is not derived', () => {
+  const docker = layer('docker', MEDIA_TYPES.dockerLayerGzip);
+
+  it('a schema 1 longer than many clients read', () => {
+    const one = image('docker-schema2', [docker], config(1, { config: { Labels: { long: '<'.repeat(700_000) } } }));
+    const made = deriveSoundly(content([one.manifest], [one]));
+    expect(shown(made)).toEqual(['published docker-schema2', 'derived oci-manifest']);
+    expect(lacks(made)).toEqual(['docker-schema1 schema1-too-large']);
+    expect(made.explanations).toEqual([expect.stringContaining('4194304')]);
+  });
+
+  it(titleOf('history-endless'), () => {
+    const entry = { created: '2026-01-01T00:00:00Z', created_by: 'x'.repeat(100), empty_layer: true };
+    const history = [...Array.from({ length: 60_000 }, () => entry), { ...entry, empty_layer: false }];
+    const one = image('docker-schema2', [base], config(1, { history }));
+    const made = deriveSoundly(content([one.manifest], [one]));
+    expect(lacks(made)).toEqual(['docker-schema1 schema1-too-large']);
+    const bytes = [...made.forms, ...made.others].reduce((sum, { bytes: { length } }) => sum + length, 0);
+    expect(bytes).toBeLessThan(5_000);
+  });
+
+  it('a schema 1 of more layers than are converted', () => {
+    const layers = Array.from({ length: LAYERS_MAX + 1 }, (_, index) => layer(`layer ${String(index)}`));
+    const one = image('oci-manifest', layers);
+    expect(lacks(deriveSoundly(content([one.manifest], [one])))).toEqual(['docker-schema1 schema1-too-large']);
+  });
+
+  it('a schema 2 from a schema 1 with more entries than are converted', () => {
+    const fsLayers = Array.from({ length: HISTORY_MAX + 1 }, () => ({ blobSum: EMPTY_LAYER.digest }));
+    const history = fsLayers.map((_, index) => ({
+      v1Compatibility: JSON.stringify({
+        id: index.toString(16).padStart(64, '0'),
+        ...(index < HISTORY_MAX && { parent: (index + 1).toString(16).padStart(64, '0') }),
+        throwaway: true,
+      }),
+    }));
+    const text = JSON.stringify(
+      { schemaVersion: 1, name: 'library/app', tag: '1.0', architecture: 'amd64', fsLayers, history },
+      null,
+      3,
+    );
+    const bytes = options.signer.sign(new TextEncoder().encode(text), '2026-01-01T00:00:00Z');
+    expect(lacks(deriveSoundly(content([readManifest(bytes)], [])))).toEqual(['docker-schema2 schema2-too-large']);
+  });
+
+  it('more than a Worker has room for', () => {
+    const one = image('docker-schema2', [docker]);
+    const all = content([one.manifest], [one]);
+    const { bytes } = deriveSoundly(all).forms.find(({ form }) => form === 'oci-manifest') ?? one.manifest;
+    const made = deriveSoundly(all, { mostDerived: bytes.length });
+    expect(shown(made)).toEqual(['published docker-schema2', 'derived oci-manifest']);
+    expect(lacks(made)).toEqual(['docker-schema1 schema1-too-large']);
   });
 });

@@ -11,7 +11,7 @@ import {
   RULES,
   unreadableReason,
 } from '../../src/manifest/negotiate.ts';
-import { limitsOf } from '../../src/manifest/client-limits.ts';
+import { limitsOf } from '../../src/manifest/clients/limits.ts';
 import { sha256Of } from '../../src/manifest/signing/sha256.ts';
 import type { Reason } from '../../src/registry/errors.ts';
 import { type Form, FORMS, MEDIA_TYPE_OF_FORM, SCHEMA1_PLAIN } from '../../src/registry/media-type.ts';
@@ -385,6 +385,7 @@ describe('by tag', () => {
     rules.push(negotiate({ accept: parseAccept('*/*'), userAgent: 'docker/20.10.24' }, packed).rule);
     const odd = recordOf(['published docker-schema2+oci-in-docker', 'derived oci-manifest']);
     rules.push(negotiate({ accept: parseAccept('*/*'), userAgent: 'skopeo/1.9.3' }, odd).rule);
+    rules.push(negotiate({ accept: parseAccept([S1P, S2, OM].join()), userAgent: 'docker/19.03.1' }, RECORDS.oci).rule);
     expect(new Set(rules)).toEqual(new Set(Object.keys(RULES)));
   });
 
@@ -541,11 +542,61 @@ describe('by tag', () => {
       ['containerd/v1.7.0', ['docker-zstd']],
       ['containerd/2.0.0', []],
       ['docker/20.10.24+dfsg1', ['zstd']],
+      ['docker/19.03.4-ce', ['oci', 'zstd']],
+      ['docker/19.03.5', ['zstd']],
+      ['docker/18.09.9', ['zstd']],
       ['docker/28.5.2 os/linux arch/amd64 containerd-client/1.7.27 storage-driver/overlayfs', ['docker-zstd']],
       ['podman', []],
       ['oras/1.3.3', []],
     ] as const)('%s cannot use %j', (userAgent, expected) => {
-      expect(limitsOf(userAgent)).toEqual(expected);
+      const ofForms = ['zstd', 'docker-zstd', 'oci-in-docker', 'oci'] as const;
+      expect(limitsOf(userAgent).filter((limit) => (ofForms as readonly string[]).includes(limit))).toEqual(expected);
+    });
+  });
+
+  describe('Docker 19.03.0 to 19.03.4, which accept OCI manifests and cannot read them (moby/moby#39727)', () => {
+    // The types that Docker 20.10 was seen to send are those of 19.03, in an order that changes.
+    const accepts = real.filter(({ by, userAgent }) => by === 'tag' && userAgent.startsWith('docker/20.10'));
+    const agentOf = (version: string): string =>
+      `docker/${version} go/go1.12.8 git-commit/6a30dfc kernel/4.19.0 os/linux arch/amd64 UpstreamClient(Docker-Client/${version} \\(linux\\))`;
+
+    it.each(accepts.map(({ accept }) => [accept] as const))('get the Docker forms for %j', (accept) => {
+      for (const version of ['19.03.0', '19.03.1', '19.03.2-ce', '19.03.3', '19.03.4', '19.03.4+dfsg1'])
+        for (const record of Object.keys(RECORDS) as RecordName[])
+          expect(choose(accept, agentOf(version), record), record).toBe(dockerOnly(true)[record]);
+    });
+
+    it.each(['18.06.0-ce', '18.09.9', '19.03.5', '19.03.15', '20.10.0'])(
+      'and %s gets what was published',
+      (version) => {
+        for (const record of Object.keys(RECORDS) as RecordName[])
+          expect(choose(accepts[0]?.accept ?? [], agentOf(version), record)).toBe(CURRENT[record]);
+      },
+    );
+
+    it('so the User-Agent plays a part where that Accept gets an OCI form, and nowhere else', () => {
+      const varies = (accept: readonly string[], record: RecordName): boolean =>
+        negotiate({ accept: parseAccept(accept.join()), userAgent: 'curl/8' }, RECORDS[record]).varies.userAgent;
+      const engine = accepts[0]?.accept ?? [];
+      expect([varies(engine, 'oci'), varies(engine, 'index'), varies(engine, 'artifact')]).toEqual([true, true, true]);
+      expect([varies(engine, 'schema2'), varies(engine, 'list'), varies(engine, 'joined')]).toEqual([
+        false,
+        false,
+        false,
+      ]);
+      expect([varies([OM, OI], 'oci'), varies(['*/*'], 'oci'), varies([S2, DL, OM, OI], 'index')]).toEqual([
+        false,
+        false,
+        false,
+      ]);
+    });
+
+    it('where there is no Docker form, they get the reason', () => {
+      const choice = negotiate(
+        { accept: parseAccept((accepts[0]?.accept ?? []).join()), userAgent: agentOf('19.03.1') },
+        RECORDS.artifact,
+      );
+      expect(choice).toMatchObject({ kind: 'missing', reason: 'schema2-not-an-image', rule: 'no-oci' });
     });
   });
 
@@ -647,6 +698,7 @@ const userAgent = fc.option(
             'docker/1.9.1',
             'docker/1.9',
             'docker/1.10.0',
+            'docker/19.03.2',
             'docker/20.10.24',
             'docker/28.0',
             'docker/1.1',
@@ -706,13 +758,13 @@ describe('whatever the headers', () => {
       fc.property(header, userAgent, record, (text, agent, tag) => {
         const client = { accept: parseAccept(text), userAgent: agent };
         const folded = normalizeAccept(client.accept);
-        const foldedAgent = normalizeUserAgent(agent);
+        const foldedAgent = normalizeUserAgent(client);
         const same = { accept: parseAccept(folded), userAgent: foldedAgent };
         expect(negotiate(same, tag)).toEqual(negotiate(client, tag));
         for (const one of FORMS) expect(canRead(same, one)).toEqual(canRead(client, one));
         expect(unreadableReason(same)).toBe(unreadableReason(client));
         expect(normalizeAccept(same.accept)).toBe(folded);
-        expect(normalizeUserAgent(foldedAgent)).toBe(foldedAgent);
+        expect(normalizeUserAgent(same)).toBe(foldedAgent);
       }),
       { numRuns: 3_000, seed: 1 },
     );

@@ -264,10 +264,30 @@ describe('what an upstream says is believed only if it is true', () => {
     });
   });
 
+  test('not a token response, token or error body without end', async () => {
+    const tokens = withTokens();
+    const asRegistry = fake.answer;
+    for (const token of ['t'.repeat(16 * 1024 + 1), `${' '.repeat(1024 * 1024)}t`]) {
+      fake.answer = (shown) => (shown.to === 'auth' ? { body: JSON.stringify({ token }) } : asRegistry(shown));
+      await expect(clientOf({ credentials: BASIC }).manifest(NAME, TAG)).rejects.toMatchObject({
+        code: 'ORIGIN_LIMIT',
+      });
+    }
+    expect(tokens.valid.size).toBe(0);
+    const body = `${JSON.stringify({ errors: [{ code: 'NAME_UNKNOWN' }] })}${' '.repeat(64 * 1024)}`;
+    fake.answer = () => ({ status: 404, body });
+    await expect(clientOf().manifest(NAME, TAG)).rejects.toMatchObject({ code: 'ORIGIN_PROTOCOL', status: 404 });
+  });
+
+  test('not a manifest of more than 4 MiB', async () => {
+    fake.answer = () => ({ body: MANIFEST + ' '.repeat(4 * 1024 * 1024) });
+    await expect(clientOf().manifest(NAME, TAG)).rejects.toMatchObject({ code: 'ORIGIN_LIMIT' });
+  });
+
   test('not a document without end', async () => {
     fake.answer = () => ({ body: 'x'.repeat(100_000) });
     await expect(clientOf({ policy: { maxDocument: 10_000 } }).manifest(NAME, TAG)).rejects.toMatchObject({
-      code: 'ORIGIN_PROTOCOL',
+      code: 'ORIGIN_LIMIT',
     });
   });
 });

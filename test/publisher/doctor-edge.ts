@@ -11,6 +11,7 @@ import { MEDIA_TYPE_OF_FORM, MEDIA_TYPES, SCHEMA1_PLAIN } from '../../src/regist
 
 /** What the edge is to get wrong. */
 export type Fault =
+  | 'challenge'
   | 'no-api-version'
   | 'ping-redirects'
   | 'basic-401'
@@ -61,6 +62,8 @@ export type Fault =
   | 'no-referrers'
   | 'no-schema1'
   | 'no-schema1-hidden'
+  | 'schema1-nameless'
+  | 'zstd-to-all'
   | 'body-cut';
 
 /** The edge's one image. */
@@ -111,11 +114,36 @@ const key = keyFromRandom(Uint8Array.from({ length: 32 }, (_, index) => index + 
 if (key === null) throw new Error('no key');
 const signed = signPayload(key, payload, '2026-01-01T00:00:00Z');
 
+const nameless = encoder.encode(new TextDecoder().decode(payload).replace(/"name": "[^"]*"/, '"name": ""'));
+const namelessSigned = signPayload(key, nameless, '2026-01-01T00:00:00Z');
+const zstdSchema2 = encoder.encode(
+  new TextDecoder().decode(schema2).replace(MEDIA_TYPES.dockerLayerGzip, MEDIA_TYPES.dockerLayerZstd),
+);
+const oci = encoder.encode(
+  JSON.stringify({
+    schemaVersion: 2,
+    mediaType: MEDIA_TYPE_OF_FORM['oci-manifest'],
+    config: { mediaType: MEDIA_TYPES.ociConfig, size: config.length, digest: digestOf(config) },
+    layers: [{ mediaType: MEDIA_TYPES.ociLayerGzip, size: layer.length, digest: digestOf(layer) }],
+  }),
+);
+
 /** The image as somebody pushes it: config and layer, and the schema 2 manifest over them. */
 export const PUSHED = { config, layer, schema2 } as const;
 
 const SCHEMA1: Stored = { type: MEDIA_TYPE_OF_FORM['docker-schema1'], bytes: signed };
 const SCHEMA2: Stored = { type: MEDIA_TYPE_OF_FORM['docker-schema2'], bytes: schema2 };
+const NAMELESS: Stored = { type: SCHEMA1.type, bytes: namelessSigned };
+const ZSTD: Stored = { type: SCHEMA2.type, bytes: zstdSchema2 };
+const OCI: Stored = { type: MEDIA_TYPE_OF_FORM['oci-manifest'], bytes: oci };
+/** What each manifest is stored under. */
+const DIGESTS: ReadonlyMap<Stored, string> = new Map([
+  [SCHEMA1, digestOf(payload)],
+  [NAMELESS, digestOf(nameless)],
+  [SCHEMA2, digestOf(schema2)],
+  [ZSTD, digestOf(zstdSchema2)],
+  [OCI, digestOf(oci)],
+]);
 const BLOBS: readonly Uint8Array[] = [config, layer, EMPTY_LAYER.bytes];
 
 /** A running edge. */
@@ -125,8 +153,8 @@ export interface Edge {
   close(): Promise<void>;
 }
 
-/** Starts the edge; with `tls` over https. */
-export async function startEdge(fault: Fault | null, tls?: ServerOptions): Promise<Edge> {
+/** Starts the edge; with `tls` over https; its image is called `name`. */
+export async function startEdge(fault: Fault | null, tls?: ServerOptions, name: string = IMAGE): Promise<Edge> {
   const requests: string[] = [];
   const cache = new Map<string, Answer>();
   let targetPort = 0;
@@ -136,7 +164,7 @@ export async function startEdge(fault: Fault | null, tls?: ServerOptions): Promi
       fault === 'cache-ignores-vary' && request.url?.includes('/manifests/') === true
         ? cache.get(request.url)
         : undefined;
-    const answer = cached ?? answerTo(request, fault, targetPort);
+    const answer = cached ?? answerTo(request, fault, targetPort, name);
     if (fault === 'cache-ignores-vary') cache.set(request.url ?? '', answer);
     send(
       request,
@@ -173,7 +201,7 @@ function portOf(server: Server): number {
   return address.port;
 }
 
-function answerTo(request: IncomingMessage, fault: Fault | null, targetPort: number): Answer {
+function answerTo(request: IncomingMessage, fault: Fault | null, targetPort: number, image: string): Answer {
   const url = new URL(request.url ?? '', 'http://edge');
   const path = url.pathname;
   const authorization = request.headers.authorization;
@@ -193,6 +221,12 @@ function answerTo(request: IncomingMessage, fault: Fault | null, targetPort: num
       return { status: 400, headers: {}, body: encoder.encode('only one authentication, please') };
     return blob(`sha256:${path.slice('/target/'.length)}`, request, fault);
   }
+  if (fault === 'challenge')
+    return {
+      status: 403,
+      headers: { 'content-type': 'text/html', 'cf-mitigated': 'challenge' },
+      body: encoder.encode('<title>Just a moment...</title>'),
+    };
   const version = fault === 'no-api-version' ? {} : { 'docker-distribution-api-version': 'registry/2.0' };
   const protectedBy = fault === 'blob-307-refuses-authorization' ? 'bearer' : fault;
   if (
@@ -216,14 +250,14 @@ function answerTo(request: IncomingMessage, fault: Fault | null, targetPort: num
   if (path === '/v2/' && fault === 'ping-redirects')
     return { status: 302, headers: { location: '/welcome' }, body: new Uint8Array() };
   if (path === '/v2/') return { ...json(200, {}), headers: { 'content-type': 'application/json', ...version } };
-  if (path === '/v2/_catalog') return json(200, { repositories: [IMAGE] });
-  if (path === `/v2/${IMAGE}/tags/list`) {
+  if (path === '/v2/_catalog') return json(200, { repositories: [image] });
+  if (path === `/v2/${image}/tags/list`) {
     const tags = fault === 'tags-unsorted' ? ['old', 'latest'] : ['latest', 'old'];
     const n = url.searchParams.get('n');
-    return json(200, { name: IMAGE, tags: n === null || fault === 'ignores-n' ? tags : tags.slice(0, Number(n)) });
+    return json(200, { name: image, tags: n === null || fault === 'ignores-n' ? tags : tags.slice(0, Number(n)) });
   }
   const match = /^\/v2\/(.+)\/(manifests|blobs|referrers)\/(.+)$/.exec(path);
-  if (match?.[1] !== IMAGE) return miss(fault, 'NAME_UNKNOWN');
+  if (match?.[1] !== image) return miss(fault, 'NAME_UNKNOWN');
   const reference = match[3] ?? '';
   if (match[2] === 'referrers')
     return fault === 'no-referrers' ? miss(null, 'UNSUPPORTED') : json(200, { schemaVersion: 2, manifests: [] });
@@ -242,13 +276,17 @@ function manifest(reference: string, request: IncomingMessage, fault: Fault | nu
   if (byTag) {
     if (fault === 'schema2-to-all') stored = SCHEMA2;
     else if (fault === 'schema1-to-all') stored = SCHEMA1;
-    else stored = schema1Only ? SCHEMA1 : SCHEMA2;
+    else if (schema1Only) stored = fault === 'schema1-nameless' ? NAMELESS : SCHEMA1;
+    else if (fault === 'zstd-to-all') stored = ZSTD;
+    else stored = types.some((type) => type === SCHEMA2.type || type === '*/*') ? SCHEMA2 : OCI;
     if (schema1Only && noSchema1) {
       const codes = fault === 'no-schema1' ? ['UNSUPPORTED', 'MANIFEST_UNKNOWN'] : ['MANIFEST_UNKNOWN'];
       return json(404, { errors: codes.map((code) => ({ code, message: 'no schema 1' })) });
     }
-  } else if (reference === digestOf(schema2)) stored = fault === 'digest-unknown' ? undefined : SCHEMA2;
-  else if (reference === digestOf(payload) && fault !== 'schema1-digest-unknown') stored = SCHEMA1;
+  } else {
+    const hidden = { 'digest-unknown': SCHEMA2, 'schema1-digest-unknown': SCHEMA1 }[fault ?? ('none' as string)];
+    stored = [...DIGESTS.keys()].find((one) => DIGESTS.get(one) === reference && one !== hidden);
+  }
   if (fault === 'first-type-wins' && byTag)
     stored =
       [SCHEMA1, SCHEMA2].find(
@@ -256,7 +294,8 @@ function manifest(reference: string, request: IncomingMessage, fault: Fault | nu
       ) ?? stored;
   if (stored === undefined) return miss(fault, 'MANIFEST_UNKNOWN');
   let { bytes } = stored;
-  const digest = stored === SCHEMA1 ? digestOf(fault === 'digest-of-signed' ? signed : payload) : digestOf(schema2);
+  const digest =
+    stored === SCHEMA1 && fault === 'digest-of-signed' ? digestOf(signed) : (DIGESTS.get(stored) ?? digestOf(bytes));
   if (fault === 'body-altered') bytes = encoder.encode(`${new TextDecoder().decode(bytes)}\n`);
   if (fault === 'signature-broken' && stored === SCHEMA1) {
     bytes = encoder.encode(

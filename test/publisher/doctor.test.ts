@@ -4,7 +4,8 @@ import { createServer } from 'node:tls';
 import { X509Certificate } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { examine, type Diagnosis } from '../../src/publisher/doctor/examine.ts';
-import { FINDINGS, type FindingId } from '../../src/publisher/doctor/findings.ts';
+import { diagnosisLines } from '../../src/publisher/doctor/report.ts';
+import { FINDINGS, type FindingId } from '../../src/publisher/doctor/findings/findings.ts';
 import { IMAGE, startEdge, type Fault } from './doctor-edge.ts';
 
 type Options = Partial<Parameters<typeof examine>[1]>;
@@ -36,16 +37,17 @@ it('finds nothing wrong with an edge that does everything right, and says what e
   expect(diagnosis.findings).toEqual([]);
   expect(diagnosis.image).toBe(`${IMAGE}:latest`);
   expect(outcomes(diagnosis)).toEqual({
-    'docker-1.6': 'pulls docker-schema1',
-    'docker-1.9': 'pulls docker-schema1',
-    'docker-20': 'pulls docker-schema2',
-    'docker-28': 'pulls docker-schema2',
-    'containerd-1.6': 'pulls docker-schema2',
-    'containerd-2': 'pulls docker-schema2',
+    ...Object.fromEntries(['1.6', '1.7', '1.8', '1.9'].map((id) => [`docker-${id}`, 'pulls docker-schema1'])),
+    ...Object.fromEntries(
+      ['1.10', '18', '19.03.0', '19', '20', '23', '28'].map((id) => [`docker-${id}`, 'pulls docker-schema2']),
+    ),
+    ...Object.fromEntries(['1.4', '1.6', '2'].map((id) => [`containerd-${id}`, 'pulls docker-schema2'])),
+    'podman-5.6': 'pulls docker-schema2',
     podman: 'pulls docker-schema2',
     crane: 'pulls docker-schema2',
     oras: 'pulls docker-schema2',
     'docker-cli': 'pulls docker-schema2',
+    systemd: 'pulls oci-manifest',
     'pulp-2': 'pulls docker-schema2',
     'pulp-2-schema1': 'pulls docker-schema1',
     'pulp-3': 'pulls docker-schema2',
@@ -105,6 +107,8 @@ describe('finds each fault that an edge commits, and that one only', () => {
     ['no-referrers', ['referrers-missing']],
     ['no-schema1', ['schema1-none']],
     ['no-schema1-hidden', ['message-hidden', 'schema1-none']],
+    ['schema1-nameless', ['schema1-nameless']],
+    ['zstd-to-all', ['layers-refused', 'wrong-form']],
     ['body-cut', ['body-cut']],
   ];
 
@@ -122,6 +126,9 @@ describe('finds each fault that an edge commits, and that one only', () => {
       'http1-missing',
       'image-missing',
       'redirect-insecure',
+      'name-refused',
+      'tls-old-roots',
+      'challenged',
     ];
     expect(Object.keys(FINDINGS).filter((id) => !tested.has(id) && !elsewhere.includes(id))).toEqual([]);
   });
@@ -136,10 +143,31 @@ describe('what it needs to begin', () => {
     ]);
   });
 
+  it('says that clients are challenged, as by Bot Fight Mode', async () => {
+    const diagnosis = await diagnose('challenge');
+    expect(idsOf(diagnosis)).toEqual(['challenged']);
+    expect(diagnosis.findings[0]?.seen).toBe('GET /v2/: 403, cf-mitigated: challenge');
+  });
+
   it('says that the image is not there', async () => {
     const diagnosis = await diagnose(null, { image: 'demo/hello:nope' });
     expect(idsOf(diagnosis)).toEqual(['image-missing']);
     expect(new Set(Object.values(outcomes(diagnosis)))).toEqual(new Set(['told-no -']));
+  });
+
+  it('says which engines refuse the name of the repository', async () => {
+    const edge = await startEdge(null, undefined, 'demo/of/hello');
+    try {
+      const diagnosis = await examine(new URL(edge.url), { timeoutMs: 5_000, insecure: false, now: 0 });
+      expect(idsOf(diagnosis)).toEqual(['name-refused']);
+      expect(diagnosis.findings.map(({ client }) => client)).toEqual(['Docker 1.6', 'Docker 1.7']);
+      expect(outcomes(diagnosis)).toMatchObject({
+        'docker-1.7': 'fails docker-schema1',
+        'docker-1.8': 'pulls docker-schema1',
+      });
+    } finally {
+      await edge.close();
+    }
   });
 
   it('logs in with Basic, and with the token that a service gives', async () => {
@@ -195,6 +223,23 @@ describe('TLS', () => {
     const ends = Date.parse(new X509Certificate(certificate.cert).validTo);
     expect(idsOf(await diagnoseTls({}, { now: ends - 5 * 86_400_000 }))).toEqual(['tls-expires']);
   });
+
+  it.each([
+    ['google', 'Google Trust Services WE1', ['GTS Root R4', 'GlobalSign Root CA'], []],
+    ['letsencrypt', "Let's Encrypt E7", ['ISRG Root X1'], ['tls-old-roots']],
+  ] as const)(
+    'tells key type and issuer, and whether a host of 2015 knows the root: %s',
+    async (name, issuer, roots, findings) => {
+      // Chains with the names of the real ones, made for these tests; valid until 2126.
+      const [key, cert] = ['key', 'chain'].map((part) =>
+        readFileSync(new URL(`../fixtures/doctor/${name}-${part}.pem`, import.meta.url)),
+      );
+      const diagnosis = await diagnoseTls({ key, cert });
+      expect(diagnosis.tls?.certificate).toEqual({ keyType: 'ecdsa', issuer, roots });
+      expect(idsOf(diagnosis)).toEqual(findings);
+      expect(diagnosisLines(diagnosis, 200).join('\n')).toContain(`ECDSA, by ${issuer}, up to ${roots.join(', ')}`);
+    },
+  );
 
   it('says that HTTP/1.1 is not spoken without ALPN', async () => {
     // What an HTTP/2 server says first: an empty SETTINGS frame.

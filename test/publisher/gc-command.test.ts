@@ -23,7 +23,7 @@ async function gantry(...args: readonly string[]): Promise<{ stdout: string; cod
   const environment = readEnvironment(['node', 'gantry', ...args], {});
   registerGc(program, openTarget, environment);
   registerVerify(program, openTarget, environment);
-  registerDoctor(program);
+  registerDoctor(program, openTarget, environment);
   const written: string[] = [];
   const spy = vi.spyOn(process.stdout, 'write').mockImplementation((chunk) => {
     written.push(String(chunk));

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Digest } from '../../src/registry/digest.ts';
-import { blobKey, GC_JOURNAL_KEY, manifestKey, referrersKey, tagKey } from '../../src/registry/keys.ts';
+import { blobKey, GC_JOURNAL_KEY, manifestKey, referrersKey, signaturesKey, tagKey } from '../../src/registry/keys.ts';
 import { parseRealmTable } from '../../src/registry/realms.ts';
 import { decodeReferrers, encodeReferrers } from '../../src/registry/referrers.ts';
 import { collect, type CollectReport } from '../../src/publisher/gc/collect.ts';
@@ -86,6 +86,17 @@ describe('what is kept', () => {
     await open.tag('v1', [here]);
     await gc(bucket, { grace: 0, table });
     expect([open.state(here), secret.state(there)]).toEqual(['all', 'none']);
+  });
+
+  it('keeps the signatures of what is kept, and collects the others', async () => {
+    const { bucket, writer } = setup();
+    const [kept, lost] = [await writer.image('kept'), await writer.image('lost')];
+    await writer.tag('v1', [kept]);
+    const [ofKept, ofLost] = [kept, lost].map(({ digest }) => signaturesKey(writer.name, digest)) as [string, string];
+    for (const key of [ofKept, ofLost]) await bucket.put(key, new Uint8Array(1), { contentType: 'application/json' });
+    const report = await gc(bucket, { grace: 0 });
+    expect(report.unreferenced.signatures.objects).toBe(1);
+    expect([bucket.objects.has(ofKept), bucket.objects.has(ofLost)]).toEqual([true, false]);
   });
 
   it('leaves keys alone that are none of ours, and tells them', async () => {

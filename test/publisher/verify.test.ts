@@ -14,6 +14,7 @@ import {
   GC_JOURNAL_KEY,
   manifestKey,
   referrersKey,
+  signaturesKey,
   tagKey,
   tagListKey,
 } from '../../src/registry/keys.ts';
@@ -277,6 +278,15 @@ describe('finds each damage, and mends what can be mended from what is there', (
     ],
     ['no referrers record', () => bucket.delete([referrersKey(NAME, image.digest)]), ['referrers'], 'mended'],
     [
+      'a signatures record that cannot be read',
+      async () => {
+        const contentType = 'application/json';
+        await bucket.put(signaturesKey(NAME, image.digest), encoder.encode('{'), { contentType });
+      },
+      ['signatures'],
+      'mended',
+    ],
+    [
       'a referrers record that cannot be read',
       () => overwrite(referrersKey(NAME, image.digest), () => encoder.encode('[]')),
       ['referrers'],
@@ -387,10 +397,29 @@ describe('finds each damage, and mends what can be mended from what is there', (
       'blob-not-fetched',
       'blob-size',
       'tag-form',
+      'schema1-nameless',
       'child-missing',
     ];
     expect(Object.keys(FAULTS).filter((kind) => !tested.has(kind) && !elsewhere.includes(kind))).toEqual([]);
   });
+});
+
+it('says that a schema 1 has an empty name, on which Docker 1.6 and 1.7 crash', async () => {
+  const fsLayers = [{ blobSum: image.blobs[1] }];
+  const payload = encoder.encode(
+    JSON.stringify({ schemaVersion: 1, name: '', fsLayers, history: [{ v1Compatibility: '{}' }] }),
+  );
+  const key = keyFromRandom(new Uint8Array(32).fill(7));
+  if (key === null) throw new Error('no key');
+  const bytes = signPayload(key, payload, '2026-01-01T00:00:00Z');
+  const nameless: Made = { form: 'docker-schema1', digest: digestOf(payload), bytes, blobs: [] };
+  await bucket.put(manifestKey(NAME, nameless.digest), bytes, {
+    contentType: 'application/vnd.docker.distribution.manifest.v1+prettyjws',
+  });
+  await writer.tag('v1', [image, nameless]);
+  await writeLists();
+  const { faults } = await run({ repair: true });
+  expect(faults).toMatchObject([{ kind: 'schema1-nameless', where: `${NAME}:v1`, repaired: false }]);
 });
 
 it('says that a form is of another kind than its index says', async () => {

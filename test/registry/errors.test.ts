@@ -19,9 +19,10 @@ describe('the reason table', () => {
     };
     const row = reasonRow(reason);
     expect(errors).toEqual(
-      row.codes.map((code) => ({
+      row.codes.map((code, index) => ({
         code,
-        message: row.message,
+        // Docker 1.8 and 1.9 print the messages of all entries: the reason once, and the link.
+        message: index === 0 ? row.message : `See https://r.example${helpPath(reason)}`,
         detail: { reason, available: ['x'], help: `https://r.example${helpPath(reason)}` },
       })),
     );

@@ -11,6 +11,7 @@ import {
   referrersKey,
   referrersPrefix,
   repositoryPrefix,
+  signaturesKey,
   tagKey,
   tagListKey,
   tagsPrefix,
@@ -41,6 +42,12 @@ describe('every key reads back as what it was made from', () => {
       fc
         .tuple(repositoryName, digest)
         .map(([name, value]) => [referrersKey(name, value), { kind: 'referrers', name, subject: value }]),
+    ],
+    [
+      'signatures',
+      fc
+        .tuple(repositoryName, digest)
+        .map(([name, value]) => [signaturesKey(name, value), { kind: 'signatures', name, subject: value }]),
     ],
     ['the catalogue', fc.constant([CATALOG_KEY, { kind: 'catalog' }])],
     ['the format object', fc.constant([FORMAT_KEY, { kind: 'format' }])],

@@ -9,7 +9,7 @@ import { PUBLIC_REALM, parseRealmTable, realmOf, type RealmName } from '../../sr
 import { toBase64Url } from '../../src/registry/base64.ts';
 import { robotTokenText } from '../../src/registry/robot-token.ts';
 import type { Env } from '../../src/worker/config.ts';
-import { type Ask, type Between, cachedEdge, certificateOf, comparable, directEdge } from './edge.ts';
+import { type Ask, behindCache, CACHE_SETTINGS, certificateOf, comparable, directEdge } from './edge.ts';
 import {
   bytesOf,
   manifest,
@@ -21,6 +21,7 @@ import {
   seedTagList,
   type SeededForm,
 } from './seed.ts';
+import { WorkersCache } from './workers-cache.ts';
 
 const bucket = (env as unknown as { BUCKET: R2Bucket }).BUCKET;
 const RULES = [
@@ -146,6 +147,7 @@ const OF_REPOSITORY: readonly {
   { path: (name) => `/v2/${name}/tags/list?n=1`, status: 200 },
   // Of a repository that does not exist, or that the caller may not see, an empty list: the endpoint gives no 404.
   { path: (name) => `/v2/${name}/referrers/${digestOfImage()}`, status: 200, absent: 200 },
+  { path: (name) => `/extensions/v2/${name}/signatures/${digestOfImage()}`, status: 200 },
   { path: (name) => `/v1/repositories/${name}/images`, status: 404 },
   { path: (name) => `/r/${name}`, status: 200, page: true },
 ];
@@ -173,49 +175,13 @@ function oracle(
   return { status: 401, challenge: page ? 'Basic' : 'Bearer', isPrivate: true };
 }
 
-/**
- * A cache as the one between gateway and registry: by URL, props and what Vary names, and it keeps everything that it
- * may.
- */
-function sharedCache(): Between {
-  const kept = new Map<
-    string,
-    {
-      vary: readonly string[];
-      answers: Map<string, { status: number; bytes: ArrayBuffer; headers: [string, string][] }>;
-    }
-  >();
-  return async (request, call, props) => {
-    const key = JSON.stringify([request.url, props]);
-    const entry = kept.get(key);
-    const variantOf = (vary: readonly string[]): string =>
-      JSON.stringify(vary.map((name) => request.headers.get(name)));
-    const known = request.method === 'GET' ? entry?.answers.get(variantOf(entry.vary)) : undefined;
-    if (known !== undefined)
-      return new Response(known.status === 304 ? null : known.bytes, {
-        status: known.status,
-        headers: [...known.headers, ['cf-cache-status', 'HIT']],
-      });
-    const response = await call();
-    if (request.method !== 'GET' || (response.headers.get('cloudflare-cdn-cache-control') ?? '').includes('no-store'))
-      return response;
-    const vary = (response.headers.get('vary') ?? '').split(', ').filter((name) => name !== '');
-    const bytes = await response.arrayBuffer();
-    const answers =
-      entry?.answers ?? new Map<string, { status: number; bytes: ArrayBuffer; headers: [string, string][] }>();
-    answers.set(variantOf(vary), { status: response.status, bytes, headers: [...response.headers] });
-    kept.set(key, { vary, answers });
-    return new Response(bytes, response);
-  };
-}
-
 describe.each<[string, (options: Parameters<typeof directEdge>[1]) => Ask]>([
   ['straight', (options) => directEdge(bucket, options)],
   [
     'with one cache for all callers',
     (() => {
-      const cache = sharedCache();
-      return (options) => cachedEdge(bucket, options, cache);
+      const cache = new WorkersCache(CACHE_SETTINGS);
+      return (options) => behindCache(bucket, { ...options, vars: { ...options?.vars, BLOB_CACHE: 'on' } }, cache);
     })(),
   ],
 ])('who may have what, %s', (_, edge) => {

@@ -3,7 +3,8 @@ import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import type { PurgeOutcome } from '../../src/worker/edge.ts';
 import { purgeCache } from '../../src/worker/endpoints/purge-cache.ts';
-import { type Ask, cachedEdge, directEdge, errorOf } from './edge.ts';
+import { type Ask, behindCache, CACHE_SETTINGS, cachedEdge, directEdge, errorOf } from './edge.ts';
+import { WorkersCache } from './workers-cache.ts';
 
 const bucket = (env as unknown as { BUCKET: R2Bucket }).BUCKET;
 const TOKEN = 'a secret of some length';
@@ -35,13 +36,16 @@ describe('purging', () => {
     });
     const response = await post(ask);
     expect(response.status).toBe(200);
-    expect(await response.json()).toEqual({ purged: true, cache: 'present', cacheTags: 4 });
+    expect(await response.json()).toEqual({ purged: true, cache: 'present', cacheTags: 4, version: null });
     expect(purged).toEqual(['tag:library/x:1.0', 'tag:library/x:latest', 'repository:library/x', 'catalog']);
   });
 
   it('says so where there is no cache', async () => {
     const response = await post(directEdge(bucket, { vars }));
-    expect([response.status, await response.json()]).toEqual([200, { purged: false, cache: 'absent', cacheTags: 4 }]);
+    expect([response.status, await response.json()]).toEqual([
+      200,
+      { purged: false, cache: 'absent', cacheTags: 4, version: null },
+    ]);
   });
 
   it('needs the secret, and purges nothing without', async () => {
@@ -68,6 +72,30 @@ describe('purging', () => {
     expect([response.status, response.headers.get('retry-after')]).toEqual([429, '60']);
   });
 
+  it('takes away all answers of a repository, those by digest too', async () => {
+    const purged: string[] = [];
+    const ask = edge((tags) => {
+      purged.push(...tags);
+      return Promise.resolve({ kind: 'purged' });
+    });
+    await post(ask, JSON.stringify({ repositories: [], tags: [], everything: ['library/x'] }));
+    expect(purged).toEqual(['everything:library/x']);
+  });
+
+  it('of nothing costs no purge, and tells of the cache and of the version of the Worker', async () => {
+    const ask = behindCache(bucket, { vars }, new WorkersCache(CACHE_SETTINGS), 'second');
+    for (let call = 0; call < 30; call++) {
+      const response = await post(ask, '{"repositories":[],"tags":[]}');
+      expect(await response.json()).toEqual({ purged: true, cache: 'present', cacheTags: 0, version: 'second' });
+    }
+  });
+
+  it('is 429 once the account has used up its purges', async () => {
+    const ask = behindCache(bucket, { vars });
+    for (let call = 0; call < 25; call++) expect((await post(ask)).status).toBe(200);
+    expect((await post(ask)).status).toBe(429);
+  });
+
   it.each([
     '',
     '{',
@@ -78,6 +106,8 @@ describe('purging', () => {
     '{"repositories":["X"],"tags":[]}',
     '{"repositories":[],"tags":["x:"]}',
     '{"repositories":[],"tags":[1]}',
+    '{"repositories":[],"tags":[],"everything":["X"]}',
+    '{"repositories":[],"tags":[],"everything":"x"}',
     `"${'x'.repeat(2 ** 20)}"`,
   ])('refuses a body that it cannot read (%#)', async (body) => {
     expect(

@@ -3,11 +3,20 @@
  */
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { blobKey, CATALOG_KEY, manifestKey, referrersKey, tagKey, tagListKey } from '../../src/registry/keys.ts';
+import {
+  blobKey,
+  CATALOG_KEY,
+  manifestKey,
+  referrersKey,
+  signaturesKey,
+  tagKey,
+  tagListKey,
+} from '../../src/registry/keys.ts';
 import { MEDIA_TYPE_OF_FORM } from '../../src/registry/media-type.ts';
 import { PUBLIC_REALM } from '../../src/registry/realms.ts';
 import { brokenOff, hanging, type Meddling, type Operations, watched } from './buckets.ts';
-import { type Ask, cachedEdge, directEdge, errorOf } from './edge.ts';
+import { titleOf } from '../attacks.ts';
+import { type Ask, behindCache, cachedEdge, directEdge, errorOf } from './edge.ts';
 import {
   bytesOf,
   digestOf,
@@ -25,6 +34,7 @@ import {
 const bucket = (env as unknown as { BUCKET: R2Bucket }).BUCKET;
 const NAME = 'storage/image';
 const LONG = 'storage/long';
+const SIGNED = `sha256:${'5'.repeat(64)}`;
 const SHORT_WAITS = { backoff: 1 };
 const ABSENT = `sha256:${'0'.repeat(64)}`;
 const SCHEMA2 = { accept: MEDIA_TYPE_OF_FORM['docker-schema2'] };
@@ -47,6 +57,7 @@ beforeAll(async () => {
   );
   await seedTag(bucket, NAME, 'latest', [image]);
   await seedTag(bucket, NAME, 'many', [list, ...many]);
+  await bucket.put(signaturesKey(nameOf(NAME), digestOf(SIGNED)), '{"signatures":[]}');
   await seedTagList(bucket, NAME, ['latest', 'many']);
   await seedReferrers(bucket, NAME, image.digest, []);
   blob = await seedBlob(bucket, content);
@@ -94,6 +105,8 @@ const COSTS: readonly [string, string, string, Operations][] = [
   ['GET', 'all 100,000 repositories', '/v2/_catalog', cost(0, 2, 2)],
   ['GET', 'referrers', path('referrers/DIGEST'), cost(0, 1, 1)],
   ['GET', 'referrers, none', path(`referrers/${ABSENT}`), cost(0, 1, 0)],
+  ['GET', 'signatures, none', `/extensions/v2/${NAME}/signatures/DIGEST`, cost(1, 1, 0)],
+  ['GET', 'signatures', `/extensions/v2/${NAME}/signatures/${SIGNED}`, cost(0, 1, 1)],
   ['GET', 'the v1 answer', `/v1/repositories/${NAME}/images`, cost(0, 1, 1)],
   ['GET', 'the v1 answer of 100,000 tags', `/v1/repositories/${LONG}/images`, cost(0, 2, 2)],
   ['GET', '/v2/', '/v2/', cost(0, 0, 0)],
@@ -120,15 +133,7 @@ describe('the cost of each endpoint', () => {
 
   it('a warm answer costs nothing: what a cache in front has is not asked for again', async () => {
     const { bucket: counting, operations } = watched(bucket);
-    const stored = new Map<string, { readonly bytes: ArrayBuffer; readonly headers: Headers }>();
-    const ask = cachedEdge(counting, {}, async (request, call) => {
-      const known = stored.get(request.url);
-      if (known !== undefined)
-        return new Response(known.bytes, { headers: [...known.headers, ['cf-cache-status', 'HIT']] });
-      const response = await call();
-      stored.set(request.url, { bytes: await response.clone().arrayBuffer(), headers: response.headers });
-      return response;
-    });
+    const ask = behindCache(counting);
     await ask(path('manifests/latest'), { headers: SCHEMA2 });
     expect(operations).toEqual(cost(0, 1, 1));
     const response = await ask(path('manifests/latest'), { headers: SCHEMA2 });
@@ -149,6 +154,23 @@ describe('the cost of each endpoint', () => {
   });
 });
 
+describe('a page of a list', () => {
+  it(titleOf('list-page-endless'), async () => {
+    const ask = directEdge(bucket);
+    for (const query of ['n=999999999', 'last=v000000', 'n=100000&last=v000000']) {
+      const response = await ask(`/v2/${LONG}/tags/list?${query}`);
+      const { tags } = await response.json<{ tags: string[] }>();
+      expect([tags.length, response.headers.get('link')]).toEqual([
+        10_000,
+        `</v2/${LONG}/tags/list?n=10000&last=${tags.at(-1) ?? ''}>; rel="next"`,
+      ]);
+    }
+    const rest = await ask(`/v2/${LONG}/tags/list?n=10000&last=v099000`);
+    expect((await rest.json<{ tags: string[] }>()).tags).toHaveLength(999);
+    expect(rest.headers.get('link')).toBeNull();
+  });
+});
+
 const READS = [
   'manifests/latest',
   'manifests/many',
@@ -166,14 +188,15 @@ const ALL_READS = [
   ...READS.map((what) => [what, ''] as const),
   ['', '/v2/_catalog?n=1'],
   ['', `/v1/repositories/${NAME}/images`],
+  ['', `/extensions/v2/${NAME}/signatures/DIGEST`],
 ] as const;
 /** These read all of the catalogue, or try once. */
 const LONG_READS = ['/v2/_catalog', '/healthz', '/v1/search?q=x', '/crane/repositories'];
-const pathOf = ([what, whole]: readonly [string, string]): string => (whole === '' ? real(path(what)) : whole);
+const pathOf = ([what, whole]: readonly [string, string]): string => real(whole === '' ? path(what) : whole);
 
-function edges(meddle: Meddling): readonly Ask[] {
+function edges(meddle: Meddling, ways = [directEdge, cachedEdge, behindCache]): readonly Ask[] {
   const { bucket: bad } = watched(bucket, meddle);
-  return [directEdge(bad, { retry: SHORT_WAITS }), cachedEdge(bad, { retry: SHORT_WAITS })];
+  return ways.map((edge) => edge(bad, { retry: SHORT_WAITS }));
 }
 
 function expectUnavailable(response: Response, where: string): void {
@@ -220,7 +243,7 @@ describe('storage that fails', () => {
 
   it('with no answer at all is given up in time, and 503', async () => {
     const { bucket: silent } = watched(bucket, () => new Promise<never>(() => undefined));
-    for (const edge of [directEdge, cachedEdge]) {
+    for (const edge of [directEdge, cachedEdge, behindCache]) {
       const ask = edge(silent, { retry: { attempts: 2, backoff: 1, attemptTimeout: 20, budget: 100 } });
       expectUnavailable(await ask(path('manifests/latest')), 'hanging');
     }
@@ -347,7 +370,9 @@ describe('an object that was read before', () => {
 
   it('is no answer where storage gives none', async () => {
     let isDown = false;
-    for (const ask of edges((_operation, _key, call) => (isDown ? Promise.reject(new Error('lost')) : call()))) {
+    const meddle: Meddling = (_operation, _key, call) => (isDown ? Promise.reject(new Error('lost')) : call());
+    // A cache has its own answer for as long as that is fresh.
+    for (const ask of edges(meddle, [directEdge, cachedEdge])) {
       isDown = false;
       for (const where of wheres()) expect((await read(ask, where))[0], where).toBe(200);
       isDown = true;
@@ -437,6 +462,7 @@ it('keys are those of the layout: nothing else of the bucket is looked at', asyn
       manifestKey(name, image.digest),
       referrersKey(name, image.digest),
       referrersKey(name, digestOf(ABSENT)),
+      signaturesKey(name, image.digest),
       tagKey(name, tagOf('absent')),
       tagKey(name, tagOf('latest')),
       tagKey(name, tagOf('many')),

@@ -54,9 +54,26 @@ export function parseTagged(text: string): { readonly name: RepositoryName; read
   return image;
 }
 
+/** Prefixes of sources that have no `//`. */
+const TRANSPORTS: ReadonlySet<string> = new Set([
+  'dir:',
+  'oci:',
+  'oci-archive:',
+  'docker-archive:',
+  'docker-daemon:',
+  'containers-storage:',
+  'pulp2:',
+]);
+
 function nameOf(text: string): RepositoryName {
   const name = parseRepositoryName(text);
   if (name !== null) return name;
+  const transport = /^[a-z][a-z0-9-]*:(?:\/\/)?/.exec(text)?.[0];
+  if (transport !== undefined && (transport.endsWith('/') || TRANSPORTS.has(transport)))
+    throw usageError(
+      `"${text}" begins with ${transport}, which belongs to a source`,
+      'Write the name alone, such as team/app:1. The option --to chooses the bucket.',
+    );
   const host = /^[^/]*[.:][^/]*\//.exec(text)?.[0];
   throw usageError(
     `"${text}" is not a valid repository name`,

@@ -75,23 +75,35 @@ export function terminalWidth(): number {
 }
 
 /**
- * Lines of a table: columns two spaces apart, the last one wrapped so that no line is longer than `width`. Cells may be
+ * Lines of a table: columns two spaces apart, the last one wrapped so that no line is longer than `width`. Where the
+ * columns do not fit, each cell gets a line of its own. A digest that is longer than its line is shortened, unless `exact`
+ * is set: output that is no terminal is exact. Cells may be
  * coloured by {@link paint}; other control characters in them are replaced.
  */
-export function tableLines(cells: readonly (readonly string[])[], width: number): string[] {
+export function tableLines(
+  cells: readonly (readonly string[])[],
+  width: number,
+  exact = !process.stdout.isTTY,
+): string[] {
   const rows = cells.map((row) => row.map(plainLine));
+  const fit = (text: string, room: number): string[] => wrap(exact ? text : shortened(text, room), room);
   const columns = Math.max(0, ...rows.map((row) => row.length));
   const widths = Array.from({ length: columns }, (_, column) =>
     Math.max(0, ...rows.map((row) => lengthOf(row[column] ?? ''))),
   );
   const before = widths.slice(0, -1).reduce((sum, one) => sum + one + GAP, 0);
+  if (before - GAP > width)
+    return rows.flatMap(([first = '', ...cells]) => [
+      ...fit(first, width),
+      ...cells.filter((cell) => cell !== '').flatMap((cell) => fit(cell, width - GAP).map((line) => '  ' + line)),
+    ]);
   return rows.flatMap((row) => {
     const head = row
       .slice(0, columns - 1)
       .map((cell, column) => cell + ' '.repeat((widths[column] ?? 0) - lengthOf(cell) + GAP));
     // If too little room is left, the last column starts on a new line.
     const room = width - before;
-    const last = wrap(row[columns - 1] ?? '', room >= MIN_LAST ? room : width - GAP);
+    const last = fit(row[columns - 1] ?? '', room >= MIN_LAST ? room : width - GAP);
     const indent = ' '.repeat(room >= MIN_LAST ? before : GAP);
     const [first = '', ...more] = room >= MIN_LAST ? last : ['', ...last];
     return [`${head.join('')}${first}`.trimEnd(), ...more.map((line) => indent + line)];
@@ -100,6 +112,13 @@ export function tableLines(cells: readonly (readonly string[])[], width: number)
 
 const GAP = 2;
 const MIN_LAST = 16;
+
+const LONG_DIGESTS = /sha(?:256|512):[0-9a-f]{64,128}/g;
+
+/** Text whose digests fit into `width` characters: one that does not keeps its first twelve digits. */
+function shortened(text: string, width: number): string {
+  return text.replace(LONG_DIGESTS, (digest) => (digest.length <= width ? digest : `${digest.slice(0, 19)}…`));
+}
 
 /** Breaks text at spaces into lines of at most `width` characters; a longer word gets a line of its own. */
 export function wrap(text: string, width: number): string[] {

@@ -1,9 +1,14 @@
 import type { Command } from 'commander';
+import type { Environment } from '../cli/environment.ts';
+import { isFault } from '../doctor/deployed/checks.ts';
+import { examineDeployed } from '../doctor/deployed/examine-deployed.ts';
+import { checkLines, reportedChecks } from '../doctor/deployed/report.ts';
 import { examine } from '../doctor/examine.ts';
 import { diagnosisLines, groupFindings } from '../doctor/report.ts';
 import { splitImage } from '../doctor/examine.ts';
 import { EXIT, usageError } from '../cli/errors.ts';
 import { readCreds, VISIBLE } from '../cli/stdin-credentials.ts';
+import type { OpenTarget } from '../stores/target.ts';
 import { printJson, printLines, progressLine, terminalWidth } from '../cli/terminal-text.ts';
 
 interface Options {
@@ -12,11 +17,12 @@ interface Options {
   readonly credsStdin?: true;
   readonly insecure?: true;
   readonly timeout: string;
+  readonly deployed?: true;
   readonly json?: true;
 }
 
 /** Adds `gantry doctor`. */
-export function register(program: Command): void {
+export function register(program: Command, _openTarget: OpenTarget, environment: Environment): void {
   program
     .command('doctor')
     .description('test a registry as each client family uses it, old and new; report what each gets and what is wrong')
@@ -26,16 +32,25 @@ export function register(program: Command): void {
     .option('--creds <user:password>', `the same as an argument (${VISIBLE} --creds-stdin)`)
     .option('--insecure', 'accept any certificate')
     .option('--timeout <seconds>', 'timeout for each answer', '20')
+    .option('--deployed', 'also check each assumption about Cloudflare that only a deployment settles')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
-      '\nExamples:\n  $ gantry doctor 127.0.0.1:8787 --image demo/hello:latest\n  $ gantry doctor https://registry.example.com --json\n' +
-        '\nExit codes: 0 every client can pull, 1 an error was found, 2 usage error.',
+      `
+--deployed needs no more than the right to pull; with PURGE_TOKEN in the environment it also asks the cache. It purges
+the tag that it tests, which costs one request to the bucket.
+
+Examples:
+  $ gantry doctor 127.0.0.1:8787 --image demo/hello:latest
+  $ gantry doctor https://registry.example.com --json
+  $ PURGE_TOKEN=… gantry doctor https://registry.example.com --deployed --image library/busybox:latest
+
+Exit codes: 0 every client can pull, 1 an error was found, 2 usage error.`,
     )
-    .action(run);
+    .action((target: string, options: Options) => run(target, options, environment));
 }
 
-async function run(target: string, options: Options): Promise<void> {
+async function run(target: string, options: Options, { variables }: Environment): Promise<void> {
   const base = baseOf(target);
   if (options.image !== undefined && splitImage(options.image).name === undefined)
     throw usageError(`"${options.image}" is not a valid image name`, 'Write NAME or NAME:TAG.');
@@ -45,19 +60,31 @@ async function run(target: string, options: Options): Promise<void> {
     throw usageError('--creds and --creds-stdin are both given', 'Leave out --creds.');
   const creds = options.credsStdin === true ? await readCreds() : options.creds;
   const progress = progressLine();
-  const diagnosis = await examine(base, {
+  const how = {
     timeoutMs: seconds * 1000,
     insecure: options.insecure === true,
     now: Date.now(),
-    onProgress: (what) => progress.show(`${what} …`),
+    onProgress: (what: string) => progress.show(`${what} …`),
     ...(options.image === undefined ? {} : { image: options.image }),
     ...(creds === undefined ? {} : { credentials: credentialsOf(creds) }),
-  });
+  };
+  const { PURGE_TOKEN } = variables;
+  const deployed =
+    options.deployed === true
+      ? await examineDeployed(base, { ...how, ...(PURGE_TOKEN !== undefined && { purgeToken: PURGE_TOKEN }) })
+      : null;
+  const diagnosis = await examine(base, how);
   progress.clear();
   const findings = groupFindings(diagnosis.findings);
-  if (options.json === true) printJson({ ...diagnosis, findings }, 2);
-  else printLines(diagnosisLines(diagnosis, terminalWidth()));
-  if (findings.some(({ severity }) => severity === 'error')) process.exitCode = EXIT.failed;
+  if (options.json === true) {
+    printJson({ ...diagnosis, findings, ...(deployed !== null && { deployed: reportedChecks(deployed) }) }, 2);
+  } else {
+    printLines(diagnosisLines(diagnosis, terminalWidth()));
+    if (deployed !== null) printLines(['', ...checkLines(deployed, terminalWidth())]);
+  }
+  if (findings.some(({ severity }) => severity === 'error') || deployed?.some(isFault) === true) {
+    process.exitCode = EXIT.failed;
+  }
 }
 
 /** The registry's root URL. Without a scheme it is http for this machine, as for Docker, and https otherwise. */

@@ -1,16 +1,19 @@
 import type { Command } from 'commander';
 import { parseAccept } from '../../http/accept.ts';
-import { type Choice, negotiate, RULES } from '../../manifest/negotiate.ts';
+import { type Choice, type Client, negotiate, RULES } from '../../manifest/negotiate.ts';
 import { helpPath, reasonRow } from '../../registry/errors.ts';
 import { helpOf } from '../../registry/help.ts';
 import { FORM_TITLE } from '../../registry/media-type.ts';
+import type { RepositoryName } from '../../registry/name.ts';
 import { formatPlatform } from '../../registry/platform.ts';
-import type { TagRecord } from '../../registry/records.ts';
 import { addBucketOptions, type BucketOptions, withBucket } from '../cli/bucket-options.ts';
-import { CLIENTS, type KnownClient as Client } from '../../manifest/known-clients.ts';
+import { CLIENTS, clientOf } from '../../manifest/clients/known-clients.ts';
+import { type Obstacle, obstacleTo } from '../../manifest/clients/obstacles.ts';
+import { isNameless } from '../../manifest/from-schema1.ts';
 import type { Environment } from '../cli/environment.ts';
 import { parseTagged } from '../cli/image-name.ts';
 import { shortDigest } from '../publish/report.ts';
+import type { ReadTag } from '../../bucket/read-tag.ts';
 import { readStoredTag } from './stored.ts';
 import type { OpenTarget } from '../stores/target.ts';
 import { paint, printJson, printLines, tableLines, terminalWidth, wrap } from '../cli/terminal-text.ts';
@@ -37,15 +40,16 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
     .addHelpText(
       'after',
       `
-Without --accept and --user-agent, it prints a table of old and new clients.
+Without --accept and --user-agent, it prints a table of old and new clients: ✓ the client can use what it gets,
+✗ it cannot, – it gets a documented 404.
 
 Examples:
   $ gantry explain library/busybox:latest
   $ gantry explain library/busybox:latest --user-agent docker/1.9.1
   $ gantry explain library/busybox:latest --accept application/vnd.oci.image.manifest.v1+json --accept '*/*;q=0.1'
 
-Exit codes: 0 the client gets a manifest, or the table was printed;
-1 the client gets none, or the tag does not exist; 2 usage error.`,
+Exit codes: 0 the client gets a manifest that it can use, or the table was printed;
+1 the client gets none or cannot use it, or the tag does not exist; 2 usage error.`,
     )
     .action((text: string, options: Options) => run(text, options, openTarget, environment));
 }
@@ -54,28 +58,45 @@ async function run(text: string, options: Options, openTarget: OpenTarget, envir
   const { name, tag } = parseTagged(text);
   const { accept, userAgent, json } = options;
   await withBucket(options, openTarget, environment, async ({ target }) => {
-    const { record } = await readStoredTag(target.store, name, tag);
+    const reading = await readStoredTag(target.store, name, tag);
     if (accept === undefined && userAgent === undefined) {
-      const answers = CLIENTS.map((client) => ({ client, choice: choose(client.accept, client.userAgent, record) }));
-      if (json === true) {
+      const outcomes = CLIENTS.map((known) => ({ known, ...outcomeOf(clientOf(known), name, reading) }));
+      if (json === true)
         printJson(
-          answers.map(({ client, choice }) => ({
-            client: client.title,
-            ...dataOf(client.accept, client.userAgent, choice),
+          outcomes.map(({ known, ...outcome }) => ({
+            client: known.title,
+            ...dataOf(known.accept, known.userAgent, outcome),
           })),
         );
-      } else printLines([paint('strong', text), ...tableLines(answers.map(rowOf), terminalWidth())]);
+      else
+        printLines([
+          paint('strong', text),
+          ...tableLines(
+            outcomes.map(({ known, ...outcome }) => rowOf(known.title, outcome)),
+            terminalWidth(),
+          ),
+        ]);
       return;
     }
-    const choice = choose(accept ?? [], userAgent, record);
-    if (json === true) printJson(dataOf(accept ?? [], userAgent, choice));
-    else printLines(choiceLines(choice));
-    if (choice.kind === 'missing') process.exitCode = 1;
+    const client = { accept: parseAccept(headerOf(accept ?? [])), userAgent: userAgent ?? null };
+    const outcome = outcomeOf(client, name, reading);
+    if (json === true) printJson(dataOf(accept ?? [], userAgent, outcome));
+    else printLines(outcomeLines(outcome));
+    if (outcome.choice.kind === 'missing' || outcome.obstacle !== null) process.exitCode = 1;
   });
 }
 
-function choose(accept: readonly string[], userAgent: string | undefined, record: TagRecord): Choice {
-  return negotiate({ accept: parseAccept(headerOf(accept)), userAgent: userAgent ?? null }, record);
+/** What a client gets, and why it cannot use it (null: nothing is known that keeps it from that). */
+interface Outcome {
+  readonly choice: Choice;
+  readonly obstacle: Obstacle | null;
+}
+
+function outcomeOf(client: Client, name: RepositoryName, { record, manifests }: ReadTag): Outcome {
+  const choice = negotiate(client, record);
+  const bytes = choice.kind === 'form' ? manifests[record.forms.indexOf(choice.form)] : undefined;
+  const nameless = bytes !== undefined && isNameless(bytes);
+  return { choice, obstacle: obstacleTo(client, { name, record, choice, nameless }) };
 }
 
 /** Joins several lines of a header (RFC 9110, 5.2). */
@@ -83,12 +104,13 @@ function headerOf(lines: readonly string[]): string | null {
   return lines.length === 0 ? null : lines.join(', ');
 }
 
-function dataOf(accept: readonly string[], userAgent: string | undefined, choice: Choice): object {
+function dataOf(accept: readonly string[], userAgent: string | undefined, { choice, obstacle }: Outcome): object {
   const asked = { accept: headerOf(accept), userAgent: userAgent ?? null };
   const why = {
     rule: choice.rule,
     why: RULES[choice.rule],
     vary: ['Accept', ...(choice.varies.userAgent ? ['User-Agent'] : [])],
+    obstacle: obstacle === null ? null : obstacle.text,
   };
   if (choice.kind === 'missing') {
     const { status, codes, message } = reasonRow(choice.reason);
@@ -118,30 +140,32 @@ function dataOf(accept: readonly string[], userAgent: string | undefined, choice
   };
 }
 
-function rowOf({ client, choice }: { readonly client: Client; readonly choice: Choice }): readonly string[] {
-  if (choice.kind === 'missing')
-    return [
-      `${paint('doubtful', '–')} ${client.title}`,
-      `${String(reasonRow(choice.reason).status)} ${choice.reason}`,
-      reasonRow(choice.reason).message,
-    ];
+function rowOf(title: string, { choice, obstacle }: Outcome): readonly string[] {
+  const mark =
+    obstacle !== null ? paint('bad', '✗') : choice.kind === 'missing' ? paint('doubtful', '–') : paint('good', '✓');
+  const why = obstacle === null ? [] : [obstacle.text];
+  if (choice.kind === 'missing') {
+    const { status, message } = reasonRow(choice.reason);
+    return [`${mark} ${title}`, `${String(status)} ${choice.reason}`, [...why, message].join(' ')];
+  }
   const { form, digest, source, platform } = choice.form;
-  const mark = (client.reads as readonly string[]).includes(form) ? paint('good', '✓') : paint('bad', '✗');
   return [
-    `${mark} ${client.title}`,
+    `${mark} ${title}`,
     `${FORM_TITLE[form]}${platform === undefined ? '' : ` ${formatPlatform(platform)}`}`,
-    `${source.kind} ${shortDigest(digest)}`,
+    [`${source.kind} ${shortDigest(digest)}`, ...why].join('; '),
   ];
 }
 
-function choiceLines(choice: Choice): string[] {
+function outcomeLines({ choice, obstacle }: Outcome): string[] {
   const width = terminalWidth();
   const why = ['why', RULES[choice.rule]];
+  const but = obstacle === null ? [] : [[paint('bad', 'but'), obstacle.text]];
   if (choice.kind === 'missing') {
     const { status, codes, message } = reasonRow(choice.reason);
     return tableLines(
       [
         [paint('doubtful', 'gets'), `${String(status)} ${codes.join(', ')}: ${message}`],
+        ...but,
         why,
         ['reason', choice.reason],
         ['available', choice.available.length === 0 ? 'nothing' : choice.available.join(', ')],
@@ -158,7 +182,11 @@ function choiceLines(choice: Choice): string[] {
   const { form, mediaType, digest, length, source, platform } = choice.form;
   return tableLines(
     [
-      [paint('good', 'gets'), `${FORM_TITLE[form]}${platform === undefined ? '' : ` for ${formatPlatform(platform)}`}`],
+      [
+        paint(obstacle === null ? 'good' : 'bad', 'gets'),
+        `${FORM_TITLE[form]}${platform === undefined ? '' : ` for ${formatPlatform(platform)}`}`,
+      ],
+      ...but,
       ['why', RULES[choice.rule]],
       ['media type', mediaType],
       ['digest', digest],

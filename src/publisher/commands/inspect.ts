@@ -12,7 +12,8 @@ import { addBucketOptions, type BucketOptions, type OpenBucket, withBucket } fro
 import type { Environment } from '../cli/environment.ts';
 import { formOfContent, type ManifestLinks, readLinks } from '../../manifest/links.ts';
 import { readObject } from '../../bucket/read-object.ts';
-import { parseImageName } from '../cli/image-name.ts';
+import { CommandError, usageError } from '../cli/errors.ts';
+import { type ImageName, parseImageName } from '../cli/image-name.ts';
 import { shortDigest } from '../publish/report.ts';
 import { readStoredManifest, readStoredTag, readTagList } from './stored.ts';
 import type { OpenTarget } from '../stores/target.ts';
@@ -36,7 +37,7 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
       )
       .argument('<name[:tag|@digest]>', 'the tag, manifest or repository'),
   )
-    .option('--raw', 'with a digest: print the exact bytes of the manifest')
+    .option('--raw', 'print the exact bytes of the manifest; of a tag, of the first form that was published')
     .addHelpText(
       'after',
       `
@@ -50,8 +51,8 @@ Exit codes: 0 shown, 1 not found or damaged, 2 usage error.`,
     .action((text: string, options: BucketOptions & { readonly raw?: true }) => {
       const image = parseImageName(text);
       return withBucket(options, openTarget, environment, async (bucket) => {
-        if (image.kind === 'digest' && options.raw === true) {
-          process.stdout.write((await readStoredManifest(bucket.target.store, image.name, image.digest)).bytes);
+        if (options.raw === true) {
+          process.stdout.write(await readRaw(bucket, image));
           return;
         }
         const shown =
@@ -64,6 +65,22 @@ Exit codes: 0 shown, 1 not found or damaged, 2 usage error.`,
         else printLines(shown.lines);
       });
     });
+}
+
+/** The bytes for `--raw`. Throws {@link CommandError}: a repository has no manifest of its own. */
+async function readRaw({ target: { store } }: OpenBucket, image: ImageName): Promise<Uint8Array> {
+  if (image.kind === 'digest') return (await readStoredManifest(store, image.name, image.digest)).bytes;
+  if (image.kind === 'repository') throw usageError('--raw needs a tag or a digest', `Write ${image.name}:TAG.`);
+  const { record, manifests } = await readStoredTag(store, image.name, image.tag);
+  const bytes =
+    manifests[
+      Math.max(
+        0,
+        record.forms.findIndex(({ source }) => source.kind === 'published'),
+      )
+    ];
+  if (bytes === undefined) throw new CommandError(`${image.name}:${image.tag} has no manifest`);
+  return bytes;
 }
 
 /** The output, as JSON and as text. */

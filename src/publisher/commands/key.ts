@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import type { PrivateKey } from '../../manifest/signing/key.ts';
 import type { Environment } from '../cli/environment.ts';
 import { CommandError } from '../cli/errors.ts';
+import { printMessage } from '../cli/terminal-text.ts';
 import type { OpenTarget } from '../stores/target.ts';
 
 interface Options {
@@ -35,14 +36,14 @@ Examples:
   key
     .command('create')
     .description('create a new key (ES256)')
-    .option('--force', 'replace the existing key; manifests signed with it stay valid')
+    .option('--force', 'replace the existing key, and keep a copy of it; manifests signed with it stay valid')
     .option('--json', 'print JSON')
     .action((options: Options) => create(keyFile, options));
   key
     .command('import')
     .description('import a key: PEM (EC or RSA, as docker-registry has) or JWK')
     .argument('[file]', 'the key (default: standard input)')
-    .option('--force', 'replace the existing key')
+    .option('--force', 'replace the existing key, and keep a copy of it')
     .option('--json', 'print JSON')
     .addHelpText('after', '\nConvert a PKCS#8 key with: openssl ec -in key.pem -out sec1.pem')
     .action((file: string | undefined, options: Options) => importKey(keyFile, file, options));
@@ -90,11 +91,13 @@ async function read(file: string): Promise<string> {
 
 async function write(path: string, text: string, { force }: Options): Promise<void> {
   const { writeKeyFile } = await import('../publish/key-file.ts');
-  if (!(await writeKeyFile(path, text, force === true ? 'replace' : 'absent'))) {
+  const { written, copy } = await writeKeyFile(path, text, force === true ? 'replace' : 'absent');
+  if (!written) {
     throw new CommandError(`a signing key already exists at ${path}`, {
-      hint: 'Replace it with --force. Keep a copy if clients trust its key ID.',
+      hint: 'Replace it with --force, which keeps a copy of it.',
     });
   }
+  if (copy !== null) printMessage(`the key that was there before is now ${copy}`);
 }
 
 async function print(path: string, key: PrivateKey, { json }: Options): Promise<void> {

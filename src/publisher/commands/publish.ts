@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { realmOf } from '../../registry/realms.ts';
 import { type Platform, formatPlatform, parsePlatform } from '../../registry/platform.ts';
-import { addBucketOptions, type BucketOptions, parseJobs, withBucket } from '../cli/bucket-options.ts';
+import { addBucketOptions, type BucketOptions, JSON_EVENTS, parseJobs, withBucket } from '../cli/bucket-options.ts';
 import { type Environment, readEdge } from '../cli/environment.ts';
 import { parseTagged, refuseHost } from '../cli/image-name.ts';
 import { usageError } from '../cli/errors.ts';
@@ -18,6 +18,7 @@ interface Options extends BucketOptions {
   readonly replace?: true;
   readonly platform?: readonly Platform[];
   readonly recompress?: Recompress;
+  readonly rewriteOpaque?: true;
   readonly referrers: boolean;
   readonly jobs?: number;
   readonly compat?: true;
@@ -39,7 +40,7 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
   // `--recompress` means `--recompress=zstd`. An option with an optional value would otherwise consume the source after
   // it.
   command.parseOptions = (args) => Command.prototype.parseOptions.call(command, args.map(spellOut));
-  addBucketOptions(command)
+  addBucketOptions(command, JSON_EVENTS)
     .option('--dry-run', 'show what would be written, and write nothing')
     .option('--check', 'read and hash what the bucket already has, and send again what is damaged or unreadable')
     .option('--replace', 'replace the tag: keep no form that was published before')
@@ -53,11 +54,15 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
       'add gzip copies of zstd layers for the derived forms; =all adds them for uncompressed layers too',
       readRecompress,
     )
+    .option(
+      '--rewrite-opaque',
+      'name copies of layers in schema 1, with whiteouts of single files that Docker 1.6 to 1.8 reads',
+    )
     .option('--no-referrers', 'leave out signatures, attestations and other referrers of the image')
     .option('--jobs <n>', 'blobs sent in parallel (default: 6)', parseJobs)
     .option('--compat', 'convert to schema 1 every image that docker/distribution converts, even an invalid one')
     .option('--name-as-given', 'publish under a name whose first part looks like the host of a registry')
-    .option('--creds-stdin', 'read USER:PASSWORD for the source registry from standard input')
+    .option('--creds-stdin', 'read USER:PASSWORD for the source registry, or the download, from standard input')
     .option('--creds <user:password>', `the same as an argument (${VISIBLE} --creds-stdin)`)
     .option('--src-tls-verify <bool>', 'false: accept plain http and any certificate from the source', readBoolean)
     .option(
@@ -74,7 +79,7 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
       `
 Sources:
 ${Object.values(SOURCES)
-  .map(({ syntax, title }) => `  ${syntax.padEnd(30)} ${title}`)
+  .map(({ syntax, title }) => `  ${syntax.padEnd(33)} ${title}`)
   .join('\n')}
 
 A policy names the signers, one of which must have signed; paths are relative to it:
@@ -120,6 +125,7 @@ async function run(
     { abortOnInterrupt },
     { publishLines },
     { openLists },
+    { pullAddress },
   ] = await Promise.all([
     import('../sources/open.ts'),
     import('../publish/publish.ts'),
@@ -129,6 +135,7 @@ async function run(
     import('../cli/interrupt.ts'),
     import('../publish/report.ts'),
     import('../../bucket/lists.ts'),
+    import('../cli/pull-address.ts'),
   ]);
   const signal = abortOnInterrupt();
   const { platform: platforms = [], srcTlsVerify, maxUnpacked } = options;
@@ -147,7 +154,7 @@ async function run(
     if (options.verifySignature !== undefined) await verifySignature(options.verifySignature, source, signal);
     const { key, made } = await loadOrMakeKey(environment.keyFile);
     if (made) printMessage(`created a signing key: ${environment.keyFile}`);
-    await withBucket(options, openTarget, environment, async ({ target, realms }) => {
+    await withBucket({ ...options, create: true }, openTarget, environment, async ({ target, realms }) => {
       const display = showProgress({ json });
       try {
         const publisher = await createPublisher({
@@ -165,6 +172,7 @@ async function run(
           platforms,
           replace: options.replace === true,
           recompress: options.recompress,
+          rewriteOpaque: options.rewriteOpaque === true,
           referrers: options.referrers,
           dryRun: options.dryRun === true,
           mode: options.compat === true ? 'compat' : 'strict',
@@ -178,8 +186,10 @@ async function run(
           const trouble = await purgeEdge(edge, [{ name, tag }], signal);
           if (trouble !== undefined) display.onEvent({ event: 'warning', message: trouble });
         }
-        if (json) printJson({ event: 'result', ...result });
-        else printLines(publishLines(result, target.title));
+        const pull = result.dryRun ? null : await pullAddress(options, edge);
+        if (json)
+          printJson({ event: 'result', ...result, ...(pull !== null && { pull: `${pull.host}/${name}:${tag}` }) });
+        else printLines(publishLines(result, target.title, pull));
       } finally {
         display.clear();
       }
@@ -202,8 +212,11 @@ async function verifySignature(policy: string, source: ImageSource, signal: Abor
 async function credsOf(source: string, { creds, credsStdin }: Options): Promise<string | undefined> {
   if (credsStdin !== true) return creds;
   if (creds !== undefined) throw usageError('--creds and --creds-stdin are both given', 'Leave out --creds.');
-  if (!source.startsWith('docker://'))
-    throw usageError('--creds-stdin is only for a registry', 'Leave it out, or write docker://HOST/NAME:TAG.');
+  if (!/^(?:docker|https?):\/\//.test(source))
+    throw usageError(
+      '--creds-stdin is only for a registry or a download',
+      'Leave it out, or write docker://HOST/NAME:TAG.',
+    );
   return readCreds();
 }
 

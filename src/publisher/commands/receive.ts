@@ -5,24 +5,19 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { addBucketOptions, type BucketOptions, withBucket } from '../cli/bucket-options.ts';
 import { type Environment, readEdge } from '../cli/environment.ts';
 import { CommandError } from '../cli/errors.ts';
+import { DEFAULT_LISTEN, type ListenAddress, parseListenAddress } from '../cli/listen-address.ts';
+import { formatCount, printJson, printLines, printMessage } from '../cli/terminal-text.ts';
 import type { PublishResult } from '../publish/publish.ts';
 import type { OpenTarget } from '../stores/target.ts';
 
-interface Listen {
-  readonly host: string;
-  readonly port: number;
-}
-
 interface Options extends BucketOptions {
-  readonly listen: Listen;
+  readonly listen: ListenAddress;
   readonly username: string;
   readonly passwordStdin?: true;
   readonly allowDelete?: true;
   readonly recompress?: true;
   readonly maxBlob: number;
 }
-
-const GIB = 1024 ** 3;
 
 /** Adds `gantry receive`. */
 export function register(program: Command, openTarget: OpenTarget, environment: Environment): void {
@@ -31,11 +26,9 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
       .command('receive')
       .description('take pushes from docker, podman, skopeo and others, and publish what they push')
       .argument('[command...]', 'after --: a command to run while the endpoint listens'),
+    'print JSON, one event a line',
   )
-    .option('--listen <address:port>', 'where to listen; port 0: any free port', readListen, {
-      host: '127.0.0.1',
-      port: 5000,
-    })
+    .option('--listen <address:port>', 'where to listen; port 0: any free port', parseListenAddress, DEFAULT_LISTEN)
     .option('--username <name>', 'the user that clients log in as, with --password-stdin', 'gantry')
     .option('--password-stdin', 'read the password that clients log in with from standard input')
     .option('--allow-delete', 'let clients delete tags')
@@ -65,74 +58,47 @@ async function run(
   environment: Environment,
 ): Promise<void> {
   const edge = readEdge(environment.variables);
-  const [
-    { isLoopback, startReceiver },
-    { pushContext },
-    { openUploads },
-    { loadOrMakeKey },
-    { createSigner },
-    { abortOnInterrupt },
-  ] = await Promise.all([
-    import('../receive/server.ts'),
-    import('../receive/context.ts'),
-    import('../receive/uploads.ts'),
-    import('../publish/key-file.ts'),
-    import('../../manifest/signing/jws.ts'),
+  const [{ openPushEndpoint, refuseOpenAddress }, { abortOnInterrupt }] = await Promise.all([
+    import('../receive/open.ts'),
     import('../cli/interrupt.ts'),
   ]);
-  const { host, port } = options.listen;
-  if (options.passwordStdin !== true && !isLoopback(host)) {
-    throw new CommandError(`${host} can be reached from other machines, and there is no password`, {
-      kind: 'usage',
-      hint: 'Give a password with --password-stdin, or listen on 127.0.0.1.',
-    });
-  }
+  const { json = false } = options;
+  refuseOpenAddress(options.listen.host, options.passwordStdin === true);
   const login = options.passwordStdin === true ? { user: options.username, password: await readPassword() } : null;
   const signal = abortOnInterrupt();
-  const say = (line: string): void => void process.stderr.write(`${line}\n`);
-  const { key, made } = await loadOrMakeKey(environment.keyFile);
-  if (made) say(`made a signing key: ${environment.keyFile}`);
-  await withBucket(options, openTarget, environment, async ({ target, realms }) => {
-    const uploads = await openUploads({ maxSize: options.maxBlob * GIB });
+  await withBucket({ ...options, create: true }, openTarget, environment, async ({ target, realms }) => {
+    const endpoint = await openPushEndpoint({
+      store: target.store,
+      realms,
+      keyFile: environment.keyFile,
+      edge,
+      ...options.listen,
+      login,
+      allowDelete: options.allowDelete === true,
+      recompress: options.recompress === true ? 'zstd' : undefined,
+      maxBlob: options.maxBlob,
+      signal,
+      onMessage: printMessage,
+      onPublished: (result) => {
+        if (json) printJson({ event: 'published', ...result });
+        else printLines([publishedLine(result)]);
+      },
+    });
+    const { address } = endpoint;
     try {
-      const context = pushContext({
-        store: target.store,
-        realms,
-        signer: createSigner(key),
-        uploads,
-        allowDelete: options.allowDelete === true,
-        recompress: options.recompress === true ? 'zstd' : undefined,
-        signal,
-        onPublished: async (result) => {
-          for (const warning of result.warnings) say(`warning: ${warning}`);
-          if (edge !== undefined) {
-            const { purgeEdge } = await import('../publish/purge.ts');
-            const trouble = await purgeEdge(edge, [{ name: result.name, tag: result.tag }], signal);
-            if (trouble !== undefined) say(`warning: ${trouble}`);
-          }
-          process.stdout.write(
-            options.json === true ? `${JSON.stringify({ event: 'published', ...result })}\n` : publishedLine(result),
-          );
-        },
-      });
-      const server = await startReceiver(context, { host, port, login, onFailure: say });
-      const address = `${host.includes(':') ? `[${host}]` : host}:${String(server.port)}`;
-      try {
-        if (options.json === true) process.stdout.write(`${JSON.stringify({ event: 'listening', address })}\n`);
-        else say(`gantry receive listens on ${address} and publishes into the ${target.title}`);
-        if (command.length > 0) process.exitCode = await runCommand(command, signal);
-        else await aborted(signal);
-      } finally {
-        await server.close();
-      }
+      if (json) printJson({ event: 'listening', address });
+      else printMessage(`gantry receive listens on ${address} and publishes into the ${target.title}`);
+      if (command.length > 0) process.exitCode = await runCommand(command, signal);
+      else await aborted(signal);
     } finally {
-      await uploads.close();
+      await endpoint.close();
     }
   });
 }
 
-function publishedLine({ name, tag, change, forms }: PublishResult): string {
-  return `${name}:${tag} ${change} (${String(forms.length)} manifests)\n`;
+/** The line for a tag that was pushed. */
+export function publishedLine({ name, tag, change, forms }: PublishResult): string {
+  return `${name}:${tag} ${change} (${formatCount(forms.length, 'manifest')})`;
 }
 
 async function readPassword(): Promise<string> {
@@ -172,15 +138,6 @@ async function runCommand([program = '', ...args]: readonly string[], signal: Ab
       resolve(code ?? 128 + (name === null ? 0 : constants.signals[name]));
     });
   });
-}
-
-function readListen(value: string): Listen {
-  const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(value) ?? [];
-  const host = bracketed ?? plain;
-  if (host === undefined || Number(port) > 65_535) {
-    throw new InvalidArgumentError('Write ADDRESS:PORT, such as 127.0.0.1:5000.');
-  }
-  return { host, port: Number(port) };
 }
 
 function readGib(value: string): number {

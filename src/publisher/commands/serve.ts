@@ -2,7 +2,13 @@ import { resolve } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import { DEFAULT_STATE, type Environment } from '../cli/environment.ts';
 import { CommandError } from '../cli/errors.ts';
-import { printMessage } from '../cli/terminal-text.ts';
+import { withRealms } from '../../bucket/realm-mark.ts';
+import { DEFAULT_LISTEN, type ListenAddress, parseListenAddress } from '../cli/listen-address.ts';
+import { readRealmTable } from '../cli/realm-table.ts';
+import { printJson, printMessage } from '../cli/terminal-text.ts';
+import type { PushEndpoint } from '../receive/open.ts';
+import { publishedLine } from './receive.ts';
+import { type CertificateTable, parseCertificateOption } from '../local/client-certificates.ts';
 import type { LocalServer } from '../local/server.ts';
 import { type OpenTarget } from '../stores/target.ts';
 
@@ -11,6 +17,8 @@ interface Options {
   readonly host: string;
   readonly state: string;
   readonly config?: string;
+  readonly certificate: CertificateTable;
+  readonly push?: ListenAddress | true;
   readonly json?: true;
 }
 
@@ -25,6 +33,17 @@ export function register(program: Command, _openTarget: OpenTarget, environment:
     .option('--host <address>', 'the address to listen on', '127.0.0.1')
     .option('--state <folder>', 'the folder of the local store', DEFAULT_STATE)
     .option('--config <file>', 'the wrangler.toml of the Worker (default: the one in the gantry package)')
+    .option(
+      '--certificate <binding=certificate,key>',
+      'a client certificate for upstreams, in PEM files; several: once each',
+      readCertificate,
+      {},
+    )
+    .option(
+      '--push [address:port]',
+      'take pushes into the local store, as `gantry receive` does (default: 127.0.0.1:5000)',
+      parseListenAddress,
+    )
     .option('--json', 'print one line of JSON once the server is ready')
     .addHelpText(
       'after',
@@ -33,7 +52,9 @@ A new store gets a demo image, demo/hello:latest. \`gantry publish\` can write t
 
 Examples:
   $ gantry serve
-  $ gantry serve --port 5000 --state ./registry
+  $ gantry serve --port 8080 --state ./registry
+  $ gantry serve --push
+  $ docker push 127.0.0.1:5000/team/app:1
   $ docker run --rm 127.0.0.1:8787/demo/hello
 
 Exit codes: 0 ended by Ctrl-C, 1 the server could not start (e.g. the port is in use), 2 usage error.`,
@@ -48,7 +69,8 @@ async function run(options: Options, environment: Environment): Promise<void> {
     import('../cli/interrupt.ts'),
   ]);
   const signal = abortOnInterrupt({ patient: true });
-  const { port, host, state, config } = options;
+  const { port, host, state, config, certificate } = options;
+  const push = options.push === true ? DEFAULT_LISTEN : options.push;
   // A message may have several lines, e.g. the stack of an error in the Worker.
   const print = (message: string): void => message.split('\n').forEach(printMessage);
   const pass = (message: string): void => void process.stderr.write(`${message}\n`);
@@ -64,13 +86,29 @@ async function run(options: Options, environment: Environment): Promise<void> {
       print(`warning: the demo image was not published: ${error.message}`);
     });
   let server: LocalServer | undefined;
+  let pushes: PushEndpoint | undefined;
   try {
-    server = await startServer({ port, host, state, onMessage: print, onLog, prepare, ...own });
-    process.stdout.write(
-      options.json === true
-        ? `${JSON.stringify({ url: server.url, state: server.folder.root, pid: process.pid })}\n`
-        : welcome(server.url, server.target.title),
-    );
+    // Before the store is opened, which takes a while.
+    if (push !== undefined) (await import('../receive/open.ts')).refuseOpenAddress(push.host, false);
+    server = await startServer({
+      port,
+      host,
+      state,
+      onMessage: print,
+      onLog,
+      prepare,
+      certificates: certificate,
+      ...own,
+    });
+    if (push !== undefined) pushes = await takePushes(server, push, { signal, config, print }, environment);
+    if (options.json === true)
+      printJson({
+        url: server.url,
+        state: server.folder.root,
+        pid: process.pid,
+        ...(pushes && { push: pushes.address }),
+      });
+    else process.stdout.write(welcome(server.url, server.target.title, pushes?.address));
     await new Promise<void>((resolve) => {
       if (signal.aborted) resolve();
       else signal.addEventListener('abort', () => resolve(), { once: true });
@@ -79,8 +117,43 @@ async function run(options: Options, environment: Environment): Promise<void> {
     // Ctrl-C is the normal way to end the server, not a failure.
     if (!signal.aborted) throw error;
   } finally {
+    await pushes?.close();
     await server?.close();
   }
+}
+
+/** Starts the push endpoint over the store that is served. */
+async function takePushes(
+  { target }: LocalServer,
+  push: ListenAddress,
+  {
+    signal,
+    config,
+    print,
+  }: {
+    readonly signal: AbortSignal;
+    readonly config: string | undefined;
+    readonly print: (message: string) => void;
+  },
+  { keyFile }: Environment,
+): Promise<PushEndpoint> {
+  const [realms, { DEFAULT_MAX_BLOB, openPushEndpoint }] = await Promise.all([
+    readRealmTable(config),
+    import('../receive/open.ts'),
+  ]);
+  return openPushEndpoint({
+    store: withRealms(target.store, realms, null),
+    realms,
+    keyFile,
+    ...push,
+    login: null,
+    allowDelete: true,
+    recompress: undefined,
+    maxBlob: DEFAULT_MAX_BLOB,
+    signal,
+    onMessage: print,
+    onPublished: (result) => print(publishedLine(result)),
+  });
 }
 
 /** Formats a request that the Worker logged as a line of text; null for any other log line. */
@@ -100,16 +173,23 @@ export function requestLine(text: string): string | null {
   return typeof line.ms === 'number' ? `${words.join(' ')} ${String(line.ms)} ms` : words.join(' ');
 }
 
-function welcome(url: string, title: string): string {
+function welcome(url: string, title: string, push: string | undefined): string {
   const { host } = new URL(url);
   return `Gantry serves ${url} from the ${title}
 
   docker run --rm ${host}/demo/hello
-  gantry publish dir:FOLDER NAME:TAG
+  ${push === undefined ? 'gantry publish dir:FOLDER NAME:TAG' : `docker push ${push}/NAME:TAG`}
   gantry explain demo/hello:latest
 
 Press Ctrl-C to stop.
 `;
+}
+
+function readCertificate(text: string, before: CertificateTable): CertificateTable {
+  const parsed = parseCertificateOption(text);
+  if (parsed === null) throw new InvalidArgumentError('Give BINDING=CERTIFICATE,KEY, with two files in PEM.');
+  const [binding, { certificate, key }] = parsed;
+  return { ...before, [binding]: { certificate: resolve(certificate), key: resolve(key) } };
 }
 
 function readPort(text: string): number {

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import { addBucketOptions, type BucketOptions, parseJobs, withBucket } from '../cli/bucket-options.ts';
+import { addBucketOptions, JSON_EVENTS, type BucketOptions, parseJobs, withBucket } from '../cli/bucket-options.ts';
 import { type Environment, readEdge } from '../cli/environment.ts';
 import { EXIT } from '../cli/errors.ts';
 import { printJson, printLines, printMessage, terminalWidth } from '../cli/terminal-text.ts';
@@ -17,6 +17,9 @@ interface Options extends BucketOptions {
 /** The greatest share of a repository's tags that is pruned unless told otherwise. */
 const PRUNE_LIMIT = 0.25;
 
+/** What happened to tags that edges may have cached in another state. */
+const PURGED: ReadonlySet<string> = new Set(['new', 'moved', 'referrers', 'pruned']);
+
 /** The most tags in one purge request. */
 const PURGED_AT_ONCE = 500;
 
@@ -25,8 +28,9 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
   addBucketOptions(
     program
       .command('sync')
-      .description('update many repositories from registries and from Pulp 2 trees')
+      .description('update many repositories from registries, from a Pulp 3, and from Pulp 2 trees')
       .argument('<file>', 'the configuration in YAML, see below'),
+    JSON_EVENTS,
   )
     .option('--dry-run', 'show what would be written and pruned, and write nothing')
     .option('--full', 'publish every tag again, even unchanged ones')
@@ -62,9 +66,16 @@ The file:
     - from: pulp2:/var/lib/pulp/published/docker
       repositories: ['rhel7/*']          # for a whole tree: globs over names
       to: legacy/*
+    - from: pulp3+https://pulp.example.com
+      credentials: PULP_CREDENTIALS      # the variable with USER:PASSWORD; default: the login for the host
+      repositories: ['apps/*']           # globs over the names that Pulp distributes; default: all
+      private-realm: staff               # the realm that private ones must be in; default: any but public
+      prune: missing                     # also repositories that Pulp deleted or renamed
 
-An unchanged tag costs one HEAD request. Cosign's signature tags are checked each time.
-New referrers of an unchanged tag, and changed settings, need --full.
+An unchanged tag costs one HEAD request, and one more for the referrers of each of its manifests where the registry
+has the API for them. Signatures that came later are found by both. Cosign's tags are checked each time.
+A repository of Pulp 3 costs one request if its version is that of the last sync.
+Changed settings of an unchanged tag need --full.
 Run it from cron; it uses the logins of docker and podman where --creds-stdin has none for the registry.
 
 Examples:
@@ -79,10 +90,11 @@ Exit codes: 0 everything is up to date, 1 some tags failed (they are listed, the
 
 async function run(file: string, options: Options, openTarget: OpenTarget, environment: Environment): Promise<void> {
   const edge = readEdge(environment.variables);
-  const [{ readSyncConfig }, { openSyncSources }, { sync, hasFailures }, { syncLines }] = await Promise.all([
+  const [{ readSyncConfig }, { openSyncSources }, { sync }, { hasFailures }, { syncLines }] = await Promise.all([
     import('../sync/config.ts'),
     import('../sync/sources.ts'),
     import('../sync/sync.ts'),
+    import('../sync/outcome.ts'),
     import('../sync/report.ts'),
   ]);
   const entries = await readSyncConfig(file);
@@ -105,7 +117,7 @@ async function run(file: string, options: Options, openTarget: OpenTarget, envir
     const opening = sources.jobs(entries);
     // An error is thrown when the sources are used; meanwhile the bucket is opened.
     opening.catch(() => undefined);
-    await withBucket(options, openTarget, environment, async ({ target, realms }) => {
+    await withBucket({ ...options, create: true }, openTarget, environment, async ({ target, realms }) => {
       const display = showProgress({ json });
       const moved: { name: string; tag: string }[] = [];
       try {
@@ -133,7 +145,7 @@ async function run(file: string, options: Options, openTarget: OpenTarget, envir
           pruneLimit: options.pruneLimit,
           onEvent: display.onEvent,
           onTag: ({ name, tag, what }) => {
-            if (what === 'moved' || what === 'pruned' || what === 'new') moved.push({ name, tag });
+            if (PURGED.has(what)) moved.push({ name, tag });
             if (json) printJson({ event: 'tag', name, tag, what });
           },
           signal,

@@ -14,7 +14,8 @@ import {
 } from '../../registry/robot-token.ts';
 import { parseRealmTable, RealmTableError } from '../../registry/realms.ts';
 import { CommandError, usageError } from '../cli/errors.ts';
-import { formatCount, printJson, printLines, tableLines } from '../cli/terminal-text.ts';
+import { readRealmTable } from '../cli/realm-table.ts';
+import { formatCount, printJson, printLines, printMessage, tableLines } from '../cli/terminal-text.ts';
 
 const DAY = 86_400_000;
 
@@ -52,6 +53,7 @@ Examples:
       '90d',
     )
     .option('--file <file>', 'append the line to this file instead of printing it')
+    .option('--config <file>', 'the wrangler.toml with the realm table (default: ./wrangler.toml)')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
@@ -89,11 +91,35 @@ interface CreateOptions {
   readonly realm: readonly string[];
   readonly expires: string;
   readonly file?: string;
+  readonly config?: string;
   readonly json?: true;
 }
 
-async function create({ name, realm, expires, file, json }: CreateOptions): Promise<void> {
+/**
+ * Refuses realms that the realm table does not have. Without any rule in the default file it only warns: the Worker may
+ * be configured elsewhere.
+ */
+async function checkRealms(realms: readonly string[], config: string | undefined): Promise<void> {
+  const table = await readRealmTable(config);
+  const known = new Set<string>(table.map(({ realm }) => realm));
+  const strange = realms.filter((realm) => !known.has(realm));
+  if (strange.length === 0) return;
+  const path = config ?? 'wrangler.toml';
+  if (known.size > 0 || config !== undefined)
+    throw usageError(
+      `REALMS in ${path} has no realm ${strange.join(', ')}`,
+      known.size > 0
+        ? `It has: ${[...known].join(', ')}. Add a rule first, or name another file with --config.`
+        : 'Add a rule first, or name another file with --config.',
+    );
+  printMessage(
+    `warning: REALMS in ${path} has no rule yet; the Worker refuses a token for a realm that it does not have`,
+  );
+}
+
+async function create({ name, realm, expires, file, config, json }: CreateOptions): Promise<void> {
   const { token, line } = makeToken(name, realm, parseExpiry(expires, new Date()), randomBytes(ROBOT_TOKEN_BYTES));
+  await checkRealms(realm, config);
   if (file !== undefined) await append(file, line);
   if (json === true) printJson({ token, line });
   else process.stdout.write(file === undefined ? `${token}\n${line}\n` : `${token}\n`);

@@ -25,13 +25,15 @@ export async function readDeployConfig(path: string): Promise<DeployConfig> {
 
 /** The same from what the file holds. */
 export function deployConfigOf(toml: unknown): DeployConfig {
-  const { name, account_id, r2_buckets, route, routes, workers_dev, preview_urls, cache, exports, vars, env } =
-    objectOf(toml);
+  const { name, account_id, r2_buckets, route, routes, workers_dev, preview_urls, vars, env, ...rest } = objectOf(toml);
+  const { cache, exports, limits, version_metadata, mtls_certificates, ratelimits } = rest;
   const bucket = listOf(r2_buckets)
     .map(objectOf)
     .find(({ binding }) => binding === 'BUCKET');
   const domains = [route, ...listOf(routes)].map(objectOf).filter(({ custom_domain }) => custom_domain === true);
-  const { REALMS, DEFAULT_ACCESS, ACCESS, BLOB_DELIVERY } = objectOf(vars);
+  const { REALMS, DEFAULT_ACCESS, ACCESS, BLOB_DELIVERY, PUBLIC_URL, ORIGINS } = objectOf(vars);
+  const bound = new Set(listOf(mtls_certificates).map((one) => objectOf(one).binding));
+  const isLimited = listOf(ratelimits).some((limiter) => objectOf(limiter).name === 'FILL_LIMITER');
   const entrypoints = objectOf(exports);
   const isOn = (entrypoint: string): boolean => objectOf(objectOf(entrypoints[entrypoint]).cache).enabled === true;
   const workerName = textOf(name) ?? 'gantry';
@@ -41,6 +43,8 @@ export function deployConfigOf(toml: unknown): DeployConfig {
     jurisdiction: textOf(bucket?.jurisdiction),
     addresses: [
       ...[route, ...listOf(routes)].flatMap((one) => textOf(one) ?? textOf(objectOf(one).pattern) ?? []),
+      // The address may be attached by another program.
+      ...[textOf(PUBLIC_URL) ?? []].flat(),
       ...(workers_dev === true ? [`${workerName}.<your subdomain>.workers.dev`] : []),
     ],
     customDomains: domains.flatMap(({ pattern }) => textOf(pattern) ?? []),
@@ -54,9 +58,19 @@ export function deployConfigOf(toml: unknown): DeployConfig {
     ),
     accountId: textOf(account_id),
     isCached: objectOf(cache).enabled === true && isOn('Registry') && !isOn('default'),
+    mixesVersions: objectOf(cache).cross_version_cache === true && objectOf(version_metadata).binding !== 'VERSION',
+    hasUnlimitedFills: ORIGINS !== undefined && !isLimited,
     realms: parseRealmTable(REALMS, DEFAULT_ACCESS),
     openedRealms: Object.keys(objectOf(objectOf(json(ACCESS)).realms)),
+    hasOrigins: ORIGINS !== undefined,
+    hasLimits: limits !== undefined,
     neededSecrets: secretsOf(objectOf(json(BLOB_DELIVERY))),
+    certificates: listOf(json(ORIGINS))
+      .map(objectOf)
+      .flatMap(({ name: rule, certificate }) => {
+        const binding = textOf(certificate);
+        return binding === null ? [] : [{ binding, rule: textOf(rule) ?? '?', isBound: bound.has(binding) }];
+      }),
   };
 }
 

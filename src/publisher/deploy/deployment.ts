@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { CommandError } from '../cli/errors.ts';
+import { helpFor, readApiErrors } from './api-errors.ts';
 import type { Wrangler } from './wrangler.ts';
 
 /** Size of the Worker's one module, minified, in bytes. */
@@ -29,10 +30,9 @@ export async function deployWorker(wrangler: Wrangler, { dryRun, quiet }: Deploy
   try {
     if (dryRun) return await buildWorker(wrangler, folder);
     const args = ['deploy', '--outdir', folder];
-    mustSucceed(
-      quiet ? await wrangler.ask(args) : { code: await wrangler.run(args), stdout: '', stderr: '' },
-      'the Worker could not be deployed',
-    );
+    const { code, stdout, stderr } = quiet ? await wrangler.capture(args) : await wrangler.run(args);
+    if (quiet && code !== 0) process.stderr.write(stdout + stderr);
+    mustSucceed(code, stdout + stderr, 'the Worker could not be deployed');
     return await sizeOf(folder);
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -41,7 +41,9 @@ export async function deployWorker(wrangler: Wrangler, { dryRun, quiet }: Deploy
 
 /** Builds the Worker into a folder, as `index.js`, without deploying it. Throws {@link CommandError}. */
 export async function buildWorker(wrangler: Wrangler, folder: string): Promise<WorkerSize> {
-  mustSucceed(await wrangler.ask(['deploy', '--dry-run', '--outdir', folder]), 'the Worker cannot be built');
+  const { code, stdout, stderr } = await wrangler.capture(['deploy', '--dry-run', '--outdir', folder]);
+  if (code !== 0) process.stderr.write(stdout + stderr);
+  mustSucceed(code, stdout + stderr, 'the Worker cannot be built');
   return sizeOf(folder);
 }
 
@@ -50,8 +52,9 @@ async function sizeOf(folder: string): Promise<WorkerSize> {
   return { bytes: code.length, gzipBytes: gzipSync(code, { level: 9 }).length };
 }
 
-function mustSucceed({ code, stdout, stderr }: Awaited<ReturnType<Wrangler['ask']>>, message: string): void {
+function mustSucceed(code: number | null, output: string, message: string): void {
   if (code === 0) return;
-  process.stderr.write(stdout + stderr);
-  throw new CommandError(message, { hint: "Wrangler's output above says why." });
+  const help = helpFor(readApiErrors(output));
+  if (help === null) throw new CommandError(message, { hint: "Wrangler's output above says why." });
+  throw new CommandError(`${message}: ${help.what}`, { hint: help.todo });
 }

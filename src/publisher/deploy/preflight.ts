@@ -1,5 +1,7 @@
 /** What a deployment needs and whether it is there: a decision over facts, pure. */
+import { FORMAT_VERSION, lostRealms, lostRealmsMessage } from '../../bucket/format.ts';
 import { PUBLIC_REALM, type RealmTable } from '../../registry/realms.ts';
+import { type ApiError, helpFor, isR2Off } from './api-errors.ts';
 
 /** What the wrangler.toml says, as far as it matters here. */
 export interface DeployConfig {
@@ -16,16 +18,26 @@ export interface DeployConfig {
   readonly largeVariables: readonly { readonly variable: string; readonly bytes: number }[];
   /** Environments of the file that do not have the top level's variables, because Wrangler does not inherit them. */
   readonly environmentsWithoutVariables: readonly string[];
-  /** Where the Worker will be reached: routes and custom domains, and `workers.dev` where that is on. */
+  /** Where the Worker will be reached: routes and custom domains, `PUBLIC_URL`, and `workers.dev` where that is on. */
   readonly addresses: readonly string[];
   readonly accountId: string | null;
   /** Whether Workers Cache stands in front of the registry entrypoint and not of the gateway. */
   readonly isCached: boolean;
+  /** Whether all versions of the Worker share the cache, while nothing tells the Worker which version it is. */
+  readonly mixesVersions: boolean;
+  /** Whether upstreams fill repositories, and no limiter counts what one client makes the Worker fetch. */
+  readonly hasUnlimitedFills: boolean;
   readonly realms: RealmTable;
   /** Realms that somebody else's tokens or certificates open (`ACCESS.realms`). */
   readonly openedRealms: readonly string[];
+  /** Whether repositories are filled from other registries (`ORIGINS`). */
+  readonly hasOrigins: boolean;
+  /** Whether the file has `[limits]`. */
+  readonly hasLimits: boolean;
   /** Secrets that a setting cannot do without, and the setting. */
   readonly neededSecrets: readonly { readonly secret: string; readonly by: string }[];
+  /** Client certificates that rules of `ORIGINS` name, and whether the file has a binding for each. */
+  readonly certificates: readonly { readonly binding: string; readonly rule: string; readonly isBound: boolean }[];
 }
 
 /** What Cloudflare says. Null: it could not be asked, since nobody is logged in. */
@@ -35,6 +47,10 @@ export interface AccountFacts {
   readonly hasBucket: boolean | null;
   /** Names of the Worker's secrets; none where it does not exist yet; null where that is not known. */
   readonly secrets: readonly string[] | null;
+  /** What Cloudflare answered instead, by what was read. */
+  readonly errors: Readonly<Partial<Record<'login' | 'bucket' | 'secrets', ApiError | undefined>>>;
+  /** The protected realms that the bucket was written with; null where that is not known. */
+  readonly bucketRealms?: readonly string[] | null;
 }
 
 /** One thing that was looked at. `missing` stops the deployment; `advice` does not; `unknown` could not be looked at. */
@@ -52,19 +68,28 @@ export function preflight(
   chosenAccount: string | undefined,
 ): readonly Point[] {
   return [
-    login(account),
+    login(account, (config.accountId ?? chosenAccount ?? null) !== null),
     ...whichAccount(config, account, chosenAccount),
     ...bucket(config, account),
+    ...lost(config, account),
     address(config),
     ...domains(config, account),
     ...previews(config),
     ...variables(config),
-    cache(config),
+    ...cache(config),
+    ...filling(config),
+    ...fills(config),
     ...secrets(config, account),
+    ...certificates(config),
   ];
 }
 
-function login(account: AccountFacts | null): Point {
+function login(account: AccountFacts | null, accountIsNamed: boolean): Point {
+  const { login: refused, secrets: denied } = account?.errors ?? {};
+  if (denied !== undefined) return refusal(denied, 'missing');
+  // A token may lack the right to list accounts and still be able to deploy to one.
+  if (refused !== undefined)
+    return refusal(refused, accountIsNamed && account?.secrets !== null ? 'unknown' : 'missing');
   if (account !== null) return { kind: 'there', what: 'logged in at Cloudflare' };
   return {
     kind: 'missing',
@@ -73,13 +98,26 @@ function login(account: AccountFacts | null): Point {
   };
 }
 
+function refusal(error: ApiError, kind: 'missing' | 'unknown'): Point {
+  const help = helpFor([error]);
+  const said = `${error.message} [code: ${String(error.code)}]`;
+  return {
+    kind,
+    what: help === null ? `Cloudflare answers: ${said}` : `${help.what} (Cloudflare answers: ${said})`,
+    todo:
+      help?.todo ?? 'Look for the code in Cloudflare\'s documentation, "Workers · Error codes" or "R2 · Error codes".',
+  };
+}
+
 function whichAccount(
   { accountId }: DeployConfig,
   account: AccountFacts | null,
   chosen: string | undefined,
 ): readonly Point[] {
-  const id = chosen ?? accountId;
-  if (account === null) return [];
+  // As Wrangler does, the file first.
+  const id = accountId ?? chosen ?? null;
+  // Cloudflare may have refused the list.
+  if (account === null || (account.accounts.length === 0 && account.errors.login !== undefined)) return [];
   if (id !== null) {
     const found = account.accounts.find((one) => one.id === id);
     if (found !== undefined) return [{ kind: 'there', what: `the account ${found.name}` }];
@@ -118,6 +156,11 @@ function bucket({ bucket: name, jurisdiction }: DeployConfig, account: AccountFa
     ];
   }
   const hasBucket = account?.hasBucket ?? null;
+  const refused = account?.errors.bucket;
+  if (refused !== undefined) {
+    const point = refusal(refused, isR2Off(refused) ? 'missing' : 'unknown');
+    return [{ ...point, what: `whether the bucket ${name} exists: ${point.what}` }];
+  }
   if (hasBucket === null) return [{ kind: 'unknown', what: `whether the bucket ${name} exists` }];
   if (hasBucket) return [{ kind: 'there', what: `the bucket ${name}` }];
   const option = jurisdiction === null ? '' : ` --jurisdiction ${jurisdiction}`;
@@ -128,6 +171,13 @@ function bucket({ bucket: name, jurisdiction }: DeployConfig, account: AccountFa
       todo: `Do \`npx wrangler r2 bucket create ${name}${option}\`, or name another one in wrangler.toml.`,
     },
   ];
+}
+
+function lost({ realms }: DeployConfig, account: AccountFacts | null): readonly Point[] {
+  const names = lostRealms({ version: FORMAT_VERSION, realms: account?.bucketRealms ?? [] }, realms);
+  if (names.length === 0) return [];
+  const { message, hint } = lostRealmsMessage(names);
+  return [{ kind: 'missing', what: message, todo: hint }];
 }
 
 function address({ addresses }: DeployConfig): Point {
@@ -177,13 +227,59 @@ function variables({ largeVariables, environmentsWithoutVariables }: DeployConfi
   ];
 }
 
-function cache({ isCached }: DeployConfig): Point {
-  if (isCached) return { kind: 'there', what: 'a cache in front of the registry, none in front of the gateway' };
-  return {
-    kind: 'advice',
-    what: 'no cache between gateway and registry: every pull reads the bucket',
-    todo: 'Take [cache] and [exports.…] from the wrangler.toml that came with Gantry.',
-  };
+function cache({ isCached, mixesVersions }: DeployConfig): readonly Point[] {
+  if (!isCached) {
+    return [
+      {
+        kind: 'advice',
+        what: 'no cache between gateway and registry: every pull reads the bucket',
+        todo: 'Take [cache] and [exports.…] from the wrangler.toml that came with Gantry.',
+      },
+    ];
+  }
+  const there: Point = { kind: 'there', what: 'a cache in front of the registry, none in front of the gateway' };
+  if (!mixesVersions) return [there];
+  return [
+    there,
+    {
+      kind: 'missing',
+      what: 'no binding VERSION: with cross_version_cache, lists of the old version would be served after a change of REALMS',
+      todo: 'Add [version_metadata] with binding = "VERSION" to wrangler.toml, or remove cross_version_cache.',
+    },
+  ];
+}
+
+function filling({ hasOrigins, hasLimits }: DeployConfig): readonly Point[] {
+  if (!hasOrigins || hasLimits) return [];
+  return [
+    {
+      kind: 'advice',
+      what: 'repositories are filled from other registries within 30 s of processor time a request, or 10 ms on the Free plan',
+      todo: 'Use the Workers Paid plan, and for layers over 3 GiB add [limits] with cpu_ms = 300_000 to wrangler.toml.',
+    },
+  ];
+}
+
+function certificates({ certificates: named }: DeployConfig): readonly Point[] {
+  return named.map(({ binding, rule, isBound }): Point => {
+    if (isBound) return { kind: 'there', what: `the client certificate ${binding}` };
+    return {
+      kind: 'missing',
+      what: `no binding ${binding}, the client certificate that the rule "${rule}" of ORIGINS shows to its upstream`,
+      todo: `Do \`npx wrangler mtls-certificate upload --cert FILE --key FILE\`, and add [[mtls_certificates]] with binding = "${binding}" and the certificate_id to wrangler.toml.`,
+    };
+  });
+}
+
+function fills({ hasUnlimitedFills }: DeployConfig): readonly Point[] {
+  if (!hasUnlimitedFills) return [];
+  return [
+    {
+      kind: 'advice',
+      what: 'no FILL_LIMITER: one client can make the Worker fetch from upstreams without end',
+      todo: 'Take [[ratelimits]] from the wrangler.toml that came with Gantry.',
+    },
+  ];
 }
 
 function secrets(

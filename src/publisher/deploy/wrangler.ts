@@ -4,42 +4,59 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { parseFormat } from '../../bucket/format.ts';
+import { FORMAT_KEY } from '../../registry/keys.ts';
+import { StorageError } from '../../registry/store.ts';
 import { CommandError } from '../cli/errors.ts';
+import { type ApiError, readApiErrors } from './api-errors.ts';
 import type { AccountFacts, DeployConfig } from './preflight.ts';
+
+/** What a run of Wrangler left. `stdout` is empty where it went to the terminal. */
+export interface WranglerResult {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
 
 /** How Wrangler is run. */
 export interface Wrangler {
-  /** Runs it to its end and takes what it prints. */
-  ask(
-    args: readonly string[],
-  ): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }>;
-  /** Runs it with this process's own output; gives its exit code. */
-  run(args: readonly string[]): Promise<number | null>;
+  /** Runs it to its end and keeps what it prints from the terminal. */
+  capture(args: readonly string[]): Promise<WranglerResult>;
+  /** Runs it with this process's own input and output. Its errors are shown and returned. */
+  run(args: readonly string[]): Promise<WranglerResult>;
+  /**
+   * The same for one account. Without it, Wrangler uses the account that it used last in this folder, which another
+   * login may have.
+   */
+  forAccount(id: string): Wrangler;
 }
 
 /** The installed Wrangler, over a wrangler.toml. Throws {@link CommandError} if there is none. */
 export async function openWrangler(config: string, variables: Readonly<NodeJS.ProcessEnv>): Promise<Wrangler> {
-  const program = await findWrangler();
-  const env = { ...variables, WRANGLER_SEND_METRICS: 'false' };
-  const start = (args: readonly string[], stdio: 'inherit' | 'pipe'): ReturnType<typeof spawn> =>
-    spawn(process.execPath, [program, ...args, '--config', config], {
+  return wranglerOf(await findWrangler(), config, { ...variables, WRANGLER_SEND_METRICS: 'false' });
+}
+
+function wranglerOf(program: string, config: string, env: Readonly<NodeJS.ProcessEnv>): Wrangler {
+  const start = async (args: readonly string[], shown: boolean): Promise<WranglerResult> => {
+    // Wrangler asks questions where its input and output are a terminal; errors alone may be piped.
+    const child = spawn(process.execPath, [program, ...args, '--config', config], {
       env,
-      stdio: stdio === 'pipe' ? ['ignore', 'pipe', 'pipe'] : 'inherit',
+      stdio: shown ? ['inherit', 'inherit', 'pipe'] : ['ignore', 'pipe', 'pipe'],
     });
+    const out: Buffer[] = [];
+    const err: Buffer[] = [];
+    child.stdout?.on('data', (chunk: Buffer) => out.push(chunk));
+    child.stderr?.on('data', (chunk: Buffer) => {
+      err.push(chunk);
+      if (shown) process.stderr.write(chunk);
+    });
+    const [code] = (await once(child, 'close')) as [number | null];
+    return { code, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() };
+  };
   return {
-    async ask(args) {
-      const child = start(args, 'pipe');
-      const out: Buffer[] = [];
-      const err: Buffer[] = [];
-      child.stdout?.on('data', (chunk: Buffer) => out.push(chunk));
-      child.stderr?.on('data', (chunk: Buffer) => err.push(chunk));
-      const [code] = (await once(child, 'close')) as [number | null];
-      return { code, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() };
-    },
-    async run(args) {
-      const [code] = (await once(start(args, 'inherit'), 'close')) as [number | null];
-      return code;
-    },
+    capture: (args) => start(args, false),
+    run: (args) => start(args, true),
+    forAccount: (id) => wranglerOf(program, config, { ...env, CLOUDFLARE_ACCOUNT_ID: id }),
   };
 }
 
@@ -56,31 +73,68 @@ async function findWrangler(): Promise<string> {
   }
 }
 
-/** Asks Cloudflare what there is; null if nobody is logged in. */
-export async function askAccount(
+/** Reads what there is at Cloudflare; null if nobody is logged in. */
+export async function readAccount(
   wrangler: Wrangler,
   config: DeployConfig,
   chosenAccount: string | undefined,
 ): Promise<AccountFacts | null> {
-  const who = parseJson((await wrangler.ask(['whoami', '--json'])).stdout) as {
-    loggedIn?: unknown;
-    accounts?: unknown;
-  } | null;
-  if (who?.loggedIn !== true) return null;
-  const accounts = (Array.isArray(who.accounts) ? (who.accounts as unknown[]) : []).flatMap((one) => {
+  const answer = await wrangler.capture(['whoami', '--json']);
+  const who = parseJson(answer.stdout) as { loggedIn?: unknown; accounts?: unknown } | null;
+  // A token that is refused, or that may not list accounts, is not the same as no login.
+  const login = who?.loggedIn === true ? undefined : errorOf(answer);
+  if (who?.loggedIn !== true && login === undefined) return null;
+  const accounts = (Array.isArray(who?.accounts) ? (who.accounts as unknown[]) : []).flatMap((one) => {
     const { id, name } = one as { id?: unknown; name?: unknown };
     return typeof id === 'string' ? [{ id, name: typeof name === 'string' ? name : id }] : [];
   });
+  const id = accountIdOf(accounts, config, chosenAccount);
   // Wrangler would ask a person which one is meant.
-  const isClear = accounts.length === 1 || chosenAccount !== undefined || config.accountId !== null;
-  if (!isClear) return { accounts, hasBucket: null, secrets: null };
-  const [hasBucket, secrets] = await Promise.all([
+  if (id === null) return { accounts, hasBucket: null, secrets: null, bucketRealms: null, errors: { login } };
+  const own = wrangler.forAccount(id);
+  const [bucket, secrets, format] = await Promise.all([
     config.bucket === null
-      ? Promise.resolve(null)
-      : wrangler.ask(['r2', 'bucket', 'info', config.bucket, '--json', ...jurisdictionOf(config)]).then(readBucket),
-    wrangler.ask(['secret', 'list', '--format', 'json', '--name', config.name]).then(readSecrets),
+      ? null
+      : own.capture(['r2', 'bucket', 'info', config.bucket, '--json', ...jurisdictionOf(config)]),
+    own.capture(['secret', 'list', '--format', 'json', '--name', config.name]),
+    config.bucket === null || config.realms.length > 0
+      ? null
+      : own.capture([
+          'r2',
+          'object',
+          'get',
+          `${config.bucket}/${FORMAT_KEY}`,
+          '--pipe',
+          '--remote',
+          ...jurisdictionOf(config),
+        ]),
   ]);
-  return { accounts, hasBucket, secrets };
+  const hasBucket = bucket === null ? null : readBucket(bucket);
+  const names = readSecrets(secrets);
+  const errors = {
+    login,
+    bucket: bucket === null || hasBucket !== null ? undefined : errorOf(bucket),
+    secrets: names === null ? errorOf(secrets) : undefined,
+  };
+  const bucketRealms = format === null ? null : readBucketRealms(format);
+  return { accounts, hasBucket, secrets: names, bucketRealms, errors };
+}
+
+/**
+ * The account to use: the one of wrangler.toml, which Wrangler prefers; `CLOUDFLARE_ACCOUNT_ID`; or the only one that
+ * the login has. Null if that is not clear.
+ */
+export function accountIdOf(
+  accounts: AccountFacts['accounts'],
+  config: DeployConfig,
+  chosen: string | undefined,
+): string | null {
+  const [only, ...others] = accounts;
+  return config.accountId ?? chosen ?? (others.length === 0 ? (only?.id ?? null) : null);
+}
+
+function errorOf({ stdout, stderr }: WranglerResult): ApiError | undefined {
+  return readApiErrors(stdout + stderr)[0];
 }
 
 // Without it, R2 looks only among buckets without a jurisdiction.
@@ -88,17 +142,26 @@ function jurisdictionOf({ jurisdiction }: DeployConfig): readonly string[] {
   return jurisdiction === null ? [] : ['--jurisdiction', jurisdiction];
 }
 
-type Asked = Awaited<ReturnType<Wrangler['ask']>>;
-
 /** Whether `wrangler r2 bucket info` found the bucket; null if it says something else. */
-export function readBucket({ code, stdout, stderr }: Asked): boolean | null {
+export function readBucket({ code, stdout, stderr }: WranglerResult): boolean | null {
   if (code === 0) return true;
   // R2's error 10006: "The specified bucket does not exist."
   return /10006|does not exist/.test(stdout + stderr) ? false : null;
 }
 
+/** The realms in the format object that `wrangler r2 object get` prints; null if it prints none. */
+export function readBucketRealms({ code, stdout }: WranglerResult): readonly string[] | null {
+  if (code !== 0) return null;
+  try {
+    return parseFormat(stdout.slice(Math.max(0, stdout.indexOf('{')))).realms ?? [];
+  } catch (error) {
+    if (error instanceof StorageError) return null;
+    throw error;
+  }
+}
+
 /** The names that `wrangler secret list` gives; none for a Worker that does not exist yet; null if it says something else. */
-export function readSecrets({ code, stdout, stderr }: Asked): readonly string[] | null {
+export function readSecrets({ code, stdout, stderr }: WranglerResult): readonly string[] | null {
   if (code !== 0) return /10007|not found|does not exist/i.test(stdout + stderr) ? [] : null;
   const list = parseJson(stdout);
   if (!Array.isArray(list)) return null;

@@ -3,12 +3,12 @@
  */
 import type { Digest } from '../../registry/digest.ts';
 import { blobsOf, readLinks } from '../../manifest/links.ts';
-import type { KnownClient as Client } from '../../manifest/known-clients.ts';
+import type { KnownClient as Client } from '../../manifest/clients/known-clients.ts';
 import { short, statusOf } from './examine-clients.ts';
 import { differencesOf } from './examine-manifests.ts';
 import type { Answer, Exchange } from './exchange.ts';
 import { BODY_MAX } from './exchange.ts';
-import type { Finding, FindingId } from './findings.ts';
+import type { Finding, FindingId } from './findings/findings.ts';
 import { sha256 } from './manifest-answer.ts';
 import { headersOf, type ImageName, type Session } from './session.ts';
 
@@ -135,6 +135,7 @@ async function follow(
   let exchange = first;
   for (let hops = 0; exchange.kind === 'answer' && REDIRECTS.has(exchange.status) && hops < 5; hops += 1) {
     const { question, status } = exchange;
+    if (question.method === 'POST') return exchange;
     const location = exchange.headers.location ?? '';
     const where = `${question.method} ${question.url.pathname}: ${String(status)}`;
     if (!URL.canParse(location, question.url.href)) {

@@ -1,10 +1,15 @@
 /** Pulls a tag's manifest as each client family does, and checks the answers. */
 import { randomUUID } from 'node:crypto';
 import { type Digest, parseDigest } from '../../registry/digest.ts';
-import { type Form, FORM_TITLE, formOfMediaType } from '../../registry/media-type.ts';
-import { type ClientId, CLIENTS, type KnownClient as Client } from '../../manifest/known-clients.ts';
+import { type Form, FORM_TITLE, formOfMediaType, MEDIA_TYPE_OF_FORM } from '../../registry/media-type.ts';
+import { type ClientId, clientOf, CLIENTS, type KnownClient as Client } from '../../manifest/clients/known-clients.ts';
+import { formObstacle, nameObstacle } from '../../manifest/clients/obstacles.ts';
+import { isNameless } from '../../manifest/from-schema1.ts';
+import { isImage, marksOf } from '../../manifest/layer-types.ts';
+import { formsAcceptedBy } from '../../manifest/negotiate.ts';
+import { ManifestError, readImageManifest, readManifest } from '../../manifest/read.ts';
 import type { Answer, Exchange } from './exchange.ts';
-import type { Finding, FindingId } from './findings.ts';
+import type { Finding, FindingId } from './findings/findings.ts';
 import { bareType, type ManifestAnswer, readManifestAnswer } from './manifest-answer.ts';
 import { errorsOf, headersOf, type ImageName, type Session } from './session.ts';
 
@@ -39,6 +44,7 @@ export async function examineClients(session: Session, image: ImageName): Promis
     const add = (id: FindingId, seen: string): void => void findings.push({ id, seen, client: client.title });
     const { result, byTag } = await pullManifest(session, image, client, add);
     if (byTag !== undefined) tagAnswers.push({ client, ...byTag });
+    findings.push(...judgeUse(client, image, result));
     results.push(result);
   }
   findings.push(...judgeVariety(tagAnswers));
@@ -194,6 +200,42 @@ async function judgePrinted(session: Session, image: ImageName, answers: readonl
   return findings;
 }
 
+/** Whether a client can request the repository at all, and use the names and layers in the manifest that it got. */
+function judgeUse(client: Client, { name }: ImageName, { manifest, form }: ClientResult): Finding[] {
+  const negotiated = clientOf(client);
+  const refusal = nameObstacle(negotiated, name);
+  if (refusal !== null) return [{ id: 'name-refused', seen: `${name}: ${refusal.text}`, client: client.title }];
+  if (manifest === undefined || form === undefined) return [];
+  const received = { form, ...contentOf(manifest, form), nameless: isNameless(manifest.bytes) };
+  const obstacle = formObstacle(negotiated, received);
+  switch (obstacle?.kind) {
+    case 'layers':
+      return [{ id: 'layers-refused', seen: `${FORM_TITLE[form]}: ${obstacle.text}`, client: client.title }];
+    case 'nameless-schema1':
+      return [{ id: 'schema1-nameless', seen: obstacle.text, client: client.title }];
+    default:
+      // `judgeForms` reports a form that it does not read.
+      return [];
+  }
+}
+
+/** What matters of a manifest's layers. */
+function contentOf(
+  { bytes }: ManifestAnswer,
+  form: Form,
+): ReturnType<typeof marksOf> & { readonly artifact?: boolean } {
+  if (form !== 'docker-schema2' && form !== 'oci-manifest') return {};
+  try {
+    const manifest = readManifest(bytes, MEDIA_TYPE_OF_FORM[form]);
+    const image = readImageManifest(manifest);
+    return { ...marksOf([{ manifest, image }]), artifact: form === 'oci-manifest' && !isImage(image) };
+  } catch (error) {
+    // What is wrong with the manifest is reported elsewhere.
+    if (error instanceof ManifestError) return {};
+    throw error;
+  }
+}
+
 /** Checks that each client got a form that it can read. If not, an uncached URL shows whether a cache caused it. */
 async function judgeForms(session: Session, image: ImageName, results: readonly ClientResult[]): Promise<Finding[]> {
   const findings: Finding[] = [];
@@ -201,11 +243,12 @@ async function judgeForms(session: Session, image: ImageName, results: readonly 
   for (const [index, result] of results.entries()) {
     const client: Client | undefined = CLIENTS[index];
     if (client === undefined || result.form === undefined) continue;
-    const unreadable = !client.reads.includes(result.form);
+    const negotiated = clientOf(client);
+    const unreadable = formObstacle(negotiated, { form: result.form }) !== null;
     const tooOld =
       result.form === 'docker-schema1' &&
       newer &&
-      client.reads.length > 1 &&
+      formsAcceptedBy(negotiated).length > 1 &&
       !client.accept.every((line) => line === '*/*');
     if (!unreadable && !tooOld) continue;
     const fresh = await session.send(
@@ -236,20 +279,43 @@ async function judgeForms(session: Session, image: ImageName, results: readonly 
 }
 
 // A client fails if it cannot use the answer: because of its form, its digest, or a required header.
-const FATAL = new Set<FindingId>(['wrong-form', 'vary-ignored', 'digest-mismatch', 'body-cut']);
+const FATAL = new Set<FindingId>([
+  'wrong-form',
+  'vary-ignored',
+  'digest-mismatch',
+  'body-cut',
+  'name-refused',
+  'layers-refused',
+  'schema1-nameless',
+]);
+const HEAD_FIRST: readonly ClientId[] = [
+  'docker-20',
+  'docker-23',
+  'docker-28',
+  'containerd-1.4',
+  'containerd-1.6',
+  'containerd-2',
+];
 const FATAL_OF: Partial<Record<FindingId, readonly ClientId[]>> = {
-  'head-length-missing': ['docker-20', 'docker-28', 'containerd-1.6', 'containerd-2'],
-  'digest-missing': ['docker-1.6'],
-  'digest-wrong': ['docker-1.6', 'docker-20', 'docker-28', 'containerd-1.6', 'containerd-2'],
-  'schema1-signature': ['docker-1.6'],
-  'content-type-wrong': ['docker-20', 'docker-28', 'containerd-1.6', 'containerd-2', 'podman', 'crane', 'oras'],
+  'head-length-missing': HEAD_FIRST,
+  'digest-missing': ['docker-1.6', 'docker-1.7'],
+  'digest-wrong': ['docker-1.6', 'docker-1.7', ...HEAD_FIRST],
+  'schema1-signature': ['docker-1.6', 'docker-1.7'],
+  'content-type-wrong': [
+    ...['docker-1.10', 'docker-18', 'docker-19.03.0', 'docker-19'],
+    ...HEAD_FIRST,
+    ...['podman-5.6', 'podman', 'crane', 'oras', 'systemd'],
+  ] as readonly ClientId[],
 };
 
 function afterFindings(result: ClientResult, findings: readonly Finding[]): ClientResult {
   const fatal = findings.find(
     ({ id, client }) => client === result.title && (FATAL.has(id) || FATAL_OF[id]?.includes(result.id) === true),
   );
-  return fatal === undefined || result.outcome !== 'pulls' ? result : { ...result, outcome: 'fails' };
+  if (fatal === undefined) return result;
+  // An engine that refuses the name sends no request, so it gets no reason either.
+  if (fatal.id === 'name-refused') return { ...result, outcome: 'fails', says: 'refuses the name of the repository' };
+  return result.outcome === 'pulls' ? { ...result, outcome: 'fails' } : result;
 }
 
 /** The status or the error of an exchange. */

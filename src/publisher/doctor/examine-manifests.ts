@@ -1,9 +1,9 @@
 /** Checks manifest answers for any client: HEAD against GET, conditions, lifetimes, and missing objects. */
 import { randomUUID } from 'node:crypto';
-import type { KnownClient as Client } from '../../manifest/known-clients.ts';
+import type { KnownClient as Client } from '../../manifest/clients/known-clients.ts';
 import { short, statusOf } from './examine-clients.ts';
 import type { Answer } from './exchange.ts';
-import type { Finding, FindingId } from './findings.ts';
+import type { Finding, FindingId } from './findings/findings.ts';
 import { errorsOf, headersOf, type ImageName, parseJson, type Session } from './session.ts';
 
 /** The longest accepted lifetimes of a 404 and of a tag, in seconds. */

@@ -2,11 +2,11 @@
 import { parseRepositoryName, parseTag } from '../../registry/name.ts';
 import { isListForm } from '../../registry/media-type.ts';
 import { formOfContent, readLinks } from '../../manifest/links.ts';
-import { CLIENTS, type KnownClient as Client } from '../../manifest/known-clients.ts';
+import { CLIENTS, type KnownClient as Client } from '../../manifest/clients/known-clients.ts';
 import { blobsToRequest, examineBlobs } from './examine-blobs.ts';
 import { type ClientResult, examineClients } from './examine-clients.ts';
 import { examineLists, examineManifests, examineMisses, tagsOf } from './examine-manifests.ts';
-import type { Finding } from './findings.ts';
+import type { Finding } from './findings/findings.ts';
 import { headersOf, type ImageName, openSession, parseJson, type Session, type SessionOptions } from './session.ts';
 import { examineTls, type TlsExamined } from './tls.ts';
 
@@ -34,7 +34,7 @@ export async function examine(base: URL, options: ExamineOptions): Promise<Diagn
   const end = (image: ImageName | null, clients: readonly ClientResult[]): Diagnosis => ({
     url: base.href,
     image: image === null ? null : `${image.name}:${image.tag}`,
-    tls: tls === null ? null : { modern: tls.modern, old: tls.old, validTo: tls.validTo },
+    tls: tls === null ? null : { modern: tls.modern, old: tls.old, validTo: tls.validTo, certificate: tls.certificate },
     clients: clients.map(({ id, title, outcome, form, digest, says }) => ({
       id,
       title,
@@ -114,7 +114,8 @@ export function splitImage(text: string): Wanted {
   return { name: name ?? undefined, tag: tag ?? undefined };
 }
 
-async function chooseImage(
+/** The image that is wanted, or else the first of the catalogue. */
+export async function chooseImage(
   session: Session,
   wanted: Wanted | undefined,
 ): Promise<{ readonly image: ImageName } | { readonly finding: Finding }> {

@@ -7,9 +7,11 @@ import { request as requestHttps } from 'node:https';
 
 /** A request. Headers with several lines are arrays. */
 export interface HttpRequest {
-  readonly method: 'GET' | 'HEAD';
+  readonly method: 'GET' | 'HEAD' | 'POST';
   readonly url: URL;
   readonly headers: Readonly<Record<string, string | readonly string[]>>;
+  /** Only with POST. */
+  readonly body?: string;
 }
 
 /** The answer, or the failure. */
@@ -82,7 +84,7 @@ export function sendRequest(question: HttpRequest, options: ExchangeOptions): Pr
     );
     request.on('timeout', () => request.destroy(new Error(`no answer for ${String(options.timeoutMs / 1000)} s`)));
     request.on('error', fail);
-    request.end();
+    request.end(question.body);
   });
 }
 

@@ -6,7 +6,7 @@ import { type Form, formOfMediaType } from '../../registry/media-type.ts';
 import { SignatureError, verifyDocument } from '../../manifest/signing/jws.ts';
 import { formOfContent } from '../../manifest/links.ts';
 import type { Answer } from './exchange.ts';
-import type { Finding, FindingId } from './findings.ts';
+import type { Finding, FindingId } from './findings/findings.ts';
 
 /** A received manifest. */
 export interface ManifestAnswer {

@@ -1,5 +1,5 @@
 /** The diagnosis as text. */
-import { findingRow, type Finding, type FindingId } from './findings.ts';
+import { findingRow, type Finding, type FindingId } from './findings/findings.ts';
 import type { Diagnosis } from './examine.ts';
 import { short } from './examine-clients.ts';
 import { formatCount, paint, tableLines, wrap } from '../cli/terminal-text.ts';
@@ -36,6 +36,11 @@ export function groupFindings(findings: readonly Finding[]): readonly GroupedFin
   return SEVERITIES.flatMap((severity) => grouped.filter((finding) => finding.severity === severity));
 }
 
+function issuedBy({ certificate }: NonNullable<Diagnosis['tls']>): string {
+  if (certificate === null) return '';
+  return `, ${certificate.keyType.toUpperCase()}, by ${certificate.issuer}, up to ${certificate.roots.join(', ')}`;
+}
+
 /** The report, in lines of at most `width` characters. */
 export function diagnosisLines(diagnosis: Diagnosis, width: number): string[] {
   const grouped = groupFindings(diagnosis.findings);
@@ -49,7 +54,7 @@ export function diagnosisLines(diagnosis: Diagnosis, width: number): string[] {
         [
           ['TLS', spoken(tls.modern)],
           ['before 1.10', spoken(tls.old)],
-          ...(tls.validTo === undefined ? [] : [['certificate', `until ${tls.validTo.slice(0, 10)}`]]),
+          ...(tls.validTo === undefined ? [] : [['certificate', `until ${tls.validTo.slice(0, 10)}${issuedBy(tls)}`]]),
         ],
         width,
       ),

@@ -2,9 +2,9 @@
  * Requests to one registry as different clients: authentication once, then each request with the headers of a client.
  */
 import type { RepositoryName, Tag } from '../../registry/name.ts';
-import type { KnownClient as Client } from '../../manifest/known-clients.ts';
+import type { KnownClient as Client } from '../../manifest/clients/known-clients.ts';
 import { type Answer, sendRequest, type ExchangeOptions, type Exchange } from './exchange.ts';
-import type { Finding } from './findings.ts';
+import type { Finding } from './findings/findings.ts';
 
 /** The options of a session. `credentials` are for Basic authentication, or for the token service. */
 export interface SessionOptions extends ExchangeOptions {
@@ -55,6 +55,7 @@ export async function openSession(
     options,
   );
   if (ping.kind === 'failure') return { session: null, findings: [{ id: 'unreachable', seen: ping.message }], ping };
+  if (isChallenge(ping)) return { session: null, findings: [{ id: 'challenged', seen: challengeOf(ping) }], ping };
   if (ping.status !== 200 && ping.status !== 401) {
     const to = ping.headers.location === undefined ? '' : ` to ${ping.headers.location}`;
     return { session: null, findings: [{ id: 'ping-status', seen: `GET /v2/: ${String(ping.status)}${to}` }], ping };
@@ -71,6 +72,15 @@ export async function openSession(
   if (login.finding !== undefined) findings.push(login.finding);
   if (login.authorization === undefined) return { session: null, findings, ping };
   return { session: sessionOf(base, login.authorization, options), findings, ping };
+}
+
+/** Whether Cloudflare challenges the client ("Detect a Challenge Page response", Cloudflare's documentation). */
+export function isChallenge({ headers }: Answer): boolean {
+  return headers['cf-mitigated'] === 'challenge';
+}
+
+function challengeOf({ question, status }: Answer): string {
+  return `GET ${question.url.pathname}: ${String(status)}, cf-mitigated: challenge`;
 }
 
 /** Whether a body is the OCI error envelope with at least one error. */

@@ -3,10 +3,12 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Digest } from '../../registry/digest.ts';
 import { CATALOG_KEY, parseKey, referrersPrefix } from '../../registry/keys.ts';
-import type { RepositoryName } from '../../registry/name.ts';
+import type { ReadTag } from '../../bucket/read-tag.ts';
+import type { RepositoryName, Tag } from '../../registry/name.ts';
 import type { RealmTable } from '../../registry/realms.ts';
-import type { DeleteFence, ReadStore, WriteStore } from '../../registry/store.ts';
+import type { DeleteFence, ObjectInfo, ReadStore, WriteStore } from '../../registry/store.ts';
 import { CommandError } from '../cli/errors.ts';
+import { type ExpiredTag, expireTag, isExpired } from './expire.ts';
 import {
   fenceOf,
   type Journal,
@@ -56,6 +58,8 @@ export interface CollectOptions {
 /** What a run found and did. */
 export interface CollectReport {
   readonly kept: Marking['kept'];
+  /** Fetched tags that nobody pulled for long: removed, or to be removed. */
+  readonly expired: readonly ExpiredTag[];
   readonly blocked: readonly Blocked[];
   /** All unreferenced objects, by kind. */
   readonly unreferenced: Readonly<Record<Garbage['kind'], Amount>>;
@@ -83,10 +87,11 @@ const FENCES = 5;
  */
 export async function collect(store: WriteStore, options: CollectOptions): Promise<CollectReport> {
   const now = options.now ?? Date.now;
+  const expired: ExpiredTag[] = [];
   for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
     // Read before marking: a publisher in between changes it, and the write below fails.
     const before = await settled(store, options, now);
-    const { marking, strange } = await survey(store, options);
+    const { marking, strange } = await survey(store, options, now, expired);
     const at = now();
     const due: Garbage[] = [];
     const unreferenced = new Map<string, number>();
@@ -99,7 +104,7 @@ export async function collect(store: WriteStore, options: CollectOptions): Promi
       if (since <= at - options.grace) due.push(one);
       else unreferenced.set(one.object.key, since);
     }
-    const report = reportOf(marking, strange, due, unreferenced, options.grace);
+    const report = reportOf({ marking, strange, expired }, due, unreferenced, options.grace);
     if (!options.remove) return report;
     const keys = due.map(({ object }) => object.key);
     const sweeping = keys.length === 0 ? null : { id: randomUUID(), beat: 0, keys };
@@ -130,10 +135,19 @@ function waitOf({
   return wait;
 }
 
+/** What is in the bucket; `expired`: tags that this run removed, or would remove. */
+interface Survey {
+  readonly marking: Marking;
+  readonly strange: readonly string[];
+  readonly expired: readonly ExpiredTag[];
+}
+
 async function survey(
   store: WriteStore,
   options: CollectOptions,
-): Promise<{ marking: Marking; strange: readonly string[] }> {
+  now: () => number,
+  expired: ExpiredTag[],
+): Promise<Omit<Survey, 'expired'>> {
   // Blobs first: blobs that are sent during the survey are not listed, so they are not mistaken for garbage.
   const { blobs, strange } = await listBlobs(store);
   const listed = await listRepositories(store);
@@ -151,7 +165,16 @@ async function survey(
   const repositories = new Map<RepositoryName, MarkedRepository>();
   for (const [name, listing] of listed.repositories) {
     if (listing.tagList !== undefined) await refuseNewerList(store, listing.tagList.key);
-    const records = await readRecords(store, listing, { onRead });
+    const old: [Tag, ObjectInfo][] = [];
+    const onTag = (tag: Tag, reading: ReadTag): void => {
+      if (isExpired(reading, now())) old.push([tag, reading.info]);
+    };
+    const records = await readRecords(store, listing, { onRead, onTag });
+    for (const [tag, info] of old) {
+      if (options.remove && !(await expireTag(store, { name, tag }, info, now()))) continue;
+      records.tags.set(tag, []);
+      expired.push({ name, tag });
+    }
     repositories.set(name, { listing, records, referrers: await readReferrers(store, listing, onRead) });
   }
   const marking = mark({
@@ -178,8 +201,7 @@ async function readReferrers(
 }
 
 function reportOf(
-  marking: Marking,
-  strange: readonly string[],
+  { marking, strange, expired }: Survey,
   due: readonly Garbage[],
   waiting: ReadonlyMap<string, number>,
   grace: number,
@@ -189,8 +211,14 @@ function reportOf(
   const waits = marking.garbage.filter(({ object }) => waiting.has(object.key)).map(({ object }) => object);
   return {
     kept: marking.kept,
+    expired,
     blocked: marking.blocked,
-    unreferenced: { referrers: of('referrers'), manifest: of('manifest'), blob: of('blob') },
+    unreferenced: {
+      referrers: of('referrers'),
+      signatures: of('signatures'),
+      manifest: of('manifest'),
+      blob: of('blob'),
+    },
     due: due.map(({ kind, object }) => ({ kind, key: object.key, size: object.size })),
     waiting:
       waits.length === 0

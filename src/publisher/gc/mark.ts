@@ -31,7 +31,7 @@ export interface MarkInput {
 
 /** An unreferenced object. */
 export interface Garbage {
-  readonly kind: 'referrers' | 'manifest' | 'blob';
+  readonly kind: 'referrers' | 'signatures' | 'manifest' | 'blob';
   readonly object: ListedObject;
   /**
    * The order of deletion: an object is deleted before what it references, so that an interrupted run leaves no
@@ -106,7 +106,7 @@ export function mark(input: MarkInput): Marking {
 }
 
 const NOTHING: Amount = { objects: 0, bytes: 0 };
-const REFERRERS_RANK = -1;
+const RECORD_RANK = -1;
 const BLOB_RANK = Number.MAX_SAFE_INTEGER;
 
 /** The number of objects and the sum of their bytes. */
@@ -179,8 +179,10 @@ function garbageOf({ listing, records, referrers }: MarkedRepository, live: Read
     // A referrer that is listed and not stored may be at an upstream, not fetched yet: such a record is kept.
     const listed = referrers.get(subject);
     if (listed?.every((digest) => dead.has(digest)) === true)
-      garbage.push({ kind: 'referrers', object, rank: REFERRERS_RANK });
+      garbage.push({ kind: 'referrers', object, rank: RECORD_RANK });
   }
+  for (const [subject, object] of listing.signatures)
+    if (!live.has(subject)) garbage.push({ kind: 'signatures', object, rank: RECORD_RANK });
   return garbage;
 }
 

@@ -8,7 +8,7 @@ const KEYS_SHOWN = 20;
 
 /** The report, in lines of at most `width` characters. `removed`: the run was to delete. */
 export function collectLines(report: CollectReport, removed: boolean, width: number): string[] {
-  const { kept, unreferenced, due, waiting, deleted } = report;
+  const { kept, expired, unreferenced, due, waiting, deleted } = report;
   const row = (title: string, { objects, bytes }: Amount): string[] => [
     title,
     String(objects).padStart(8),
@@ -19,11 +19,15 @@ export function collectLines(report: CollectReport, removed: boolean, width: num
     [
       [paint('quiet', 'what'), paint('quiet', ' objects'), paint('quiet', '   bytes')],
       ['tags', String(kept.tags).padStart(8), ''],
+      ...(expired.length > 0
+        ? [[removed ? 'tags, expired' : 'tags, to expire', String(expired.length).padStart(8), '']]
+        : []),
       row('manifests, needed', kept.manifests),
       row('blobs, needed', kept.blobs),
       row('manifests, not needed', unreferenced.manifest),
       row('blobs, not needed', unreferenced.blob),
       ...(unreferenced.referrers.objects > 0 ? [row('referrers records, not needed', unreferenced.referrers)] : []),
+      ...(unreferenced.signatures.objects > 0 ? [row('signatures, not needed', unreferenced.signatures)] : []),
       ...(removed ? [row(paint('strong', 'deleted'), deleted)] : [row(paint('strong', 'would be deleted'), dueAmount)]),
     ],
     width,

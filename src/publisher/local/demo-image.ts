@@ -5,6 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
+import { TAR_BLOCK, tarHeader } from '../streams/tar-header.ts';
 import { type Digest, parseDigest } from '../../registry/digest.ts';
 import { MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../../registry/media-type.ts';
 import { parseRepositoryName, parseTag, type RepositoryName, type Tag } from '../../registry/name.ts';
@@ -140,23 +141,10 @@ interface TarFile {
   readonly bytes: Uint8Array;
 }
 
-const TAR_BLOCK = 512;
-
-/** A tar archive (POSIX ustar) of regular files, with root as owner and time 0. */
+/** A tar archive of regular files. */
 function tarOf(files: readonly TarFile[]): Uint8Array {
   const parts = files.flatMap(({ path, mode, bytes }) => {
-    const header = Buffer.alloc(TAR_BLOCK);
-    header.write(path, 0, 'latin1');
-    header.write(`${mode.toString(8).padStart(7, '0')}\0`, 100, 'latin1');
-    header.write('0000000\0', 108, 'latin1'); // owner
-    header.write('0000000\0', 116, 'latin1'); // group
-    header.write(`${bytes.length.toString(8).padStart(11, '0')}\0`, 124, 'latin1');
-    header.write('00000000000\0', 136, 'latin1'); // time
-    header.write('        ', 148, 'latin1'); // the checksum counts as spaces
-    header.write('0', 156, 'latin1'); // a plain file
-    header.write('ustar\u000000', 257, 'latin1');
-    const sum = header.reduce((total, byte) => total + byte, 0);
-    header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+    const header = tarHeader({ path, mode, size: bytes.length });
     return [header, bytes, Buffer.alloc((TAR_BLOCK - (bytes.length % TAR_BLOCK)) % TAR_BLOCK)];
   });
   return Buffer.concat([...parts, Buffer.alloc(2 * TAR_BLOCK)]);

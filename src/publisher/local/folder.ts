@@ -9,8 +9,8 @@
  * image was published
  * ```
  */
-import { mkdir } from 'node:fs/promises';
-import { join, relative, resolve } from 'node:path';
+import { mkdir, stat } from 'node:fs/promises';
+import { dirname, join, relative, resolve } from 'node:path';
 import { CommandError } from '../cli/errors.ts';
 
 /** The paths of a state folder, all absolute. */
@@ -25,24 +25,39 @@ export interface StateFolder {
   readonly seeded: string;
 }
 
-/** Creates the folder if it does not exist. Throws {@link CommandError} if it cannot be written. */
-export async function makeStateFolder(path: string): Promise<StateFolder> {
+/** The paths of the state folder at `path`, which need not exist. */
+export function stateFolderAt(path: string): StateFolder {
   const root = resolve(path);
   const own = join(root, 'gantry');
   const near = relative(process.cwd(), root);
-  const title = near === '' ? '.' : near.startsWith('..') ? root : near;
-  const folder = {
+  return {
     root,
-    title,
+    title: near === '' ? '.' : near.startsWith('..') ? root : near,
     persist: join(root, 'v3'),
     lock: join(own, 'lock'),
     announcement: join(own, 'open.json'),
     uploads: join(own, 'uploads'),
     seeded: join(own, 'seeded'),
   };
+}
+
+/**
+ * The state folder at a path. It is created if it does not exist, or with `mustExist` missed. Throws {@link
+ * CommandError} if it is missed or cannot be written.
+ */
+export async function makeStateFolder(
+  path: string,
+  { mustExist = false }: { readonly mustExist?: boolean } = {},
+): Promise<StateFolder> {
+  const folder = stateFolderAt(path);
+  const { root, title } = folder;
+  if (mustExist && !(await isFolder(root)))
+    throw new CommandError(`there is no local store at ${title}`, {
+      hint: 'Name its folder with --state, or publish an image to create it: gantry publish --help',
+    });
   try {
-    await mkdir(folder.uploads, { recursive: true, mode: 0o700 });
-    await mkdir(folder.persist, { recursive: true });
+    await makeFolder(folder.uploads, 0o700);
+    await makeFolder(folder.persist);
   } catch (cause) {
     throw new CommandError(
       `the state folder ${title} cannot be written (${cause instanceof Error ? cause.message : String(cause)})`,
@@ -53,4 +68,24 @@ export async function makeStateFolder(path: string): Promise<StateFolder> {
     );
   }
   return folder;
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => null))?.isDirectory() === true;
+}
+
+/**
+ * Creates a folder and the missing ones above it. Node's `recursive` never ends below /proc, where the system answers
+ * ENOENT although the parent exists.
+ */
+async function makeFolder(path: string, mode?: number): Promise<void> {
+  if (await isFolder(path)) return;
+  const parent = dirname(path);
+  if (parent !== path) await makeFolder(parent, mode);
+  try {
+    await mkdir(path, { mode });
+  } catch (error) {
+    // Another process may have created it.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
 }

@@ -26,13 +26,16 @@ export async function outboundNetwork(
 ): Promise<OutboundNetwork> {
   const inside = await Promise.all(urlsIn([bindings.ORIGINS, bindings.ACCESS]).map((url) => isInside(url, resolve)));
   if (inside.includes(true)) return undefined;
-  const { NODE_EXTRA_CA_CERTS } = variables;
-  // Miniflare trusts them in its default service, too.
-  const trustedCertificates =
-    NODE_EXTRA_CA_CERTS === undefined || NODE_EXTRA_CA_CERTS === ''
-      ? []
-      : ((await readFile(NODE_EXTRA_CA_CERTS, 'utf8').catch(() => '')).match(CERTIFICATE) ?? []);
-  return { allow: ['public'], tlsOptions: { trustBrowserCas: true, trustedCertificates } };
+  return {
+    allow: ['public'],
+    tlsOptions: { trustBrowserCas: true, trustedCertificates: await trustedCertificates(variables) },
+  };
+}
+
+/** The authorities of `NODE_EXTRA_CA_CERTS`. Miniflare trusts them in its default service, too. */
+export async function trustedCertificates({ NODE_EXTRA_CA_CERTS }: Readonly<NodeJS.ProcessEnv>): Promise<string[]> {
+  if (NODE_EXTRA_CA_CERTS === undefined || NODE_EXTRA_CA_CERTS === '') return [];
+  return (await readFile(NODE_EXTRA_CA_CERTS, 'utf8').catch(() => '')).match(CERTIFICATE) ?? [];
 }
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^]+?-----END CERTIFICATE-----/g;

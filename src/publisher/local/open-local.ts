@@ -31,14 +31,17 @@ const WAIT_MS = 60_000;
 const LOCAL_RETRY: RetryPolicy = { ...S3_RETRY, attempts: 10, backoff: 50, maxBackoff: 2_000 };
 
 /**
- * Opens the local store of a state folder, through the server if it runs. `onMessage` receives messages for the user.
- * Throws {@link CommandError}.
+ * Opens the local store of a state folder, through the server if it runs. With `mustExist` no folder is created.
+ * `onMessage` receives messages for the user. Throws {@link CommandError}.
  */
 export async function openLocal(
   state: string,
-  onMessage: (message: string) => void = () => undefined,
+  {
+    mustExist = false,
+    onMessage = () => undefined,
+  }: { readonly mustExist?: boolean; readonly onMessage?: (message: string) => void } = {},
 ): Promise<Target> {
-  const folder = await makeStateFolder(state);
+  const folder = await makeStateFolder(state, { mustExist });
   const connection = localConnection(folder, await readLocalBucket(), onMessage);
   await connection.client();
   return localTarget(folder, connection);

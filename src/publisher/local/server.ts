@@ -1,10 +1,13 @@
 /** The local registry: the Worker with the local store, on a port of this machine. */
 import { DEFAULT_STATE } from '../cli/environment.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { parseRealmTable, type RealmTable, RealmTableError } from '../../registry/realms.ts';
 import { CommandError } from '../cli/errors.ts';
+import { refuseLostRealms } from '../cli/lost-realms.ts';
 import { steadyConnection } from '../stores/connection.ts';
 import { type Target } from '../stores/target.ts';
 import { announce, readAnnouncement, withdraw } from './announcement.ts';
+import { certificateServices, type CertificateTable } from './client-certificates.ts';
 import { makeStateFolder, type StateFolder } from './folder.ts';
 import { type Front, listenInFront } from './front.ts';
 import { type Lock, tryLock } from './lock.ts';
@@ -25,6 +28,8 @@ export interface ServerOptions {
   readonly config?: string;
   /** Variables for the Worker, which override those of wrangler.toml. */
   readonly vars?: Readonly<Record<string, string>>;
+  /** Client certificates for upstreams, by the binding that a rule names. */
+  readonly certificates?: CertificateTable;
   /** Receives the Worker's log lines. */
   readonly onLog?: (line: string) => void;
   /** Receives messages for the user. */
@@ -67,11 +72,13 @@ export async function startServer(options: ServerOptions): Promise<LocalServer> 
     const bundle = await bundleWorker(config);
     const bindings = { ...bundle.options.bindings, ...options.vars };
     const worker = { ...bundle, options: { ...bundle.options, bindings } };
+    const network = await outboundNetwork(bindings, process.env);
     const simulator = await startSimulator({
       persist: folder.persist,
       bucket,
       worker,
-      network: await outboundNetwork(bindings, process.env),
+      network,
+      certificates: await certificateServices(options.certificates ?? {}, network, process.env),
       ...(onLog === undefined ? {} : { onLog }),
     });
     undo.push(() => simulator.stop());
@@ -92,12 +99,23 @@ export async function startServer(options: ServerOptions): Promise<LocalServer> 
     });
     const target = localTarget(folder, { ...steadyConnection(clientOf(reach)), bucket: () => bucket });
     undo.push(() => target.close());
+    await refuseLostRealms(target, tableOf(bindings));
     await options.prepare?.({ folder, target });
     front.open(addressOf(simulator));
     return { url, folder, target, close };
   } catch (error) {
     await close();
     throw error;
+  }
+}
+
+/** The Worker's realm table. Throws {@link CommandError}. */
+function tableOf({ REALMS, DEFAULT_ACCESS }: Readonly<Record<string, unknown>>): RealmTable {
+  try {
+    return parseRealmTable(REALMS, DEFAULT_ACCESS);
+  } catch (cause) {
+    if (!(cause instanceof RealmTableError)) throw cause;
+    throw new CommandError(cause.message, { hint: 'Correct REALMS in wrangler.toml.', cause });
   }
 }
 

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { createRequire } from 'node:module';
 import type * as MiniflareModule from 'miniflare';
 import { CommandError } from '../cli/errors.ts';
+import type { CertificateService } from './client-certificates.ts';
 import type { OutboundNetwork } from './network.ts';
 import { endWithThisProcess, startWithParent, workerdChildren } from './watchdog.ts';
 import type { WorkerBundle } from './worker-bundle.ts';
@@ -29,6 +30,8 @@ export interface SimulatorOptions {
   readonly worker?: WorkerBundle;
   /** What the Worker may connect to. */
   readonly network?: OutboundNetwork;
+  /** Bindings that show a client certificate. */
+  readonly certificates?: Readonly<Record<string, CertificateService>>;
   /** Receives the Worker's log lines. */
   readonly onLog?: (line: string) => void;
 }
@@ -48,6 +51,7 @@ export async function startSimulator({
   bucket,
   worker,
   network,
+  certificates = {},
   onLog,
 }: SimulatorOptions): Promise<Simulator> {
   const { Miniflare, convertV4MiniflareOptions, Log, LogLevel } = await importMiniflare();
@@ -80,6 +84,7 @@ export async function startSimulator({
             BUCKET: { id: bucket, s3Credentials },
           },
           unsafeDirectSockets: worker === undefined ? [] : [{ host: '127.0.0.1', port: 0 }],
+          serviceBindings: certificates,
           ...(network !== undefined && { outboundService: OUTBOUND }),
         },
         ...(network === undefined

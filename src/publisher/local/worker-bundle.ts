@@ -64,6 +64,8 @@ const READER = `
 import { unstable_getMiniflareWorkerOptions } from 'wrangler';
 const { main, define, workerOptions } = unstable_getMiniflareWorkerOptions(process.argv[1]);
 delete workerOptions.modulesRules;
+// Cloudflare keeps these: locally, their bindings are made of files.
+delete workerOptions.mtlsCertificates;
 process.stdout.write('\\n' + JSON.stringify({ main, define, workerOptions }));
 `;
 

@@ -16,7 +16,7 @@ export async function loadOrMakeKey(path: string): Promise<{ readonly key: Priva
   const there = await loadKey(path);
   if (there !== null) return { key: there, made: false };
   const key = newKey();
-  if (await writeKeyFile(path, writePrivateKey(key), 'absent')) return { key, made: true };
+  if ((await writeKeyFile(path, writePrivateKey(key), 'absent')).written) return { key, made: true };
   // Another process created it first: there is only one key.
   const theirs = await loadKey(path);
   if (theirs === null) throw new CommandError(`the signing key ${path} was there and is gone`);
@@ -60,10 +60,14 @@ export function newKey(): PrivateKey {
 }
 
 /**
- * Writes a key file with mode 0600, atomically. Gives false if `absent` is set and the file exists. Throws {@link
- * CommandError}.
+ * Writes a key file with mode 0600, atomically. With `absent`, an existing file stays and `written` is false. With
+ * `replace`, an existing file is kept beside the new one; `copy` is the path of that copy. Throws {@link CommandError}.
  */
-export async function writeKeyFile(path: string, text: string, over: 'absent' | 'replace'): Promise<boolean> {
+export async function writeKeyFile(
+  path: string,
+  text: string,
+  over: 'absent' | 'replace',
+): Promise<{ readonly written: boolean; readonly copy: string | null }> {
   const draft = join(dirname(path), `.${randomBytes(6).toString('hex')}.pem`);
   try {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
@@ -76,19 +80,32 @@ export async function writeKeyFile(path: string, text: string, over: 'absent' | 
     }
     await chmod(draft, 0o600);
     if (over === 'replace') {
+      const copy = await keepCopy(path);
       await rename(draft, path);
-      return true;
+      return { written: true, copy };
     }
     await link(draft, path);
-    return true;
+    return { written: true, copy: null };
   } catch (cause) {
-    if (over === 'absent' && (cause as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    if (over === 'absent' && (cause as NodeJS.ErrnoException).code === 'EEXIST') return { written: false, copy: null };
     throw new CommandError(`the signing key cannot be written to ${path}`, {
       cause,
       hint: 'Name a file that can be written in GANTRY_KEY.',
     });
   } finally {
     await rm(draft, { force: true });
+  }
+}
+
+/** Gives the file a second name, `PATH.TIME.old`, so that it outlives a replacement; null if there is no file. */
+async function keepCopy(path: string): Promise<string | null> {
+  const copy = `${path}.${new Date().toISOString().replace(/[:.]/g, '-')}.old`;
+  try {
+    await link(path, copy);
+    return copy;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
   }
 }
 

@@ -12,7 +12,7 @@ import { CommandError } from '../cli/errors.ts';
 import type { EventSink } from './events.ts';
 import { forEachLimit } from '../../bucket/concurrency.ts';
 import { readLinks } from '../../manifest/links.ts';
-import { gzip, type Compression, decompress } from '../streams/compression.ts';
+import { gzip, type Compression, decompress, withinRatio } from '../streams/compression.ts';
 import { CompressionError } from '../streams/zstd-frames.ts';
 import type { SourceBlob, ImageSource } from '../../bucket/image-source.ts';
 import { openBlob, verifyChunks } from '../streams/verified-stream.ts';
@@ -151,20 +151,11 @@ async function unpackLayer(
   // The empty layer is known without reading it: registries and some sources do not store it.
   const blob = digest === EMPTY ? emptyLayer() : await source.blob(digest, signal === undefined ? {} : { signal });
   if (blob === null) return null;
-  let size = 0;
-  async function* counted(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
-    for await (const chunk of chunks) {
-      size += chunk.length;
-      yield chunk;
-    }
-  }
   const detected: { packing?: Compression } = {};
   const hash = createHash('sha256');
+  const { chunks, read } = counted(verifyChunks(blob.chunks, { digest, size: blob.size, role: 'layer' }));
   try {
-    for await (const chunk of decompress(
-      counted(verifyChunks(blob.chunks, { digest, size: blob.size, role: 'layer' })),
-      detected,
-    )) {
+    for await (const chunk of withinRatio(decompress(chunks, detected), read)) {
       signal?.throwIfAborted();
       hash.update(chunk);
     }
@@ -172,7 +163,22 @@ async function unpackLayer(
     if (error instanceof CompressionError) return null;
     throw error;
   }
-  return { diffId: digestOf(hash.digest('hex')), size, compression: detected.packing ?? 'none' };
+  return { diffId: digestOf(hash.digest('hex')), size: read(), compression: detected.packing ?? 'none' };
+}
+
+/** Counts the bytes that are read. */
+function counted(chunks: AsyncIterable<Uint8Array>): {
+  readonly chunks: AsyncIterable<Uint8Array>;
+  readonly read: () => number;
+} {
+  let size = 0;
+  async function* counting(): AsyncGenerator<Uint8Array, void, undefined> {
+    for await (const chunk of chunks) {
+      size += chunk.length;
+      yield chunk;
+    }
+  }
+  return { chunks: counting(), read: () => size };
 }
 
 function emptyLayer(): SourceBlob {
@@ -220,7 +226,8 @@ function copyOf(
   detected: { packing?: Compression } = {},
   stopAt: (packing: Compression) => boolean = () => false,
 ): AsyncIterable<Uint8Array> {
-  return gzip(decompress(verifyChunks(chunks, { digest, size: undefined, role: 'layer' }), detected, stopAt));
+  const packed = counted(verifyChunks(chunks, { digest, size: undefined, role: 'layer' }));
+  return gzip(withinRatio(decompress(packed.chunks, detected, stopAt), packed.read));
 }
 
 function digestOf(hex: string): Digest {

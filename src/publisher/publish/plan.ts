@@ -10,11 +10,15 @@ import { encodeTag, type TagRecord } from '../../registry/records.ts';
 import { CommandError } from '../cli/errors.ts';
 import { blobsOf, readLinks } from '../../manifest/links.ts';
 
-/** Where a blob's bytes come from: memory, the source, or a layer of the source that is recompressed. */
+/**
+ * Where a blob's bytes come from: memory, the source, a layer of the source that is recompressed, or a copy of one with
+ * explicit whiteouts.
+ */
 export type BlobOrigin =
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
   | { readonly kind: 'source' }
-  | { readonly kind: 'recompressed'; readonly from: Digest };
+  | { readonly kind: 'recompressed'; readonly from: Digest }
+  | { readonly kind: 'with-whiteouts' };
 
 /** A blob that a manifest of the tag names. */
 export interface PlannedBlob {
@@ -54,7 +58,7 @@ export interface PlanInput {
   readonly name: RepositoryName;
   readonly tag: Tag;
   readonly realm: RealmName;
-  readonly content: Pick<ImageContent, 'configs' | 'recompressed'>;
+  readonly content: Pick<ImageContent, 'configs' | 'recompressed' | 'whiteoutCopies'>;
   readonly derivation: Derivation;
   /** Manifests that refer to the image, published with it. */
   readonly referrers: readonly DerivedManifest[];
@@ -99,6 +103,11 @@ function blobsOfAll(
 ): readonly PlannedBlob[] {
   const made = new Map(derivation.blobs.map(({ digest, bytes }) => [digest, bytes]));
   const copies = new Map([...content.recompressed].map(([from, { digest }]) => [digest, from]));
+  const withWhiteouts = new Map(
+    [...(content.whiteoutCopies?.values() ?? [])]
+      .flat()
+      .flatMap((copy) => (copy === null ? [] : [[copy.digest, copy]])),
+  );
   const planned = new Map<Digest, PlannedBlob>();
   for (const { bytes } of manifests) {
     const links = readLinks(bytes);
@@ -119,13 +128,13 @@ function blobsOfAll(
         key: blobKey(realm, digest),
         digest,
         role: known?.role ?? (links?.config?.digest === digest ? 'config' : 'layer'),
-        size: known?.size ?? size ?? small?.length,
+        size: known?.size ?? size ?? small?.length ?? withWhiteouts.get(digest)?.size,
         origin:
           small !== undefined
             ? { kind: 'bytes', bytes: small }
             : from !== undefined
               ? { kind: 'recompressed', from }
-              : { kind: 'source' },
+              : { kind: withWhiteouts.has(digest) ? 'with-whiteouts' : 'source' },
         optional: foreign && known?.optional !== false,
       });
     }

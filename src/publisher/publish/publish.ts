@@ -27,6 +27,8 @@ import { type GcGuard, guardAgainstGc } from '../gc/guard.ts';
 import { readTag, type TagReading } from '../../bucket/read-tag.ts';
 import type { FormMerge, PublishedRoot } from './merge-forms.ts';
 import { mergeExisting } from './merge-existing.ts';
+import { prepareWhiteouts, type WhiteoutWork } from './whiteout-copies.ts';
+import { layersToScan, opaqueWarnings } from './opaque-warnings.ts';
 import { type LayerWork, prepareLayers, type Recompress } from './layers.ts';
 import { openLists, refuseNewerLists, type Lists } from '../../bucket/lists.ts';
 import { planTag, type PlannedBlob, type TagPlan } from './plan.ts';
@@ -70,6 +72,8 @@ export interface PublishRequest {
   readonly platforms?: readonly Platform[];
   /** Which layers get a gzip copy for the derived forms. */
   readonly recompress?: Recompress | undefined;
+  /** Name copies of layers with explicit whiteouts in derived schema 1 manifests, in place of opaque ones. */
+  readonly rewriteOpaque?: boolean;
   /** Publish the referrers of the image as well. Default: true. */
   readonly referrers?: boolean;
   /** Plan only, write nothing. */
@@ -160,6 +164,7 @@ interface Job {
   readonly image: ReadImage;
   readonly referrers: Referrers;
   readonly layers: LayerWork;
+  readonly whiteouts: WhiteoutWork | null;
 }
 
 async function publish(run: Run, source: ImageSource, request: PublishRequest): Promise<PublishResult> {
@@ -181,7 +186,8 @@ async function publish(run: Run, source: ImageSource, request: PublishRequest): 
     onEvent: run.onEvent,
     isStored: async (layer) => (await run.options.store.head(blobKey(realm, layer))) !== null,
   });
-  const job: Job = { run, source, request, realm, image, referrers, layers };
+  const whiteouts = request.rewriteOpaque === true ? prepareWhiteouts({ signal, onEvent: run.onEvent }) : null;
+  const job: Job = { run, source, request, realm, image, referrers, layers, whiteouts };
   const result = await untilWritten(`the tag ${request.name}:${request.tag}`, () => attempt(job), run.retry);
   const companions = request.referrers === false ? [] : await publishCompanions(run, source, request, image);
   return companions.length === 0 ? result : { ...result, companions };
@@ -237,7 +243,9 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
     { store, name, realm, replace: request.replace === true, image, source: job.source, signal: run.options.signal },
     readable,
   );
-  const { content, open } = await job.layers.complete(merged, source);
+  const { content: completed, open } = await job.layers.complete(merged, source);
+  const copies = (await job.whiteouts?.copies(merged, source)) ?? null;
+  const content = copies === null ? completed : { ...completed, whiteoutCopies: copies.byConfig };
   const derivation = derive(content, { name, tag, signer: run.options.signer, mode: request.mode ?? 'strict' });
   const plan = planTag({
     name,
@@ -262,6 +270,7 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
     toSend: toSend.length,
     bytesToSend: toSend.reduce((sum, { size }) => sum + (size ?? 0), 0),
   });
+  const toScan = layersToScan(derivation, content);
   const report = (sent: Sent): PublishResult =>
     result(job, {
       plan,
@@ -269,13 +278,23 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
       merge,
       present,
       sent,
-      warnings: [...warnings, ...warningsOf(image, existing, derivation)],
+      warnings: [
+        ...warnings,
+        ...(copies?.warnings ?? []),
+        ...warningsOf(image, existing, derivation),
+        ...opaqueWarnings(toScan, run.transfer),
+      ],
     });
   if (request.dryRun === true)
     return report({ blobs: toSend.length, bytes: toSend.reduce((sum, { size }) => sum + (size ?? 0), 0) });
 
   const send = async (blobs: readonly PlannedBlob[]): ReturnType<Transfer['sendBlobs']> =>
-    run.transfer.sendBlobs(blobs, source, open);
+    run.transfer.sendBlobs(
+      blobs,
+      source,
+      { recompressed: open, withWhiteouts: (copy) => (copies === null ? noCopy(copy) : copies.open(copy)) },
+      toScan,
+    );
   const { sent, absent } = await send(toSend);
   await run.transfer.sendManifests(plan.manifests.filter((manifest) => !present.has(manifest.key)));
   const referrersKeys = await addReferrers(store, name, referrers.records, run.retry);
@@ -327,6 +346,10 @@ function warningsOf({ leftOut }: ReadImage, existing: TagReading | null, derivat
       : []),
     ...derivation.warnings,
   ];
+}
+
+function noCopy(copy: Digest): Promise<never> {
+  return Promise.reject(new TypeError(`${copy} is no copy`));
 }
 
 async function summary({ run, realm }: Job, plan: TagPlan, content: ImageContent): Promise<TagSummary> {

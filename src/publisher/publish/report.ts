@@ -2,6 +2,7 @@
 import { reasonRow } from '../../registry/errors.ts';
 import { FORM_TITLE } from '../../registry/media-type.ts';
 import { formatPlatform, type Platform } from '../../registry/platform.ts';
+import type { PullAddress } from '../cli/pull-address.ts';
 import type { PublishResult } from './publish.ts';
 import { formatBytes, formatCount, paint, tableLines, terminalWidth } from '../cli/terminal-text.ts';
 
@@ -17,8 +18,8 @@ const WHY_DROPPED = {
   replace: 'by --replace',
 } as const satisfies Record<PublishResult['dropped'][number]['why'], string>;
 
-/** The report, in lines that fit the terminal. `where`: the title of the bucket. */
-export function publishLines(result: PublishResult, where: string): string[] {
+/** The report, in lines that fit the terminal. `where`: the title of the bucket; `pull`: where clients pull from. */
+export function publishLines(result: PublishResult, where: string, pull: PullAddress | null): string[] {
   const { name, tag, change, dryRun, forms, missing, kept, dropped, blobs, manifests, referrers } = result;
   const keptDigests = new Set(kept.map(({ digest }) => digest));
   const rows = [
@@ -48,6 +49,11 @@ export function publishLines(result: PublishResult, where: string): string[] {
     `${paint('strong', `${name}:${tag}`)}  ${CHANGES[change][dryRun ? 'planned' : 'done']} · ${where}`,
     ...tableLines(rows, terminalWidth()),
     paint('quiet', `${sent}, ${there}; ${formatCount(manifests.total, 'manifest')}${along}`),
+    ...(pull === null
+      ? []
+      : [
+          `pull it with: docker pull ${pull.host}/${name}:${tag}${pull.needsServe ? '  (while `gantry serve` runs)' : ''}`,
+        ]),
   ];
 }
 

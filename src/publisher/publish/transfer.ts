@@ -13,7 +13,9 @@ import { READS_AT_ONCE } from '../../bucket/survey.ts';
 import { sha256Option, writeManifest } from '../../bucket/write-image.ts';
 import type { PlannedBlob, PlannedManifest } from './plan.ts';
 import type { SourceBlob, ImageSource } from '../../bucket/image-source.ts';
+import { opaqueFolder } from './opaque-whiteouts.ts';
 import { hashBlob } from '../verify/check-blobs.ts';
+import { LayerScan } from '../streams/opaque-scan.ts';
 import { openBlob, verifyChunks } from '../streams/verified-stream.ts';
 
 /** The options of {@link createTransfer}. */
@@ -27,8 +29,17 @@ export interface TransferOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Opens the recompressed copy of a layer. */
-export type OpenRecompressed = (from: Digest) => Promise<SourceBlob>;
+/** Opens copies of layers: recompressed ones by the layer, and those with explicit whiteouts by their own digest. */
+export interface OpenCopy {
+  readonly recompressed: (from: Digest) => Promise<SourceBlob>;
+  readonly withWhiteouts: (copy: Digest) => Promise<SourceBlob>;
+}
+
+/** The opaque whiteouts of a layer that was sent. */
+export interface OpaqueWhiteouts {
+  readonly count: number;
+  readonly first: string | null;
+}
 
 /** How many blobs and bytes were sent. */
 export interface Sent {
@@ -44,8 +55,12 @@ export interface Transfer {
   sendBlobs(
     blobs: readonly PlannedBlob[],
     source: ImageSource,
-    recompressed: OpenRecompressed,
+    copies: OpenCopy,
+    /** Layers in which opaque whiteouts are looked for while they are sent. */
+    scanned?: ReadonlySet<Digest>,
   ): Promise<{ readonly sent: Sent; readonly absent: ReadonlySet<string> }>;
+  /** The opaque whiteouts of a layer that this run sent and scanned; undefined for any other. */
+  opaqueIn(layer: Digest): OpaqueWhiteouts | undefined;
   /** Writes the manifests, children before their lists. */
   sendManifests(manifests: readonly PlannedManifest[]): Promise<void>;
   /** Forgets that these objects are stored. */
@@ -57,6 +72,7 @@ export function createTransfer({ store, jobs, check = false, onEvent, signal }: 
   const limit = createLimit(jobs);
   const there = new Set<string>();
   const underway = new Map<string, Promise<number | null>>();
+  const opaque = new Map<Digest, OpaqueWhiteouts>();
 
   async function present(
     blobs: readonly PlannedBlob[],
@@ -80,7 +96,8 @@ export function createTransfer({ store, jobs, check = false, onEvent, signal }: 
   async function sendBlobs(
     blobs: readonly PlannedBlob[],
     source: ImageSource,
-    recompressed: OpenRecompressed,
+    copies: OpenCopy,
+    scanned: ReadonlySet<Digest> = new Set(),
   ): Promise<{ sent: Sent; absent: ReadonlySet<string> }> {
     let [count, bytes] = [0, 0];
     const absent = new Set<string>();
@@ -89,7 +106,9 @@ export function createTransfer({ store, jobs, check = false, onEvent, signal }: 
     const either = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
     await forEachLimit(blobs, jobs, async (blob) => {
       try {
-        const size = await once(blob.key, () => limit(() => sendBlob(blob, source, recompressed, either)));
+        const size = await once(blob.key, () =>
+          limit(() => sendBlob(blob, source, copies, either, scanned.has(blob.digest))),
+        );
         if (size === null) absent.add(blob.key);
         else {
           count += 1;
@@ -125,8 +144,9 @@ export function createTransfer({ store, jobs, check = false, onEvent, signal }: 
   async function sendBlob(
     blob: PlannedBlob,
     source: ImageSource,
-    recompressed: OpenRecompressed,
+    copies: OpenCopy,
     either: AbortSignal,
+    isScanned: boolean,
   ): Promise<number | null> {
     either.throwIfAborted();
     const { digest, key, origin, role } = blob;
@@ -142,7 +162,8 @@ export function createTransfer({ store, jobs, check = false, onEvent, signal }: 
       return origin.bytes.length;
     }
     const open = async (): Promise<SourceBlob | null> => {
-      if (origin.kind === 'recompressed') return recompressed(origin.from);
+      if (origin.kind === 'recompressed') return copies.recompressed(origin.from);
+      if (origin.kind === 'with-whiteouts') return copies.withWhiteouts(digest);
       return blob.optional ? source.blob(digest, { signal: either }) : openBlob(source, blob, either);
     };
     let opened = await open();
@@ -160,11 +181,16 @@ export function createTransfer({ store, jobs, check = false, onEvent, signal }: 
     let sourceError: { readonly error: unknown } | undefined;
     const expected = { digest, size, role };
     async function* watched(body: SourceBlob): AsyncGenerator<Uint8Array, void, undefined> {
+      const scan = isScanned ? new LayerScan((path) => opaqueFolder(path) !== null) : null;
       try {
         for await (const chunk of verifyChunks(body.pooled?.chunks ?? body.chunks, expected)) {
+          // zlib works in another thread while the chunk is sent.
+          const scanned = scan?.write(chunk);
           yield chunk;
+          await scanned;
           onEvent({ event: 'blob-progress', digest, bytes: chunk.length });
         }
+        if (scan !== null) opaque.set(digest, scan.found);
       } catch (error) {
         sourceError = { error };
         throw error;
@@ -216,6 +242,7 @@ export function createTransfer({ store, jobs, check = false, onEvent, signal }: 
     present,
     sendBlobs,
     sendManifests,
+    opaqueIn: (layer) => opaque.get(layer),
     lost: (keys) => {
       for (const key of keys) there.delete(key);
     },

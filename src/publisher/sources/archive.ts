@@ -6,6 +6,7 @@
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { Socket } from 'node:net';
+import type { Readable } from 'node:stream';
 import { CommandError } from '../cli/errors.ts';
 import { CHUNK_SIZE } from '../streams/buffer-sizes.ts';
 import { detectCompression } from '../streams/compression.ts';
@@ -52,6 +53,26 @@ export async function openImageIn(
   }
 }
 
+/**
+ * Copies a stream with an archive into a temporary file, and opens the image in it that `open` chooses. `why` is for
+ * messages. Closes the file if that fails. Throws {@link CommandError}.
+ */
+export async function openSpooledArchive(
+  from: Readable,
+  title: string,
+  why: string,
+  options: ArchiveOptions,
+  open: (archive: Archive) => Promise<ImageSource>,
+): Promise<ImageSource> {
+  const archive = await archiveIn(await spool(from, title, why, options), title, options);
+  try {
+    return await open(archive);
+  } catch (error) {
+    await archive.close();
+    throw error;
+  }
+}
+
 /** Splits `FILE[:REF]` at the first colon, as containers/image does, unless a file has the whole as its name. */
 async function splitArchiveRef(where: string): Promise<readonly [string, string | undefined]> {
   const colon = where.indexOf(':');
@@ -68,6 +89,11 @@ async function splitArchiveRef(where: string): Promise<readonly [string, string 
 export async function openArchive(path: string, options: ArchiveOptions = {}): Promise<Archive> {
   const title = path === '-' ? 'standard input' : path;
   const file = path === '-' ? await spool(process.stdin, title, 'is a pipe', options) : await openPlain(path, options);
+  return archiveIn(file, title, options);
+}
+
+/** Indexes an open file, which is closed if that fails. */
+async function archiveIn(file: FileHandle, title: string, options: ArchiveOptions): Promise<Archive> {
   try {
     const { size } = await file.stat();
     const readAt = (offset: number, length: number): Promise<Uint8Array> => read(file, title, offset, length);

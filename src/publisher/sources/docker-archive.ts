@@ -35,11 +35,14 @@ interface SavedImage {
  * Throws {@link CommandError}.
  */
 export function openDockerArchive(where: string, options: ArchiveOptions): Promise<ImageSource> {
-  return openImageIn(where, options, async (archive, ref) => {
-    const saved = choose(archive, await readSaved(archive), ref);
-    const root = await findInLayout(archive, saved);
-    return root === null ? makeImage(archive, saved) : openLayout(layoutIn(archive), root);
-  });
+  return openImageIn(where, options, chooseSavedImage);
+}
+
+/** The image of an open archive, as in {@link openDockerArchive}. Throws {@link CommandError}. */
+export async function chooseSavedImage(archive: Archive, ref: string | undefined): Promise<ImageSource> {
+  const saved = choose(archive, await readSaved(archive), ref);
+  const root = await findInLayout(archive, saved);
+  return root === null ? makeImage(archive, saved) : openLayout(layoutIn(archive), root);
 }
 
 async function readSaved(archive: Archive): Promise<readonly SavedImage[]> {

@@ -13,7 +13,7 @@ interface Transport {
   readonly load: () => Promise<SourceOpener>;
 }
 
-/** Transport → syntax and reader. Names and syntax are skopeo's, except `pulp2`. */
+/** Transport → syntax and reader. Names and syntax are skopeo's, except `pulp2`, `http` and `https`. */
 export const SOURCES: Readonly<Record<string, Transport>> = {
   dir: {
     syntax: 'dir:FOLDER',
@@ -34,6 +34,32 @@ export const SOURCES: Readonly<Record<string, Transport>> = {
     syntax: 'oci-archive:FILE[:REF]',
     title: 'an OCI image layout in a tar file; FILE is - for standard input',
     load: async () => (await import('./oci-archive.ts')).openOciArchive,
+  },
+  'docker-daemon': {
+    syntax: 'docker-daemon:NAME[:TAG]',
+    title: 'an image of the Docker engine',
+    load: async () => (await import('./engines/docker-daemon.ts')).openDaemonImage,
+  },
+  'containers-storage': {
+    syntax: 'containers-storage:NAME[:TAG]',
+    title: 'an image of Podman or Buildah',
+    load: async () => (await import('./engines/containers-storage.ts')).openStorageImage,
+  },
+  https: {
+    syntax: 'https://HOST/FILE.tar[#NAME:TAG]',
+    title: 'an archive to download: of `docker save`, or an OCI layout',
+    load: async () => {
+      const { openDownload } = await import('./download.ts');
+      return (where, options) => openDownload('https', where, options);
+    },
+  },
+  http: {
+    syntax: 'http://HOST/FILE.tar[#NAME:TAG]',
+    title: 'the same without TLS',
+    load: async () => {
+      const { openDownload } = await import('./download.ts');
+      return (where, options) => openDownload('http', where, options);
+    },
   },
   pulp2: {
     syntax: 'pulp2:FOLDER[:TAG]',

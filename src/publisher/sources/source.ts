@@ -1,4 +1,5 @@
 import type { ImageSource } from '../../bucket/image-source.ts';
+import type { Descriptor } from '../../registry/descriptor.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import type { Platform } from '../../registry/platform.ts';
@@ -43,5 +44,10 @@ export interface SourceRepository {
   digests(tag: Tag): Promise<readonly Digest[] | null>;
   /** Opens a tag; null if it does not exist. `schema1`: whether to request schema 1 as well. */
   open(tag: Tag, options: { readonly schema1: boolean }): Promise<ImageSource | null>;
+  /**
+   * The referrers of a manifest, in one request at most; null if the repository has none at all. `tags`: all tags of the
+   * repository. Absent if the source has no referrers.
+   */
+  referrers?(subject: Digest, tags: ReadonlySet<Tag>): Promise<readonly Descriptor[] | null>;
   close(): Promise<void>;
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { addAbortSignal, type Readable } from 'node:stream';
 import { CommandError } from '../cli/errors.ts';
-import { decompress } from '../streams/compression.ts';
+import { decompress, MAX_RATIO } from '../streams/compression.ts';
 import { CompressionError } from '../streams/zstd-frames.ts';
 import type { SourceOptions } from './source.ts';
 
@@ -16,11 +16,7 @@ const MIB = 1024 * 1024;
 /** The most bytes of a decompressed archive, unless the user gives another limit. */
 export const DEFAULT_MAX_UNPACKED = 64 * 1024 * MIB;
 
-/**
- * How many times larger than its compressed form an archive may become. Deflate reaches 1032 on zeros; images reach
- * about 10. Below `RATIO_FREE` bytes it is not checked: a small archive may be mostly padding.
- */
-const MAX_RATIO = 200;
+/** Bytes below which the ratio of an archive is not checked: a small one may be mostly padding. */
 const RATIO_FREE = 256 * MIB;
 
 /** The share of the temporary folder's free space that one archive may use: other programs need the rest. */

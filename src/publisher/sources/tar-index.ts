@@ -4,6 +4,7 @@
  */
 import { posix } from 'node:path';
 import { CommandError } from '../cli/errors.ts';
+import { hasChecksum, nameOf, paxRecords, sizeOf, TAR_BLOCK as BLOCK, textOf } from '../streams/tar-header.ts';
 
 /** Reads bytes of the archive; fewer than asked for only at its end. */
 export type ReadAt = (offset: number, length: number) => Promise<Uint8Array>;
@@ -14,16 +15,11 @@ export interface TarFile {
   readonly size: number;
 }
 
-const BLOCK = 512;
-
 /**
  * Guards against malicious input: the most headers, the most bytes of one extended header, the most extended headers
  * of one member, and the most bytes of all names.
  */
 const LIMITS = { headers: 1_000_000, extension: 1024 * 1024, extensions: 16, names: 64 * 1024 * 1024 } as const;
-
-/** The records of an extended header that are used; others could fill the memory. */
-const USED_RECORDS: ReadonlySet<string> = new Set(['path', 'linkpath', 'size']);
 
 type Member = TarFile | { readonly link: string };
 
@@ -101,61 +97,6 @@ function follow(members: ReadonlyMap<string, Member>, path: string): TarFile | n
   let member = members.get(path);
   for (let hops = 0; member !== undefined && 'link' in member && hops < 8; hops += 1) member = members.get(member.link);
   return member === undefined || 'link' in member ? null : member;
-}
-
-function hasChecksum(header: Uint8Array): boolean {
-  const expected = parseInt(textOf(header.subarray(148, 156)).trim(), 8);
-  let sum = 0;
-  for (let index = 0; index < BLOCK; index += 1) sum += index >= 148 && index < 156 ? 0x20 : (header[index] ?? 0);
-  return expected === sum;
-}
-
-/** The size of a member in bytes; null if it is negative, too large, or not a number. */
-function sizeOf(extended: string | undefined, header: Uint8Array): number | null {
-  if (extended !== undefined) return /^\d{1,15}$/.test(extended) ? Number(extended) : null;
-  const field = header.subarray(124, 136);
-  const first = field[0] ?? 0;
-  // GNU: the first bit marks a binary number, the second one its sign.
-  const size =
-    (first & 0x80) === 0
-      ? octal(textOf(field))
-      : (first & 0x40) !== 0
-        ? NaN
-        : field.subarray(1).reduce((sum, byte) => sum * 256 + byte, first & 0x3f);
-  return Number.isSafeInteger(size) ? size : null;
-}
-
-/** Reads an octal number; NaN for anything else. `parseInt` would accept a sign, and text after the digits. */
-function octal(text: string): number {
-  const digits = text.trim();
-  return /^[0-7]*$/.test(digits) ? parseInt(digits === '' ? '0' : digits, 8) : NaN;
-}
-
-function nameOf(header: Uint8Array): string {
-  const name = textOf(header.subarray(0, 100));
-  // Only POSIX archives have a prefix here; GNU archives have times.
-  const prefix = textOf(header.subarray(257, 263)) === 'ustar' ? textOf(header.subarray(345, 500)) : '';
-  return prefix === '' ? name : `${prefix}/${name}`;
-}
-
-function paxRecords(bytes: Uint8Array): (readonly [string, string])[] {
-  const records: (readonly [string, string])[] = [];
-  for (let at = 0; at < bytes.length;) {
-    const space = bytes.indexOf(0x20, at);
-    const length = space < 0 ? NaN : Number(Buffer.from(bytes.subarray(at, space)).toString('latin1'));
-    if (!Number.isSafeInteger(length) || length <= space - at) break;
-    const record = Buffer.from(bytes.subarray(space + 1, at + length - 1)).toString('utf8');
-    const equals = record.indexOf('=');
-    const key = record.slice(0, Math.max(0, equals));
-    if (USED_RECORDS.has(key)) records.push([key, record.slice(equals + 1)]);
-    at += length;
-  }
-  return records;
-}
-
-function textOf(bytes: Uint8Array): string {
-  const end = bytes.indexOf(0);
-  return Buffer.from(end < 0 ? bytes : bytes.subarray(0, end)).toString('utf8');
 }
 
 function normal(path: string): string {

@@ -1,6 +1,8 @@
 /** S3 requests and answers: the signed payload hash, an object's headers, and its body across broken connections. */
+import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import type {
+  DeleteObjectsCommand,
   GetObjectCommandOutput,
   HeadObjectCommandOutput,
   PutObjectCommand,
@@ -20,6 +22,27 @@ export function withPayloadHash<T extends PutObjectCommand | UploadPartCommand>(
       return next(args);
     },
     { step: 'build', name: 'payloadHash', override: true },
+  );
+  return command;
+}
+
+/**
+ * Sends DeleteObjects with `Content-MD5` (RFC 1864), which S3 requires, in place of the newer checksums that the client
+ * would send: R2 and many other servers do not document them for this request (aws-sdk-js-v3#6819 has the same cure).
+ */
+export function withContentMd5(command: DeleteObjectsCommand): DeleteObjectsCommand {
+  command.middlewareStack.add(
+    (next) => (args) => {
+      const request = args.request as { headers: Record<string, string>; readonly body: string | Uint8Array };
+      const kept = Object.entries(request.headers).filter(([name]) => !/^x-amz-(?:sdk-)?checksum-/i.test(name));
+      request.headers = {
+        ...Object.fromEntries(kept),
+        'content-md5': createHash('md5').update(request.body).digest('base64'),
+      };
+      return next(args);
+    },
+    // After the client's own checksums, before the signature.
+    { step: 'build', priority: 'low', name: 'contentMd5', override: true },
   );
   return command;
 }

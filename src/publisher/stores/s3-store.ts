@@ -28,7 +28,7 @@ import type { Connection } from './connection.ts';
 import { deleteFenced } from './fenced-delete.ts';
 import { partSizeFor, UploadEndedError, uploadInParts } from './multipart-upload.ts';
 import { S3_RETRY, type SendRequest, sendRetrying, type WriteGuard } from './retrying.ts';
-import { bytesOf, infoOf, rangeHeader, unquoted } from './s3-messages.ts';
+import { bytesOf, infoOf, rangeHeader, unquoted, withContentMd5 } from './s3-messages.ts';
 import { CHECKED_MAX, hasMd5Etag, readChecked } from './checked-read.ts';
 import { ForeignAnswerError } from './foreign-answers.ts';
 import { readFailure } from './s3-failure.ts';
@@ -228,7 +228,9 @@ export class S3Store implements WriteStore {
     for (let at = 0; at < keys.length; at += DELETE_AT_ONCE) {
       const Objects = keys.slice(at, at + DELETE_AT_ONCE).map((key) => ({ Key: this.#prefix + key }));
       const { Errors = [] } = await this.#send('deleting', async (client) => {
-        const answer = await client.send(new DeleteObjectsCommand({ Bucket: this.#bucket, Delete: { Objects } }));
+        const answer = await client.send(
+          withContentMd5(new DeleteObjectsCommand({ Bucket: this.#bucket, Delete: { Objects } })),
+        );
         // Each key is reported, whether it was there or not.
         const reported = (answer.Deleted?.length ?? 0) + (answer.Errors?.length ?? 0);
         if (reported < Objects.length) throw new ForeignAnswerError('it does not report each deletion', 200);

@@ -11,10 +11,12 @@ export interface Target {
 
 /**
  * Opens the bucket of `--to`: `local` (in the folder `state`), or `s3://bucket[/prefix]` (configured by `env`).
- * Throws CommandError if it cannot be opened or does not answer.
+ * With `mustExist` a missing local store is an error, otherwise it is created. Throws CommandError if the bucket cannot
+ * be opened or does not answer.
  */
 export type OpenTarget = (options: {
   readonly to: string;
   readonly state?: string;
+  readonly mustExist?: boolean;
   readonly env: NodeJS.ProcessEnv;
 }) => Promise<Target>;

@@ -59,6 +59,29 @@ export async function* decompress(
 }
 
 /**
+ * How many times larger than its compressed form something may become. Deflate reaches 1,032 on zeros; images reach about
+ * 10.
+ */
+export const MAX_RATIO = 200;
+
+/** Bytes of a layer below which the ratio is not checked: a small one may be mostly padding. */
+export const LAYER_RATIO_FREE = 64 * 1024 * 1024;
+
+/** The decompressed chunks of a layer. Throws {@link CompressionError} where they are too many for what was read so far. */
+export async function* withinRatio(
+  unpacked: AsyncIterable<Uint8Array>,
+  packed: () => number,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let length = 0;
+  for await (const chunk of unpacked) {
+    length += chunk.length;
+    if (length > LAYER_RATIO_FREE && length > packed() * MAX_RATIO)
+      throw new CompressionError(`the layer unpacks to more than ${String(MAX_RATIO)} times its size`);
+    yield chunk;
+  }
+}
+
+/**
  * The gzip header (RFC 1952 §2.3): deflate, no name, no time, unknown system. Node's own names the system it runs on.
  */
 const GZIP_HEAD = Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff);

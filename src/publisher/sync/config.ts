@@ -2,38 +2,15 @@
  * Reads the configuration of `gantry sync`: YAML, read strictly, because an ignored setting could cost somebody their
  * tags. Errors contain the line.
  */
-import type { MissingRule } from '../../origin/caller.ts';
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import picomatch from 'picomatch';
-import semver from 'semver';
-import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import { LineCounter, parseDocument } from 'yaml';
+import type { MissingRule } from '../../origin/caller.ts';
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
-import { formatPlatform, parsePlatform, type Platform } from '../../registry/platform.ts';
 import { CommandError } from '../cli/errors.ts';
-import type { Recompress } from '../publish/layers.ts';
-import { parseRemoteRepository, type RemoteRepository } from '../sources/registry/remote-name.ts';
-import { ALL_TAGS, type TagFilter } from './select.ts';
-
-/**
- * Which tags of the bucket are deleted: `none`; `missing`: those that the source does not have any more; `unselected`:
- * those that are not selected any more as well.
- */
-export type Prune = 'none' | 'missing' | 'unselected';
-
-/** How the tags of a repository are synced. */
-export interface SyncSettings {
-  readonly tags: TagFilter;
-  readonly platforms: readonly Platform[];
-  readonly recompress: Recompress | undefined;
-  readonly referrers: boolean;
-  /** Whether to request a schema 1 of a moved tag as well. */
-  readonly schema1: boolean;
-  readonly prune: Prune;
-  readonly mode: 'strict' | 'compat';
-  /** The key or policy by which every tag must be signed, relative to the working directory; undefined for none. */
-  readonly verifySignature: string | undefined;
-}
+import { isLoopback, parseRemoteRepository, type RemoteRepository } from '../sources/registry/remote-name.ts';
+import { DEFAULTS, readGlobs, readSettings, SETTINGS, type SyncSettings } from './settings.ts';
+import { at, booleanOf, fail, itemsOf, membersOf, oneOf, textOf, type Value, type Where } from './yaml-values.ts';
 
 /** Where repositories are read from. */
 export type SyncSource =
@@ -45,40 +22,33 @@ export type SyncSource =
       readonly missing: MissingRule;
     }
   /** A Pulp tree or one repository of it; `repositories` are globs over the names in a tree. */
-  | { readonly kind: 'pulp2'; readonly path: string; readonly repositories: readonly string[] };
+  | { readonly kind: 'pulp2'; readonly path: string; readonly repositories: readonly string[] }
+  | Pulp3Source;
+
+/** A Pulp 3; `repositories` are globs over the names that it distributes. */
+export interface Pulp3Source {
+  readonly kind: 'pulp3';
+  /** Scheme and host. */
+  readonly url: URL;
+  readonly repositories: readonly string[];
+  /** The environment variable with `USER:PASSWORD`; undefined: the login for the host. */
+  readonly credentials: string | undefined;
+  /** The realm that private repositories must be in; undefined: any but the public one. */
+  readonly privateRealm: string | undefined;
+  readonly tlsVerify: boolean | undefined;
+}
 
 /** One entry of the configuration. */
 export interface SyncEntry {
   /** The source as it is written. */
   readonly from: string;
   readonly source: SyncSource;
+  /** `to` as it is written; `*` if it is not there. */
+  readonly to: string;
   /** The name in the bucket for a name at the source; null if it is not valid. */
   readonly rename: (name: RepositoryName) => RepositoryName | null;
   readonly settings: SyncSettings;
 }
-
-/** The default settings. */
-const DEFAULTS: SyncSettings = {
-  tags: ALL_TAGS,
-  platforms: [],
-  recompress: undefined,
-  referrers: true,
-  schema1: true,
-  prune: 'none',
-  mode: 'strict',
-  verifySignature: undefined,
-};
-
-const SETTINGS = [
-  'tags',
-  'platforms',
-  'recompress',
-  'referrers',
-  'schema1',
-  'prune',
-  'compat',
-  'verify-signature',
-] as const;
 
 /** Reads a file. Throws {@link CommandError}. */
 export async function readSyncConfig(path: string): Promise<readonly SyncEntry[]> {
@@ -116,99 +86,40 @@ export function parseSyncConfig(text: string, file: string): readonly SyncEntry[
     });
   const entries = itemsOf(list, where).map((item) => readEntry(item, where, base));
   if (entries.length === 0) throw fail(list, where, 'names no repository');
+  for (const [index, { source }] of entries.entries()) {
+    const same = entries.slice(0, index).flatMap((other) => (isSamePulp(other.source, source) ? [other.source] : []));
+    if (same.some((other) => isPulp3(other) && isPulp3(source) && other.credentials !== source.credentials))
+      throw fail(
+        { node: list.node, title: `${list.title}[${String(index)}]` },
+        where,
+        'reads a Pulp by another account than an entry before it',
+        'Give both the same "credentials": by two accounts it is not known what Pulp has no more.',
+      );
+  }
   return entries;
 }
 
-interface Where {
-  readonly file: string;
-  readonly lines: LineCounter;
+function isPulp3(source: SyncSource): source is Pulp3Source {
+  return source.kind === 'pulp3';
 }
 
-/** A value, and its title for messages. */
-interface Value {
-  readonly title: string;
-  readonly node: unknown;
+function isSamePulp(a: SyncSource, b: SyncSource): boolean {
+  return isPulp3(a) && isPulp3(b) && a.url.href === b.url.href;
 }
 
-function at({ file, lines }: Where, offset: number): string {
-  return `${file}:${String(lines.linePos(offset).line)}`;
-}
-
-function fail({ node, title }: Value, where: Where, what: string, hint?: string): CommandError {
-  const range = (node as Node | null)?.range;
-  const place = range === undefined || range === null ? where.file : at(where, range[0]);
-  return new CommandError(`${place}: ${title} ${what}`, { kind: 'usage', ...(hint === undefined ? {} : { hint }) });
-}
-
-function membersOf(node: unknown, where: Where, title: string, known: readonly string[]): ReadonlyMap<string, Value> {
-  if (!isMap(node)) throw fail({ node, title }, where, `must have members: ${known.join(', ')}`);
-  const members = new Map<string, Value>();
-  for (const { key, value } of node.items) {
-    const name = isScalar(key) ? String(key.value) : '';
-    if (!known.includes(name))
-      throw fail(
-        { node: key, title },
-        where,
-        `has a member "${name}" that is not known`,
-        `Known are: ${known.join(', ')}.`,
-      );
-    // `tags:` without a value is more likely a mistake than intended.
-    if (value === null || (isScalar(value) && value.value === null))
-      throw fail({ node: key, title: name }, where, 'has no value');
-    members.set(name, { title: name, node: value });
-  }
-  return members;
-}
-
-function itemsOf(value: Value, where: Where): readonly Value[] {
-  if (!isSeq(value.node)) throw fail(value, where, 'must be a list');
-  return value.node.items.map((node, index) => ({ node, title: `${value.title}[${String(index)}]` }));
-}
-
-function textOf(value: Value, where: Where): string {
-  const text = isScalar(value.node) ? value.node.value : undefined;
-  if (typeof text !== 'string' || text === '') {
-    // The tag 1.10 is a number in YAML, and has lost its zero.
-    const hint = typeof text === 'number' ? 'Put it in quotes: YAML takes it for a number.' : undefined;
-    throw fail(value, where, 'must be text', hint);
-  }
-  return text;
-}
-
-function textsOf(value: Value, where: Where): readonly Value[] {
-  return isSeq(value.node) ? itemsOf(value, where) : [value];
-}
-
-function booleanOf(value: Value, where: Where): boolean {
-  const found = isScalar(value.node) ? value.node.value : undefined;
-  if (typeof found !== 'boolean') throw fail(value, where, 'must be true or false');
-  return found;
-}
-
-function oneOf<T extends string>(value: Value, where: Where, known: readonly T[]): T {
-  const text = isScalar(value.node) ? value.node.value : undefined;
-  const found = known.find((one) => one === text);
-  if (found === undefined) throw fail(value, where, `must be one of ${known.join(', ')}`);
-  return found;
-}
+const SOURCE_MEMBERS = ['from', 'to', 'repositories', 'tls-verify', 'missing', 'credentials', 'private-realm'] as const;
 
 function readEntry(item: Value, where: Where, base: SyncSettings): SyncEntry {
-  const members = membersOf(item.node, where, item.title, [
-    'from',
-    'to',
-    'repositories',
-    'tls-verify',
-    'missing',
-    ...SETTINGS,
-  ]);
+  const members = membersOf(item.node, where, item.title, [...SOURCE_MEMBERS, ...SETTINGS]);
   const from = members.get('from');
   if (from === undefined)
-    throw fail(item, where, 'has no "from"', 'Write from: docker://HOST/NAME, or from: pulp2:FOLDER.');
+    throw fail(item, where, 'has no "from"', 'Write from: docker://HOST/NAME, pulp3+https://HOST, or pulp2:FOLDER.');
   const source = readSource(from, members, where);
   const to = members.get('to');
   return {
     from: textOf(from, where),
     source,
+    to: to === undefined ? '*' : textOf(to, where),
     rename: renamer(to, source, where),
     settings: readSettings(members, where, base),
   };
@@ -219,8 +130,14 @@ function readSource(from: Value, members: ReadonlyMap<string, Value>, where: Whe
   const globs = members.get('repositories');
   const tls = members.get('tls-verify');
   const missing = members.get('missing');
+  if (missing !== undefined && !text.startsWith('docker://')) throw fail(missing, where, 'is for registries');
+  if (text.startsWith('pulp3+')) return readPulp3(from, members, where);
+  for (const name of ['credentials', 'private-realm'] as const) {
+    const value = members.get(name);
+    if (value !== undefined) throw fail(value, where, 'is for a Pulp 3: from: pulp3+https://HOST');
+  }
   if (text.startsWith('docker://')) {
-    if (globs !== undefined) throw fail(globs, where, 'are only chosen from a tree of Pulp 2');
+    if (globs !== undefined) throw fail(globs, where, 'are only chosen from a tree of Pulp 2 or from a Pulp 3');
     try {
       return {
         kind: 'registry',
@@ -240,7 +157,6 @@ function readSource(from: Value, members: ReadonlyMap<string, Value>, where: Whe
   }
   if (text.startsWith('pulp2:') && text !== 'pulp2:') {
     if (tls !== undefined) throw fail(tls, where, 'is for registries');
-    if (missing !== undefined) throw fail(missing, where, 'is for registries');
     return {
       kind: 'pulp2',
       path: text.slice('pulp2:'.length),
@@ -251,8 +167,41 @@ function readSource(from: Value, members: ReadonlyMap<string, Value>, where: Whe
     from,
     where,
     `"${text}" is no source`,
-    'Write docker://HOST/NAME, or pulp2:FOLDER (a published repository or the whole tree).',
+    'Write docker://HOST/NAME, pulp3+https://HOST, or pulp2:FOLDER (a published repository or the whole tree).',
   );
+}
+
+function readPulp3(from: Value, members: ReadonlyMap<string, Value>, where: Where): Pulp3Source {
+  const text = textOf(from, where).slice('pulp3+'.length);
+  const url = URL.canParse(text) ? new URL(text) : null;
+  const isBare = url !== null && /^https?:\/\/[^/?#@]+\/?$/.test(text);
+  if (!isBare)
+    throw fail(from, where, `"pulp3+${text}" is no Pulp`, 'Write pulp3+https://HOST[:PORT], without a path.');
+  if (url.protocol === 'http:' && !isLoopback(url.host))
+    throw fail(from, where, 'would send the password unencrypted', 'Write pulp3+https://; http is for this machine.');
+  const [globs, tls, credentials, realm] = ['repositories', 'tls-verify', 'credentials', 'private-realm'].map((name) =>
+    members.get(name),
+  );
+  return {
+    kind: 'pulp3',
+    url,
+    repositories: globs === undefined ? [] : readGlobs(globs, where),
+    credentials: credentials === undefined ? undefined : variableOf(credentials, where),
+    privateRealm: realm === undefined ? undefined : textOf(realm, where),
+    tlsVerify: tls === undefined ? undefined : booleanOf(tls, where),
+  };
+}
+
+function variableOf(value: Value, where: Where): string {
+  const name = textOf(value, where);
+  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name))
+    throw fail(
+      value,
+      where,
+      'must be the name of an environment variable',
+      'Write credentials: PULP_CREDENTIALS, and set that variable to USER:PASSWORD.',
+    );
+  return name;
 }
 
 /** `to` is a name, or one with a `*` for the name at the source; without it names stay the same. */
@@ -265,101 +214,10 @@ function renamer(to: Value | undefined, source: SyncSource, where: Where): SyncE
   if (after === undefined) {
     const name = parseRepositoryName(text);
     if (name === null) throw fail(to, where, `"${text}" is no repository name`);
-    if (source.kind === 'pulp2' && source.repositories.length > 0)
+    if (source.kind === 'pulp3' || (source.kind === 'pulp2' && source.repositories.length > 0))
       throw fail(to, where, 'must have a * where several repositories come', 'Write to: mirror/*.');
     return () => name;
   }
   if (parseRepositoryName(`${before}x${after}`) === null) throw fail(to, where, `"${text}" gives no repository names`);
   return (name) => parseRepositoryName(`${before}${name}${after}`);
-}
-
-function readSettings(members: ReadonlyMap<string, Value>, where: Where, base: SyncSettings): SyncSettings {
-  const read = <T>(name: (typeof SETTINGS)[number], from: (value: Value) => T, otherwise: T): T => {
-    const value = members.get(name);
-    return value === undefined ? otherwise : from(value);
-  };
-  return {
-    tags: read('tags', (value) => readTagFilter(value, where), base.tags),
-    platforms: read(
-      'platforms',
-      (value) => textsOf(value, where).map((one) => readPlatform(one, where)),
-      base.platforms,
-    ),
-    recompress: read('recompress', (value) => readRecompress(value, where), base.recompress),
-    referrers: read('referrers', (value) => booleanOf(value, where), base.referrers),
-    schema1: read('schema1', (value) => booleanOf(value, where), base.schema1),
-    prune: read('prune', (value) => oneOf(value, where, ['none', 'missing', 'unselected']), base.prune),
-    mode: read('compat', (value) => (booleanOf(value, where) ? 'compat' : 'strict'), base.mode),
-    verifySignature: read('verify-signature', (value) => pathOf(value, where), base.verifySignature),
-  };
-}
-
-function pathOf(value: Value, where: Where): string {
-  const path = isScalar(value.node) ? value.node.value : undefined;
-  if (typeof path !== 'string' || path === '') throw fail(value, where, 'must be the path of a key or a policy');
-  return path;
-}
-
-function readRecompress(value: Value, where: Where): Recompress | undefined {
-  const found = isScalar(value.node) ? value.node.value : undefined;
-  if (typeof found === 'boolean') return found ? 'zstd' : undefined;
-  return oneOf<Recompress>(value, where, ['zstd', 'all']);
-}
-
-function readPlatform(value: Value, where: Where): Platform {
-  const text = textOf(value, where);
-  const platform = parsePlatform(text);
-  if (platform === null || formatPlatform(platform) !== text)
-    throw fail(value, where, `"${text}" is no platform`, 'Write linux/arm64 or linux/arm/v7.');
-  return platform;
-}
-
-/** A list of globs, or an object of conditions that must all hold. */
-function readTagFilter(value: Value, where: Where): TagFilter {
-  if (isSeq(value.node) || isScalar(value.node)) return { ...ALL_TAGS, glob: readGlobs(value, where) };
-  const members = membersOf(value.node, where, value.title, ['glob', 'regex', 'semver', 'newest']);
-  const [glob, regex, range, newest] = ['glob', 'regex', 'semver', 'newest'].map((name) => members.get(name));
-  return {
-    glob: glob === undefined ? [] : readGlobs(glob, where),
-    regex: regex === undefined ? undefined : readRegex(regex, where),
-    semver: range === undefined ? undefined : readRange(range, where),
-    newest: newest === undefined ? undefined : readCount(newest, where),
-  };
-}
-
-function readGlobs(value: Value, where: Where): readonly string[] {
-  return textsOf(value, where).map((one) => {
-    const text = textOf(one, where);
-    try {
-      picomatch(text);
-    } catch (cause) {
-      throw fail(one, where, `"${text}" is no glob: ${cause instanceof Error ? cause.message : ''}`);
-    }
-    return text;
-  });
-}
-
-function readRegex(value: Value, where: Where): RegExp {
-  const text = textOf(value, where);
-  try {
-    return new RegExp(text, 'u');
-  } catch (cause) {
-    throw fail(value, where, `is no regular expression: ${cause instanceof Error ? cause.message : ''}`);
-  }
-}
-
-function readRange(value: Value, where: Where): semver.Range {
-  const text = textOf(value, where);
-  try {
-    return new semver.Range(text);
-  } catch {
-    throw fail(value, where, `"${text}" is no range of versions`, 'Write e.g. ">=1.30 <2", or "^1.36".');
-  }
-}
-
-function readCount(value: Value, where: Where): number {
-  const count = isScalar(value.node) ? value.node.value : undefined;
-  if (typeof count !== 'number' || !Number.isSafeInteger(count) || count < 1)
-    throw fail(value, where, 'must be a whole number from 1');
-  return count;
 }

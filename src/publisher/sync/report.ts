@@ -1,11 +1,12 @@
 /** The result of a sync as text. */
 import { formatBytes, formatCount, paint, tableLines } from '../cli/terminal-text.ts';
-import { hasFailures, type RepositoryReport, type SyncReport, type TagOutcome } from './sync.ts';
+import { hasFailures, type RepositoryReport, type SyncReport, type TagOutcome } from './outcome.ts';
 
 const TITLES = {
   new: 'new',
   moved: 'moved',
   unchanged: 'unchanged',
+  referrers: 'with new referrers',
   pruned: 'pruned',
   gone: 'gone meanwhile',
   failed: 'failed',
@@ -43,7 +44,8 @@ export function syncLines(report: SyncReport, width: number): string[] {
   ];
 }
 
-function countsOf({ tags, selected, listed }: RepositoryReport): string {
+function countsOf({ tags, selected, listed, sameVersion }: RepositoryReport): string {
+  if (sameVersion === true) return 'same version';
   const counts = (Object.keys(TITLES) as TagOutcome[]).flatMap((what) =>
     tags[what].length === 0 ? [] : [`${String(tags[what].length)} ${TITLES[what]}`],
   );

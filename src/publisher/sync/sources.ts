@@ -5,8 +5,11 @@ import { isPulpTree, listPulpTree, openPulpRepository } from '../sources/pulp2.t
 import { openRegistryAccess, type RegistryAccess } from '../sources/registry/access.ts';
 import { openRegistryRepository } from '../sources/registry/repository.ts';
 import type { SourceOptions, SourceRepository } from '../sources/source.ts';
-import type { SyncEntry, SyncSettings, SyncSource } from './config.ts';
+import type { SyncEntry, SyncSource } from './config.ts';
+import type { SyncSettings } from './settings.ts';
+import { createPulp3Jobs } from './pulp3-jobs.ts';
 import { globFilter } from './select.ts';
+import type { Tracked } from './tracked.ts';
 
 /** A repository to sync, or why it cannot be opened. */
 export type SyncJob =
@@ -16,8 +19,13 @@ export type SyncJob =
       readonly to: RepositoryName;
       readonly source: SourceRepository;
       readonly settings: SyncSettings;
+      /** What a source that numbers its versions reports; undefined for others. */
+      readonly tracked?: Tracked;
     }
   | { readonly kind: 'failed'; readonly from: string; readonly error: CommandError };
+
+type Opened =
+  (SourceRepository & { readonly tracked?: Tracked }) | { readonly from: string; readonly error: CommandError };
 
 /** Opens sources, which share connections to registries. */
 export interface SyncSources {
@@ -29,6 +37,7 @@ type RegistrySyncSource = Extract<SyncSource, { kind: 'registry' }>;
 
 /** Makes the opener of sources. */
 export function openSyncSources(options: Pick<SourceOptions, 'env' | 'signal' | 'credsByHost'>): SyncSources {
+  const pulp3 = createPulp3Jobs(options);
   const ways = new Map<string, RegistryAccess>();
 
   const wayOf = ({ tlsVerify, missing }: RegistrySyncSource): RegistryAccess => {
@@ -39,9 +48,9 @@ export function openSyncSources(options: Pick<SourceOptions, 'env' | 'signal' | 
     return way;
   };
 
-  async function open({
-    source,
-  }: SyncEntry): Promise<readonly (SourceRepository | { readonly from: string; readonly error: CommandError })[]> {
+  async function open(entry: SyncEntry, all: readonly SyncEntry[]): Promise<readonly Opened[]> {
+    const { source } = entry;
+    if (source.kind === 'pulp3') return pulp3.open(source, entry, all);
     if (source.kind === 'registry') return [await openRegistryRepository(source.remote, wayOf(source), options.signal)];
     if (!(await isPulpTree(source.path))) return [await openPulpRepository(source.path, options.signal)];
     const isWanted = globFilter(source.repositories);
@@ -60,15 +69,19 @@ export function openSyncSources(options: Pick<SourceOptions, 'env' | 'signal' | 
     return found.flat();
   }
 
-  async function jobsOf(entry: SyncEntry): Promise<readonly SyncJob[]> {
+  async function jobsOf(entry: SyncEntry, all: readonly SyncEntry[]): Promise<readonly SyncJob[]> {
     try {
-      const opened = await open(entry);
+      const opened = await open(entry, all);
       if (opened.length === 0)
         throw new CommandError(`${entry.from} has no repository that is wanted`, { hint: 'Look at "repositories".' });
       return opened.map((one): SyncJob => {
         if ('error' in one) return { kind: 'failed', ...one };
         const to = entry.rename(one.name);
-        if (to !== null) return { kind: 'repository', from: one.title, to, source: one, settings: entry.settings };
+        if (to !== null) {
+          const { tracked } = one;
+          const job = { kind: 'repository', from: one.title, to, source: one, settings: entry.settings } as const;
+          return tracked === undefined ? job : { ...job, tracked };
+        }
         return {
           kind: 'failed',
           from: one.title,
@@ -82,9 +95,9 @@ export function openSyncSources(options: Pick<SourceOptions, 'env' | 'signal' | 
   }
 
   return {
-    jobs: async (entries) => (await Promise.all(entries.map(jobsOf))).flat().map(apart),
+    jobs: async (entries) => (await Promise.all(entries.map((entry) => jobsOf(entry, entries)))).flat().map(apart),
     close: async () => {
-      await Promise.all([...ways.values()].map((way) => way.close()));
+      await Promise.all([pulp3, ...ways.values()].map((way) => way.close()));
     },
   };
 }

@@ -1,6 +1,7 @@
 /** Checks manifests and tag objects. Pure, over bytes. */
 import type { Digest } from '../../registry/digest.ts';
 import { type Form, FORM_TITLE, MEDIA_TYPE_OF_FORM } from '../../registry/media-type.ts';
+import { isNameless } from '../../manifest/from-schema1.ts';
 import { SignatureError, verifyDocument } from '../../manifest/signing/jws.ts';
 import { matchesDigest } from '../../manifest/signing/sha256.ts';
 import { formOfLinks, readLinks } from '../../manifest/links.ts';
@@ -76,10 +77,12 @@ function checkForm(bytes: Uint8Array, form: Form, digest: Digest): readonly Flaw
   const title = `${FORM_TITLE[form]} ${digest}`;
   const links = readLinks(bytes);
   const real = links === null ? null : formOfLinks(links);
-  const flaws = checkManifest(bytes, digest).map(({ kind, message }) => ({
+  const flaws: Flaw[] = checkManifest(bytes, digest).map(({ kind, message }) => ({
     kind: kind === 'manifest-digest' ? ('tag-digest' as const) : kind,
     message: `${title}: ${message}`,
   }));
+  if (flaws.length === 0 && real === 'docker-schema1' && isNameless(bytes))
+    flaws.push({ kind: 'schema1-nameless', message: `${title}: its name is empty` });
   // `mediaType` is optional in OCI manifests and indexes, and a config alone does not determine an artifact's form.
   if (
     real === null ||

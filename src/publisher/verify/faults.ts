@@ -29,6 +29,12 @@ export const FAULTS = {
     todo: PUBLISH_AGAIN,
   },
   'schema1-signature': { severity: 'error', title: 'schema 1 signature invalid', repair: false, todo: PUBLISH_AGAIN },
+  'schema1-nameless': {
+    severity: 'error',
+    title: 'schema 1 with an empty name, on which Docker 1.6 and 1.7 crash',
+    repair: false,
+    todo: 'Publish the schema 2 of the image under the tag: a schema 1 with a name is derived from it.',
+  },
   'manifest-missing': { severity: 'error', title: 'manifest of a tag missing by digest', repair: true, todo: REPAIR },
   'manifest-digest': {
     severity: 'error',
@@ -94,6 +100,12 @@ export const FAULTS = {
   'tag-list': { severity: 'error', title: 'tag list wrong', repair: true, todo: REPAIR },
   catalog: { severity: 'error', title: 'catalogue wrong', repair: true, todo: REPAIR },
   referrers: { severity: 'error', title: 'referrers record wrong', repair: true, todo: REPAIR },
+  signatures: {
+    severity: 'error',
+    title: 'signatures record unreadable',
+    repair: true,
+    todo: `${REPAIR} It is removed; of a fronted repository it is fetched again.`,
+  },
   'strange-key': {
     severity: 'note',
     title: 'key that is none of ours',

@@ -29,6 +29,7 @@ import { sha256Option } from '../../bucket/write-image.ts';
 import { isTombstone, readTag, type TagReading } from '../../bucket/read-tag.ts';
 import { compareDetail, compareNamesWith, compareReferrers, readList } from './check-lists.ts';
 import { checkManifest, checkTag, contentTypeOf } from './check-manifests.ts';
+import { verifySignatures } from './check-signatures.ts';
 import { tagEntryOf } from '../../bucket/tag-entry.ts';
 import type { Report } from './faults.ts';
 import { readOrReport } from './unreadable.ts';
@@ -97,6 +98,7 @@ export async function verifyRepository(
   await verifyChildren(context, records, stored, derivedLists);
   await verifyTagList(context, { tagRecords, tombstones });
   await verifyReferrers(context, stored);
+  await verifySignatures(store, listing.signatures, report);
   return { listing, records, fetched };
 }
 

@@ -12,12 +12,12 @@ export const LOGIN_RETRY_AFTER = 60;
  */
 export async function tooManyFailures(limiter: RateLimiter | null, address: string | null): Promise<boolean> {
   if (limiter === null) return false;
-  const { success } = await limiter.limit({ key: `login:${loginKey(address)}` });
+  const { success } = await limiter.limit({ key: `login:${clientKey(address)}` });
   return !success;
 }
 
 /** The key of a client: its IPv4 address, or its IPv6 /64, which one customer has whole. */
-export function loginKey(address: string | null): string {
+export function clientKey(address: string | null): string {
   if (address === null) return 'unknown';
   if (!address.includes(':')) return address;
   const [head = '', tail = ''] = address.toLowerCase().split('::');

@@ -1,6 +1,6 @@
 /**
  * `POST /-/purge`: called by the publisher after tags have moved. Body: `{"repositories": [name…], "tags":
- * ["name:tag"…]}`.
+ * ["name:tag"…], "everything": [name…]}`, the last one optional.
  */
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { parseRepositoryName, parseTag, type RepositoryName } from '../../registry/name.ts';
@@ -26,7 +26,8 @@ const TAGS_OF_ONE_MAX = 50;
 const BODY_MAX = 2 ** 20;
 
 /**
- * Purges tags in all their forms, cached 404s of them, and the lists that contain them. Requires `Authorization:
+ * Purges tags in all their forms, cached 404s of them, and the lists that contain them; of the repositories in
+ * `everything` also what digests name. An empty body purges nothing, and tells of cache and version. Requires `Authorization:
  * Bearer` with the secret `PURGE_TOKEN`.
  */
 export const purge: EdgeHandler = async (c) => {
@@ -38,7 +39,8 @@ export const purge: EdgeHandler = async (c) => {
     return refuseTo(
       c,
       refused('query-invalid', {
-        message: 'The body must be {"repositories": [name…], "tags": ["name:tag"…]}, of 1 MiB at most.',
+        message:
+          'The body must be {"repositories": [name…], "tags": ["name:tag"…]}, of 1 MiB at most; "everything": [name…] may be added.',
       }),
     );
   const outcome = await registry.purge(cacheTags);
@@ -53,6 +55,7 @@ export const purge: EdgeHandler = async (c) => {
       purged: outcome.kind === 'purged',
       cache: outcome.kind === 'absent' ? 'absent' : 'present',
       cacheTags: cacheTags.length,
+      version: config.version,
     }),
   );
   return new Response(body, {
@@ -95,11 +98,16 @@ async function readCacheTags(request: Request): Promise<readonly string[] | null
     return null;
   }
   if (typeof value !== 'object' || value === null) return null;
-  const { repositories, tags } = value as { repositories?: unknown; tags?: unknown };
-  if (!Array.isArray(repositories) || !Array.isArray(tags)) return null;
+  const {
+    repositories,
+    tags,
+    everything = [],
+  } = value as { repositories?: unknown; tags?: unknown; everything?: unknown };
+  if (!Array.isArray(repositories) || !Array.isArray(tags) || !Array.isArray(everything)) return null;
   const names = repositories.map(nameOf);
   const moved = tags.map(tagOf);
-  if (names.includes(null) || moved.includes(null)) return null;
+  const whole = everything.map(nameOf);
+  if (names.includes(null) || moved.includes(null) || whole.includes(null)) return null;
   const lists = names.flatMap((name) => (name === null ? [] : [repositoryCacheTag(name)]));
   const byName = Map.groupBy(
     moved.flatMap((tag) => tag ?? []),
@@ -107,6 +115,7 @@ async function readCacheTags(request: Request): Promise<readonly string[] | null
   );
   return [
     ...new Set([
+      ...whole.flatMap((name) => (name === null ? [] : everythingCacheTag(name))),
       ...[...byName].flatMap(([name, of]) =>
         of.length > TAGS_OF_ONE_MAX ? [everythingCacheTag(name)] : of.map((tag) => tagCacheTag(tag)),
       ),

@@ -38,6 +38,8 @@ export interface Found {
   readonly warning?: string;
   /** The client would get another form, which has to be derived first. */
   readonly awaitsSchema2?: true;
+  /** It is what an upstream claims, which nobody has verified. */
+  readonly isUnverified?: true;
 }
 
 /** Why there is no representation: a reason of the table. */

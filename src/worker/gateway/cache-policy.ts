@@ -42,15 +42,15 @@ export const CACHING = {
 /**
  * Whether a request goes through the cache in front of the registry. Blobs do not, unless they are switched on: each call
  * of the entrypoint is billed as a request (0.30 USD a million) whether it hits or not, and a read of R2 costs 0.36. So
- * the cache saves money only above 83 % hits. Parts of blobs and HEAD of blobs never do: the cache removes `Range` before
+ * the cache saves money only above 84 % hits. Parts of blobs and HEAD of blobs never do: the cache removes `Range` before
  * it calls the registry, and makes GET of HEAD (Cloudflare's documentation of Workers Cache, November 2026).
  */
 export function usesCache(
   { kind }: RegistryRequest,
-  { head, ranges }: Pick<RequestOptions, 'head' | 'ranges'>,
+  { head, ranges, streamed }: Pick<RequestOptions, 'head' | 'ranges' | 'streamed'>,
   blobCache: boolean,
 ): boolean {
-  return kind !== 'blob' || (blobCache && !head && ranges === null);
+  return kind !== 'blob' || (blobCache && !head && ranges === null && streamed !== true);
 }
 
 /** How the representation for a request may be cached. */
@@ -64,6 +64,8 @@ export function cachingOfFound(request: RegistryRequest): CacheKind {
     case 'tag-list':
     case 'catalog':
     case 'referrers':
+    case 'signatures':
+    case 'flatpak-index':
       return 'moving';
     case 'v1-images':
       return 'miss';
@@ -93,9 +95,11 @@ export function cacheTags(request: RegistryRequest): string {
       return everythingCacheTag(request.name);
     case 'tag-list':
     case 'referrers':
+    case 'signatures':
     case 'v1-images':
       return [repositoryCacheTag(request.name), everythingCacheTag(request.name)].join(',');
     case 'catalog':
+    case 'flatpak-index':
       return CATALOG_CACHE_TAG;
     default:
       return assertNever(request);

@@ -49,7 +49,8 @@ export async function fetchFromRegistry(
   grant: Grant,
 ): Promise<RegistryResponse> {
   const { config, registry, trace } = c.env;
-  const response = await registry.fetch(request, options, registryProps(config, request, grant));
+  const client = clientAddress(c);
+  const response = await registry.fetch(request, { ...options, client }, registryProps(config, request, grant));
   noteResponse(trace, response);
   return response;
 }
@@ -63,6 +64,11 @@ export function refuseTo(c: EdgeContext, refusal: Refused, base?: HeaderFields):
 /** Scheme and host for links: `PUBLIC_URL`, or those of the client's request. */
 export function publicOrigin({ env, req }: EdgeContext): string {
   return env.config.publicUrl ?? new URL(req.url).origin;
+}
+
+/** The client's address; null where the platform does not give it. */
+export function clientAddress({ req }: EdgeContext): string | null {
+  return req.raw.headers.get('cf-connecting-ip');
 }
 
 /** The facts of the client's request that access depends on. */
@@ -96,7 +102,7 @@ export function registryProps(
   request: RegistryRequest,
   { realm, hidden, caller }: Grant,
 ): RegistryProps {
-  const lists = request.kind === 'catalog' && access.protectedRealms.size > 0 ? visibleTo(caller) : null;
+  const lists = !('name' in request) && access.protectedRealms.size > 0 ? visibleTo(caller) : null;
   return { realm, hidden, lists };
 }
 

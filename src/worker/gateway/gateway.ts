@@ -5,7 +5,9 @@
 import { parseAccept } from '../../http/accept.ts';
 import { allowsMatch, allowsRange, isNamed } from '../../http/conditions.ts';
 import { parseRanges, type RequestedRange } from '../../http/range.ts';
-import { readAll } from '../../bucket/read-object.ts';
+import { readAll, WHOLE_UP_TO } from '../../bucket/read-object.ts';
+import { reasonRow } from '../../registry/errors.ts';
+import { isOldEngine } from '../../manifest/negotiate.ts';
 import type { Resource } from '../access/decision.ts';
 import type { Grant } from '../access/guard.ts';
 import { readExplanation, v1Explanation } from '../endpoints/v1-images.ts';
@@ -15,6 +17,7 @@ import { noteResponse } from '../log/trace.ts';
 import { redirectsBlobs } from '../storage/blob-location.ts';
 import type { HeaderFields, Refused } from './answer.ts';
 import {
+  clientAddress,
   discardBody,
   type EdgeContext,
   type EdgeHandler,
@@ -72,8 +75,9 @@ async function answer(c: EdgeContext, request: RegistryRequest, grant: Grant): P
     {
       head,
       accept: isNegotiated ? parseAccept(raw.headers.get('accept')) : null,
-      userAgent: isNegotiated ? raw.headers.get('user-agent') : null,
+      userAgent: isNegotiated || request.kind === 'v1-images' ? raw.headers.get('user-agent') : null,
       ranges,
+      client: clientAddress(c),
     },
     registryProps(config, request, grant),
   );
@@ -88,7 +92,7 @@ async function answer(c: EdgeContext, request: RegistryRequest, grant: Grant): P
   if (headers.etag !== undefined && isNamed(condition, headers.etag)) return notModified(response);
   const body = head
     ? null
-    : request.kind === 'manifest' && response.body instanceof ReadableStream
+    : request.kind === 'manifest' && response.body instanceof ReadableStream && isShort(headers)
       ? await readWhole(response.body, headers)
       : response.body;
   const sent = new Response(body, { status, headers: addClosingFields(headers, trace, config) });
@@ -111,6 +115,9 @@ function refusal(c: EdgeContext, request: RegistryRequest, reason: Refused, head
   if (request.kind === 'v1-images') {
     const found = readExplanation(reason.detail);
     if (found !== null) return v1Explanation(request.name, found, publicOrigin(c), headers);
+    // Engines print any body as it is; other clients read JSON.
+    if (reasonRow(reason.reason).status === 503 && isOldEngine(c.req.raw.headers.get('user-agent')))
+      return v1Explanation(request.name, { tag: null, reason: reason.reason }, publicOrigin(c), headers, 503);
   }
   return refuseTo(
     c,
@@ -124,9 +131,13 @@ function refusal(c: EdgeContext, request: RegistryRequest, reason: Refused, head
   );
 }
 
+function isShort(headers: HeaderFields): boolean {
+  return Number(headers['content-length'] ?? 0) <= WHOLE_UP_TO;
+}
+
 /**
- * Reads a manifest that came as a stream, and sets its exact length: clients do not accept a manifest without one, and
- * manifests are small. Other bodies are passed on unchanged, because streams from the bucket and from the registry
+ * Reads a short manifest that came as a stream, and sets its exact length: clients do not accept a manifest without one.
+ * Other bodies are passed on unchanged, because streams from the bucket and from the registry
  * entrypoint have a known length, and fail if they end early. (A second FixedLengthStream would block: workerd does not
  * pass bytes from one to the next.) Throws {@link StorageError} if the manifest is shorter than its length.
  */
@@ -138,7 +149,7 @@ async function readWhole(body: ReadableStream<Uint8Array>, headers: HeaderFields
 }
 
 function resourceOf(request: RegistryRequest): Resource {
-  return request.kind === 'catalog' ? { kind: 'listing' } : { kind: 'repository', name: request.name };
+  return 'name' in request ? { kind: 'repository', name: request.name } : { kind: 'listing' };
 }
 
 function requestTargetOf({ req }: EdgeContext): RequestTarget {

@@ -13,7 +13,7 @@ export function namespaceOf(
   target: RequestTarget,
   origins: OriginRules,
 ): string | null {
-  if (origins.every(({ ns }) => ns === null) || request.kind === 'refused' || request.kind === 'catalog') return null;
+  if (origins.every(({ ns }) => ns === null) || request.kind === 'refused' || !('name' in request)) return null;
   const ns = target.query().get('ns');
   return ns === '' ? null : ns;
 }
@@ -23,7 +23,7 @@ export function namespaceOf(
  * where a repository does not exist: Docker's `--registry-mirror` sends no `ns`.
  */
 export function onDockerHub(request: RegistryRequest, origins: OriginRules): RegistryRequest | null {
-  if (origins.length === 0 || request.kind === 'catalog') return null;
+  if (origins.length === 0 || !('name' in request)) return null;
   const name = dockerHubNameOf(origins, request.name);
   return name === null ? null : { ...request, name };
 }
@@ -35,7 +35,7 @@ export function inNamespace(
   origins: OriginRules,
 ): RegistryRequest | Refused {
   const ns = namespaceOf(request, asking, origins);
-  if (ns === null || request.kind === 'refused' || request.kind === 'catalog') return request;
+  if (ns === null || request.kind === 'refused' || !('name' in request)) return request;
   const name = localNameOf(origins, ns, request.name);
   if (name === null) {
     return refused('name-unknown', {

@@ -3,7 +3,7 @@ import { parseDigest } from '../../registry/digest.ts';
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
 import { parseReference } from '../../registry/reference.ts';
 import { refused, type Refused } from './answer.ts';
-import type { ListPage } from '../../bucket/list-page.ts';
+import { type ListPage, PAGE_MAX } from '../../bucket/list-page.ts';
 import type { RegistryRequest } from './registry-request.ts';
 
 /** Path parameters and query of a request, read on demand. */
@@ -62,6 +62,17 @@ export function parseReferrersRequest({ parameter, query }: RequestTarget): Regi
   });
 }
 
+/** `/extensions/v2/<name>/signatures/<digest>` */
+export function parseSignaturesRequest({ parameter }: RequestTarget): RegistryRequest | Refused {
+  return named(parameter, (name) => {
+    const text = parameter('digest');
+    const subject = parseDigest(text);
+    return subject === null
+      ? refused('digest-invalid', { detail: { digest: text } })
+      : { kind: 'signatures', name, subject };
+  });
+}
+
 /** `/v2/_catalog?n=&last=` */
 export function parseCatalogRequest({ query }: RequestTarget): RegistryRequest | Refused {
   return paged(query(), (page) => ({ kind: 'catalog', page }));
@@ -86,7 +97,10 @@ function paged(query: URLSearchParams, next: (page: ListPage) => RegistryRequest
   const last = single(query, 'last');
   if (n === undefined || last === undefined) return refused('query-invalid');
   if (n !== null && !/^\d{1,15}$/.test(n)) return refused('page-size-invalid', { detail: { n } });
-  return next({ n: n === null ? null : Number(n), last: last === '' ? null : last });
+  const after = last === '' ? null : last;
+  // OCI distribution spec, "Listing Tags": fewer entries than `n` may come, with a `Link` to more.
+  const size = n === null ? (after === null ? null : PAGE_MAX) : Math.min(Number(n), PAGE_MAX);
+  return next({ n: size, last: after });
 }
 
 /** A query parameter that may occur once, or null; undefined if it is repeated or too long. */

@@ -36,7 +36,7 @@ export function registryPort(config: Config, env: Env, ctx: GatewayContext): Reg
   const entrypoint = entrypointOf(ctx);
   if (entrypoint === null) return directPort(config, ctx);
   const port = (cached: boolean): RegistryPort =>
-    cached ? portTo(entrypoint, directPort(config, ctx), config.blobCache) : directPort(config, ctx);
+    cached ? portTo(entrypoint, directPort(config, ctx), config) : directPort(config, ctx);
   if (isCached !== undefined) return port(isCached);
   return detectCache(entrypoint).then((cached) => {
     if (cached !== null) cachedByEnv.set(env, cached);
@@ -49,8 +49,7 @@ async function detectCache(entrypoint: (props: RegistryProps) => RegistryEntrypo
   try {
     return await entrypoint(NO_ACCESS).isCached();
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    console.error(JSON.stringify({ event: 'cache-unknown', message }));
+    reportUnknownCache(error);
     return null;
   }
 }
@@ -59,12 +58,12 @@ async function detectCache(entrypoint: (props: RegistryProps) => RegistryEntrypo
 export function portTo(
   entrypoint: (props: RegistryProps) => RegistryEntrypoint,
   direct: Pick<RegistryPort, 'fetch'>,
-  blobCache: boolean,
+  { blobCache, version }: Pick<Config, 'blobCache' | 'version'>,
 ): RegistryPort {
   return {
     fetch: async (request, options, props) =>
       usesCache(request, options, blobCache)
-        ? readRegistryResponse(await entrypoint(props).fetch(canonicalRequest(request, options)))
+        ? readRegistryResponse(await entrypoint(props).fetch(canonicalRequest(request, options, version)))
         : direct.fetch(request, options, props),
     purge: (cacheTags) => entrypoint(NO_ACCESS).purge(cacheTags),
   };
@@ -72,7 +71,7 @@ export function portTo(
 
 /** The direct connection. It runs the same code as the entrypoint. */
 export function directPort(
-  { bucket, retry, realms, origins, signingKey }: Config,
+  { bucket, retry, realms, origins, signingKey, fillLimiter }: Config,
   ctx: Pick<GatewayContext, 'waitUntil'>,
 ): RegistryPort {
   const waitUntil = (work: Promise<unknown>): void => {
@@ -87,6 +86,7 @@ export function directPort(
         realms,
         origins,
         signingKey,
+        fillLimiter,
         waitUntil,
       });
       return toRegistryResponse(answer, request, facts);
@@ -97,8 +97,20 @@ export function directPort(
 
 const NO_ACCESS: RegistryProps = { realm: PUBLIC_REALM, hidden: true, lists: null };
 
-function entrypointOf({ exports }: GatewayContext): ((props: RegistryProps) => RegistryEntrypoint) | null {
-  const registry = (exports as { Registry?: (options: { props: RegistryProps }) => RegistryEntrypoint } | undefined)
-    ?.Registry;
-  return registry === undefined ? null : (props) => registry({ props });
+// Without the entrypoint, and where the platform throws instead of giving it, requests are answered by direct call.
+function entrypointOf(ctx: GatewayContext): ((props: RegistryProps) => RegistryEntrypoint) | null {
+  try {
+    const registry = (
+      ctx.exports as { Registry?: (options: { props: RegistryProps }) => RegistryEntrypoint } | undefined
+    )?.Registry;
+    return registry === undefined ? null : (props) => registry({ props });
+  } catch (error) {
+    reportUnknownCache(error);
+    return null;
+  }
+}
+
+function reportUnknownCache(error: unknown): void {
+  const message = error instanceof Error ? error.message : String(error);
+  console.error(JSON.stringify({ event: 'cache-unknown', message }));
 }

@@ -11,6 +11,9 @@ import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts
 import { parseReference, type Reference } from '../../registry/reference.ts';
 import type { ListPage } from '../../bucket/list-page.ts';
 
+/** The two addresses of the list: `static` may be cached, `dynamic` may have any query. */
+export type FlatpakIndex = 'static' | 'dynamic';
+
 /** What is requested. */
 export type RegistryRequest =
   | { readonly kind: 'manifest'; readonly name: RepositoryName; readonly reference: Reference }
@@ -25,7 +28,11 @@ export type RegistryRequest =
       readonly artifactType: string | null;
       readonly last: Digest | null;
     }
+  /** The atomic signatures of a manifest. */
+  | { readonly kind: 'signatures'; readonly name: RepositoryName; readonly subject: Digest }
   | { readonly kind: 'catalog'; readonly page: ListPage }
+  /** The list of Flatpak applications in the repositories; `query` in canonical form. */
+  | { readonly kind: 'flatpak-index'; readonly index: FlatpakIndex; readonly query: string }
   /** Whether there is an explanation for engines that fall back to the v1 API. */
   | { readonly kind: 'v1-images'; readonly name: RepositoryName };
 
@@ -38,10 +45,20 @@ export interface RequestOptions {
   readonly userAgent: string | null;
   /** Parts of a blob; null for all of it. */
   readonly ranges: readonly RequestedRange[] | null;
+  /** The gateway reads the blob itself: it is sent as a stream, never as a redirect. */
+  readonly streamed?: true;
+  /** The client's address, by which fills are limited. No answer depends on it. */
+  readonly client?: string | null;
 }
 
 const ORIGIN = 'https://registry.gantry';
-const OF_REPOSITORY = /^\/v2\/(.+)\/(manifests|blobs|blob-presence|referrers|tags|v1)\/([^/]+)$/;
+
+/**
+ * Format of the answers by digest. Workers Cache keeps them across versions of the Worker (`cross_version_cache`), so a
+ * version that changes such an answer must raise it: its headers, its negotiation, or what the gateway reads of it.
+ */
+const CACHE_FORMAT = 1;
+const OF_REPOSITORY = /^\/v2\/(.+)\/(manifests|blobs|blob-presence|referrers|signatures|tags|v1)\/([^/]+)$/;
 
 /** The canonical path and query of a request. */
 export function pathOf(request: RegistryRequest): string {
@@ -56,6 +73,10 @@ export function pathOf(request: RegistryRequest): string {
       return `/v2/${request.name}/tags/list${queryOf({ n: request.page.n, last: request.page.last })}`;
     case 'referrers':
       return `/v2/${request.name}/referrers/${request.subject}${queryOf({ artifactType: request.artifactType, last: request.last })}`;
+    case 'signatures':
+      return `/v2/${request.name}/signatures/${request.subject}`;
+    case 'flatpak-index':
+      return `/index/${request.index}${request.query === '' ? '' : `?${request.query}`}`;
     case 'catalog':
       return `/v2/_catalog${queryOf({ n: request.page.n, last: request.page.last })}`;
     case 'v1-images':
@@ -65,14 +86,30 @@ export function pathOf(request: RegistryRequest): string {
   }
 }
 
-/** The canonical URL of a request. */
-export function urlOf(request: RegistryRequest): string {
-  return ORIGIN + pathOf(request);
+/**
+ * The canonical URL of a request. Its first segment partitions the cache: what a digest names stays the same in all
+ * versions of the Worker. Everything else depends on the settings of a version, such as realms and upstreams, and is not
+ * served by the next one. `version`: id of the Worker's version; null if it is not known.
+ */
+export function urlOf(request: RegistryRequest, version: string | null): string {
+  const format = String(CACHE_FORMAT);
+  const partition = version === null || isNamedByDigest(request) ? format : `${format}-${encodeURIComponent(version)}`;
+  return `${ORIGIN}/${partition}${pathOf(request)}`;
+}
+
+function isNamedByDigest(request: RegistryRequest): boolean {
+  if (request.kind === 'manifest') return request.reference.kind === 'digest';
+  return request.kind === 'blob' || request.kind === 'blob-presence';
 }
 
 /** Parses a canonical URL; null if it is none. */
 export function parseRegistryUrl(url: string): RegistryRequest | null {
-  const { pathname, searchParams } = new URL(url);
+  const { pathname: whole, searchParams } = new URL(url);
+  const pathname = /^\/[^/]+(\/(?:v2|index)\/.+)$/.exec(whole)?.[1] ?? '';
+  if (pathname === '/index/static' || pathname === '/index/dynamic') {
+    const index = pathname === '/index/static' ? 'static' : 'dynamic';
+    return { kind: 'flatpak-index', index, query: searchParams.toString() };
+  }
   if (pathname === '/v2/_catalog') return { kind: 'catalog', page: pageOf(searchParams) };
   const [, nameText = '', what, last = ''] = OF_REPOSITORY.exec(pathname) ?? [];
   const name = parseRepositoryName(nameText);
@@ -97,6 +134,10 @@ export function parseRegistryUrl(url: string): RegistryRequest | null {
         artifactType: searchParams.get('artifactType'),
         last: parseDigest(searchParams.get('last') ?? ''),
       };
+    }
+    case 'signatures': {
+      const subject = parseDigest(last);
+      return subject === null ? null : { kind: 'signatures', name, subject };
     }
     case 'tags':
       return { kind: 'tag-list', name, page: pageOf(searchParams) };

@@ -124,7 +124,8 @@ function refusalOf(text: string | null, status: number): Refused | null {
 
 function cachingOf(answer: Answer | Redirect, request: RegistryRequest): CacheKind {
   if (answer.kind === 'redirect') return 'never';
-  return answer.kind === 'found' ? cachingOfFound(request) : cachingOfReason(answer.reason);
+  if (answer.kind === 'refused') return cachingOfReason(answer.reason);
+  return answer.isUnverified === true ? 'never' : cachingOfFound(request);
 }
 
 function setRepresentation(

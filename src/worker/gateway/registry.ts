@@ -13,12 +13,15 @@ import { CorruptReferrersError } from '../../registry/referrers.ts';
 import { CorruptListError } from '../../registry/sorted-list.ts';
 import { type ReadStore, StorageError } from '../../registry/store.ts';
 import { type Answer, discard, type Redirect, refused, type Refused } from './answer.ts';
+import type { RateLimiter } from '../access/login-limit.ts';
+import { CLIENT_HEADER } from './canonical-request.ts';
 import { parseRegistryUrl, pathOf, type RegistryRequest, type RequestOptions } from './registry-request.ts';
 import { answerBlob, answerBlobPresence } from '../endpoints/v2/blob.ts';
 import { answerCatalog } from '../endpoints/v2/catalog.ts';
 import { answerManifest } from '../endpoints/v2/manifest.ts';
 import { repositoryUnknown } from '../endpoints/v2/known-repository.ts';
 import { answerReferrers } from '../endpoints/v2/referrers.ts';
+import { answerSignatures } from '../endpoints/v2/signatures.ts';
 import { answerTagList } from '../endpoints/v2/tag-list.ts';
 import { answerV1Images } from '../endpoints/v1-images.ts';
 import { answerFronted } from '../ingest/fronted.ts';
@@ -54,6 +57,8 @@ export interface RegistryContext {
   readonly origins: OriginRules;
   /** PEM or JWK of the key that signs derived schema 1 manifests; null: none are derived. */
   readonly signingKey: string | null;
+  /** Counts the fills that a client starts; null: they are not counted. */
+  readonly fillLimiter: RateLimiter | null;
   /** Keeps work alive after the response. */
   readonly waitUntil: (work: Promise<unknown>) => void;
 }
@@ -73,6 +78,7 @@ function readRequestOptions({ method, headers }: Request): RequestOptions {
     userAgent: headers.get('user-agent'),
     // Ranges do not pass the cache: see `usesCache`.
     ranges: null,
+    client: headers.get(CLIENT_HEADER),
   };
 }
 
@@ -80,7 +86,7 @@ function readRequestOptions({ method, headers }: Request): RequestOptions {
 export async function answerRequest(
   request: RegistryRequest,
   options: RequestOptions,
-  { bucket, retry, props, realms, origins, signingKey, waitUntil }: RegistryContext,
+  { bucket, retry, props, realms, origins, signingKey, fillLimiter, waitUntil }: RegistryContext,
 ): Promise<{ readonly answer: Answer | Redirect; readonly facts: InnerFacts }> {
   const begun = Date.now();
   const count: ReadCount = { head: 0, get: 0 };
@@ -94,27 +100,35 @@ export async function answerRequest(
   const keep = lists === null ? null : (name: RepositoryName) => isVisible(realms, name, lists);
   const sources: Sources = { store, realm: props.realm, keep };
   const answerStored: AnswerStored = (wrap = (own) => own) =>
-    withRetry(() => answerFromStorage(request, options, { ...sources, store: wrap(store) }), retry, { discard });
-  const rule = props.hidden || request.kind === 'catalog' ? null : originOf(origins, request.name);
+    request.kind === 'flatpak-index'
+      ? Promise.resolve(refused('endpoint-unknown'))
+      : withRetry(() => answerFromStorage(request, options, { ...sources, store: wrap(store) }), retry, { discard });
+  const rule = props.hidden || !('name' in request) ? null : originOf(origins, request.name);
   let answer: Answer | Redirect;
   try {
-    answer = await (rule === null || request.kind === 'catalog'
-      ? answerStored()
-      : answerFronted(request, options, {
-          rule,
-          realm: props.realm,
-          bucket,
-          store: bucketStore,
-          retry,
-          signingKey,
-          answerStored,
-          waitUntil,
-        }));
+    const client = options.client ?? null;
+    if (request.kind === 'flatpak-index')
+      answer = await answerFlatpak(request, origins, { keep, waitUntil, fillLimiter, client });
+    else
+      answer = await (rule === null || !('name' in request)
+        ? answerStored()
+        : answerFronted(request, options, {
+            rule,
+            realm: props.realm,
+            bucket,
+            store: bucketStore,
+            retry,
+            signingKey,
+            answerStored,
+            fillLimiter,
+            client,
+            waitUntil,
+          }));
   } catch (error) {
     answer = refusalOf(error, request);
   }
   // Its upstream would fill a repository again that is hidden, for everybody.
-  if (mismatches.length > 0 && rule !== null && request.kind !== 'catalog') {
+  if (mismatches.length > 0 && rule !== null && 'name' in request) {
     if (answer.kind !== 'redirect') discard(answer);
     answer = repositoryUnknown(request.name);
   }
@@ -141,9 +155,21 @@ export interface Sources {
   readonly keep: ((name: RepositoryName) => boolean) | null;
 }
 
+/** Lists what the upstreams have for Flatpak. Without a rule for it there is no such endpoint. */
+async function answerFlatpak(
+  request: Extract<RegistryRequest, { kind: 'flatpak-index' }>,
+  origins: OriginRules,
+  context: Pick<Sources, 'keep'> &
+    Pick<RegistryContext, 'waitUntil' | 'fillLimiter'> & { readonly client: string | null },
+): Promise<Answer> {
+  if (!origins.some(({ flatpak }) => flatpak)) return refused('endpoint-unknown');
+  const { answerFlatpakIndex } = await import('../ingest/pulp3/flatpak-index.ts');
+  return answerFlatpakIndex(request, origins, context);
+}
+
 /** Dispatches to the endpoint. Throws {@link StorageError}, and errors for damaged records. */
 export function answerFromStorage(
-  request: RegistryRequest,
+  request: Exclude<RegistryRequest, { kind: 'flatpak-index' }>,
   options: RequestOptions,
   { store, realm, keep }: Sources,
 ): Promise<Answer> {
@@ -158,10 +184,12 @@ export function answerFromStorage(
       return answerTagList(request, options, store);
     case 'referrers':
       return answerReferrers(request, options, store);
+    case 'signatures':
+      return answerSignatures(request, store);
     case 'catalog':
       return answerCatalog(request, options, store, keep);
     case 'v1-images':
-      return answerV1Images(request, store);
+      return answerV1Images(request, options, store);
     default:
       return assertNever(request);
   }

@@ -19,6 +19,7 @@ import { StorageError } from '../../registry/store.ts';
 import type { Answer } from '../gateway/answer.ts';
 import { withRetries } from '../../bucket/retry.ts';
 import { type FetchedTag, ingestTag } from './ingest-tag.ts';
+import { blobLimits, FillLimitError, fillWithin, inSlot } from './fill-limits.ts';
 import { overlay } from './overlay.ts';
 import { storeBlob } from './pull-blob.ts';
 import { noteOutage, type Pull, unlessLimited, waitFor } from './pull.ts';
@@ -44,6 +45,7 @@ export async function completeTag(pull: Pull, name: RepositoryName, tag: Tag, an
     const current = await answerStored();
     return isUnknown(current) ? answer : current;
   } catch (error) {
+    if (answer.kind === 'found' && error instanceof FillLimitError) return answer;
     if (answer.kind !== 'found' || !(error instanceof OriginError || error instanceof StorageError)) throw error;
     const outage = error instanceof OriginError ? noteOutage(upstream, error, `${name}:${tag}`) : error;
     return withWarning(answer, rule, outage);
@@ -62,7 +64,19 @@ async function unpackAndWrite(pull: Pull, name: RepositoryName, tag: Tag, key: s
   if (form?.form !== 'docker-schema1' || bytes === undefined || others.length > 0) return 'moved';
   const root = rootOf(bytes);
   const layers = layersOfSchema1(bytes);
-  const results = await mapLimit(layers, LAYERS_AT_ONCE, (layer) => unpack(pull, name, layer));
+  let packed = 0;
+  const results = await inSlot('completions', ({ renew }) =>
+    mapLimit(layers, LAYERS_AT_ONCE, async (layer) => {
+      if (packed > rule.largest)
+        throw new OriginError(
+          'ORIGIN_LIMIT',
+          `the layers of ${name}:${tag} have more than ${String(rule.largest)} bytes`,
+        );
+      const result = await unpack(pull, name, layer, renew);
+      packed += result?.size ?? 0;
+      return result;
+    }),
+  );
   const unpacked = new Map<Digest, UnpackedLayer>();
   for (const [index, layer] of layers.entries()) {
     const result = results[index];
@@ -96,23 +110,40 @@ function rootOf(bytes: Uint8Array): ReturnType<typeof readManifest> {
  * Unpacks a layer from the bucket, and stores it there first. Null: it cannot be unpacked, or the upstream does not
  * have it.
  */
-async function unpack(pull: Pull, name: RepositoryName, layer: Digest): Promise<UnpackedLayer | null> {
-  const { upstream, rule, remote, realm, store } = pull;
+async function unpack(
+  pull: Pull,
+  name: RepositoryName,
+  layer: Digest,
+  renew: () => void,
+): Promise<UnpackedLayer | null> {
+  const { rule, remote, realm, store } = pull;
   const key = blobKey(realm, layer);
   const empty = layer === EMPTY_LAYER.digest ? [EMPTY_LAYER.bytes] : null;
   if (empty !== null) return unpackLayer(chunksOf(empty), layer);
   let stored = await store.get(key);
   // Blobs under a rule that redirects clients are not stored.
   if (stored === null && rule.blobs === 'redirect') {
-    const blob = await openBlob(upstream.client, remote, layer);
-    return blob.kind === 'not-found' ? null : unpackLayer(blob.chunks, layer);
+    return fillWithin(pull, blobLimits(rule.largest), key, async (client) => {
+      const blob = await openBlob(client, remote, layer);
+      return blob.kind === 'not-found' ? null : unpackLayer(renewing(blob.chunks, renew), layer);
+    });
   }
   if (stored === null) {
     if ((await storeBlob(pull, name, layer)) === 'unknown') return null;
     stored = await store.get(key);
   }
   if (stored === null || stored === 'changed') throw new StorageError('STORAGE_UNAVAILABLE', `${layer} was not stored`);
-  return unpackLayer(readBytes(stored.body).pass(stored.size), layer);
+  return unpackLayer(renewing(readBytes(stored.body).pass(stored.size), renew), layer);
+}
+
+async function* renewing(
+  chunks: AsyncIterable<Uint8Array>,
+  renew: () => void,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of chunks) {
+    renew();
+    yield chunk;
+  }
 }
 
 async function* chunksOf(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array, void, undefined> {

@@ -29,7 +29,7 @@ export interface Sink {
 }
 
 /** Longer blobs, and those of unknown length, are stored in parts. */
-const WHOLE_UP_TO = 128 * 1024 * 1024;
+export const WHOLE_UP_TO = 128 * 1024 * 1024;
 
 /** Bytes of a part. R2 accepts 10,000 parts of at least 5 MiB, all of one size except the last. */
 export const PART_SIZE = 8 * 1024 * 1024;

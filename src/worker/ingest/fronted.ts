@@ -4,13 +4,14 @@
  * Pulls of stored images never load it.
  */
 import { assertNever } from '../../registry/errors.ts';
-import { referrersKey, tagKey } from '../../registry/keys.ts';
+import { referrersKey, signaturesKey, tagKey } from '../../registry/keys.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { decodeOriginMark } from '../../registry/origin-mark.ts';
+import { isExplained } from '../endpoints/v1-images.ts';
 import type { Answer, Redirect } from '../gateway/answer.ts';
 import type { RequestOptions } from '../gateway/registry-request.ts';
 import { freshnessOf, lastComparisons } from './freshness.ts';
-import type { OriginRule } from './origins.ts';
+import { hasSignatures, type OriginRule } from './origins.ts';
 import type { FillContext } from './pull.ts';
 import {
   type AnswerStored,
@@ -47,8 +48,16 @@ async function readStored(
   { rule, answerStored }: FillContext,
 ): Promise<Stored> {
   switch (request.kind) {
-    case 'v1-images':
-      return { answer: await answerStored(), info: null, isFinal: true };
+    case 'v1-images': {
+      // Without an explanation from storage, the reason may be that the upstream fails.
+      const answer = await answerStored();
+      return { answer, info: null, isFinal: isExplained(answer) };
+    }
+    case 'signatures': {
+      const { name, subject } = request;
+      const stored = await answerObserved(answerStored, signaturesKey(name, subject));
+      return { ...stored, isFinal: !hasSignatures(rule) || isCurrent(stored, rule) };
+    }
     case 'referrers': {
       const stored = await answerObserved(answerStored, referrersKey(request.name, request.subject));
       return { ...stored, isFinal: stored.info !== null };
@@ -63,6 +72,14 @@ async function readStored(
     default:
       return assertNever(request);
   }
+}
+
+/** Whether a stored list of signatures need not be compared with the upstream now. */
+function isCurrent({ info }: StoredAnswer, rule: OriginRule): boolean {
+  if (info === null) return false;
+  const now = Date.now();
+  const freshness = freshnessOf(decodeOriginMark(info.metadata), lastComparisons(rule).get(info.key, now), rule, now);
+  return freshness === 'published' || freshness === 'fresh';
 }
 
 /** What a digest names never changes once it is stored. */

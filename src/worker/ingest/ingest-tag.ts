@@ -22,8 +22,11 @@ import type { RealmName } from '../../registry/realms.ts';
 import { encodeTag, publishedDigests, type TagRecord } from '../../registry/records.ts';
 import { StorageError, type WriteStore } from '../../registry/store.ts';
 import type { TagEntry } from '../../registry/summary.ts';
-import type { OriginRule } from './origins.ts';
+import { expiryFrom, type OriginRule } from './origins.ts';
 import type { ObjectAtHand } from './overlay.ts';
+
+/** Most bytes of all manifests that are derived for a tag: they are in memory at once. */
+const MOST_DERIVED = 8 * 1024 * 1024;
 
 /** The tag to write, and what it is written with. */
 export interface TagPlace {
@@ -61,6 +64,7 @@ export async function ingestTag(
     checked: now,
     gone: null,
     unknown: unknown.length,
+    ...expiryFrom(rule, now),
   };
   const { body, metadata } = encodeTag(record, bytes);
   const object: ObjectAtHand = {
@@ -163,7 +167,13 @@ async function list(
 
 // Without a key, no schema 1 is derived: an unsigned one is accepted only by engines that do not verify signatures.
 function deriveForms(content: ImageContent, { name, tag, signer }: TagPlace): Derivation {
-  const derivation = derive(content, { name, tag, signer: signer ?? { sign: (payload) => payload }, mode: 'strict' });
+  const derivation = derive(content, {
+    name,
+    tag,
+    signer: signer ?? { sign: (payload) => payload },
+    mode: 'strict',
+    mostDerived: MOST_DERIVED,
+  });
   if (signer !== null) return derivation;
   const isKept = ({ form, source }: DerivedManifest): boolean =>
     form !== 'docker-schema1' || source.kind === 'published';

@@ -3,9 +3,27 @@
  * send credentials to the wrong upstream.
  */
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
-import { parsePlatform, type Platform } from '../../registry/platform.ts';
+import type { Platform } from '../../registry/platform.ts';
 import type { Credentials } from '../../origin/auth.ts';
 import type { MissingRule } from '../../origin/caller.ts';
+import {
+  addressOf,
+  certificateOf,
+  type ClientCertificate,
+  fromText,
+  hostOf,
+  isLoopback,
+  isObject,
+  isPattern,
+  onlyMembers,
+  OriginRulesError,
+  platformsOf,
+  redirectHostsOf,
+  switchOf,
+  timeOf,
+  toCredentials,
+  tokenServicesOf,
+} from './rule-members.ts';
 
 /** One rule. Times in milliseconds. */
 export interface OriginRule {
@@ -30,6 +48,8 @@ export interface OriginRule {
   readonly stale: number;
   /** How long a tag is kept after the upstream deleted it. */
   readonly grace: number;
+  /** How long after the last pull garbage collection removes a fetched tag; null: never. */
+  readonly expire: number | null;
   /** How long the upstream may take to answer, and to send more of a body. */
   readonly timeout: number;
   /**
@@ -41,27 +61,31 @@ export interface OriginRule {
    * digest.
    */
   readonly platforms: readonly Platform[] | null;
+  /** Bytes of the largest blob that is fetched. */
+  readonly largest: number;
   /** Which 404 of the upstream means that something is absent: one with the error body of a registry, or any. */
   readonly missing: MissingRule;
+  /**
+   * What the upstream is. A Pulp 3 has one manifest for a tag, so no other form of it is looked for, and atomic
+   * signatures.
+   */
+  readonly kind: 'registry' | 'pulp3';
+  /** Whether the upstream's list for Flatpak is passed on. */
+  readonly flatpak: boolean;
+  /** Shown to the upstream. */
+  readonly certificate: ClientCertificate | null;
 }
 
 /** The rules; the first that matches a repository's name counts. */
 export type OriginRules = readonly OriginRule[];
 
-/** `ORIGINS` or `ORIGIN_CREDENTIALS` that is not valid, and what to do about it. */
-export class OriginRulesError extends Error {
-  override readonly name = 'OriginRulesError';
-}
+const DAY = 86_400_000;
 
-const SECOND = 1_000;
+/** `expire`, in days: default, minimum and maximum; 0 stands for never. */
+const EXPIRE = { otherwise: 90, least: 0, most: 3_650 } as const;
 
-/** In seconds: default, minimum and maximum. */
-const TIMES = {
-  lifetime: { otherwise: 300, least: 1, most: 604_800 },
-  stale: { otherwise: 86_400, least: 0, most: 31_536_000 },
-  grace: { otherwise: 86_400, least: 0, most: 31_536_000 },
-  timeout: { otherwise: 10, least: 1, most: 120 },
-} as const;
+/** `largest`, in MiB: default, minimum and maximum (10,000 parts of 8 MiB). */
+const LARGEST = { otherwise: 16_384, least: 1, most: 80_000 } as const;
 
 const MEMBERS = [
   'name',
@@ -74,17 +98,26 @@ const MEMBERS = [
   'lifetime',
   'stale',
   'grace',
+  'expire',
   'timeout',
   'blobs',
   'platforms',
+  'largest',
   'missing',
+  'kind',
+  'flatpak',
+  'certificate',
 ] as const;
 
 /**
  * Reads `ORIGINS` (an array of rules, or its JSON) and `ORIGIN_CREDENTIALS` (an object by rule name, or its JSON).
- * Undefined gives no rules. Throws {@link OriginRulesError}.
+ * Undefined gives no rules. `bindings`: those of the Worker, for certificates. Throws {@link OriginRulesError}.
  */
-export function parseOrigins(value: unknown, credentials: unknown): OriginRules {
+export function parseOrigins(
+  value: unknown,
+  credentials: unknown,
+  bindings: Readonly<Record<string, unknown>> = {},
+): OriginRules {
   const given = fromText(value, 'ORIGINS');
   const secrets = fromText(credentials, 'ORIGIN_CREDENTIALS') ?? {};
   if (!isObject(secrets))
@@ -94,7 +127,7 @@ export function parseOrigins(value: unknown, credentials: unknown): OriginRules 
   if (given !== undefined && !Array.isArray(given))
     throw new OriginRulesError('ORIGINS must be an array of rules: [{"name": …, "pattern": …, "upstream": …}].');
   const rules = ((given ?? []) as readonly unknown[]).map((rule, index) =>
-    toRule(rule, `ORIGINS[${String(index)}]`, secrets),
+    toRule(rule, `ORIGINS[${String(index)}]`, secrets, bindings),
   );
   for (const [index, { name, pattern, ns }] of rules.entries()) {
     const earlier = rules.slice(0, index);
@@ -120,6 +153,22 @@ export function originOf(rules: OriginRules, name: RepositoryName): OriginRule |
   return rules.find(({ pattern }) => partOf(pattern, name) !== null) ?? null;
 }
 
+/** Whether the upstream of a rule has the signature extension (`origin/signatures.ts`). */
+export function hasSignatures({ kind }: Pick<OriginRule, 'kind'>): boolean {
+  return kind === 'pulp3';
+}
+
+/** The repository that a rule fills from `remote` of its upstream; null if there is none, or another rule fills it. */
+export function repositoryOf(rules: OriginRules, rule: OriginRule, remote: RepositoryName): RepositoryName | null {
+  const name = repositoryAt(rule, remote);
+  return name !== null && originOf(rules, name) === rule ? name : null;
+}
+
+function repositoryAt({ remote: there, pattern }: OriginRule, remote: RepositoryName): RepositoryName | null {
+  const part = partOf(there, remote);
+  return part === null ? null : parseRepositoryName(pattern.replace('*', () => part));
+}
+
 /** The name of a repository at the upstream; null if it is not valid. */
 export function remoteNameOf({ pattern, remote }: OriginRule, name: RepositoryName): RepositoryName | null {
   const part = partOf(pattern, name);
@@ -135,8 +184,7 @@ export function localNameOf(rules: OriginRules, ns: string, name: RepositoryName
   if (rules.every((rule) => rule.ns === null)) return name;
   const rule = rules.find((one) => one.ns === ns.toLowerCase());
   if (rule === undefined) return null;
-  const part = partOf(rule.remote, name);
-  return part === null ? null : parseRepositoryName(rule.pattern.replace('*', () => part));
+  return repositoryAt(rule, name);
 }
 
 /**
@@ -159,7 +207,12 @@ function covers(wide: string, narrow: string): boolean {
   return wide === '*' || wide === narrow || (wide.endsWith('/*') && narrow.startsWith(wide.slice(0, -1)));
 }
 
-function toRule(value: unknown, where: string, secrets: Readonly<Record<string, unknown>>): OriginRule {
+function toRule(
+  value: unknown,
+  where: string,
+  secrets: Readonly<Record<string, unknown>>,
+  bindings: Readonly<Record<string, unknown>>,
+): OriginRule {
   if (!isObject(value))
     throw new OriginRulesError(`${where} must be an object {"name": …, "pattern": …, "upstream": …}.`);
   onlyMembers(value, MEMBERS, where);
@@ -174,6 +227,7 @@ function toRule(value: unknown, where: string, secrets: Readonly<Record<string, 
     blobs = 'stream',
     platforms,
     missing = 'registry',
+    kind = 'registry',
   } = value;
   if (typeof name !== 'string' || !/^[a-z0-9][a-z0-9._-]{0,63}$/.test(name)) {
     throw new OriginRulesError(
@@ -191,6 +245,8 @@ function toRule(value: unknown, where: string, secrets: Readonly<Record<string, 
     throw new OriginRulesError(`${where}.blobs must be "stream" or "redirect".`);
   if (missing !== 'registry' && missing !== 'any')
     throw new OriginRulesError(`${where}.missing must be "registry" or "any".`);
+  if (kind !== 'registry' && kind !== 'pulp3')
+    throw new OriginRulesError(`${where}.kind must be "registry" or "pulp3".`);
   const upstream = addressOf(address, `${where}.upstream`);
   const credentials = Object.hasOwn(secrets, name) ? toCredentials(secrets[name], `ORIGIN_CREDENTIALS.${name}`) : null;
   if (credentials !== null && upstream.protocol !== 'https:' && !isLoopback(upstream)) {
@@ -208,69 +264,16 @@ function toRule(value: unknown, where: string, secrets: Readonly<Record<string, 
     lifetime: timeOf(value, 'lifetime', where),
     stale: timeOf(value, 'stale', where),
     grace: timeOf(value, 'grace', where),
+    expire: expireOf(value, where),
     timeout: timeOf(value, 'timeout', where),
     blobs,
+    largest: largestOf(value.largest, where),
     platforms: platforms === undefined ? null : platformsOf(platforms, `${where}.platforms`),
     missing,
+    kind,
+    flatpak: switchOf(value.flatpak, `${where}.flatpak`),
+    certificate: certificateOf(value.certificate, upstream, `${where}.certificate`, bindings),
   };
-}
-
-function toCredentials(value: unknown, where: string): Credentials {
-  if (!isObject(value))
-    throw new OriginRulesError(
-      `${where} must be an object with username and password, with token, or with identityToken.`,
-    );
-  onlyMembers(value, ['username', 'password', 'token', 'identityToken'], where);
-  const { username, password, token, identityToken } = value;
-  const count = Object.keys(value).length;
-  if (isText(username) && isText(password) && count === 2) {
-    if (username.includes(':')) throw new OriginRulesError(`${where}.username must not have a ":" in it (RFC 7617).`);
-    return { kind: 'basic', username, password };
-  }
-  if (isText(token) && count === 1) return { kind: 'registry-token', token };
-  if (isText(identityToken) && count === 1) return { kind: 'identity-token', token: identityToken };
-  throw new OriginRulesError(
-    `${where} must have username and password, or token alone, or identityToken alone, each a text that is not empty.`,
-  );
-}
-
-function addressOf(value: unknown, where: string): URL {
-  const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : null;
-  if (url === null || !/^https?:$/.test(url.protocol) || url.search !== '' || url.hash !== '') {
-    throw new OriginRulesError(
-      `${where} must be an address such as "https://registry.example.com", below which /v2/ lies.`,
-    );
-  }
-  if (url.username !== '' || url.password !== '')
-    throw new OriginRulesError(`${where} must not have a password in it: put it into the secret ORIGIN_CREDENTIALS.`);
-  if (/\/v2\/?$/.test(url.pathname)) throw new OriginRulesError(`${where} must not end in /v2: that is added.`);
-  return url;
-}
-
-function isLoopback({ hostname }: URL): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(hostname);
-}
-
-function tokenServicesOf(value: unknown, where: string): readonly URL[] {
-  return listOf(value).map((text) => {
-    const url = typeof text === 'string' && URL.canParse(text) ? new URL(text) : null;
-    const isSafe = url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url));
-    if (url === null || !isSafe)
-      throw new OriginRulesError(`${where} must be an https URL such as "https://auth.example.com", or several.`);
-    return url;
-  });
-}
-
-function redirectHostsOf(value: unknown, where: string): readonly string[] {
-  return listOf(value).map((text) => {
-    if (typeof text !== 'string' || !/^(?:\*\.)?[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::\d{1,5})?$/.test(text))
-      throw new OriginRulesError(`${where} must be hosts such as "cdn.example.com" or "*.example.com", in lower case.`);
-    return text;
-  });
-}
-
-function listOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? (value as unknown[]) : [value];
 }
 
 /** Whether the upstream of a rule may redirect to a URL. */
@@ -282,63 +285,30 @@ export function allowsRedirect({ upstream, redirects }: OriginRule, { host, orig
   );
 }
 
-function hostOf(value: unknown, where: string): string {
-  if (typeof value !== 'string' || !/^[a-z0-9.-]+(?::\d{1,5})?$/i.test(value))
-    throw new OriginRulesError(`${where} must be a registry's host, such as "docker.io".`);
-  return value.toLowerCase();
-}
-
-function timeOf(rule: Readonly<Record<string, unknown>>, member: keyof typeof TIMES, where: string): number {
-  const { otherwise, least, most } = TIMES[member];
-  const seconds = rule[member] ?? otherwise;
-  if (typeof seconds !== 'number' || !Number.isFinite(seconds) || seconds < least || seconds > most) {
+/** A pull is noted only after the lifetime, so `expire` must be well above it. */
+function expireOf(value: Readonly<Record<string, unknown>>, where: string): number | null {
+  const { otherwise, least, most } = EXPIRE;
+  const days = value.expire ?? otherwise;
+  if (typeof days !== 'number' || !Number.isInteger(days) || days < least || days > most)
     throw new OriginRulesError(
-      `${where}.${member} must be a number of seconds between ${String(least)} and ${String(most)}.`,
+      `${where}.expire must be a whole number of days between ${String(least)} and ${String(most)}; 0 means never.`,
     );
-  }
-  return seconds * SECOND;
+  if (days > 0 && days * DAY <= 2 * timeOf(value, 'lifetime', where))
+    throw new OriginRulesError(`${where}.expire must be more than twice the lifetime, or pulls could not be noted.`);
+  return days === 0 ? null : days * DAY;
 }
 
-function platformsOf(value: unknown, where: string): readonly Platform[] {
-  const list: unknown = typeof value === 'string' ? [value] : value;
-  if (!Array.isArray(list) || list.length === 0)
+/** When a tag expires that was pulled `now`, as a part of its mark. Times in milliseconds. */
+export function expiryFrom({ expire }: Pick<OriginRule, 'expire'>, now: number): { readonly expires?: number } {
+  return expire === null ? {} : { expires: now + expire };
+}
+
+function largestOf(value: unknown, where: string): number {
+  const { otherwise, least, most } = LARGEST;
+  const size = value ?? otherwise;
+  if (typeof size !== 'number' || !Number.isInteger(size) || size < least || size > most)
     throw new OriginRulesError(
-      `${where} must be an array such as ["linux/amd64", "linux/arm64"]. Leave it out for all.`,
+      `${where}.largest must be a whole number of MiB between ${String(least)} and ${String(most)}.`,
     );
-  return list.map((text: unknown, index) => {
-    const platform = typeof text === 'string' ? parsePlatform(text) : null;
-    if (platform === null)
-      throw new OriginRulesError(`${where}[${String(index)}] must be os/architecture or os/architecture/variant.`);
-    return platform;
-  });
-}
-
-function isPattern(value: unknown): value is string {
-  if (typeof value !== 'string') return false;
-  return value === '*' || parseRepositoryName(value.endsWith('/*') ? value.slice(0, -2) : value) !== null;
-}
-
-function onlyMembers(value: Readonly<Record<string, unknown>>, allowed: readonly string[], where: string): void {
-  const extra = Object.keys(value).find((member) => !allowed.includes(member));
-  if (extra !== undefined)
-    throw new OriginRulesError(`${where} has a member "${extra}" that is not known. Allowed: ${allowed.join(', ')}.`);
-}
-
-function fromText(value: unknown, where: string): unknown {
-  if (value === undefined || value === '') return undefined;
-  if (typeof value !== 'string') return value;
-  try {
-    return JSON.parse(value);
-  } catch (cause) {
-    // A secret must not appear in a message: the cause of a JSON error quotes it.
-    throw new OriginRulesError(`${where} is not JSON.`, where === 'ORIGIN_CREDENTIALS' ? {} : { cause });
-  }
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function isText(value: unknown): value is string {
-  return typeof value === 'string' && value !== '';
+  return size * 1024 * 1024;
 }

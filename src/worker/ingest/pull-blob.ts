@@ -9,12 +9,15 @@ import { blobKey } from '../../registry/keys.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import { StorageError } from '../../registry/store.ts';
-import type { Answer, Redirect } from '../gateway/answer.ts';
+import type { RegistryClient } from '../../origin/client.ts';
+import type { Answer, Found, Redirect } from '../gateway/answer.ts';
 import type { RegistryRequest, RequestOptions } from '../gateway/registry-request.ts';
 import { isUnknown, type StoredAnswer } from './stored-answer.ts';
-import { type BlobOutcome, clientSink, fillBlob } from './fill-blob.ts';
+import { type BlobOutcome, clientSink, fillBlob, WHOLE_UP_TO } from './fill-blob.ts';
+import { blobLimits, FILL_LIMITS, fillWithin, inSlot, permitFill } from './fill-limits.ts';
 import { within } from './single-flight.ts';
 import { isNegativelyCached, cacheAbsence, type Pull, unlessLimited } from './pull.ts';
+import type { OriginRule } from './origins.ts';
 import type { Upstream } from './upstream.ts';
 
 type BlobRequest = Extract<RegistryRequest, { kind: 'blob' | 'blob-presence' }>;
@@ -26,7 +29,7 @@ const ROUNDS = 3;
 export async function pullBlob(
   pull: Pull,
   request: BlobRequest,
-  { head }: RequestOptions,
+  { head, streamed }: RequestOptions,
   { answer }: StoredAnswer,
 ): Promise<Answer | Redirect> {
   const { upstream, rule, remote, realm, answerStored } = pull;
@@ -36,15 +39,21 @@ export async function pullBlob(
   if (!isUnknown(answer) || isNegativelyCached(upstream, what)) return answer;
   unlessLimited(upstream);
   if (request.kind === 'blob' && head) {
-    const info = await upstream.client.blobHead(remote, digest);
-    if (info.kind === 'blob-head' && info.size !== undefined) return found(request, info.size, null);
+    await permitFill(pull, what);
+    const info = await fillWithin(pull, FILL_LIMITS.presence, `${what} HEAD`, (client) =>
+      client.blobHead(remote, digest),
+    );
+    if (info.kind === 'blob-head' && info.size !== undefined) return claimed(found(request, info.size, null));
     // Old engines need the length: if HEAD does not contain it, GET does.
     if (info.kind === 'not-found') {
       cacheAbsence(upstream, what);
       return answer;
     }
-  } else if (request.kind === 'blob' && rule.blobs === 'redirect') {
-    const location = await locationUpstream(pull, request);
+  } else if (request.kind === 'blob' && rule.blobs === 'redirect' && streamed !== true) {
+    await permitFill(pull, what);
+    const location = await fillWithin(pull, FILL_LIMITS.presence, `${what} HEAD`, (client) =>
+      locationUpstream(client, pull, request),
+    );
     if (location !== null) return { kind: 'redirect', location };
   }
   const outcome = await fetchOrFollow(pull, request, key, request.kind === 'blob' && !head);
@@ -74,6 +83,7 @@ async function fetchOrFollow(
 ): Promise<'stored' | 'unknown' | Answer> {
   for (let round = 1; ; round++) {
     const underway = pull.upstream.blobs.of(key);
+    if (underway === undefined) await permitFill(pull, key);
     const outcome =
       underway === undefined ? await fetchBlob(pull, request, key, isStreamed) : await follow(pull, key, underway);
     switch (outcome) {
@@ -115,25 +125,38 @@ const LATE = Symbol('late');
  * OriginError.
  */
 async function fetchBlob(
-  { upstream, remote, bucket, waitUntil }: Pull,
+  pull: Pull,
   request: BlobRequest,
   key: string,
   isStreamed: boolean,
 ): Promise<BlobOutcome | Answer> {
+  const { upstream, rule, remote, bucket, waitUntil } = pull;
   const { digest } = request;
   let answerWith: (answer: Answer) => void = () => undefined;
   const streamed = new Promise<Answer>((resolve) => (answerWith = resolve));
-  const flight = upstream.blobs.once(key, waitUntil, async (): Promise<BlobOutcome> => {
-    const blob = await openBlob(upstream.client, remote, digest);
+  const fill = async (client: RegistryClient, renew: () => void): Promise<BlobOutcome> => {
+    const blob = await openBlob(client, remote, digest);
     if (blob.kind === 'not-found') return 'unknown';
-    const watched = { size: blob.size, chunks: noting(blob.chunks, upstream.progress, key) };
-    // A client needs the length beforehand: without it, the blob is stored first.
-    if (!isStreamed || blob.size === undefined)
-      return fillBlob(watched, { digest, key, bucket, client: null, keep: waitUntil });
-    const { body, sink } = clientSink(blob.size);
-    answerWith(found(request, blob.size, body));
-    return fillBlob(watched, { digest, key, bucket, client: sink, keep: waitUntil });
-  });
+    const store = (renew: () => void): Promise<BlobOutcome> => {
+      const watched = { size: blob.size, chunks: noting(blob.chunks, upstream.progress, key, renew) };
+      // A client needs the length beforehand: without it, the blob is stored first.
+      if (!isStreamed || blob.size === undefined)
+        return fillBlob(watched, { digest, key, bucket, client: null, keep: waitUntil });
+      const { body, sink } = clientSink(blob.size);
+      answerWith(found(request, blob.size, body));
+      return fillBlob(watched, { digest, key, bucket, client: sink, keep: waitUntil });
+    };
+    if (blob.size !== undefined && blob.size <= WHOLE_UP_TO) return store(renew);
+    return inSlot('parts', (part) =>
+      store(() => {
+        renew();
+        part.renew();
+      }),
+    );
+  };
+  const flight = upstream.blobs.once(key, waitUntil, () =>
+    inSlot('blobs', ({ renew }) => fillWithin(pull, blobLimits(rule.largest), key, (client) => fill(client, renew))),
+  );
   return Promise.race([streamed, flight]);
 }
 
@@ -141,15 +164,22 @@ async function* noting(
   chunks: AsyncIterable<Uint8Array>,
   progress: Upstream['progress'],
   key: string,
+  renew: () => void,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   for await (const chunk of chunks) {
     const now = Date.now();
     progress.set(key, true, now + SILENCE);
+    renew();
     yield chunk;
   }
 }
 
-function found({ digest }: BlobRequest, size: number, body: ReadableStream<Uint8Array> | null): Answer {
+/** What the upstream claims of a blob. Nobody has verified it, so no cache may keep it for long. */
+function claimed(answer: Found): Found {
+  return { ...answer, isUnverified: true };
+}
+
+function found({ digest }: BlobRequest, size: number, body: ReadableStream<Uint8Array> | null): Found {
   return {
     kind: 'found',
     representation: {
@@ -164,10 +194,24 @@ function found({ digest }: BlobRequest, size: number, body: ReadableStream<Uint8
   };
 }
 
-/** Where the upstream redirects clients to; null if it sends the blob itself, or does not have it. */
-async function locationUpstream({ upstream, remote }: Pull, { digest }: BlobRequest): Promise<string | null> {
-  const blob = await upstream.client.blob(remote, digest);
-  if (blob.kind === 'not-found') return null;
-  await blob.body.cancel().catch(() => undefined);
-  return blob.redirectedAway ? blob.url.href : null;
+/**
+ * Where the upstream redirects clients to; null if it sends the blob itself, does not have it, or redirects to where the
+ * client cannot read.
+ */
+async function locationUpstream(
+  client: RegistryClient,
+  { remote, rule }: Pull,
+  { digest }: BlobRequest,
+): Promise<string | null> {
+  const found = await client.blobLocation(remote, digest);
+  if (found.kind === 'not-found' || found.url === null) return null;
+  return found.url.origin !== rule.upstream.origin || isPresigned(found.url, rule) ? found.url.href : null;
+}
+
+/**
+ * Whether an address on the upstream's own host can be read without its credentials: a signature is in the query, the
+ * registry, which wants a token, is not below it, and no client certificate is needed.
+ */
+function isPresigned({ search, pathname }: URL, { upstream, certificate }: OriginRule): boolean {
+  return search !== '' && !pathname.startsWith(`${upstream.pathname.replace(/\/$/, '')}/v2/`) && certificate === null;
 }

@@ -5,21 +5,27 @@
  */
 import { OriginError } from '../../origin/errors.ts';
 import { referrersKey, tagListKey } from '../../registry/keys.ts';
-import { compareNames } from '../../registry/name.ts';
+import { compareNames, type Tag } from '../../registry/name.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { encodeReferrers } from '../../registry/referrers.ts';
 import type { Answer } from '../gateway/answer.ts';
+import { refuseForOutage } from '../endpoints/v1-images.ts';
 import { answerNames } from '../endpoints/v2/list-answer.ts';
-import { namesOfPage, openList } from '../../bucket/list-page.ts';
+import { namesOfPage, openList, PAGE_MAX } from '../../bucket/list-page.ts';
 import { withRetry } from '../../bucket/retry.ts';
 import { type StoredAnswer, withWarning } from './stored-answer.ts';
 import { pathOf, type RegistryRequest } from '../gateway/registry-request.ts';
+import type { RegistryClient } from '../../origin/client.ts';
+import { FILL_LIMITS, FillLimitError, fillWithin, inSlot, permitFill } from './fill-limits.ts';
 import { overlay } from './overlay.ts';
 import { noteOutage, type Pull, unlessLimited, waitFor } from './pull.ts';
 import type { Outage } from './upstream.ts';
 
 /** Milliseconds that an upstream's list is cached at most. */
 const LIST_LIFETIME = 60_000;
+
+/** Bytes of a list that is cached, at most: an isolate keeps fifty of each upstream. */
+const REMEMBERED_LIST = 512 * 1024;
 
 /**
  * Answers with the tags of the upstream and those published here. Throws OriginError if nothing is stored and the
@@ -32,10 +38,7 @@ export async function pullTagList(
   const { store, retry, answerStored } = pull;
   const { name, page } = request;
   return answerList(pull, async () => {
-    const { list: upstream, outage } = await listOf(pull, request, 'tags', async () => {
-      const found = await pull.upstream.client.tags(pull.remote);
-      return found.kind === 'not-found' ? 'unknown' : found.tags;
-    });
+    const { list: upstream, outage } = await tagsOf(pull, request);
     if (upstream === 'unknown') return { answer: await answerStored(), outage };
     const read = async (): Promise<readonly string[]> => {
       const list = await openList(store, tagListKey(name));
@@ -45,11 +48,12 @@ export async function pullTagList(
     const names = [...new Set([...upstream, ...stored])]
       .filter((one) => page.last === null || compareNames(one, page.last) > 0)
       .sort(compareNames);
-    const shown = page.n === null ? names : names.slice(0, page.n);
-    const answer = await answerNames(shown, page.n !== 0 && shown.length < names.length, {
+    const size = page.n ?? PAGE_MAX;
+    const shown = names.slice(0, size);
+    const answer = await answerNames(shown, size !== 0 && shown.length < names.length, {
       before: `{"name":${JSON.stringify(name)},"tags":[`,
       after: ']}',
-      nextPath: (last) => pathOf({ ...request, page: { n: page.n, last } }),
+      nextPath: (last) => pathOf({ ...request, page: { n: size, last } }),
     });
     return { answer, outage };
   });
@@ -69,8 +73,8 @@ export async function pullReferrers(
   const key = referrersKey(name, subject);
   if (info !== null) return answer;
   return answerList(pull, async () => {
-    const { list: descriptors, outage } = await listOf(pull, request, `referrers ${subject}`, () =>
-      pull.upstream.client.referrers(pull.remote, subject),
+    const { list: descriptors, outage } = await listOf(pull, request, `referrers ${subject}`, (client) =>
+      client.referrers(pull.remote, subject),
     );
     if (descriptors === 'unknown') return { answer, outage };
     const bytes = encodeReferrers(descriptors);
@@ -78,6 +82,33 @@ export async function pullReferrers(
       overlay(store, { key, bytes, contentType: MEDIA_TYPES.json, metadata: {} }),
     );
     return { answer: whole, outage };
+  });
+}
+
+/**
+ * The explanation for an engine that fell back to the v1 API: an outage of the upstream, if the v2 API failed for the
+ * repository or the upstream fails now; otherwise that of storage. Without it, the engine says that there is no image.
+ */
+export async function pullV1Images(
+  pull: Pull,
+  request: Extract<RegistryRequest, { kind: 'v1-images' }>,
+  { answer }: StoredAnswer,
+): Promise<Answer> {
+  if (pull.upstream.failed.get(request.name, Date.now()) !== undefined) return refuseForOutage(request.name);
+  try {
+    const { outage } = await tagsOf(pull, request);
+    return outage === null ? answer : refuseForOutage(request.name);
+  } catch (error) {
+    if (!(error instanceof OriginError)) throw error;
+    return refuseForOutage(request.name);
+  }
+}
+
+/** The tags of the upstream. Throws OriginError if no whole list is known. */
+function tagsOf(pull: Pull, request: RegistryRequest): Promise<UpstreamList<Tag>> {
+  return listOf(pull, request, 'tags', async (client) => {
+    const found = await client.tags(pull.remote);
+    return found.kind === 'not-found' ? 'unknown' : found.tags;
   });
 }
 
@@ -95,7 +126,7 @@ async function listOf<T>(
   pull: Pull,
   request: RegistryRequest,
   what: string,
-  fetch: () => Promise<readonly T[] | 'unknown'>,
+  fetch: (client: RegistryClient) => Promise<readonly T[] | 'unknown'>,
 ): Promise<UpstreamList<T>> {
   const { upstream, remote, rule, waitUntil } = pull;
   const key = `${remote} ${what}`;
@@ -105,14 +136,36 @@ async function listOf<T>(
   if (remembered !== undefined) return { list: remembered as UpstreamList<T>['list'], outage: null };
   try {
     unlessLimited(upstream);
-    const flight = upstream.listFlights.once(key, waitUntil, fetch);
-    const list = (await waitFor(pull, upstream.listFlights, key, flight)) as UpstreamList<T>['list'];
-    upstream.lists.set(key, list, now + Math.min(rule.lifetime, LIST_LIFETIME));
-    upstream.earlierLists.set(key, list, now + rule.lifetime + rule.stale);
+    if (upstream.listFlights.of(key) === undefined) await permitFill(pull, key);
+    const flight = upstream.listFlights.once(key, waitUntil, () =>
+      inSlot('documents', () =>
+        fillWithin(
+          pull,
+          request.kind === 'referrers' ? FILL_LIMITS.referrers : FILL_LIMITS.tags,
+          key,
+          async (client, budget) => ({
+            items: await fetch(client),
+            bytes: budget.received,
+          }),
+        ),
+      ),
+    );
+    const fetched = await waitFor(pull, upstream.listFlights, key, flight);
+    const list = fetched.items as UpstreamList<T>['list'];
+    if (fetched.bytes <= REMEMBERED_LIST) {
+      upstream.lists.set(key, list, now + Math.min(rule.lifetime, LIST_LIFETIME));
+      upstream.earlierLists.set(key, list, now + rule.lifetime + rule.stale);
+    }
     return { list, outage: null };
   } catch (error) {
     const earlier = upstream.earlierLists.get(key, now);
-    if (!(error instanceof OriginError) || earlier === undefined) throw error;
+    if (earlier === undefined) throw error;
+    if (error instanceof FillLimitError)
+      return {
+        list: earlier as UpstreamList<T>['list'],
+        outage: { code: 'ORIGIN_RATE_LIMITED', message: error.message },
+      };
+    if (!(error instanceof OriginError)) throw error;
     return { list: earlier as UpstreamList<T>['list'], outage: noteOutage(upstream, error, pathOf(request)) };
   }
 }

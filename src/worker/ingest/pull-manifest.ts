@@ -1,12 +1,19 @@
 /** Manifests by digest of a filled repository. */
+import { protocolErrors, toSource } from '../../bucket/origin-image.ts';
+import { verifiedManifest } from '../../bucket/read-image.ts';
+import { writeManifest } from '../../bucket/write-image.ts';
+import type { RegistryClient } from '../../origin/client.ts';
+import { OriginError } from '../../origin/errors.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { manifestKey } from '../../registry/keys.ts';
+import { formOfMediaType } from '../../registry/media-type.ts';
 import type { RepositoryName } from '../../registry/name.ts';
+import { StorageError, type WriteStore } from '../../registry/store.ts';
 import type { Answer } from '../gateway/answer.ts';
 import { isUnknown, type StoredAnswer } from './stored-answer.ts';
 import { withRetries } from '../../bucket/retry.ts';
-import { ingestManifest } from './ingest-manifest.ts';
-import { overlay } from './overlay.ts';
+import { FILL_LIMITS, fillWithin, inSlot, permitFill } from './fill-limits.ts';
+import { type ObjectAtHand, overlay } from './overlay.ts';
 import { isNegativelyCached, cacheAbsence, type Pull, unlessLimited, waitFor } from './pull.ts';
 
 /** Answers with the manifest. `stored`: the answer from storage. Throws OriginError and StorageError. */
@@ -20,11 +27,50 @@ export async function pullManifest(
   const key = manifestKey(name, digest);
   if (!isUnknown(answer) || isNegativelyCached(upstream, key)) return answer;
   unlessLimited(upstream);
+  if (upstream.manifests.of(key) === undefined) await permitFill(pull, key);
   const flight = upstream.manifests.once(key, waitUntil, () =>
-    ingestManifest(upstream.client, withRetries(store, retry), { name, remote, digest }),
+    inSlot('documents', () =>
+      fillWithin(pull, FILL_LIMITS.manifest, key, (client) =>
+        ingestManifest(client, withRetries(store, retry), { name, remote, digest }),
+      ),
+    ),
   );
   const found = await waitFor(pull, upstream.manifests, key, flight);
   if (found !== 'unknown') return answerStored((store) => overlay(store, found));
   cacheAbsence(upstream, key);
   return answer;
+}
+
+/**
+ * Fetches and stores a manifest. `'unknown'`: the upstream does not have it. If storage does not accept it, it is
+ * served nevertheless. Throws {@link OriginError}.
+ */
+async function ingestManifest(
+  client: RegistryClient,
+  store: WriteStore,
+  { name, remote, digest }: { readonly name: RepositoryName; readonly remote: RepositoryName; readonly digest: Digest },
+): Promise<ObjectAtHand | 'unknown'> {
+  const found = await client.manifest(remote, { kind: 'digest', digest });
+  if (found.kind === 'not-found') return 'unknown';
+  const { mediaType, bytes } = found;
+  // Manifests of artifacts may have other forms than those of images.
+  const isForm =
+    mediaType === undefined || formOfMediaType(mediaType) !== null || !mediaType.startsWith('application/vnd.');
+  const manifest = isForm
+    ? await protocolErrors(client, () => verifiedManifest(toSource(found), found.digest))
+    : { mediaType, bytes, digest, form: null };
+  const key = manifestKey(name, digest);
+  if (manifest.form === 'docker-schema1' && manifest.digest !== digest) {
+    throw new OriginError(
+      'ORIGIN_PROTOCOL',
+      `${client.baseUrl.host} knows the schema 1 manifest ${digest} by the digest of its signed bytes, which no client does`,
+    );
+  }
+  try {
+    await writeManifest(store, name, { ...manifest, digest, source: { kind: 'published' } });
+  } catch (error) {
+    if (!(error instanceof StorageError)) throw error;
+    console.error(JSON.stringify({ event: 'manifest-not-stored', name, digest, message: error.message }));
+  }
+  return { key, bytes, contentType: manifest.mediaType, metadata: {} };
 }

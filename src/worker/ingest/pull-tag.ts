@@ -9,7 +9,10 @@ import { decodeOriginMark, type OriginMark } from '../../registry/origin-mark.ts
 import { type ObjectInfo, StorageError } from '../../registry/store.ts';
 import type { Answer } from '../gateway/answer.ts';
 import { readAll } from '../../bucket/read-object.ts';
+import type { RegistryClient } from '../../origin/client.ts';
 import { completeTag } from './complete-tag.ts';
+import { FILL_LIMITS, fillWithin, inSlot, OVER_LIMIT_FOR, permitFill } from './fill-limits.ts';
+import { expiryFrom } from './origins.ts';
 import { freshnessOf } from './freshness.ts';
 import { isUnknown, answerObserved, type StoredAnswer, unknownTag, withWarning } from './stored-answer.ts';
 import { openLists } from '../../bucket/lists.ts';
@@ -19,7 +22,9 @@ import { withRetries } from '../../bucket/retry.ts';
 import { writeOriginMark, writeTombstone } from '../../bucket/write-tag.ts';
 import { within } from './single-flight.ts';
 import { type FetchedTag, ingestTag, LIST_CONFLICTS, refuseUnlisted, rfc3339, type TagPlace } from './ingest-tag.ts';
+import { hasSignatures } from './origins.ts';
 import { overlay } from './overlay.ts';
+import { prefetchSignatures } from './pulp3/pull-signatures.ts';
 import { isNegativelyCached, noteOutage, cacheAbsence, type Pull, unlessLimited, waitFor } from './pull.ts';
 import type { Outage } from './upstream.ts';
 
@@ -77,6 +82,7 @@ async function fetchTag(pull: Pull, name: RepositoryName, tag: Tag, answer: Answ
   const key = tagKey(name, tag);
   if (isNegativelyCached(upstream, key)) return answer;
   unlessLimited(upstream);
+  if (upstream.tags.of(key) === undefined) await permitFill(pull, key);
   const flight = upstream.tags.once(key, waitUntil, () => fetchAndWrite(pull, name, tag, null));
   const fetched = await waitFor(pull, upstream.tags, key, flight);
   if (fetched === 'published' || fetched === 'unchanged') return answerStored();
@@ -98,14 +104,23 @@ async function fetchAndWrite(
   upstreamDigest?: OriginMark['digest'],
 ): Promise<FetchedTag | 'unknown' | 'published' | 'unchanged'> {
   const { upstream, remote, rule } = pull;
-  const image = await readOriginImage(upstream.client, { name: remote, tag, platforms: rule.platforms });
-  if (image.kind === 'not-found') return 'unknown';
-  // The upstream is left alone if it wants that; the forms that came are answered all the same.
-  for (const { form, error } of image.unknown) noteOutage(upstream, error, `${name}:${tag} ${form}`);
-  if (mark !== null && image.digest === mark.digest && image.unknown.length >= (mark.unknown ?? Infinity))
-    return 'unchanged';
-  const now = Date.now();
-  return ingestTag(image, placeOf(pull, name, tag), { over, upstreamDigest: upstreamDigest ?? image.digest, now });
+  return inSlot('documents', async () => {
+    // A tag of Pulp 3 names one manifest.
+    const options = { name: remote, tag, platforms: rule.platforms, hasOtherForms: rule.kind !== 'pulp3' };
+    const image = await fillWithin(pull, FILL_LIMITS.tag, tagKey(name, tag), (client) =>
+      readOriginImage(client, options),
+    );
+    if (image.kind === 'not-found') return 'unknown';
+    // The upstream is left alone if it wants that; the forms that came are answered all the same.
+    for (const { form, error } of image.unknown) noteOutage(upstream, error, `${name}:${tag} ${form}`);
+    if (mark !== null && image.digest === mark.digest && image.unknown.length >= (mark.unknown ?? Infinity))
+      return 'unchanged';
+    const now = Date.now();
+    const place = placeOf(pull, name, tag);
+    const written = await ingestTag(image, place, { over, upstreamDigest: upstreamDigest ?? image.digest, now });
+    if (hasSignatures(rule)) prefetchSignatures(pull, name, image.content);
+    return written;
+  });
 }
 
 function placeOf({ rule, realm, store, retry, signer }: Pull, name: RepositoryName, tag: Tag): TagPlace {
@@ -126,14 +141,16 @@ async function check(
   const { upstream, rule } = pull;
   const now = Date.now();
   try {
-    const current = await digestUpstream(pull, tag);
+    const current = await fillWithin(pull, FILL_LIMITS.manifest, `${info.key} HEAD`, (client) =>
+      digestUpstream(client, pull, tag),
+    );
     if (current === null) await noteGone(pull, name, tag, info, mark, now);
     else if (current !== mark.digest || isTombstone(info) || mark.unknown !== undefined) {
       const known = isTombstone(info) ? null : mark;
       if ((await fetchAndWrite(pull, name, tag, info, known, current)) === 'unknown')
         await noteGone(pull, name, tag, info, mark, now);
     } else if (mark.gone !== null || now - mark.checked >= Math.max(rule.lifetime, RENEW_AFTER))
-      await renew(pull, info, { ...mark, checked: now, gone: null });
+      await renew(pull, info, { ...mark, checked: now, gone: null, ...expiryFrom(rule, now) });
     upstream.checked.set(info.key, now, now + rule.lifetime);
     upstream.outages.delete(info.key);
     return null;
@@ -152,7 +169,9 @@ async function check(
         ? error
         : new OriginError('ORIGIN_UNAVAILABLE', error instanceof Error ? error.message : String(error));
     const outage = noteOutage(upstream, failure, `${name}:${tag}`);
-    upstream.outages.set(info.key, outage, now + Math.min(PAUSE, rule.lifetime));
+    await postponeExpiry(pull, info, mark, now);
+    const pause = outage.code === 'ORIGIN_LIMIT' ? OVER_LIMIT_FOR : Math.min(PAUSE, rule.lifetime);
+    upstream.outages.set(info.key, outage, now + pause);
     return outage;
   }
 }
@@ -161,11 +180,15 @@ async function check(
  * The upstream's digest of the tag; null if it does not exist. Some upstreams send no digest or 404 for HEAD: then GET
  * decides.
  */
-async function digestUpstream({ upstream, remote }: Pull, tag: Tag): Promise<OriginMark['digest'] | null> {
+async function digestUpstream(
+  client: RegistryClient,
+  { remote }: Pull,
+  tag: Tag,
+): Promise<OriginMark['digest'] | null> {
   const reference = { kind: 'tag', tag } as const;
-  const head = await upstream.client.manifestHead(remote, reference);
+  const head = await client.manifestHead(remote, reference);
   if (head.kind === 'manifest-head' && head.digest !== undefined) return head.digest;
-  const found = await upstream.client.manifest(remote, reference);
+  const found = await client.manifest(remote, reference);
   return found.kind === 'not-found' ? null : found.digest;
 }
 
@@ -189,6 +212,17 @@ async function noteGone(
   const written = await writeTombstone(store, info, { ...mark, checked: now, gone }, rfc3339(now));
   if (written === 'precondition-failed') return;
   await openLists(store, { policy: LIST_CONFLICTS }).update(name, tag, { kind: 'removed' });
+}
+
+/** Milliseconds between two notes of pulls while the upstream fails: then no comparison notes them. */
+const NOTE_EVERY = 86_400_000;
+
+/** Notes that a tag is pulled although it cannot be compared. Never throws. */
+async function postponeExpiry(pull: Pull, info: ObjectInfo, mark: OriginMark, now: number): Promise<void> {
+  const { expires } = expiryFrom(pull.rule, now);
+  if (expires === undefined || isTombstone(info) || expires - (mark.expires ?? 0) < NOTE_EVERY) return;
+  // A failure of storage is no reason to fail: the next pull tries again.
+  await renew(pull, info, { ...mark, expires }).catch(() => undefined);
 }
 
 /** Writes the tag object again with another mark. If the tag was published meanwhile, nothing is written. */

@@ -7,12 +7,14 @@ import { OriginError } from '../../origin/errors.ts';
 import { assertNever } from '../../registry/errors.ts';
 import { type Answer, type Redirect, refused } from '../gateway/answer.ts';
 import { pathOf, type RequestOptions } from '../gateway/registry-request.ts';
+import { FillLimitError } from './fill-limits.ts';
 import { guardWrites } from './guarded-writes.ts';
 import { type FillContext, noteOutage, type Pull, waitOf } from './pull.ts';
 import { pullBlob } from './pull-blob.ts';
 import { pullManifest } from './pull-manifest.ts';
 import { pullTag } from './pull-tag.ts';
-import { pullReferrers, pullTagList } from './pull-list.ts';
+import { pullSignatures } from './pulp3/pull-signatures.ts';
+import { pullReferrers, pullTagList, pullV1Images } from './pull-list.ts';
 import { signerOf } from './signer.ts';
 import type { RepositoryRequest, StoredAnswer } from './stored-answer.ts';
 import { remoteName, upstreamOf } from './upstream.ts';
@@ -37,8 +39,10 @@ export function answerThrough(
         return pullBlob(pull, request, options, stored);
       case 'referrers':
         return pullReferrers(pull, request, stored);
+      case 'signatures':
+        return pullSignatures(pull, request, stored);
       case 'v1-images':
-        return stored.answer;
+        return pullV1Images(pull, request, stored);
       default:
         return assertNever(request);
     }
@@ -53,6 +57,9 @@ export function answerTagList(
   return withUpstream(request, sources, (pull) => pullTagList(pull, request));
 }
 
+/** Milliseconds for which an engine that falls back to the v1 API is told why the v2 API failed. */
+const FAILED_FOR = 60_000;
+
 async function withUpstream(
   request: RepositoryRequest,
   { signingKey, ...sources }: FillContext,
@@ -61,16 +68,22 @@ async function withUpstream(
   const { rule } = sources;
   const upstream = upstreamOf(rule);
   try {
-    return await work({
+    const answer = await work({
       ...sources,
       ...guardWrites(sources, sources.retry),
       upstream,
       remote: remoteName(rule, request.name),
       signer: signerOf(signingKey),
     });
+    if (request.kind === 'manifest') upstream.failed.delete(request.name);
+    return answer;
   } catch (error) {
+    if (error instanceof FillLimitError) return error.answer;
     if (!(error instanceof OriginError)) throw error;
-    noteOutage(upstream, error, pathOf(request));
+    const outage = noteOutage(upstream, error, pathOf(request));
+    upstream.failed.set(request.name, outage, Date.now() + FAILED_FOR);
+    if (error.code === 'ORIGIN_LIMIT')
+      return refused('upstream-over-limit', { detail: { upstream: rule.name, code: error.code } });
     return refused('upstream-unavailable', {
       detail: { upstream: rule.name, code: error.code },
       headers: { 'retry-after': String(Math.ceil(waitOf(error) / 1000)) },

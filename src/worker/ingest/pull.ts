@@ -8,6 +8,7 @@ import type { AnswerStored } from './stored-answer.ts';
 import type { OriginRule } from './origins.ts';
 import type { StorageRetryPolicy } from '../../bucket/retry.ts';
 import { type SingleFlight, within } from './single-flight.ts';
+import type { RateLimiter } from '../access/login-limit.ts';
 import { forgetUpstream, type Outage, type Upstream } from './upstream.ts';
 
 /** What is needed to fill a repository. */
@@ -20,6 +21,10 @@ export interface FillContext {
   /** PEM or JWK of the key that signs derived schema 1 manifests; null: none are derived. */
   readonly signingKey: string | null;
   readonly answerStored: AnswerStored;
+  /** Counts the fills that a client starts; null: they are not counted. */
+  readonly fillLimiter: RateLimiter | null;
+  /** The client's address; null where the platform does not give it. */
+  readonly client: string | null;
   /** Keeps work alive after the response, and after the client disconnects. */
   readonly waitUntil: (work: Promise<unknown>) => void;
 }
@@ -79,7 +84,7 @@ const FOLLOW = 90_000;
 
 /** The result of this or another request's fetch. Throws {@link OriginError} after the limit. */
 export async function waitFor<V>(
-  { rule }: Pull,
+  { rule }: Pick<Pull, 'rule'>,
   flights: SingleFlight<V>,
   key: string,
   flight: Promise<V>,

@@ -7,7 +7,7 @@ import { observe } from '../storage/observed-store.ts';
 import type { OriginRule } from './origins.ts';
 
 /** A request for something in one repository. */
-export type RepositoryRequest = Exclude<RegistryRequest, { kind: 'catalog' }>;
+export type RepositoryRequest = Extract<RegistryRequest, { name: RepositoryName }>;
 
 /** Answers a request from storage alone; `wrap` puts another store in front of the bucket. */
 export type AnswerStored = (wrap?: (store: ReadStore) => ReadStore) => Promise<Answer>;

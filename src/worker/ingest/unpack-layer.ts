@@ -9,6 +9,13 @@ import { algorithmOf, type Digest, parseDigest } from '../../registry/digest.ts'
 /** Longest unpacked content, in bytes: guards against layers that are made to unpack without end. */
 const MAX_UNPACKED = 8 * 1024 ** 3;
 
+/**
+ * How many times larger than its compressed form a layer may become; not checked below `RATIO_FREE` bytes. Deflate
+ * reaches 1,032 on zeros; images reach about 10.
+ */
+const MAX_RATIO = 200;
+const RATIO_FREE = 64 * 1024 ** 2;
+
 /** The compressions of layers by their first bytes. `null`: the platform does not unpack it. */
 const MAGIC: readonly { readonly bytes: readonly number[]; readonly compression: 'gzip' | null }[] = [
   { bytes: [0x1f, 0x8b], compression: 'gzip' },
@@ -37,12 +44,16 @@ export async function unpackLayer(
   let head: Uint8Array | null = new Uint8Array();
   let size = 0;
   const write = async (chunk: Uint8Array): Promise<void> => {
-    content ??= openContent(chunk, maxUnpacked);
+    if (content === null) {
+      content = openContent(chunk, maxUnpacked);
+      content.allow(size);
+    }
     await content.write(chunk);
   };
   try {
     for await (const chunk of chunks) {
       size += chunk.length;
+      content?.allow(size);
       await hashing.write(chunk);
       if (head === null) await write(chunk);
       else {
@@ -69,6 +80,8 @@ export async function unpackLayer(
 
 /** Unpacks the bytes of a layer. Its methods do not fail: content that cannot be unpacked gives null. */
 interface Content {
+  /** Allows as much content as so many packed bytes may have. */
+  allow(packed: number): void;
   write(chunk: Uint8Array): Promise<void>;
   finish(): Promise<Pick<UnpackedLayer, 'diffId' | 'compression'> | null>;
   abandon(reason: unknown): Promise<void>;
@@ -80,10 +93,11 @@ function openContent(head: Uint8Array, maxUnpacked: number): Content {
   const compression = magic === undefined ? 'none' : 'gzip';
   const hash = new crypto.DigestStream('SHA-256');
   let length = 0;
+  let most = RATIO_FREE;
   const counted = new TransformStream<Uint8Array, Uint8Array>({
     transform: (chunk, controller) => {
       length += chunk.length;
-      if (length > maxUnpacked) controller.error(new Error('the layer has too much content'));
+      if (length > Math.min(most, maxUnpacked)) controller.error(new Error('the layer has too much content'));
       else controller.enqueue(chunk);
     },
   });
@@ -98,6 +112,9 @@ function openContent(head: Uint8Array, maxUnpacked: number): Content {
     if (!isBroken) await work().catch(() => (isBroken = true));
   };
   return {
+    allow: (packed) => {
+      most = Math.max(RATIO_FREE, packed * MAX_RATIO);
+    },
     write: (chunk) => attempt(() => writer.write(chunk)),
     finish: async () => {
       await attempt(() => writer.close());
@@ -110,6 +127,7 @@ function openContent(head: Uint8Array, maxUnpacked: number): Content {
 }
 
 const UNSUPPORTED: Content = {
+  allow: () => undefined,
   write: () => Promise.resolve(),
   finish: () => Promise.resolve(null),
   abandon: () => Promise.resolve(),

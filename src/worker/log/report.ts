@@ -88,6 +88,7 @@ function subjectOf(target: RegistryRequest): Readonly<Record<string, unknown>> {
   const { kind } = target;
   switch (target.kind) {
     case 'catalog':
+    case 'flatpak-index':
       return { kind };
     case 'manifest':
       return {
@@ -99,6 +100,7 @@ function subjectOf(target: RegistryRequest): Readonly<Record<string, unknown>> {
     case 'blob-presence':
       return { kind, name: target.name, digest: target.digest };
     case 'referrers':
+    case 'signatures':
       return { kind, name: target.name, digest: target.subject };
     default:
       return { kind, name: target.name };

@@ -1,3 +1,4 @@
+/* @jsxRuntime automatic @jsxImportSource hono/jsx */
 /** `/r/<name>` and `/r/<name>:<tag>`: the pages of a repository and a tag. At most two reads. */
 import type { Child } from 'hono/jsx';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
@@ -55,7 +56,13 @@ async function tagPage(
     return refuseUnknown(store, name, refused('tag-unknown', { message: `The repository ${name} has no tag ${tag}.` }));
   return (
     <TagPage
-      view={{ name, tag, isProtected: isProtected(name), ...content, asked: clientFromQuery(query, content.record) }}
+      view={{
+        name,
+        tag,
+        isProtected: isProtected(name),
+        ...content,
+        asked: clientFromQuery(query, { name, ...content }),
+      }}
       place={place}
     />
   );

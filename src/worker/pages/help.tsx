@@ -1,3 +1,4 @@
+/* @jsxRuntime automatic @jsxImportSource hono/jsx */
 /** `/help` and `/help/<reason>`: explanations, generated from the reason table. No reads. */
 import { isReason } from '../../registry/errors.ts';
 import { HelpIndexPage, HelpPage } from './views/help-page.tsx';

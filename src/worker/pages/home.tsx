@@ -1,3 +1,4 @@
+/* @jsxRuntime automatic @jsxImportSource hono/jsx */
 /** `/?q=&after=`: the repositories that the caller may see, with a search. At most two reads. */
 import { matchesSearch } from '../endpoints/name-search.ts';
 import { HomePage } from './views/home-page.tsx';

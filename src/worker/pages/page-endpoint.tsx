@@ -1,3 +1,4 @@
+/* @jsxRuntime automatic @jsxImportSource hono/jsx */
 import type { Child } from 'hono/jsx';
 import { type Reason, reasonRow } from '../../registry/errors.ts';
 import type { RepositoryName } from '../../registry/name.ts';
@@ -48,15 +49,7 @@ export async function answerPage(
     reason: Reason,
     message?: string,
     headers: Readonly<Record<string, string>> = {},
-  ): Promise<Response> => {
-    trace.reason = reason;
-    const { status, caching } = reasonRow(reason);
-    const retry: Readonly<Record<string, string>> = status === 503 ? { 'retry-after': '5' } : {};
-    return pageResponse(<RefusalPage reason={reason} message={message} place={place} />, status, caching, {
-      ...retry,
-      ...headers,
-    });
-  };
+  ): Promise<Response> => refusalPage(context, refused(reason, { headers, ...(message !== undefined && { message }) }));
 
   const answer = async (grant: Grant): Promise<Response> => {
     trace.concealsReads = grant.isPrivate;
@@ -103,6 +96,14 @@ export async function answerPage(
     },
   });
   return refusal ?? guarded;
+}
+
+/** The page for a refusal, as a response. */
+export function refusalPage(context: EdgeContext, { reason, message, headers }: Refused): Promise<Response> {
+  context.env.trace.reason = reason;
+  const { status, caching } = reasonRow(reason);
+  const page = <RefusalPage reason={reason} message={message} place={placeOf(context)} />;
+  return pageResponse(page, status, caching, { ...(status === 503 && { 'retry-after': '5' }), ...headers });
 }
 
 /** The host as clients write it in commands. */

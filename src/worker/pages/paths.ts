@@ -5,9 +5,17 @@ export function repositoryPath(name: RepositoryName): string {
   return `/r/${name}`;
 }
 
-/** The path of a tag's page. Names contain no colon, so the first colon ends the name. */
+/**
+ * The path of a tag's page. Names contain no colon, so the first colon ends the name. A path that ends in `.tar` is an
+ * archive, so the dot of a tag that does is percent-encoded.
+ */
 export function tagPath(name: RepositoryName, tag: Tag): string {
-  return `/r/${name}:${tag}`;
+  return `/r/${name}:${tag.replace(/\.tar$/, '%2Etar')}`;
+}
+
+/** The path of a tag's archive for `docker load`. */
+export function archivePath(name: RepositoryName, tag: Tag): string {
+  return `/r/${name}:${tag}.tar`;
 }
 
 /** Parses the path after `/r/`: a repository, or a tag; null if it is neither. */

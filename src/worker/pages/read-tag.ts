@@ -10,6 +10,7 @@ import {
   type TagRecord,
 } from '../../registry/records.ts';
 import type { ReadStore } from '../../registry/store.ts';
+import { isNameless } from '../../manifest/from-schema1.ts';
 import { type ByteReader, readAll, readBytes } from '../../bucket/read-object.ts';
 import {
   type ChildView,
@@ -25,6 +26,8 @@ import {
 /** The stored facts about a tag, for its page. */
 export interface TagContent {
   readonly record: TagRecord;
+  /** Whether its published schema 1 has an empty name. */
+  readonly nameless: boolean;
   readonly manifest: ManifestView | null;
   readonly config: ConfigView | null;
   readonly children: readonly ChildView[];
@@ -63,10 +66,11 @@ export async function readTag(
 async function readManifests(record: TagRecord, reader: ByteReader, size: number): Promise<Omit<TagContent, 'config'>> {
   const image = shownForm(record);
   const list = shownList(record);
+  const schema1 = publishedSchema1(record);
   const bytes = new Map<TagForm, Uint8Array>();
   let at = 0;
-  const wanted = [image, list].filter((form) => form !== null && form.length <= DOCUMENT_MAX);
-  for (const form of wanted.sort((a, b) => (a?.offset ?? 0) - (b?.offset ?? 0))) {
+  const wanted = new Set([image, list, schema1].filter((form) => form !== null && form.length <= DOCUMENT_MAX));
+  for (const form of [...wanted].sort((a, b) => (a?.offset ?? 0) - (b?.offset ?? 0))) {
     if (form === null) continue;
     if (form.offset < at || form.offset + form.length > size)
       throw new CorruptRecordError('a form lies outside the tag object');
@@ -77,11 +81,17 @@ async function readManifests(record: TagRecord, reader: ByteReader, size: number
   const bytesOf = (form: TagForm | null): Uint8Array | undefined => (form === null ? undefined : bytes.get(form));
   const imageBytes = bytesOf(image);
   const listBytes = bytesOf(list);
+  const schema1Bytes = bytesOf(schema1);
   return {
     record,
+    nameless: schema1Bytes !== undefined && isNameless(schema1Bytes),
     manifest: imageBytes === undefined ? null : readManifestView(imageBytes),
     children: listBytes === undefined ? [] : readChildren(listBytes),
   };
+}
+
+function publishedSchema1({ forms }: TagRecord): TagForm | null {
+  return forms.find(({ form, source }) => form === 'docker-schema1' && source.kind === 'published') ?? null;
 }
 
 async function readConfig(store: ReadStore, realm: RealmName, digest: Digest): Promise<ConfigView | null> {

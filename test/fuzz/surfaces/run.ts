@@ -40,13 +40,16 @@ export const SURFACES: Readonly<Record<string, (run: SurfaceRun) => Promise<Surf
  * if it is in time then, the run goes on behind it.
  */
 async function fuzzFiles(surface: FileSurface, run: SurfaceRun): Promise<SurfaceResult> {
-  const result = await fuzzPart(surface, run);
-  if (result.slow === undefined) return result;
-  const again = await fuzzPart(surface, { ...run, from: result.slow, runs: 1 });
-  if (again.fault !== null) return again;
-  const from = result.slow + 1;
-  const runs = run.from + run.runs - from;
-  return runs === 0 ? again : fuzzFiles(surface, { ...run, from, runs });
+  const summaries: string[] = [];
+  for (let from = run.from; from < run.from + run.runs;) {
+    const result = await fuzzPart(surface, { ...run, from, runs: run.from + run.runs - from });
+    if (result.slow === undefined) return { ...result, summary: [...summaries, result.summary].join('\n') };
+    const again = await fuzzPart(surface, { ...run, from: result.slow, runs: 1 });
+    if (again.fault !== null) return again;
+    summaries.push(`${surface}: inputs ${String(from)} to ${String(result.slow)}, of which the last one was run twice`);
+    from = result.slow + 1;
+  }
+  return { summary: summaries.join('\n'), fault: null };
 }
 
 async function fuzzPart(surface: FileSurface, run: SurfaceRun): Promise<SurfaceResult & { readonly slow?: number }> {

@@ -15,7 +15,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type ImageKind, IMAGES } from '../matrix/images.ts';
+import { type ImageKind, IMAGES, NONSTANDARD } from '../matrix/images.ts';
 import { missingPrograms, must } from '../programs.ts';
 import { casesOf } from './comparison/cases.ts';
 import { compare } from './comparison/compare.ts';
@@ -153,7 +153,9 @@ async function compareImages(
   serve: StartedEndpoint,
   skip: (text: string) => void,
 ): Promise<Findings['comparison']> {
-  const kinds = (Object.keys(IMAGES) as ImageKind[]).filter((kind) => !quick || !LEFT_OUT_QUICKLY.includes(kind));
+  const kinds = (Object.keys(IMAGES) as ImageKind[])
+    .filter((kind) => !(NONSTANDARD as readonly ImageKind[]).includes(kind))
+    .filter((kind) => !quick || !LEFT_OUT_QUICKLY.includes(kind));
   const images: ComparedImage[] = [];
   for (const kind of kinds) {
     const missing = missingPrograms(...(kind === 'schema1' ? ['busybox', 'skopeo'] : ['busybox']));

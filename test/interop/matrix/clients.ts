@@ -2,14 +2,15 @@
 import { mkdir, open, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MEDIA_TYPE_OF_FORM } from '../../../src/registry/media-type.ts';
+import { isBefore } from '../../../src/manifest/clients/limits.ts';
 import { payloadOf } from '../../../src/manifest/signing/jws.ts';
-import { limitsOf } from '../../../src/manifest/client-limits.ts';
 import type { Verify } from '../libtrust.ts';
 import { end, until } from '../programs.ts';
+import { expectEqual, first, parseVersion, unique } from './expect.ts';
 import type { PublishedImage } from './images.ts';
 import { digestOf } from './layout.ts';
 import type { Machine } from './machine.ts';
-import { listTagsAsOldEngine, OLD_ENGINES, type OldEngine, pullAsOldEngine } from './old-engine.ts';
+import { REPLAYED } from './old-clients.ts';
 import { expectSameTree, treeOfFolder, treeOfTar } from './tree.ts';
 
 /** The ways to an image. */
@@ -27,11 +28,23 @@ export type Way = keyof typeof WAYS;
 export interface Client {
   readonly title: string;
   readonly version: string;
+  /** What it sends, as far as it says what it cannot use. */
+  readonly userAgent: string;
+  /** How it is tried: a daemon, a program, or requests that imitate one. */
+  readonly method: 'engine' | 'client' | 'replay';
   /** Each pulls an image and throws if anything about it is not as published. */
   readonly ways: Partial<Record<Way, (image: PublishedImage) => Promise<void>>>;
   /** Why it cannot have an image that way, as things are; null if it can. Such a pull is not tried, and the page says so. */
   excuse?(image: PublishedImage, way: Way): string | null;
+  /** What is known to go wrong that way; null if nothing is. Such a pull is tried, and must end as is known. */
+  knownFailure?(image: PublishedImage, way: Way): KnownFailure | null;
   close?(): Promise<void>;
+}
+
+/** A pull that cannot succeed: why, and what the error says then. */
+export interface KnownFailure {
+  readonly words: string;
+  readonly says: RegExp;
 }
 
 /** What clients need to start. */
@@ -49,7 +62,7 @@ export type Start = (bench: Bench) => Promise<Client | null>;
 
 /** Every client, in the order of the table. */
 export const CLIENTS: readonly Start[] = [
-  ...(Object.keys(OLD_ENGINES) as OldEngine[]).map(oldEngine),
+  ...REPLAYED,
   docker,
   podman,
   buildah,
@@ -60,37 +73,6 @@ export const CLIENTS: readonly Start[] = [
   oras,
   curl,
 ];
-
-function oldEngine(version: OldEngine): Start {
-  return ({ host, verify, machine }) => {
-    // They are replayed, so one machine is enough.
-    if (!machine.title.includes('12')) return Promise.resolve(null);
-    const pull = async (image: PublishedImage, reference: string): Promise<string> => {
-      const got = await pullAsOldEngine({ version, host, name: image.name, reference, ...(verify && { verify }) });
-      expectSameTree(got.tree, image.tree);
-      if (image.root.form === 'docker-schema1')
-        expectEqual('the document', digestOf(got.document), digestOf(image.root.bytes));
-      if (!image.hasCopies) expectEqual('the layers', unique(got.layers.filter(isNoEmptyLayer)), unique(image.layers));
-      return got.digest;
-    };
-    const client: Client = {
-      title: 'docker engine, replayed',
-      version,
-      ways: {
-        tag: async (image) => {
-          await pull(image, first(image.tags));
-        },
-        digest: async (image) => {
-          const digest = await pull(image, first(image.tags));
-          expectEqual('the digest by digest', await pull(image, digest), digest);
-        },
-        all: async ({ name, tags }) =>
-          expectEqual('the tags', await listTagsAsOldEngine({ version, host, name }), [...tags].sort()),
-      },
-    };
-    return Promise.resolve(client);
-  };
-}
 
 async function docker({ host, folder, machine }: Bench): Promise<Client | null> {
   if (!(await machine.has('dockerd'))) return null;
@@ -124,13 +106,6 @@ async function docker({ host, folder, machine }: Bench): Promise<Client | null> 
     throw new Error(`dockerd did not start: ${(await readFile(join(folder, 'log'), 'utf8')).slice(-500)}`, { cause });
   }
   const version = (await command('version', '--format', '{{.Server.Version}}')).trim();
-  /** By tag the form with gzip copies where the engine cannot unpack zstd; by digest it is that which must be asked for. */
-  const rootFor = (image: PublishedImage): string => {
-    const derived = image.forms.find(({ form }) => form === 'docker-schema2')?.digest;
-    return image.kind === 'zstd' && limitsOf(`docker/${version}`).includes('zstd') && derived !== undefined
-      ? derived
-      : readableRoot(image);
-  };
   const judge = async (image: PublishedImage, reference: string, digest: string): Promise<void> => {
     const printed = await command('pull', reference);
     expectEqual('the printed digest', /^Digest: (\S+)$/m.exec(printed)?.[1], digest);
@@ -145,10 +120,12 @@ async function docker({ host, folder, machine }: Bench): Promise<Client | null> 
   };
   return {
     title: 'docker',
+    userAgent: `docker/${version}`,
+    method: 'engine',
     version,
     ways: {
-      tag: (image) => judge(image, `${host}/${image.name}:${first(image.tags)}`, rootFor(image)),
-      digest: (image) => judge(image, `${host}/${image.name}@${rootFor(image)}`, rootFor(image)),
+      tag: (image) => judge(image, `${host}/${image.name}:${first(image.tags)}`, readableRoot(image)),
+      digest: (image) => judge(image, `${host}/${image.name}@${readableRoot(image)}`, readableRoot(image)),
       all: async ({ name, tags, config }) => {
         await command('pull', '--all-tags', `${host}/${name}`);
         const listed = (await command('image', 'ls', '--no-trunc', '--format', '{{.Tag}} {{.ID}}', `${host}/${name}`))
@@ -168,6 +145,7 @@ async function docker({ host, folder, machine }: Bench): Promise<Client | null> 
 async function podman({ host, folder, machine }: Bench): Promise<Client | null> {
   if (!(await machine.has('podman'))) return null;
   const command = await storageCommand(machine, 'podman', folder, host);
+  const version = await versionOf(machine, 'podman');
   const judge = async (image: PublishedImage, reference: string): Promise<void> => {
     const id = (await command('pull', '--quiet', reference)).trim();
     if (image.config !== undefined) expectEqual('the image ID', `sha256:${id}`, image.config);
@@ -185,7 +163,9 @@ async function podman({ host, folder, machine }: Bench): Promise<Client | null> 
   };
   return {
     title: 'podman',
-    version: await versionOf(machine, 'podman'),
+    method: 'client',
+    userAgent: `containers/${isBefore(parseVersion(version), [5, 7]) ? '5.37' : '5.38'}`,
+    version,
     ways: {
       tag: (image) => judge(image, `${host}/${image.name}:${first(image.tags)}`),
       digest: (image) => judge(image, `${host}/${image.name}@${readableRoot(image)}`),
@@ -204,6 +184,7 @@ async function podman({ host, folder, machine }: Bench): Promise<Client | null> 
 async function buildah({ host, folder, machine }: Bench): Promise<Client | null> {
   if (!(await machine.has('buildah'))) return null;
   const command = await storageCommand(machine, 'buildah', folder, host);
+  const version = await versionOf(machine, 'buildah');
   const judge = async (image: PublishedImage, reference: string): Promise<void> => {
     const container = (await command('from', '--quiet', '--pull-always', reference)).trim();
     const told = JSON.parse(await command('inspect', container)) as { FromImageID: string; FromImageDigest: string };
@@ -216,7 +197,9 @@ async function buildah({ host, folder, machine }: Bench): Promise<Client | null>
   };
   return {
     title: 'buildah',
-    version: await versionOf(machine, 'buildah'),
+    method: 'client',
+    userAgent: `Buildah/${version}`,
+    version,
     ways: {
       tag: (image) => judge(image, `${host}/${image.name}:${first(image.tags)}`),
       digest: (image) => judge(image, `${host}/${image.name}@${readableRoot(image)}`),
@@ -243,6 +226,7 @@ async function containerd({ host, folder, machine }: Bench): Promise<Client | nu
   if (!(await machine.has('containerd')) || !(await machine.has('ctr'))) return null;
   await mkdir(folder, { recursive: true });
   const socket = join(folder, 'sock');
+  const version = (await versionOf(machine, 'containerd')).replace(/~.*/, '');
   const config = join(folder, 'config.toml');
   await writeFile(
     config,
@@ -298,7 +282,9 @@ async function containerd({ host, folder, machine }: Bench): Promise<Client | nu
   };
   return {
     title: 'containerd (ctr)',
-    version: (await versionOf(machine, 'containerd')).replace(/~.*/, ''),
+    method: 'engine',
+    userAgent: `containerd/${version}`,
+    version,
     ways: {
       tag: (image) => judge(image, `${host}/${image.name}:${first(image.tags)}`),
       digest: (image) => judge(image, `${host}/${image.name}@${readableRoot(image)}`),
@@ -313,6 +299,7 @@ async function containerd({ host, folder, machine }: Bench): Promise<Client | nu
 async function skopeo({ host, folder, machine }: Bench): Promise<Client | null> {
   if (!(await machine.has('skopeo'))) return null;
   const command = (...args: readonly string[]): Promise<string> => machine.must('skopeo', args);
+  const version = await versionOf(machine, 'skopeo');
   const copy = async (reference: string, ...options: readonly string[]): Promise<string> => {
     await rm(folder, { recursive: true, force: true });
     await mkdir(folder, { recursive: true });
@@ -329,13 +316,17 @@ async function skopeo({ host, folder, machine }: Bench): Promise<Client | null> 
   };
   return {
     title: 'skopeo',
-    version: await versionOf(machine, 'skopeo'),
+    method: 'client',
+    userAgent: `skopeo/${version}`,
+    version,
     ways: {
       tag: async (image) => {
         const reference = `${image.name}:${first(image.tags)}`;
         await expectDir(await copy(reference), image);
         if (isList(image)) await expectWholeList(await copy(reference, '--all'), image);
-        const told = JSON.parse(await command('inspect', '--tls-verify=false', `docker://${host}/${reference}`)) as {
+        // Without the tags: while an upstream is down, their list is unknown, and skopeo then tells nothing.
+        const inspect = ['inspect', '--no-tags', '--tls-verify=false', `docker://${host}/${reference}`];
+        const told = JSON.parse(await command(...inspect)) as {
           Digest: string;
           Layers: string[];
         };
@@ -385,6 +376,8 @@ async function umoci({ host, folder, machine }: Bench): Promise<Client | null> {
   if (!(await machine.has('umoci')) || !(await machine.has('skopeo'))) return null;
   return {
     title: 'skopeo and umoci unpack',
+    method: 'client',
+    userAgent: `skopeo/${await versionOf(machine, 'skopeo')}`,
     version: await versionOf(machine, 'umoci'),
     ways: {
       tag: async (image) => {
@@ -404,7 +397,7 @@ async function umoci({ host, folder, machine }: Bench): Promise<Client | null> {
         await rm(folder, { recursive: true, force: true });
       },
     },
-    excuse: ({ kind }) => (kind === 'zstd' ? 'umoci 0.4.7 does not unpack zstd' : null),
+    excuse: ({ hasZstd }) => (hasZstd ? 'umoci 0.4.7 does not unpack zstd' : null),
   };
 }
 
@@ -418,6 +411,8 @@ async function crane({ host, folder, machine }: Bench): Promise<Client | null> {
   };
   return {
     title: 'crane (go-containerregistry)',
+    method: 'client',
+    userAgent: 'go-containerregistry',
     version: await versionOf(machine, 'crane'),
     ways: {
       tag: async (image) => {
@@ -452,6 +447,8 @@ async function oras({ host, folder, machine }: Bench): Promise<Client | null> {
   };
   return {
     title: 'oras',
+    method: 'client',
+    userAgent: 'oras',
     version: /(\d+\.\d+\.\d+)/.exec(await machine.must('oras', ['version']))?.[1] ?? 'unknown',
     ways: {
       tag: (image) => copy(image, `${image.name}:${first(image.tags)}`),
@@ -478,14 +475,16 @@ async function curl({ host, folder, machine }: Bench): Promise<Client | null> {
     [...blobs].filter(([digest]) => layers.includes(digest) || digest === config);
   return {
     title: 'curl',
+    method: 'client',
+    userAgent: 'curl',
     version: await versionOf(machine, 'curl'),
     ways: {
       tag: async (image) => {
         const path = `/v2/${image.name}/manifests/${first(image.tags)}`;
         expectEqual('the manifest for */*', digestOf(await get(path)), digestOf(image.root.bytes));
-        for (const { form, digest } of image.forms.filter(
-          ({ platform }) => platform === undefined || platform === 'linux/amd64',
-        )) {
+        const forThis = image.forms.filter(({ platform }) => platform === undefined || platform === 'linux/amd64');
+        // Of two schema 2, the published one comes first.
+        for (const { form, digest } of new Map(forThis.toReversed().map((one) => [one.form, one])).values()) {
           const bytes = await get(path, '-H', `Accept: ${MEDIA_TYPE_OF_FORM[form]}`);
           expectEqual(`the digest of ${form}`, digestOf(form === 'docker-schema1' ? payloadOf(bytes) : bytes), digest);
         }
@@ -581,24 +580,4 @@ async function expectLayout(out: string, image: PublishedImage): Promise<void> {
 async function versionOf(machine: Machine, program: string): Promise<string> {
   const { stdout } = await machine.run(program, [program === 'crane' ? 'version' : '--version']);
   return /\d+(?:\.\d+)+/.exec(stdout)?.[0] ?? 'unknown';
-}
-
-function expectEqual(what: string, actual: unknown, expected: unknown): void {
-  const [left, right] = [JSON.stringify(actual), JSON.stringify(expected)];
-  if (left !== right) throw new Error(`${what}: ${left}, not ${right}`);
-}
-
-/** Stands for a step of history that changed nothing (schema 1 has no other way to say so). */
-function isNoEmptyLayer(digest: string): boolean {
-  return digest !== 'sha256:a3ed95caeb02ffe68cdd9fd84406680ae93d633cb16422d00e8a7c22955b46d4';
-}
-
-function unique<T>(values: readonly T[]): T[] {
-  return [...new Set(values)];
-}
-
-function first(tags: readonly string[]): string {
-  const [tag] = tags;
-  if (tag === undefined) throw new Error('the image has no tag');
-  return tag;
 }

@@ -1,8 +1,9 @@
 /** The images of the matrix, made, published, and remembered byte for byte. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type Limit, limitsOf } from '../../../src/manifest/clients/limits.ts';
 import { payloadOf } from '../../../src/manifest/signing/jws.ts';
-import { FORMS, type Form, MEDIA_TYPE_OF_FORM } from '../../../src/registry/media-type.ts';
+import { FORMS, type Form, MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../../../src/registry/media-type.ts';
 import { startDockerRegistry } from '../docker-registry.ts';
 import { gantry, must } from '../programs.ts';
 import {
@@ -17,6 +18,7 @@ import {
   makeImage,
   makeList,
   noiseLayer,
+  opaqueLayers,
   ordinaryLayers,
   programLayer,
   smallLayers,
@@ -49,8 +51,10 @@ export interface PublishedImage {
   readonly config?: string;
   /** Its layers, base first. */
   readonly layers: readonly string[];
-  /** The layers as an engine before 1.10 gets them; absent where these are the same. */
+  /** Whether an engine before 1.10 gets gzip copies of the layers. */
   readonly hasCopies: boolean;
+  /** Whether layers have zstd compression. */
+  readonly hasZstd: boolean;
   readonly tree: Tree;
   readonly greeting: string;
   /** Everything that was given, by digest. */
@@ -67,8 +71,22 @@ export const IMAGES = {
   schema1: 'schema 1 alone, as skopeo pushes it to docker-registry and takes it from there',
   large: 'a layer of 64 MB',
   many: '120 layers',
+  'docker-zstd':
+    'schema 2 with zstd layers under Docker’s own type, as BuildKit writes it, published with --recompress',
+  mixed: 'schema 2 with OCI layer types, as BuildKit writes it',
+  opaque: 'a layer that hides a folder’s files by an opaque whiteout',
   odd: 'a name with every separator, a tag of 128 characters',
 } as const satisfies Record<string, string>;
+
+/** Images with layer types that the specification of their manifest does not have, so that some registries refuse them. */
+export const NONSTANDARD = ['docker-zstd', 'mixed'] as const satisfies readonly (keyof typeof IMAGES)[];
+
+/** The limits of clients that keep them from using the published form of an image. */
+const HINDERED_BY: Partial<Record<keyof typeof IMAGES, readonly Limit[]>> = {
+  zstd: ['zstd'],
+  'docker-zstd': ['zstd', 'docker-zstd'],
+  mixed: ['oci-in-docker'],
+};
 
 /** A key of {@link IMAGES}. */
 export type ImageKind = keyof typeof IMAGES;
@@ -111,10 +129,37 @@ export function publishedImage(kind: ImageKind, made: Source, forms: readonly Pu
     manifest: alone ?? { digest: image.manifest.digest, bytes: image.manifestBytes },
     ...(alone === undefined && { config: image.config.digest }),
     layers: image.layers.map(({ digest }) => digest),
-    hasCopies: kind === 'zstd',
+    hasCopies: kind === 'zstd' || kind === 'docker-zstd',
+    hasZstd: kind === 'zstd' || kind === 'docker-zstd',
     tree: image.tree,
     greeting: greetingOf(kind),
     blobs,
+  };
+}
+
+/**
+ * The image as a client is to pull it: the published form, or the derived one where the client cannot use that. Its
+ * manifest is read by digest from the registry at `host`.
+ */
+export async function asPulledBy(image: PublishedImage, userAgent: string, host: string): Promise<PublishedImage> {
+  const limits = limitsOf(userAgent);
+  if (HINDERED_BY[image.kind]?.some((limit) => limits.includes(limit)) !== true) return image;
+  const derived = image.forms.filter(({ isPublished }) => !isPublished);
+  const chosen =
+    derived.find(({ form }) => form === 'docker-schema2') ?? derived.find(({ form }) => form === 'oci-manifest');
+  if (chosen === undefined) throw new Error(`${image.kind} has no form for ${userAgent}`);
+  const answer = await fetch(`http://${host}/v2/${image.name}/manifests/${chosen.digest}`, {
+    headers: { accept: MEDIA_TYPE_OF_FORM[chosen.form] },
+  });
+  const bytes = new Uint8Array(await answer.arrayBuffer());
+  const { layers } = JSON.parse(new TextDecoder().decode(bytes)) as { layers: { digest: string; mediaType: string }[] };
+  return {
+    ...image,
+    forms: derived,
+    root: { form: chosen.form, digest: chosen.digest, bytes },
+    manifest: { digest: chosen.digest, bytes },
+    layers: layers.map(({ digest }) => digest),
+    hasZstd: layers.some(({ mediaType }) => mediaType.endsWith('zstd')),
   };
 }
 
@@ -191,6 +236,22 @@ export async function makeSource(folder: string, kind: ImageKind): Promise<Sourc
     const image = await makeImage(blobs, flavour, ordinary);
     return { root: image.manifest, image, source: await writeLayout(folder, blobs, image.manifest) };
   };
+  /** A schema 2 whose layer types are not in its specification. */
+  const nonstandardImage = async (
+    flavour: 'oci' | 'oci-zstd',
+    layerType: string,
+  ): Promise<Pick<Source, 'root' | 'image' | 'source'>> => {
+    const made = await makeImage(blobs, flavour, ordinary);
+    blobs.delete(made.manifest.digest);
+    const mediaType = MEDIA_TYPE_OF_FORM['docker-schema2'];
+    const layers = made.layers.map((one) => ({ ...one, mediaType: layerType }));
+    const config = { ...made.config, mediaType: MEDIA_TYPES.dockerConfig };
+    const manifestBytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType, config, layers }));
+    const manifest = { mediaType, digest: digestOf(manifestBytes), size: manifestBytes.length };
+    blobs.set(manifest.digest, manifestBytes);
+    const image = { ...made, manifest, manifestBytes, config, layers };
+    return { root: manifest, image, source: await writeDir(folder, blobs, manifest) };
+  };
   switch (kind) {
     case 'schema2':
       return { ...single, tags: ['1.0', 'latest'], ...(await dockerImage(ordinary)) };
@@ -240,6 +301,16 @@ export async function makeSource(folder: string, kind: ImageKind): Promise<Sourc
       };
     case 'many':
       return { ...single, ...(await dockerImage([...smallLayers(MANY - 1), greetingLayer(greeting)])) };
+    case 'docker-zstd':
+      return {
+        ...single,
+        ...(await nonstandardImage('oci-zstd', MEDIA_TYPES.dockerLayerZstd)),
+        args: ['--recompress'],
+      };
+    case 'mixed':
+      return { ...single, ...(await nonstandardImage('oci', MEDIA_TYPES.ociLayerGzip)) };
+    case 'opaque':
+      return { ...single, ...(await dockerImage(await opaqueLayers(greeting))) };
     case 'odd':
       return {
         ...single,

@@ -160,7 +160,7 @@ export async function writeDir(
   return `dir:${folder}`;
 }
 
-/** The layers of an ordinary image: a program, files of every kind, and one that hides and replaces what lies below. */
+/** The layers of an ordinary image: a program, files of every kind, and one that hides and replaces files below. */
 export async function ordinaryLayers(greeting: string): Promise<readonly (readonly Entry[])[]> {
   const longName = `data/${'a-long-folder-name-'.repeat(5)}/${'and-a-file-name-that-needs-a-pax-header-'.repeat(4)}`;
   return [
@@ -184,10 +184,26 @@ export async function ordinaryLayers(greeting: string): Promise<readonly (readon
     [
       folder('data'),
       folder('data/old'),
-      file('data/old/.wh..wh..opq', ''),
+      file('data/old/.wh.one', ''),
+      file('data/old/.wh.two', ''),
       file('data/old/three', 'three'),
       file('data/.wh.gone', ''),
       file('data/replaced', 'after'),
+      file('data/greeting', `${greeting}\n`),
+    ],
+  ];
+}
+
+/** Layers of which the last hides all that its folder had below, by an opaque whiteout. */
+export async function opaqueLayers(greeting: string): Promise<readonly (readonly Entry[])[]> {
+  return [
+    await programLayer(),
+    [folder('data'), folder('data/old'), file('data/old/one', 'one'), file('data/old/two', 'two')],
+    [
+      folder('data'),
+      folder('data/old'),
+      file('data/old/.wh..wh..opq', ''),
+      file('data/old/three', 'three'),
       file('data/greeting', `${greeting}\n`),
     ],
   ];

@@ -1,6 +1,7 @@
 /**
- * Docker engines before 1.10, replayed: their requests over plain sockets, and what each of them insists on in the answers. Sequences and demands were measured with
- * engines 1.9.1, 1.8.3, 1.7.1 and 1.6.2 built from their own sources; none of them runs on a kernel of today.
+ * Docker engines before 1.10, replayed: their requests over plain sockets, and what each of them insists on in the
+ * answers. Sequences and demands were measured with engines 1.9.1, 1.8.3, 1.7.1 and 1.6.2 built from their own sources.
+ * `old-daemon.ts` runs such engines themselves, where somebody has them.
  */
 import { once } from 'node:events';
 import { connect } from 'node:net';
@@ -21,44 +22,82 @@ interface Demands {
   readonly verifies: boolean;
   /** It compares `Docker-Content-Digest` with the digest of the payload. */
   readonly comparesDigest: boolean;
+  /** It takes the first byte of the manifest's `name` without looking whether there is one. */
+  readonly panicsWithoutName: boolean;
+  /** It takes an opaque whiteout for the whiteout of another file. */
+  readonly ignoresOpaque: boolean;
+  /** It reads the names of the tags in a list of tags. */
+  readonly readsTagLists: boolean;
+  /** What it says of a name that it refuses, before any request; null if it takes it. */
+  readonly refuses: (name: string) => string | null;
+  /** The names for which it can make a v2 URL; for others it goes on with v1. */
+  readonly urlName: RegExp;
 }
+
+/** A component of a name, as distribution 2.0 and 2.1 have it. */
+const COMPONENT = '[a-z0-9]+(?:[._-][a-z0-9]+)*';
+/** The same as the distribution that is part of 1.9.1 has it. */
+const COMPONENT_1_9 = '[a-z0-9](?:-*[a-z0-9])*(?:[._][a-z0-9](?:-*[a-z0-9])*)*';
+
+const namesOf = (component: string): RegExp => new RegExp(`^(?:${component}/)*${component}$`);
+const imageId = (name: string): string | null =>
+  /^[0-9a-f]{64}$/.test(name) ? `Invalid repository name (${name}), cannot specify 64-byte hexadecimal strings` : null;
+
+/** `validateRemoteName` of 1.6 and 1.7: a namespace, and the rest. */
+function refusedByFirst(whole: string): string | null {
+  const at = whole.indexOf('/');
+  if (at === -1) return imageId(whole);
+  const [namespace, name] = [whole.slice(0, at), whole.slice(at + 1)];
+  if (!/^[a-z0-9_-]*$/.test(namespace)) return `Invalid namespace name (${namespace}). Only [a-z0-9-_] are allowed.`;
+  if (namespace.length < 2 || namespace.length > 255)
+    return `Invalid namespace name (${namespace}). Cannot be fewer than 2 or more than 255 characters.`;
+  if (namespace.includes('--')) return `Invalid namespace name (${namespace}). Cannot contain consecutive hyphens.`;
+  return /^[a-z0-9_.-]+$/.test(name) ? null : `Invalid repository name (${name}), only [a-z0-9-_.] are allowed`;
+}
+
+/** `validateRemoteName` of 1.8 and 1.9. */
+const refusedByPattern =
+  (component: string) =>
+  (name: string): string | null =>
+    imageId(name) ??
+    (namesOf(component).test(name) ? null : `repository name component must match ${JSON.stringify(component)}`);
+
+const FIRST = {
+  pings: 2,
+  headsBlobs: false,
+  verifies: true,
+  comparesDigest: true,
+  panicsWithoutName: true,
+  ignoresOpaque: true,
+  readsTagLists: true,
+  refuses: refusedByFirst,
+  urlName: namesOf(COMPONENT),
+} as const;
+const LATER = {
+  pings: 1,
+  headsBlobs: true,
+  verifies: false,
+  comparesDigest: false,
+  panicsWithoutName: false,
+  ignoresOpaque: true,
+  readsTagLists: true,
+  refuses: refusedByPattern(COMPONENT),
+  urlName: namesOf(COMPONENT),
+} as const;
 
 /** The engines that are replayed. 1.8.3 stands for those that no longer verify; 1.8.2 is the last of its line that does. */
 export const OLD_ENGINES = {
-  '1.6.2': {
-    userAgent: agent('1.6.2', 'go1.4.2', '7c8fca2'),
-    pings: 2,
-    headsBlobs: false,
-    verifies: true,
-    comparesDigest: true,
-  },
-  '1.7.1': {
-    userAgent: agent('1.7.1', 'go1.4.2', '786b29d'),
-    pings: 2,
-    headsBlobs: false,
-    verifies: true,
-    comparesDigest: true,
-  },
-  '1.8.2': {
-    userAgent: agent('1.8.2', 'go1.4.2', '0a8c2e3'),
-    pings: 1,
-    headsBlobs: true,
-    verifies: true,
-    comparesDigest: false,
-  },
-  '1.8.3': {
-    userAgent: agent('1.8.3', 'go1.4.2', 'f4bf5c7'),
-    pings: 1,
-    headsBlobs: true,
-    verifies: false,
-    comparesDigest: false,
-  },
+  // It cannot set the members of the type that it reads the list into.
+  '1.6.2': { ...FIRST, userAgent: agent('1.6.2', 'go1.4.2', '7c8fca2'), readsTagLists: false },
+  '1.7.1': { ...FIRST, userAgent: agent('1.7.1', 'go1.4.2', '786b29d') },
+  '1.8.2': { ...LATER, userAgent: agent('1.8.2', 'go1.4.2', '0a8c2e3'), verifies: true },
+  '1.8.3': { ...LATER, userAgent: agent('1.8.3', 'go1.4.2', 'f4bf5c7') },
   '1.9.1': {
+    ...LATER,
     userAgent: agent('1.9.1', 'go1.4.3', 'a34a1d5'),
-    pings: 1,
-    headsBlobs: true,
-    verifies: false,
-    comparesDigest: false,
+    ignoresOpaque: false,
+    refuses: refusedByPattern(COMPONENT_1_9),
+    urlName: namesOf(COMPONENT_1_9),
   },
 } as const satisfies Record<string, Demands>;
 
@@ -109,9 +148,10 @@ export interface Answer {
 
 /** Pulls as that engine does. Throws {@link OldEngineError} where it would give up. */
 export async function pullAsOldEngine(pull: OldPull): Promise<OldPulled> {
-  const session = await openSession(pull);
   const { name, reference, verify, host } = pull;
-  const demands = OLD_ENGINES[pull.version];
+  const demands: Demands = OLD_ENGINES[pull.version];
+  const session = await sessionFor(pull);
+  if (!demands.urlName.test(name)) throw await fallback(session, pull);
   const answer = await session.ask('GET', `/v2/${name}/manifests/${reference}`);
   if (answer.status !== 200) throw await refusal(session, pull, answer);
   const document = answer.body;
@@ -126,7 +166,7 @@ export async function pullAsOldEngine(pull: OldPull): Promise<OldPulled> {
     );
   }
   if (reference.includes(':') && reference !== digest) give(`the manifest has the digest ${digest}, not ${reference}`);
-  const manifest = readSchema1(payload);
+  const manifest = readSchema1(payload, demands);
   const bodies = new Map<string, Buffer>();
   for (const blob of manifest.layers) {
     const path = `/v2/${name}/blobs/${blob}`;
@@ -141,14 +181,16 @@ export async function pullAsOldEngine(pull: OldPull): Promise<OldPulled> {
   }
   const layers = [...manifest.layers].reverse();
   const tars = layers.map((blob) => Readable.from([unpack(bodies.get(blob) ?? Buffer.alloc(0))]));
-  return { document, payload, digest, layers, tree: await treeOfLayers(tars), requests: session.requests };
+  const tree = await treeOfLayers(tars, { ignoresOpaque: demands.ignoresOpaque });
+  return { document, payload, digest, layers, tree, requests: session.requests };
 }
 
 /** `docker pull -a`: the tags, as `GET tags/list` without parameters gives them; no Link is followed. */
 export async function listTagsAsOldEngine(pull: Omit<OldPull, 'reference'>): Promise<readonly string[]> {
-  const session = await openSession(pull);
+  const session = await sessionFor(pull);
   const answer = await session.ask('GET', `/v2/${pull.name}/tags/list`);
   if (answer.status !== 200) give(`Received unexpected HTTP status: ${String(answer.status)}`);
+  if (!OLD_ENGINES[pull.version].readsTagLists) throw await fallback(session, { ...pull, reference: '' });
   return (JSON.parse(answer.body.toString()) as { tags: string[] }).tags;
 }
 
@@ -157,6 +199,12 @@ interface Session {
   ask(method: 'GET' | 'HEAD', path: string): Promise<Answer>;
   /** The same, behind redirects. */
   follow(method: 'GET' | 'HEAD', path: string): Promise<Answer>;
+}
+
+/** A session for a name that the engine takes. */
+function sessionFor(pull: Omit<OldPull, 'reference'>): Promise<Session> {
+  const refusal = OLD_ENGINES[pull.version].refuses(pull.name);
+  return refusal === null ? openSession(pull) : give(refusal);
 }
 
 /** Greets the registry and logs in as its `/v2/` asks: later challenges are not looked at. */
@@ -239,11 +287,8 @@ async function tokenFor(
 }
 
 /** What the user reads in place of an image. By tag, 1.6 and 1.7 show nothing of v2's answer, and ask the v1 API. */
-async function refusal(
-  session: Session,
-  { version, name, reference, host }: OldPull,
-  answer: Answer,
-): Promise<OldEngineError> {
+async function refusal(session: Session, pull: OldPull, answer: Answer): Promise<OldEngineError> {
+  const { version, reference } = pull;
   const isEarly = OLD_ENGINES[version].pings === 2;
   const errors = isEarly ? [] : readErrors(answer.body);
   const [first] = errors;
@@ -253,12 +298,25 @@ async function refusal(
       `Error response from daemon: ${lines.length > 1 ? `errors:\n${lines.join('\n')}\n` : lines.join('')}`,
     );
   }
-  if (reference.includes(':')) return new OldEngineError(`Received unexpected HTTP status: ${String(answer.status)}`);
-  if (isEarly) await session.ask('GET', '/v1/_ping');
+  if (reference.includes(':') && version !== '1.6.2') {
+    // 1.6 goes on with v1 for a digest, too.
+    return new OldEngineError(
+      isEarly
+        ? 'Error response from daemon: pulling with digest reference failed from v2 registry'
+        : `Received unexpected HTTP status: ${String(answer.status)}`,
+    );
+  }
+  return fallback(session, pull);
+}
+
+/** What the user reads after the v1 API was asked. */
+async function fallback(session: Session, { version, name, reference }: OldPull): Promise<OldEngineError> {
+  if (OLD_ENGINES[version].pings === 2) await session.ask('GET', '/v1/_ping');
   const v1 = await session.ask('GET', `/v1/repositories/${name}/images`);
-  if ([200, 401, 404].includes(v1.status)) return new OldEngineError(`Error: image ${name}:${reference} not found`);
+  if ([200, 401, 404].includes(v1.status))
+    return new OldEngineError(`Error: image ${name}${reference.includes(':') ? '@' : ':'}${reference} not found`);
   return new OldEngineError(
-    `Error: Status ${String(v1.status)} trying to pull repository ${host}/${name}: ${JSON.stringify(v1.body.toString())}`,
+    `Error: Status ${String(v1.status)} trying to pull repository ${name}: ${JSON.stringify(v1.body.toString())}`,
   );
 }
 
@@ -270,7 +328,7 @@ function readErrors(body: Buffer): readonly { code: string; message: string }[] 
 }
 
 /** Reads a payload as the engines check it: what is wrong makes them give up. */
-function readSchema1(payload: Uint8Array): { readonly layers: readonly string[] } {
+function readSchema1(payload: Uint8Array, { panicsWithoutName }: Demands): { readonly layers: readonly string[] } {
   const { schemaVersion, name, fsLayers, history } = JSON.parse(new TextDecoder().decode(payload)) as {
     schemaVersion: number;
     name: string;
@@ -278,7 +336,8 @@ function readSchema1(payload: Uint8Array): { readonly layers: readonly string[] 
     history: { v1Compatibility: string }[];
   };
   if (schemaVersion !== 1) give(`unsupported schema version ${String(schemaVersion)}`);
-  if (name === '') give('the manifest has no name');
+  // The daemon panics in the middle of its answer, and the client sees that end.
+  if (name === '' && panicsWithoutName) give('EOF (runtime error: index out of range)');
   if (fsLayers.length !== history.length) give('length of history not equal to number of layers');
   if (fsLayers.length === 0) give('no FSLayers in manifest');
   const images = history.map(({ v1Compatibility }) => JSON.parse(v1Compatibility) as { id?: string; parent?: string });

@@ -1,24 +1,15 @@
 /** The matrix as a table, for the terminal and for `docs/interop.md`. */
+import { table, wrap } from '../../../docs/markdown.ts';
 import { type Way, WAYS } from './clients.ts';
 import { type ImageKind, IMAGES } from './images.ts';
-
-/** What came of one pull. */
-export interface Result {
-  readonly machine: string;
-  readonly client: string;
-  readonly version: string;
-  readonly image: ImageKind;
-  readonly way: Way;
-  /** Null: as published. */
-  readonly trouble: string | null;
-  /** Why it was not tried. */
-  readonly excuse: string | null;
-  readonly milliseconds: number;
-}
+import type { Result } from './results.ts';
 
 const LETTERS = { tag: 'T', digest: 'D', all: 'A', resume: 'R' } as const satisfies Record<Way, string>;
 
-/** A row a client, a column an image; in the cells a letter for each way that gave what was published, in bold with an exclamation mark for one that did not. */
+/**
+ * A row a client, a column an image; in the cells a letter for each way that gave what was published, in parentheses for
+ * one that cannot, in bold with an exclamation mark for one that should have.
+ */
 export function matrixTable(results: readonly Result[]): string {
   const kinds = (Object.keys(IMAGES) as ImageKind[]).filter((kind) => results.some(({ image }) => image === kind));
   const rows = groups(results, ({ machine, client, version }) => `${machine} | ${client} ${version}`).map(
@@ -29,57 +20,72 @@ export function matrixTable(results: readonly Result[]): string {
 
 /** The whole page. */
 export function matrixPage(results: readonly Result[]): string {
-  const tried = results.filter(({ excuse }) => excuse === null);
-  const failed = tried.filter(({ trouble }) => trouble !== null);
-  const excuses = [
-    ...new Set(
-      results.flatMap(({ client, version, image, excuse }) =>
-        excuse === null ? [] : [`- ${client} ${version}, ${image}: ${excuse}`],
-      ),
-    ),
-  ];
-  return `# Interoperability
+  const of = (kind: Result['outcome']['kind']): Result[] => results.filter(({ outcome }) => outcome.kind === kind);
+  const [pulled, known, failed] = [of('pulled'), of('known'), of('failed')];
+  const tried = pulled.length + known.length + failed.length;
+  return `<!-- Made by \`npm run docs\` from test/interop/results.json, which \`npm run interop\` writes; do not edit. -->
+# Interoperability
 
-What real clients make of images that were published once. Written by \`npm run interop\`; \`npm run interop -- --newer\` adds the clients of Debian 13, from a folder
-made by debootstrap (root is needed, and a mirror of Debian).
+The table shows which real clients pulled which images. Every image was published once with \`gantry publish\`.
+\`npm run interop\` runs it with the clients of this machine. \`npm run interop -- --newer\` adds the clients of Debian 13,
+from a folder made by debootstrap (it needs root and a mirror of Debian). Clients that a run does not include keep their
+last results. [compatibility.md](compatibility.md) shows which form each client version gets.
 
-Of ${String(tried.length)} pulls ${String(tried.length - failed.length)} gave exactly what was published.
+${wrap(`Of ${String(tried)} pulls, ${String(pulled.length)} gave exactly what was published, and ${String(known.length)} failed because of a known limit of the client.`)}
 
 ${matrixTable(results)}
 
-Ways: ${(Object.keys(WAYS) as Way[]).map((way) => `**${LETTERS[way]}** ${WAYS[way]}`).join(', ')}. All tags are asked for where a repository has more than one.
-**–**: the client has no way to it. A letter with an exclamation mark: not as published.
+${wrap(`Ways: ${(Object.keys(WAYS) as Way[]).map((way) => `**${LETTERS[way]}** ${WAYS[way]}`).join(', ')}. All tags are pulled where a repository has more than one. In parentheses: the client cannot, as listed below. **–**: the client has no such way, or it was not tried. With an exclamation mark: not as it should be.`)}
 
 Images:
 
 ${(Object.keys(IMAGES) as ImageKind[]).map((kind) => `- **${kind}**: ${IMAGES[kind]}`).join('\n')}
 
-What is compared: the digest that the client tells, or the manifest's own bytes; config and layers by their digests, all of them and no others; the filesystem that
-the client unpacked, path by path (type, mode, owner, content), against what the layers say. A client that takes everything gets what was published, bit by bit; of
-the image that is published as schema 1 alone, it gets the derived schema 2. By digest, every form of the tag is asked for, derived ones too (curl and skopeo).
+The comparison covers the digest that the client prints, or the manifest's own bytes; config and layers by their digests,
+all of them and no others; and the filesystem that the client unpacked, path by path (type, mode, owner, content). A
+client that accepts every form gets what was published, byte for byte; of the image that is published as schema 1 alone,
+it gets the derived schema 2. curl and skopeo also pull every form of the tag by digest, including the derived ones.
 
-Docker engines before 1.10 do not run on kernels of today. Their rows are replayed: the requests of each version over plain sockets, as measured with engines built
-from their sources, and everything that the version insists on in the answers (\`test/interop/matrix/old-engine.ts\`). The signature of each manifest is verified by
-libtrust itself.
-${excuses.length === 0 ? '' : `\nOut of a client's reach, and so not tried:\n\n${excuses.join('\n')}\n`}${
-    failed.length === 0
-      ? ''
-      : `\nNot as published:\n\n${failed.map(({ machine, client, version, image, way, trouble }) => `- ${client} ${version} (${machine}), ${image} ${WAYS[way]}: ${oneLine(trouble ?? '')}`).join('\n')}\n`
-  }`;
+## Docker engines before 1.10
+
+They are tried in two ways:
+
+- **replayed**: the requests of each version over plain sockets, as captured from engines that were built from their
+  sources, and everything that the version requires of the answers (\`test/interop/matrix/old-engine.ts\`). libtrust
+  itself verifies the signature of each manifest.
+- **the engine itself**: \`npm run interop -- --old-engines=DIR\` starts the daemons in a folder with \`docker-1.6.2\`,
+  \`docker-1.7.1\`, \`docker-1.8.3\` and \`docker-1.9.1\`: Docker's static binaries, or ones built from the tags of moby. A
+  version that is not in the folder is skipped by name. They run on today's kernels as root with cgroup v1, with the vfs
+  driver and without networks (\`-s vfs --iptables=false --bridge=none\`).
+${list(
+  'Known limits of the client',
+  known.map((result) => [result, result.outcome]),
+)}${list(
+    'Not tried',
+    of('not-tried').map((result) => [result, result.outcome]),
+  )}${list(
+    'Not as it should be',
+    failed.map((result) => [result, result.outcome]),
+  )}`;
+}
+
+function list(title: string, rows: readonly (readonly [Result, Result['outcome']])[]): string {
+  if (rows.length === 0) return '';
+  const lines = groups(
+    rows,
+    ([{ client, version, image }, outcome]) =>
+      `- ${client} ${version}, ${image}: ${oneLine(outcome.kind === 'pulled' ? '' : outcome.words)}`,
+  ).map(([line]) => line);
+  return `\n## ${title}\n\n${lines.join('\n')}\n`;
 }
 
 function cell(results: readonly Result[]): string {
-  const letters = results
-    .filter(({ excuse }) => excuse === null)
-    .map(({ way, trouble }) => (trouble === null ? LETTERS[way] : `**${LETTERS[way]}!**`));
+  const letters = results.flatMap(({ way, outcome }) => {
+    if (outcome.kind === 'not-tried') return [];
+    if (outcome.kind === 'pulled') return [LETTERS[way]];
+    return [outcome.kind === 'known' ? `(${LETTERS[way]})` : `**${LETTERS[way]}!**`];
+  });
   return letters.length === 0 ? '–' : letters.join(' ');
-}
-
-function table(rows: readonly (readonly string[])[]): string {
-  const [head = []] = rows;
-  const widths = head.map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
-  const lines = rows.map((row) => `| ${row.map((text, column) => text.padEnd(widths[column] ?? 0)).join(' | ')} |`);
-  return [lines[0] ?? '', `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`, ...lines.slice(1)].join('\n');
 }
 
 function groups<T>(values: readonly T[], keyOf: (value: T) => string): [string, T[]][] {

@@ -19,15 +19,21 @@ export const JUDGED = ['bin', 'data', 'layers'] as const;
 const WHITEOUT = '.wh.';
 const OPAQUE = '.wh..wh..opq';
 
-/** What a stack of layers (tars, base first) makes, by the rules of the OCI image spec ("Applying Changesets"). */
-export async function treeOfLayers(layers: Iterable<Readable> | AsyncIterable<Readable>): Promise<Tree> {
+/**
+ * What a stack of layers (tars, base first) makes, by the rules of the OCI image spec ("Applying Changesets").
+ * `ignoresOpaque`: as an engine that takes an opaque whiteout for the whiteout of a file called `.wh..opq`.
+ */
+export async function treeOfLayers(
+  layers: Iterable<Readable> | AsyncIterable<Readable>,
+  { ignoresOpaque = false }: { readonly ignoresOpaque?: boolean } = {},
+): Promise<Tree> {
   const tree = new Map<string, string>();
   for await (const layer of layers) {
     // What a layer hides is what lies below it, wherever in the layer it says so.
     const below = [...tree.keys()];
     await readTar(layer, (path, line) => {
       const [folder, name] = split(path);
-      if (name === OPAQUE) remove(tree, below, (one) => one.startsWith(`${folder}/`));
+      if (name === OPAQUE && !ignoresOpaque) remove(tree, below, (one) => one.startsWith(`${folder}/`));
       else if (name.startsWith(WHITEOUT)) {
         const hidden = folder === '' ? name.slice(WHITEOUT.length) : `${folder}/${name.slice(WHITEOUT.length)}`;
         remove(tree, below, (one) => one === hidden || one.startsWith(`${hidden}/`));

@@ -149,3 +149,16 @@ export async function allowNamespace(pulp: Pulp, namespace: string, { username }
 export async function remove(pulp: Pulp, name: string): Promise<void> {
   await pulp.admin.change('DELETE', (await distribution(pulp, name)).pulp_href);
 }
+
+/** Lets an account see all container repositories, and with them which version is the latest. */
+export async function allowRepositories(pulp: Pulp, { username }: Account): Promise<void> {
+  const { results } = (await pulp.admin.read(`${API}/users/?username=${encodeURIComponent(username)}`)) as {
+    results?: readonly Resource[];
+  };
+  const [found] = results ?? [];
+  if (found === undefined) throw new Error(`Pulp has no account ${username}`);
+  await pulp.admin.change('POST', `${found.pulp_href}roles/`, {
+    role: 'container.containerrepository_viewer',
+    content_object: null,
+  });
+}

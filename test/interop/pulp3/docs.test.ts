@@ -72,7 +72,7 @@ describe.skipIf(missing.length > 0)(titleWith('the commands of docs/pulp3.md', m
       PULP_PASSWORD: ADMIN.password,
       EDGE_PASSWORD,
     };
-  }, 300_000);
+  }, 600_000);
 
   afterAll(async () => {
     await edge.close();

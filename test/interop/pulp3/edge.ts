@@ -26,7 +26,7 @@ export const LIFETIME = 1;
 
 /** Starts it. `state`: a folder that another edge left, with what that one had fetched. */
 export function startPulpEdge(pulp: Pulp, robot: Account, state?: string): Promise<OriginEdge> {
-  const rule = { remote: '*', upstream: pulp.url, lifetime: LIFETIME, stale: 0, timeout: 5 };
+  const rule = { remote: '*', upstream: pulp.url, kind: 'pulp3', lifetime: LIFETIME, stale: 0, timeout: 5 };
   return startOriginEdge(
     [
       { ...rule, name: 'tokens', pattern: `${PREFIXES.tokens}*` },

@@ -84,8 +84,5 @@ export async function imageAtEdge(url: string, prefix: string, { kind, source }:
     const digest = String(got.headers['docker-content-digest']);
     forms.push({ form, digest, isPublished: source.blobs.has(digest) || digest === source.signed?.digest });
   }
-  const { signed } = source;
-  const image = { ...publishedImage(kind, { ...source, name }, forms), hasCopies: false };
-  // No schema 2 is made of a schema 1 that comes from an upstream: its layers are not unpacked. Clients get it as it is.
-  return signed === undefined ? image : { ...image, manifest: { digest: signed.digest, bytes: signed.bytes } };
+  return { ...publishedImage(kind, { ...source, name }, forms), hasCopies: false };
 }

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildLibtrust } from '../libtrust.ts';
-import { type ImageKind, IMAGES } from '../matrix/images.ts';
+import { type ImageKind, IMAGES, NONSTANDARD } from '../matrix/images.ts';
 import { missingPrograms } from '../programs.ts';
 import { countRequests, countsText, measureRates } from './counts.ts';
 import { PREFIXES } from './edge.ts';
@@ -11,8 +11,16 @@ import { missingForPulp } from './environment.ts';
 import { runScenario } from './run.ts';
 import { pullTable, troubles } from './table.ts';
 
-/** Runs everything. `tell`: progress, for people. */
-export async function runPulp3(tell: (message: string) => void): Promise<boolean> {
+/** Runs everything, or only these clients (by title) and images. `tell`: progress, for people. */
+export async function runPulp3(
+  tell: (message: string) => void,
+  {
+    clients,
+    kinds = (Object.keys(IMAGES) as ImageKind[]).filter(
+      (kind) => !(NONSTANDARD as readonly ImageKind[]).includes(kind),
+    ),
+  }: { readonly clients?: readonly string[] | undefined; readonly kinds?: readonly ImageKind[] | undefined } = {},
+): Promise<boolean> {
   const missing = await missingForPulp();
   if (missing.length > 0) {
     tell(`skipped, Pulp 3: ${missing.join(', ')} not installed`);
@@ -22,8 +30,9 @@ export async function runPulp3(tell: (message: string) => void): Promise<boolean
   try {
     const verify = missingPrograms('go').length > 0 ? undefined : await buildLibtrust();
     let counts = '';
-    const pulls = await runScenario(folder, Object.keys(IMAGES) as ImageKind[], {
+    const pulls = await runScenario(folder, kinds, {
       verify,
+      ...(clients !== undefined && { clients }),
       tell,
       first: async (pulp, { host }, name) => {
         counts = countsText(

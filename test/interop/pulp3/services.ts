@@ -14,6 +14,9 @@ export interface Service {
   stop(): Promise<void>;
 }
 
+/** Milliseconds until a service must be ready: a busy machine starts Django's workers slowly. */
+const START_TIMEOUT = 180_000;
+
 /** A service that is one process. `isReady` is asked until it gives true. */
 export function processService(
   port: number,
@@ -34,7 +37,7 @@ export function processService(
             return Promise.reject(new Error(`${what} ended`));
           return isReady();
         },
-        60_000,
+        START_TIMEOUT,
       );
     },
     stop: async () => {

@@ -275,14 +275,45 @@ describe('gantry explain', () => {
 
   it('says what each known client gets', async () => {
     const { stdout, code } = await gantry('explain', 'library/app:v1');
-    expect(stdout).toMatch(/✓ Docker 1\.8–1\.9 +Docker schema 1 +derived/);
-    expect(stdout).toMatch(/✓ podman\/skopeo\/buildah +Docker schema 2 +published/);
+    expect(stdout).toMatch(/✓ Docker 1\.6 +Docker schema 1 +derived/);
+    expect(stdout).toMatch(/✓ podman 5\.7, skopeo 1\.21, buildah 1\.42 +Docker schema 2 +published/);
+    expect(stdout).toMatch(/✓ importctl pull-oci \(systemd 260\) +OCI image manifest +derived/);
     expect(code).toBe(0);
     const answers = json((await gantry('explain', 'library/app:v1', '--json')).stdout) as {
       client: string;
       gets: string | null;
     }[];
     expect(answers.every(({ gets }) => gets !== null)).toBe(true);
+  });
+
+  it('marks the engines that refuse the name of the repository', async () => {
+    await gantry('publish', image.source, 'hub/library/app:v1');
+    const { stdout, code } = await gantry('explain', 'hub/library/app:v1');
+    expect(stdout).toMatch(/✗ Docker 1\.7 +Docker schema 1 +derived/);
+    expect(stdout.replace(/\s+/g, ' ')).toContain('Docker before 1.8 refuses names of more than two components.');
+    expect(stdout).toMatch(/✓ Docker 1\.8 /);
+    expect(code).toBe(0);
+    const one = await gantry('explain', 'hub/library/app:v1', '--user-agent', 'docker/1.7.1');
+    expect(one.stdout).toMatch(/but +Docker before 1\.8 refuses names/);
+    expect(one.code).toBe(1);
+    const data = await gantry('explain', 'hub/library/app:v1', '--json', '--user-agent', 'docker/1.8.3');
+    expect(json(data.stdout)).toMatchObject({ gets: 'docker-schema1', obstacle: null });
+  });
+
+  it('marks a client that refuses the form that it gets', async () => {
+    const accept = 'application/vnd.docker.distribution.manifest.v1+prettyjws';
+    const ran = await gantry('explain', 'library/app:v1', '--accept', accept, '--user-agent', 'docker/28.5.2');
+    expect(ran.stdout).toMatch(/but +It refuses schema 1\./);
+    expect(ran.code).toBe(1);
+  });
+
+  it('gives Docker 19.03.0 to 19.03.4 a Docker form of an OCI image', async () => {
+    const oci = await writeDirImage(join(folder, 'oci-for-19'), { form: 'oci-manifest' });
+    await gantry('publish', oci.source, 'library/oci:v1');
+    const { stdout } = await gantry('explain', 'library/oci:v1');
+    expect(stdout).toMatch(/✓ Docker 18\.06–18\.09 +OCI image manifest +published/);
+    expect(stdout).toMatch(/✓ Docker 19\.03\.0–19\.03\.4 +Docker schema 2 +derived/);
+    expect(stdout).toMatch(/✓ Docker 19\.03\.5–19\.03\.15 +OCI image manifest +published/);
   });
 
   it('gives an engine from before 1.10 the schema 1, and says why', async () => {

@@ -6,6 +6,7 @@ import { Readable } from 'node:stream';
 import { expect, test } from 'vitest';
 import { readCreds, readCredsByHost } from '../../../src/publisher/cli/stdin-credentials.ts';
 import { openRegistryAccess } from '../../../src/publisher/sources/registry/access.ts';
+import { titleOf } from '../../attacks.ts';
 import { nameOf, Bucket } from '../gc-bucket.ts';
 import { runGantry } from './command-line.ts';
 
@@ -69,7 +70,7 @@ test.each([
   expect((await runGantry(new Bucket(), args)).code).toBe(2);
 });
 
-test('the help of --creds warns', async () => {
+test(titleOf('password-listed'), async () => {
   for (const verb of ['publish', 'doctor'])
     expect((await runGantry(new Bucket(), [verb, '--help'])).stdout.replaceAll(/\s+/g, ' ')).toMatch(
       /other users see it in the process list: prefer --creds-stdin/,

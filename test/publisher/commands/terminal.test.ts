@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CommandError } from '../../../src/publisher/cli/errors.ts';
 import { describeFailure, failureJson, failureLines } from '../../../src/publisher/cli/failure.ts';
 import { jsonText, paint, plainLine, plainText, tableLines } from '../../../src/publisher/cli/terminal-text.ts';
+import { titleOf } from '../../attacks.ts';
 import { writeDirImage, writeDirList } from '../dir-image.ts';
 import { Bucket } from '../gc-bucket.ts';
 import { runGantry } from './command-line.ts';
@@ -21,7 +22,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-describe('an image with escape sequences as its os, architecture and variant', () => {
+describe(titleOf('terminal-commanded'), () => {
   const bucket = new Bucket();
   const gantry = (...args: readonly string[]) => runGantry(bucket, args, { GANTRY_KEY: join(folder, 'key.pem') });
 

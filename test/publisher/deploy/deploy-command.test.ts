@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { gantry } from '../../interop/programs.ts';
+import { expectDescribed } from '../../json-output.ts';
 
 let home: string;
 let environment: NodeJS.ProcessEnv;
@@ -37,6 +38,7 @@ describe('gantry deploy', () => {
 
   it('stops without --dry-run, too, and says so as JSON', async () => {
     const { code, stdout } = await gantry(['deploy', '--json'], { env: environment });
+    expectDescribed('deploy', stdout);
     const report = JSON.parse(stdout) as {
       ready: boolean;
       deployed: boolean;

@@ -3,11 +3,16 @@ import { parse } from 'smol-toml';
 import { describe, expect, it } from 'vitest';
 import { deployConfigOf } from '../../../src/publisher/deploy/deploy-config.ts';
 import { type AccountFacts, preflight } from '../../../src/publisher/deploy/preflight.ts';
-import { readBucket, readSecrets } from '../../../src/publisher/deploy/wrangler.ts';
+import { readBucket, readBucketRealms, readSecrets } from '../../../src/publisher/deploy/wrangler.ts';
 
 const OWN = await readFile(new URL('../../../wrangler.toml', import.meta.url), 'utf8');
 const ROUTED = `routes = [{ pattern = "registry.example.com", custom_domain = true }]\n${OWN}`;
-const ACCOUNT: AccountFacts = { accounts: [{ id: 'a1', name: 'Example' }], hasBucket: true, secrets: ['PURGE_TOKEN'] };
+const ACCOUNT: AccountFacts = {
+  accounts: [{ id: 'a1', name: 'Example' }],
+  hasBucket: true,
+  secrets: ['PURGE_TOKEN'],
+  errors: {},
+};
 
 const missing = (toml: string, account: AccountFacts | null, chosen?: string): readonly string[] =>
   preflight(deployConfigOf(parse(toml)), account, chosen).flatMap(({ kind, what }) =>
@@ -45,6 +50,13 @@ describe('the preflight', () => {
     ],
     ['an address', OWN, ACCOUNT, undefined, 'no address: nobody could reach the Worker'],
     [
+      'the realms that the bucket was written with',
+      ROUTED,
+      { ...ACCOUNT, bucketRealms: ['team-a', 'team-b'] },
+      undefined,
+      'REALMS is empty, but the bucket was written with the protected realms team-a, team-b',
+    ],
+    [
       'the secret that opens a protected realm',
       `${ROUTED}\n[vars]\nREALMS = '[{"pattern":"a/*","realm":"a"}]'\n`,
       ACCOUNT,
@@ -59,11 +71,25 @@ describe('the preflight', () => {
       'no secret R2_SECRET_ACCESS_KEY, which BLOB_DELIVERY presigned needs',
     ],
     [
+      'the binding of a client certificate',
+      `${ROUTED}\n[[vars.ORIGINS]]\nname = "pulp"\npattern = "*"\nupstream = "https://x"\ncertificate = "PULP_CERTIFICATE"\n`,
+      ACCOUNT,
+      undefined,
+      'no binding PULP_CERTIFICATE, the client certificate that the rule "pulp" of ORIGINS shows to its upstream',
+    ],
+    [
       'room in a variable: Cloudflare takes 5 KB',
       `${ROUTED}\n[vars]\nORIGINS = "${'x'.repeat(5_001)}"\n`,
       ACCOUNT,
       undefined,
       'the variable ORIGINS has 5001 bytes, and Cloudflare takes 5,000 at most',
+    ],
+    [
+      'what tells versions apart, where they share the cache',
+      ROUTED.replace(/\[version_metadata\]\nbinding = "VERSION"/, ''),
+      ACCOUNT,
+      undefined,
+      'no binding VERSION: with cross_version_cache, lists of the old version would be served after a change of REALMS',
     ],
     [
       'the variables of an environment, which Wrangler does not inherit',
@@ -96,6 +122,37 @@ describe('the preflight', () => {
     ]);
   });
 
+  it('stops where Cloudflare refuses to show the Worker, and goes on where it only does not show the bucket', () => {
+    const error = { code: 10_000, message: 'Authentication error' };
+    expect(missing(ROUTED, { ...ACCOUNT, secrets: null, errors: { secrets: error } })).toEqual([
+      'Cloudflare refuses the login, or it lacks a permission (Cloudflare answers: Authentication error [code: 10000])',
+    ]);
+    expect(missing(ROUTED, { ...ACCOUNT, hasBucket: null, errors: { bucket: error } })).toEqual([]);
+    // A token for one account may not be allowed to list accounts.
+    const noList = { ...ACCOUNT, accounts: [], errors: { login: error } };
+    expect(missing(ROUTED, noList, 'a1')).toEqual([]);
+    expect(missing(ROUTED, { ...noList, secrets: null })).toHaveLength(1);
+  });
+
+  it('looks at the account that Wrangler uses: the one of the file before CLOUDFLARE_ACCOUNT_ID', () => {
+    expect(missing(`account_id = "a1"\n${ROUTED}`, ACCOUNT, 'c3')).toEqual([]);
+    expect(missing(`account_id = "c3"\n${ROUTED}`, ACCOUNT, 'a1')).toEqual(['the login has no account c3']);
+  });
+
+  it('takes PUBLIC_URL for an address that another program attaches', () => {
+    expect(missing(`${OWN}\n[vars]\nPUBLIC_URL = "https://registry.example.com"\n`, ACCOUNT)).toEqual([]);
+  });
+
+  it('says what filling repositories from other registries needs, unless [limits] are set', () => {
+    const advice = (toml: string): readonly string[] =>
+      preflight(deployConfigOf(parse(toml)), ACCOUNT, undefined).flatMap(({ kind, todo }) =>
+        kind === 'advice' && todo !== undefined ? [todo] : [],
+      );
+    const filled = `${ROUTED}\n[vars]\nORIGINS = '[]'\n`;
+    expect(advice(filled)).toEqual([expect.stringMatching(/Workers Paid.*cpu_ms = 300_000/)]);
+    expect(advice(`${filled}\n[limits]\ncpu_ms = 300_000\n`)).toEqual([]);
+  });
+
   it('does without TOKENS where somebody else opens the realm', () => {
     const toml = `${ROUTED}\n[vars]\nREALMS = '[{"pattern":"a/*","realm":"a"}]'\n[vars.ACCESS.realms.a]\ncertificates = [{ fingerprint = "ab" }]\n`;
     expect(missing(toml, ACCOUNT)).toEqual([]);
@@ -116,10 +173,26 @@ describe('the preflight', () => {
   });
 
   it('only advises where the Worker would run all the same', () => {
-    const uncached = ROUTED.replace(/\[cache\]\nenabled = true/, '');
+    const uncached = ROUTED.replace(/\[cache\]\nenabled = true\ncross_version_cache = true/, '');
     const points = preflight(deployConfigOf(parse(uncached)), { ...ACCOUNT, secrets: [] }, undefined);
     expect(points.filter(({ kind }) => kind === 'advice')).toHaveLength(3);
     expect(points.some(({ kind }) => kind === 'missing')).toBe(false);
+  });
+});
+
+describe('the limit of fills', () => {
+  const vars = `[vars]\nORIGINS = '[{"name":"up","pattern":"*","upstream":"https://up.example"}]'\n`;
+  const advice = (toml: string): readonly string[] =>
+    preflight(deployConfigOf(parse(toml)), ACCOUNT, undefined).flatMap(({ kind, what }) =>
+      kind === 'advice' && what.includes('FILL_LIMITER') ? [what] : [],
+    );
+
+  it('is advised where upstreams fill repositories', () => {
+    expect(advice(`${ROUTED}\n${vars}`)).toEqual([]);
+    expect(advice(`${ROUTED.replace('"FILL_LIMITER"', '"OTHER"')}\n${vars}`)).toEqual([
+      expect.stringContaining('no FILL_LIMITER'),
+    ]);
+    expect(advice(ROUTED.replace('"FILL_LIMITER"', '"OTHER"'))).toEqual([]);
   });
 });
 
@@ -140,5 +213,13 @@ describe('what Wrangler says', () => {
       readSecrets({ code: 1, stdout: '', stderr: 'This Worker does not exist on your account. [code: 10007]' }),
     ).toEqual([]);
     expect(readSecrets({ code: 1, stdout: '', stderr: 'fetch failed' })).toBeNull();
+  });
+
+  it('of the realms in the bucket’s record', () => {
+    const format = '{"version":1,"realms":["team"]}\n';
+    expect(readBucketRealms({ code: 0, stdout: format, stderr: '' })).toEqual(['team']);
+    expect(readBucketRealms({ code: 0, stdout: '{"version":1}', stderr: '' })).toEqual([]);
+    expect(readBucketRealms({ code: 0, stdout: 'no JSON', stderr: '' })).toBeNull();
+    expect(readBucketRealms({ code: 1, stdout: '', stderr: 'The specified key does not exist.' })).toBeNull();
   });
 });

@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 import { gunzipSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import type { Manifest } from '../../../src/manifest/image.ts';
+import { decompress, LAYER_RATIO_FREE, withinRatio } from '../../../src/publisher/streams/compression.ts';
+import { titleOf } from '../../attacks.ts';
 import { EMPTY_LAYER } from '../../../src/manifest/schema1.ts';
 import { prepareLayers, type Recompress } from '../../../src/publisher/publish/layers.ts';
 import type { ImageSource } from '../../../src/bucket/image-source.ts';
@@ -9,6 +11,7 @@ import { type Digest, parseDigest } from '../../../src/registry/digest.ts';
 import { type Form, MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../../../src/registry/media-type.ts';
 
 const TAR = Buffer.alloc(700_000, 'a layer, unpacked. ');
+const ZEROS = Buffer.alloc(16 * 1024 * 1024);
 const GZIP = gzipSync(TAR);
 const ZSTD = zstdCompressSync(TAR);
 const SKIPPABLE = Buffer.from([0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4]);
@@ -60,6 +63,30 @@ describe('a schema 1 that stands alone', () => {
   ])('does without a layer that cannot be unpacked: %s', async (_, bytes) => {
     const work = prepareLayers({ recompress: undefined, signal: undefined, onEvent: () => undefined });
     const { content } = await work.complete(contentOf(schema1(bytes, GZIP)), sourceOf(bytes, GZIP));
+    expect([...(content.unpacked?.keys() ?? [])]).toEqual([sha256(GZIP)]);
+  });
+
+  test.each([
+    ['gzip', gzipSync(ZEROS)],
+    ['zstd', zstdCompressSync(ZEROS)],
+  ])(`${titleOf('layer-bomb-published')} (%s)`, async (_, member) => {
+    // 512 MiB, packed.
+    const bomb = Buffer.concat(Array.from({ length: 32 }, () => member));
+    let packed = 0;
+    async function* reading(): AsyncGenerator<Uint8Array> {
+      for await (const chunk of cut(bomb, 4_096)) {
+        packed += chunk.length;
+        yield chunk;
+      }
+    }
+    let unpacked = 0;
+    const unpack = async (): Promise<void> => {
+      for await (const chunk of withinRatio(decompress(reading()), () => packed)) unpacked += chunk.length;
+    };
+    await expect(unpack()).rejects.toThrow('more than 200 times');
+    expect(unpacked).toBeLessThanOrEqual(LAYER_RATIO_FREE);
+    const work = prepareLayers({ recompress: undefined, signal: undefined, onEvent: () => undefined });
+    const { content } = await work.complete(contentOf(schema1(bomb, GZIP)), sourceOf(bomb, GZIP));
     expect([...(content.unpacked?.keys() ?? [])]).toEqual([sha256(GZIP)]);
   });
 

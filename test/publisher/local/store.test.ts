@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { expectDescribed } from '../../json-output.ts';
 import { readImageManifest } from '../../../src/manifest/read.ts';
 import { hexOf } from '../../../src/registry/digest.ts';
 import { type GantryServer, startGantry } from '../../interop/gantry-server.ts';
@@ -192,6 +193,7 @@ describe('Ctrl-C', () => {
       },
     );
     const [line] = (await once(child.stdout, 'data')) as [Buffer];
+    expectDescribed('serve', line.toString());
     const { url } = JSON.parse(line.toString()) as { url: string };
     expect((await fetch(`${url}/v2/demo/hello/manifests/latest`, { method: 'HEAD' })).status).toBe(200);
     child.kill('SIGINT');

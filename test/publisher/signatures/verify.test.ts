@@ -1,4 +1,5 @@
 /** Which images pass `--verify-signature`: each row of the table is an attack, or what must go on working. */
+import { titleOf } from '../../attacks.ts';
 import { spawnSync } from 'node:child_process';
 import { createHash, createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -112,7 +113,7 @@ describe('with a key, an image is refused', () => {
   });
 });
 
-test('gantry publish writes nothing of an image that is refused', async () => {
+test(titleOf('signature-missing'), async () => {
   const image = await writeDirImage(join(folder, 'unsigned'));
   const bucket = new Bucket();
   const run = await runGantry(bucket, ['publish', image.source, 'a/b:c', '--verify-signature', key], {

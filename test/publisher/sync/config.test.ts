@@ -88,6 +88,36 @@ repositories:
       /only chosen from a tree/,
     ],
     [
+      'has a path in the address of a Pulp 3',
+      'repositories:\n  - from: pulp3+https://pulp.example.com/pulp',
+      /is no Pulp/,
+    ],
+    [
+      'would send a password unencrypted',
+      'repositories:\n  - from: pulp3+http://pulp.example.com',
+      /would send the password unencrypted/,
+    ],
+    [
+      'has a password where the name of a variable belongs',
+      'repositories:\n  - from: pulp3+https://pulp.example.com\n    credentials: "me:secret"',
+      /^s\.yaml:3: credentials must be the name of an environment variable/,
+    ],
+    [
+      'puts all of a Pulp 3 into one repository',
+      'repositories:\n  - from: pulp3+https://pulp.example.com\n    to: b',
+      /must have a \*/,
+    ],
+    [
+      'names an account for what is no Pulp 3',
+      'repositories:\n  - from: docker://a\n    credentials: PULP',
+      /is for a Pulp 3/,
+    ],
+    [
+      'reads one Pulp 3 by two accounts',
+      'repositories:\n  - from: pulp3+https://p.example\n    credentials: A\n  - from: pulp3+https://p.example\n    credentials: B',
+      /repositories\[1\] reads a Pulp by another account/,
+    ],
+    [
       'has a number where a version is meant',
       'repositories:\n  - from: docker://a\n    tags: [1.10]',
       /^s\.yaml:3: tags\[0\] must be text/,

@@ -7,7 +7,7 @@ import type { Caller } from '../../../src/worker/access/caller.ts';
 import type { ClientCertificate } from '../../../src/worker/access/certificate.ts';
 import { readCredentials } from '../../../src/worker/access/credentials.ts';
 import { GUEST_TOKEN, identify, presentsAnything } from '../../../src/worker/access/identify.ts';
-import { loginKey, tooManyFailures } from '../../../src/worker/access/login-limit.ts';
+import { clientKey, tooManyFailures } from '../../../src/worker/access/login-limit.ts';
 import { type AccessPolicy, parseAccess } from '../../../src/worker/access/policy.ts';
 import {
   issueToken,
@@ -214,7 +214,7 @@ describe('failed logins', () => {
     ['::1', '0:0:0:0::/64'],
     [null, 'unknown'],
   ])('count by address, IPv6 by the customer’s /64: %s', (address, key) => {
-    expect(loginKey(address)).toBe(key);
+    expect(clientKey(address)).toBe(key);
   });
 
   it('are too many when the platform says so, and never where it counts nothing', async () => {

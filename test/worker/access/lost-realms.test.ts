@@ -2,8 +2,10 @@
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { REALM_METADATA, withRealms } from '../../../src/bucket/realm-mark.ts';
-import { CATALOG_KEY } from '../../../src/registry/keys.ts';
+import { createFormat, noteRealms } from '../../../src/bucket/format.ts';
+import { CATALOG_KEY, FORMAT_KEY } from '../../../src/registry/keys.ts';
 import { parseRealmTable } from '../../../src/registry/realms.ts';
+import { reportLostRealms } from '../../../src/worker/access/lost-realms.ts';
 import { r2Store } from '../../../src/worker/storage/r2-store.ts';
 import { type Ask, directEdge, type EdgeOptions } from '../edge.ts';
 import { titleOf } from '../../attacks.ts';
@@ -30,6 +32,31 @@ async function write(realms: unknown): Promise<void> {
   await store.put(KEYS.manifest, body, { contentType: TYPE });
   await store.put(KEYS.list, new TextEncoder().encode(LIST), { contentType: 'application/json' });
 }
+
+describe('a bucket that was written with protected realms', () => {
+  const store = r2Store(bucket, { head: 0, get: 0 });
+  const logged = async (realms: unknown): Promise<unknown[]> => {
+    const lines: unknown[] = [];
+    const spy = vi
+      .spyOn(console, 'error')
+      .mockImplementation((line: unknown) => void lines.push(JSON.parse(String(line))));
+    await reportLostRealms({ realms: parseRealmTable(realms), bucket });
+    spy.mockRestore();
+    return lines;
+  };
+
+  it(titleOf('realms-lost-empty'), async () => {
+    expect(await logged([])).toEqual([]);
+    await createFormat(store);
+    await noteRealms(store, parseRealmTable(REALMS));
+    expect(await logged([])).toEqual([
+      { event: 'realms-lost', realms: ['lost'], message: expect.stringContaining('REALMS is empty') as string },
+    ]);
+    expect(await logged(REALMS)).toEqual([]);
+    expect(await logged(OTHER)).toEqual([]);
+    await bucket.delete(FORMAT_KEY);
+  });
+});
 
 const PATHS = ['/v2/lost/app/manifests/one', `/v2/lost/app/manifests/${DIGEST}`];
 

@@ -1,12 +1,12 @@
 /**
  * The rules of the OCI distribution spec 1.1 for registries that are pulled from, each named by its section. Run over every way in which the gateway reaches the
- * registry: straight, over the seam where a cache stands, and as deployed.
+ * registry: straight, behind a cache, and as deployed.
  */
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Descriptor } from '../../../src/registry/descriptor.ts';
 import { FORMS, MEDIA_TYPE_OF_FORM } from '../../../src/registry/media-type.ts';
-import { type Ask, cachedEdge, comparable, deployedEdge, directEdge, errorOf, exportsEdge } from '../edge.ts';
+import { allWaysTo, comparable, directEdge, errorOf } from '../edge.ts';
 import {
   bytesOf,
   digestOf,
@@ -59,12 +59,7 @@ beforeAll(async () => {
   await seedCatalog(bucket, ['conformance/empty', NAME]);
 });
 
-describe.each<[string, Ask]>([
-  ['straight', directEdge(bucket)],
-  ['before a cache', cachedEdge(bucket)],
-  ['through ctx.exports', exportsEdge],
-  ['as deployed', deployedEdge],
-])('OCI distribution spec 1.1, %s', (_, ask) => {
+describe.each(allWaysTo(bucket))('OCI distribution spec 1.1, %s', (_, ask) => {
   const getJson = async <T>(path: string): Promise<T> => (await ask(path)).json<T>();
 
   describe('Determining Support', () => {

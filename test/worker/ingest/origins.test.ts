@@ -3,10 +3,10 @@ import {
   allowsRedirect,
   localNameOf,
   originOf,
-  OriginRulesError,
   parseOrigins,
   remoteNameOf,
 } from '../../../src/worker/ingest/origins.ts';
+import { OriginRulesError } from '../../../src/worker/ingest/rule-members.ts';
 import { nameOf } from '../seed.ts';
 import { titleOf } from '../../attacks.ts';
 
@@ -50,6 +50,15 @@ describe('ORIGINS', () => {
     ['no array', {}, /must be an array/],
     ['no object', ['https://upstream.example'], /ORIGINS\[0\] must be an object/],
     ['a member that is not known', [{ ...RULE, ttl: 1 }], /"ttl" that is not known/],
+    ['a kind that is not known', [{ ...RULE, kind: 'pulp2' }], /kind must be "registry" or "pulp3"/],
+    ['a switch that is no switch', [{ ...RULE, flatpak: 'yes' }], /flatpak must be true or false/],
+    ['a certificate that is no name', [{ ...RULE, certificate: 'a.pem' }], /certificate must be the name of a binding/],
+    ['a certificate without a binding', [{ ...RULE, certificate: 'NONE' }], /\[\[mtls_certificates\]\]/],
+    [
+      'a certificate for plain http',
+      [{ ...RULE, upstream: 'http://upstream.example', certificate: 'NONE' }],
+      /needs an upstream with https/,
+    ],
     ['no name', [{ ...RULE, name: '' }], /name must be/],
     ['no pattern', [{ ...RULE, pattern: 'A/*' }], /pattern must be/],
     ['a star in the middle', [{ ...RULE, pattern: 'a/*/b' }], /pattern must be/],
@@ -59,6 +68,13 @@ describe('ORIGINS', () => {
     ['a password in the address', [{ ...RULE, upstream: 'https://u:p@upstream.example' }], /ORIGIN_CREDENTIALS/],
     ['/v2 in the address', [{ ...RULE, upstream: 'https://upstream.example/v2/' }], /must not end in \/v2/],
     ['a lifetime that is no number', [{ ...RULE, lifetime: '60' }], /lifetime must be a number of seconds/],
+    ['an expiry that is no number of days', [{ ...RULE, expire: 1.5 }], /expire must be a whole number of days/],
+    [
+      'an expiry within which no pull would be noted',
+      [{ ...RULE, lifetime: 86_400, expire: 2 }],
+      /expire must be more than twice the lifetime/,
+    ],
+    ['a largest blob of nothing', [{ ...RULE, largest: 0 }], /largest must be a whole number of MiB/],
     ['a lifetime of nothing', [{ ...RULE, lifetime: 0 }], /lifetime must be a number of seconds/],
     ['another way of delivery', [{ ...RULE, blobs: 'proxy' }], /blobs must be/],
     ['a platform that is none', [{ ...RULE, platforms: ['amd64'] }], /platforms\[0\] must be/],

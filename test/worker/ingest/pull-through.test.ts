@@ -6,8 +6,9 @@ import { env } from 'cloudflare:workers';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { blobKey, tagKey } from '../../../src/registry/keys.ts';
 import { decodeOriginMark, encodeOriginMark } from '../../../src/registry/origin-mark.ts';
+import { encodeTag } from '../../../src/registry/records.ts';
 import { PUBLIC_REALM } from '../../../src/registry/realms.ts';
-import { type Ask, cachedEdge, directEdge, errorOf } from '../edge.ts';
+import { type Ask, behindCache, directEdge, errorOf } from '../edge.ts';
 import { digestOf, hash, nameOf, tagOf } from '../seed.ts';
 
 const { BUCKET: bucket } = env as unknown as { BUCKET: R2Bucket };
@@ -107,12 +108,21 @@ async function age(name: string, tag: string, seconds: number, gone: number | nu
   await bucket.put(key, await object.arrayBuffer(), { customMetadata });
 }
 
+/** Sets the time at which a stored tag expires. */
+async function setExpiry(key: string, expires: number): Promise<void> {
+  const object = await bucket.get(key);
+  const mark = decodeOriginMark(object?.customMetadata ?? {});
+  if (object === null || mark === null) throw new Error('the tag was not fetched');
+  const customMetadata = { ...object.customMetadata, ...encodeOriginMark({ ...mark, expires }) };
+  await bucket.put(key, await object.arrayBuffer(), { customMetadata });
+}
+
 const get = async (edge: Ask, path: string): Promise<Response> => edge(path, { headers: MODERN });
 
 describe('a repository that is filled', () => {
   it.each([
     ['straight', directEdge],
-    ['behind a cache', cachedEdge],
+    ['behind a cache', (...[own, options]: Parameters<typeof directEdge>) => behindCache(own, options)],
   ] as const)('is answered from the upstream, then from the bucket: %s', async (title, edgeOver) => {
     const host = `${title.replaceAll(' ', '-')}.example`;
     const name = `a/${title.replaceAll(' ', '-')}`;
@@ -158,7 +168,7 @@ describe('a repository that is filled', () => {
 
   it.each([
     ['straight', directEdge],
-    ['behind a cache', cachedEdge],
+    ['behind a cache', (...[own, options]: Parameters<typeof directEdge>) => behindCache(own, options)],
   ] as const)(
     'sends clients to where the upstream redirects to, with no word of it kept: %s',
     async (title, edgeOver) => {
@@ -282,6 +292,55 @@ describe('a stored tag', () => {
     await age('gone', 'one', 120, 7_200);
     const again = await get(directEdge(bucket, { vars: { ...vars } }), '/v2/gone/manifests/one');
     expect([again.status, again.headers.get('docker-content-digest')]).toEqual([200, back.manifest]);
+  });
+
+  it('that gc removed because nobody pulled it is fetched again, and 503 while that is not possible', async () => {
+    const { manifest } = await addImage('expired.example', 'expired', 'one');
+    const vars = rulesFor('expired.example', { lifetime: 60, stale: 600, grace: 600 });
+    await get(directEdge(bucket, { vars }), '/v2/expired/manifests/one');
+    const key = tagKey(nameOf('expired'), tagOf('one'));
+    const mark = decodeOriginMark((await bucket.head(key))?.customMetadata ?? {});
+    expect((mark?.expires ?? 0) - (mark?.checked ?? 0)).toBe(90 * 86_400_000);
+    if (mark === null) throw new Error('no mark');
+    const { body, metadata } = encodeTag({ updated: '2026-01-01T00:00:00Z', forms: [], missing: [] }, []);
+    const customMetadata = {
+      ...metadata,
+      ...encodeOriginMark({ origin: mark.origin, digest: mark.digest, checked: 0, gone: 0 }),
+    };
+    await bucket.put(key, body, { customMetadata });
+    const answer = upstream.get('https://expired.example/v2/expired/manifests/one');
+    upstream.set('https://expired.example/v2/expired/manifests/one', () => new Response('{}', { status: 401 }));
+    expect((await get(directEdge(bucket, { vars: { ...vars } }), '/v2/expired/manifests/one')).status).toBe(503);
+    upstream.set('https://expired.example/v2/expired/manifests/one', answer ?? (() => new Response()));
+    const again = await get(directEdge(bucket, { vars: { ...vars } }), '/v2/expired/manifests/one');
+    expect([again.status, again.headers.get('docker-content-digest')]).toEqual([200, manifest]);
+    expect((await bucket.head(key))?.size).toBeGreaterThan(0);
+  });
+
+  it('is noted as pulled once a day, whether the upstream answers or not, and not with each pull', async () => {
+    await addImage('noted.example', 'noted', 'one');
+    const vars = rulesFor('noted.example', { lifetime: 60, stale: 0 });
+    await get(directEdge(bucket, { vars }), '/v2/noted/manifests/one');
+    const key = tagKey(nameOf('noted'), tagOf('one'));
+    const expires = async (): Promise<number> =>
+      decodeOriginMark((await bucket.head(key))?.customMetadata ?? {})?.expires ?? NaN;
+    const first = await expires();
+    // Two days later, by the mark.
+    await age('noted', 'one', 2 * 86_400);
+    await setExpiry(key, first - 2 * 86_400_000);
+    const { etag } = (await bucket.head(key)) ?? {};
+    const edge = directEdge(bucket, { vars: { ...vars } });
+    await get(edge, '/v2/noted/manifests/one');
+    expect(await expires()).toBeGreaterThanOrEqual(first);
+    expect((await bucket.head(key))?.etag).toBe(etag);
+    const { version } = (await bucket.head(key)) ?? {};
+    await get(edge, '/v2/noted/manifests/one');
+    expect((await bucket.head(key))?.version).toBe(version);
+    await age('noted', 'one', 2 * 86_400);
+    await setExpiry(key, first - 2 * 86_400_000);
+    upstream.set('https://noted.example/v2/noted/manifests/one', () => new Response('{}', { status: 401 }));
+    expect((await get(directEdge(bucket, { vars: { ...vars } }), '/v2/noted/manifests/one')).status).toBe(200);
+    expect(await expires()).toBeGreaterThanOrEqual(first);
   });
 
   it('that is gone is 503, not 404, while nobody can say whether it has come back', async () => {

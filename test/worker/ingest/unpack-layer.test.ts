@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import { titleOf } from '../../attacks.ts';
 import { unpackLayer } from '../../../src/worker/ingest/unpack-layer.ts';
 import { hash } from '../seed.ts';
 
@@ -67,6 +68,54 @@ describe('unpacking a layer', () => {
     const bytes = await gzip(TAR);
     expect(await unpackLayer(inChunks(bytes, 1_000), await hash(bytes), TAR.length - 1)).toBeNull();
     expect(await unpackLayer(inChunks(bytes, 1_000), await hash(bytes), TAR.length)).not.toBeNull();
+  });
+
+  it(
+    titleOf('layer-bomb'),
+    async () => {
+      // 128 MiB of zeros.
+      const zeros = new Uint8Array(1024 * 1024);
+      let left = 128;
+      const source = new ReadableStream<Uint8Array>({
+        pull: (controller) => {
+          if (left-- > 0) controller.enqueue(zeros);
+          else controller.close();
+        },
+      });
+      const bomb = new Uint8Array(await new Response(source.pipeThrough(new CompressionStream('gzip'))).arrayBuffer());
+      let unpacked = 0;
+      const Native = DecompressionStream;
+      vi.stubGlobal(
+        'DecompressionStream',
+        class {
+          readonly writable: WritableStream;
+          readonly readable: ReadableStream;
+          constructor(format: ConstructorParameters<typeof Native>[0]) {
+            const { readable, writable } = new Native(format);
+            const counted = new TransformStream<Uint8Array, Uint8Array>({
+              transform: (chunk, controller) => {
+                unpacked += chunk.length;
+                controller.enqueue(chunk);
+              },
+            });
+            this.writable = writable;
+            this.readable = readable.pipeThrough(counted);
+          }
+        },
+      );
+      try {
+        expect(await unpackLayer(inChunks(bomb, 4_096), await hash(bomb))).toBeNull();
+      } finally {
+        vi.unstubAllGlobals();
+      }
+      expect(unpacked).toBeLessThan(68 * 1024 * 1024);
+    },
+    30_000,
+  );
+
+  it('gives the diff ID of a small layer, however well it is compressed', async () => {
+    const bytes = await gzip(new Uint8Array(8 * 1024 * 1024));
+    expect(await unpackLayer(inChunks(bytes, 4_096), await hash(bytes))).not.toBeNull();
   });
 
   it('fails for bytes that are not those of the digest', async () => {

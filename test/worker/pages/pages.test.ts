@@ -1,6 +1,8 @@
 /** Pages through the Worker: what they cost, who may see what, and that nothing of an image becomes markup. */
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
+import { signPayload } from '../../../src/manifest/signing/jws.ts';
+import { keyFromRandom } from '../../../src/manifest/signing/key.ts';
 import { REASONS, type Reason, reasonRow } from '../../../src/registry/errors.ts';
 import { helpOf } from '../../../src/registry/help.ts';
 import { blobKey, CATALOG_KEY, tagKey } from '../../../src/registry/keys.ts';
@@ -164,7 +166,34 @@ describe('pages', () => {
     }
     expect(text).toContain('docker pull registry.example/shown/app:1');
     expect(text).toContain(`href="/help/schema1-zstd-layers"`);
-    expect(text).toMatch(/Docker 1\.8–1\.9<\/a><\/th><td>404: <a href="\/help\/schema1-zstd-layers">/);
+    expect(text).toMatch(/Docker 1\.9<\/a><\/th><td>404: <a href="\/help\/schema1-zstd-layers">/);
+  });
+
+  it('show which clients refuse the name, the form or the layers of what they get', async () => {
+    await seedTag(bucket, 'deep/er/app', '1', [
+      await manifest('oci-manifest', 'packed', { zstd: true }),
+      await manifest('docker-schema1', 'packed', { derived: true }),
+    ]);
+    const text = await (await directEdge(bucket)('/r/deep/er/app:1')).text();
+    const rowOf = (title: string): string => text.split('<tr>').find((row) => row.includes(`>${title}</a>`)) ?? '';
+    expect(rowOf('Docker 1.7')).toContain('✗ Docker before 1.8 refuses names of more than two components.');
+    expect(rowOf('Docker 1.8')).not.toContain('✗');
+    expect(rowOf('Docker 20.10')).toContain('Docker schema 1');
+    expect(rowOf('containerd 2.0–2.2 (Docker 28–29 on it)')).not.toContain('✗');
+  });
+
+  it('show which clients crash on a published schema 1 with an empty name', async () => {
+    const key = keyFromRandom(new Uint8Array(32).fill(7));
+    if (key === null) throw new Error('no key');
+    const payload = bytesOf(JSON.stringify({ schemaVersion: 1, name: '', tag: '1', fsLayers: [], history: [] }));
+    const bytes = signPayload(key, payload, '2026-01-01T00:00:00Z');
+    await seedTag(bucket, 'no/name', '1', [{ form: 'docker-schema1', bytes, digest: await hash(payload) }]);
+    const ask = directEdge(bucket);
+    const crashes = 'It crashes on a schema 1 with an empty name.';
+    expect((await (await ask('/r/no/name:1')).text()).split(crashes)).toHaveLength(3);
+    expect(await (await ask('/r/no/name:1?client=docker-1.6')).text()).toMatch(
+      /<div class="answer".*It crashes on a schema 1 with an empty name\./s,
+    );
   });
 
   it.each([

@@ -26,6 +26,8 @@ export interface RemoteAccess extends RegistryContext {
 export interface RegistryAccess {
   /** Throws {@link import('../../cli/errors.ts').CommandError} if the registry does not answer. */
   to(remote: RemoteRepository): Promise<RemoteAccess>;
+  /** How another API on a registry's host is reached: its connections, and the login for the host. */
+  api(host: string): { readonly fetch: Fetch; readonly login: () => Promise<Credentials | null> };
   close(): Promise<void>;
 }
 
@@ -35,6 +37,8 @@ export type AccessOptions = Pick<SourceOptions, 'env' | 'creds' | 'credsByHost' 
   readonly timeouts?: Partial<OriginTimeouts>;
   /** Which 404 means that something is absent. Default: one with the error body of a registry. */
   readonly missing?: MissingRule;
+  /** The scheme of all registries; undefined: it is found out for those on this machine, and https elsewhere. */
+  readonly scheme?: 'https' | 'http';
 };
 
 /**
@@ -62,11 +66,16 @@ export function openRegistryAccess(options: AccessOptions): RegistryAccess {
   const trusting = fetchOf(env, false);
   const bases = new Map<string, Promise<URL>>();
 
+  const isCareless = (host: string): boolean => tlsVerify === false || (tlsVerify === undefined && isLoopback(host));
+  const fetchFor = (host: string): Fetch => (isCareless(host) ? trusting : verifying).fetch;
+
   const baseOf = (host: string): Promise<URL> => {
     let base = bases.get(host);
+    if (options.scheme !== undefined) return Promise.resolve(registryUrl(host, options.scheme));
     if (base === undefined) {
-      const careless = tlsVerify === false || (tlsVerify === undefined && isLoopback(host));
-      base = careless ? findScheme(host, trusting.fetch, options.signal) : Promise.resolve(registryUrl(host, 'https'));
+      base = isCareless(host)
+        ? findScheme(host, trusting.fetch, options.signal)
+        : Promise.resolve(registryUrl(host, 'https'));
       bases.set(host, base);
       // A failure is not remembered.
       base.catch(() => bases.delete(host));
@@ -74,21 +83,24 @@ export function openRegistryAccess(options: AccessOptions): RegistryAccess {
     return base;
   };
 
+  const loginFor = async (host: string, repository: string): Promise<Credentials | null> =>
+    own ?? byHost.get(host) ?? (await findLogin({ host, repository }, env));
+
   return {
+    api: (host) => ({ fetch: fetchFor(host), login: () => loginFor(host, '') }),
     async to({ host, name }) {
       let login: Credentials | null = null;
       const credentials = async (): Promise<Credentials | null> => {
-        login = own ?? byHost.get(host) ?? (await findLogin({ host, repository: name }, env));
+        login = await loginFor(host, name);
         return login;
       };
       const hasLogin = (): boolean => login !== null;
       try {
-        const careless = tlsVerify === false || (tlsVerify === undefined && isLoopback(host));
         const client = createRegistryClient({
           baseUrl: await baseOf(host),
           userAgent: USER_AGENT,
           credentials,
-          fetch: (careless ? trusting : verifying).fetch,
+          fetch: fetchFor(host),
           policy: { tokenServices: tokenServicesOf(env), ...policy },
           ...(timeouts === undefined ? {} : { timeouts }),
           ...(missing === undefined ? {} : { missing }),

@@ -46,6 +46,7 @@ function hintOf(
     case 'ORIGIN_UNAVAILABLE':
       if (message.includes('TLS fails')) return { hint: 'If you trust the network, use --src-tls-verify=false.' };
       return { hint: `Check the name ${host} and the network, then try again: uploaded blobs are not sent again.` };
+    case 'ORIGIN_LIMIT':
     case 'ORIGIN_PROTOCOL':
       return {
         hint: `The registry ${host}, or a proxy in front of it, does not follow the protocol. The image was not published.`,

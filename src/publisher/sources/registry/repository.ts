@@ -16,6 +16,7 @@ import { freeNetworkBuffers } from '../../streams/network-buffers.ts';
 import {
   type Companion,
   COSIGN_SUFFIXES,
+  isFallbackTag,
   type SourceBlob,
   type ImageSource,
   type SourceManifest,
@@ -51,6 +52,7 @@ export async function openRegistryRepository(
 ): Promise<SourceRepository> {
   const way = await access.to(remote);
   const reader = createReader(way, remote.name, signal);
+  let first: Promise<readonly Descriptor[]> | undefined;
   return {
     title: `${remote.host}/${remote.name}`,
     name: remote.name,
@@ -60,6 +62,17 @@ export async function openRegistryRepository(
       return head.kind === 'not-found' || head.digest === undefined ? null : [head.digest];
     },
     open: (tag, { schema1 }) => reader.open({ kind: 'tag', tag }, schema1),
+    referrers: async (subject, tags) => {
+      const { client } = way;
+      const read = (): Promise<readonly Descriptor[]> =>
+        reader.attempt(() => client.referrers(remote.name, subject, { signal, tags }));
+      // The first answer tells whether there is an API: others wait for it, so that only one asks in vain.
+      const isFirst = first === undefined;
+      const mine = isFirst ? read() : first?.catch(() => undefined).then(read);
+      first ??= mine;
+      const found = (await mine) ?? [];
+      return found.length === 0 && client.hasReferrersApi() === false && ![...tags].some(isFallbackTag) ? null : found;
+    },
     close: () => Promise.resolve(),
   };
 }

@@ -1,11 +1,20 @@
 /** Several ranges of a blob in one response: `multipart/byteranges` (RFC 9110, section 14.6). */
-import { type ContentRange, planReads } from '../../../http/range.ts';
+import { bytesReadAlong, type ContentRange, planReads } from '../../../http/range.ts';
 import { MEDIA_TYPES } from '../../../registry/media-type.ts';
 import { type ReadStore, StorageError } from '../../../registry/store.ts';
 import { readBytes } from '../../../bucket/read-object.ts';
+import { sizedStream } from '../../storage/sized-stream.ts';
 
 /** Most reads of storage for one response. Each is billed; reading a gap along costs only time. */
 const READS_MAX = 8;
+
+/** Most bytes of gaps that are read along: a short request could make the Worker read a large blob. */
+const READ_ALONG_MAX = 64 * 1024 * 1024;
+
+/** Whether ranges are cheap enough for a multipart body. They must ascend. */
+export function areAffordable(ranges: readonly ContentRange[]): boolean {
+  return bytesReadAlong(ranges, planReads(ranges, READS_MAX)) <= READ_ALONG_MAX;
+}
 
 /** A multipart body. */
 export interface Multipart {
@@ -59,23 +68,5 @@ export function multipartOf(
   }
 
   const length = parts.reduce((sum, { range, head }) => sum + head.length + range.length, tail.length);
-  return { contentType: `multipart/byteranges; boundary=${boundary}`, length, body: sized(chunks(), length) };
-}
-
-/** A stream whose length the runtime knows, so that the response has a Content-Length. It fails if the chunks do. */
-function sized(chunks: AsyncGenerator<Uint8Array, void, undefined>, length: number): ReadableStream<Uint8Array> {
-  const { readable, writable } = new FixedLengthStream(length);
-  const source = new ReadableStream<Uint8Array>({
-    pull: async (controller) => {
-      const { done, value } = await chunks.next();
-      if (done === true) controller.close();
-      else controller.enqueue(value);
-    },
-    cancel: async () => {
-      await chunks.return();
-    },
-  });
-  // The reader of `readable` sees the error.
-  source.pipeTo(writable).catch(() => undefined);
-  return readable;
+  return { contentType: `multipart/byteranges; boundary=${boundary}`, length, body: sizedStream(chunks(), length) };
 }

@@ -7,7 +7,7 @@ import type { RealmName } from '../../../registry/realms.ts';
 import type { ReadStore } from '../../../registry/store.ts';
 import { type Answer, refused, type Representation } from '../../gateway/answer.ts';
 import type { RegistryRequest, RequestOptions } from '../../gateway/registry-request.ts';
-import { multipartOf } from './blob-ranges.ts';
+import { areAffordable, multipartOf } from './blob-ranges.ts';
 import { refuseUnknown } from './known-repository.ts';
 
 /**
@@ -54,7 +54,7 @@ export async function answerBlob(
 
 /**
  * Answers with several parts, or with one where only one of the ranges can be satisfied. null if the blob does not
- * exist, or if the ranges are ignored because they overlap or do not ascend (RFC 9110, section 14.2).
+ * exist, or if the ranges are ignored because they overlap, do not ascend, or are far apart (RFC 9110, section 14.2).
  */
 async function answerRanges(
   key: string,
@@ -68,7 +68,7 @@ async function answerRanges(
   const parts = satisfiableRanges(ranges, size);
   const [first] = parts;
   if (first === undefined) return unsatisfiable(size);
-  if (!areAscending(parts)) return null;
+  if (!areAscending(parts) || !areAffordable(parts)) return null;
   const base = { digest, etag: `"${digest}"` };
   if (parts.length === 1) {
     const object = await store.get(key, { range: first });

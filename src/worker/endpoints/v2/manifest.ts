@@ -16,7 +16,9 @@ import type { ReadStore } from '../../../registry/store.ts';
 import { canRead, negotiate, unreadableReason } from '../../../manifest/negotiate.ts';
 import { type Answer, type AnswerBody, refused, type Representation } from '../../gateway/answer.ts';
 import type { RegistryRequest, RequestOptions } from '../../gateway/registry-request.ts';
-import { openBytes, readAll } from '../../../bucket/read-object.ts';
+import { type ByteReader, openBytes, readAll, WHOLE_UP_TO } from '../../../bucket/read-object.ts';
+import { sizedStream } from '../../storage/sized-stream.ts';
+import { engineOf, noPlatformMessage, platformsOf } from '../no-platform.ts';
 import { refuseUnknown } from './known-repository.ts';
 
 /** Answers by tag, with the form that fits the client, or by digest, with exactly those bytes. HEAD opens no body. */
@@ -52,6 +54,7 @@ async function byTag(name: RepositoryName, tag: Tag, options: RequestOptions, st
   if (object === null || object === 'changed') return refuseUnknown(store, name, unknown);
   const index = readIndex(object.metadata);
   const reader = await openBytes(object);
+  let isStreamed = false as boolean;
   try {
     const offset = index.kind === 'record' ? 0 : index.length;
     const within = (length: number): number => {
@@ -63,8 +66,19 @@ async function byTag(name: RepositoryName, tag: Tag, options: RequestOptions, st
       within(offset + form.offset + form.length);
       if (options.head) return null;
       await reader.skip(form.offset);
-      return reader.take(form.length);
+      if (form.length <= WHOLE_UP_TO) return reader.take(form.length);
+      isStreamed = true;
+      return sizedStream(passAndEnd(reader, form.length), form.length);
     });
+  } finally {
+    if (!isStreamed) await reader.end();
+  }
+}
+
+/** A long manifest is streamed: a copy for each slow client would fill the isolate. */
+async function* passAndEnd(reader: ByteReader, length: number): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    yield* reader.pass(length);
   } finally {
     await reader.end();
   }
@@ -95,8 +109,13 @@ async function answerFrom(
   const choice = negotiate(options, record);
   const vary = varyOf(choice);
   const awaits = choice.awaitsSchema2 === true && { awaitsSchema2: true as const };
-  if (choice.kind === 'missing')
-    return refused(choice.reason, { detail: { available: choice.available }, vary, ...awaits });
+  if (choice.kind === 'missing') {
+    const { reason, available } = choice;
+    const why = reason === 'schema1-no-platform' && {
+      message: noPlatformMessage(engineOf(options.userAgent), platformsOf(record)),
+    };
+    return refused(reason, { detail: { available }, vary, ...awaits, ...why });
+  }
   const { form } = choice;
   return {
     kind: 'found',
@@ -107,10 +126,6 @@ async function answerFrom(
     ...awaits,
   };
 }
-
-// A manifest is read completely before it is sent, so that a failed read can be repeated. Only manifests that are too
-// large for all clients are streamed.
-const BUFFERED = 4 * 1024 * 1024;
 
 async function byDigest(
   name: RepositoryName,
@@ -140,10 +155,17 @@ async function byDigest(
   const vary = varyOf(reading);
   if (!reading.readable) {
     if (stored !== null && stored.bytes === undefined) await stored.body.cancel();
-    return refused(unreadableReason(options), { detail: { name, digest, available: [contentType] }, vary });
+    const reason = unreadableReason(options);
+    const why = reason === 'form-not-published' && {
+      message:
+        `The manifest ${digest} is of the type ${contentType}, which the Accept header does not allow, ` +
+        'and a request by digest never returns another manifest.',
+    };
+    return refused(reason, { detail: { name, digest, available: [contentType] }, vary, ...why });
   }
+  // A short manifest is read completely before it is sent, so that a failed read can be repeated.
   const body =
-    stored === null ? null : (stored.bytes ?? (size <= BUFFERED ? await readAll(stored.body, size) : stored.body));
+    stored === null ? null : (stored.bytes ?? (size <= WHOLE_UP_TO ? await readAll(stored.body, size) : stored.body));
   return {
     kind: 'found',
     representation: representationOf(digest, contentType, size),

@@ -1,3 +1,4 @@
+/* @jsxRuntime automatic @jsxImportSource hono/jsx */
 import type { RepositoryName } from '../../../registry/name.ts';
 import { Command, Page, type Place } from './layout.tsx';
 import { repositoryPath } from '../paths.ts';

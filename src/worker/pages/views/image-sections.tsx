@@ -1,3 +1,4 @@
+/* @jsxRuntime automatic @jsxImportSource hono/jsx */
 import { type BlobView, type ConfigView, type HistoryStep, type ManifestView, stepsOf } from '../image-view.ts';
 import { formatBytes, visible } from '../visible-text.ts';
 

@@ -1,3 +1,4 @@
+/* @jsxRuntime automatic @jsxImportSource hono/jsx */
 import type { Child } from 'hono/jsx';
 import { STYLE } from './style.ts';
 import { formatAge, visible } from '../visible-text.ts';

@@ -1,3 +1,4 @@
+/* @jsxRuntime automatic @jsxImportSource hono/jsx */
 import { helpPath, reasonRow, type Reason } from '../../../registry/errors.ts';
 import { helpOf } from '../../../registry/help.ts';
 import { Page, type Place, Prose } from './layout.tsx';

@@ -1,3 +1,4 @@
+/* @jsxRuntime automatic @jsxImportSource hono/jsx */
 import type { RepositoryName, Tag } from '../../../registry/name.ts';
 import type { TagSummary } from '../../../registry/summary.ts';
 import { FormBadge, Legend, standingsOf } from './form-badge.tsx';

@@ -1,18 +1,19 @@
-import { type Choice, normalizeAccept, normalizeUserAgent, RULES } from '../../../manifest/negotiate.ts';
+/* @jsxRuntime automatic @jsxImportSource hono/jsx */
+import { normalizeAccept, normalizeUserAgent, RULES } from '../../../manifest/negotiate.ts';
 import { helpPath, reasonRow } from '../../../registry/errors.ts';
 import { helpOf } from '../../../registry/help.ts';
 import { FORM_TITLE } from '../../../registry/media-type.ts';
 import type { RepositoryName, Tag } from '../../../registry/name.ts';
 import { formatPlatform } from '../../../registry/platform.ts';
 import type { TagRecord } from '../../../registry/records.ts';
-import { CLIENTS } from '../../../manifest/known-clients.ts';
+import { CLIENTS } from '../../../manifest/clients/known-clients.ts';
 import { type Outcome, outcomeOf, PASTED_MAX_LENGTH } from '../clients.ts';
 import { FormBadge, Legend } from './form-badge.tsx';
 import { NameParts } from './home-page.tsx';
 import type { ChildView, ConfigView, ManifestView } from '../image-view.ts';
 import { ImageConfig, Layers, Pairs } from './image-sections.tsx';
 import { Age, Command, Page, type Place } from './layout.tsx';
-import { repositoryPath, tagPath } from '../paths.ts';
+import { archivePath, repositoryPath, tagPath } from '../paths.ts';
 import { formatBytes, visible } from '../visible-text.ts';
 
 /** The content of a tag's page. */
@@ -21,6 +22,8 @@ export interface TagView {
   readonly tag: Tag;
   readonly isProtected: boolean;
   readonly record: TagRecord;
+  /** Whether its published schema 1 has an empty name. */
+  readonly nameless: boolean;
   /** The image's manifest (see `shownForm`); null if the tag has none. */
   readonly manifest: ManifestView | null;
   /** Its config; null if it is missing or unreadable. */
@@ -96,6 +99,11 @@ function PullCommands({
       'skopeo',
       `skopeo copy ${isPlain ? '--src-tls-verify=false ' : ''}docker://${image} oci:${name.slice(name.lastIndexOf('/') + 1)}:${tag}`,
     ],
+    ...(isArtifact
+      ? []
+      : ([
+          ['a file', `curl -fsS ${isPlain ? 'http' : 'https'}://${host}${archivePath(name, tag)} | docker load`],
+        ] as const)),
   ];
   return (
     <section>
@@ -199,7 +207,13 @@ function Platforms({ view: { name, children }, place }: { readonly view: TagView
   );
 }
 
-function Clients({ view: { name, tag, record, asked }, place }: { readonly view: TagView; readonly place: Place }) {
+function Clients({
+  view: { name, tag, record, nameless, asked },
+  place,
+}: {
+  readonly view: TagView;
+  readonly place: Place;
+}) {
   const path = `${tagPath(name, tag)}#client`;
   return (
     <section>
@@ -222,7 +236,7 @@ function Clients({ view: { name, tag, record, asked }, place }: { readonly view:
                   <a href={`${tagPath(name, tag)}?client=${known.id}#client`}>{known.title}</a>
                 </th>
                 <td>
-                  <Got choice={outcomeOf(known, record).choice} />
+                  <Got outcome={outcomeOf(known, { name, record, nameless })} />
                 </td>
               </tr>
             ))}
@@ -253,9 +267,10 @@ function Clients({ view: { name, tag, record, asked }, place }: { readonly view:
   );
 }
 
-function Answer({ asked: { title, client, choice }, url }: { readonly asked: Outcome; readonly url: string }) {
+function Answer({ asked, url }: { readonly asked: Outcome; readonly url: string }) {
+  const { title, client, choice } = asked;
   const accept = normalizeAccept(client.accept);
-  const userAgent = choice.varies.userAgent ? normalizeUserAgent(client.userAgent) : null;
+  const userAgent = choice.varies.userAgent ? normalizeUserAgent(client) : null;
   // Only normalized values: text of the client must not appear in a command.
   const headers = [
     accept === null ? `-H 'Accept:'` : `-H 'Accept: ${accept}'`,
@@ -264,7 +279,7 @@ function Answer({ asked: { title, client, choice }, url }: { readonly asked: Out
   return (
     <div class="answer" role="status">
       <p>
-        <b>{title}</b> gets <Got choice={choice} />
+        <b>{title}</b> gets <Got outcome={asked} />
       </p>
       <p>{RULES[choice.rule]}</p>
       {choice.kind === 'form' ? (
@@ -284,11 +299,13 @@ function Answer({ asked: { title, client, choice }, url }: { readonly asked: Out
   );
 }
 
-function Got({ choice }: { readonly choice: Choice }) {
+function Got({ outcome: { choice, obstacle } }: { readonly outcome: Pick<Outcome, 'choice' | 'obstacle'> }) {
+  const but = obstacle !== null && <div class="quiet">✗ {obstacle.text}</div>;
   if (choice.kind === 'missing') {
     return (
       <>
         {reasonRow(choice.reason).status}: <a href={helpPath(choice.reason)}>{helpOf(choice.reason).title}</a>
+        {but}
       </>
     );
   }
@@ -298,6 +315,7 @@ function Got({ choice }: { readonly choice: Choice }) {
       {FORM_TITLE[form]}
       {platform !== undefined && ` for ${visible(formatPlatform(platform), 80)}`}
       <span class="quiet">, {source.kind}</span>
+      {but}
     </>
   );
 }

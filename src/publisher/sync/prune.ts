@@ -1,0 +1,48 @@
+/** Deletes tags of the bucket that the source has no more, within the limit that guards against a faulty source. */
+import { deleteTags } from '../../bucket/delete-tags.ts';
+import { isCompanionTag } from '../../bucket/image-source.ts';
+import { listTags } from '../../bucket/survey.ts';
+import type { Tag } from '../../registry/name.ts';
+import { CommandError } from '../cli/errors.ts';
+import type { SourceTags } from '../sources/source.ts';
+import type { Run } from './run.ts';
+
+/** Deletes the tags that the source does not have any more, or that are not kept. */
+export async function prune(
+  { job, options, report, stopped }: Run,
+  { tags: listed, warning }: SourceTags,
+  kept: readonly Tag[],
+): Promise<void> {
+  const { to } = job;
+  if (stopped) return;
+  if (listed.length === 0) {
+    report.warnings.push(
+      `${job.from} lists no tags: nothing is pruned, since that is more often a fault there than meant`,
+    );
+    return;
+  }
+  // Sent by a registry whose own source fails: what it does not list may be there all the same.
+  if (warning !== undefined) {
+    throw new CommandError(`the tag list of ${job.from} came with a Warning (${warning}), so nothing was pruned`, {
+      hint: 'The list may lack tags. Sync again when the registry answers without a Warning.',
+    });
+  }
+  const keep: ReadonlySet<string> = new Set([...kept, ...listed.filter(isCompanionTag)]);
+  const there = [...(await listTags(options.store, to)).keys()];
+  const gone = there.filter((tag) => !keep.has(tag));
+  const limit = options.pruneLimit;
+  if (gone.length > Math.max(1, there.length * limit)) {
+    const share = `${String(Math.ceil((gone.length * 100) / there.length))}%`;
+    throw new CommandError(
+      `${String(gone.length)} of the ${String(there.length)} tags of ${to} would be pruned, which is more than ` +
+        `${String(Math.round(limit * 100))} percent, so nothing was pruned`,
+      { hint: `If ${job.from} really lacks them: gantry sync … --prune-limit ${share}` },
+    );
+  }
+  const onDeleted = (tag: Tag): void => {
+    report.tags.pruned.push(tag);
+    options.onTag?.({ name: to, tag, what: 'pruned' });
+  };
+  if (options.dryRun) for (const tag of gone) onDeleted(tag);
+  else await deleteTags(options.store, to, gone, { signal: options.signal, onDeleted });
+}
