@@ -109,8 +109,6 @@ export async function collect(store: WriteStore, options: CollectOptions): Promi
     const keys = due.map(({ object }) => object.key);
     const sweeping = keys.length === 0 ? null : { id: randomUUID(), beat: 0, keys };
     if (sweeping === null && unreferenced.size === 0 && before.journal.unreferenced.size === 0) return report;
-    // Storage that enforces no deadlines is refused before publishers have to wait for a sweep.
-    if (sweeping !== null) await store.deleteFenced?.([], { from: new Date(at), seconds: 1 });
     const noted = await writeJournal(store, { sweeps: before.journal.sweeps, sweeping, unreferenced }, before);
     if (noted === null) continue;
     if (sweeping !== null) await sweep(store, due, sweeping.id, noted, options);
