@@ -88,6 +88,9 @@ const FENCES = 5;
 export async function collect(store: WriteStore, options: CollectOptions): Promise<CollectReport> {
   const now = options.now ?? Date.now;
   const expired: ExpiredTag[] = [];
+  // Storage that enforces no deadlines is refused before anything is noted, and not between marking and noting: what is
+  // published then is protected by the grace period alone.
+  if (options.remove) await store.deleteFenced?.([], { from: new Date(now()), seconds: 1 });
   for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
     // Read before marking: a publisher in between changes it, and the write below fails.
     const before = await settled(store, options, now);
