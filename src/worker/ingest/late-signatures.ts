@@ -14,9 +14,9 @@ import { blobKey, referrersKey, tagKey } from '../../registry/keys.ts';
 import { parseTag, type RepositoryName, type Tag } from '../../registry/name.ts';
 import { encodeOriginMark, isFetched } from '../../registry/origin-mark.ts';
 import { FILL_LIMITS, fillWithin, inSlot, permitFill } from './fill-limits.ts';
-import { ingestManifest } from './ingest-manifest.ts';
 import { storeBlob } from './pull-blob.ts';
 import { isLimited, type Pull } from './pull.ts';
+import { ingestManifest } from './pull-manifest.ts';
 import { rememberReferrers } from './pull-list.ts';
 
 /** New referrers that are stored with one comparison: a Worker can make only so many requests. Others follow by pulls. */
