@@ -36,7 +36,7 @@ export async function mapLimit<T, R>(
   return results;
 }
 
-/** Lets at most `limit` pieces of work run at once, whoever starts them; the others wait in turn. */
+/** Runs at most `limit` tasks at once; other callers wait in turn. */
 export function createLimit(limit: number): <T>(work: () => Promise<T>) => Promise<T> {
   let running = 0;
   const waiting: (() => void)[] = [];

@@ -7,10 +7,14 @@ import { protectedRealmsOf, type RealmTable } from '../registry/realms.ts';
 import { type ReadStore, StorageError, type WriteStore } from '../registry/store.ts';
 import { readObject } from './read-object.ts';
 
-/** The version of the bucket's layout that this program writes. It grows when an older program would damage the bucket. */
+/**
+ * The version of the bucket's layout that this program writes. It grows when an older program would damage the bucket.
+ */
 export const FORMAT_VERSION = 1;
 
-/** How an entity tag is written in `If-Match`: RFC 9110 quotes it, Ceph RGW 16.2 understands only one without quotes. */
+/**
+ * How an entity tag is written in `If-Match`: RFC 9110 quotes it, Ceph RGW 16.2 understands only one without quotes.
+ */
 export type IfMatchStyle = 'quoted' | 'bare';
 
 /** What a probe found out about storage. */
@@ -47,14 +51,14 @@ export async function createFormat(store: WriteStore, storage?: StorageFacts): P
 }
 
 /**
- * The protected realms that a bucket was written with, if the table has none at all: it is not the table of this bucket.
- * Objects of a realm that only some rules lost are recognized by their marks (realm-mark.ts).
+ * The protected realms that a bucket was written with, if the table has none at all: it is not the table of this
+ * bucket. Objects of a realm that only some rules lost are recognized by their marks (realm-mark.ts).
  */
 export function lostRealms(format: BucketFormat | null, table: RealmTable): readonly string[] {
   return protectedRealmsOf(table).length === 0 ? (format?.realms ?? []) : [];
 }
 
-/** What is wrong where realms are lost, and what to do. */
+/** Error text for lost realms, and what to do. */
 export function lostRealmsMessage(realms: readonly string[]): { readonly message: string; readonly hint: string } {
   return {
     message: `REALMS is empty, but the bucket was written with the protected realms ${realms.join(', ')}`,
@@ -101,8 +105,8 @@ export function refuseNewerFormat({ version }: BucketFormat, title: string): voi
 }
 
 /**
- * A store that prepares before its first write: `prepare` gives the store that writes. Reads need no preparation, so that
- * commands which only read need no right to write. A failed preparation is repeated by the next write.
+ * A store that prepares before its first write: `prepare` gives the store that writes. Reads need no preparation, so
+ * that commands which only read need no right to write. A failed preparation is repeated by the next write.
  */
 export function withPreparedWrites(store: WriteStore, prepare: () => Promise<WriteStore>): WriteStore {
   let prepared: Promise<WriteStore> | undefined;
@@ -155,7 +159,7 @@ export function parseFormat(text: string): BucketFormat {
 function damaged(cause?: unknown): StorageError {
   return new StorageError(
     'STORAGE_CORRUPT',
-    `${FORMAT_KEY} is not a format object; delete it to have it written anew`,
+    `${FORMAT_KEY} is not a format object; delete it, and the next write creates it`,
     {
       cause,
     },

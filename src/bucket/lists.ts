@@ -19,7 +19,7 @@ import { isTombstone } from './read-tag.ts';
 import { type ConflictOptions, untilWritten } from './retry.ts';
 import { listTags, READS_AT_ONCE } from './survey.ts';
 import { readTagEntry } from './tag-entry.ts';
-import { type Over, overCondition, type Written } from './write-tag.ts';
+import { type ReplacedObject, replaceCondition, type Written } from './write-tag.ts';
 
 /** A change of a tag: it was written and has that entry, or it was removed. */
 export type TagChange = { readonly kind: 'written'; readonly entry: TagEntry } | { readonly kind: 'removed' };
@@ -37,15 +37,17 @@ export interface Lists {
    */
   forget(name: RepositoryName): Promise<void>;
   /**
-   * Compares the tag list and the catalogue with the tag objects, and mends both: a run that was cut off between a tag and its entry leaves them behind. Costs one
-   * listing, a read of the tag list and one of the catalogue where both are right. Throws {@link StorageError}.
+   * Compares the tag list and the catalogue with the tag objects, and mends both: a run that was cut off between a tag
+   * and its entry leaves them behind. Costs one listing, a read of the tag list and one of the catalogue where both are
+   * right. Throws {@link StorageError}.
    */
   reconcile(name: RepositoryName, realm: RealmName): Promise<void>;
 }
 
 /**
- * Throws NewerVersionError if a newer gantry wrote the tag list of a repository, or the catalogue. Called before a tag is written or deleted, which would otherwise
- * be missing from lists that this program cannot write. Costs a read of each.
+ * Throws NewerVersionError if a newer gantry wrote the tag list of a repository, or the catalogue. Called before a tag
+ * is written or deleted, which would otherwise be missing from lists that this program cannot write. Costs a read of
+ * each.
  */
 export async function refuseNewerLists(store: ReadStore, name: RepositoryName): Promise<void> {
   await Promise.all([tagListKey(name), CATALOG_KEY].map((key) => refuseNewerList(store, key)));
@@ -56,7 +58,7 @@ export async function refuseNewerList(store: ReadStore, key: string): Promise<vo
   try {
     await openList(store, key);
   } catch (error) {
-    // What is damaged is reported where it is written.
+    // A damaged list is reported where it is written.
     if (!(error instanceof CorruptListError)) throw error;
   }
 }
@@ -206,7 +208,7 @@ async function updateCatalog(
 async function readEntries(
   store: WriteStore,
   key: string,
-): Promise<{ readonly entries: readonly ListEntry<unknown>[]; readonly over: Over }> {
+): Promise<{ readonly entries: readonly ListEntry<unknown>[]; readonly over: ReplacedObject }> {
   const object = await readObject(store, key);
   if (object === null) return { entries: [], over: null };
   try {
@@ -221,7 +223,7 @@ async function writeEntries(
   store: WriteStore,
   key: string,
   entries: readonly ListEntry<unknown>[],
-  over: Over,
+  over: ReplacedObject,
   before?: readonly ListEntry<unknown>[],
 ): Promise<undefined | 'precondition-failed'> {
   if (before !== undefined && over !== null && isSameList(before, entries)) return undefined;
@@ -238,8 +240,8 @@ export function writeList(
   store: WriteStore,
   key: string,
   entries: readonly ListEntry<unknown>[],
-  over: Over,
+  over: ReplacedObject,
 ): Promise<Written> {
   const { body, metadata } = encodeSortedList(entries);
-  return store.put(key, body, { contentType: MEDIA_TYPES.json, metadata, onlyIf: overCondition(over) });
+  return store.put(key, body, { contentType: MEDIA_TYPES.json, metadata, onlyIf: replaceCondition(over) });
 }

@@ -145,7 +145,7 @@ function noChildren(list: Manifest, platforms: readonly Platform[]): ImageError 
   const there = (readLinks(list.bytes)?.children ?? []).flatMap(({ platform }) =>
     platform === undefined ? [] : [formatPlatform(platform)],
   );
-  return new ImageError('the source has none of the images that the list names', {
+  return new ImageError('the source lacks all images of the list', {
     hint:
       platforms.length > 0
         ? `The list has: ${[...new Set(there)].join(', ')}.`
@@ -255,7 +255,7 @@ export async function readSmallBlob(
     parts.push(chunk);
   }
   if (size !== undefined && length !== size) {
-    throw new ImageError(`${what} has ${String(length)} bytes, it should have ${String(size)}`, { hint: DAMAGED });
+    throw new ImageError(`${what} has ${String(length)} bytes instead of ${String(size)}`, { hint: DAMAGED });
   }
   const bytes = new Uint8Array(length);
   let at = 0;

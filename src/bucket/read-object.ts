@@ -13,8 +13,8 @@ export interface ByteReader {
 }
 
 /**
- * Milliseconds without a byte after which a body has failed. Storage that answers and then sends nothing would otherwise hold up a request, and whoever
- * waits for its result, for as long as the platform lets it.
+ * Milliseconds without a byte after which a body has failed. Otherwise storage that answers and then sends nothing
+ * would block a request, and all that wait for its result, until the platform ends it.
  */
 export const SILENCE_LIMIT = 10_000;
 
@@ -105,7 +105,8 @@ export async function openBytes(object: Pick<StoredObject, 'body' | 'bytes' | 's
 }
 
 /**
- * All bytes of a body, which the runtime reads natively. `length`: what they must be; undefined if it is not known. Throws {@link StorageError}.
+ * All bytes of a body, which the runtime reads natively. `length`: what they must be; undefined if it is not known.
+ * Throws {@link StorageError}.
  */
 export async function readAll(
   body: ReadableStream<Uint8Array>,

@@ -1,6 +1,6 @@
 /**
  * The realm of a repository, on each of its objects (metadata {@link REALM_METADATA}). The realm table decides who may
- * read. If a table loses a rule, what the rule protected would be public: the mark is what tells then.
+ * read. If a table loses a rule, its repositories would become public: the mark still protects them.
  *
  * Objects of public repositories have no mark, nor have those of earlier versions. The catalogue has the realms of the
  * table that it was written with.
@@ -45,8 +45,8 @@ function mismatchOf({ key, metadata }: ObjectInfo, table: RealmTable): RealmMism
 }
 
 /**
- * A store that marks what is written with its realm. With `onMismatch`, objects of another realm than the table's do not
- * exist in it, and each that is read is reported.
+ * A store that marks what is written with its realm. With `onMismatch`, objects of another realm than the table's do
+ * not exist in it, and each that is read is reported.
  */
 export function withRealms(
   store: WriteStore,

@@ -16,7 +16,7 @@ import type { ImageSource } from './image-source.ts';
 import { verifiedManifest } from './read-image.ts';
 import { readObject } from './read-object.ts';
 import { type ConflictOptions, untilWritten } from './retry.ts';
-import { overCondition, type Written } from './write-tag.ts';
+import { replaceCondition, type Written } from './write-tag.ts';
 
 /** Most referrers that are read of one image: a limit that guards against malicious input. */
 const REFERRERS_MAX = 1_000;
@@ -127,7 +127,7 @@ export function writeReferrersRecord(
   return store.put(key, encodeReferrers(descriptors), {
     contentType: MEDIA_TYPE_OF_FORM['oci-index'],
     ...(metadata !== undefined && { metadata }),
-    onlyIf: overCondition(over),
+    onlyIf: replaceCondition(over),
   });
 }
 

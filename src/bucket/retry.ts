@@ -45,7 +45,7 @@ export interface PauseOptions {
 /** How to repeat. */
 export interface RetryOptions<T> extends PauseOptions {
   /**
-   * Whether a failure may pass, and after how many milliseconds the server wants to be asked again; null: it is final.
+   * The milliseconds that the server asks to wait before a retry; null if the failure is permanent.
    * By default retryable {@link StorageError}s may.
    */
   readonly judge?: (error: unknown) => { readonly retryAfter?: number | undefined } | null;
@@ -53,7 +53,7 @@ export interface RetryOptions<T> extends PauseOptions {
   readonly discard?: (late: T) => void;
 }
 
-/** Calls `work`, again after failures that may pass. Throws the last failure, or the signal's reason. */
+/** Calls `work`, and retries after transient failures. Throws the last failure, or the signal's reason. */
 export async function withRetry<T>(
   work: () => Promise<T>,
   policy: StorageRetryPolicy,

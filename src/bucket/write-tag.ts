@@ -1,6 +1,6 @@
 /**
- * Writes tag objects: the only place that does. A write is conditional on the object that was read before ("over"), so
- * that whoever publishes at the same time loses nothing; it moves the tag in all its forms at once.
+ * Writes tag objects: the only place that does. A write is conditional on the object that was read before (`over`), so
+ * that concurrent publishers do not overwrite each other. One write moves the tag in all its forms.
  */
 import { MEDIA_TYPES } from '../registry/media-type.ts';
 import { encodeOriginMark, type OriginMark } from '../registry/origin-mark.ts';
@@ -11,10 +11,10 @@ import type { ObjectInfo, PutOptions, WriteStore } from '../registry/store.ts';
 export type Written = Awaited<ReturnType<WriteStore['put']>>;
 
 /** The version of an object that may be written over; null: there must be none. */
-export type Over = (Pick<ObjectInfo, 'etag'> & Partial<Pick<ObjectInfo, 'uploaded'>>) | null;
+export type ReplacedObject = (Pick<ObjectInfo, 'etag'> & Partial<Pick<ObjectInfo, 'uploaded'>>) | null;
 
 /** The condition that a write is made under. */
-export function overCondition(over: Over): NonNullable<PutOptions['onlyIf']> {
+export function replaceCondition(over: ReplacedObject): NonNullable<PutOptions['onlyIf']> {
   return over ?? 'absent';
 }
 
@@ -29,10 +29,10 @@ export interface TagObject {
 export function writeTag(
   store: WriteStore,
   { key, body, metadata }: TagObject,
-  over: Over,
+  over: ReplacedObject,
   signal?: AbortSignal,
 ): Promise<Written> {
-  const onlyIf = overCondition(over);
+  const onlyIf = replaceCondition(over);
   const options = { contentType: MEDIA_TYPES.octetStream, metadata, onlyIf };
   return store.put(key, body, signal === undefined ? options : { ...options, signal });
 }

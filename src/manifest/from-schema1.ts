@@ -136,7 +136,7 @@ export function layersOfSchema1(bytes: Uint8Array): readonly Digest[] {
 
 const PLATFORM = goStruct({ os: field(goString), architecture: field(goString) });
 
-/** The platform that the top entry of a schema 1 tells; null if it does not. */
+/** The platform in the top entry of a schema 1; null if there is none. */
 export function platformOfSchema1(bytes: Uint8Array): Platform | null {
   try {
     const [top] = itemsOf(decodeGo(SCHEMA1, payloadOf(bytes)).history);

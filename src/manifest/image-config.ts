@@ -55,7 +55,7 @@ export class ImageConfigError extends Error {
   }
 }
 
-/** Keeps a byte order mark, which `TextDecoder` drops unless told not to. */
+/** Keeps a byte order mark, which `TextDecoder` drops by default. */
 const RAW = new TextDecoder('utf-8', { ignoreBOM: true });
 
 interface MutableEntry {

@@ -48,7 +48,7 @@ export function schema1Of(into: Collector, image: ImageManifest): Made {
     return {
       kind: 'refused',
       reason: 'schema1-config-invalid',
-      explanation: `the config ${image.config.digest} is not there`,
+      explanation: `the config ${image.config.digest} is missing`,
     };
   const { name, tag } = options;
   const built = buildSchema1({ config, layers: layers.map(({ digest }) => digest), name, tag }, options.mode);

@@ -48,7 +48,7 @@ export function dockerTypeOf(mediaType: string): string | null {
   return type === undefined || type.isZstd ? null : type.docker;
 }
 
-/** What OCI calls a layer of this type; null if it is none of an image. */
+/** What OCI calls a layer of this type; null if it is not a layer type of images. */
 export function ociTypeOf(mediaType: string): string | null {
   return BY_NAME.get(mediaType)?.oci ?? null;
 }

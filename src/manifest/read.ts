@@ -37,12 +37,12 @@ const GENERIC: ReadonlySet<string> = new Set([
  */
 export function readManifest(bytes: Uint8Array, mediaType?: string): Manifest {
   const value = parseObject(bytes);
-  const told = bareType(mediaType);
-  if (value.schemaVersion === 1) return readSchema1(bytes, told);
+  const contentType = bareType(mediaType);
+  if (value.schemaVersion === 1) return readSchema1(bytes, contentType);
   if (value.schemaVersion !== 2) {
     throw new ManifestError(`the manifest has schemaVersion ${String(value.schemaVersion)}; 1 and 2 are known`);
   }
-  const form = formOf(value, told);
+  const form = formOf(value, contentType);
   if (isListForm(form) ? value.layers !== undefined || value.config !== undefined : value.manifests !== undefined) {
     // Some readers would see a list, others an image (CVE-2021-41190).
     throw new ManifestError('the manifest has members of a list and of an image, so it can be read in two ways');
@@ -62,37 +62,35 @@ export function readListManifest({ bytes }: Pick<Manifest, 'bytes'>): readonly D
   return listOf(parseObject(bytes));
 }
 
-function readSchema1(bytes: Uint8Array, told: string): Manifest {
+function readSchema1(bytes: Uint8Array, contentType: string): Manifest {
   const form = 'docker-schema1';
-  if (!GENERIC.has(told) && formOfMediaType(told) !== form)
-    throw new ManifestError(`the manifest is a schema 1, yet it came as ${told}`);
+  if (!GENERIC.has(contentType) && formOfMediaType(contentType) !== form)
+    throw new ManifestError(`the manifest is a schema 1, but its Content-Type is ${contentType}`);
   try {
     const { payload } = verifyDocument(bytes);
     return { form, mediaType: MEDIA_TYPE_OF_FORM[form], digest: sha256Of(payload), bytes };
   } catch (error) {
     if (error instanceof SignatureError)
-      throw new ManifestError(`the schema 1 manifest is not signed as it should be: ${error.message}`, {
+      throw new ManifestError(`the signature of the schema 1 manifest is not valid: ${error.message}`, {
         cause: error,
       });
     throw error;
   }
 }
 
-function formOf(value: Readonly<Record<string, unknown>>, told: string): Form {
+function formOf(value: Readonly<Record<string, unknown>>, contentType: string): Form {
   const own = value.mediaType;
   if (own !== undefined && typeof own !== 'string')
     throw new ManifestError('the mediaType of the manifest is not a string');
   const inside = own === undefined || own === '' ? null : formOfMediaType(own);
   if (own !== undefined && own !== '' && (inside === null || inside === 'docker-schema1')) {
-    throw new ManifestError(
-      `the manifest says it is ${JSON.stringify(own)}, which is none of the forms that are known`,
-    );
+    throw new ManifestError(`the mediaType of the manifest is ${JSON.stringify(own)}, which is not supported`);
   }
-  const outside = GENERIC.has(told) ? null : formOfMediaType(told);
-  if (!GENERIC.has(told) && outside === null)
-    throw new ManifestError(`the manifest came as ${told}, which is none of the forms that are known`);
+  const outside = GENERIC.has(contentType) ? null : formOfMediaType(contentType);
+  if (!GENERIC.has(contentType) && outside === null)
+    throw new ManifestError(`the Content-Type of the manifest is ${contentType}, which is not supported`);
   if (inside !== null && outside !== null && inside !== outside)
-    throw new ManifestError(`the manifest says it is ${String(own)}, yet it came as ${told}`);
+    throw new ManifestError(`the mediaType of the manifest is ${String(own)}, but its Content-Type is ${contentType}`);
   const form =
     inside ??
     outside ??

@@ -31,7 +31,7 @@ export function buildSchema2(config: Descriptor, layers: readonly Descriptor[]):
     return {
       kind: 'refused',
       reason: 'schema2-not-an-image',
-      explanation: `${strange?.mediaType ?? config.mediaType} is no part of a container image`,
+      explanation: `${strange?.mediaType ?? config.mediaType} is not a media type of a container image`,
     };
   }
   return {

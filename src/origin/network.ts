@@ -1,6 +1,8 @@
-/** Which part of the network a host is in, as far as its name tells. Names that resolve to other parts are not detected. */
+/** The part of the network that a host is in, by its name. Names that resolve to other parts are not detected. */
 
-/** From the widest to the narrowest. `private`: of a local network. `link-local` has the metadata services of clouds. */
+/**
+ * From the widest to the narrowest. `private`: of a local network. `link-local` has the metadata services of clouds.
+ */
 export type NetworkScope = 'public' | 'private' | 'link-local' | 'loopback';
 
 /** IPv4 blocks that are not public (RFC 6890, RFC 5771): first address, length of the prefix, scope. */

@@ -231,7 +231,7 @@ export const REASONS = {
   'host-invalid': {
     status: 400,
     codes: ['UNSUPPORTED'],
-    message: 'The request has several Host headers, or one that is no host name.',
+    message: 'The request has several Host headers, or one that is not a host name.',
     caching: 'never',
   },
   'method-not-allowed': {

@@ -277,7 +277,7 @@ const HELP = {
   'host-invalid': {
     title: 'Host invalid',
     paragraphs: [
-      'The request has several Host headers, or one that is no host name. Send one, with the name of this registry. ' +
+      'The request has several Host headers, or one that is not a host name. Send one, with the name of this registry. ' +
         'If a proxy stands in front, let it replace the header and not add one.',
     ],
   },

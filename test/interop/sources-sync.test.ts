@@ -474,7 +474,7 @@ describe.skipIf(missing.length > 0)(titleWith('gantry sync', missing), () => {
       env: { ...env, GANTRY_KEY: keyless },
     });
     expect(unsigned).toMatchObject({ code: 1, stdout: '' });
-    expect(unsigned.stderr).toMatch(/no-key\.pem is no signing key/);
+    expect(unsigned.stderr).toMatch(/no-key\.pem is not a valid signing key/);
 
     await writeFile(file, 'repositories:\n  - from: docker://a\n    tag: x');
     const wrong = await cli();

@@ -299,7 +299,7 @@ describe('finds each damage, and mends what can be mended from what is there', (
       'mended',
     ],
     [
-      'a key that is none of ours',
+      'a key outside the layout',
       async () => {
         await bucket.put('blobs/x', new Uint8Array(), { contentType: 'x' });
       },

@@ -1,13 +1,13 @@
 /** Ctrl-C: the first one ends the work cleanly, the second one ends the process. */
 import { writeSync } from 'node:fs';
 
-/** The time a clean end may take after SIGTERM: supervisors lose patience, and a read may never return. */
+/** Milliseconds that a clean end may take after SIGTERM: a read may never return, and supervisors send SIGKILL. */
 const GRACE_MS = 1_000;
 
 /**
  * A signal that the first SIGINT or SIGTERM aborts. Once this is called, that first signal no longer ends the process
- * at once. After SIGTERM, the process ends within {@link GRACE_MS} whatever it waits for, unless `patient` is set: every
- * tag is unchanged or complete at any moment, so an abrupt end is safe.
+ * at once. After SIGTERM, the process ends within {@link GRACE_MS} whatever it waits for, unless `patient` is set:
+ * every tag is unchanged or complete at any moment, so an abrupt end is safe.
  */
 export function abortOnInterrupt({ patient = false }: { readonly patient?: boolean } = {}): AbortSignal {
   if (controller === undefined) {

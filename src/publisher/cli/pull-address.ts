@@ -13,7 +13,7 @@ export interface PullAddress {
   readonly needsServe: boolean;
 }
 
-/** The port of `gantry serve` unless it is told another. */
+/** The default address of `gantry serve`. */
 const SERVE = '127.0.0.1:8787';
 
 /**

@@ -14,7 +14,7 @@ interface Options extends BucketOptions {
   readonly pruneLimit: number;
 }
 
-/** The greatest share of a repository's tags that is pruned unless told otherwise. */
+/** The default limit of the share of a repository's tags that is pruned. */
 const PRUNE_LIMIT = 0.25;
 
 /** What happened to tags that edges may have cached in another state. */

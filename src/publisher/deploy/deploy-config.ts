@@ -85,7 +85,7 @@ const VARIABLE_MAX = 5_000;
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** Tables stand in the file as TOML or as JSON text. What is neither is left to the Worker, which says what is wrong with it. */
+/** Tables stand in the file as TOML or as JSON text. Other values are left to the Worker, which reports the error. */
 function json(value: unknown): unknown {
   if (typeof value !== 'string') return value;
   try {

@@ -23,7 +23,7 @@ export interface DeployConfig {
   readonly accountId: string | null;
   /** Whether Workers Cache stands in front of the registry entrypoint and not of the gateway. */
   readonly isCached: boolean;
-  /** Whether all versions of the Worker share the cache, while nothing tells the Worker which version it is. */
+  /** Whether all versions of the Worker share the cache although the Worker does not know its version. */
   readonly mixesVersions: boolean;
   /** Whether upstreams fill repositories, and no limiter counts what one client makes the Worker fetch. */
   readonly hasUnlimitedFills: boolean;
@@ -53,7 +53,9 @@ export interface AccountFacts {
   readonly bucketRealms?: readonly string[] | null;
 }
 
-/** One thing that was looked at. `missing` stops the deployment; `advice` does not; `unknown` could not be looked at. */
+/**
+ * One thing that was looked at. `missing` stops the deployment; `advice` does not; `unknown` could not be looked at.
+ */
 export interface Point {
   readonly kind: 'there' | 'missing' | 'advice' | 'unknown';
   readonly what: string;

@@ -122,7 +122,7 @@ function judgeHead(head: Answer, add: Add): Digest | undefined {
   const digest = head.headers['docker-content-digest'];
   if (digest === undefined) add('digest-missing', 'HEAD by tag: no Docker-Content-Digest');
   if (digest === undefined) return undefined;
-  // `readManifestAnswer` reports what is wrong with a value that is not a digest.
+  // `readManifestAnswer` reports a value that is not a digest.
   return parseDigest(digest) ?? undefined;
 }
 
@@ -230,7 +230,7 @@ function contentOf(
     const image = readImageManifest(manifest);
     return { ...marksOf([{ manifest, image }]), artifact: form === 'oci-manifest' && !isImage(image) };
   } catch (error) {
-    // What is wrong with the manifest is reported elsewhere.
+    // Faults of the manifest are reported elsewhere.
     if (error instanceof ManifestError) return {};
     throw error;
   }

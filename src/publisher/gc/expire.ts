@@ -1,7 +1,7 @@
 /**
  * Tags that were fetched from an upstream and that nobody has pulled for as long as the origin rule says (`expire`).
- * Their objects are emptied, not deleted (write-tag.ts): the next client that pulls one has it fetched again. What they
- * needed is then collected like anything else. Published tags have no origin mark, and never expire.
+ * Their objects are emptied, not deleted (write-tag.ts): the next client that pulls one has it fetched again. Their
+ * manifests and blobs are then collected like any others. Published tags have no origin mark, and never expire.
  */
 import { openLists } from '../../bucket/lists.ts';
 import { isTombstone, type ReadTag } from '../../bucket/read-tag.ts';

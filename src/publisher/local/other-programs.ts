@@ -11,7 +11,9 @@ import { readAnnouncement } from './announcement.ts';
 import type { StateFolder } from './folder.ts';
 import { isSqliteBusy } from './lock.ts';
 
-/** How long a program that was ended may take to let go of its files, and how often that is checked, in milliseconds. */
+/**
+ * How long a program that was ended may take to let go of its files, and how often that is checked, in milliseconds.
+ */
 const LET_GO_MS = 2_000;
 const CHECK_EVERY_MS = 50;
 
@@ -20,7 +22,7 @@ const CHECK_EVERY_MS = 50;
  * behind. The caller holds the folder's lock. Throws {@link CommandError} if another program has them open.
  */
 export async function claimObjects(folder: StateFolder): Promise<void> {
-  // Whoever announced them held the lock, and does not any more.
+  // The process that announced them no longer holds the lock.
   for (const pid of (await readAnnouncement(folder.announcement))?.simulators ?? []) {
     if (await hasOpen(pid, folder.persist)) kill(pid);
   }
@@ -39,7 +41,9 @@ async function inUse(folder: StateFolder): Promise<CommandError> {
   );
 }
 
-/** Whether a database of Miniflare's buckets cannot be had alone. It creates one for each bucket, and for their list. */
+/**
+ * Whether a database of Miniflare's buckets cannot be had alone. It creates one for each bucket, and for their list.
+ */
 async function isOpenElsewhere(persist: string): Promise<boolean> {
   const folder = join(persist, 'r2', 'miniflare-R2BucketObject');
   const names = await readdir(folder).catch(() => []);
@@ -50,7 +54,7 @@ function canBeHadAlone(path: string): boolean {
   let database: DatabaseSync | undefined;
   try {
     database = new DatabaseSync(path, { timeout: 0 });
-    // In WAL mode, a plain exclusive transaction goes on beside readers.
+    // In WAL mode, a plain exclusive transaction does not exclude readers.
     database.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; ROLLBACK');
     return true;
   } catch (error) {

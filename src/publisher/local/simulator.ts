@@ -14,7 +14,10 @@ export interface Simulator {
   readonly endpoint: string;
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
-  /** Where the Worker itself listens: loopback, and without the development entry (which compresses answers and has pages of its own). */
+  /**
+   * Where the Worker itself listens: loopback, and without the development entry (which compresses answers and has
+   * pages of its own).
+   */
   readonly worker: URL | null;
   /** Its processes. */
   readonly pids: readonly number[];
@@ -45,7 +48,9 @@ const FORWARD = 'export default { fetch: (request, { NETWORK }) => NETWORK.fetch
 // Clients that leave in the middle of a body: nothing is wrong, and there is nothing to do.
 const HARMLESS = /Broken pipe|Connection reset by peer|disconnected: /;
 
-/** Starts the simulator. One at a time over a folder: whoever calls holds the folder's lock. Throws {@link CommandError}. */
+/**
+ * Starts the simulator. One at a time over a folder: the caller holds the folder's lock. Throws {@link CommandError}.
+ */
 export async function startSimulator({
   persist,
   bucket,
@@ -125,8 +130,8 @@ export async function startSimulator({
 }
 
 /**
- * Miniflare ends the process at once on Ctrl-C, in the middle of whatever it does. Where a command ends cleanly by itself, that is undone: its own listener is there
- * before. (What Miniflare does when the process exits stays.)
+ * Miniflare ends the process at once on Ctrl-C, in the middle of whatever it does. Where a command ends cleanly by
+ * itself, that is undone: its own listener is there before. (What Miniflare does when the process exits stays.)
  */
 function keepSignals(): () => void {
   const before = SIGNALS.map((signal) => process.listeners(signal));
@@ -141,7 +146,7 @@ function keepSignals(): () => void {
 
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const satisfies readonly NodeJS.Signals[];
 
-/** Miniflare comes with the tools for development: whoever only publishes to S3 needs neither it nor its 100 MB. */
+/** Miniflare comes with the tools for development: publishing to S3 needs neither it nor its 100 MB. */
 async function importMiniflare(): Promise<typeof MiniflareModule> {
   try {
     return await import('miniflare');

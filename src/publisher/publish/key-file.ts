@@ -32,7 +32,7 @@ export async function loadKey(path: string): Promise<PrivateKey | null> {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw new CommandError(`the signing key ${path} cannot be read`, {
       cause,
-      hint: 'Mend its rights, or name another file in GANTRY_KEY.',
+      hint: 'Fix its permissions, or name another file in GANTRY_KEY.',
     });
   }
   return parseKey(text, path);
@@ -44,7 +44,7 @@ export function parseKey(text: string, path: string): PrivateKey {
     return readPrivateKey(text);
   } catch (cause) {
     if (!(cause instanceof KeyError)) throw cause;
-    throw new CommandError(`${path} is no signing key: ${cause.message}`, {
+    throw new CommandError(`${path} is not a valid signing key: ${cause.message}`, {
       cause,
       hint: 'A key is PEM ("EC PRIVATE KEY" or "RSA PRIVATE KEY") or a JWK; `gantry key create` makes one.',
     });

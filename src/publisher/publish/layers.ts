@@ -232,7 +232,7 @@ function copyOf(
 
 function digestOf(hex: string): Digest {
   const digest = parseDigest(`sha256:${hex}`);
-  if (digest === null) throw new CommandError(`${hex} is no sha256`);
+  if (digest === null) throw new CommandError(`${hex} is not a sha256 digest`);
   return digest;
 }
 

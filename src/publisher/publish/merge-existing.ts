@@ -58,7 +58,7 @@ export async function mergeExisting(
     } catch (error) {
       if (!(error instanceof ImageError)) throw error;
       warnings.push(
-        `the ${FORM_TITLE[form.form]} that was published before cannot be read any more and goes: ${error.message}`,
+        `the ${FORM_TITLE[form.form]} that was published before can no longer be read, and is dropped: ${error.message}`,
       );
     }
   }

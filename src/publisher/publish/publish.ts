@@ -349,7 +349,7 @@ function warningsOf({ leftOut }: ReadImage, existing: TagReading | null, derivat
 }
 
 function noCopy(copy: Digest): Promise<never> {
-  return Promise.reject(new TypeError(`${copy} is no copy`));
+  return Promise.reject(new TypeError(`${copy} is not a copy`));
 }
 
 async function summary({ run, realm }: Job, plan: TagPlan, content: ImageContent): Promise<TagSummary> {

@@ -202,7 +202,7 @@ export function createTransfer({ store, jobs, check = false, onEvent, signal }: 
     async function* again(why: string): AsyncGenerator<Uint8Array, void, undefined> {
       onEvent({ event: 'blob-retried', digest, why });
       const reopened = await open();
-      if (reopened === null) throw new CommandError(`the ${role} ${digest} is not in the source any more`);
+      if (reopened === null) throw new CommandError(`the ${role} ${digest} is no longer in the source`);
       yield* watched(reopened);
     }
     // Verification withholds one chunk. Buffers that are not pooled are never reused.

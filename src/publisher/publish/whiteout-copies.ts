@@ -120,7 +120,7 @@ export function prepareWhiteouts(options: {
         warnings: [...images.keys()].flatMap((config) => warnings.get(config) ?? []),
         open: async (digest) => {
           const copy = byDigest.get(digest);
-          if (copy === undefined) throw new TypeError(`${digest} is no copy`);
+          if (copy === undefined) throw new TypeError(`${digest} is not a copy`);
           const blob = await openBlob(source, { digest: copy.from, size: undefined, role: 'layer' }, signal);
           return { size: copy.descriptor.size, chunks: copyOf(blob.chunks, copy.from, copy.whiteouts) };
         },

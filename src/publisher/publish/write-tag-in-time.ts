@@ -1,5 +1,5 @@
 /** Writes a tag object, or gives up: garbage collection keeps what the tag needs only for its grace period. */
-import { type Over, type TagObject, writeTag, type Written } from '../../bucket/write-tag.ts';
+import { type ReplacedObject, type TagObject, writeTag, type Written } from '../../bucket/write-tag.ts';
 import { StorageError, type WriteStore } from '../../registry/store.ts';
 
 /**
@@ -19,7 +19,7 @@ interface InTime {
 export async function writeTagInTime(
   store: WriteStore,
   tag: TagObject,
-  over: Over,
+  over: ReplacedObject,
   { title, signal, limit = TAG_WRITE_LIMIT }: InTime,
 ): Promise<Written> {
   const end = AbortSignal.timeout(limit);

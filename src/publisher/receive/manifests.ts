@@ -17,7 +17,9 @@ import { verifiedManifest } from '../../bucket/read-image.ts';
 import { type PushContext, type PushRequest, isReference, referenceOf, send } from './push-request.ts';
 import { PushError } from './push-error.ts';
 
-/** Most bytes of a manifest: what the OCI distribution spec asks registries to take ("Pushing Manifests"). */
+/**
+ * Most bytes of a manifest: the size that the OCI distribution spec asks registries to accept ("Pushing Manifests").
+ */
 const MANIFEST_MAX = 4 * 1024 * 1024;
 
 /** `PUT /v2/<name>/manifests/<reference>`: publishes a tag in every form, or stores a manifest by digest. */
@@ -37,7 +39,9 @@ export async function putManifest({ context, request, response, name, last }: Pu
   });
 }
 
-/** `GET` and `HEAD /v2/<name>/manifests/<reference>`: by tag the form that `Accept` asks for, as the edge chooses it. */
+/**
+ * `GET` and `HEAD /v2/<name>/manifests/<reference>`: by tag the form that `Accept` asks for, as the edge chooses it.
+ */
 export async function getManifest({ context, request, response, name, last }: PushRequest): Promise<void> {
   // What is neither a tag nor a digest names no manifest, so it is not found (the conformance suite wants 404).
   if (!isReference(last)) throw new PushError('MANIFEST_UNKNOWN', `${name} has no manifest ${last}`);
@@ -131,7 +135,10 @@ function read(bytes: Uint8Array, contentType: string | undefined, digest: Digest
   }
 }
 
-/** Every blob and manifest that it names must be there, but for foreign layers and its subject. Throws {@link PushError}. */
+/**
+ * Every blob and manifest that it names must be there, but for foreign layers and its subject. Throws {@link
+ * PushError}.
+ */
 async function mustBeComplete(context: PushContext, name: RepositoryName, manifest: Manifest): Promise<void> {
   const links = readLinks(manifest.bytes);
   const realm = realmOf(context.realms, name);

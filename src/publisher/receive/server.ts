@@ -72,7 +72,7 @@ export async function handle(
       response.destroy();
       return;
     }
-    // What is left of the body is not read: the connection cannot be used again.
+    // The rest of the body is not read, so the connection cannot be reused.
     const unread = !request.complete && request.method !== 'GET' && request.method !== 'HEAD';
     send(
       response,

@@ -94,7 +94,7 @@ async function readRoot(path: string): Promise<TrustedRoot> {
     throw new CommandError(`${path} is not a trusted root of sigstore`, { kind: 'usage', cause });
   }
   if (root.certificateAuthorities.length === 0) throw invalid(path, 'it has no certificate authority');
-  // A certificate lives for minutes: without a witness of the time, no signature of it can be judged.
+  // A certificate is valid for minutes: without a trusted time, its signatures cannot be verified.
   if (root.tlogs.length === 0 && root.timestampAuthorities.length === 0)
     throw invalid(path, 'it has neither a transparency log nor a timestamp authority');
   return root;

@@ -84,7 +84,7 @@ function whyNot(signature: FoundSignature, digest: Digest, signer: TrustedSigner
   try {
     const signed = signature.kind === 'bundle' ? readBundle(signature.json) : readSimpleSigning(signature, signer);
     verifySigner(signed.entity, signer);
-    // Only what is authentic is read.
+    // Only authenticated data is read.
     const found = signed.digests();
     return found.includes(digest) ? null : `the signature is for ${found.join(', ') || 'no manifest'}`;
   } catch (error) {

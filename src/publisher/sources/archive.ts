@@ -192,5 +192,5 @@ function openPipe(path: string): Socket {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   if (fstatSync(fd).isFIFO()) return new Socket({ fd, readable: true, writable: false });
   closeSync(fd);
-  throw new CommandError(`${path} is not a named pipe any more`, { hint: 'Try again.' });
+  throw new CommandError(`${path} is no longer a named pipe`, { hint: 'Try again.' });
 }

@@ -250,6 +250,6 @@ function sha256(bytes: Uint8Array): Digest {
 
 function asDigest(hex: string): Digest {
   const digest = parseDigest(`sha256:${hex}`);
-  if (digest === null) throw new TypeError(`${hex} is no sha256`);
+  if (digest === null) throw new TypeError(`${hex} is not a sha256 digest`);
   return digest;
 }

@@ -186,7 +186,7 @@ async function readAppFile(path: string): Promise<AppFile> {
     throw new CommandError(`${path} is not an app file of pulp_docker: its type is ${JSON.stringify(type)}`);
   if (version === 1) {
     throw new CommandError(`${path} describes a repository of the Docker v1 API, which has no manifests`, {
-      hint: 'No client can pull it any more: sync the images into a v2 repository in Pulp (2.8 or later), or push them again.',
+      hint: 'Clients can no longer pull it: sync the images into a v2 repository in Pulp (2.8 or later), or push them again.',
     });
   }
   if (version !== 2 && version !== 3 && version !== 4) {

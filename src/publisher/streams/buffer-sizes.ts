@@ -15,7 +15,7 @@ const MIB = 2 ** 20;
 export const CHUNK_SIZE = 256 * KIB;
 
 /**
- * Chunks that a streamed put still uses while it asks for the next one: one in the socket, one waiting for it, and one
+ * Chunks that a streamed put still uses while it requests the next one: one in the socket, one waiting for it, and one
  * passed between the two. It holds while each chunk but the last is at least as long as a socket's high-water mark
  * (64 KiB).
  */

@@ -150,7 +150,7 @@ function readSource(from: Value, members: ReadonlyMap<string, Value>, where: Whe
       throw fail(
         from,
         where,
-        `is no repository: ${error.message}`,
+        `is not a valid repository: ${error.message}`,
         'Write docker://HOST/NAME, without a tag: tags are chosen under "tags".',
       );
     }
@@ -166,7 +166,7 @@ function readSource(from: Value, members: ReadonlyMap<string, Value>, where: Whe
   throw fail(
     from,
     where,
-    `"${text}" is no source`,
+    `"${text}" is not a valid source`,
     'Write docker://HOST/NAME, pulp3+https://HOST, or pulp2:FOLDER (a published repository or the whole tree).',
   );
 }
@@ -213,11 +213,12 @@ function renamer(to: Value | undefined, source: SyncSource, where: Where): SyncE
   const [before = '', after] = parts;
   if (after === undefined) {
     const name = parseRepositoryName(text);
-    if (name === null) throw fail(to, where, `"${text}" is no repository name`);
+    if (name === null) throw fail(to, where, `"${text}" is not a valid repository name`);
     if (source.kind === 'pulp3' || (source.kind === 'pulp2' && source.repositories.length > 0))
       throw fail(to, where, 'must have a * where several repositories come', 'Write to: mirror/*.');
     return () => name;
   }
-  if (parseRepositoryName(`${before}x${after}`) === null) throw fail(to, where, `"${text}" gives no repository names`);
+  if (parseRepositoryName(`${before}x${after}`) === null)
+    throw fail(to, where, `"${text}" does not give valid repository names`);
   return (name) => parseRepositoryName(`${before}${name}${after}`);
 }

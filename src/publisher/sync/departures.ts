@@ -45,7 +45,7 @@ export async function followDepartures(
       if (!renamed) state.repositories.delete(id);
     } else if (listing.pruneOf(record.from) === 'none') {
       const report = reportOf(`${listing.title}: ${record.from}`, record.to);
-      report.warnings.push(`${record.from} ${why}; its tags under ${record.to} stay, since "prune" is none`);
+      report.warnings.push(`${record.from} ${why}; its tags under ${record.to} stay, because "prune" is none`);
       reports.push(report.done());
     } else leaving.push(departure);
   }
@@ -87,10 +87,10 @@ function departuresOf(
     if (to !== undefined)
       return to === record.to || !done.has(id) ? [] : [{ id, record, why: `is ${to} now`, renamed: true }];
     const name = listing.all.get(id);
-    if (name === undefined) return [{ id, record, why: `is not at ${listing.title} any more`, renamed: false }];
+    if (name === undefined) return [{ id, record, why: `is no longer at ${listing.title}`, renamed: false }];
     // One that is selected and could not be opened stays.
     const isLeaving = !listing.isSelected(name) && listing.pruneOf(record.from) === 'unselected';
-    return isLeaving ? [{ id, record, why: 'is not selected any more', renamed: false }] : [];
+    return isLeaving ? [{ id, record, why: 'is no longer selected', renamed: false }] : [];
   });
 }
 

@@ -79,7 +79,7 @@ export function reportOf(from: string, to: RepositoryName | undefined) {
       const all =
         untried.length === 0
           ? warnings
-          : [...warnings, `${String(untried.length)} tags of ${from} were not tried any more`];
+          : [...warnings, `${String(untried.length)} more tags of ${from} were not tried`];
       // By name, not by the time of completion.
       for (const what of Object.values(tags)) what.sort(NATURAL.compare);
       return { from, to, listed, selected, sentBytes, tags, failures, warnings: all };

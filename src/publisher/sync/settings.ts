@@ -89,7 +89,7 @@ function readPlatform(value: Value, where: Where): Platform {
   const text = textOf(value, where);
   const platform = parsePlatform(text);
   if (platform === null || formatPlatform(platform) !== text)
-    throw fail(value, where, `"${text}" is no platform`, 'Write linux/arm64 or linux/arm/v7.');
+    throw fail(value, where, `"${text}" is not a valid platform`, 'Write linux/arm64 or linux/arm/v7.');
   return platform;
 }
 
@@ -113,7 +113,7 @@ export function readGlobs(value: Value, where: Where): readonly string[] {
     try {
       picomatch(text);
     } catch (cause) {
-      throw fail(one, where, `"${text}" is no glob: ${cause instanceof Error ? cause.message : ''}`);
+      throw fail(one, where, `"${text}" is not a valid glob: ${cause instanceof Error ? cause.message : ''}`);
     }
     return text;
   });
@@ -124,7 +124,7 @@ function readRegex(value: Value, where: Where): RegExp {
   try {
     return new RegExp(text, 'u');
   } catch (cause) {
-    throw fail(value, where, `is no regular expression: ${cause instanceof Error ? cause.message : ''}`);
+    throw fail(value, where, `is not a valid regular expression: ${cause instanceof Error ? cause.message : ''}`);
   }
 }
 
@@ -133,7 +133,7 @@ function readRange(value: Value, where: Where): semver.Range {
   try {
     return new semver.Range(text);
   } catch {
-    throw fail(value, where, `"${text}" is no range of versions`, 'Write e.g. ">=1.30 <2", or "^1.36".');
+    throw fail(value, where, `"${text}" is not a valid range of versions`, 'Write e.g. ">=1.30 <2", or "^1.36".');
   }
 }
 

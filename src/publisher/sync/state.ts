@@ -1,6 +1,6 @@
 /**
  * What a sync remembers of a source that numbers its versions: one JSON object in the bucket for each source and `to`.
- * It saves work, and tells what the source has no more. Without it, every tag is compared again.
+ * It saves work, and shows which repositories the source no longer has. Without it, every tag is compared again.
  */
 import { createHash } from 'node:crypto';
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
@@ -9,7 +9,7 @@ import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { refuseNewer } from '../../registry/newer-version.ts';
 import type { ObjectInfo, WriteStore } from '../../registry/store.ts';
 import { readObject } from '../../bucket/read-object.ts';
-import { overCondition } from '../../bucket/write-tag.ts';
+import { replaceCondition } from '../../bucket/write-tag.ts';
 
 /** The version of the format. */
 const VERSION = 1;
@@ -37,7 +37,7 @@ export interface SyncState {
   readonly repositories: Map<string, SyncedRepository>;
 }
 
-/** The identity of a source's state. `parts`: what tells sources apart. */
+/** The identity of a source's state. `parts`: the values that distinguish sources. */
 export function syncStateId(parts: readonly string[]): string {
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
 }
@@ -56,7 +56,7 @@ export async function writeSyncState(store: WriteStore, { key, info, repositorie
   const bytes = new TextEncoder().encode(
     JSON.stringify({ version: VERSION, repositories: Object.fromEntries(sorted) }),
   );
-  const written = await store.put(key, bytes, { contentType: MEDIA_TYPES.json, onlyIf: overCondition(info) });
+  const written = await store.put(key, bytes, { contentType: MEDIA_TYPES.json, onlyIf: replaceCondition(info) });
   return written !== 'precondition-failed';
 }
 

@@ -116,7 +116,7 @@ async function syncRepository(
     }
     const given = await source.tags();
     if (given === null)
-      throw new CommandError(`${source.title} is not there`, {
+      throw new CommandError(`${source.title} does not exist`, {
         hint: 'Check the name, and that this login may see it.',
       });
     const listed = given.tags;

@@ -38,12 +38,7 @@ export function membersOf(
   for (const { key, value } of node.items) {
     const name = isScalar(key) ? String(key.value) : '';
     if (!known.includes(name))
-      throw fail(
-        { node: key, title },
-        where,
-        `has a member "${name}" that is not known`,
-        `Known are: ${known.join(', ')}.`,
-      );
+      throw fail({ node: key, title }, where, `has the unknown member "${name}"`, `Known are: ${known.join(', ')}.`);
     // `tags:` without a value is more likely a mistake than intended.
     if (value === null || (isScalar(value) && value.value === null))
       throw fail({ node: key, title: name }, where, 'has no value');

@@ -47,7 +47,7 @@ export function compareNamesWith(listed: readonly string[], present: readonly st
   const tooMany = listed.filter((name) => !here.has(name)).sort(compareNames);
   const parts = [
     ...(lacking.length === 0 ? [] : [`lacks ${some(lacking)}`]),
-    ...(tooMany.length === 0 ? [] : [`names ${some(tooMany)}, which is not there`]),
+    ...(tooMany.length === 0 ? [] : [`names ${some(tooMany)}, which does not exist`]),
   ];
   return parts.length === 0 ? null : parts.join(' and ');
 }
@@ -92,7 +92,7 @@ export function compareReferrers(
   const tooMany = stored === null ? [] : listed.filter((digest) => !stored.has(digest));
   const parts = [
     ...(lacking.length === 0 ? [] : [`lacks ${some(lacking)}`]),
-    ...(tooMany.length === 0 ? [] : [`names ${some(tooMany)}, which is not there`]),
+    ...(tooMany.length === 0 ? [] : [`names ${some(tooMany)}, which does not exist`]),
   ];
   return parts.length === 0 ? null : parts.join(' and ');
 }

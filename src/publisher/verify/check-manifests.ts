@@ -55,7 +55,7 @@ export function checkTag(reading: TagReading): readonly Flaw[] {
   if (Number.isNaN(Date.parse(record.updated)))
     flaws.push({
       kind: 'tag-layout',
-      message: `it was updated at ${JSON.stringify(record.updated)}, which is no time`,
+      message: `it was updated at ${JSON.stringify(record.updated)}, which is not a time`,
     });
   let end = 0;
   for (const { offset, length } of [...record.forms].sort((a, b) => a.offset - b.offset)) {
@@ -92,7 +92,7 @@ function checkForm(bytes: Uint8Array, form: Form, digest: Digest): readonly Flaw
     if (!(real === null && flaws.length > 0))
       flaws.push({
         kind: 'tag-form',
-        message: `${title}: ${real === null ? 'is no manifest' : `is a ${FORM_TITLE[real]}`}`,
+        message: `${title}: ${real === null ? 'is not a manifest' : `is a ${FORM_TITLE[real]}`}`,
       });
   }
   return flaws;

@@ -108,7 +108,7 @@ export const FAULTS = {
   },
   'strange-key': {
     severity: 'note',
-    title: 'key that is none of ours',
+    title: 'key outside the layout',
     repair: false,
     todo: 'Nothing reads it. Delete it if you do not need it.',
   },

@@ -9,9 +9,7 @@ export function fields(value: unknown, where: string, allowed?: readonly string[
     throw new AccessConfigError(`${where} must be an object.`);
   const extra = allowed === undefined ? undefined : Object.keys(value).find((name) => !allowed.includes(name));
   if (extra !== undefined)
-    throw new AccessConfigError(
-      `${where} has a member "${extra}" that is not known. Allowed: ${(allowed ?? []).join(', ')}.`,
-    );
+    throw new AccessConfigError(`${where} has the unknown member "${extra}". Allowed: ${(allowed ?? []).join(', ')}.`);
   return value as Readonly<Record<string, unknown>>;
 }
 

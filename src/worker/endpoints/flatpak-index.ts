@@ -1,4 +1,7 @@
-/** `/index/static` and `/index/dynamic`: what a Flatpak client reads to list and find applications (see `ingest/pulp3/flatpak-index.ts`). */
+/**
+ * `/index/static` and `/index/dynamic`: what a Flatpak client reads to list and find applications (see
+ * `ingest/pulp3/flatpak-index.ts`).
+ */
 import { isNamed } from '../../http/conditions.ts';
 import { refused, type Refused } from '../gateway/answer.ts';
 import {
@@ -15,7 +18,7 @@ import type { RegistryRequest } from '../gateway/registry-request.ts';
 /** Most members of the query, and most characters of one. */
 const QUERY_LIMITS = { members: 32, length: 255 } as const;
 
-/** The label that each image of an application has; a list of other images is none of Flatpak's. */
+/** The label that each image of an application has; other images do not belong in a Flatpak list. */
 const REQUIRED = 'label:org.flatpak.ref:exists';
 
 /** Lists the applications that the caller may see, with this registry as their address. */

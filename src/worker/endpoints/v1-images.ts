@@ -121,8 +121,8 @@ function isFor(text: string, { os, architecture }: Platform): boolean {
 const RETRY_AFTER = '5';
 
 /**
- * The response that tells the user why there is no image. It is plain text, because the engine prints the body unchanged.
- * `base`: headers to keep.
+ * The response that explains to the user why there is no image. It is plain text, because the engine prints the body
+ * unchanged. `base`: headers to keep.
  */
 export function v1Explanation(
   name: RepositoryName,

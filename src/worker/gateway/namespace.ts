@@ -39,7 +39,7 @@ export function inNamespace(
   const name = localNameOf(origins, ns, request.name);
   if (name === null) {
     return refused('name-unknown', {
-      message: `This registry is no mirror of ${JSON.stringify(ns.slice(0, 255))}.`,
+      message: `This registry is not a mirror of ${JSON.stringify(ns.slice(0, 255))}.`,
       detail: { name: request.name },
     });
   }

@@ -37,7 +37,10 @@ export const PART_SIZE = 8 * 1024 * 1024;
 /** Milliseconds to wait for a client to read a chunk; a slower client receives the rest from the bucket. */
 const PATIENCE = 2_000;
 
-/** Milliseconds that storage has for one step of a write: one that takes longer has failed, and the client goes on alone. */
+/**
+ * Milliseconds that storage has for one step of a write: a longer step counts as failed, and the client gets the rest
+ * without storage.
+ */
 const STORAGE_LIMIT = 10_000;
 
 /** Where a blob is stored and sent. */
@@ -155,7 +158,7 @@ export function clientSink(size: number): { readonly body: ReadableStream<Uint8A
           await behind;
           const object =
             sent < size ? await withLimit(bucket.get(key, { range: { offset: sent } }), STORAGE_LIMIT) : null;
-          if (sent < size && object === null) throw new Error('the blob is not there any more');
+          if (sent < size && object === null) throw new Error('the blob no longer exists');
           if (object !== null)
             for await (const chunk of readBytes(object.body as ReadableStream<Uint8Array>).pass(size - sent))
               await writer.write(chunk);

@@ -1,6 +1,6 @@
 /**
- * What clients may make the Worker fetch: limits against malicious content, and against clients that would spend the
- * upstream, the isolate and the bucket. An isolate has 128 MB for everything. What is stored is never limited.
+ * Limits of filling: against malicious content, and against clients that would exhaust the upstream, the isolate or the
+ * bucket. An isolate has 128 MB for everything. Stored images are never limited.
  */
 import { type Budget, type BudgetLimits, withinBudget } from '../../origin/budget.ts';
 import { OriginError } from '../../origin/errors.ts';
@@ -108,8 +108,8 @@ export class Slots {
 }
 
 /**
- * Fills at once in an isolate. Documents: a tag takes at most 24 MiB (what is read, what is derived, and the tag object),
- * and usually less than one. Parts: a blob that is stored in parts takes two of 8 MiB.
+ * Fills at once in an isolate. Documents: a tag takes at most 24 MiB (what is read, what is derived, and the tag
+ * object), and usually less than one. Parts: a blob that is stored in parts takes two of 8 MiB.
  */
 export const SLOT_KINDS = {
   documents: { most: 6, lease: 90_000, patience: 15_000 },

@@ -1,5 +1,5 @@
 /**
- * The Worker's writes, which are refused where a newer gantry wrote the bucket: what is fetched is answered nevertheless, and not stored.
+ * Refuses the Worker's writes to a bucket that a newer gantry wrote. Fetched images are still served, but not stored.
  */
 import { type BucketFormat, readFormat, refuseNewerFormat, withPreparedWrites } from '../../bucket/format.ts';
 import { type StorageRetryPolicy, withRetry } from '../../bucket/retry.ts';

@@ -6,7 +6,7 @@ import { openLists, refuseNewerLists } from '../../bucket/lists.ts';
 import type { OriginImage } from '../../bucket/origin-image.ts';
 import { CONFLICT_RETRY } from '../../bucket/retry.ts';
 import { writeBlob, writeManifest } from '../../bucket/write-image.ts';
-import { type Over, writeTag, type Written } from '../../bucket/write-tag.ts';
+import { type ReplacedObject, writeTag, type Written } from '../../bucket/write-tag.ts';
 import type { RetryPolicy } from '../../http/retry.ts';
 import { derive } from '../../manifest/derive.ts';
 import type { Derivation, DerivedManifest, ImageContent, Signer } from '../../manifest/image.ts';
@@ -53,7 +53,11 @@ export interface FetchedTag {
 export async function ingestTag(
   { content, unknown }: OriginImage,
   place: TagPlace,
-  { over, upstreamDigest, now }: { readonly over: Over; readonly upstreamDigest: Digest; readonly now: number },
+  {
+    over,
+    upstreamDigest,
+    now,
+  }: { readonly over: ReplacedObject; readonly upstreamDigest: Digest; readonly now: number },
 ): Promise<FetchedTag | 'published'> {
   const { rule, name, tag } = place;
   const derivation = withUnknown(deriveForms(content, place), unknown);
@@ -98,7 +102,7 @@ async function writeAll(
     readonly content: ImageContent;
     readonly derivation: Derivation;
     readonly object: ObjectAtHand;
-    readonly over: Over;
+    readonly over: ReplacedObject;
   },
 ): Promise<Written> {
   const configs = [...content.configs].map(([digest, bytes]) => ({ digest, bytes }));

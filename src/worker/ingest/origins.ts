@@ -144,7 +144,7 @@ export function parseOrigins(
   }
   const stray = Object.keys(secrets).find((name) => !rules.some((rule) => rule.name === name));
   if (stray !== undefined)
-    throw new OriginRulesError(`ORIGIN_CREDENTIALS names "${stray}", which is no rule of ORIGINS.`);
+    throw new OriginRulesError(`ORIGIN_CREDENTIALS names "${stray}", which is not a rule of ORIGINS.`);
   return rules;
 }
 

@@ -63,7 +63,7 @@ export async function ingestManifest(
   if (manifest.form === 'docker-schema1' && manifest.digest !== digest) {
     throw new OriginError(
       'ORIGIN_PROTOCOL',
-      `${client.baseUrl.host} knows the schema 1 manifest ${digest} by the digest of its signed bytes, which no client does`,
+      `${client.baseUrl.host} names the schema 1 manifest ${digest} by the digest of its signed bytes, but clients use that of the payload`,
     );
   }
   try {

@@ -60,7 +60,7 @@ export function answerTagList(
   return withUpstream(request, sources, (pull) => pullTagList(pull, request));
 }
 
-/** Milliseconds for which an engine that falls back to the v1 API is told why the v2 API failed. */
+/** Milliseconds for which the v1 API explains a failure of the v2 API to engines that fall back to it. */
 const FAILED_FOR = 60_000;
 
 async function withUpstream(

@@ -98,7 +98,7 @@ export async function waitFor<V>(
   if (result !== LATE) return result;
   flights.end(key, flight);
   forgetUpstream(rule);
-  throw new OriginError('ORIGIN_UNAVAILABLE', `${rule.upstream.host} was waited for too long`);
+  throw new OriginError('ORIGIN_UNAVAILABLE', `${rule.upstream.host} did not answer in time`);
 }
 
 const LATE = Symbol('late');

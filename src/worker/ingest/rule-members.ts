@@ -159,7 +159,7 @@ export function isPattern(value: unknown): value is string {
 export function onlyMembers(value: Readonly<Record<string, unknown>>, allowed: readonly string[], where: string): void {
   const extra = Object.keys(value).find((member) => !allowed.includes(member));
   if (extra !== undefined)
-    throw new OriginRulesError(`${where} has a member "${extra}" that is not known. Allowed: ${allowed.join(', ')}.`);
+    throw new OriginRulesError(`${where} has the unknown member "${extra}". Allowed: ${allowed.join(', ')}.`);
 }
 
 /** A value, or what its JSON text says; undefined if it is empty. */

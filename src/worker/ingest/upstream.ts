@@ -131,6 +131,6 @@ export function forgetUpstream(rule: OriginRule): void {
 export function remoteName(rule: OriginRule, name: RepositoryName): RepositoryName {
   const remote = remoteNameOf(rule, name);
   if (remote === null)
-    throw new OriginError('ORIGIN_POLICY', `the rule "${rule.name}" gives ${name} a name upstream that is none`);
+    throw new OriginError('ORIGIN_POLICY', `the rule "${rule.name}" gives ${name} an upstream name that is not valid`);
   return remote;
 }

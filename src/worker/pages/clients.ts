@@ -46,7 +46,7 @@ export function clientFromQuery(query: URLSearchParams, tag: PulledTag): Outcome
   if (pasted !== null) {
     const text = pasted.slice(0, PASTED_MAX_LENGTH);
     const { accept, userAgent } = readHeaders(text);
-    return outcome('A client with these headers', { accept: parseAccept(accept), userAgent }, text, tag);
+    return outcome('A client that sends these headers', { accept: parseAccept(accept), userAgent }, text, tag);
   }
   const known = CLIENTS.find(({ id }) => id === query.get('client'));
   return known === undefined ? null : outcomeOf(known, tag);

@@ -253,7 +253,7 @@ const CHECKSUM_FAILED = /\(10037\)|checksum you specified did not match/;
 /** Keys that R2 deletes at once. */
 const BATCH = 1_000;
 
-// Objects with the same bytes have the same etag, whoever wrote them: the time distinguishes them.
+// Objects with the same bytes have the same etag; the time distinguishes them.
 function conditionOf(onlyIf: NonNullable<PutOptions['onlyIf']>): R2Conditional | Headers {
   if (onlyIf === 'absent') return new Headers({ 'if-none-match': '*' });
   const { etag, uploaded } = onlyIf;

@@ -76,7 +76,7 @@ async function openImage(base: URL, options: DeployedOptions): Promise<Opened> {
   const { session, findings } = await openSession(base, scope, options);
   if (session === null) return { why: findings[0]?.seen ?? 'the registry was not reached' };
   const chosen = await chooseImage(session, wanted);
-  if ('finding' in chosen) return { why: `there is no image to ask for: ${chosen.finding.seen}` };
+  if ('finding' in chosen) return { why: `there is no image to request: ${chosen.finding.seen}` };
   if (wanted !== undefined || !session.authorized) return { session, image: chosen.image };
   const own = await openSession(base, `repository:${chosen.image.name}:pull`, options);
   return { session: own.session ?? session, image: chosen.image };

@@ -1,4 +1,4 @@
-/** Asking again until something shows that takes its time at the edge. */
+/** Repeats a check whose result takes time to appear at the edge. */
 
 /** How often, and the pause between, in milliseconds. */
 export interface Patience {

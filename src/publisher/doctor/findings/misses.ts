@@ -41,7 +41,7 @@ export const MISS_FINDINGS = {
   },
   'v1-answers': {
     severity: 'warning',
-    title: '/v1/ answers something that is no registry',
+    title: '/v1/ gives the answer of something that is not a registry',
     todo: 'Docker before 1.10 falls back to it, and shows what it gets. Answer 404.',
   },
   'tags-unsorted': {

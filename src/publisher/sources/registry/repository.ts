@@ -66,7 +66,7 @@ export async function openRegistryRepository(
       const { client } = way;
       const read = (): Promise<readonly Descriptor[]> =>
         reader.attempt(() => client.referrers(remote.name, subject, { signal, tags }));
-      // The first answer tells whether there is an API: others wait for it, so that only one asks in vain.
+      // The first answer shows whether there is an API. Other requests wait for it, so that only one fails.
       const isFirst = first === undefined;
       const mine = isFirst ? read() : first?.catch(() => undefined).then(read);
       first ??= mine;

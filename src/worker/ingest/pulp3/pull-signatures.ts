@@ -3,7 +3,7 @@
  * none, and compared with the upstream after the lifetime of the rule, because a signature may come after the image.
  */
 import { readObject } from '../../../bucket/read-object.ts';
-import { overCondition } from '../../../bucket/write-tag.ts';
+import { replaceCondition } from '../../../bucket/write-tag.ts';
 import { withRetries } from '../../../bucket/retry.ts';
 import type { ImageContent } from '../../../manifest/image.ts';
 import type { RemoteSignatures } from '../../../origin/client.ts';
@@ -144,7 +144,7 @@ async function write(
   { key, bytes, contentType, metadata }: ObjectAtHand,
   over: ObjectInfo | null,
 ): Promise<void> {
-  await store.put(key, bytes, { contentType, metadata, onlyIf: overCondition(over) });
+  await store.put(key, bytes, { contentType, metadata, onlyIf: replaceCondition(over) });
 }
 
 /**

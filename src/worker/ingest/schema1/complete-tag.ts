@@ -41,7 +41,7 @@ export async function completeTag(pull: Pull, name: RepositoryName, tag: Tag, an
     const flight = upstream.completions.once(key, waitUntil, () => unpackAndWrite(pull, name, tag, key));
     const completed = await waitFor(pull, upstream.completions, key, flight);
     if (completed !== 'moved') return await answerStored((store) => overlay(store, completed.object));
-    // Where storage did not take the tag, what was answered is all that there is.
+    // If storage did not accept the tag, only the served forms exist.
     const current = await answerStored();
     return isUnknown(current) ? answer : current;
   } catch (error) {

@@ -24,12 +24,12 @@ const MAGIC: readonly { readonly bytes: readonly number[]; readonly compression:
   { bytes: [0xfd, 0x37, 0x7a, 0x58], compression: null },
 ];
 
-/** Bytes that tell the compression. */
+/** Bytes that identify the compression. */
 const HEAD = 4;
 
 /**
  * Reads a layer to its end. Null: its content cannot be unpacked here (zstd, bzip2, xz, damaged, too long).
- * Throws {@link OriginError} if the bytes are not those of the digest, and whatever `chunks` throws.
+ * Throws {@link OriginError} if the bytes do not match the digest, and the errors of `chunks`.
  */
 export async function unpackLayer(
   chunks: AsyncIterable<Uint8Array>,

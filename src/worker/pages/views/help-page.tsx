@@ -38,8 +38,8 @@ export function HelpPage({ reason, place }: { readonly reason: Reason; readonly 
 export function HelpIndexPage({ place }: { readonly place: Place }) {
   return (
     <Page title="Help" place={place} section="help">
-      <h1>Why something cannot be had</h1>
-      <p class="lead">Every answer that is not what was asked for names one of these reasons, and links to its page.</p>
+      <h1>Reasons for refusals</h1>
+      <p class="lead">Every refusal names one of these reasons and links to its page.</p>
       <ul class="reasons">
         {(Object.keys(REASONS) as Reason[]).map((reason) => (
           <li>

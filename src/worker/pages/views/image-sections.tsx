@@ -28,7 +28,7 @@ export function Layers({
         {onlyOf !== null && <span class="quiet"> of {visible(onlyOf, 80)}</span>}
       </h2>
       {total > 0 && <Stack layers={manifest.layers} total={total} />}
-      {!fits && <p class="quiet">The history does not fit the layers, so it stands behind them.</p>}
+      {!fits && <p class="quiet">The history does not match the layers, so it is listed after them.</p>}
       <ol class="history">
         {steps.slice(0, STEPS_MAX).map(({ layer, history: step }) => (
           <li>

@@ -246,7 +246,7 @@ function Clients({
       <h3>Another client</h3>
       <form class="ask" action={path} method="get">
         <label class="wide" for="headers">
-          The headers that it sends, one a line; none at all is how Docker before 1.10 asks
+          The headers that the client sends, one a line. Docker before 1.10 sends none.
           <textarea
             id="headers"
             name="headers"
