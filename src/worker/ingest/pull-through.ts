@@ -12,7 +12,7 @@ import { ConfigError } from '../config.ts';
 import { type Answer, type Redirect, refused } from '../gateway/answer.ts';
 import { pathOf, type RequestOptions } from '../gateway/registry-request.ts';
 import { FillLimitError } from './fill-limits.ts';
-import { guardWrites } from './guarded-writes.ts';
+import { guardWrites } from '../storage/guarded-writes.ts';
 import { type FillContext, noteOutage, type Pull, waitOf } from './pull.ts';
 import { pullBlob } from './pull-blob.ts';
 import { pullManifest } from './pull-manifest.ts';
