@@ -14,7 +14,7 @@ import { blobKey, referrersKey, tagKey } from '../../registry/keys.ts';
 import { parseTag, type RepositoryName, type Tag } from '../../registry/name.ts';
 import { encodeOriginMark, isFetched } from '../../registry/origin-mark.ts';
 import { FILL_LIMITS, fillWithin, inSlot, permitFill } from './fill-limits.ts';
-import { ingestManifest } from './ingest-manifest.ts';
+import { ingestManifest } from './pull-manifest.ts';
 import { storeBlob } from './pull-blob.ts';
 import { isLimited, type Pull } from './pull.ts';
 import { rememberReferrers } from './pull-list.ts';

@@ -45,7 +45,7 @@ export async function pullManifest(
  * Fetches and stores a manifest. `'unknown'`: the upstream does not have it. If storage does not accept it, it is
  * served nevertheless. Throws {@link OriginError}.
  */
-async function ingestManifest(
+export async function ingestManifest(
   client: RegistryClient,
   store: WriteStore,
   { name, remote, digest }: { readonly name: RepositoryName; readonly remote: RepositoryName; readonly digest: Digest },
