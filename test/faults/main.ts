@@ -17,11 +17,18 @@ const options = new Command('faults')
   .option('--quick', 'a bounded part of it: at most three minutes')
   .option('--only <part...>', `only these parts: ${PARTS.join(', ')}`)
   .option('--seed <text>', 'repeats a run', String(Date.now()))
+  .option('--minutes <n>', 'no other round begins after so many minutes', Number, 30)
   .option('--json <file>', 'write the counts')
   .parse()
-  .opts<{ readonly quick?: true; readonly only?: readonly string[]; readonly seed: string; readonly json?: string }>();
+  .opts<{
+    readonly quick?: true;
+    readonly only?: readonly string[];
+    readonly seed: string;
+    readonly minutes: number;
+    readonly json?: string;
+  }>();
 
-const { quick = false, only = PARTS, seed } = options;
+const { quick = false, only = PARTS, seed, minutes } = options;
 process.stdout.write(`seed ${seed}\n`);
 const isWanted = (part: (typeof PARTS)[number]): boolean => only.includes(part);
 const started = performance.now();
@@ -36,21 +43,23 @@ else {
     if (!isWanted(storage)) continue;
     if (missing.length > 0) process.stdout.write(`skipped: ${storage} (${missing.join(', ')} not installed)\n`);
     else
-      work.push(runPublishers({ seed, storage, quick, rounds: quick ? 1_000 : 30, most: quick ? 45_000 : 1_800_000 }));
+      work.push(
+        runPublishers({ seed, storage, quick, rounds: quick ? 1_000 : 30, most: quick ? 45_000 : minutes * 60_000 }),
+      );
   }
   if (isWanted('pull-through')) {
     work.unshift(
       runPullThrough({
         seed,
-        repositories: 12,
-        tags: quick ? 8 : 40,
+        repositories: quick ? 6 : 12,
+        tags: quick ? 6 : 40,
         requests: quick ? 1_200 : 10_000,
         most: quick ? 60_000 : 2_400_000,
       }),
       runPullThrough({
         seed,
-        repositories: 12,
-        tags: quick ? 8 : 40,
+        repositories: quick ? 6 : 12,
+        tags: quick ? 6 : 40,
         requests: quick ? 600 : 5_000,
         most: quick ? 60_000 : 2_400_000,
         scene: AS_REPORTED,

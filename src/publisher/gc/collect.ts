@@ -88,6 +88,9 @@ const FENCES = 5;
 export async function collect(store: WriteStore, options: CollectOptions): Promise<CollectReport> {
   const now = options.now ?? Date.now;
   const expired: ExpiredTag[] = [];
+  // Storage that enforces no deadlines is refused before anything is noted, and not between marking and noting: what is
+  // published then is protected by the grace period alone.
+  if (options.remove) await store.deleteFenced?.([], { from: new Date(now()), seconds: 1 });
   for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
     // Read before marking: a publisher in between changes it, and the write below fails.
     const before = await settled(store, options, now);
@@ -109,8 +112,6 @@ export async function collect(store: WriteStore, options: CollectOptions): Promi
     const keys = due.map(({ object }) => object.key);
     const sweeping = keys.length === 0 ? null : { id: randomUUID(), beat: 0, keys };
     if (sweeping === null && unreferenced.size === 0 && before.journal.unreferenced.size === 0) return report;
-    // Storage that enforces no deadlines is refused before publishers have to wait for a sweep.
-    if (sweeping !== null) await store.deleteFenced?.([], { from: new Date(at), seconds: 1 });
     const noted = await writeJournal(store, { sweeps: before.journal.sweeps, sweeping, unreferenced }, before);
     if (noted === null) continue;
     if (sweeping !== null) await sweep(store, due, sweeping.id, noted, options);

@@ -2,10 +2,10 @@
  * Reads the configuration of `gantry sync`: YAML, read strictly, because an ignored setting could cost somebody their
  * tags. Errors contain the line.
  */
-import type { MissingRule } from '../../origin/caller.ts';
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { LineCounter, parseDocument } from 'yaml';
+import type { MissingRule } from '../../origin/caller.ts';
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
 import { CommandError } from '../cli/errors.ts';
 import { isLoopback, parseRemoteRepository, type RemoteRepository } from '../sources/registry/remote-name.ts';

@@ -10,7 +10,7 @@ import { type ObjectInfo, StorageError } from '../../registry/store.ts';
 import type { Answer } from '../gateway/answer.ts';
 import { readAll } from '../../bucket/read-object.ts';
 import type { RegistryClient } from '../../origin/client.ts';
-import { completeTag } from './complete-tag.ts';
+import { completeTag } from './schema1/complete-tag.ts';
 import { FILL_LIMITS, fillWithin, inSlot, OVER_LIMIT_FOR, permitFill } from './fill-limits.ts';
 import { expiryFrom } from './origins.ts';
 import { isCompanionTag } from '../../bucket/image-source.ts';

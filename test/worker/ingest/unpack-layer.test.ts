@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { titleOf } from '../../attacks.ts';
-import { unpackLayer } from '../../../src/worker/ingest/unpack-layer.ts';
+import { unpackLayer } from '../../../src/worker/ingest/schema1/unpack-layer.ts';
 import { hash } from '../seed.ts';
 
 const TAR = new Uint8Array(1_200_000).map((_, at) => (at * 31) >> 5);

@@ -2,28 +2,28 @@
  * The schema 2 of a tag that the upstream has as schema 1 only: derived when the first client requests it, because all
  * layers must be unpacked for it. The tag object is then written with all its forms, and no layer is unpacked again.
  */
-import { mapLimit } from '../../bucket/concurrency.ts';
-import { readBytes } from '../../bucket/read-object.ts';
-import { publishedRoots, readTag } from '../../bucket/read-tag.ts';
-import { layersOfSchema1 } from '../../manifest/from-schema1.ts';
-import type { UnpackedLayer } from '../../manifest/image.ts';
-import { ManifestError, readManifest } from '../../manifest/read.ts';
-import { EMPTY_LAYER } from '../../manifest/schema1.ts';
-import { openBlob } from '../../origin/blob.ts';
-import { OriginError } from '../../origin/errors.ts';
-import type { Digest } from '../../registry/digest.ts';
-import { blobKey, tagKey } from '../../registry/keys.ts';
-import type { RepositoryName, Tag } from '../../registry/name.ts';
-import { decodeOriginMark } from '../../registry/origin-mark.ts';
-import { StorageError } from '../../registry/store.ts';
-import type { Answer } from '../gateway/answer.ts';
-import { withRetries } from '../../bucket/retry.ts';
-import { type FetchedTag, ingestTag } from './ingest-tag.ts';
-import { blobLimits, FillLimitError, fillWithin, inSlot } from './fill-limits.ts';
-import { overlay } from './overlay.ts';
-import { storeBlob } from './pull-blob.ts';
-import { noteOutage, type Pull, unlessLimited, waitFor } from './pull.ts';
-import { isUnknown, withWarning } from './stored-answer.ts';
+import { mapLimit } from '../../../bucket/concurrency.ts';
+import { readBytes } from '../../../bucket/read-object.ts';
+import { publishedRoots, readTag } from '../../../bucket/read-tag.ts';
+import { layersOfSchema1 } from '../../../manifest/from-schema1.ts';
+import type { UnpackedLayer } from '../../../manifest/image.ts';
+import { ManifestError, readManifest } from '../../../manifest/read.ts';
+import { EMPTY_LAYER } from '../../../manifest/schema1.ts';
+import { openBlob } from '../../../origin/blob.ts';
+import { OriginError } from '../../../origin/errors.ts';
+import type { Digest } from '../../../registry/digest.ts';
+import { blobKey, tagKey } from '../../../registry/keys.ts';
+import type { RepositoryName, Tag } from '../../../registry/name.ts';
+import { decodeOriginMark } from '../../../registry/origin-mark.ts';
+import { StorageError } from '../../../registry/store.ts';
+import type { Answer } from '../../gateway/answer.ts';
+import { withRetries } from '../../../bucket/retry.ts';
+import { type FetchedTag, ingestTag } from '../ingest-tag.ts';
+import { blobLimits, FillLimitError, fillWithin, inSlot } from '../fill-limits.ts';
+import { overlay } from '../overlay.ts';
+import { storeBlob } from '../pull-blob.ts';
+import { noteOutage, type Pull, unlessLimited, waitFor } from '../pull.ts';
+import { isUnknown, withWarning } from '../stored-answer.ts';
 import { unpackLayer } from './unpack-layer.ts';
 
 /** Layers that are unpacked at once: each uses a connection to the upstream and one to the bucket. */

@@ -2,9 +2,9 @@
  * Unpacks a layer to learn its diff ID, in a stream: a schema 2 names layers by the digest of their unpacked content, a
  * schema 1 does not.
  */
-import type { UnpackedLayer } from '../../manifest/image.ts';
-import { OriginError } from '../../origin/errors.ts';
-import { algorithmOf, type Digest, parseDigest } from '../../registry/digest.ts';
+import type { UnpackedLayer } from '../../../manifest/image.ts';
+import { OriginError } from '../../../origin/errors.ts';
+import { algorithmOf, type Digest, parseDigest } from '../../../registry/digest.ts';
 
 /** Longest unpacked content, in bytes: guards against layers that are made to unpack without end. */
 const MAX_UNPACKED = 8 * 1024 ** 3;
