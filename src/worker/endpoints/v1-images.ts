@@ -45,10 +45,8 @@ export function isExplained(answer: Answer): boolean {
 
 /** The refusal with an outage of the upstream as the explanation: the image may exist. */
 export function refuseForOutage(name: RepositoryName): Answer {
-  return refused('v1-unsupported', { detail: { name, why: 'upstream-unavailable' }, headers: NOT_CACHED });
+  return refused('v1-unsupported', { detail: { name, why: 'upstream-unavailable' }, isMomentary: true });
 }
-
-const NOT_CACHED = { 'cache-control': 'no-store' } as const;
 
 /** The body of the 400. The request does not name the tag that was pulled, so the text says which tag it is about. */
 export function explanationText(

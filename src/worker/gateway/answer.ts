@@ -52,6 +52,8 @@ export interface Refused {
   readonly vary?: readonly string[];
   /** As for {@link Found}. */
   readonly awaitsSchema2?: true;
+  /** No cache may store it, whatever the reason table says. */
+  readonly isMomentary?: true;
   /** Additional headers, with names in lower case. */
   readonly headers?: Readonly<Record<string, string>>;
 }

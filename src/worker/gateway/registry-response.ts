@@ -123,7 +123,7 @@ function refusalOf(text: string | null, status: number): Refused | null {
 }
 
 function cachingOf(answer: Answer | Redirect, request: RegistryRequest): CacheKind {
-  if (answer.kind === 'redirect') return 'never';
+  if (answer.kind === 'redirect' || (answer.kind === 'refused' && answer.isMomentary === true)) return 'never';
   if (answer.kind === 'refused') return cachingOfReason(answer.reason);
   return answer.isUnverified === true ? 'never' : cachingOfFound(request);
 }

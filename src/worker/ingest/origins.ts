@@ -23,7 +23,7 @@ import {
   timeOf,
   toCredentials,
   tokenServicesOf,
-} from './rule-members.ts';
+} from './rules/members.ts';
 
 /** One rule. Times in milliseconds. */
 export interface OriginRule {

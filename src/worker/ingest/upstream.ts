@@ -5,7 +5,7 @@ import type { Fetch } from '../../origin/transport.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import { lastComparisons } from './freshness.ts';
 import { allowsRedirect, type OriginRule, remoteNameOf } from './origins.ts';
-import type { ClientCertificate } from './rule-members.ts';
+import type { ClientCertificate } from './rules/members.ts';
 import { ExpiringMap } from '../storage/expiring-map.ts';
 import type { BlobOutcome } from './fill-blob.ts';
 import type { ObjectAtHand } from './overlay.ts';

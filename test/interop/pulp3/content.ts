@@ -1,6 +1,6 @@
 /** What an administrator puts into Pulp: pushed images, synced repositories, a pull-through cache, private repositories and who may read them. */
 import { createHash } from 'node:crypto';
-import { must } from '../programs.ts';
+import { run } from '../programs.ts';
 import { API, type Resource } from './administrator.ts';
 import { ADMIN, type Pulp } from './pulp.ts';
 
@@ -13,11 +13,17 @@ export interface Account {
 /** Pushes by skopeo with every byte kept. `source` as skopeo takes it; the repository is made by the push. */
 export async function push(pulp: Pulp, source: string, image: string, account: Account = ADMIN): Promise<void> {
   const credentials = `${account.username}:${account.password}`;
-  await must('skopeo', [
-    ...['copy', '--quiet', '--all', '--preserve-digests', '--dest-tls-verify=false', '--dest-creds', credentials],
-    ...[source, `docker://${pulp.host}/${image}`],
-  ]);
+  const options = ['--quiet', '--all', '--preserve-digests', '--dest-tls-verify=false', '--dest-creds', credentials];
+  for (let attempt = 1; ; attempt++) {
+    const { code, stderr } = await run('skopeo', ['copy', ...options, source, `docker://${pulp.host}/${image}`]);
+    if (code === 0) return;
+    // On a busy machine Pulp answers 500 where its task for the push before is late.
+    if (attempt === PUSHES || !/ 50\d /.test(stderr)) throw new Error(`skopeo copy ${source} ${image}: ${stderr}`);
+  }
 }
+
+/** Attempts of a push. */
+const PUSHES = 3;
 
 /** Pushes a manifest with its blobs, byte for byte, as the distribution specification has it: for what skopeo does not push. Gives its digest. */
 export async function pushManifest(

@@ -76,8 +76,11 @@ export async function startPulp(): Promise<Pulp> {
         ),
       async () => (await fetch(at(ports[name]) + path)).ok,
       `Pulp's ${script}`,
+      // Its heartbeat ends it while the database is down.
+      true,
     );
-  const programs = {
+  const services = {
+    database,
     redis,
     front: front.service,
     api: app('api', 'pulpcore-api', 2, '/pulp/api/v3/status/'),
@@ -92,19 +95,9 @@ export async function startPulp(): Promise<Pulp> {
         }),
       () => Promise.resolve(true),
       "Pulp's worker",
+      true,
     ),
-  } satisfies Partial<Record<PulpService, Service>>;
-  const services: Readonly<Record<PulpService, Service>> = {
-    ...programs,
-    database: {
-      ...database,
-      start: async () => {
-        await database.start();
-        // Pulp's programs end when their heartbeat finds no database: a supervisor starts them again.
-        await Promise.all(Object.values(programs).map((program) => program.revive()));
-      },
-    },
-  };
+  } satisfies Record<PulpService, Service>;
   const close = async (): Promise<void> => {
     await Promise.all(
       [services.worker, services.content, services.open, services.api, services.front].map((service) => service.stop()),

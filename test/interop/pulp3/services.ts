@@ -12,40 +12,53 @@ export interface Service {
   start(): Promise<void>;
   /** Ends it at once, as an outage does. */
   stop(): Promise<void>;
-  /** Starts it again if it ended by itself, as a supervisor does. */
-  revive(): Promise<void>;
 }
 
 /** Milliseconds until a service must be ready: a busy machine starts Django's workers slowly. */
 const START_TIMEOUT = 180_000;
 
-/** A service that is one process. `isReady` is asked until it gives true. */
+/** Milliseconds between the end of a supervised program and its next start. */
+const RESTART_AFTER = 500;
+
+/**
+ * A service that is one process. `isReady` is asked until it gives true. `supervised`: if it ends by itself, it is
+ * started again, as a supervisor does.
+ */
 export function processService(
   port: number,
   launch: () => Promise<ChildProcess>,
   isReady: () => Promise<boolean>,
   what: string,
+  supervised = false,
 ): Service {
   let child: ChildProcess | null = null;
-  const start = async (): Promise<void> => {
+  let wanted = false;
+  const begin = async (): Promise<void> => {
     const started = await launch();
+    if (!wanted) return end(started, 'SIGINT');
     child = started;
-    await until(
-      what,
-      async () => {
-        if (started.exitCode !== null || started.signalCode !== null) return Promise.reject(new Error(`${what} ended`));
-        return isReady();
-      },
-      START_TIMEOUT,
-    );
+    if (supervised)
+      started.once('exit', () => {
+        if (wanted && child === started) setTimeout(() => void (wanted ? begin() : undefined), RESTART_AFTER);
+      });
   };
   return {
     port,
-    start,
-    revive: async () => {
-      if (child !== null && (child.exitCode !== null || child.signalCode !== null)) await start();
+    start: async () => {
+      wanted = true;
+      await begin();
+      await until(
+        what,
+        async () => {
+          if (!supervised && (child?.exitCode ?? child?.signalCode ?? null) !== null)
+            return Promise.reject(new Error(`${what} ended`));
+          return isReady();
+        },
+        START_TIMEOUT,
+      );
     },
     stop: async () => {
+      wanted = false;
       if (child !== null) await end(child, 'SIGINT');
       child = null;
     },

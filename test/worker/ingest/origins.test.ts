@@ -6,7 +6,7 @@ import {
   parseOrigins,
   remoteNameOf,
 } from '../../../src/worker/ingest/origins.ts';
-import { OriginRulesError } from '../../../src/worker/ingest/rule-members.ts';
+import { OriginRulesError } from '../../../src/worker/ingest/rules/members.ts';
 import { nameOf } from '../seed.ts';
 import { titleOf } from '../../attacks.ts';
 

@@ -1,8 +1,8 @@
 /** Readers of the members of an origin rule. Each throws {@link OriginRulesError}, which says what to write. */
-import type { Credentials } from '../../origin/auth.ts';
-import { parseRepositoryName } from '../../registry/name.ts';
-import { parsePlatform, type Platform } from '../../registry/platform.ts';
-import type { Fetch } from '../../origin/transport.ts';
+import type { Credentials } from '../../../origin/auth.ts';
+import { parseRepositoryName } from '../../../registry/name.ts';
+import { parsePlatform, type Platform } from '../../../registry/platform.ts';
+import type { Fetch } from '../../../origin/transport.ts';
 
 /** `ORIGINS` or `ORIGIN_CREDENTIALS` that is not valid, and what to do about it. */
 export class OriginRulesError extends Error {
