@@ -31,7 +31,9 @@ describe.skipIf(missing.length > 0)(titleWith('clients of an edge in front of a 
     expect(troubles(own)).toEqual([]);
     for (const title of CLIENTS)
       expect(own.some(({ client, outcome }) => client.startsWith(title) && outcome.kind === 'whole')).toBe(true);
-    if (STATES[state as keyof typeof STATES].stopped.length > 0)
-      expect(own.filter(({ outcome }) => outcome.kind === 'later').length).toBe(8);
+    if (STATES[state as keyof typeof STATES].stopped.length === 0) return;
+    // Engines from before 1.8 cannot name the repositories of this edge: they have three parts.
+    const absent = own.filter(({ image, outcome }) => image === 'not stored' && outcome.kind !== 'excused');
+    expect(absent.map(({ outcome }) => outcome.kind)).toEqual(Array.from({ length: 6 }, () => 'later'));
   });
 });
