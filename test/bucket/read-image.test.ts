@@ -93,7 +93,7 @@ describe('an image that is read completely', () => {
   });
 
   test('must have one of the images of its list', async () => {
-    await expect(readImage(sourceOf(indexOf([{ bytes: image.schema2 }]), []))).rejects.toThrow('none of the images');
+    await expect(readImage(sourceOf(indexOf([{ bytes: image.schema2 }]), []))).rejects.toThrow('lacks all images');
   });
 
   test('names the children that were left out', async () => {

@@ -32,12 +32,12 @@ it.each<[string, Fault]>([
   ['hangs', { kind: 'hang' }],
 ])('where the write of a tag object %s', async (_, fault) => {
   bed.proxy.fault = byRules([{ method: 'PUT', path: /_tags\//, fault }]);
-  const options = { store: bed.store('proxy'), realms: [], signer: createSigner(newKey()), tagWriteLimit: 300 };
+  const options = { store: bed.store('proxy'), realms: [], signer: createSigner(newKey()), tagWriteLimit: 100 };
   const publisher = await createPublisher(options);
   const source = await openDir(image.source.replace(/^dir:/, ''));
   await expect(publisher.publish(source, { name: nameOf('bounded/app'), tag: tagOf('one') })).rejects.toMatchObject({
     code: 'STORAGE_UNAVAILABLE',
-    message: 'the tag bounded/app:one could not be written within 0.3 s',
+    message: 'the tag bounded/app:one could not be written within 0.1 s',
   });
   const { requests } = bed.proxy.counts;
   bed.proxy.fault = () => undefined;

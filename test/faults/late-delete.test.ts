@@ -191,7 +191,8 @@ describe.each(STORAGES.map((storage) => [storage, missingFor(storage)] as const)
           get(target, property): unknown {
             if (property === 'deleteFenced') {
               return async (...args: Parameters<S3Store['deleteFenced']>): ReturnType<S3Store['deleteFenced']> => {
-                await published;
+                // Not the probe of the storage, which comes before the sweep.
+                if ((await journal()).includes('"sweeping":{')) await published;
                 return target.deleteFenced(...args);
               };
             }

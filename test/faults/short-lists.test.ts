@@ -119,7 +119,7 @@ describe.skipIf(missing.length > 0)(titleWith('an edge whose upstream is down', 
       const { code, stdout, stderr } = await sync(upstream.proxy.host, to, '--prune-limit', '100%');
       expect(await tagsOf(to)).toEqual(TAGS);
       expect(code).toBe(1);
-      expect(stdout + stderr).toMatch(rule === 'any' ? /is not there/ : /missing:\s+any/);
+      expect(stdout + stderr).toMatch(rule === 'any' ? /does not exist/ : /missing:\s+any/);
     },
   );
 

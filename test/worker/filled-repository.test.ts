@@ -74,9 +74,12 @@ describe('a filled repository', () => {
     const first = await get(edge, '/v2/filled/compared/manifests/one');
     expect([first.status, first.headers.get('docker-content-digest')]).toEqual([200, stored.digest]);
     expect(operations).toMatchObject({ head: 0, get: 1, other: [] });
-    await vi.waitFor(() => expect(requests).toEqual(['HEAD /v2/filled/compared/manifests/one']));
+    const compared = (): readonly string[] =>
+      requests.filter((one) => one === 'HEAD /v2/filled/compared/manifests/one');
+    await vi.waitFor(() => expect(compared()).toHaveLength(1));
     expect((await get(edge, '/v2/filled/compared/manifests/one')).status).toBe(200);
-    expect(requests).toHaveLength(1);
+    // Late signatures are looked for beside it.
+    expect(compared()).toHaveLength(1);
   });
 
   it('has storage read once for a miss, before the upstream is asked', async () => {

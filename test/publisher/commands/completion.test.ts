@@ -125,7 +125,7 @@ describe.each(Object.entries(SHELLS))('gantry completion %s', (shell, ask) => {
     ['gantry completion ', ['bash', 'fish', 'zsh']],
     ['gantry ls --to ', ['local', 's3://']],
     ['gantry ls --to lo', ['local']],
-    ['gantry publish doc', ['docker://', 'docker-archive:']],
+    ['gantry publish doc', ['docker://', 'docker-archive:', 'docker-daemon:']],
   ])(titleWith('offers for %j: %j', missing), async (line, expected) => {
     const offered = await ask(line);
     expect([...offered].sort()).toEqual([...expected].sort());

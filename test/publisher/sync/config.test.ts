@@ -66,16 +66,16 @@ repositories:
     [
       'has a member that is not known',
       'repositories:\n  - from: docker://a\n    tag: x',
-      /^s\.yaml:3: repositories\[0\] has a member "tag" that is not known/,
+      /^s\.yaml:3: repositories\[0\] has the unknown member "tag"/,
     ],
     ['has a member without a value', 'repositories:\n  - from: docker://a\n    tags:', /^s\.yaml:3: tags has no value/],
     ['has no source', 'repositories:\n  - to: a', /has no "from"/],
-    ['has a source of another kind', 'repositories:\n  - from: dir:/a', /"dir:\/a" is no source/],
-    ['has a tag in its source', 'repositories:\n  - from: docker://a:1', /is no repository/],
+    ['has a source of another kind', 'repositories:\n  - from: dir:/a', /"dir:\/a" is not a valid source/],
+    ['has a tag in its source', 'repositories:\n  - from: docker://a:1', /is not a valid repository/],
     [
       'has a name outside the grammar',
       'repositories:\n  - from: docker://a\n    to: Upper',
-      /"Upper" is no repository name/,
+      /"Upper" is not a valid repository name/,
     ],
     [
       'puts many repositories into one',
@@ -125,12 +125,12 @@ repositories:
     [
       'has a range that is none',
       'repositories:\n  - from: docker://a\n    tags: { semver: "abc def" }',
-      /is no range of versions/,
+      /is not a valid range of versions/,
     ],
     [
       'has an expression that is none',
       'repositories:\n  - from: docker://a\n    tags: { regex: "(" }',
-      /is no regular expression/,
+      /is not a valid regular expression/,
     ],
     [
       'asks for less than one tag',
@@ -140,7 +140,7 @@ repositories:
     [
       'has a platform that is none',
       'repositories:\n  - from: docker://a\n    platforms: [arm]',
-      /"arm" is no platform/,
+      /"arm" is not a valid platform/,
     ],
     [
       'prunes in a way that is not known',

@@ -283,7 +283,7 @@ describe('a repository that leaves a Pulp 3', () => {
     pulp.remove(named('apps/b'));
     const report = await run([entry()]);
     expect(has('apps/b', '1')).toBe(true);
-    expect(syncLines(report, 300).join('\n')).toMatch(/apps\/b is not at .* any more; its tags under apps\/b stay/);
+    expect(syncLines(report, 300).join('\n')).toMatch(/apps\/b is no longer at .*; its tags under apps\/b stay/);
   });
 
   test('is shown in a dry run, and stays', async () => {

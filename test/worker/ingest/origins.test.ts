@@ -49,7 +49,7 @@ describe('ORIGINS', () => {
     ['no JSON', '[', /ORIGINS is not JSON/],
     ['no array', {}, /must be an array/],
     ['no object', ['https://upstream.example'], /ORIGINS\[0\] must be an object/],
-    ['a member that is not known', [{ ...RULE, ttl: 1 }], /"ttl" that is not known/],
+    ['a member that is not known', [{ ...RULE, ttl: 1 }], /unknown member "ttl"/],
     ['a kind that is not known', [{ ...RULE, kind: 'pulp2' }], /kind must be "registry" or "pulp3"/],
     ['a switch that is no switch', [{ ...RULE, flatpak: 'yes' }], /flatpak must be true or false/],
     ['a certificate that is no name', [{ ...RULE, certificate: 'a.pem' }], /certificate must be the name of a binding/],
@@ -120,7 +120,7 @@ describe('ORIGIN_CREDENTIALS', () => {
   it.each([
     ['no JSON', '{"a": {"password": "secret"', /not JSON/],
     ['no object', [], /must be an object/],
-    ['a rule that is not there', { b: { token: 'secret' } }, /"b", which is no rule/],
+    ['a rule that is not there', { b: { token: 'secret' } }, /"b", which is not a rule/],
     ['half of them', { a: { username: 'secret' } }, /must have username and password/],
     ['two kinds', { a: { username: 'u', password: 'secret', token: 'secret' } }, /must have username and password/],
     ['a colon in the user', { a: { username: 'u:secret', password: 'secret' } }, /":"/],
