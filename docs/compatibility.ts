@@ -1,6 +1,6 @@
 /**
- * docs/compatibility.md: which form each client version gets of each kind of image, and how that was tried. The forms are
- * derived and negotiated by the code that publishes and serves; the results are those that `npm run interop` kept.
+ * docs/compatibility.md: which form each client version gets of each kind of image, and how that was tried. The forms
+ * are derived and negotiated by the code that publishes and serves; the results are those that `npm run interop` kept.
  */
 import { CLIENTS, clientOf, type ClientId, type KnownClient } from '../src/manifest/clients/known-clients.ts';
 import { isBefore, type Limit, LIMITS, limitsOf, type Version } from '../src/manifest/clients/limits.ts';

@@ -6,7 +6,9 @@ import type { WriteStore } from '../registry/store.ts';
 import { openLists, refuseNewerLists } from './lists.ts';
 import { listTags } from './survey.ts';
 
-/** Throws NewerVersionError for a tag that a newer gantry wrote: records that this program does not know may name it. */
+/**
+ * Throws NewerVersionError for a tag that a newer gantry wrote: records that this program does not know may name it.
+ */
 function refuseNewerTag(metadata: Readonly<Record<string, string>>): void {
   try {
     decodeTagMetadata(metadata);

@@ -93,7 +93,8 @@ export interface RepositoryRecords {
 
 /**
  * Reads all tag objects and manifests of a repository, keeping only what they point at. What vanished since the listing
- * is left out. Throws NewerVersionError for a tag that a newer gantry wrote, which may need what this program does not know of.
+ * is left out. Throws NewerVersionError for a tag that a newer gantry wrote, which may need what this program does not
+ * know of.
  */
 export async function readRecords(
   store: ReadStore,

@@ -16,7 +16,10 @@ export interface EntryPlace {
   readonly realm: RealmName;
 }
 
-/** Reads a tag and makes its entry; null if the tag is not stored, is a tombstone, or cannot be read. Throws StorageError. */
+/**
+ * Reads a tag and makes its entry; null if the tag is not stored, is a tombstone, or cannot be read. Throws
+ * StorageError.
+ */
 export async function readTagEntry(place: EntryPlace, tag: Tag): Promise<TagEntry | null> {
   const reading = await readTag(place.store, tagKey(place.name, tag));
   return reading?.kind !== 'read' || isTombstone(reading.info) ? null : tagEntryOf(place, reading);

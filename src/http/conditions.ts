@@ -3,8 +3,8 @@
 const ENTITY_TAG = /(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"/g;
 
 /**
- * Whether `If-Match`, a list or `*`, allows a response with the entity tag by strong comparison (section 13.1.1). Without
- * the header, every response is allowed.
+ * Whether `If-Match`, a list or `*`, allows a response with the entity tag by strong comparison (section 13.1.1).
+ * Without the header, every response is allowed.
  */
 export function allowsMatch(ifMatch: string | null, etag: string): boolean {
   if (ifMatch === null || ifMatch.trim() === '*') return true;

@@ -1,8 +1,8 @@
 /** Byte ranges (RFC 9110, section 14). */
 
 /**
- * A requested range, in bytes: from `offset` for `length` (without one to the end), or the last `suffix`. The end may be
- * beyond that of the content.
+ * A requested range, in bytes: from `offset` for `length` (without one to the end), or the last `suffix`. The end may
+ * be beyond that of the content.
  */
 export type RequestedRange = { readonly offset: number; readonly length?: number } | { readonly suffix: number };
 

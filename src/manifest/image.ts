@@ -18,8 +18,8 @@ import type { MissingForm } from '../registry/records.ts';
 export const DERIVED_MAX = 4 * 1024 * 1024;
 
 /**
- * Entries of a history that are converted from or to schema 1. Engines stack at most 127 layers. A build adds an entry for
- * each instruction; real images have fewer than 300.
+ * Entries of a history that are converted from or to schema 1. Engines stack at most 127 layers. A build adds an entry
+ * for each instruction; real images have fewer than 300.
  */
 export const HISTORY_MAX = 1_000;
 

@@ -143,8 +143,8 @@ function usableOf(
 }
 
 /**
- * Whether a client names schema 1, schema 2 and OCI, as Docker engines from 18.06 do. Only such a client may be one that
- * cannot read the OCI forms that it accepts, so only its answers vary by `User-Agent` for that.
+ * Whether a client names schema 1, schema 2 and OCI, as Docker engines from 18.06 do. Only such a client may be one
+ * that cannot read the OCI forms that it accepts, so only its answers vary by `User-Agent` for that.
  */
 function isEngineAccept({ kind, weights }: Wants): boolean {
   return (

@@ -16,15 +16,15 @@ export interface RegistryRequest {
 }
 
 /**
- * Which 404 means that something is absent. `registry`: one with the error body of a registry, since a proxy or a broken
- * server sends 404 too. `any`: each, for plain web servers.
+ * Which 404 means that something is absent. `registry`: one with the error body of a registry, since a proxy or a
+ * broken server sends 404 too. `any`: each, for plain web servers.
  */
 export type MissingRule = 'registry' | 'any';
 
 /**
- * Sends a request, with retries. A 404 that proves absence is a {@link NotFound}, and any other 404 an error; everything
- * else goes to `use`. A 404 to HEAD has no body and proves nothing, so it is followed by GET.
- * Throws {@link import('./errors.ts').OriginError}, or the signal's reason.
+ * Sends a request, with retries. A 404 that proves absence is a {@link NotFound}, and any other 404 an error;
+ * everything else goes to `use`. A 404 to HEAD has no body and proves nothing, so it is followed by GET. Throws {@link
+ * import('./errors.ts').OriginError}, or the signal's reason.
  */
 export type SendRequest = <T extends object>(
   request: RegistryRequest,

@@ -1,8 +1,8 @@
 /**
  * A client for the read path of another registry (OCI distribution spec 1.1, "Pull", "Listing") over `fetch`.
  *
- * A 404 with the error body of a registry is a {@link NotFound}; every other failure is an {@link OriginError}. Manifests are verified. A blob is a
- * stream that its reader verifies (`blob.ts`).
+ * A 404 with the error body of a registry is a {@link NotFound}; every other failure is an {@link OriginError}.
+ * Manifests are verified. A blob is a stream that its reader verifies (`blob.ts`).
  */
 import { type Clock, SYSTEM_CLOCK } from '../registry/clock.ts';
 import { parseLinks } from '../http/link.ts';
@@ -145,8 +145,8 @@ export interface RegistryClient {
   /** Follows the pages. Entries that are not valid tags are left out. */
   tags(name: RepositoryName, options?: CallOptions): Promise<RemoteTags | NotFound>;
   /**
-   * The referrers of a manifest: by the referrers API, or by the fallback tag where the registry has no such API. `tags`:
-   * all tags of the repository, where they are known: a fallback tag that is not among them is not requested.
+   * The referrers of a manifest: by the referrers API, or by the fallback tag where the registry has no such API.
+   * `tags`: all tags of the repository, where they are known: a fallback tag that is not among them is not requested.
    */
   referrers(
     name: RepositoryName,

@@ -1,7 +1,8 @@
 /**
  * Atomic ("simple signing") signatures of manifests, as the registry extension of containers/image passes them on
- * (containers/image, "Signature access protocols"; Pulp 3 and OpenShift have it): `GET /extensions/v2/<name>/signatures/<digest>`.
- * A registry that has it announces it by the response header `X-Registry-Supports-Signatures: 1`.
+ * (containers/image, "Signature access protocols"; Pulp 3 and OpenShift have it): `GET
+ * /extensions/v2/<name>/signatures/<digest>`. A registry that has it announces it by the response header
+ * `X-Registry-Supports-Signatures: 1`.
  */
 import type { Digest } from '../registry/digest.ts';
 import { OriginError } from './errors.ts';

@@ -16,8 +16,8 @@ const WELL_KNOWN = {
 
 /**
  * Why a token service that the registry names may not receive the credentials; null if it may. A registry that is taken
- * over, or a proxy on the way, could name any (CVE-2026-33540 in distribution). `named`: services that the configuration
- * names, compared by scheme, host and port.
+ * over, or a proxy on the way, could name any (CVE-2026-33540 in distribution). `named`: services that the
+ * configuration names, compared by scheme, host and port.
  */
 export function refuseTokenService(registry: URL, service: URL, named: readonly URL[]): string | null {
   const isNamed = named.some(({ origin }) => origin === service.origin);

@@ -44,7 +44,10 @@ export interface OriginResponse {
   readonly location?: URL;
   /** Null for a response without one. */
   readonly body: ReadableStream<Uint8Array> | null;
-  /** The whole body, at most `maxDocument` bytes or fewer. Throws {@link OriginError} if it is truncated, too slow or longer. */
+  /**
+   * The whole body, at most `maxDocument` bytes or fewer. Throws {@link OriginError} if it is truncated, too slow or
+   * longer.
+   */
   read(most?: number): Promise<Uint8Array>;
   /** Releases the connection. */
   discard(): Promise<void>;

@@ -63,7 +63,7 @@ export const MEDIA_TYPES = {
 } as const;
 
 /**
- * Layer types in a schema 2 that its specification does not have, and BuildKit writes: Docker's name for zstd, and OCI's
- * names.
+ * Layer types in a schema 2 that its specification does not have, and BuildKit writes: Docker's name for zstd, and
+ * OCI's names.
  */
 export type NonstandardLayers = 'docker-zstd' | 'oci-in-docker';

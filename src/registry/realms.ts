@@ -34,8 +34,8 @@ const PATTERN = /^(?:\*|[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?:\/\*)?)$/;
 
 /**
  * Reads the realm table of `wrangler.toml` (`[vars] REALMS`): an array of `{ pattern, realm }`, also as JSON text.
- * Undefined gives the empty table. `defaultAccess` is `DEFAULT_ACCESS`: with `private`, repositories that no rule matches
- * are in {@link PRIVATE_REALM}. Throws {@link RealmTableError} on anything else: ignoring a rule could make a
+ * Undefined gives the empty table. `defaultAccess` is `DEFAULT_ACCESS`: with `private`, repositories that no rule
+ * matches are in {@link PRIVATE_REALM}. Throws {@link RealmTableError} on anything else: ignoring a rule could make a
  * protected repository public.
  */
 export function parseRealmTable(value: unknown, defaultAccess?: unknown): RealmTable {

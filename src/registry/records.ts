@@ -44,7 +44,9 @@ export interface TagForm {
   readonly platform?: Platform;
   /** Set if a layer of it, or of an image in its list, has zstd compression. Older records do not have it. */
   readonly zstd?: true;
-  /** Set where a layer type of it, or of an image that it lists, is not in its specification: some libraries refuse it. */
+  /**
+   * Set where a layer type of it, or of an image that it lists, is not in its specification: some libraries refuse it.
+   */
   readonly nonstandard?: readonly NonstandardLayers[];
 }
 

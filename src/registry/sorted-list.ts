@@ -10,10 +10,10 @@
  * "details":[{…},{…},
  * {…}]}
  * ```
- * Offsets count from the end of the first line, whose length is in the custom metadata {@link HEADER_METADATA}. A reader
- * fetches the first {@link FIRST_READ} bytes, which are all of a short list. It then finds the leaves of its page and
- * fetches only those, of the same version (etag). So a page costs at most two reads, and the work depends on the size of
- * the page, not of the list. Without `n`, the response is the bytes of `names`.
+ * Offsets count from the end of the first line, whose length is in the custom metadata {@link HEADER_METADATA}. A
+ * reader fetches the first {@link FIRST_READ} bytes, which are all of a short list. It then finds the leaves of its
+ * page and fetches only those, of the same version (etag). So a page costs at most two reads, and the work depends on
+ * the size of the page, not of the list. Without `n`, the response is the bytes of `names`.
  */
 import { compareNames } from './name.ts';
 import { refuseNewer } from './newer-version.ts';

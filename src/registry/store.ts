@@ -93,8 +93,9 @@ export interface WriteStore extends ReadStore {
   /** Deletes objects. Keys that do not exist are ignored. */
   delete(keys: readonly string[]): Promise<void>;
   /**
-   * Deletes objects, unless the request reaches storage after the fence: `'expired'`, and some may be deleted. Stores to which requests travel over a network
-   * have this; undefined: the store carries a deletion out at once. Not optional, so that no store around another one forgets it.
+   * Deletes objects, unless the request reaches storage after the fence: `'expired'`, and some may be deleted. Stores
+   * to which requests travel over a network have this; undefined: the store carries a deletion out at once. Not
+   * optional, so that no store around another one forgets it.
    */
   readonly deleteFenced: DeleteFenced | undefined;
   /** All objects whose key starts with `prefix`, in key order. */

@@ -6,7 +6,10 @@ import type { Peer } from './stage.ts';
 export interface Bench {
   /** A temporary folder of this part's own. */
   readonly folder: string;
-  /** How often each measurement is made; the subjects take turns. Requests that take little time are measured a second at a time instead, `rounds` × `seconds` times. */
+  /**
+   * How often each measurement is made; the subjects take turns. Requests that take little time are measured a second
+   * at a time instead, `rounds` × `seconds` times.
+   */
   readonly rounds: number;
   /** How long one of them takes. */
   readonly seconds: number;
@@ -25,7 +28,10 @@ export class UnknownRequestError extends Error {
 /** A part: measures, and says what it found. */
 export type Part = (bench: Bench) => Promise<readonly Section[]>;
 
-/** Runs `measure` for each subject, again in every round, forwards and backwards by turns so that none is always the first; gives the figures of each, by round. */
+/**
+ * Runs `measure` for each subject, again in every round, forwards and backwards by turns so that none is always the
+ * first; gives the figures of each, by round.
+ */
 export async function inTurns<S, F>(
   subjects: readonly S[],
   rounds: number,

@@ -1,7 +1,8 @@
 /**
- * How long payload and signature of a schema 1 take. A program of its own, since the first time in a process is told apart from the later ones: `gantry publish` does it once.
- * Arguments: how many layers the image has, or `huge` for the vector 44-huge, and how often. Prints JSON: sizes in bytes and milliseconds of processor time, which other
- * programs on the machine do not lengthen, in the order in which they were measured.
+ * How long payload and signature of a schema 1 take. A program of its own, since the first time in a process is told
+ * apart from the later ones: `gantry publish` does it once. Arguments: how many layers the image has, or `huge` for the
+ * vector 44-huge, and how often. Prints JSON: sizes in bytes and milliseconds of processor time, which other programs
+ * on the machine do not lengthen, in the order in which they were measured.
  */
 import { readFile } from 'node:fs/promises';
 import { createSigner } from '../../src/manifest/signing/jws.ts';

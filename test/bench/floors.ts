@@ -1,6 +1,12 @@
-/** The Workers that show what the platform costs by itself. Nothing that does the same can be faster; what does not read the bytes again can be. */
+/**
+ * The Workers that show what the platform costs by itself. Nothing that does the same can be faster; what does not read
+ * the bytes again can be.
+ */
 
-/** Answers `/<n>` with n bytes that it has at hand. No floor for long bodies: bytes from JavaScript cost more processor time than a bucket's stream. */
+/**
+ * Answers `/<n>` with n bytes that it has at hand. No floor for long bodies: bytes from JavaScript cost more processor
+ * time than a bucket's stream.
+ */
 export const CONSTANT = `
 const bodies = new Map();
 export default {
@@ -18,7 +24,10 @@ export default {
 /** Answers `/<key>` with an object of the bucket: one read, and as few headers as will do. */
 export const BARE_READ = bareRead('');
 
-/** The same, with a line of the log a request, as short as would do: what a line costs is the platform's and, under Miniflare, that of the pipe to Node. */
+/**
+ * The same, with a line of the log a request, as short as would do: what a line costs is the platform's and, under
+ * Miniflare, that of the pipe to Node.
+ */
 export const LOGGED_READ = bareRead(
   "console.log(JSON.stringify({ event: 'request', method: request.method, key, status: 200, bytes: object.size }));",
 );

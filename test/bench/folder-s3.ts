@@ -1,7 +1,8 @@
 /**
- * A bucket behind the S3 API that keeps its objects in a folder, as docker-registry does: what the publisher can do shows only with storage that is not slower than that.
- * (R2's simulator takes one body at a time through SQLite.) A program of its own; its argument is the folder, and it prints the port. It knows the requests that the
- * publisher makes, checks each body's sha256 as S3 does, and looks at no signature. What it has ends with it.
+ * A bucket behind the S3 API that keeps its objects in a folder, as docker-registry does: what the publisher can do
+ * shows only with storage that is not slower than that. (R2's simulator takes one body at a time through SQLite.) A
+ * program of its own; its argument is the folder, and it prints the port. It knows the requests that the publisher
+ * makes, checks each body's sha256 as S3 does, and looks at no signature. What it has ends with it.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';

@@ -30,8 +30,8 @@ export function makeServices(bench: Bench): Promise<ImageSet> {
 }
 
 /**
- * Layers of some official images for linux/amd64, MiB as they are sent: rounded, 0 for some hundred bytes, and nobody's exact manifest, since tags move. A name stands for the
- * layers that several begin with.
+ * Layers of some official images for linux/amd64, MiB as they are sent: rounded, 0 for some hundred bytes, and nobody's
+ * exact manifest, since tags move. A name stands for the layers that several begin with.
  */
 const OFFICIAL: Readonly<Record<string, readonly (number | string)[]>> = {
   nginx: ['debian', 42, 0, 0, 0, 0, 0],

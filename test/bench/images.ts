@@ -1,4 +1,7 @@
-/** Images that are the same on every machine: layers of pseudo-random bytes, which nothing on the way can compress, in real tar and gzip. */
+/**
+ * Images that are the same on every machine: layers of pseudo-random bytes, which nothing on the way can compress, in
+ * real tar and gzip.
+ */
 import { createCipheriv, createHash, type Hash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { mkdir, rename, writeFile } from 'node:fs/promises';

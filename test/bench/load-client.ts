@@ -1,6 +1,7 @@
 /**
- * A client for the load that wrk does not make: HEAD, and a connection for each request as engines before 1.10 open them. A program of its own, so that it does not share
- * a thread with what it measures. Its one argument is a {@link ClientLoad} as JSON; it prints {@link LoadFigures}.
+ * A client for the load that wrk does not make: HEAD, and a connection for each request as engines before 1.10 open
+ * them. A program of its own, so that it does not share a thread with what it measures. Its one argument is a {@link
+ * ClientLoad} as JSON; it prints {@link LoadFigures}.
  */
 import { Agent, request } from 'node:http';
 import type { ClientLoad, LoadFigures } from './load.ts';

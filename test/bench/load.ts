@@ -1,4 +1,7 @@
-/** Load on a server of this machine, from a program of its own: wrk for GET over connections that stay, our client for all else. */
+/**
+ * Load on a server of this machine, from a program of its own: wrk for GET over connections that stay, our client for
+ * all else.
+ */
 import { fileURLToPath } from 'node:url';
 import { must } from '../interop/programs.ts';
 
@@ -15,7 +18,10 @@ export interface ClientLoad {
   readonly isLong?: boolean;
 }
 
-/** What was measured. `p50` and `p99` in milliseconds from sending a request to the end of its answer; `failed`: no answer, or none with 200. */
+/**
+ * What was measured. `p50` and `p99` in milliseconds from sending a request to the end of its answer; `failed`: no
+ * answer, or none with 200.
+ */
 export interface LoadFigures {
   readonly requests: number;
   readonly seconds: number;

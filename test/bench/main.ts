@@ -1,6 +1,7 @@
 /**
- * `npm run bench`: how fast Gantry is, what it costs, and how that compares with what it stands on and with its peers, all in one run on one machine. Prints tables, fails
- * only where something could not be measured, and is no test: figures depend on the machine, so look at the ratios.
+ * `npm run bench`: how fast Gantry is, what it costs, and how that compares with what it stands on and with its peers,
+ * all in one run on one machine. Prints tables, fails only where something could not be measured, and is no test:
+ * figures depend on the machine, so look at the ratios.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { cpus, release, tmpdir, totalmem } from 'node:os';

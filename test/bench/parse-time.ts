@@ -1,6 +1,7 @@
 /**
- * The time that a Worker's module takes to compile and to evaluate: what happens before the first request. A program of its own, since nothing may be warm; it needs
- * `--experimental-vm-modules`. Its argument is the module's path. It prints milliseconds of processor time as JSON, which other programs on the machine do not lengthen.
+ * The time that a Worker's module takes to compile and to evaluate: what happens before the first request. A program of
+ * its own, since nothing may be warm; it needs `--experimental-vm-modules`. Its argument is the module's path. It
+ * prints milliseconds of processor time as JSON, which other programs on the machine do not lengthen.
  */
 import { readFileSync } from 'node:fs';
 import { createContext, SourceTextModule, SyntheticModule } from 'node:vm';

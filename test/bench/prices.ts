@@ -1,6 +1,6 @@
 /**
- * Cloudflare's prices and the bill of a pull. The benchmark and docs/deploy.md take them from here. What a plan includes
- * is not taken off.
+ * Cloudflare's prices and the bill of a pull. The benchmark and docs/deploy.md take them from here. What a plan
+ * includes is not taken off.
  */
 
 /** When the pages were read. Look there before you build on a figure. */

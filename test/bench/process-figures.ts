@@ -4,7 +4,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 // USER_HZ, in which /proc counts; 100 on every Linux there is, whatever the kernel's own rate.
 const TICKS_PER_SECOND = 100;
 
-/** Seconds of processor time that a process and its threads have used so far, in user and system mode. Throws if it has ended. */
+/**
+ * Seconds of processor time that a process and its threads have used so far, in user and system mode. Throws if it has
+ * ended.
+ */
 export function cpuSeconds(pid: number): number {
   const fields = statOf(pid);
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;

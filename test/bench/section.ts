@@ -1,4 +1,7 @@
-/** What a part of the benchmark found, and printing it: for people as tables that docs take as they are, for programs as JSON. */
+/**
+ * What a part of the benchmark found, and printing it: for people as tables that docs take as they are, for programs as
+ * JSON.
+ */
 import type { Spread } from './statistics.ts';
 
 /** One table. */
@@ -11,7 +14,9 @@ export interface Section {
   readonly targets: readonly Target[];
 }
 
-/** What a figure should be, and what it is. A benchmark is no test: a target that is missed is said, and nothing fails. */
+/**
+ * What a figure should be, and what it is. A benchmark is no test: a target that is missed is said, and nothing fails.
+ */
 export interface Target {
   readonly what: string;
   readonly wanted: string;

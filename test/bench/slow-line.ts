@@ -1,4 +1,7 @@
-/** A long line to a server of this machine: everything arrives some milliseconds later, each way, and nothing slower than that. */
+/**
+ * A long line to a server of this machine: everything arrives some milliseconds later, each way, and nothing slower
+ * than that.
+ */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 

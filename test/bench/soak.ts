@@ -1,6 +1,7 @@
 /**
- * `npm run soak`: minutes of mixed load on one machine, while tags move, garbage is collected and storage fails. Every body is checked against its digest, every tag
- * against what was published; tells the times of answers and how the memory went. Exits with 1 if an answer was wrong.
+ * `npm run soak`: minutes of mixed load on one machine, while tags move, garbage is collected and storage fails. Every
+ * body is checked against its digest, every tag against what was published; tells the times of answers and how the
+ * memory went. Exits with 1 if an answer was wrong.
  */
 import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -42,7 +43,10 @@ const { minutes, faults } = new Command('soak')
 interface Moving {
   readonly tag: string;
   readonly may: Set<Image>;
-  /** The one that it certainly has until it moves: what is being published need not be there yet, and may have been collected before. */
+  /**
+   * The one that it certainly has until it moves: what is being published need not be there yet, and may have been
+   * collected before.
+   */
   now: Image;
   /** Counts moves: an answer across one may be of any version before or after. */
   moves: number;

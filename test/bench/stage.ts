@@ -1,6 +1,7 @@
 /**
- * What is measured, side by side on this machine: Gantry, the floors it stands on, and its peers. All Workers run in one workerd, under Miniflare's API and on sockets of
- * their own (`wrangler dev` would add a proxy to each request), over one bucket.
+ * What is measured, side by side on this machine: Gantry, the floors it stands on, and its peers. All Workers run in
+ * one workerd, under Miniflare's API and on sockets of their own (`wrangler dev` would add a proxy to each request),
+ * over one bucket.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
@@ -39,7 +40,10 @@ export interface Subject {
 export interface Stage {
   /** As it is deployed: every request is logged. */
   readonly gantry: Subject;
-  /** The same with `LOG=failures`: logging is what a floor does not do, and under Miniflare every line goes through a pipe to Node. */
+  /**
+   * The same with `LOG=failures`: logging is what a floor does not do, and under Miniflare every line goes through a
+   * pipe to Node.
+   */
   readonly quietGantry: Subject;
   /** The same behind a stand-in for Workers Cache (test/worker/behind-cache.ts). */
   readonly cachedGantry: Subject;

@@ -1,6 +1,9 @@
 /** What repeated measurements say: the middle, and how far they lie apart. */
 
-/** Of several runs: the middle one, and how far they lie apart: the lowest and the highest, or between what half of them lie. */
+/**
+ * Of several runs: the middle one, and how far they lie apart: the lowest and the highest, or between what half of them
+ * lie.
+ */
 export interface Spread {
   readonly median: number;
   readonly low: number;
@@ -15,7 +18,10 @@ export function spreadOf(values: readonly number[]): Spread {
   return { median: percentileOf(sorted, 50), low, high };
 }
 
-/** The middle one of many values, and between what half of them lie: of many short runs one or two always tell of something else on the machine. Throws a RangeError for none. */
+/**
+ * The middle one of many values, and between what half of them lie: of many short runs one or two always tell of
+ * something else on the machine. Throws a RangeError for none.
+ */
 export function middleHalfOf(values: readonly number[]): Spread {
   if (values.length === 0) throw new RangeError('no values');
   const sorted = values.toSorted((a, b) => a - b);

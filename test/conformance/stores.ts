@@ -1,4 +1,6 @@
-/** Suites that every implementation of the store ports passes: reading, and writing. They run in Node and in workerd. */
+/**
+ * Suites that every implementation of the store ports passes: reading, and writing. They run in Node and in workerd.
+ */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sha256Hex as sha256 } from '../../src/manifest/signing/sha256.ts';
 import type { BodyStream, PutOptions, ReadStore, StoredObject, WriteStore } from '../../src/registry/store.ts';

@@ -44,7 +44,9 @@ export function blocksOf(markdown: string): readonly Block[] {
   return blocks;
 }
 
-/** The simple commands of a block as words, without comments, assignments and redirections: the program and its options. */
+/**
+ * The simple commands of a block as words, without comments, assignments and redirections: the program and its options.
+ */
 export function commandsOf(text: string): readonly (readonly string[])[] {
   return text
     .replaceAll('\\\n', ' ')

@@ -1,4 +1,6 @@
-/** Generated documents are current, links lead somewhere, and every command in the documents exists with its options. */
+/**
+ * Generated documents are current, links lead somewhere, and every command in the documents exists with its options.
+ */
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -10,7 +12,9 @@ const TEXTS = new Map(
   await Promise.all(DOCUMENTS.map(async (file) => [file, await readFile(join(ROOT, file), 'utf8')] as const)),
 );
 
-/** What a block of commands may need beyond this machine. Blocks that need nothing are run, and `docker` where it is. */
+/**
+ * What a block of commands may need beyond this machine. Blocks that need nothing are run, and `docker` where it is.
+ */
 const NEEDS = ['cloudflare', 'network', 'docker', 'start', 'checks'];
 
 /** Every command of every shell block, with where it stands. */

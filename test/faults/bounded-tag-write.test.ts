@@ -1,4 +1,7 @@
-/** A publisher whose tag storage does not take gives up in time: garbage collection keeps the tag's objects only for so long. */
+/**
+ * A publisher whose tag storage does not take gives up in time: garbage collection keeps the tag's objects only for so
+ * long.
+ */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,13 +1,16 @@
 /**
- * Reads a bucket by docs/bucket.md alone, with another S3 client and another hash than the publisher: what a second implementation would find. Whatever is needed and is not
- * there, or has other bytes than its digest says, is a finding.
+ * Reads a bucket by docs/bucket.md alone, with another S3 client and another hash than the publisher: what a second
+ * implementation would find. Whatever is needed and is not there, or has other bytes than its digest says, is a
+ * finding.
  */
 import { createHash } from 'node:crypto';
 import { AwsClient } from 'aws4fetch';
 
 /** Something that must not be. */
 export interface Finding {
-  /** `lost`: a tag without an object, or one that cannot be read. `unlisted`: a tag or repository that its list lacks. */
+  /**
+   * `lost`: a tag without an object, or one that cannot be read. `unlisted`: a tag or repository that its list lacks.
+   */
   readonly kind: 'lost' | 'unlisted' | 'needed-missing' | 'wrong-bytes';
   readonly what: string;
 }
@@ -182,7 +185,10 @@ export function digestOf(bytes: Uint8Array): string {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }
 
-/** What a manifest's digest is of: its bytes, or the payload of a signed schema 1 (distribution's "Schema 1", "Signed Manifests"). */
+/**
+ * What a manifest's digest is of: its bytes, or the payload of a signed schema 1 (distribution's "Schema 1", "Signed
+ * Manifests").
+ */
 export function payloadOf(bytes: Buffer, value = JSON.parse(bytes.toString()) as ManifestJson): Buffer {
   const [signature] = value.signatures ?? [];
   if (signature === undefined) return bytes;

@@ -1,4 +1,7 @@
-/** What a proxy on the way answers in storage's stead, HTML with status 200 or 404, is neither an object, nor the lack of one, nor an empty listing, nor a deletion. */
+/**
+ * What a proxy on the way answers in storage's stead, HTML with status 200 or 404, is neither an object, nor the lack
+ * of one, nor an empty listing, nor a deletion.
+ */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { titleWith } from '../interop/programs.ts';
 import type { Fault } from './proxy.ts';

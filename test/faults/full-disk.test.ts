@@ -1,4 +1,7 @@
-/** A disk that is full is named as the cause, at once, and the store goes on serving. Needs root, for a file system of a few MiB. */
+/**
+ * A disk that is full is named as the cause, at once, and the store goes on serving. Needs root, for a file system of a
+ * few MiB.
+ */
 import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,7 @@
-/** `gc --delete` with a short lease, as a process of its own, so that a test can stop it. Arguments: the bucket as `s3://…`, and the lease in milliseconds. */
+/**
+ * `gc --delete` with a short lease, as a process of its own, so that a test can stop it. Arguments: the bucket as
+ * `s3://…`, and the lease in milliseconds.
+ */
 import { collect } from '../../src/publisher/gc/collect.ts';
 import { openS3 } from '../../src/publisher/stores/s3-target.ts';
 

@@ -1,4 +1,7 @@
-/** R2 that takes a blob and never says what became of it must not hold up whoever pulls the blob: in workerd itself, over a bucket that hangs. */
+/**
+ * R2 that takes a blob and never says what became of it must not hold up whoever pulls the blob: in workerd itself,
+ * over a bucket that hangs.
+ */
 import { build } from 'esbuild';
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

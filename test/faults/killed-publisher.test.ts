@@ -1,4 +1,7 @@
-/** A local publisher that is killed leaves no process behind that holds the store, whenever it is; and opening a bucket is as patient as everything else. */
+/**
+ * A local publisher that is killed leaves no process behind that holds the store, whenever it is; and opening a bucket
+ * is as patient as everything else.
+ */
 import { readdir, readFile, readlink, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -35,7 +38,10 @@ async function simulatorsOver(state: string): Promise<readonly number[]> {
   return found;
 }
 
-/** Ends the process as `kill -9` does, right before it starts another program after the simulator: as yet nothing of the kind watches over it. */
+/**
+ * Ends the process as `kill -9` does, right before it starts another program after the simulator: as yet nothing of the
+ * kind watches over it.
+ */
 const DIES_AFTER_SIMULATOR = `
 import child from 'node:child_process';
 import { syncBuiltinESMExports } from 'node:module';

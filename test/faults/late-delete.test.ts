@@ -1,5 +1,6 @@
 /**
- * A deletion that storage or the network holds back must not take what somebody needs since: neither if its gc was killed, nor if it was stopped and goes on.
+ * A deletion that storage or the network holds back must not take what somebody needs since: neither if its gc was
+ * killed, nor if it was stopped and goes on.
  *
  * `leaseMs` is how long a sweep may leave the journal unchanged before it is taken over; 120 s unless told.
  */

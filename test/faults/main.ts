@@ -1,6 +1,7 @@
 /**
- * `npm run faults`: what a nemesis finds. Clients pull through an edge whose upstream answers wrongly; publishers, sync and gc are killed, stopped and lied to over real S3
- * servers; then everything is looked through by code that shares nothing with Gantry. Exits with 1 if anything was lost or false.
+ * `npm run faults`: what a nemesis finds. Clients pull through an edge whose upstream answers wrongly; publishers, sync
+ * and gc are killed, stopped and lied to over real S3 servers; then everything is looked through by code that shares
+ * nothing with Gantry. Exits with 1 if anything was lost or false.
  */
 import { writeFile } from 'node:fs/promises';
 import { Command } from 'commander';

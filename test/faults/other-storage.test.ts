@@ -1,4 +1,7 @@
-/** Storage that is not R2: it protects two publishers from each other, or it is refused with the truth before anything is written. */
+/**
+ * Storage that is not R2: it protects two publishers from each other, or it is refused with the truth before anything
+ * is written.
+ */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';

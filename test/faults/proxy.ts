@@ -1,7 +1,9 @@
 /**
- * A proxy on loopback that passes requests on to a real server, a registry or S3, and spoils those that a test picks: by a rule, or by chance that a seed decides.
+ * A proxy on loopback that passes requests on to a real server, a registry or S3, and spoils those that a test picks:
+ * by a rule, or by chance that a seed decides.
  *
- * What Jepsen calls a nemesis. It changes nothing else: the Host header is passed on as it came, so that signatures hold, and bodies are not read unless a fault needs them.
+ * What Jepsen calls a nemesis. It changes nothing else: the Host header is passed on as it came, so that signatures
+ * hold, and bodies are not read unless a fault needs them.
  */
 import { once } from 'node:events';
 import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
@@ -25,7 +27,10 @@ export type Fault =
   | { readonly kind: 'corrupt' }
   /** The request is passed on after so many milliseconds; not at all if the client has gone by then. */
   | { readonly kind: 'slow'; readonly milliseconds: number }
-  /** The request is read whole and delivered when `until` resolves, also where the client has gone meanwhile: what a network or a queue inside storage does. */
+  /**
+   * The request is read whole and delivered when `until` resolves, also where the client has gone meanwhile: what a
+   * network or a queue inside storage does.
+   */
   | { readonly kind: 'hold'; readonly until: Promise<unknown> }
   /** The request is delivered so many times more, one after the other; the client gets the first answer. */
   | { readonly kind: 'duplicate'; readonly times: number; readonly milliseconds?: number }
@@ -53,7 +58,10 @@ export interface FaultProxy {
   readonly url: string;
   /** All requests, in the order in which they came; empty where the proxy was told to keep none. */
   readonly seen: readonly Seen[];
-  /** How many requests came, and how many of them were spoilt, by the kind of the fault; an answer of the proxy's own counts by its status. */
+  /**
+   * How many requests came, and how many of them were spoilt, by the kind of the fault; an answer of the proxy's own
+   * counts by its status.
+   */
   readonly counts: { requests: number; readonly faults: Map<string, number> };
   /** Decides on each request; may be changed at any time. */
   fault: Chooser;

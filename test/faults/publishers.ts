@@ -1,4 +1,7 @@
-/** Publishers, sync and gc that are killed, stopped and lied to over one bucket: after the next run of the same commands every tag is there, whole, and listed. */
+/**
+ * Publishers, sync and gc that are killed, stopped and lied to over one bucket: after the next run of the same commands
+ * every tag is there, whole, and listed.
+ */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,7 +23,9 @@ export interface PublishersOptions {
   /** Rounds, and the time after which no other begins, in milliseconds. */
   readonly rounds: number;
   readonly most: number;
-  /** Without what takes a whole lease: a gc that is killed in the midst of a sweep, and deletions held for that long. */
+  /**
+   * Without what takes a whole lease: a gc that is killed in the midst of a sweep, and deletions held for that long.
+   */
   readonly quick: boolean;
 }
 
@@ -31,7 +36,9 @@ const IMAGES = 8;
 const TAGS = 8;
 const PUBLISHES = 5;
 const SYNCED_TAGS = 12;
-/** Longer than a publisher is stopped or its requests are held between its look and its tag: gc's promise needs that. */
+/**
+ * Longer than a publisher is stopped or its requests are held between its look and its tag: gc's promise needs that.
+ */
 const GRACE = '90s';
 
 const isDelete = ({ method, path }: Seen): boolean =>
@@ -44,8 +51,8 @@ const isTagWrite = (seen: Seen): boolean => isPut(seen) && seen.path.includes('/
 const NOT_FOR_DELETE: ReadonlySet<number> = new Set([204]);
 
 /**
- * What happens between publishers and storage. Not among it, since no client could notice: storage's own answer that something is absent, another one's listing, and a
- * listing with a flipped bit.
+ * What happens between publishers and storage. Not among it, since no client could notice: storage's own answer that
+ * something is absent, another one's listing, and a listing with a flipped bit.
  */
 const CHANCES: readonly Chance[] = [
   { weight: 2, fault: () => s3Error(500, 'InternalError') },
@@ -244,7 +251,10 @@ async function check(
   }
 }
 
-/** A deletion that storage holds back until a publisher has waited for the whole lease, taken the sweep over and written its tag. */
+/**
+ * A deletion that storage holds back until a publisher has waited for the whole lease, taken the sweep over and written
+ * its tag.
+ */
 async function deleteLate(signal: 'SIGKILL' | 'SIGSTOP', { tally, bed, images, key }: Scene): Promise<void> {
   const proxy = await bed.openProxy();
   try {
@@ -266,7 +276,8 @@ async function deleteLate(signal: 'SIGKILL' | 'SIGSTOP', { tally, bed, images, k
     proxy.fault = byRules([
       {
         path: /./,
-        // Not that of the probe, before which gc has noted nothing: without a grace period, nothing is protected by then.
+        // Not that of the probe, before which gc has noted nothing: without a grace period, nothing is protected by
+        // then.
         when: (seen) => isDelete(seen) && !seen.path.includes('/probe/'),
         fault: { kind: 'hold', until: promise },
       },

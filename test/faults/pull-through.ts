@@ -1,4 +1,7 @@
-/** Clients of all ages pull through an edge from docker-registry, whose answers are spoilt: no false 404, no wrong byte, and everything there again once it is well. */
+/**
+ * Clients of all ages pull through an edge from docker-registry, whose answers are spoilt: no false 404, no wrong byte,
+ * and everything there again once it is well.
+ */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -33,7 +36,9 @@ export interface PullThroughScene {
 }
 
 const CLIENTS = 12;
-/** Seconds for which a tag is answered without a look at the upstream: short, so that it is looked at again and again. */
+/**
+ * Seconds for which a tag is answered without a look at the upstream: short, so that it is looked at again and again.
+ */
 const LIFETIME = 2;
 /** Until when everything must be there again, in milliseconds after the last fault. */
 const RECOVERY = 30_000;

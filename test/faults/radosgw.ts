@@ -1,6 +1,6 @@
 /**
- * Ceph's S3 gateway over a cluster of one disk in memory, as a second S3 that we did not write: `ceph-mon`, `ceph-osd` and `radosgw` (Debian 12 has 16.2.15), started in about
- * a second in a folder of their own.
+ * Ceph's S3 gateway over a cluster of one disk in memory, as a second S3 that we did not write: `ceph-mon`, `ceph-osd`
+ * and `radosgw` (Debian 12 has 16.2.15), started in about a second in a folder of their own.
  *
  * What RGW 16.2.15 answers where S3 and R2 differ from it or from each other, measured:
  *
@@ -129,7 +129,9 @@ async function startCluster(folder: string, children: ChildProcess[]): Promise<s
   return endpoint;
 }
 
-/** The monitor proposes every change after a second unless told otherwise; a gateway makes twenty at its first start. */
+/**
+ * The monitor proposes every change after a second unless told otherwise; a gateway makes twenty at its first start.
+ */
 function configOf(
   folder: string,
   { fsid, monPort, port }: { readonly fsid: string; readonly monPort: number; readonly port: number },

@@ -32,8 +32,9 @@ export interface Chance {
 }
 
 /**
- * Spoils the given share of all requests, each in one of the ways that fit it. What happens to a request hangs on the seed, its method and path, and how often it came
- * before: not on the order in which different requests come, which differs from run to run.
+ * Spoils the given share of all requests, each in one of the ways that fit it. What happens to a request hangs on the
+ * seed, its method and path, and how often it came before: not on the order in which different requests come, which
+ * differs from run to run.
  */
 export function byChance(seed: string, share: number, chances: readonly Chance[]): Chooser {
   const times = new Map<string, number>();
@@ -108,8 +109,8 @@ export function s3Error(status: number, code: string, headers: Readonly<Record<s
 }
 
 /**
- * Every final status that HTTP registers (IANA, "HTTP Status Code Registry") but 200 and 404, which have faults of their own, and 304, which nobody asked
- * for who gave no condition.
+ * Every final status that HTTP registers (IANA, "HTTP Status Code Registry") but 200 and 404, which have faults of
+ * their own, and 304, which nobody asked for who gave no condition.
  */
 export const STATUSES: readonly number[] = [
   ...[201, 202, 203, 204, 205, 206, 207, 208, 226, 300, 301, 302, 303, 305, 307, 308],

@@ -1,4 +1,7 @@
-/** A 404 is not served past its time, whatever stands between: nginx with `proxy_cache_use_stale`. And `If-Match` is kept (RFC 9110, section 13.1.1). */
+/**
+ * A 404 is not served past its time, whatever stands between: nginx with `proxy_cache_use_stale`. And `If-Match` is
+ * kept (RFC 9110, section 13.1.1).
+ */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

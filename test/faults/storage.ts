@@ -1,4 +1,7 @@
-/** S3 servers that we did not write, each behind a fault proxy: R2's simulator, and Ceph's gateway where it is installed. */
+/**
+ * S3 servers that we did not write, each behind a fault proxy: R2's simulator, and Ceph's gateway where it is
+ * installed.
+ */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,7 @@
-/** A second program on the same local state: `wrangler dev`, which takes no lock of ours. Whoever comes second says so at once instead of writing beside it. */
+/**
+ * A second program on the same local state: `wrangler dev`, which takes no lock of ours. Whoever comes second says so
+ * at once instead of writing beside it.
+ */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

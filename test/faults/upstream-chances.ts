@@ -1,4 +1,7 @@
-/** What happens between Gantry and a registry that it reads from: each kind of failure that is not the registry's own word that something is absent. */
+/**
+ * What happens between Gantry and a registry that it reads from: each kind of failure that is not the registry's own
+ * word that something is absent.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Chance, html, pick, registryError, STATUSES } from './random.ts';
 

@@ -1,4 +1,7 @@
-/** An upstream that fails is no proof that something is not there: neither a form of a tag, nor the tag. docker-registry behind a proxy is the upstream. */
+/**
+ * An upstream that fails is no proof that something is not there: neither a form of a tag, nor the tag. docker-registry
+ * behind a proxy is the upstream.
+ */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

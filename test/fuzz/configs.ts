@@ -1,6 +1,7 @@
 /**
- * Image configs as nobody writes them, and as somebody might: made from nothing, or from the vectors by changing trees and bytes. What is looked for is where Go's
- * `encoding/json` and ours part: names in other case, repeats, null, escapes, bytes that are not UTF-8, times, numbers, nesting.
+ * Image configs as nobody writes them, and as somebody might: made from nothing, or from the vectors by changing trees
+ * and bytes. What is looked for is where Go's `encoding/json` and ours part: names in other case, repeats, null,
+ * escapes, bytes that are not UTF-8, times, numbers, nesting.
  *
  * Text is binary text, one character a byte (json-tree.ts).
  */

@@ -1,5 +1,6 @@
 /**
- * JSON as a tree that keeps every scalar and key as written, for mutation: order, repeats, spellings and white space between tokens are free.
+ * JSON as a tree that keeps every scalar and key as written, for mutation: order, repeats, spellings and white space
+ * between tokens are free.
  *
  * Text here is *binary text*, one character a byte (`latin1`), so that bytes which are not UTF-8 can be written too.
  */

@@ -106,7 +106,8 @@ const configProperty = fc.asyncProperty(schema1Input, async (input) => {
     console.error(`${String(tally.converted)} configs, ${String(Math.round((performance.now() - started) / 1000))} s`);
   if (payload === null) return;
   tally.payloads += 1;
-  // Every payload is signed where libtrust can look at it; ourselves, and with other kinds of keys, less often: that is slower.
+  // Every payload is signed where libtrust can look at it; ourselves, and with other kinds of keys, less often: that is
+  // slower.
   if (oracle !== null || tally.payloads % 20 === 0) {
     await checkSignature(p256, payload, oracle, tally.payloads % 100 === 0);
     tally.signatures += 1;
@@ -139,7 +140,10 @@ const verification =
     : null;
 await oracle?.close();
 
-/** The quickest of some conversions of the vector with 300 kB of labels, its labels repeated `factor` times. Milliseconds. */
+/**
+ * The quickest of some conversions of the vector with 300 kB of labels, its labels repeated `factor` times.
+ * Milliseconds.
+ */
 function timeHuge(factor: number): number {
   const folder = new URL('../fixtures/schema1/44-huge/', import.meta.url);
   const manifest = JSON.parse(readFileSync(new URL('manifest.json', folder)).toString()) as {

@@ -22,8 +22,8 @@ interface Payload {
 const TIME = '2026-11-24T00:08:56Z';
 
 /**
- * Converts a config in both modes and checks the result: against the oracle if there is one, and against what can be told without it. Gives the payload of compat
- * mode, or null if it was refused. Throws {@link RuleError}.
+ * Converts a config in both modes and checks the result: against the oracle if there is one, and against what can be
+ * told without it. Gives the payload of compat mode, or null if it was refused. Throws {@link RuleError}.
  */
 export async function checkConversion(input: Schema1Input, oracle: Oracle | null): Promise<Uint8Array | null> {
   const compat = buildSchema1(input, 'compat');
@@ -75,7 +75,10 @@ function checkPayload(input: Schema1Input, bytes: Uint8Array, entries: number): 
   });
 }
 
-/** Signs a payload twice, and verifies: by ourselves where `ourselves`, and by the oracle if there is one. Gives the document. Throws {@link RuleError}. */
+/**
+ * Signs a payload twice, and verifies: by ourselves where `ourselves`, and by the oracle if there is one. Gives the
+ * document. Throws {@link RuleError}.
+ */
 export async function checkSignature(
   key: PrivateKey,
   payload: Uint8Array,
@@ -95,8 +98,9 @@ export async function checkSignature(
 }
 
 /**
- * What libtrust lets pass and we do not: it verifies a document without any signature, and it does not see members behind the signed part, which whoever reads the whole
- * document would; it takes members in other case and repeats, and does not read members that it does not know.
+ * What libtrust lets pass and we do not: it verifies a document without any signature, and it does not see members
+ * behind the signed part, which whoever reads the whole document would; it takes members in other case and repeats, and
+ * does not read members that it does not know.
  */
 const STRICTER: readonly string[] = [
   'a signature block is ambiguous',
@@ -106,7 +110,10 @@ const STRICTER: readonly string[] = [
   'the document has members that are not signed',
 ];
 
-/** Whether we accept a document, and libtrust does: null, or the reason against it. Where we differ otherwise than by {@link STRICTER}, throws {@link RuleError}. */
+/**
+ * Whether we accept a document, and libtrust does: null, or the reason against it. Where we differ otherwise than by
+ * {@link STRICTER}, throws {@link RuleError}.
+ */
 export async function checkVerification(
   document: Uint8Array,
   oracle: Oracle,

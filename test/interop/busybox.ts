@@ -5,7 +5,10 @@ import { must } from './programs.ts';
 /** Programs that {@link makeBusybox} needs. */
 export const BUSYBOX_PROGRAMS = ['umoci', 'skopeo', 'busybox'] as const;
 
-/** Makes the image as an OCI layout `<folder>/oci` with the tag `latest`: two layers (the program, a text file) and history. Gives the layout's path. */
+/**
+ * Makes the image as an OCI layout `<folder>/oci` with the tag `latest`: two layers (the program, a text file) and
+ * history. Gives the layout's path.
+ */
 export async function makeBusybox(folder: string, text = 'made for a test'): Promise<string> {
   const layout = join(folder, 'oci');
   const image = `${layout}:latest`;

@@ -11,7 +11,10 @@ export interface DockerRegistry {
   close(): Promise<void>;
 }
 
-/** Starts a registry that keeps its content below `folder`; `htpasswd`: path of a password file to ask for Basic credentials. */
+/**
+ * Starts a registry that keeps its content below `folder`; `htpasswd`: path of a password file to ask for Basic
+ * credentials.
+ */
 export async function startDockerRegistry(
   folder: string,
   options: { htpasswd?: string } = {},
@@ -40,9 +43,9 @@ export async function startDockerRegistry(
 }
 
 /**
- * Saves an image as schema 1 with a name, by way of a registry: `skopeo copy --format v2s1` straight into a folder writes
- * an empty one, on which Docker 1.6 and 1.7 crash. `from`: a skopeo source; `to`: the folder; `work`: a folder for the
- * registry.
+ * Saves an image as schema 1 with a name, by way of a registry: `skopeo copy --format v2s1` straight into a folder
+ * writes an empty one, on which Docker 1.6 and 1.7 crash. `from`: a skopeo source; `to`: the folder; `work`: a folder
+ * for the registry.
  */
 export async function saveSchema1(from: string, to: string, work: string): Promise<void> {
   const registry = await startDockerRegistry(work);

@@ -1,5 +1,6 @@
 /**
- * The whole way once, with real programs: published, served, pulled by skopeo, by a Docker engine, and by a client from before 1.10.
+ * The whole way once, with real programs: published, served, pulled by skopeo, by a Docker engine, and by a client from
+ * before 1.10.
  */
 import { createHash } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';

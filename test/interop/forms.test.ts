@@ -1,4 +1,7 @@
-/** Forms that were derived or joined, in the hands of real programs: an image published in one form is pulled, whole, by clients that know only another. */
+/**
+ * Forms that were derived or joined, in the hands of real programs: an image published in one form is pulled, whole, by
+ * clients that know only another.
+ */
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

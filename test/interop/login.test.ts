@@ -1,4 +1,7 @@
-/** Real clients and a protected repository: Docker's and skopeo's logins, and engines before 1.10 with both kinds of challenge. */
+/**
+ * Real clients and a protected repository: Docker's and skopeo's logins, and engines before 1.10 with both kinds of
+ * challenge.
+ */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

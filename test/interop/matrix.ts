@@ -1,12 +1,16 @@
 /**
- * `npm run interop`: clients × images × ways, each pull compared byte for byte with what was published. Prints the table,
- * and writes it to `docs/interop.md` and `docs/compatibility.md` by way of `test/interop/results.json`.
+ * `npm run interop`: clients × images × ways, each pull compared byte for byte with what was published. Prints the
+ * table, and writes it to `docs/interop.md` and `docs/compatibility.md` by way of `test/interop/results.json`.
  *
- * - `--newer[=FOLDER]`: also the clients of Debian 13, from a folder made by debootstrap; a FOLDER that is named is kept, and used again.
- * - `--old-engines=DIR`: also real Docker engines before 1.10, from a folder with `docker-1.6.2`, `docker-1.7.1`, `docker-1.8.3`, `docker-1.9.1`;
+ * - `--newer[=FOLDER]`: also the clients of Debian 13, from a folder made by debootstrap; a FOLDER that is named is
+ *   kept, and used again.
+ * - `--old-engines=DIR`: also real Docker engines before 1.10, from a folder with `docker-1.6.2`, `docker-1.7.1`,
+ *   `docker-1.8.3`, `docker-1.9.1`;
  *   those that it lacks are skipped by name.
- * - `--pulp3`: a real Pulp 3 behind the edge instead, with any of its programs stopped (`pulp3/main.ts`); nothing is written.
- * - `--client=NAME`, `--image=NAME`: only these (several: once each); nothing is written then, except with `--keep`. With `--pulp3`, clients by their titles.
+ * - `--pulp3`: a real Pulp 3 behind the edge instead, with any of its programs stopped (`pulp3/main.ts`); nothing is
+ *   written.
+ * - `--client=NAME`, `--image=NAME`: only these (several: once each); nothing is written then, except with `--keep`.
+ *   With `--pulp3`, clients by their titles.
  *
  * Exit code: 0 all pulls ended as they should, 1 some did not.
  */

@@ -1,6 +1,6 @@
 /**
- * Manifests with layer types that are not in their specification, as BuildKit writes them: skopeo refuses them by digest,
- * and gets a clean form by tag. And clients that take OCI types alone.
+ * Manifests with layer types that are not in their specification, as BuildKit writes them: skopeo refuses them by
+ * digest, and gets a clean form by tag. And clients that take OCI types alone.
  */
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -11,7 +11,9 @@ export interface LayoutImage {
   readonly os?: string;
   readonly architecture: string;
   readonly variant?: string;
-  /** What made each layer, base first, and how many incompressible bytes it has; no bytes for a step without a layer. */
+  /**
+   * What made each layer, base first, and how many incompressible bytes it has; no bytes for a step without a layer.
+   */
   readonly history: readonly { readonly createdBy: string; readonly bytes?: number; readonly comment?: string }[];
   /** `config` of the image config: `Cmd`, `Labels` … */
   readonly config?: Readonly<Record<string, unknown>>;

@@ -1,6 +1,6 @@
 /**
- * Docker 1.6 to 1.9, replayed request by request (`matrix/old-engine.ts` has what they insist on): what they get, and what
- * their users read where there is nothing for them.
+ * Docker 1.6 to 1.9, replayed request by request (`matrix/old-engine.ts` has what they insist on): what they get, and
+ * what their users read where there is nothing for them.
  */
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';

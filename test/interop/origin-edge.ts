@@ -78,7 +78,10 @@ export interface Got {
 
 const agent = new Agent({ keepAlive: false });
 
-/** A GET (or HEAD) that sends these headers and no others; rejects if the connection breaks or the body is shorter than announced. */
+/**
+ * A GET (or HEAD) that sends these headers and no others; rejects if the connection breaks or the body is shorter than
+ * announced.
+ */
 export function get(
   url: string,
   options: {
@@ -135,7 +138,10 @@ export const OLD = {
   'user-agent': 'docker/1.6.2 go/go1.4.2 git-commit/7c8fca2 kernel/3.19.0 os/linux arch/amd64',
 } as const;
 
-/** Pulls an image as an engine does: the manifest by tag, then everything it names; gives how many blobs there were. Rejects where anything is not what its digest says. */
+/**
+ * Pulls an image as an engine does: the manifest by tag, then everything it names; gives how many blobs there were.
+ * Rejects where anything is not what its digest says.
+ */
 export async function pull(base: string, name: string, tag: string): Promise<number> {
   const root = await get(`${base}/v2/${name}/manifests/${tag}`, { headers: MODERN });
   if (root.status !== 200) throw new Error(`${name}:${tag}: ${String(root.status)} ${root.body.toString()}`);

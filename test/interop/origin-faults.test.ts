@@ -1,4 +1,7 @@
-/** An upstream that is down, slow, lying or rate-limiting: no wrong byte, no false 404, and what is stored can always be pulled. */
+/**
+ * An upstream that is down, slow, lying or rate-limiting: no wrong byte, no false 404, and what is stored can always be
+ * pulled.
+ */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { get, MODERN, OLD, type OriginEdge, pull, reasonOf, startOriginEdge } from './origin-edge.ts';
 import {

@@ -115,7 +115,9 @@ export async function startCrane(
   };
 }
 
-/** Pulp 3: its registry with its token service, and its content app on another port, which must never see a credential. */
+/**
+ * Pulp 3: its registry with its token service, and its content app on another port, which must never see a credential.
+ */
 export interface Pulp3 {
   readonly registry: Upstream;
   readonly content: Upstream;

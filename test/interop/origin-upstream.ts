@@ -1,4 +1,7 @@
-/** An upstream registry made for tests: it has what it is given, counts who asks for what, shows credentials' way, and misbehaves on request. */
+/**
+ * An upstream registry made for tests: it has what it is given, counts who asks for what, shows credentials' way, and
+ * misbehaves on request.
+ */
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -49,7 +52,10 @@ export function noise(seed: string, length: number): Buffer {
   return Buffer.concat(blocks).subarray(0, length);
 }
 
-/** Puts an image with layers of so many bytes under a tag. Only its config and its digests are those of an image: nobody unpacks it. */
+/**
+ * Puts an image with layers of so many bytes under a tag. Only its config and its digests are those of an image: nobody
+ * unpacks it.
+ */
 export function addImage(
   content: Content,
   tag: string,

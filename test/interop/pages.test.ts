@@ -1,6 +1,6 @@
 /**
- * Pages in a real browser. Screenshots of every page, in both themes and for a phone, are left in `gantry-screenshots` of the folder for temporary files, where a
- * person can look at them.
+ * Pages in a real browser. Screenshots of every page, in both themes and for a phone, are left in `gantry-screenshots`
+ * of the folder for temporary files, where a person can look at them.
  */
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -27,7 +27,10 @@ const ARGUMENTS = [
 const SCREENSHOTS = join(tmpdir(), 'gantry-screenshots');
 const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-/** What must come out as text wherever an image may say it. Were any of it taken for markup, `globalThis.owned` would be set or something be asked for elsewhere. */
+/**
+ * What must come out as text wherever an image may say it. Were any of it taken for markup, `globalThis.owned` would be
+ * set or something be asked for elsewhere.
+ */
 const HOSTILE = [
   '<script>globalThis.owned=1</script>',
   '<img src=x onerror="globalThis.owned=1">',
@@ -119,7 +122,10 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** A page that was opened, and everything it complained of: console messages, errors, refusals of its policy, and requests to anywhere but itself. */
+/**
+ * A page that was opened, and everything it complained of: console messages, errors, refusals of its policy, and
+ * requests to anywhere but itself.
+ */
 interface Opened {
   readonly page: Page;
   readonly complaints: readonly string[];

@@ -75,7 +75,10 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
-/** Asks again and again, as fast as answers come, until `probe` gives true; for programs that do not say when they are ready. */
+/**
+ * Asks again and again, as fast as answers come, until `probe` gives true; for programs that do not say when they are
+ * ready.
+ */
 export async function until(what: string, probe: () => Promise<boolean>, milliseconds = 30_000): Promise<void> {
   const end = Date.now() + milliseconds;
   while (!(await probe().catch(() => false))) {

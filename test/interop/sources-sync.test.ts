@@ -1,4 +1,7 @@
-/** Syncing from docker-registry, which makes a schema 1 for whoever asks for one, and from a tree of Pulp 2: what is asked, what is written, what is told. */
+/**
+ * Syncing from docker-registry, which makes a schema 1 for whoever asks for one, and from a tree of Pulp 2: what is
+ * asked, what is written, what is told.
+ */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,5 +1,6 @@
 /**
- * Sources that real programs made: docker-registry, skopeo, buildah, podman's kin and a Docker engine; and what a publisher says where they are spoiled.
+ * Sources that real programs made: docker-registry, skopeo, buildah, podman's kin and a Docker engine; and what a
+ * publisher says where they are spoiled.
  */
 import { createHash } from 'node:crypto';
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';

@@ -1,6 +1,7 @@
 /**
- * A standard HTTP cache in front: real Varnish, which keeps what it may and honours Vary, before the local registry. Old and new clients ask for tags and digests in
- * random order; nobody may get a form that it cannot read, and nobody without credentials a byte of what is protected.
+ * A standard HTTP cache in front: real Varnish, which keeps what it may and honours Vary, before the local registry.
+ * Old and new clients ask for tags and digests in random order; nobody may get a form that it cannot read, and nobody
+ * without credentials a byte of what is protected.
  */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -46,7 +47,10 @@ let server: LocalServer | undefined;
 let folder: string;
 let varnish: ReturnType<typeof spawn> | undefined;
 let port: number;
-/** When the tag `moved` moved, in milliseconds since the epoch: at the beginning, so that its lifetime passes while the other tests run. */
+/**
+ * When the tag `moved` moved, in milliseconds since the epoch: at the beginning, so that its lifetime passes while the
+ * other tests run.
+ */
 let movedAt: number;
 
 function get(path: string, headers: Readonly<Record<string, string>> = {}, method = 'GET'): Promise<Got> {
@@ -243,7 +247,8 @@ describe.skipIf(missing.length > 0)(titleWith('Varnish in front', missing), () =
     await putList(CATALOG_KEY, ['open/image', 'team-a/image']);
     port = await freePort();
     const { port: backend } = new URL(serving().url);
-    // Varnish does not keep answers to requests with credentials unless told; here it looks at them, and must find by the headers alone what it may keep.
+    // Varnish does not keep answers to requests with credentials unless told; here it looks at them, and must find by
+    // the headers alone what it may keep.
     const vcl = `vcl 4.1;
 backend default { .host = "127.0.0.1"; .port = "${backend}"; }
 sub vcl_recv { if (req.method == "PURGE") { return (purge); } if (req.method == "GET" || req.method == "HEAD") { return (hash); } }

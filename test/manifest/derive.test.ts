@@ -785,7 +785,8 @@ describe('what cannot be derived leaves its reason', () => {
 
   it('every reason for a missing form has its row', () => {
     const reasons = Object.keys(REASONS).filter((reason) => /^schema[12]-/.test(reason));
-    // Reached here and above; digests of other algorithms are refused when a manifest is read, so that one needs the converter alone.
+    // Reached here and above; digests of other algorithms are refused when a manifest is read, so that one needs the
+    // converter alone.
     expect(buildSchema1({ config: config(1), layers: ['md5:x'], name: 'a', tag: 'b' }, 'compat')).toMatchObject({
       reason: 'schema1-layer-digest',
     });

@@ -1,4 +1,7 @@
-/** Small images of every form, whole enough to be derived from: configs, manifests and lists that name each other by right digests. */
+/**
+ * Small images of every form, whole enough to be derived from: configs, manifests and lists that name each other by
+ * right digests.
+ */
 import { createSigner } from '../../src/manifest/signing/jws.ts';
 import { keyFromRandom } from '../../src/manifest/signing/key.ts';
 import type { DeriveOptions, ImageContent, Manifest, UnpackedLayer } from '../../src/manifest/image.ts';

@@ -195,7 +195,8 @@ describe('writing', () => {
     );
   });
 
-  // Long values are written in stretches: what needs several bytes, or is longer written, may lie across the end of one.
+  // Long values are written in stretches: what needs several bytes, or is longer written, may lie across the end of
+  // one.
   it.each([0, 1, 2, 3, 4, 5])('nothing is lost or doubled wherever a stretch ends (%i bytes in front)', (front) => {
     const long = 'x'.repeat(front) + 'é€😀\u2028<\\"\n'.repeat(3_000);
     const escaped = (json: string): string =>

@@ -287,7 +287,8 @@ describe('by tag', () => {
     'the headers of %s: %j',
     (userAgent, accept) => {
       const expected = userAgent.startsWith('curl') ? ANYTHING : CURRENT;
-      // oras and `docker manifest inspect` never take schema 1; go-containerregistry and the others name it, or say */*.
+      // oras and `docker manifest inspect` never take schema 1; go-containerregistry and the others name it, or say
+      // */*.
       const refusesSchema1 = !/v1\+prettyjws|\*\/\*/.test((accept ?? []).join());
       it.each(Object.keys(RECORDS) as RecordName[])('and a tag with: %s', (record) => {
         const last =

@@ -1,4 +1,7 @@
-/** A small registry with a token service, on loopback: each on a host of its own, and with a log of who showed what to whom. */
+/**
+ * A small registry with a token service, on loopback: each on a host of its own, and with a log of who showed what to
+ * whom.
+ */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 

@@ -190,7 +190,10 @@ function bothTrees(layers: readonly Layer[]): { readonly expected: Tree; readonl
   }
 }
 
-/** Drops members that no program writes beside the earlier ones: a file with files below it, a whiteout of what is there. */
+/**
+ * Drops members that no program writes beside the earlier ones: a file with files below it, a whiteout of what is
+ * there.
+ */
 function consistent(members: Layer): Layer {
   const kept: Member[] = [];
   const isBelow = (a: string, b: string): boolean => a.startsWith(`${b}/`);

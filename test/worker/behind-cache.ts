@@ -1,7 +1,7 @@
 /**
- * The Worker behind the stand-in for Workers Cache, which is not to be had locally: a module of its own, for servers that
- * need one. Storage is asked as it would be behind the cache. `POST /-/forget` empties the cache, `POST /-/deploy` makes
- * this the next version of the Worker, and the variable CACHE_MAX_BYTES limits what is stored.
+ * The Worker behind the stand-in for Workers Cache, which is not to be had locally: a module of its own, for servers
+ * that need one. Storage is asked as it would be behind the cache. `POST /-/forget` empties the cache, `POST /-/deploy`
+ * makes this the next version of the Worker, and the variable CACHE_MAX_BYTES limits what is stored.
  */
 import type { Env } from '../../src/worker/config.ts';
 import { purgeCache } from '../../src/worker/endpoints/purge-cache.ts';

@@ -180,7 +180,9 @@ export async function errorOf(
   return first;
 }
 
-/** Headers that must be the same on GET and HEAD: all but those of the one request. `Age`: only what is stored has one. */
+/**
+ * Headers that must be the same on GET and HEAD: all but those of the one request. `Age`: only what is stored has one.
+ */
 export function comparable(response: Response): [string, string][] {
   return [...response.headers].filter(([name]) => !['x-request-id', 'server-timing', 'age'].includes(name));
 }

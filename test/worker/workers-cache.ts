@@ -247,7 +247,9 @@ export class WorkersCache {
   }
 }
 
-/** How long an answer is stored, or the status of one that is not (pages *Configuration*, *Limitations*, *Debugging*). */
+/**
+ * How long an answer is stored, or the status of one that is not (pages *Configuration*, *Limitations*, *Debugging*).
+ */
 function storable(request: Request, { status, headers }: Response): Lifetime | Status {
   // Never, whatever the headers say ("Status codes that are never cached").
   if (status === 206 || (status >= 520 && status <= 526)) return 'MISS';

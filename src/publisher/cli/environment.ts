@@ -52,8 +52,8 @@ function xdgState({ XDG_STATE_HOME, HOME }: NodeJS.ProcessEnv): string {
 }
 
 /**
- * The default folder of the local store. In a checkout it is where `wrangler dev` has it too; an installed package keeps
- * nothing in its own folder, which an update replaces.
+ * The default folder of the local store. In a checkout it is where `wrangler dev` has it too; an installed package
+ * keeps nothing in its own folder, which an update replaces.
  */
 export const DEFAULT_STATE: string = IS_INSTALLED ? join(xdgState(process.env), 'store') : `${PROJECT}.wrangler/state`;
 

@@ -76,9 +76,9 @@ export function terminalWidth(): number {
 
 /**
  * Lines of a table: columns two spaces apart, the last one wrapped so that no line is longer than `width`. Where the
- * columns do not fit, each cell gets a line of its own. A digest that is longer than its line is shortened, unless `exact`
- * is set: output that is no terminal is exact. Cells may be
- * coloured by {@link paint}; other control characters in them are replaced.
+ * columns do not fit, each cell gets a line of its own. A digest that is longer than its line is shortened, unless
+ * `exact` is set: output that is no terminal is exact. Cells may be coloured by {@link paint}; other control characters
+ * in them are replaced.
  */
 export function tableLines(
   cells: readonly (readonly string[])[],

@@ -22,7 +22,9 @@ export interface OpenProof {
   readonly prove: (before: BeforeDeployment | null, onProgress: (what: string) => void) => Promise<Proof | null>;
 }
 
-/** Faults that a first deployment has until DNS and certificate are there, an image is published, or a login is given. */
+/**
+ * Faults that a first deployment has until DNS and certificate are there, an image is published, or a login is given.
+ */
 const NOT_YET: ReadonlySet<FindingId> = new Set([
   'unreachable',
   'tls-certificate',

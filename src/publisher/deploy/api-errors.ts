@@ -1,6 +1,7 @@
 /**
  * Errors of Cloudflare's API that a deployment can meet. Sources: Cloudflare's documentation, "Workers · Error codes"
- * and "R2 · Error codes" (November 2026). Both number their errors from 10000, so that a number alone can mean two things.
+ * and "R2 · Error codes" (November 2026). Both number their errors from 10000, so that a number alone can mean two
+ * things.
  */
 
 /** An error in an answer of Cloudflare's API, as Wrangler prints it. */

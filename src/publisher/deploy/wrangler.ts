@@ -160,7 +160,10 @@ export function readBucketRealms({ code, stdout }: WranglerResult): readonly str
   }
 }
 
-/** The names that `wrangler secret list` gives; none for a Worker that does not exist yet; null if it says something else. */
+/**
+ * The names that `wrangler secret list` gives; none for a Worker that does not exist yet; null if it says something
+ * else.
+ */
 export function readSecrets({ code, stdout, stderr }: WranglerResult): readonly string[] | null {
   if (code !== 0) return /10007|not found|does not exist/i.test(stdout + stderr) ? [] : null;
   const list = parseJson(stdout);

@@ -14,8 +14,9 @@ export interface ServerCertificate {
 
 /**
  * Roots of the certificates that Cloudflare issues, and whether the certificate store of a host of 2015 has them. ISRG
- * Root X1 came into Debian's in November 2016 (ca-certificates 20141019+deb8u2), X2 later; those of Google Trust Services
- * began in June 2016. GlobalSign's of 1998 signs Google's across ("Certificate authorities", Cloudflare's documentation).
+ * Root X1 came into Debian's in November 2016 (ca-certificates 20141019+deb8u2), X2 later; those of Google Trust
+ * Services began in June 2016. GlobalSign's of 1998 signs Google's across ("Certificate authorities", Cloudflare's
+ * documentation).
  */
 const ROOTS: Readonly<Record<string, boolean>> = {
   'ISRG Root X1': false,

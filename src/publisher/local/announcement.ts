@@ -14,7 +14,9 @@ export interface Announcement {
   /** Created at each start: a process that can read this file may write to the store. */
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
-  /** The simulator's processes: if their parent is killed and they are not, the next process to take the lock ends them. */
+  /**
+   * The simulator's processes: if their parent is killed and they are not, the next process to take the lock ends them.
+   */
   readonly simulators: readonly number[];
 }
 

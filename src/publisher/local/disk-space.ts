@@ -1,6 +1,6 @@
 /**
- * Keeps writes off a full disk. R2's simulator gives no answer to a write that finds the disk full, and the writer would
- * wait for a time limit and try again.
+ * Keeps writes off a full disk. R2's simulator gives no answer to a write that finds the disk full, and the writer
+ * would wait for a time limit and try again.
  */
 import { statfs } from 'node:fs/promises';
 import { StorageError } from '../../registry/store.ts';

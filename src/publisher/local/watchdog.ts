@@ -1,6 +1,7 @@
 /**
- * Ends workerd with this process. Miniflare does so at a normal exit, but after `kill -9` workerd would keep running with
- * the store's files open. On Linux the kernel ends it; elsewhere a shell that waits for the end of this process does.
+ * Ends workerd with this process. Miniflare does so at a normal exit, but after `kill -9` workerd would keep running
+ * with the store's files open. On Linux the kernel ends it; elsewhere a shell that waits for the end of this process
+ * does.
  */
 import { execFile, spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';

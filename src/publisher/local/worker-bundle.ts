@@ -59,7 +59,8 @@ interface Config {
   readonly workerOptions: WorkerOptions;
 }
 
-// Wrangler's own reading of its file, so that nothing differs from `wrangler dev`. In a process of its own: Wrangler takes more memory than all the rest together.
+// Wrangler's own reading of its file, so that nothing differs from `wrangler dev`. In a process of its own: Wrangler
+// takes more memory than all the rest together.
 const READER = `
 import { unstable_getMiniflareWorkerOptions } from 'wrangler';
 const { main, define, workerOptions } = unstable_getMiniflareWorkerOptions(process.argv[1]);

@@ -1,7 +1,7 @@
 /**
  * Opaque whiteouts: a file `.wh..wh..opq` hides what lower layers have in its folder (OCI image spec, layer.md). Docker
- * 1.6 to 1.8 ignores it, so deleted files come back. Whiteouts of single files, `.wh.<name>`, work in all versions. This
- * module finds those that say the same. Pure: the layers' members are given to it.
+ * 1.6 to 1.8 ignores it, so deleted files come back. Whiteouts of single files, `.wh.<name>`, work in all versions.
+ * This module finds those that say the same. Pure: the layers' members are given to it.
  */
 
 /** The name of an opaque whiteout. */

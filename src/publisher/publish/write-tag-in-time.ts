@@ -3,8 +3,9 @@ import { type ReplacedObject, type TagObject, writeTag, type Written } from '../
 import { StorageError, type WriteStore } from '../../registry/store.ts';
 
 /**
- * How long the write of a tag object is tried after its objects were secured against garbage collection, in milliseconds. S3 also refuses a request that was dated 15
- * minutes ago (`RequestTimeTooSkewed`), so no tag is written later than 20 minutes after that.
+ * How long the write of a tag object is tried after its objects were secured against garbage collection, in
+ * milliseconds. S3 also refuses a request that was dated 15 minutes ago (`RequestTimeTooSkewed`), so no tag is written
+ * later than 20 minutes after that.
  */
 const TAG_WRITE_LIMIT = 300_000;
 

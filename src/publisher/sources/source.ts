@@ -23,7 +23,10 @@ export interface SourceOptions {
   readonly onMessage?: (message: string) => void;
 }
 
-/** The tags of a repository. `warning`: the `Warning` that came with the list, which may be out of date or incomplete then. */
+/**
+ * The tags of a repository. `warning`: the `Warning` that came with the list, which may be out of date or incomplete
+ * then.
+ */
 export interface SourceTags {
   readonly tags: readonly Tag[];
   readonly warning?: string;
@@ -45,8 +48,8 @@ export interface SourceRepository {
   /** Opens a tag; null if it does not exist. `schema1`: whether to request schema 1 as well. */
   open(tag: Tag, options: { readonly schema1: boolean }): Promise<ImageSource | null>;
   /**
-   * The referrers of a manifest, in one request at most; null if the repository has none at all. `tags`: all tags of the
-   * repository. Absent if the source has no referrers.
+   * The referrers of a manifest, in one request at most; null if the repository has none at all. `tags`: all tags of
+   * the repository. Absent if the source has no referrers.
    */
   referrers?(subject: Digest, tags: ReadonlySet<Tag>): Promise<readonly Descriptor[] | null>;
   close(): Promise<void>;

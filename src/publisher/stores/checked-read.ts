@@ -1,5 +1,6 @@
 /**
- * Compares the bytes of an object with its ETag. Records, unlike blobs and manifests, have no digest: a bit that flips on the way would be written back with the next change.
+ * Compares the bytes of an object with its ETag. Records, unlike blobs and manifests, have no digest: a bit that flips
+ * on the way would be written back with the next change.
  */
 import { createHash } from 'node:crypto';
 import type { GetObjectCommandOutput } from '@aws-sdk/client-s3';
@@ -16,8 +17,8 @@ const AGREEMENT = 3;
 const ATTEMPTS = 8;
 
 /**
- * Whether the ETag is the MD5 of the bytes: of an object that was written by one PUT and is not encrypted with a key of its own
- * (Amazon S3 API reference, "Object", ETag).
+ * Whether the ETag is the MD5 of the bytes: of an object that was written by one PUT and is not encrypted with a key of
+ * its own (Amazon S3 API reference, "Object", ETag).
  */
 export function hasMd5Etag({ ETag, ServerSideEncryption, SSECustomerAlgorithm }: GetObjectCommandOutput): boolean {
   const isPlain = ServerSideEncryption === undefined || ServerSideEncryption === 'AES256';
@@ -35,8 +36,8 @@ export interface CheckedReading {
 }
 
 /**
- * The bytes of an object, read again where they do not match. `matches`: false if the same other bytes arrived {@link AGREEMENT} times, so the ETag is
- * no MD5, or the object is damaged. Throws {@link StorageError}.
+ * The bytes of an object, read again where they do not match. `matches`: false if the same other bytes arrived {@link
+ * AGREEMENT} times, so the ETag is no MD5, or the object is damaged. Throws {@link StorageError}.
  */
 export async function readChecked(
   first: GetObjectCommandOutput,

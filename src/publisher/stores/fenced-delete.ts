@@ -1,6 +1,7 @@
 /**
- * Deletions that storage refuses after a deadline, by its own clock: presigned requests (AWS Signature Version 4, "Authenticating Requests: Using Query Parameters")
- * whose signature expires then. A network or a server that holds one back cannot carry it out later.
+ * Deletions that storage refuses after a deadline, by its own clock: presigned requests (AWS Signature Version 4,
+ * "Authenticating Requests: Using Query Parameters") whose signature expires then. A network or a server that holds one
+ * back cannot carry it out later.
  */
 import { DeleteObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { AwsV4Signer } from 'aws4fetch';
@@ -16,7 +17,9 @@ export interface FencedDelete {
   readonly title: string;
 }
 
-/** Sends one deletion once. `'expired'`: storage refuses it, since the deadline has passed. Throws {@link StorageError}. */
+/**
+ * Sends one deletion once. `'expired'`: storage refuses it, since the deadline has passed. Throws {@link StorageError}.
+ */
 export async function deleteFenced({ client, bucket, key, fence, title }: FencedDelete): Promise<'done' | 'expired'> {
   const url = await addressOf(client, bucket, key);
   url.searchParams.set('X-Amz-Expires', String(fence.seconds));
@@ -51,7 +54,9 @@ export async function deleteFenced({ client, bucket, key, fence, title }: Fenced
   );
 }
 
-/** Whether the deadline has passed by the clock of the server that answers: Ceph RGW 16.2 does not say so in the body. */
+/**
+ * Whether the deadline has passed by the clock of the server that answers: Ceph RGW 16.2 does not say so in the body.
+ */
 function isPast({ from, seconds }: DeleteFence, { headers }: Response): boolean {
   return Date.parse(headers.get('date') ?? '') >= from.getTime() + seconds * 1000;
 }

@@ -1,6 +1,7 @@
 /**
- * Answers that are not storage's: those of a proxy, a captive portal or a load balancer on the way. They are failures that may pass. Taken for storage's, a page of
- * HTML with status 200 is a written object, an existing one, or an empty listing, and with status 404 an absent object.
+ * Answers that are not storage's: those of a proxy, a captive portal or a load balancer on the way. They are failures
+ * that may pass. Taken for storage's, a page of HTML with status 200 is a written object, an existing one, or an empty
+ * listing, and with status 404 an absent object.
  */
 import type { S3Client } from '@aws-sdk/client-s3';
 
@@ -51,8 +52,8 @@ export function refuseForeignAnswers(client: S3Client): void {
 }
 
 /**
- * Whether a 404 comes from storage: its error code says so, or its answer to HEAD, which has no body, is no text (servers send
- * `application/xml`, or no type).
+ * Whether a 404 comes from storage: its error code says so, or its answer to HEAD, which has no body, is no text
+ * (servers send `application/xml`, or no type).
  */
 export function isForeignAbsence(code: string | undefined, contentType: string | undefined): boolean {
   return code === undefined && contentType !== undefined && /^text\/(?!xml)/i.test(contentType);

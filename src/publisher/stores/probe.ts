@@ -1,4 +1,7 @@
-/** Finds out what storage can do, with one object that is deleted again: whether two publishers overwrite each other, and whether it refuses late deletions. */
+/**
+ * Finds out what storage can do, with one object that is deleted again: whether two publishers overwrite each other,
+ * and whether it refuses late deletions.
+ */
 import { randomUUID } from 'node:crypto';
 import type { IfMatchStyle } from '../../bucket/format.ts';
 import { StorageError, type WriteStore } from '../../registry/store.ts';
@@ -56,8 +59,9 @@ function unsafe(title: string, what: string): StorageError {
 const LONG_AGO = 3_600_000;
 
 /**
- * A store that finds out before its first fenced deletion whether storage refuses one whose deadline has passed, on which the agreement of garbage collection
- * with publishers rests. If it does not, all fenced deletions throw {@link StorageError}. Costs five requests.
+ * A store that finds out before its first fenced deletion whether storage refuses one whose deadline has passed, on
+ * which the agreement of garbage collection with publishers rests. If it does not, all fenced deletions throw {@link
+ * StorageError}. Costs five requests.
  */
 export function withProbedDeadlines(store: WriteStore, title: string): WriteStore {
   let probed: Promise<void> | undefined;

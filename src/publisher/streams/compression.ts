@@ -59,15 +59,17 @@ export async function* decompress(
 }
 
 /**
- * How many times larger than its compressed form something may become. Deflate reaches 1,032 on zeros; images reach about
- * 10.
+ * How many times larger than its compressed form something may become. Deflate reaches 1,032 on zeros; images reach
+ * about 10.
  */
 export const MAX_RATIO = 200;
 
 /** Bytes of a layer below which the ratio is not checked: a small one may be mostly padding. */
 export const LAYER_RATIO_FREE = 64 * 1024 * 1024;
 
-/** The decompressed chunks of a layer. Throws {@link CompressionError} where they are too many for what was read so far. */
+/**
+ * The decompressed chunks of a layer. Throws {@link CompressionError} where they are too many for what was read so far.
+ */
 export async function* withinRatio(
   unpacked: AsyncIterable<Uint8Array>,
   packed: () => number,

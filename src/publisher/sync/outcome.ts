@@ -5,8 +5,8 @@ import { CommandError } from '../cli/errors.ts';
 import type { PublishResult } from '../publish/publish.ts';
 
 /**
- * The result for a tag. `referrers`: it did not move, and what refers to it was published; `gone`: it was deleted at the
- * source meanwhile.
+ * The result for a tag. `referrers`: it did not move, and what refers to it was published; `gone`: it was deleted at
+ * the source meanwhile.
  */
 export type TagOutcome = PublishResult['change'] | 'referrers' | 'gone' | 'failed' | 'pruned';
 

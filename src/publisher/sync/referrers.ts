@@ -10,8 +10,8 @@ import type { Run } from './run.ts';
 const MAX_DEPTH = 3;
 
 /**
- * Whether the source has referrers that the bucket lacks: of the manifests, of the children of lists, and of what refers
- * to those. One request for each digest at most.
+ * Whether the source has referrers that the bucket lacks: of the manifests, of the children of lists, and of what
+ * refers to those. One request for each digest at most.
  */
 export async function hasNewReferrers(run: Run, published: Iterable<Digest>): Promise<boolean> {
   for (const digest of published) if (await compareOnce(run, digest, 0)) return true;

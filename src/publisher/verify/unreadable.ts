@@ -1,8 +1,13 @@
-/** Reads of `verify`: what storage does not give is a fault of that object, and no reason to leave the others unread. */
+/**
+ * Reads of `verify`: what storage does not give is a fault of that object, and no reason to leave the others unread.
+ */
 import { NewerVersionError } from '../../registry/newer-version.ts';
 import type { Report } from './faults.ts';
 
-/** Calls `read`; reports an object that storage fails to give, and gives `'unreadable'`. `what` stands before the reason. Rethrows errors of the program. */
+/**
+ * Calls `read`; reports an object that storage fails to give, and gives `'unreadable'`. `what` stands before the
+ * reason. Rethrows errors of the program.
+ */
 export async function readOrReport<T>(
   report: Report,
   where: string,

@@ -202,7 +202,8 @@ async function verifyBlobs(
     const result = await readOrReport(report, where, hash, digest ?? undefined);
     done += 1;
     if (result === 'unreadable') return;
-    // Its HEAD or listing answered. What something needs must be given by GET too; what nothing needs may have been collected.
+    // Its HEAD or listing answered. What something needs must be given by GET too; what nothing needs may have been
+    // collected.
     if (result === 'gone' && blob !== undefined && digest !== null) {
       const again = await readOrReport(
         report,

@@ -98,8 +98,8 @@ export async function authorize(
 
 /**
  * The caller of `/token`, or a refusal. Our own tokens are rejected, because a token that renews itself could not be
- * revoked; so are credentials at or past their end, which the clock leeway accepts elsewhere. A caller whose credentials were rejected gets a Basic challenge, because a
- * Bearer challenge would lead back to `/token`.
+ * revoked; so are credentials at or past their end, which the clock leeway accepts elsewhere. A caller whose
+ * credentials were rejected gets a Basic challenge, because a Bearer challenge would lead back to `/token`.
  */
 export async function authorizeToken(
   policy: AccessPolicy,

@@ -44,8 +44,8 @@ export function archiveEntries(
 }
 
 /**
- * The members for Docker before 1.10, with the image IDs that these engines have after a pull. None for an image without
- * a schema 1: such an engine could not pull it either.
+ * The members for Docker before 1.10, with the image IDs that these engines have after a pull. None for an image
+ * without a schema 1: such an engine could not pull it either.
  */
 function legacyEntries({ repository, name, tag, config, layers }: ArchivedImage): readonly TarEntry[] {
   if (layers.some(isZstd)) return [];

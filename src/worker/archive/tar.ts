@@ -22,7 +22,9 @@ export function tarLength(entries: readonly TarEntry[]): number {
   return entries.reduce((sum, entry) => sum + BLOCK + padded(sizeOf(entry)), 2 * BLOCK);
 }
 
-/** The bytes of an archive. An error of an entry is the stream's error, and the runtime then breaks the response off. */
+/**
+ * The bytes of an archive. An error of an entry is the stream's error, and the runtime then breaks the response off.
+ */
 export function tarStream(entries: readonly TarEntry[]): ReadableStream<Uint8Array> {
   const { readable, writable } = new FixedLengthStream(tarLength(entries));
   const writer = writable.getWriter();

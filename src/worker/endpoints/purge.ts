@@ -27,8 +27,8 @@ const BODY_MAX = 2 ** 20;
 
 /**
  * Purges tags in all their forms, cached 404s of them, and the lists that contain them; of the repositories in
- * `everything` also what digests name. An empty body purges nothing, and tells of cache and version. Requires `Authorization:
- * Bearer` with the secret `PURGE_TOKEN`.
+ * `everything` also what digests name. An empty body purges nothing, and tells of cache and version. Requires
+ * `Authorization: Bearer` with the secret `PURGE_TOKEN`.
  */
 export const purge: EdgeHandler = async (c) => {
   const { config, registry } = c.env;

@@ -22,8 +22,8 @@ const YEAR = 31_536_000;
 
 /**
  * The directives for each kind. Only the edge may serve stale answers: a purge reaches them there, and lifetimes of
- * further caches do not add up. `s-maxage` and `must-revalidate` must not appear in the edge's directives, because they disable stale
- * answers there.
+ * further caches do not add up. `s-maxage` and `must-revalidate` must not appear in the edge's directives, because they
+ * disable stale answers there.
  */
 export const CACHING = {
   moving: {
@@ -40,10 +40,11 @@ export const CACHING = {
 } as const satisfies Record<CacheKind, Caching>;
 
 /**
- * Whether a request goes through the cache in front of the registry. Blobs do not, unless they are switched on: each call
- * of the entrypoint is billed as a request (0.30 USD a million) whether it hits or not, and a read of R2 costs 0.36. So
- * the cache saves money only above 84 % hits. Parts of blobs and HEAD of blobs never do: the cache removes `Range` before
- * it calls the registry, and makes GET of HEAD (Cloudflare's documentation of Workers Cache, November 2026).
+ * Whether a request goes through the cache in front of the registry. Blobs do not, unless they are switched on: each
+ * call of the entrypoint is billed as a request (0.30 USD a million) whether it hits or not, and a read of R2 costs
+ * 0.36. So the cache saves money only above 84 % hits. Parts of blobs and HEAD of blobs never do: the cache removes
+ * `Range` before it calls the registry, and makes GET of HEAD (Cloudflare's documentation of Workers Cache, November
+ * 2026).
  */
 export function usesCache(
   { kind }: RegistryRequest,

@@ -136,10 +136,10 @@ function isShort(headers: HeaderFields): boolean {
 }
 
 /**
- * Reads a short manifest that came as a stream, and sets its exact length: clients do not accept a manifest without one.
- * Other bodies are passed on unchanged, because streams from the bucket and from the registry
- * entrypoint have a known length, and fail if they end early. (A second FixedLengthStream would block: workerd does not
- * pass bytes from one to the next.) Throws {@link StorageError} if the manifest is shorter than its length.
+ * Reads a short manifest that came as a stream, and sets its exact length: clients do not accept a manifest without
+ * one. Other bodies are passed on unchanged, because streams from the bucket and from the registry entrypoint have a
+ * known length, and fail if they end early. (A second FixedLengthStream would block: workerd does not pass bytes from
+ * one to the next.) Throws {@link StorageError} if the manifest is shorter than its length.
  */
 async function readWhole(body: ReadableStream<Uint8Array>, headers: HeaderFields): Promise<Uint8Array> {
   const length = headers['content-length'];

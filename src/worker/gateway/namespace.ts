@@ -19,8 +19,8 @@ export function namespaceOf(
 }
 
 /**
- * The request to the local repository that stands for the requested one of Docker Hub; null if there is none. It is made
- * where a repository does not exist: Docker's `--registry-mirror` sends no `ns`.
+ * The request to the local repository that stands for the requested one of Docker Hub; null if there is none. It is
+ * made where a repository does not exist: Docker's `--registry-mirror` sends no `ns`.
  */
 export function onDockerHub(request: RegistryRequest, origins: OriginRules): RegistryRequest | null {
   if (origins.length === 0 || !('name' in request)) return null;

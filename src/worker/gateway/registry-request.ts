@@ -88,8 +88,8 @@ export function pathOf(request: RegistryRequest): string {
 
 /**
  * The canonical URL of a request. Its first segment partitions the cache: what a digest names stays the same in all
- * versions of the Worker. Everything else depends on the settings of a version, such as realms and upstreams, and is not
- * served by the next one. `version`: id of the Worker's version; null if it is not known.
+ * versions of the Worker. Everything else depends on the settings of a version, such as realms and upstreams, and is
+ * not served by the next one. `version`: id of the Worker's version; null if it is not known.
  */
 export function urlOf(request: RegistryRequest, version: string | null): string {
   const format = String(CACHE_FORMAT);

@@ -146,7 +146,10 @@ function setRepresentation(
   if (filtersApplied !== undefined) headers['oci-filters-applied'] = filtersApplied;
 }
 
-/** The client's response for a refusal: the OCI error body, with a help link on `origin` ('' for a relative one). `base`: headers to keep. */
+/**
+ * The client's response for a refusal: the OCI error body, with a help link on `origin` ('' for a relative one).
+ * `base`: headers to keep.
+ */
 export function refuse(
   { reason, message, detail, vary, headers: more }: Refused,
   origin: string,

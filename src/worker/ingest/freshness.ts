@@ -4,9 +4,9 @@ import type { OriginRule } from './origins.ts';
 
 /**
  * How a stored tag may be served. `published`: it was published, and does not follow the upstream. `fresh`: served.
- * `stale`: served, and compared with the upstream in the background. `expired`: compared first. `incomplete`: forms of it
- * are unknown, so it is fetched again; clients that can read the others need not wait. `gone`: the upstream has not had
- * it for longer than the grace period.
+ * `stale`: served, and compared with the upstream in the background. `expired`: compared first. `incomplete`: forms of
+ * it are unknown, so it is fetched again; clients that can read the others need not wait. `gone`: the upstream has not
+ * had it for longer than the grace period.
  */
 export type Freshness = 'published' | 'fresh' | 'stale' | 'expired' | 'incomplete' | 'gone';
 

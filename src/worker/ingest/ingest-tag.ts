@@ -201,7 +201,10 @@ function deriveForms(content: ImageContent, { name, tag, signer }: TagPlace): De
   };
 }
 
-/** Notes forms that the upstream may have: what was given as the reason for the lack of one, the upstream's failure hides. */
+/**
+ * Notes forms that the upstream may have: what was given as the reason for the lack of one, the upstream's failure
+ * hides.
+ */
 function withUnknown(derivation: Derivation, unknown: OriginImage['unknown']): Derivation {
   const lacking = unknown.filter(({ form: wanted }) => derivation.forms.every(({ form }) => form !== wanted));
   if (lacking.length === 0) return derivation;

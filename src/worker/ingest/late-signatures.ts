@@ -19,7 +19,9 @@ import { storeBlob } from './pull-blob.ts';
 import { isLimited, type Pull } from './pull.ts';
 import { rememberReferrers } from './pull-list.ts';
 
-/** New referrers that are stored with one comparison: a Worker can make only so many requests. Others follow by pulls. */
+/**
+ * New referrers that are stored with one comparison: a Worker can make only so many requests. Others follow by pulls.
+ */
 const STORED_AT_ONCE = 5;
 
 /** Blobs of one referrer that are stored, and their size in bytes: signatures are small, and SBOMs may be large. */

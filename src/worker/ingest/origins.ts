@@ -188,8 +188,8 @@ export function localNameOf(rules: OriginRules, ns: string, name: RepositoryName
 }
 
 /**
- * The repository that stands for `name` of Docker Hub, where a rule with the `ns` "docker.io" has one; null otherwise. It
- * is for Docker's `--registry-mirror`: Docker requests the names of Docker Hub, and sends no `ns`.
+ * The repository that stands for `name` of Docker Hub, where a rule with the `ns` "docker.io" has one; null otherwise.
+ * It is for Docker's `--registry-mirror`: Docker requests the names of Docker Hub, and sends no `ns`.
  */
 export function dockerHubNameOf(rules: OriginRules, name: RepositoryName): RepositoryName | null {
   const isMirror = originOf(rules, name) === null && rules.some(({ ns }) => ns === 'docker.io');

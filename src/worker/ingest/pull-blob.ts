@@ -63,7 +63,10 @@ export async function pullBlob(
   return answer;
 }
 
-/** Fetches a blob into the bucket, for no client. `'unknown'`: the upstream does not have it. Throws OriginError and StorageError. */
+/**
+ * Fetches a blob into the bucket, for no client. `'unknown'`: the upstream does not have it. Throws OriginError and
+ * StorageError.
+ */
 export async function storeBlob(pull: Pull, name: RepositoryName, digest: Digest): Promise<'stored' | 'unknown'> {
   const outcome = await fetchOrFollow(
     pull,
@@ -195,8 +198,8 @@ function found({ digest }: BlobRequest, size: number, body: ReadableStream<Uint8
 }
 
 /**
- * Where the upstream redirects clients to; null if it sends the blob itself, does not have it, or redirects to where the
- * client cannot read.
+ * Where the upstream redirects clients to; null if it sends the blob itself, does not have it, or redirects to where
+ * the client cannot read.
  */
 async function locationUpstream(
   client: RegistryClient,

@@ -1,8 +1,8 @@
 /**
  * Lists of a filled repository: what the upstream has, merged with what is stored. Nothing is written. Tags that are
- * stored are only a part of the list, so they are no answer while the upstream fails: programs remove what a list lacks.
- * Only a whole list that the upstream gave earlier is an answer, with a `Warning`; one of referrers is kept in the bucket
- * (late-signatures.ts).
+ * stored are only a part of the list, so they are no answer while the upstream fails: programs remove what a list
+ * lacks. Only a whole list that the upstream gave earlier is an answer, with a `Warning`; one of referrers is kept in
+ * the bucket (late-signatures.ts).
  */
 import { OriginError } from '../../origin/errors.ts';
 import type { Descriptor } from '../../registry/descriptor.ts';

@@ -1,4 +1,7 @@
-/** Publishing: the same images by `gantry publish` into a bucket and by `skopeo copy` into docker-registry; memory; and a second time, when nothing has changed. */
+/**
+ * Publishing: the same images by `gantry publish` into a bucket and by `skopeo copy` into docker-registry; memory; and
+ * a second time, when nothing has changed.
+ */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, rm, writeFile } from 'node:fs/promises';

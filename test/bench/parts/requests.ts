@@ -1,4 +1,7 @@
-/** Requests per second, times and processor time: Gantry beside the floors, docker-registry and whatever else was asked for. */
+/**
+ * Requests per second, times and processor time: Gantry beside the floors, docker-registry and whatever else was asked
+ * for.
+ */
 import { createHash } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -208,8 +211,8 @@ async function measureCase(
   };
   const subjects = [...paths.keys()];
   for (const subject of subjects) await run(subject, 1);
-  // A second at a time: the machine's mood changes within minutes, and only what was measured next to each other can be compared. Long bodies are few a second, so they need
-  // more of them. Our own client takes a while to get going.
+  // A second at a time: the machine's mood changes within minutes, and only what was measured next to each other can be
+  // compared. Long bodies are few a second, so they need more of them. Our own client takes a while to get going.
   return isByWrk({ ...one, isLong: isLong(one) })
     ? inTurns(subjects, rounds * seconds * (one.isBulk ? 4 : 1), (subject) => run(subject, 1))
     : inTurns(subjects, rounds, (subject) => run(subject, isLong(one) ? 2 * seconds : seconds));

@@ -14,7 +14,10 @@ import type { FileSurface } from './inputs.ts';
 /** What no input may exceed. */
 export const LIMITS = { milliseconds: 2_000, bytes: 512 * 1024 * 1024 } as const;
 
-/** Milliseconds after which an input hangs that takes no processor time: on a busy machine, a thread may wait for seconds. */
+/**
+ * Milliseconds after which an input hangs that takes no processor time: on a busy machine, a thread may wait for
+ * seconds.
+ */
 const IDLE_MOST = 20_000;
 
 /** Which inputs. */
@@ -39,8 +42,8 @@ export const SURFACES: Readonly<Record<string, (run: SurfaceRun) => Promise<Surf
 };
 
 /**
- * On a busy machine a thread may wait for two seconds through no fault of its input. So a slow input is run again alone:
- * if it is in time then, the run goes on behind it.
+ * On a busy machine a thread may wait for two seconds through no fault of its input. So a slow input is run again
+ * alone: if it is in time then, the run goes on behind it.
  */
 async function fuzzFiles(surface: FileSurface, run: SurfaceRun): Promise<SurfaceResult> {
   const summaries: string[] = [];

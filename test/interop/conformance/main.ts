@@ -5,7 +5,8 @@
  * - `--quick`: what fits into a minute and a half: fewer images and clients, pushes through the Worker's
  *   push endpoint alone.
  * - `--json FILE`: writes everything in JSON. `--docs`: writes `docs/conformance.md`.
- * - `--target URL`: runs the suites against that registry alone; `--push`: with push and deletion, in repositories below
+ * - `--target URL`: runs the suites against that registry alone; `--push`: with push and deletion, in repositories
+ *   below
  *   `--repository NAME`, instead of read-only over NAME. Login: `OCI_USERNAME` and `OCI_PASSWORD`.
  * - `--suite ID`: only this suite (several: once each). `--part suites|comparison`: only this part.
  * - `--source ID=FOLDER`: a suite from a checkout instead of the Go module proxy.

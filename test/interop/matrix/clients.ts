@@ -34,7 +34,10 @@ export interface Client {
   readonly method: 'engine' | 'client' | 'replay';
   /** Each pulls an image and throws if anything about it is not as published. */
   readonly ways: Partial<Record<Way, (image: PublishedImage) => Promise<void>>>;
-  /** Why it cannot have an image that way, as things are; null if it can. Such a pull is not tried, and the page says so. */
+  /**
+   * Why it cannot have an image that way, as things are; null if it can. Such a pull is not tried, and the page says
+   * so.
+   */
   excuse?(image: PublishedImage, way: Way): string | null;
   /** What is known to go wrong that way; null if nothing is. Such a pull is tried, and must end as is known. */
   knownFailure?(image: PublishedImage, way: Way): KnownFailure | null;
@@ -530,7 +533,10 @@ async function storageCommand(
   return (...args) => machine.must(program, [...storage, ...args], { env: { CONTAINERS_REGISTRIES_CONF: registries } });
 }
 
-/** What a client of today gets by tag where it takes everything: what was published, but of schema 1 the derived schema 2. */
+/**
+ * What a client of today gets by tag where it takes everything: what was published, but of schema 1 the derived schema
+ * 2.
+ */
 function readableRoot({ root, manifest }: PublishedImage): string {
   return root.form === 'docker-schema1' ? manifest.digest : root.digest;
 }

@@ -79,7 +79,9 @@ export const IMAGES = {
   odd: 'a name with every separator, a tag of 128 characters',
 } as const satisfies Record<string, string>;
 
-/** Images with layer types that the specification of their manifest does not have, so that some registries refuse them. */
+/**
+ * Images with layer types that the specification of their manifest does not have, so that some registries refuse them.
+ */
 export const NONSTANDARD = ['docker-zstd', 'mixed'] as const satisfies readonly (keyof typeof IMAGES)[];
 
 /** The limits of clients that keep them from using the published form of an image. */
@@ -99,7 +101,10 @@ const ODD_TAG = `_Az.0-${'long_'.repeat(30)}`.slice(0, 128);
 const ARM64 = { os: 'linux', architecture: 'arm64', variant: 'v8' } as const;
 const ARM = { os: 'linux', architecture: 'arm', variant: 'v7' } as const;
 
-/** Where images are made and published: a folder for their sources, the state folder of the registry, the environment with the signing key. */
+/**
+ * Where images are made and published: a folder for their sources, the state folder of the registry, the environment
+ * with the signing key.
+ */
 export interface Workshop {
   readonly folder: string;
   readonly state: string;

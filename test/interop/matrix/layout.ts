@@ -1,4 +1,7 @@
-/** Images made by hand, in every form that a publisher may bring: real filesystems in deterministic layers, with the program that can run them. */
+/**
+ * Images made by hand, in every form that a publisher may bring: real filesystems in deterministic layers, with the
+ * program that can run them.
+ */
 import { createCipheriv, createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -52,7 +55,10 @@ const NAMES = {
 
 const TIME = new Date('2026-02-03T04:05:06Z');
 
-/** Makes an image of these layers (base first) that greets with `text` when it runs; an entry of `history` without a layer stands after each. */
+/**
+ * Makes an image of these layers (base first) that greets with `text` when it runs; an entry of `history` without a
+ * layer stands after each.
+ */
 export async function makeImage(
   blobs: Blobs,
   flavour: Flavour,
@@ -103,7 +109,10 @@ export function makeList(blobs: Blobs, mediaType: string, manifests: readonly De
   return putJson(blobs, mediaType, { schemaVersion: 2, mediaType, manifests });
 }
 
-/** What BuildKit adds to an index for an image: a manifest without a platform that carries an in-toto statement about it. */
+/**
+ * What BuildKit adds to an index for an image: a manifest without a platform that carries an in-toto statement about
+ * it.
+ */
 export function makeAttestation(blobs: Blobs, subject: Described): Described {
   const statement = {
     _type: 'https://in-toto.io/Statement/v0.1',
@@ -140,7 +149,10 @@ export async function writeLayout(folder: string, blobs: Blobs, root: Described)
   return `oci:${folder}:latest`;
 }
 
-/** Writes what `skopeo copy --all … dir:` would: `manifest.json`, children of a list as `<hex>.manifest.json`, blobs by their hex digest. */
+/**
+ * Writes what `skopeo copy --all … dir:` would: `manifest.json`, children of a list as `<hex>.manifest.json`, blobs by
+ * their hex digest.
+ */
 export async function writeDir(
   folder: string,
   blobs: Blobs,

@@ -1,4 +1,7 @@
-/** Debian 13 in a folder, for its newer clients: made by debootstrap, entered by chroot. Nothing on this machine is changed but that folder. */
+/**
+ * Debian 13 in a folder, for its newer clients: made by debootstrap, entered by chroot. Nothing on this machine is
+ * changed but that folder.
+ */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { missingPrograms, must, run } from '../programs.ts';
@@ -28,8 +31,8 @@ export interface NewerDebian {
 }
 
 /**
- * Makes it below `root`, or takes it as it is where it was made before. `shared`: the folder of images and storages, the same inside and outside.
- * `tell` gets what was left out. Throws, saying why, where it cannot be made.
+ * Makes it below `root`, or takes it as it is where it was made before. `shared`: the folder of images and storages,
+ * the same inside and outside. `tell` gets what was left out. Throws, saying why, where it cannot be made.
  */
 export async function openNewerDebian(
   root: string,

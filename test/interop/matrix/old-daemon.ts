@@ -1,7 +1,8 @@
 /**
- * Real Docker engines before 1.10, from a folder with `docker-1.6.2`, `docker-1.7.1` and so on: the static binaries that
- * Docker published, or ones built from the tags of moby. They run on today's kernels with the vfs driver and without
- * networks, and need root and cgroup v1. Each daemon has mounts of its own, so that nothing of this machine changes.
+ * Real Docker engines before 1.10, from a folder with `docker-1.6.2`, `docker-1.7.1` and so on: the static binaries
+ * that Docker published, or ones built from the tags of moby. They run on today's kernels with the vfs driver and
+ * without networks, and need root and cgroup v1. Each daemon has mounts of its own, so that nothing of this machine
+ * changes.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
@@ -16,7 +17,10 @@ export const DAEMON_VERSIONS = ['1.6.2', '1.7.1', '1.8.3', '1.9.1'] as const;
 /** An engine that runs. */
 export interface OldDaemon {
   readonly version: string;
-  /** Pulls, and gives what the engine unpacked and the digest that it printed, if it printed one. Throws what its user reads. */
+  /**
+   * Pulls, and gives what the engine unpacked and the digest that it printed, if it printed one. Throws what its user
+   * reads.
+   */
   pull(reference: string): Promise<{ readonly tree: Tree; readonly printed: string | undefined }>;
   /** `docker pull --all-tags`: the tags that are there afterwards. */
   pullAll(repository: string): Promise<readonly string[]>;

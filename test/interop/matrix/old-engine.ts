@@ -85,7 +85,9 @@ const LATER = {
   urlName: namesOf(COMPONENT),
 } as const;
 
-/** The engines that are replayed. 1.8.3 stands for those that no longer verify; 1.8.2 is the last of its line that does. */
+/**
+ * The engines that are replayed. 1.8.3 stands for those that no longer verify; 1.8.2 is the last of its line that does.
+ */
 export const OLD_ENGINES = {
   // It cannot set the members of the type that it reads the list into.
   '1.6.2': { ...FIRST, userAgent: agent('1.6.2', 'go1.4.2', '7c8fca2'), readsTagLists: false },
@@ -383,7 +385,10 @@ function agent(version: string, go: string, commit: string): string {
   return `docker/${version} go/${go} git-commit/${commit} kernel/3.16.0 os/linux arch/amd64`;
 }
 
-/** One request on a connection of its own, as Go 1.4 sends it with keep-alive off: nothing is sent that is not given here. */
+/**
+ * One request on a connection of its own, as Go 1.4 sends it with keep-alive off: nothing is sent that is not given
+ * here.
+ */
 export async function exchange(
   host: string,
   method: string,

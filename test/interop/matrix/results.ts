@@ -1,4 +1,6 @@
-/** The results of pulls, and where the last ones are kept: docs/interop.md and docs/compatibility.md are made from them. */
+/**
+ * The results of pulls, and where the last ones are kept: docs/interop.md and docs/compatibility.md are made from them.
+ */
 import { readFile, writeFile } from 'node:fs/promises';
 import type { Client, Way } from './clients.ts';
 import { type ImageKind, IMAGES } from './images.ts';

@@ -7,8 +7,8 @@ import type { Result } from './results.ts';
 const LETTERS = { tag: 'T', digest: 'D', all: 'A', resume: 'R' } as const satisfies Record<Way, string>;
 
 /**
- * A row a client, a column an image; in the cells a letter for each way that gave what was published, in parentheses for
- * one that cannot, in bold with an exclamation mark for one that should have.
+ * A row a client, a column an image; in the cells a letter for each way that gave what was published, in parentheses
+ * for one that cannot, in bold with an exclamation mark for one that should have.
  */
 export function matrixTable(results: readonly Result[]): string {
   const kinds = (Object.keys(IMAGES) as ImageKind[]).filter((kind) => results.some(({ image }) => image === kind));

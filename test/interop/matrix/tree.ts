@@ -8,8 +8,8 @@ import { pipeline } from 'node:stream/promises';
 import { extract } from 'tar-stream';
 
 /**
- * Path without a leading slash → type, mode, owner and content of what is there. Only what lies below {@link JUDGED} counts: engines add `dev`, `etc` and the like
- * of their own.
+ * Path without a leading slash → type, mode, owner and content of what is there. Only what lies below {@link JUDGED}
+ * counts: engines add `dev`, `etc` and the like of their own.
  */
 export type Tree = ReadonlyMap<string, string>;
 

@@ -7,7 +7,10 @@ export type Resource = Readonly<Record<string, unknown>> & { readonly pulp_href:
 export interface Administrator {
   /** GET; rejects on anything but success. */
   read(path: string): Promise<Readonly<Record<string, unknown>>>;
-  /** POST, PATCH, PUT or DELETE; waits for the task that it starts, if any, and gives the resource or the first one that the task made. */
+  /**
+   * POST, PATCH, PUT or DELETE; waits for the task that it starts, if any, and gives the resource or the first one that
+   * the task made.
+   */
   change(method: 'POST' | 'PATCH' | 'PUT' | 'DELETE', path: string, body?: unknown): Promise<Resource>;
 }
 

@@ -1,4 +1,7 @@
-/** Real clients and a real Pulp 3: what the edge has goes on whatever of Pulp is stopped, and the rest is 503 with a reason. */
+/**
+ * Real clients and a real Pulp 3: what the edge has goes on whatever of Pulp is stopped, and the rest is 503 with a
+ * reason.
+ */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

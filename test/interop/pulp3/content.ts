@@ -1,4 +1,7 @@
-/** What an administrator puts into Pulp: pushed images, synced repositories, a pull-through cache, private repositories and who may read them. */
+/**
+ * What an administrator puts into Pulp: pushed images, synced repositories, a pull-through cache, private repositories
+ * and who may read them.
+ */
 import { createHash } from 'node:crypto';
 import { run } from '../programs.ts';
 import { API, type Resource } from './administrator.ts';
@@ -25,7 +28,10 @@ export async function push(pulp: Pulp, source: string, image: string, account: A
 /** Attempts of a push. */
 const PUSHES = 3;
 
-/** Pushes a manifest with its blobs, byte for byte, as the distribution specification has it: for what skopeo does not push. Gives its digest. */
+/**
+ * Pushes a manifest with its blobs, byte for byte, as the distribution specification has it: for what skopeo does not
+ * push. Gives its digest.
+ */
 export async function pushManifest(
   pulp: Pulp,
   name: string,
@@ -57,7 +63,10 @@ function sha256(bytes: Uint8Array): string {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }
 
-/** Makes a repository that mirrors one of another registry, syncs it and distributes it under `name`. Gives what syncs it again. */
+/**
+ * Makes a repository that mirrors one of another registry, syncs it and distributes it under `name`. Gives what syncs
+ * it again.
+ */
 export async function addSynced(
   pulp: Pulp,
   name: string,
@@ -136,7 +145,10 @@ export async function allow(pulp: Pulp, name: string, { username }: Account): Pr
   });
 }
 
-/** Lets an account read everything in a namespace: what stands before the first slash of a name. Only then Pulp tells it what is not there. */
+/**
+ * Lets an account read everything in a namespace: what stands before the first slash of a name. Only then Pulp tells it
+ * what is not there.
+ */
 export async function allowNamespace(pulp: Pulp, namespace: string, { username }: Account): Promise<void> {
   const { results } = (await pulp.admin.read(
     `${API}/pulp_container/namespaces/?name=${encodeURIComponent(namespace)}`,

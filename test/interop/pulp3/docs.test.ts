@@ -1,4 +1,7 @@
-/** The commands of docs/pulp3.md, in their order, against a real Pulp and an edge with the rule that stands there. Hosts and the public image are stood in for. */
+/**
+ * The commands of docs/pulp3.md, in their order, against a real Pulp and an edge with the rule that stands there. Hosts
+ * and the public image are stood in for.
+ */
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,7 @@
-/** Pulp's Python packages, installed once for each state of `requirements.txt`, and a database with Pulp's tables, made once beside them. */
+/**
+ * Pulp's Python packages, installed once for each state of `requirements.txt`, and a database with Pulp's tables, made
+ * once beside them.
+ */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
@@ -40,7 +43,10 @@ export interface PulpEnvironment {
   script(name: string): string;
 }
 
-/** Gives the environment below `$XDG_CACHE_HOME`; installs it where it is not there yet, which takes about half a minute. */
+/**
+ * Gives the environment below `$XDG_CACHE_HOME`; installs it where it is not there yet, which takes about half a
+ * minute.
+ */
 export async function openEnvironment(): Promise<PulpEnvironment> {
   const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'gantry-tests');
   const version = (await must('python3', ['--version'])).trim();
@@ -60,7 +66,10 @@ export async function openEnvironment(): Promise<PulpEnvironment> {
   return { folder, python: join(folder, 'bin', 'python'), script: (name) => join(folder, 'bin', name) };
 }
 
-/** Makes a folder under another name and renames it when it is complete, so that nobody sees half of it. The first of several wins. */
+/**
+ * Makes a folder under another name and renames it when it is complete, so that nobody sees half of it. The first of
+ * several wins.
+ */
 export async function makeOnce(folder: string, make: (temporary: string) => Promise<void>): Promise<void> {
   const temporary = await mkdtemp(`${folder}-`);
   try {

@@ -1,4 +1,7 @@
-/** What a real Pulp 3 has beside pulls, and what the edge asks it: signatures, Flatpak, client certificates, redirects, requests. */
+/**
+ * What a real Pulp 3 has beside pulls, and what the edge asks it: signatures, Flatpak, client certificates, redirects,
+ * requests.
+ */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';

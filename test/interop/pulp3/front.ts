@@ -1,4 +1,7 @@
-/** The web server in front of Pulp, configured as Pulp's documentation has it; and, on request, as Katello does: below a path, for clients with a certificate. */
+/**
+ * The web server in front of Pulp, configured as Pulp's documentation has it; and, on request, as Katello does: below a
+ * path, for clients with a certificate.
+ */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePort, must } from '../programs.ts';
@@ -12,7 +15,10 @@ export interface Front {
   readonly ports: FrontPorts;
 }
 
-/** `api`: everything under one host. `open`: the API without tokens; it sends clients to `api` for blobs. `katello`: TLS, a path prefix, a client certificate. */
+/**
+ * `api`: everything under one host. `open`: the API without tokens; it sends clients to `api` for blobs. `katello`:
+ * TLS, a path prefix, a client certificate.
+ */
 export interface FrontPorts {
   readonly api: number;
   readonly open: number;

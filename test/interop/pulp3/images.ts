@@ -22,7 +22,10 @@ export interface PulpImage {
   readonly source: Source;
 }
 
-/** Makes images below `folder` and brings them into Pulp: by pushes, and schema 1, which Pulp lets nobody push, by syncing it from a docker-registry. */
+/**
+ * Makes images below `folder` and brings them into Pulp: by pushes, and schema 1, which Pulp lets nobody push, by
+ * syncing it from a docker-registry.
+ */
 export async function fillPulp(pulp: Pulp, folder: string, kinds: readonly ImageKind[]): Promise<readonly PulpImage[]> {
   const images: PulpImage[] = [];
   for (const kind of kinds) {
@@ -72,7 +75,10 @@ async function digestAtPulp(pulp: Pulp, name: string): Promise<string> {
   return String(got.headers['docker-content-digest']);
 }
 
-/** What clients are to find at the edge `url` under `<prefix><name>`: asks for each form, so that the edge has fetched the image after that. */
+/**
+ * What clients are to find at the edge `url` under `<prefix><name>`: asks for each form, so that the edge has fetched
+ * the image after that.
+ */
 export async function imageAtEdge(url: string, prefix: string, { kind, source }: PulpImage): Promise<PublishedImage> {
   const name = `${prefix}${source.name}`;
   const forms: PublishedForm[] = [];

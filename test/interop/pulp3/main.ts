@@ -1,4 +1,7 @@
-/** `npm run interop -- --pulp3`: a real Pulp 3 behind the edge. Prints the table and the counts; gives whether everything was as it should be. */
+/**
+ * `npm run interop -- --pulp3`: a real Pulp 3 behind the edge. Prints the table and the counts; gives whether
+ * everything was as it should be.
+ */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,7 @@
-/** A real Pulp 3: database, Redis, API, content app and worker, as Pulp's documentation has them, in a folder and on ports of its own. */
+/**
+ * A real Pulp 3: database, Redis, API, content app and worker, as Pulp's documentation has them, in a folder and on
+ * ports of its own.
+ */
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { chmod, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -30,7 +33,9 @@ export interface Pulp {
   /** Registry, token server, REST API and content app under one host, as the web server has them. */
   readonly url: string;
   readonly host: string;
-  /** The same registry by a second API process with `TOKEN_AUTH_DISABLED`; its blobs are those of `url`, another host. */
+  /**
+   * The same registry by a second API process with `TOKEN_AUTH_DISABLED`; its blobs are those of `url`, another host.
+   */
   readonly openUrl: string;
   readonly openHost: string;
   /** That one again, as Katello has it: below a path, by TLS, for whoever has a certificate. */
@@ -46,7 +51,10 @@ export interface Pulp {
   close(): Promise<void>;
 }
 
-/** Starts a Pulp without any repository. Takes a few seconds where the environment was made before, a minute where it was not. */
+/**
+ * Starts a Pulp without any repository. Takes a few seconds where the environment was made before, a minute where it
+ * was not.
+ */
 export async function startPulp(): Promise<Pulp> {
   const environment = await openEnvironment();
   const folder = await mkdtemp(join(tmpdir(), 'gantry-pulp3-'));
@@ -134,7 +142,10 @@ export async function startPulp(): Promise<Pulp> {
 
 const list = (...names: readonly string[]): string => `@json ${JSON.stringify(names)}`;
 
-/** Settings of the API without token authentication: clients show who they are to the web server, as with Katello, or by Basic credentials. */
+/**
+ * Settings of the API without token authentication: clients show who they are to the web server, as with Katello, or by
+ * Basic credentials.
+ */
 const OPEN_SETTINGS: NodeJS.ProcessEnv = {
   PULP_TOKEN_AUTH_DISABLED: 'true',
   PULP_REMOTE_USER_ENVIRON_NAME: 'HTTP_REMOTE_USER',
@@ -149,7 +160,10 @@ const OPEN_SETTINGS: NodeJS.ProcessEnv = {
   ),
 };
 
-/** The data folder of a cluster with Pulp's tables and its administrator; made where it is not there yet, since that takes a quarter of a minute. */
+/**
+ * The data folder of a cluster with Pulp's tables and its administrator; made where it is not there yet, since that
+ * takes a quarter of a minute.
+ */
 async function databaseTemplate(environment: PulpEnvironment): Promise<string> {
   const template = `${environment.folder}-database`;
   if (!existsSync(template)) {

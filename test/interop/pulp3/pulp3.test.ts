@@ -1,4 +1,7 @@
-/** The edge in front of a real Pulp 3: what it makes of Pulp's repositories, of who may read them, and of what becomes of them. */
+/**
+ * The edge in front of a real Pulp 3: what it makes of Pulp's repositories, of who may read them, and of what becomes
+ * of them.
+ */
 import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -17,7 +17,10 @@ const OUTAGES: readonly State[] = ['API stopped', 'content app stopped', 'databa
 /** Images that are pulled while Pulp is not well: the others take long and tell nothing more. */
 const SMALL: readonly ImageKind[] = ['schema2', 'oci', 'list', 'index', 'schema1'];
 
-/** Runs it with these images. `first`: done with the first image's name at Pulp, before anything is pulled. `clients`: titles; all if absent. */
+/**
+ * Runs it with these images. `first`: done with the first image's name at Pulp, before anything is pulled. `clients`:
+ * titles; all if absent.
+ */
 export async function runScenario(
   folder: string,
   kinds: readonly ImageKind[],

@@ -47,7 +47,9 @@ export interface Column {
   readonly stored: boolean;
 }
 
-/** Ends what the state ends, pulls every column by every client, and starts it again. `clients`: titles; all if absent. */
+/**
+ * Ends what the state ends, pulls every column by every client, and starts it again. `clients`: titles; all if absent.
+ */
 export async function pullInState(
   {
     pulp,

@@ -89,7 +89,10 @@ export async function launch(
   }
 }
 
-/** A PostgreSQL cluster below `folder`, with the role `pulp` and no password. `template`: a data folder that another one left, to begin with. */
+/**
+ * A PostgreSQL cluster below `folder`, with the role `pulp` and no password. `template`: a data folder that another one
+ * left, to begin with.
+ */
 export async function makePostgres(folder: string, template?: string): Promise<Service> {
   const programs = await postgresPrograms();
   if (programs === null) throw new Error('PostgreSQL is not installed');

@@ -1,4 +1,6 @@
-/** `gantry sync` of a real Pulp 3: what it takes, what it asks (by the access log), and what follows changes in Pulp. */
+/**
+ * `gantry sync` of a real Pulp 3: what it takes, what it asks (by the access log), and what follows changes in Pulp.
+ */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

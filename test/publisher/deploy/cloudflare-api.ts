@@ -1,7 +1,7 @@
 /**
  * A stand-in for Cloudflare's API on loopback, over a {@link CloudflareAccount}: the part of it that Wrangler uses to
- * deploy a Worker. Wrangler talks to it where `CLOUDFLARE_API_BASE_URL` has its address. A request that it does not know
- * is kept in `unknown`, so that a test notices what a new Wrangler sends.
+ * deploy a Worker. Wrangler talks to it where `CLOUDFLARE_API_BASE_URL` has its address. A request that it does not
+ * know is kept in `unknown`, so that a test notices what a new Wrangler sends.
  */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
@@ -208,7 +208,10 @@ export async function startCloudflareApi(): Promise<CloudflareApi> {
   return api;
 }
 
-/** An upload is `multipart/form-data`: `metadata` in JSON, and a part for each module (API reference, "Upload Worker Module"). */
+/**
+ * An upload is `multipart/form-data`: `metadata` in JSON, and a part for each module (API reference, "Upload Worker
+ * Module").
+ */
 async function uploadIn({ request, body }: Call): Promise<[UploadMetadata, Version['modules']]> {
   const form = await new Response(new Uint8Array(body), {
     headers: { 'content-type': request.headers['content-type'] ?? '' },

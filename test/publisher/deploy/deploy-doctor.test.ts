@@ -1,4 +1,6 @@
-/** `gantry deploy` from the preflight to the proof: the real Wrangler, a stand-in for Cloudflare's API, a deployed edge. */
+/**
+ * `gantry deploy` from the preflight to the proof: the real Wrangler, a stand-in for Cloudflare's API, a deployed edge.
+ */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

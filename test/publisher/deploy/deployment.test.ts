@@ -36,7 +36,10 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** Source files whose code the entry point imports statically. What `import()` names is evaluated when it is first needed. */
+/**
+ * Source files whose code the entry point imports statically. What `import()` names is evaluated when it is first
+ * needed.
+ */
 async function sourcesAtStart(): Promise<readonly string[]> {
   const { metafile } = await build({
     ...WORKER_BUILD,

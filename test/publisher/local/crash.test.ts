@@ -44,7 +44,10 @@ interface Moment {
   readonly milliseconds: number;
 }
 
-/** Publishes in a process that may be killed. Gives whether it ended by itself, how many events it told before its result, and how long it went on after the last of them. */
+/**
+ * Publishes in a process that may be killed. Gives whether it ended by itself, how many events it told before its
+ * result, and how long it went on after the last of them.
+ */
 async function publish(image: DirImage, kill?: Moment): Promise<{ ended: boolean; lines: number; silent: number }> {
   const child = spawn(process.execPath, [MAIN, 'publish', image.source, `${NAME}:${TAG}`, '--state', state, '--json'], {
     env: { ...process.env, GANTRY_KEY: join(folder, 'key.pem') },

@@ -17,7 +17,10 @@ const MAIN = new URL('../../../bin/gantry.js', import.meta.url).pathname;
 /** What the whole tree of processes may take: publisher, server, and workerd. */
 const MOST = 600_000_000;
 
-/** Larger than any buffer on the way, and as large as a test may take; GANTRY_LAYER_MIB=2048 tries the size that the bound is promised for. */
+/**
+ * Larger than any buffer on the way, and as large as a test may take; GANTRY_LAYER_MIB=2048 tries the size that the
+ * bound is promised for.
+ */
 const MIB = Number(process.env.GANTRY_LAYER_MIB ?? 160);
 
 let folder: string;

@@ -1,4 +1,7 @@
-/** A publisher process for tests: `publish-many.ts STATE FOLDER NAME PREFIX COUNT` publishes the image in FOLDER under COUNT tags of NAME, eight at once. */
+/**
+ * A publisher process for tests: `publish-many.ts STATE FOLDER NAME PREFIX COUNT` publishes the image in FOLDER under
+ * COUNT tags of NAME, eight at once.
+ */
 import { newKey } from '../../../src/publisher/publish/key-file.ts';
 import { createSigner } from '../../../src/manifest/signing/jws.ts';
 import { forEachLimit } from '../../../src/bucket/concurrency.ts';

@@ -27,7 +27,8 @@ describe('two publishers at once', () => {
     async () => {
       const state = join(folder, 'state');
       const images = [await writeDirImage(join(folder, 'a')), await writeDirImage(join(folder, 'b'))];
-      // The first to come has the store open, the other goes through it, and takes it over where the first is done before.
+      // The first to come has the store open, the other goes through it, and takes it over where the first is done
+      // before.
       const done = await Promise.all(
         images.map((image, index) =>
           run(process.execPath, [PROGRAM, state, image.folder, 'test/many', index === 0 ? 'a' : 'b', String(TAGS)]),

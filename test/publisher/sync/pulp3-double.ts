@@ -1,7 +1,7 @@
 /**
  * A double of Pulp 3 that answers as its documentation says: the REST API (pulpproject.org, "Pulp Container REST API":
- * pages of `count`, `next`, `previous` and `results`; Basic credentials; an account sees what it may read) and a registry
- * without token authentication. Blobs are not redirected.
+ * pages of `count`, `next`, `previous` and `results`; Basic credentials; an account sees what it may read) and a
+ * registry without token authentication. Blobs are not redirected.
  */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';

@@ -1,4 +1,6 @@
-/** How long credentials open anything after they were removed, or after their end. The clock is moved, not waited for. */
+/**
+ * How long credentials open anything after they were removed, or after their end. The clock is moved, not waited for.
+ */
 import { env } from 'cloudflare:workers';
 import { exportPKCS8, exportSPKI, generateKeyPair, SignJWT } from 'jose';
 import type { CryptoKey } from 'jose';

@@ -1,6 +1,6 @@
 /**
- * The rules of the OCI distribution spec 1.1 for registries that are pulled from, each named by its section. Run over every way in which the gateway reaches the
- * registry: straight, behind a cache, and as deployed.
+ * The rules of the OCI distribution spec 1.1 for registries that are pulled from, each named by its section. Run over
+ * every way in which the gateway reaches the registry: straight, behind a cache, and as deployed.
  */
 import { env } from 'cloudflare:workers';
 import { beforeAll, describe, expect, it } from 'vitest';

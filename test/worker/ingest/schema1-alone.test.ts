@@ -1,4 +1,7 @@
-/** Tags that the upstream has as schema 1 only: engines that refuse schema 1 get a schema 2, derived when the first of them asks. */
+/**
+ * Tags that the upstream has as schema 1 only: engines that refuse schema 1 get a schema 2, derived when the first of
+ * them asks.
+ */
 import { env } from 'cloudflare:workers';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createSigner } from '../../../src/manifest/signing/jws.ts';

@@ -103,7 +103,9 @@ function reasonOf(answer: Exchange): string | null {
   return typeof reason === 'string' ? reason : null;
 }
 
-/** Compares Content-Length of HEAD over HTTP/3 with that over HTTP/1.1. Node speaks no HTTP/3; some builds of curl do. */
+/**
+ * Compares Content-Length of HEAD over HTTP/3 with that over HTTP/1.1. Node speaks no HTTP/3; some builds of curl do.
+ */
 export async function checkHttp3({ session, byTag }: CheckTarget, runCurl: RunCurl): Promise<CheckResult> {
   const url = new URL(byTag, session.base);
   const how = `do it with \`curl --http3-only -I ${url.href}\``;

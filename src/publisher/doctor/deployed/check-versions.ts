@@ -37,8 +37,8 @@ export async function lookBefore(
 }
 
 /**
- * Checks whether the new version finds what the old one stored, and whether a purge takes it away. Must come first after
- * the deployment, before anything else asks for the digest.
+ * Checks whether the new version finds what the old one stored, and whether a purge takes it away. Must come first
+ * after the deployment, before anything else asks for the digest.
  */
 export async function checkVersions(
   session: Session,

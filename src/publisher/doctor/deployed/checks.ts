@@ -1,4 +1,6 @@
-/** What `doctor --deployed` checks: one row for each assumption about Cloudflare that only a real deployment settles. */
+/**
+ * What `doctor --deployed` checks: one row for each assumption about Cloudflare that only a real deployment settles.
+ */
 
 interface CheckRow {
   /** The assumption, as a statement that is true or not. */

@@ -55,9 +55,9 @@ export function grant(policy: AccessPolicy, caller: Caller, scopes: readonly Acc
 }
 
 /**
- * Makes the response for a caller whom `authorizeToken` accepted, never beyond the end of their credentials. Without credentials: the guest token. With a robot token: a
- * token of {@link TOKEN_LIFETIME} for the requested scopes if signing keys are configured; otherwise the robot token
- * itself, which works in `Authorization: Bearer` as in Basic.
+ * Makes the response for a caller whom `authorizeToken` accepted, never beyond the end of their credentials. Without
+ * credentials: the guest token. With a robot token: a token of {@link TOKEN_LIFETIME} for the requested scopes if
+ * signing keys are configured; otherwise the robot token itself, which works in `Authorization: Bearer` as in Basic.
  */
 export async function issueToken(
   policy: AccessPolicy,

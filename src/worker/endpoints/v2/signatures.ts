@@ -1,4 +1,7 @@
-/** `/extensions/v2/<name>/signatures/<digest>`: the signature extension of containers/image (see `origin/signatures.ts`). */
+/**
+ * `/extensions/v2/<name>/signatures/<digest>`: the signature extension of containers/image (see
+ * `origin/signatures.ts`).
+ */
 import { readAll } from '../../../bucket/read-object.ts';
 import { manifestKey, signaturesKey } from '../../../registry/keys.ts';
 import { MEDIA_TYPES } from '../../../registry/media-type.ts';

@@ -99,7 +99,9 @@ function queryFor(query: URLSearchParams, rules: OriginRules, rule: OriginRule):
   return wanted.length > 0 && !own.has('repository') ? null : own;
 }
 
-/** The list of an upstream, fetched once for all concurrent requests, and cached briefly. Throws {@link OriginError}. */
+/**
+ * The list of an upstream, fetched once for all concurrent requests, and cached briefly. Throws {@link OriginError}.
+ */
 async function listOf(
   upstream: Upstream,
   { index }: FlatpakRequest,

@@ -70,8 +70,8 @@ export async function pullSignatures(
 const SLOW: Outage = { code: 'ORIGIN_UNAVAILABLE', message: 'no answer in time' };
 
 /**
- * Fetches the signatures of a tag's images behind the client's back, so that clients that verify them can pull while the
- * upstream is down. Those of a list itself are fetched on request: only copies of whole lists ask for them.
+ * Fetches the signatures of a tag's images behind the client's back, so that clients that verify them can pull while
+ * the upstream is down. Those of a list itself are fetched on request: only copies of whole lists ask for them.
  */
 export function prefetchSignatures(
   pull: Pull,
@@ -148,8 +148,8 @@ async function write(
 }
 
 /**
- * Replaces the stored signatures by those of the upstream, if they differ or their time of comparison is old. Those of a
- * manifest that the upstream no longer has stay. Gives why the upstream failed, null if it did not.
+ * Replaces the stored signatures by those of the upstream, if they differ or their time of comparison is old. Those of
+ * a manifest that the upstream no longer has stay. Gives why the upstream failed, null if it did not.
  */
 async function compare(pull: Pull, name: RepositoryName, subject: Digest, info: ObjectInfo): Promise<Outage | null> {
   const { upstream, rule } = pull;

@@ -13,7 +13,9 @@ export interface KnownDifference {
   readonly fits: (difference: Difference) => boolean;
 }
 
-/** Everything that is known; the first that fits counts. An entry that fits nothing is out of date, and fails the run. */
+/**
+ * Everything that is known; the first that fits counts. An entry that fits nothing is out of date, and fails the run.
+ */
 export const KNOWN_DIFFERENCES: readonly KnownDifference[] = [
   {
     peer: 'ignores weights',
