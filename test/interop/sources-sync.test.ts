@@ -482,6 +482,6 @@ describe.skipIf(missing.length > 0)(titleWith('gantry sync', missing), () => {
     await writeFile(file, 'repositories:\n  - from: docker://a\n    tag: x');
     const wrong = await cli();
     expect(wrong.code).toBe(2);
-    expect(wrong.stderr).toMatch(/sync\.yaml:3: .*"tag" that is not known/);
+    expect(wrong.stderr).toMatch(/sync\.yaml:3: .*unknown member "tag"/);
   });
 });

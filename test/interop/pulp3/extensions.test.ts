@@ -278,23 +278,23 @@ describe.skipIf(missing.length > 0)(titleWith('the extensions of a real Pulp 3',
       pullAsOldEngine({ version: '1.7.1', host: edge.host, name, reference });
 
     it('is told that the upstream is away, not that there is no image', async () => {
-      await push(pulp, sourceOf('schema2'), 'known/app:1.0');
+      await push(pulp, sourceOf('schema2'), 'known-app:1.0');
       await without(async () => {
-        await expect(pullOld('plain/known/app')).rejects.toThrow(/Status 400 .*did not answer/);
+        await expect(pullOld('plain/known-app')).rejects.toThrow(/Status 400 .*did not answer/);
       });
-      await expect(pullOld('plain/known/app', 'none')).rejects.toThrow(/not found/);
+      await expect(pullOld('plain/known-app', 'none')).rejects.toThrow(/not found/);
     });
 
     it('is told so also of another tag of a stored repository, and while only the content app is away', async () => {
-      await push(pulp, sourceOf('schema2'), 'half/app:1.0');
-      await pullOld('plain/half/app');
+      await push(pulp, sourceOf('schema2'), 'half-app:1.0');
+      await pullOld('plain/half-app');
       const layer = Buffer.from('a layer of an image that is not stored');
-      await push(pulp, sourceOf('index'), 'half/app:2.0');
-      await pushLayer(pulp, 'half/app', layer);
+      await push(pulp, sourceOf('index'), 'half-app:2.0');
+      await pushLayer(pulp, 'half-app', layer);
       await pulp.services.content.stop();
       try {
-        await expect(pullOld('plain/half/app', '2.0')).rejects.toThrow(/Status 400 .*did not answer/);
-        await pullOld('plain/half/app');
+        await expect(pullOld('plain/half-app', '2.0')).rejects.toThrow(/Status 400 .*did not answer/);
+        await pullOld('plain/half-app');
       } finally {
         await pulp.services.content.start();
       }
