@@ -1,24 +1,15 @@
 /** Garbage collection: survey, mark, note, delete. `journal.ts` explains this order. */
 import { randomUUID } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Digest } from '../../registry/digest.ts';
-import { CATALOG_KEY, parseKey, referrersPrefix } from '../../registry/keys.ts';
+import { CATALOG_KEY } from '../../registry/keys.ts';
 import type { ReadTag } from '../../bucket/read-tag.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import type { RealmTable } from '../../registry/realms.ts';
-import type { DeleteFence, ObjectInfo, ReadStore, WriteStore } from '../../registry/store.ts';
+import type { ObjectInfo, ReadStore, WriteStore } from '../../registry/store.ts';
 import { CommandError } from '../cli/errors.ts';
+import { sweep, type SweepOptions, waitOf } from './sweep.ts';
 import { type ExpiredTag, expireTag, isExpired } from './expire.ts';
-import {
-  fenceOf,
-  type Journal,
-  type JournalVersion,
-  LEASE_MS,
-  readJournal,
-  takeOver,
-  waitForSweep,
-  writeJournal,
-} from './journal.ts';
+import { type JournalVersion, readJournal, waitForSweep, writeJournal } from './journal.ts';
 import {
   type Amount,
   amountOf,
@@ -37,22 +28,16 @@ import {
   type RepositoryListing,
 } from '../../bucket/survey.ts';
 import { refuseNewerList } from '../../bucket/lists.ts';
-import { readReferrersRecord, writeReferrersRecord } from '../../bucket/referrers.ts';
-import { untilWritten } from '../../bucket/retry.ts';
+import { readReferrersRecord } from '../../bucket/referrers.ts';
 
 /** The options of {@link collect}. */
-export interface CollectOptions {
+export interface CollectOptions extends SweepOptions {
   readonly table: RealmTable;
   /** How long an object must be known to be unreferenced before it is deleted, in milliseconds. */
   readonly grace: number;
   /** Delete; otherwise report only. */
   readonly remove: boolean;
   readonly droppedRealms?: ReadonlySet<string>;
-  readonly onProgress?: (what: string, done: number, total: number) => void;
-  readonly now?: () => number;
-  readonly wait?: (milliseconds: number) => Promise<void>;
-  /** How long a sweep may stand still; for tests. */
-  readonly leaseMs?: number;
 }
 
 /** What a run found and did. */
@@ -75,12 +60,7 @@ export interface CollectReport {
   readonly strange: readonly string[];
 }
 
-// The most keys of S3's DeleteObjects.
-const BATCH = 1_000;
-// Fenced deletions are requests of their own; a batch must be done well before its deadline.
-const FENCED_BATCH = 256;
 const ATTEMPTS = 10;
-const FENCES = 5;
 
 /**
  * Collects garbage. Throws {@link CommandError} if another run is active, or publishers change the bucket each time.
@@ -128,12 +108,6 @@ async function settled(store: WriteStore, options: CollectOptions, now: () => nu
   if (journal.journal.sweeping === null || !options.remove) return journal;
   options.onProgress?.('waiting for another gc to end', 0, 0);
   return waitForSweep(store, journal, { wait: waitOf(options), now, leaseMs: options.leaseMs });
-}
-
-function waitOf({
-  wait = (milliseconds) => sleep(milliseconds),
-}: CollectOptions): (milliseconds: number) => Promise<void> {
-  return wait;
 }
 
 /** What is in the bucket; `expired`: tags that this run removed, or would remove. */
@@ -228,137 +202,4 @@ function reportOf(
     deleted: { objects: 0, bytes: 0 },
     strange,
   };
-}
-
-/**
- * Deletes the keys of the sweep in order, and ends the sweep in the journal, after a failure as well where possible.
- */
-async function sweep(
-  store: WriteStore,
-  due: readonly Garbage[],
-  id: string,
-  noted: JournalVersion,
-  options: CollectOptions,
-): Promise<void> {
-  const leaseMs = options.leaseMs ?? LEASE_MS;
-  let version = noted;
-  let fence: DeleteFence | null = null;
-  // By the monotonic clock: a process that waits does so for a whole lease before it takes over.
-  let renewed = performance.now();
-  /** The fence of the journal as it is, renewed where half of its time is over. */
-  const fenced = async (): Promise<DeleteFence> => {
-    while (fence === null || performance.now() - renewed >= fence.seconds * 500) {
-      version = await update(store, version, id, (journal) => ({
-        ...journal,
-        sweeping: journal.sweeping === null ? null : { ...journal.sweeping, beat: journal.sweeping.beat + 1 },
-      }));
-      fence = await fenceOf(store, version, leaseMs);
-      renewed = performance.now();
-    }
-    return fence;
-  };
-  /** Waits until storage carries no deletion out any more that is still on its way, or was sent twice. */
-  const expire = async (): Promise<void> => {
-    if (fence === null || store.deleteFenced === undefined) return;
-    const left = fence.seconds * 1000 - (performance.now() - renewed);
-    if (left > 0) await waitOf(options)(left);
-  };
-  const remove = async (batch: readonly string[]): Promise<void> => {
-    if (store.deleteFenced === undefined) {
-      await fenced();
-      await store.delete(batch);
-      return;
-    }
-    for (let attempt = 1; (await store.deleteFenced(batch, await fenced())) === 'expired'; attempt += 1) {
-      if (attempt === FENCES)
-        throw new CommandError('storage refused deletions because their deadline had passed', {
-          hint: 'Storage or the network was too slow, or the clocks of the storage servers differ. Run gc again.',
-        });
-      // A new deadline is given only while the sweep is ours.
-      fence = null;
-    }
-  };
-  let deleted = 0;
-  try {
-    await unlist(store, due);
-    // A batch may be deleted in any order, so objects of different ranks are in different batches.
-    for (const batch of batchesOf(due, store.deleteFenced === undefined ? BATCH : FENCED_BATCH)) {
-      await remove(batch);
-      deleted += batch.length;
-      options.onProgress?.('deleting', deleted, due.length);
-    }
-    await expire();
-    await update(store, version, id, (journal) => ({ ...journal, sweeps: journal.sweeps + 1, sweeping: null }));
-  } catch (error) {
-    await expire();
-    await release(store, id, (options.now ?? Date.now)());
-    throw error;
-  }
-}
-
-function batchesOf(due: readonly Garbage[], most: number): readonly (readonly string[])[] {
-  const batches: string[][] = [];
-  let rank: number | undefined;
-  for (const one of due) {
-    const last = batches.at(-1);
-    if (last === undefined || one.rank !== rank || last.length >= most) batches.push([one.object.key]);
-    else last.push(one.object.key);
-    rank = one.rank;
-  }
-  return batches;
-}
-
-/** Changes the journal while the sweep is ours; publishers may change the rest of it meanwhile. */
-async function update(
-  store: WriteStore,
-  seen: JournalVersion,
-  id: string,
-  change: (journal: Journal) => Journal,
-): Promise<JournalVersion> {
-  for (let version = seen; ; version = await readJournal(store)) {
-    if (version.journal.sweeping?.id !== id) {
-      throw new CommandError('another gantry process considered this garbage collection dead and ended it', {
-        hint: 'Nothing is broken. Run gc again.',
-      });
-    }
-    const written = await writeJournal(store, change(version.journal), version);
-    if (written !== null) return written;
-  }
-}
-
-/** Ends the sweep after a failure. If this fails too, the next run takes over after the lease. */
-async function release(store: WriteStore, id: string, now: number): Promise<void> {
-  try {
-    const version = await readJournal(store);
-    if (version.journal.sweeping?.id === id) await takeOver(store, version, now);
-  } catch {
-    // The first failure is the one to report.
-  }
-}
-
-/** Removes manifests that are about to be deleted from the referrers records that stay. */
-async function unlist(store: WriteStore, due: readonly Garbage[]): Promise<void> {
-  const going = new Map<RepositoryName, Set<Digest>>();
-  const gone = new Set(due.map(({ object }) => object.key));
-  for (const { kind, object } of due) {
-    const key = parseKey(object.key);
-    if (kind !== 'manifest' || key?.kind !== 'manifest') continue;
-    const digests = going.get(key.name) ?? new Set<Digest>();
-    going.set(key.name, digests.add(key.digest));
-  }
-  for (const [name, digests] of going) {
-    for await (const { key } of store.list(referrersPrefix(name))) {
-      if (!gone.has(key)) await unlistFrom(store, key, digests);
-    }
-  }
-}
-
-async function unlistFrom(store: WriteStore, key: string, going: ReadonlySet<Digest>): Promise<void> {
-  await untilWritten(`the referrers record ${key}`, async () => {
-    const record = await readReferrersRecord(store, key);
-    const { info, descriptors } = record ?? { info: null, descriptors: null };
-    const staying = descriptors?.filter(({ digest }) => !going.has(digest));
-    if (staying === undefined || staying.length === descriptors?.length) return undefined;
-    return writeReferrersRecord(store, key, staying, info);
-  });
 }
