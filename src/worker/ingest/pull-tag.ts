@@ -9,7 +9,7 @@ import { decodeOriginMark, type OriginMark } from '../../registry/origin-mark.ts
 import { type ObjectInfo, StorageError } from '../../registry/store.ts';
 import type { Answer } from '../gateway/answer.ts';
 import { readAll } from '../../bucket/read-object.ts';
-import type { RegistryClient } from '../../origin/client.ts';
+import type { RegistryClient } from '../../origin/registry-client.ts';
 import { completeTag } from './schema1/complete-tag.ts';
 import { FILL_LIMITS, fillWithin, inSlot, OVER_LIMIT_FOR, permitFill } from './fill-limits.ts';
 import { expiryFrom } from './origins.ts';
