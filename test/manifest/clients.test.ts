@@ -227,7 +227,7 @@ describe('what a client cannot use', () => {
       platforms: platforms.map((text) => parsePlatform(text) ?? expect.fail(text)),
     });
     if (expected === null) expect(obstacle).toBeNull();
-    else expect(obstacle).toMatchObject({ kind: 'platform', text: expect.stringContaining(expected) });
+    else expect(obstacle).toMatchObject({ kind: 'platform', text: expect.stringContaining(expected) as string });
   });
 
   it('is nothing for a client without Accept of which nothing is known', () => {
