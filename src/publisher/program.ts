@@ -20,6 +20,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ readonly register: Regis
   receive: () => import('./commands/receive.ts'),
   serve: () => import('./commands/serve.ts'),
   convert: () => import('./commands/convert.ts'),
+  config: () => import('./commands/config.ts'),
   gc: () => import('./commands/gc.ts'),
   verify: () => import('./commands/verify.ts'),
   doctor: () => import('./commands/doctor.ts'),

@@ -1,11 +1,25 @@
 /** Deletes tags of the bucket that the source has no more, within the limit that guards against a faulty source. */
 import { deleteTags } from '../../bucket/delete-tags.ts';
 import { isCompanionTag } from '../../bucket/image-source.ts';
+import { readSettings } from '../../bucket/format.ts';
+import { protectionOf } from '../../bucket/settings/immutable-tags.ts';
 import { listTags } from '../../bucket/survey.ts';
-import type { Tag } from '../../registry/name.ts';
+import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { CommandError } from '../cli/errors.ts';
 import type { SourceTags } from '../sources/source.ts';
 import type { Run } from './run.ts';
+
+/** Leaves out immutable tags, with a warning. */
+export async function keepImmutable(
+  tags: readonly Tag[],
+  { report, options: { store }, to }: Pick<Run, 'report' | 'options'> & { readonly to: RepositoryName },
+): Promise<readonly Tag[]> {
+  if (tags.length === 0) return tags;
+  const { immutable } = await readSettings(store);
+  const kept = tags.filter((tag) => protectionOf(immutable, to, tag) !== null);
+  if (kept.length > 0) report.warnings.push(`${to}:${kept.join(', ')} would be pruned, but stays: it is immutable`);
+  return kept.length === 0 ? tags : tags.filter((tag) => !kept.includes(tag));
+}
 
 /** Deletes the tags that the source does not have any more, or that are not kept. */
 export async function prune(
@@ -29,7 +43,8 @@ export async function prune(
   }
   const keep: ReadonlySet<string> = new Set([...kept, ...listed.filter(isCompanionTag)]);
   const there = [...(await listTags(options.store, to)).keys()];
-  const gone = there.filter((tag) => !keep.has(tag));
+  const left = there.filter((tag) => !keep.has(tag));
+  const gone = await keepImmutable(left, { report, options, to });
   const limit = options.pruneLimit;
   if (gone.length > Math.max(1, there.length * limit)) {
     const share = `${String(Math.ceil((gone.length * 100) / there.length))}%`;

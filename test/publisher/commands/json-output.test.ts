@@ -71,6 +71,13 @@ describe('--json', () => {
     await check('gc', ['gc']);
   });
 
+  it('config', async () => {
+    await check('config', ['config', 'list']);
+    await check('config', ['config', 'set', 'immutable', 'v*', '--repository', 'team/*', '--allow-force']);
+    await check('config', ['config', 'get', 'immutable']);
+    await check('config', ['config', 'unset', 'immutable']);
+  });
+
   it('sync', async () => {
     const config = join(folder, 'sync.yaml');
     await writeFile(config, 'repositories:\n  - from: docker://127.0.0.1:1/none\n    to: c/d\n');
