@@ -54,10 +54,13 @@ export async function deleteTags(
     signal,
     onDeleted,
     force = false,
+    expected,
   }: {
     readonly signal?: AbortSignal | undefined;
     readonly onDeleted?: (tag: Tag) => void;
     readonly force?: boolean;
+    /** By tag, the etag of the object that may be deleted: a tag that has moved since stays. */
+    readonly expected?: ReadonlyMap<Tag, string>;
   } = {},
 ): Promise<void> {
   if (tags.length > 0) {
@@ -70,6 +73,7 @@ export async function deleteTags(
     const key = tagKey(name, tag);
     const info = await store.head(key);
     if (info !== null) refuseNewerTag(info.metadata);
+    if (info !== null && info.etag !== (expected?.get(tag) ?? info.etag)) continue;
     await store.delete([key]);
     await lists.update(name, tag, { kind: 'removed' });
     onDeleted?.(tag);

@@ -17,6 +17,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ readonly register: Regis
   inspect: () => import('./commands/inspect.ts'),
   explain: () => import('./commands/explain.ts'),
   rm: () => import('./commands/rm.ts'),
+  prune: () => import('./commands/prune.ts'),
   receive: () => import('./commands/receive.ts'),
   serve: () => import('./commands/serve.ts'),
   convert: () => import('./commands/convert.ts'),

@@ -66,6 +66,7 @@ describe('--json', () => {
     await check('verify', ['verify']);
     for (const key of bucket.keys()) if (key.startsWith('blobs/')) bucket.objects.delete(key);
     await check('verify', ['verify', '--repair']);
+    await check('prune', ['prune', '--keep', '1', '--dry-run']);
     await check('rm', ['rm', 'a/b:1', '--dry-run']);
     await check('rm', ['rm', 'a/b']);
     await check('gc', ['gc']);
