@@ -44,12 +44,13 @@ export async function candidatesFor(
   const current = words.at(-1) ?? '';
   const line = readLine(program, words.slice(0, -1));
   const inline = /^(--[a-z][a-z-]*)=(.*)$/s.exec(current);
-  if (line.waiting !== undefined) return startingWith(current, await optionValues(line.waiting, current, data));
+  if (line.waiting !== undefined)
+    return startingWith(current, await optionValues(line.waiting, current, line.chosen, data));
   if (inline !== null) {
     const [, flag = '', value = ''] = inline;
     const option = line.command.options.find(({ long }) => long === flag);
     if (option === undefined) return [];
-    const values = startingWith(value, await optionValues(option, value, data));
+    const values = startingWith(value, await optionValues(option, value, line.chosen, data));
     return values.map((one) => ({ ...one, value: `${flag}=${one.value}` }));
   }
   if (current.startsWith('-')) return startingWith(current, optionNames(line.command));
