@@ -98,11 +98,14 @@ function triedIn(
   for (const line of log) {
     const stage = /(?:defaultProvider|remoteProvider)::(\S+)/.exec(line)?.[1] ?? '';
     const reason = /(?:->|\(!\)) (.+)/s.exec(line)?.[1];
-    if (sources[stage] !== undefined) tried.push(`tried ${sources[stage]}`);
+    if (sources[stage] !== undefined) {
+      tried.push(`tried ${sources[stage]}`);
+      last = '';
+    }
     // The last line only says that no source is left.
     if (reason !== undefined && !reason.startsWith('Could not load credentials from any')) last = reason;
   }
-  return `${tried.join('; ')}. The last reason: ${last === '' ? 'none was given' : last.replace(/\.$/, '')}`;
+  return `${tried.join('; ')}${last === '' ? '' : ` (${last.replace(/\.$/, '')})`}`;
 }
 
 function set(value: string | undefined): string | undefined {
