@@ -52,9 +52,9 @@ in every form that a Docker or OCI client can pull.
 `;
 
 /** Opens the bucket that `--to` names. Stores are loaded when they are used. */
-const openTargetOf: OpenTarget = async ({ to, state = DEFAULT_STATE, mustExist = false, env }) => {
+const openTargetOf: OpenTarget = async ({ to, state = DEFAULT_STATE, mustExist = false, env, s3 }) => {
   if (to === 'local') return (await import('./local/open-local.ts')).openLocal(state, { mustExist });
-  if (to.startsWith('s3://')) return (await import('./stores/s3-target.ts')).openS3(to, env);
+  if (to.startsWith('s3://')) return (await import('./stores/s3-target.ts')).openS3(to, env, s3);
   throw new CommandError(`--to ${to} is not a valid target`, {
     kind: 'usage',
     hint: 'Write --to local, or --to s3://BUCKET.',

@@ -29,8 +29,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CreateBucketCommand } from '@aws-sdk/client-s3';
-import { createClient } from '../../src/publisher/stores/s3-target.ts';
+import { S3Client } from '../../src/publisher/stores/s3/client.ts';
 import { end, freePort, must, until } from '../interop/programs.ts';
 
 /** What must be installed. */
@@ -66,8 +65,8 @@ export async function startRadosgw(bucket = 'images'): Promise<Radosgw> {
   };
   try {
     const endpoint = await startCluster(folder, children);
-    const client = createClient({ endpoint, ...KEYS, region: 'us-east-1' });
-    await client.send(new CreateBucketCommand({ Bucket: bucket }));
+    const client = new S3Client({ endpoint, keys: KEYS, region: 'us-east-1' });
+    (await client.send({ method: 'PUT', bucket })).body.resume();
     client.destroy();
     return { endpoint, ...KEYS, bucket, close };
   } catch (cause) {

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { S3_RETRY } from '../../src/publisher/stores/retrying.ts';
 import { steadyConnection } from '../../src/publisher/stores/connection.ts';
 import { S3Store } from '../../src/publisher/stores/s3-store.ts';
-import { createClient } from '../../src/publisher/stores/s3-target.ts';
+import { S3Client } from '../../src/publisher/stores/s3/client.ts';
 import { startSimulator } from '../../src/publisher/local/simulator.ts';
 import { listedUploads } from '../../src/publisher/stores/unfinished-uploads.ts';
 import { missingPrograms } from '../interop/programs.ts';
@@ -63,7 +63,7 @@ export async function openStorage(storage: Storage): Promise<StorageBed> {
       AWS_REGION: region,
     }),
     store: (way, prefix = '') => {
-      const client = createClient({ endpoint: endpointOf(way), accessKeyId, secretAccessKey, region });
+      const client = new S3Client({ endpoint: endpointOf(way), keys: { accessKeyId, secretAccessKey }, region });
       stores.push(client);
       return new S3Store({
         connection: steadyConnection(client),

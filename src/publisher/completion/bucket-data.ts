@@ -14,11 +14,11 @@ const NAMES = 1_000;
 /** Reads the bucket that the options choose; where that fails or takes too long there are no names. */
 export function bucketData(openTarget: OpenTarget, { variables }: Environment): CompletionData {
   const withTarget = async (
-    { to = 'local', state = DEFAULT_STATE }: ChosenBucket,
+    { to = 'local', state = DEFAULT_STATE, ...s3 }: ChosenBucket,
     read: (target: Target) => Promise<readonly string[]>,
   ): Promise<readonly string[]> => {
     const reading = (async () => {
-      const target = await openTarget({ to, state, mustExist: true, env: variables });
+      const target = await openTarget({ to, state, mustExist: true, env: variables, s3 });
       try {
         return await read(target);
       } finally {
@@ -34,7 +34,7 @@ export function bucketData(openTarget: OpenTarget, { variables }: Environment): 
       if (name === null) return Promise.resolve([]);
       return withTarget(chosen, async ({ store }) => (await readTagList(store, name)).map(({ tag }) => tag));
     },
-    buckets: () => inTime(listBuckets(variables)),
+    buckets: (chosen) => inTime(listAllBuckets(variables, chosen)),
   };
 }
 
@@ -50,16 +50,18 @@ async function inTime(reading: Promise<readonly string[]>): Promise<readonly str
   }
 }
 
-async function listBuckets(variables: Readonly<NodeJS.ProcessEnv>): Promise<readonly string[]> {
-  const [{ ListBucketsCommand }, { createClient, readS3Address }] = await Promise.all([
-    import('@aws-sdk/client-s3'),
-    import('../stores/s3-target.ts'),
+async function listAllBuckets(
+  variables: Readonly<NodeJS.ProcessEnv>,
+  chosen: ChosenBucket,
+): Promise<readonly string[]> {
+  const [{ S3Client }, { listBuckets }, { readS3Server }] = await Promise.all([
+    import('../stores/s3/client.ts'),
+    import('../stores/s3/requests.ts'),
+    import('../stores/s3/server.ts'),
   ]);
-  // The address needs a bucket; the request names none.
-  const client = createClient(readS3Address('s3://any', variables));
+  const client = new S3Client(await readS3Server(variables, chosen));
   try {
-    const { Buckets = [] } = await client.send(new ListBucketsCommand({}));
-    return Buckets.flatMap(({ Name }) => (Name === undefined ? [] : [Name]));
+    return await listBuckets(client);
   } finally {
     client.destroy();
   }

@@ -17,14 +17,20 @@ export interface CompletionData {
   repositories(options: ChosenBucket): Promise<readonly string[]>;
   tags(options: ChosenBucket, name: string): Promise<readonly string[]>;
   /** Buckets of the S3 account. */
-  buckets(): Promise<readonly string[]>;
+  buckets(options: ChosenBucket): Promise<readonly string[]>;
 }
 
 /** The bucket options among the words. */
 export interface ChosenBucket {
   readonly to?: string;
   readonly state?: string;
+  readonly endpoint?: string;
+  readonly region?: string;
+  readonly profile?: string;
 }
+
+/** The options that choose a bucket, by their names. */
+const CHOOSING: ReadonlySet<string> = new Set<keyof ChosenBucket>(['to', 'state', 'endpoint', 'region', 'profile']);
 
 /**
  * The candidates for the last of `words`, which are the arguments of `program` up to the cursor. The last one may be
@@ -38,12 +44,13 @@ export async function candidatesFor(
   const current = words.at(-1) ?? '';
   const line = readLine(program, words.slice(0, -1));
   const inline = /^(--[a-z][a-z-]*)=(.*)$/s.exec(current);
-  if (line.waiting !== undefined) return startingWith(current, await optionValues(line.waiting, current, data));
+  if (line.waiting !== undefined)
+    return startingWith(current, await optionValues(line.waiting, current, line.chosen, data));
   if (inline !== null) {
     const [, flag = '', value = ''] = inline;
     const option = line.command.options.find(({ long }) => long === flag);
     if (option === undefined) return [];
-    const values = startingWith(value, await optionValues(option, value, data));
+    const values = startingWith(value, await optionValues(option, value, line.chosen, data));
     return values.map((one) => ({ ...one, value: `${flag}=${one.value}` }));
   }
   if (current.startsWith('-')) return startingWith(current, optionNames(line.command));
@@ -67,10 +74,9 @@ function readLine(program: Command, words: readonly string[]): Line {
   let command = program;
   let waiting: Option | undefined;
   const operands: string[] = [];
-  const chosen: { to?: string; state?: string } = {};
+  const chosen: Record<string, string> = {};
   const choose = (option: Option, value: string): void => {
-    if (option.long === '--to') chosen.to = value;
-    if (option.long === '--state') chosen.state = value;
+    if (CHOOSING.has(option.attributeName())) chosen[option.attributeName()] = value;
   };
   for (const word of words) {
     if (waiting !== undefined) {
@@ -106,13 +112,18 @@ function optionNames(command: Command): readonly Candidate[] {
     .flatMap(({ long, description }) => (typeof long === 'string' ? [{ value: long, description }] : []));
 }
 
-async function optionValues(option: Option, current: string, data: CompletionData): Promise<readonly Candidate[]> {
+async function optionValues(
+  option: Option,
+  current: string,
+  chosen: ChosenBucket,
+  data: CompletionData,
+): Promise<readonly Candidate[]> {
   if (option.argChoices !== undefined) return plain(option.argChoices);
   if (option.long === '--to') {
     const local = { value: 'local', description: 'the local store' };
     if (!current.startsWith('s3:'))
       return [local, { value: 's3://', description: 'a bucket of R2, or other S3 storage' }];
-    return (await data.buckets()).map((name) => ({ value: `s3://${name}`, description: 'bucket' }));
+    return (await data.buckets(chosen)).map((name) => ({ value: `s3://${name}`, description: 'bucket' }));
   }
   return /file|folder|path/.test(option.flags) ? paths(current) : [];
 }

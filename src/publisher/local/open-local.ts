@@ -3,14 +3,13 @@
  * lock. Other processes connect to its server, and if that ends, one of them runs the simulator itself.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { S3Client } from '@aws-sdk/client-s3';
 import { createFormat, readFormat, refuseNewerFormat, withPreparedWrites } from '../../bucket/format.ts';
 import { CommandError } from '../cli/errors.ts';
 import type { Connection } from '../stores/connection.ts';
 import type { RetryPolicy } from '../../http/retry.ts';
 import { S3_RETRY } from '../stores/retrying.ts';
 import { S3Store } from '../stores/s3-store.ts';
-import { createClient } from '../stores/s3-target.ts';
+import { S3Client } from '../stores/s3/client.ts';
 import type { Target } from '../stores/target.ts';
 import { PART_SIZE } from '../streams/buffer-sizes.ts';
 import { type Announcement, announce, readAnnouncement, withdraw } from './announcement.ts';
@@ -198,7 +197,7 @@ export function clientOf({
   accessKeyId,
   secretAccessKey,
 }: Pick<Announcement, 'endpoint' | 'accessKeyId' | 'secretAccessKey'>): S3Client {
-  return createClient({ endpoint, accessKeyId, secretAccessKey, region: 'auto' });
+  return new S3Client({ endpoint, region: 'auto', keys: { accessKeyId, secretAccessKey } });
 }
 
 /** Whether the endpoint answers: an announcement may be left over from a killed process. */

@@ -3,9 +3,8 @@
  * on the way would be written back with the next change.
  */
 import { createHash } from 'node:crypto';
-import type { GetObjectCommandOutput } from '@aws-sdk/client-s3';
 import { StorageError } from '../../registry/store.ts';
-import { unquoted } from './s3-messages.ts';
+import type { ObjectAnswer } from './s3/requests.ts';
 
 /** The longest object that is compared, in bytes: it is read whole. */
 export const CHECKED_MAX = 4 * 2 ** 20;
@@ -20,9 +19,8 @@ const ATTEMPTS = 8;
  * Whether the ETag is the MD5 of the bytes: of an object that was written by one PUT and is not encrypted with a key of
  * its own (Amazon S3 API reference, "Object", ETag).
  */
-export function hasMd5Etag({ ETag, ServerSideEncryption, SSECustomerAlgorithm }: GetObjectCommandOutput): boolean {
-  const isPlain = ServerSideEncryption === undefined || ServerSideEncryption === 'AES256';
-  return isPlain && SSECustomerAlgorithm === undefined && /^[0-9a-f]{32}$/.test(unquoted(ETag));
+export function hasMd5Etag({ etag, isPlain }: ObjectAnswer): boolean {
+  return isPlain && /^[0-9a-f]{32}$/.test(etag);
 }
 
 /** Where an object's bytes come from. */
@@ -30,9 +28,9 @@ export interface CheckedReading {
   readonly key: string;
   /** Hex MD5 that the bytes should have. */
   readonly etag: string;
-  readonly chunksOf: (answer: GetObjectCommandOutput) => AsyncIterable<Uint8Array>;
+  readonly chunksOf: (answer: ObjectAnswer) => AsyncIterable<Uint8Array>;
   /** Reads the same version once more. */
-  readonly again: () => Promise<GetObjectCommandOutput | null | 'changed'>;
+  readonly again: () => Promise<ObjectAnswer | null | 'changed'>;
 }
 
 /**
@@ -40,7 +38,7 @@ export interface CheckedReading {
  * AGREEMENT} times, so the ETag is no MD5, or the object is damaged. Throws {@link StorageError}.
  */
 export async function readChecked(
-  first: GetObjectCommandOutput,
+  first: ObjectAnswer,
   { key, etag, chunksOf, again }: CheckedReading,
 ): Promise<{ readonly bytes: Uint8Array; readonly matches: boolean }> {
   const seen = new Map<string, number>();

@@ -1,4 +1,4 @@
-import type { S3Client } from '@aws-sdk/client-s3';
+import type { S3Client } from './s3/client.ts';
 
 /**
  * A store's connection to its bucket. The local store's server may stop while a command runs; other buckets keep one

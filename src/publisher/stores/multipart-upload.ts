@@ -2,16 +2,11 @@
  * Uploads a long body in parts: several at once, each retried by itself, and without those that storage already has.
  */
 import { createHash } from 'node:crypto';
-import {
-  AbortMultipartUploadCommand,
-  CompleteMultipartUploadCommand,
-  CreateMultipartUploadCommand,
-  UploadPartCommand,
-} from '@aws-sdk/client-s3';
 import { StorageError } from '../../registry/store.ts';
 import type { BufferPool } from '../streams/buffer-pool.ts';
 import { anySignal, type SendRequest } from './retrying.ts';
-import { unquoted, withPayloadHash } from './s3-messages.ts';
+import { abortUpload, completeUpload, createUpload, uploadPart } from './s3/requests.ts';
+import { UNSIGNED_PAYLOAD } from './s3/signature.ts';
 import { readFailure } from './s3-failure.ts';
 import type { SentPart, UnfinishedUpload, UnfinishedUploads, UploadNotes } from './unfinished-uploads.ts';
 
@@ -72,7 +67,7 @@ export async function uploadInParts(options: MultipartOptions): Promise<{ readon
   const notes = await uploads.note(key, upload);
   const abort = async (): Promise<void> => {
     await request(`aborting the upload of ${key}`, (client) =>
-      client.send(new AbortMultipartUploadCommand({ Bucket: bucket, Key: key, UploadId: upload.uploadId })),
+      abortUpload(client, { bucket, key, uploadId: upload.uploadId }),
     ).catch(
       // Storage deletes unfinished uploads after some days; the original error matters more.
       () => undefined,
@@ -101,20 +96,8 @@ export async function uploadInParts(options: MultipartOptions): Promise<{ readon
   }
 }
 
-async function begin({ bucket, key, contentType, metadata, request }: MultipartOptions): Promise<string> {
-  const { UploadId } = await request(`writing ${key}`, (client) =>
-    client.send(
-      new CreateMultipartUploadCommand({
-        Bucket: bucket,
-        Key: key,
-        ContentType: contentType,
-        Metadata: { ...metadata },
-      }),
-    ),
-  );
-  if (UploadId === undefined)
-    throw new StorageError('STORAGE_UNAVAILABLE', `writing ${key}: the answer has no upload ID`);
-  return UploadId;
+function begin({ bucket, key, contentType, metadata, request }: MultipartOptions): Promise<string> {
+  return request(`writing ${key}`, (client) => createUpload(client, { bucket, key, contentType, metadata }));
 }
 
 /** Sends the missing parts. Returns all parts in order, and the ETag of the whole, if ETags are MD5s. */
@@ -197,30 +180,25 @@ async function sendPart(
   { number, bytes, md5 }: { number: number; bytes: Uint8Array; md5: string | undefined },
   signal: AbortSignal,
 ): Promise<SentPart> {
-  const sha256 = checks === 'hash' ? createHash('sha256').update(bytes).digest('hex') : 'UNSIGNED-PAYLOAD';
-  const { ETag } = await request(
+  const payloadHash = checks === 'hash' ? createHash('sha256').update(bytes).digest('hex') : UNSIGNED_PAYLOAD;
+  const size = bytes.length;
+  const etag = await request(
     `writing ${key}`,
     (client, _, stop) =>
-      client.send(
-        withPayloadHash(
-          new UploadPartCommand({
-            Bucket: bucket,
-            Key: key,
-            UploadId: uploadId,
-            PartNumber: number,
-            Body: bytes,
-            ContentLength: bytes.length,
-          }),
-          sha256,
-        ),
-        { abortSignal: anySignal(signal, stop) ?? signal },
-      ),
+      uploadPart(client, {
+        bucket,
+        key,
+        uploadId,
+        number,
+        body: bytes,
+        size,
+        payloadHash,
+        signal: anySignal(signal, stop),
+      }),
     signal,
-    bytes.length,
+    size,
   );
-  if (ETag === undefined)
-    throw new StorageError('STORAGE_UNAVAILABLE', `writing ${key}: the answer to part ${String(number)} has no etag`);
-  return { number, size: bytes.length, md5, etag: unquoted(ETag) };
+  return { number, size, md5, etag };
 }
 
 async function complete(
@@ -230,18 +208,9 @@ async function complete(
   expected: string,
 ): Promise<{ etag: string }> {
   const { bucket, key, request, size, checks } = options;
-  const list = parts.map(({ number, etag }) => ({ PartNumber: number, ETag: etag }));
   const etag = await request(`writing ${key}`, async (client, mayBeDone) => {
     try {
-      const { ETag } = await client.send(
-        new CompleteMultipartUploadCommand({
-          Bucket: bucket,
-          Key: key,
-          UploadId: uploadId,
-          MultipartUpload: { Parts: list },
-        }),
-      );
-      return unquoted(ETag);
+      return await completeUpload(client, { bucket, key, uploadId, parts });
     } catch (error) {
       // The previous attempt succeeded, and only its answer was lost.
       const there = mayBeDone && isGone(error) ? await options.head() : null;

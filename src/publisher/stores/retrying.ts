@@ -1,8 +1,8 @@
-import type { S3Client } from '@aws-sdk/client-s3';
 import { withRetry } from '../../bucket/retry.ts';
 import type { RetryPolicy } from '../../http/retry.ts';
 import { StorageError } from '../../registry/store.ts';
 import { CommandError } from '../cli/errors.ts';
+import type { S3Client } from './s3/client.ts';
 import { readFailure, storageErrorOf } from './s3-failure.ts';
 
 /** Outlasts a restart of the server, and R2's limit of one write a second to a key. */

@@ -1,6 +1,7 @@
 import { parseRetryAfter } from '../../http/retry.ts';
 import { StorageError } from '../../registry/store.ts';
-import { isForeignAbsence } from './foreign-answers.ts';
+import { ForeignAnswerError, isForeignAbsence } from './foreign-answers.ts';
+import { S3Error } from './s3/error.ts';
 
 /** A failed S3 request. */
 export interface S3Failure {
@@ -39,19 +40,17 @@ const LASTING_NETWORK_CODES = new Set(['ENOTFOUND', 'ERR_INVALID_URL', 'CERT_HAS
 
 /** Classifies an error of the S3 client; undefined counts as no answer. Never throws. */
 export function readFailure(error: unknown): S3Failure {
-  const { name, message, code, Code, $metadata, $response, cause } = (error ?? {}) as {
+  const { name, message, code, cause } = (error ?? {}) as {
     name?: string;
     message?: string;
     code?: string;
-    Code?: string;
-    $metadata?: { httpStatusCode?: number };
-    $response?: { headers?: Record<string, string>; statusCode?: number };
     cause?: { code?: string };
   };
-  const status = $metadata?.httpStatusCode ?? $response?.statusCode;
-  const shown = Code ?? code ?? cause?.code ?? name ?? 'Error';
+  const answer = error instanceof S3Error ? error : undefined;
+  const status = answer?.status ?? (error instanceof ForeignAnswerError ? error.status : undefined);
+  const shown = answer !== undefined ? (answer.code ?? 'Error') : (code ?? cause?.code ?? name ?? 'Error');
   const text = message ?? String(error);
-  const isForeign = status === 404 && isForeignAbsence(Code, $response?.headers?.['content-type']);
+  const isForeign = status === 404 && isForeignAbsence(answer?.code, answer?.headers['content-type']);
   const full = status === 507 || FULL.test(shown) || FULL.test(text);
   // Below 400: the answer broke off or could not be read.
   const weak =
@@ -67,7 +66,7 @@ export function readFailure(error: unknown): S3Failure {
     message: isForeign ? 'a 404 without an error code, which is not from storage' : text,
     retryable: !full && ((weak && !LASTING_NETWORK_CODES.has(shown)) || RETRYABLE_CODES.has(shown)),
     ambiguous: status === undefined || status < 400 || status >= 500 || status === 408,
-    retryAfter: parseRetryAfter($response?.headers?.['retry-after'], Date.now()),
+    retryAfter: parseRetryAfter(answer?.headers['retry-after'], Date.now()),
   };
 }
 

@@ -1,12 +1,4 @@
 /** A bucket behind the S3 API: R2, the local store, or another server. */
-import {
-  DeleteObjectsCommand,
-  GetObjectCommand,
-  type GetObjectCommandOutput,
-  HeadObjectCommand,
-  ListObjectsV2Command,
-  type S3Client,
-} from '@aws-sdk/client-s3';
 import { forEachLimit } from '../../bucket/concurrency.ts';
 import type { IfMatchStyle } from '../../bucket/format.ts';
 import { withRetry } from '../../bucket/retry.ts';
@@ -28,9 +20,17 @@ import type { Connection } from './connection.ts';
 import { deleteFenced } from './fenced-delete.ts';
 import { partSizeFor, UploadEndedError, uploadInParts } from './multipart-upload.ts';
 import { S3_RETRY, type SendRequest, sendRetrying, type WriteGuard } from './retrying.ts';
-import { bytesOf, infoOf, rangeHeader, unquoted, withContentMd5 } from './s3-messages.ts';
+import type { S3Client } from './s3/client.ts';
+import {
+  deleteObjects,
+  getObject,
+  headObject,
+  listObjects,
+  type ObjectAnswer,
+  type ObjectPage,
+} from './s3/requests.ts';
+import { bytesOf, infoOf, rangeHeader } from './s3-messages.ts';
 import { CHECKED_MAX, hasMd5Etag, readChecked } from './checked-read.ts';
-import { ForeignAnswerError } from './foreign-answers.ts';
 import { readFailure } from './s3-failure.ts';
 import { canBeStreamed, putStreamed } from './streamed-put.ts';
 import type { UnfinishedUploads } from './unfinished-uploads.ts';
@@ -105,37 +105,30 @@ export class S3Store implements WriteStore {
 
   /** Lists one key, to find out whether the bucket exists and allows access. Throws {@link StorageError}. */
   async check(): Promise<void> {
-    const command = new ListObjectsV2Command({ Bucket: this.#bucket, Prefix: this.#prefix, MaxKeys: 1 });
-    await this.#send('opening the bucket', (client) => client.send(command));
+    const request = { bucket: this.#bucket, prefix: this.#prefix, most: 1 };
+    await this.#send('opening the bucket', (client) => listObjects(client, request));
   }
 
   async head(key: string): Promise<ObjectInfo | null> {
-    const command = { Bucket: this.#bucket, Key: this.#prefix + key };
     const found = await this.#send(`reading the head of ${key}`, (client) =>
-      nullIfAbsent(client.send(new HeadObjectCommand(command))),
+      nullIfAbsent(headObject(client, this.#place(key))),
     );
-    return found === null ? null : infoOf(key, found, found.ContentLength ?? 0);
+    return found === null ? null : infoOf(key, found, found.length);
   }
 
   async get(key: string, { range, ifMatch, signal }: GetOptions = {}): Promise<StoredObject | null | 'changed'> {
-    const read = (
-      header: string | undefined,
-      version: string | undefined,
-    ): Promise<GetObjectCommandOutput | null | 'changed'> =>
+    const read = (header: string | undefined, version: string | undefined): Promise<ObjectAnswer | null | 'changed'> =>
       this.#send(
         `reading ${key}`,
         async (client) => {
           try {
             return await nullIfAbsent(
-              client.send(
-                new GetObjectCommand({
-                  Bucket: this.#bucket,
-                  Key: this.#prefix + key,
-                  ...(header === undefined ? {} : { Range: header }),
-                  ...(version === undefined ? {} : { IfMatch: `"${version}"` }),
-                }),
-                signal === undefined ? {} : { abortSignal: signal },
-              ),
+              getObject(client, {
+                ...this.#place(key),
+                range: header,
+                ifMatch: version === undefined ? undefined : `"${version}"`,
+                signal,
+              }),
             );
           } catch (error) {
             const { status } = readFailure(error);
@@ -151,14 +144,14 @@ export class S3Store implements WriteStore {
       );
     const found = await read(rangeHeader(range), ifMatch);
     if (found === null || found === 'changed') return found;
-    const length = found.ContentLength ?? 0;
-    const place = /^bytes (\d+)-\d+\/(\d+)$/.exec(found.ContentRange ?? '');
+    const { length } = found;
+    const place = /^bytes (\d+)-\d+\/(\d+)$/.exec(found.contentRange ?? '');
     const offset = place === null ? 0 : Number(place[1]);
     const info = infoOf(key, found, place === null ? length : Number(place[2]));
     // A broken body is resumed where it broke, if the object is unchanged.
-    const resume = (at: number): Promise<GetObjectCommandOutput | null | 'changed'> =>
+    const resume = (at: number): Promise<ObjectAnswer | null | 'changed'> =>
       read(`bytes=${String(at)}-${String(offset + length - 1)}`, info.etag);
-    const chunksOf = (answer: GetObjectCommandOutput): AsyncIterable<Uint8Array> =>
+    const chunksOf = (answer: ObjectAnswer): AsyncIterable<Uint8Array> =>
       bytesOf(answer, { key, offset, length, signal, resume });
     if (this.#hasMd5Etags && place === null && length <= CHECKED_MAX && hasMd5Etag(found)) {
       const { etag } = info;
@@ -226,22 +219,13 @@ export class S3Store implements WriteStore {
 
   async delete(keys: readonly string[]): Promise<void> {
     for (let at = 0; at < keys.length; at += DELETE_AT_ONCE) {
-      const Objects = keys.slice(at, at + DELETE_AT_ONCE).map((key) => ({ Key: this.#prefix + key }));
-      const { Errors = [] } = await this.#send('deleting', async (client) => {
-        const answer = await client.send(
-          withContentMd5(new DeleteObjectsCommand({ Bucket: this.#bucket, Delete: { Objects } })),
-        );
-        // Each key is reported, whether it was there or not.
-        const reported = (answer.Deleted?.length ?? 0) + (answer.Errors?.length ?? 0);
-        if (reported < Objects.length) throw new ForeignAnswerError('it does not report each deletion', 200);
-        return answer;
-      });
-      const [first] = Errors;
+      const some = keys.slice(at, at + DELETE_AT_ONCE).map((key) => this.#prefix + key);
+      const [first] = await this.#send('deleting', (client) => deleteObjects(client, this.#bucket, some));
       if (first === undefined) continue;
-      const denied = first.Code === 'AccessDenied';
+      const denied = first.code === 'AccessDenied';
       throw new StorageError(
         denied ? 'STORAGE_DENIED' : 'STORAGE_UNAVAILABLE',
-        `deleting ${first.Key ?? ''}: ${this.#title} answered ${first.Code ?? ''} ${first.Message ?? ''}`,
+        `deleting ${first.key}: ${this.#title} answered ${first.code} ${first.message}`,
       );
     }
   }
@@ -269,27 +253,17 @@ export class S3Store implements WriteStore {
   ): AsyncIterable<ListedObject> {
     let token: string | undefined;
     do {
-      const command = {
-        Bucket: this.#bucket,
-        Prefix: this.#prefix + prefix,
-        ...(startAfter === undefined ? {} : { StartAfter: this.#prefix + startAfter }),
-        ...(token === undefined ? {} : { ContinuationToken: token }),
-      };
-      const page = await this.#send(
-        `listing ${prefix}`,
-        (client) => client.send(new ListObjectsV2Command(command)),
+      const request = {
+        bucket: this.#bucket,
+        prefix: this.#prefix + prefix,
+        startAfter: startAfter === undefined ? undefined : this.#prefix + startAfter,
+        token,
         signal,
-      );
-      for (const { Key, Size, ETag, LastModified } of page.Contents ?? []) {
-        if (Key !== undefined)
-          yield {
-            key: Key.slice(this.#prefix.length),
-            size: Size ?? 0,
-            etag: unquoted(ETag),
-            uploaded: LastModified ?? new Date(0),
-          };
-      }
-      token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
+      };
+      const page: ObjectPage = await this.#send(`listing ${prefix}`, (client) => listObjects(client, request), signal);
+      for (const { key, size, etag, modified } of page.objects)
+        yield { key: key.slice(this.#prefix.length), size, etag, uploaded: modified };
+      ({ token } = page);
     } while (token !== undefined);
   }
 

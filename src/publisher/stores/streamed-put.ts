@@ -1,11 +1,12 @@
 /** Sends a body in one request as it is read. It is not buffered, since its source can be read again. */
 import { createHash, type Hash } from 'node:crypto';
 import { Readable } from 'node:stream';
-import { PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { type BodyStream, type PutOptions, StorageError } from '../../registry/store.ts';
 import { STREAMED_CHUNKS, STREAMED_MIN } from '../streams/buffer-sizes.ts';
 import { anySignal, type SendRequest } from './retrying.ts';
-import { unquoted, withPayloadHash } from './s3-messages.ts';
+import type { S3Client } from './s3/client.ts';
+import { putObject } from './s3/requests.ts';
+import { UNSIGNED_PAYLOAD } from './s3/signature.ts';
 import { readFailure, type S3Failure } from './s3-failure.ts';
 
 /** A body that can be streamed: see {@link canBeStreamed}. */
@@ -89,19 +90,17 @@ async function sendOnce(
     sourceError ??= { error };
     stop.abort(error);
   });
-  const command = new PutObjectCommand({
-    Bucket: bucket,
-    Key: key,
-    Body: body,
-    ContentLength: size,
-    ContentType: contentType,
-    ...(metadata === undefined ? {} : { Metadata: { ...metadata } }),
-  });
   try {
-    const { ETag } = await client.send(withPayloadHash(command, md5 === null ? sha256 : 'UNSIGNED-PAYLOAD'), {
-      abortSignal: anySignal(signal, noSpace, stop.signal) ?? stop.signal,
+    const etag = await putObject(client, {
+      bucket,
+      key,
+      body,
+      size,
+      payloadHash: md5 === null ? sha256 : UNSIGNED_PAYLOAD,
+      contentType,
+      metadata,
+      signal: anySignal(signal, noSpace, stop.signal),
     });
-    const etag = unquoted(ETag);
     const expected = md5?.digest('hex') ?? etag;
     if (etag !== expected) {
       throw new StorageError(

@@ -1,4 +1,5 @@
 import type { WriteStore } from '../../registry/store.ts';
+import type { S3Overrides } from './s3/server.ts';
 
 /** An open bucket that a command reads and writes. */
 export interface Target {
@@ -10,7 +11,7 @@ export interface Target {
 }
 
 /**
- * Opens the bucket of `--to`: `local` (in the folder `state`), or `s3://bucket[/prefix]` (configured by `env`).
+ * Opens the bucket of `--to`: `local` (in the folder `state`), or `s3://bucket[/prefix]` (configured by `s3` and `env`).
  * With `mustExist` a missing local store is an error, otherwise it is created. Throws CommandError if the bucket cannot
  * be opened or does not answer.
  */
@@ -19,4 +20,5 @@ export type OpenTarget = (options: {
   readonly state?: string;
   readonly mustExist?: boolean;
   readonly env: NodeJS.ProcessEnv;
+  readonly s3?: S3Overrides;
 }) => Promise<Target>;

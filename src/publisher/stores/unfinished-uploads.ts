@@ -1,6 +1,6 @@
 /** Records of unfinished multipart uploads, so that their parts are not sent again. */
-import { ListMultipartUploadsCommand, ListPartsCommand, type S3Client } from '@aws-sdk/client-s3';
-import { unquoted } from './s3-messages.ts';
+import type { S3Client } from './s3/client.ts';
+import { listParts, listUploads } from './s3/requests.ts';
 import { readFailure } from './s3-failure.ts';
 
 /** A part in storage. `md5` is in hex; undefined if it is not compared. */
@@ -48,39 +48,26 @@ export function listedUploads(bucket: string): UnfinishedUploads {
     keepsNotes: false,
     note: () => Promise.resolve(NO_NOTES),
     find: async (key, request) => {
-      const { Uploads = [] } = await request(async (client) => {
+      const uploads = await request(async (client) => {
         try {
-          return await client.send(new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: key }));
+          return await listUploads(client, { bucket, key });
         } catch (error) {
           // Storage without this request: every upload starts from the beginning.
-          if (readFailure(error).status === 501) return { Uploads: [] };
+          if (readFailure(error).status === 501) return [];
           throw error;
         }
       });
-      const own = Uploads.filter((upload) => upload.Key === key).sort(
-        (a, b) => (b.Initiated?.getTime() ?? 0) - (a.Initiated?.getTime() ?? 0),
-      );
-      const uploadId = own[0]?.UploadId;
+      const own = uploads
+        .filter((upload) => upload.key === key)
+        .sort((a, b) => b.initiated.getTime() - a.initiated.getTime());
+      const uploadId = own[0]?.uploadId;
       if (uploadId === undefined) return null;
       const parts: SentPart[] = [];
       let marker: string | undefined;
       do {
-        const page = await request((client) =>
-          client.send(
-            new ListPartsCommand({
-              Bucket: bucket,
-              Key: key,
-              UploadId: uploadId,
-              ...(marker === undefined ? {} : { PartNumberMarker: marker }),
-            }),
-          ),
-        );
-        for (const { PartNumber, Size, ETag } of page.Parts ?? []) {
-          if (PartNumber === undefined || Size === undefined || ETag === undefined) continue;
-          const etag = unquoted(ETag);
-          parts.push({ number: PartNumber, size: Size, md5: etag, etag });
-        }
-        marker = page.IsTruncated === true ? page.NextPartNumberMarker : undefined;
+        const page = await request((client) => listParts(client, { bucket, key, uploadId, marker }));
+        parts.push(...page.parts.map((part) => ({ ...part, md5: part.etag })));
+        marker = page.next;
       } while (marker !== undefined);
       return { uploadId, parts };
     },

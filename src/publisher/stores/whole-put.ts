@@ -1,10 +1,9 @@
 /** Sends a short body in one request. */
 import { createHash } from 'node:crypto';
-import { PutObjectCommand } from '@aws-sdk/client-s3';
 import type { IfMatchStyle } from '../../bucket/format.ts';
 import { type PutOptions, StorageError } from '../../registry/store.ts';
 import { anySignal, type SendRequest } from './retrying.ts';
-import { unquoted, withPayloadHash } from './s3-messages.ts';
+import { putObject } from './s3/requests.ts';
 import { readFailure } from './s3-failure.ts';
 
 /** The body and how it is sent. */
@@ -30,29 +29,28 @@ export async function putWhole(put: WholePut): Promise<{ readonly etag: string }
       'DIGEST_MISMATCH',
       `writing ${title}: the bytes have the sha256 ${hash} instead of ${sha256}`,
     );
+  const conditions =
+    onlyIf === undefined
+      ? {}
+      : onlyIf === 'absent'
+        ? { 'if-none-match': '*' }
+        : { 'if-match': put.ifMatch === 'bare' ? onlyIf.etag : `"${onlyIf.etag}"` };
   return request(
     `writing ${title}`,
     async (client, mayBeDone, stop) => {
-      const abort = anySignal(signal, stop);
-      const command = new PutObjectCommand({
-        Bucket: bucket,
-        Key: key,
-        Body: bytes,
-        ContentLength: bytes.length,
-        ContentType: contentType,
-        ...(metadata === undefined ? {} : { Metadata: { ...metadata } }),
-        ...(onlyIf === undefined
-          ? {}
-          : onlyIf === 'absent'
-            ? { IfNoneMatch: '*' }
-            : { IfMatch: put.ifMatch === 'bare' ? onlyIf.etag : `"${onlyIf.etag}"` }),
-      });
       try {
-        const { ETag } = await client.send(
-          withPayloadHash(command, hash),
-          abort === undefined ? {} : { abortSignal: abort },
-        );
-        return { etag: unquoted(ETag) };
+        const etag = await putObject(client, {
+          bucket,
+          key,
+          body: bytes,
+          size: bytes.length,
+          payloadHash: hash,
+          contentType,
+          metadata,
+          conditions,
+          signal: anySignal(signal, stop),
+        });
+        return { etag };
       } catch (error) {
         const { status, code } = readFailure(error);
         const failed = status === 412 || (status === 404 && code === 'NoSuchKey');

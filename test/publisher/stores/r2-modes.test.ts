@@ -2,17 +2,13 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  CompleteMultipartUploadCommand,
-  CreateMultipartUploadCommand,
-  DeleteObjectsCommand,
-  PutObjectCommand,
-  UploadPartCommand,
-} from '@aws-sdk/client-s3';
+import { crc32 } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Chooser } from '../../faults/proxy.ts';
 import { type Finished, gantry } from '../../interop/programs.ts';
-import { createClient } from '../../../src/publisher/stores/s3-target.ts';
+import { S3Client } from '../../../src/publisher/stores/s3/client.ts';
+import { completeUpload, createUpload, putObject, uploadPart } from '../../../src/publisher/stores/s3/requests.ts';
+import { UNSIGNED_PAYLOAD } from '../../../src/publisher/stores/s3/signature.ts';
 import { writeDirImage } from '../dir-image.ts';
 import { asDocumented, R2_MODES } from './r2-modes.ts';
 import { PART, type S3Bed, startS3Bed } from './s3-bed.ts';
@@ -84,15 +80,17 @@ describe('the rules', () => {
   const clientOf = () => {
     const { AWS_ACCESS_KEY_ID = '', AWS_SECRET_ACCESS_KEY = '', AWS_ENDPOINT_URL = '' } = bed.env;
     const keys = { accessKeyId: AWS_ACCESS_KEY_ID, secretAccessKey: AWS_SECRET_ACCESS_KEY };
-    return createClient({ ...keys, endpoint: AWS_ENDPOINT_URL, region: 'auto' });
+    return new S3Client({ keys, endpoint: AWS_ENDPOINT_URL, region: 'auto' });
   };
 
-  it('refuse a DeleteObjects with the checksum that the client sends by itself', async () => {
+  it('refuse a DeleteObjects with a newer checksum', async () => {
     bed.proxy.fault = asDocumented();
     const client = clientOf();
     try {
-      const deletion = new DeleteObjectsCommand({ Bucket: bed.bucket, Delete: { Objects: [{ Key: 'x' }] } });
-      await expect(client.send(deletion)).rejects.toMatchObject({ name: 'NotImplemented' });
+      const body = Buffer.from('<Delete><Object><Key>x</Key></Object></Delete>');
+      const headers = { 'x-amz-checksum-crc32': crc32(body).toString() };
+      const deletion = { method: 'POST', bucket: bed.bucket, query: { delete: '' }, headers, body } as const;
+      await expect(client.send(deletion)).rejects.toMatchObject({ code: 'NotImplemented' });
     } finally {
       client.destroy();
     }
@@ -101,21 +99,26 @@ describe('the rules', () => {
   it('refuse parts of several sizes, and a second write to a key', async () => {
     bed.proxy.fault = asDocumented();
     const client = clientOf();
-    const key = { Bucket: bed.bucket, Key: 'rules/parts' };
+    const place = { bucket: bed.bucket, key: 'rules/parts' };
+    const contentType = 'text/plain';
     try {
-      const { UploadId } = await client.send(new CreateMultipartUploadCommand(key));
-      const Parts = [];
+      const uploadId = await createUpload(client, { ...place, contentType });
+      const parts = [];
       for (const [at, size] of [PART, PART + 1, PART].entries()) {
-        const part = { ...key, UploadId, PartNumber: at + 1, Body: new Uint8Array(size) };
-        const { ETag } = await client.send(new UploadPartCommand(part));
-        Parts.push({ PartNumber: at + 1, ETag });
+        const body = new Uint8Array(size);
+        const number = at + 1;
+        const part = { ...place, uploadId, number, body, size, payloadHash: UNSIGNED_PAYLOAD };
+        parts.push({ number, etag: await uploadPart(client, part) });
       }
-      const completion = new CompleteMultipartUploadCommand({ ...key, UploadId, MultipartUpload: { Parts } });
-      await expect(client.send(completion)).rejects.toMatchObject({ name: 'InvalidPart' });
+      await expect(completeUpload(client, { ...place, uploadId, parts })).rejects.toMatchObject({
+        code: 'InvalidPart',
+      });
+      const body = Buffer.from('x');
+      const key = 'rules/key';
       const put = (): Promise<unknown> =>
-        client.send(new PutObjectCommand({ Bucket: bed.bucket, Key: 'rules/key', Body: 'x' }));
+        putObject(client, { bucket: bed.bucket, key, body, size: 1, payloadHash: UNSIGNED_PAYLOAD, contentType });
       await put();
-      await expect(put()).rejects.toMatchObject({ name: 'TooManyRequests' });
+      await expect(put()).rejects.toMatchObject({ code: 'TooManyRequests' });
       await put();
     } finally {
       client.destroy();

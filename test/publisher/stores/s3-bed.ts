@@ -2,12 +2,11 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { S3Client } from '@aws-sdk/client-s3';
 import { startSimulator, type Simulator } from '../../../src/publisher/local/simulator.ts';
 import { notedUploads } from '../../../src/publisher/local/upload-notes.ts';
 import { steadyConnection } from '../../../src/publisher/stores/connection.ts';
 import { S3Store, type S3StoreOptions } from '../../../src/publisher/stores/s3-store.ts';
-import { createClient } from '../../../src/publisher/stores/s3-target.ts';
+import { S3Client } from '../../../src/publisher/stores/s3/client.ts';
 import { type FaultProxy, startFaultProxy } from '../../faults/proxy.ts';
 
 /** S3's smallest part. */
@@ -36,7 +35,12 @@ export async function startS3Bed(): Promise<S3Bed> {
   const behind = `http://${proxy.host}${new URL(endpoint).pathname}`;
   const clients: S3Client[] = [];
   const clientFor = (address: string, silentMs?: number): S3Client => {
-    const client = createClient({ endpoint: address, accessKeyId, secretAccessKey, region: 'auto' }, silentMs);
+    const client = new S3Client({
+      endpoint: address,
+      keys: { accessKeyId, secretAccessKey },
+      region: 'auto',
+      ...(silentMs !== undefined && { silentMs }),
+    });
     clients.push(client);
     return client;
   };

@@ -14,7 +14,7 @@ import { openDir } from '../../../src/publisher/sources/dir.ts';
 import { openFileBlob } from '../../../src/publisher/sources/files.ts';
 import { steadyConnection } from '../../../src/publisher/stores/connection.ts';
 import { S3Store } from '../../../src/publisher/stores/s3-store.ts';
-import { createClient } from '../../../src/publisher/stores/s3-target.ts';
+import { S3Client } from '../../../src/publisher/stores/s3/client.ts';
 import { STREAMED_CHUNKS } from '../../../src/publisher/streams/buffer-sizes.ts';
 import { listedUploads } from '../../../src/publisher/stores/unfinished-uploads.ts';
 import type { BodyStream, PutOptions } from '../../../src/registry/store.ts';
@@ -173,11 +173,10 @@ describe('a body that can be read again', () => {
     early.on('connection', () => (connections += 1));
     early.listen(0, '127.0.0.1');
     await once(early, 'listening');
-    const client = createClient({
+    const client = new S3Client({
       endpoint: `http://127.0.0.1:${String((early.address() as AddressInfo).port)}`,
       region: 'auto',
-      accessKeyId: 'a',
-      secretAccessKey: 'b',
+      keys: { accessKeyId: 'a', secretAccessKey: 'b' },
     });
     try {
       const small = bytes.subarray(0, 1_750_000);
