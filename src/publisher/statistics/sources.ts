@@ -1,10 +1,8 @@
 /** Where `gantry stats` reads: the local registry's file, or the account's dataset at Cloudflare. */
-import { readFile } from 'node:fs/promises';
-import { parse } from 'smol-toml';
-import { DatasetNameError, parseDatasetName, type PullQuestion, pullQuery } from '../../statistics/pull-query.ts';
-import { type PullCount, readPullCounts } from '../../statistics/pull-query.ts';
+import { type PullCount, type PullQuestion, pullQuery, readPullCounts } from '../../statistics/pull-query.ts';
 import { CLOUDFLARE_API, readPulls, sqlApiUrl, StatisticsError } from '../../statistics/sql-api.ts';
 import { CommandError, usageError } from '../cli/errors.ts';
+import { readDeployConfig } from '../deploy/deploy-config.ts';
 import { stateFolderAt } from '../local/folder.ts';
 import { OWN_CONFIG } from '../local/wrangler-config.ts';
 import { LOCAL_DATASET, queryLocalEvents } from './local-events.ts';
@@ -35,7 +33,12 @@ export async function cloudflareCounts(
   config: string = OWN_CONFIG,
   variables: Readonly<NodeJS.ProcessEnv>,
 ): Promise<ReadCounts> {
-  const { dataset, account = variables.CLOUDFLARE_ACCOUNT_ID } = await readDataset(config);
+  const { pullDataset: dataset, accountId } = await readDeployConfig(config);
+  if (dataset === null)
+    throw new CommandError(`${config} does not switch pull statistics on`, {
+      hint: 'Add [[analytics_engine_datasets]] with binding = "PULLS", and deploy: docs/statistics.md.',
+    });
+  const account = accountId ?? variables.CLOUDFLARE_ACCOUNT_ID;
   const { CLOUDFLARE_API_TOKEN: token, CLOUDFLARE_API_BASE_URL: base } = variables;
   if (account === undefined || account === '')
     throw usageError('no account is named', 'Set CLOUDFLARE_ACCOUNT_ID, or write account_id into wrangler.toml.');
@@ -56,33 +59,4 @@ export async function cloudflareCounts(
       throw new CommandError(cause.message, { cause });
     }
   };
-}
-
-/** The dataset behind the binding PULLS, and the account. Throws {@link CommandError}. */
-async function readDataset(config: string): Promise<{ readonly dataset: string; readonly account?: string }> {
-  let toml: { readonly analytics_engine_datasets?: unknown; readonly account_id?: unknown };
-  try {
-    toml = parse(await readFile(config, 'utf8'));
-  } catch (cause) {
-    throw new CommandError(`${config} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, {
-      hint: 'Name the wrangler.toml of the Worker with --config.',
-      cause,
-    });
-  }
-  const { analytics_engine_datasets: datasets, account_id: account } = toml;
-  const bound = (Array.isArray(datasets) ? (datasets as unknown[]) : [])
-    .map((one) => one as { readonly binding?: unknown; readonly dataset?: unknown } | null)
-    .find((one) => one?.binding === 'PULLS');
-  if (bound === undefined || bound === null)
-    throw new CommandError(`${config} does not switch pull statistics on`, {
-      hint: 'Add [[analytics_engine_datasets]] with binding = "PULLS", and deploy: docs/statistics.md.',
-    });
-  try {
-    // Wrangler names the dataset after its binding, where the file does not.
-    const dataset = parseDatasetName(typeof bound.dataset === 'string' ? bound.dataset : 'PULLS');
-    return { dataset, ...(typeof account === 'string' && account !== '' && { account }) };
-  } catch (cause) {
-    if (!(cause instanceof DatasetNameError)) throw cause;
-    throw new CommandError(`${config}: ${cause.message}`, { cause });
-  }
 }
