@@ -8,14 +8,20 @@ import { type AccessPolicy, parseAccess } from './access/policy.ts';
 import { type BlobDelivery, parseBlobDelivery } from './storage/blob-delivery.ts';
 import { type OriginRules, parseOrigins } from './ingest/origins.ts';
 import { R2_RETRY, type StorageRetryPolicy } from '../bucket/retry.ts';
+import type { DataPoint } from '../statistics/pull-event.ts';
 import { DatasetNameError, parseDatasetName } from '../statistics/pull-query.ts';
 import { type PullDataset, sqlApiUrl } from '../statistics/sql-api.ts';
+
+/** An Analytics Engine dataset. Cloudflare's returns nothing; the local one is another Worker, and returns a promise. */
+export interface PullSink {
+  writeDataPoint(point: DataPoint): unknown;
+}
 
 /** Bindings, variables and secrets as the platform provides them. */
 export interface Env {
   readonly BUCKET: R2Bucket;
   /** Optional: receives a data point for each pull. */
-  readonly PULLS?: AnalyticsEngineDataset;
+  readonly PULLS?: PullSink;
   /** Optional: answers in place of Cloudflare's SQL API, as in local development. */
   readonly PULLS_SQL?: Pick<Fetcher, 'fetch'>;
   /** Name of the dataset behind `PULLS`, and the account that has it: pages show statistics where both are set. */
@@ -55,7 +61,7 @@ export interface Config {
   readonly realms: RealmTable;
   readonly limiter: RateLimiter | null;
   readonly fillLimiter: RateLimiter | null;
-  readonly pulls: AnalyticsEngineDataset | null;
+  readonly pulls: PullSink | null;
   /** Where pages read the statistics of pulls; null: they show none. */
   readonly pullDataset: PullDataset | null;
   /** Scheme and host of links to help pages; null: those of the client's request. */

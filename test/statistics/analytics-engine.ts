@@ -35,12 +35,20 @@ export async function startSqlApi(file: string): Promise<SqlApi> {
     void (async () => {
       const sql = await text(request);
       const answer = (status: number, body: string): void => void response.writeHead(status).end(body);
-      if (request.url !== `/accounts/${account}/analytics_engine/sql` || request.method !== 'POST')
-        return answer(404, 'not found');
-      if (request.headers.authorization !== `Bearer ${token}`) return answer(403, 'Authentication error');
+      if (request.url !== `/accounts/${account}/analytics_engine/sql` || request.method !== 'POST') {
+        answer(404, 'not found');
+        return;
+      }
+      if (request.headers.authorization !== `Bearer ${token}`) {
+        answer(403, 'Authentication error');
+        return;
+      }
       queries.push(sql);
       const unknown = [...sql.matchAll(/\b(\w+)\(/g)].flatMap(([, name = '']) => (DOCUMENTED.has(name) ? [] : [name]));
-      if (unknown.length > 0) return answer(422, `unknown function ${unknown.join(', ')}`);
+      if (unknown.length > 0) {
+        answer(422, `unknown function ${unknown.join(', ')}`);
+        return;
+      }
       try {
         // 64-bit integers are text, as ClickHouse writes them.
         const { data } = events.query(sql) as { data: Record<string, unknown>[] };

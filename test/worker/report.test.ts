@@ -137,8 +137,8 @@ describe('Analytics Engine', () => {
 
   it('costs no operation of R2, and neither delays nor fails a response', async () => {
     const errors = vi.spyOn(console, 'error').mockImplementation(() => undefined);
-    const never = { writeDataPoint: () => new Promise(() => undefined) } as unknown as AnalyticsEngineDataset;
-    const failing = { writeDataPoint: () => Promise.reject(new Error('gone')) } as unknown as AnalyticsEngineDataset;
+    const never = { writeDataPoint: () => new Promise(() => undefined) };
+    const failing = { writeDataPoint: () => Promise.reject(new Error('gone')) };
     const { binding: full } = dataset(0);
     const costs: string[] = [];
     for (const PULLS of [undefined, dataset().binding, never, failing, full]) {

@@ -3,7 +3,7 @@
  * neither credentials nor queries.
  */
 import { clientFamily } from './client-family.ts';
-import type { Config } from '../config.ts';
+import type { Config, PullSink } from '../config.ts';
 import type { HeaderFields } from '../gateway/answer.ts';
 import { API_VERSION } from '../gateway/registry-response.ts';
 import type { RegistryRequest } from '../gateway/registry-request.ts';
@@ -50,7 +50,7 @@ function countPull(
   { method, headers }: Request,
   status: number,
   { target, form, reason }: Trace,
-  pulls: AnalyticsEngineDataset,
+  pulls: PullSink,
   ctx: Pick<ExecutionContext, 'waitUntil'>,
 ): void {
   if (target?.kind !== 'manifest' || target.reference.kind !== 'tag') return;
@@ -64,7 +64,7 @@ function countPull(
     reason: reason ?? '',
   };
   try {
-    const written: unknown = pulls.writeDataPoint(dataPointOf(event));
+    const written = pulls.writeDataPoint(dataPointOf(event));
     // The platform's method returns nothing. Locally it is a call of another Worker, which the response must not end.
     if (written !== undefined) ctx.waitUntil(Promise.resolve(written).catch(reportLostEvent));
   } catch (error) {

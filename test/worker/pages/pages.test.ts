@@ -357,7 +357,7 @@ describe('pull statistics', () => {
       expect(text).toMatch(/docker before 1\.10.*Docker schema 1.*12.*2026-11-27/s);
       expect(text).toContain('/help/schema1-zstd-layers');
     }
-    expect(queries.map((sql) => /blob2 = '1'/.test(sql))).toEqual([false, true]);
+    expect(queries.map((sql) => sql.includes("blob2 = '1'"))).toEqual([false, true]);
     expect(queries[0]).toContain("blob1 = 'counted/app'");
     const off = watched(bucket);
     const askOff = directEdge(off.bucket);
