@@ -4,9 +4,10 @@
  * figures depend on the machine, so look at the ratios.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
-import { cpus, release, tmpdir, totalmem } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { figureOf, machineText, writeProof } from '../proof/result.ts';
 import { type Part, UnknownRequestError } from './bench.ts';
 import { bundle } from './parts/bundle.ts';
 import { derivation } from './parts/derivation.ts';
@@ -25,6 +26,7 @@ interface Options {
   readonly only?: readonly PartName[];
   readonly quick?: true;
   readonly json?: true;
+  readonly proof?: true;
   readonly request?: string;
   readonly rounds?: number;
   readonly seconds?: number;
@@ -37,6 +39,7 @@ const options = new Command('bench')
   .addOption(new Option('--only <part...>', 'only these parts').choices(Object.keys(PARTS)))
   .option('--quick', 'fewer and shorter runs: to see that it works, not what it gives')
   .option('--json', 'print data instead of tables')
+  .option('--proof', 'write the result of each part to docs/results, for `npm run proof`')
   .option('--request <text>', 'of the requests only those whose title contains this, such as "1 MiB"')
   .option(
     '--rounds <n>',
@@ -65,6 +68,7 @@ const bench = {
   peers: [...options.workerUrl, ...options.workerConfig],
   ...(options.request !== undefined && { request: options.request }),
 };
+const isWhole = bench.rounds >= 5 && bench.seconds >= 3 && options.request === undefined;
 const sections: Section[] = [];
 for (const name of options.only ?? (Object.keys(PARTS) as PartName[])) {
   const folder = await mkdtemp(join(tmpdir(), `gantry-bench-${name}-`));
@@ -72,6 +76,13 @@ for (const name of options.only ?? (Object.keys(PARTS) as PartName[])) {
     const tell = (message: string): void => void process.stderr.write(`${name}: ${message}\n`);
     const found = await PARTS[name]({ ...bench, folder, tell });
     sections.push(...found);
+    if (options.proof === true) {
+      writeProof(`bench-${name}`, {
+        script: 'bench',
+        extent: isWhole ? 'whole' : 'bounded',
+        figures: found.flatMap(({ targets }) => targets.map(figureOf)),
+      });
+    }
     if (options.json !== true) process.stdout.write(`${found.map(printSection).join('\n\n')}\n\n`);
   } catch (error) {
     if (!(error instanceof UnknownRequestError)) throw error;
@@ -82,7 +93,7 @@ for (const name of options.only ?? (Object.keys(PARTS) as PartName[])) {
     await rm(folder, { recursive: true, force: true });
   }
 }
-const machine = `${cpus()[0]?.model ?? 'unknown processor'}, ${String(cpus().length)} cores, ${String(Math.round(totalmem() / 2 ** 30))} GiB, Linux ${release()}, Node ${process.version}`;
+const machine = machineText();
 const { rounds, seconds } = bench;
 if (options.json === true) process.stdout.write(`${JSON.stringify({ machine, rounds, seconds, sections }, null, 2)}\n`);
 else process.stdout.write(`${machine}; ${String(rounds)} rounds of ${String(seconds)} s\n`);
