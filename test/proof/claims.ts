@@ -45,7 +45,7 @@ export const CLAIMS: readonly Claim[] = [
 
 /** Figures of README.md that a setting fixes, and the test that checks it. */
 export const SETTINGS: readonly { readonly text: string; readonly test: string }[] = [
-  { text: 'within 90 seconds', test: 'test/worker/workers-cache.test.ts' },
+  { text: 'within 90 seconds', test: 'test/worker/http.test.ts' },
 ];
 
 /** A heading's anchor, as GitHub makes it. */
