@@ -16,6 +16,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ readonly register: Regis
   ls: () => import('./commands/ls.ts'),
   inspect: () => import('./commands/inspect.ts'),
   explain: () => import('./commands/explain.ts'),
+  stats: () => import('./commands/stats.ts'),
   rm: () => import('./commands/rm.ts'),
   prune: () => import('./commands/prune.ts'),
   receive: () => import('./commands/receive.ts'),

@@ -11,6 +11,7 @@
  *   written.
  * - `--client=NAME`, `--image=NAME`: only these (several: once each); nothing is written then, except with `--keep`.
  *   With `--pulp3`, clients by their titles.
+ * - `--proof`: writes the result to `docs/results`.
  *
  * Exit code: 0 all pulls ended as they should, 1 some did not.
  */
@@ -27,10 +28,15 @@ import { openNewerDebian, removeNewerDebian } from './matrix/newer.ts';
 import { oldDaemons } from './matrix/old-clients.ts';
 import { mergeResults, type Outcome, readResults, type Result, writeResults } from './matrix/results.ts';
 import { matrixTable, oneLine } from './matrix/table.ts';
+import { countFigure, writeProof } from '../proof/result.ts';
 import { missingPrograms, must } from './programs.ts';
 import { runPulp3 } from './pulp3/main.ts';
 
-const tell = (message: string): void => void process.stderr.write(`${message}\n`);
+const leftOut: string[] = [];
+const tell = (message: string): void => {
+  if (message.startsWith('skipped, ')) leftOut.push(message.slice('skipped, '.length));
+  process.stderr.write(`${message}\n`);
+};
 
 const { values } = parseArgs({
   args: process.argv.slice(2).map((argument) => (argument === '--newer' ? '--newer=' : argument)),
@@ -41,6 +47,7 @@ const { values } = parseArgs({
     client: { type: 'string', multiple: true },
     image: { type: 'string', multiple: true },
     keep: { type: 'boolean' },
+    proof: { type: 'boolean' },
   },
 });
 
@@ -106,6 +113,26 @@ async function main(): Promise<number> {
   }
   const tried = results.filter(({ outcome }) => outcome.kind !== 'not-tried');
   tell(`${String(tried.length)} pulls, ${String(failed.length)} not as they should be`);
+  if (values.proof === true) {
+    const isWhole = values.client === undefined && values.image === undefined && machines.length > 1;
+    writeProof('interop', {
+      extent: isWhole ? 'whole' : 'bounded',
+      leftOut,
+      figures: [
+        countFigure(
+          'clients and versions',
+          new Set(tried.map((one) => `${one.machine} ${one.client} ${one.version}`)).size,
+        ),
+        countFigure('kinds of images', new Set(tried.map(({ image }) => image)).size),
+        countFigure('pulls that ended as they should', tried.length - failed.length),
+        countFigure(
+          'of them: known not to work, for a reason of the client',
+          tried.filter(({ outcome }) => outcome.kind === 'known').length,
+        ),
+        countFigure('pulls that did not', failed.length, 0),
+      ],
+    });
+  }
   return failed.length === 0 ? 0 : 1;
 }
 
