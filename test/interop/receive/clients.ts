@@ -46,11 +46,11 @@ export async function runClient(client: PushClient, bench: PushBench): Promise<r
     return [{ ...common, version: 'unknown', step: 'start', outcome: { kind: 'failed', reason: messageOf(error) } }];
   }
   const results: StepResult[] = [];
-  let failed: string | null = null;
+  let failed = '';
   try {
     for (const { title: step, run } of started.steps) {
       let outcome: StepOutcome = { kind: 'passed' };
-      if (failed !== null) outcome = { kind: 'not-tried', reason: `it needs the step ${failed}` };
+      if (failed !== '') outcome = { kind: 'not-tried', reason: `it needs the step ${failed}` };
       else
         await run().catch((error: unknown) => {
           failed = step;

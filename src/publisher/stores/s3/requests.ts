@@ -288,7 +288,7 @@ function unquoted(etag: string | undefined): string {
 }
 
 function writingHeaders({ contentType, metadata = {} }: ObjectWriting): Record<string, string> {
-  const own = Object.entries(metadata).map(([name, value]) => [`x-amz-meta-${name.toLowerCase()}`, value]);
+  const own = Object.entries(metadata).map(([name, value]) => [`x-amz-meta-${name.toLowerCase()}`, value] as const);
   return { 'content-type': contentType, ...Object.fromEntries(own) };
 }
 
