@@ -63,6 +63,8 @@ export interface S3StoreOptions {
   readonly ifMatch?: IfMatchStyle;
   /** The longest body that is streamed, in bytes. */
   readonly streamedMax?: number;
+  /** Whether a streamed body is streamed again after a broken connection, not sent in parts then. */
+  readonly staysWhole?: boolean;
   /** In bytes; at least S3's 5 MiB. */
   readonly partSize?: number;
   /** The most memory for buffered bodies, in bytes. */
@@ -84,6 +86,7 @@ export class S3Store implements WriteStore {
   readonly #ifMatch: IfMatchStyle;
   readonly #guard: WriteGuard | undefined;
   readonly #streamedMax: number;
+  readonly #staysWhole: boolean;
   readonly #partSize: number;
   readonly #pool: BufferPool;
   #hasMd5Etags = true;
@@ -99,6 +102,7 @@ export class S3Store implements WriteStore {
     this.#ifMatch = options.ifMatch ?? 'quoted';
     this.#guard = options.guard;
     this.#streamedMax = options.streamedMax ?? STREAMED_MAX;
+    this.#staysWhole = options.staysWhole ?? false;
     this.#partSize = options.partSize ?? PART_SIZE;
     this.#pool = createBufferPool(options.poolSize ?? POOL_SIZE);
   }
@@ -175,7 +179,8 @@ export class S3Store implements WriteStore {
     }
     const buffered = (chunks: AsyncIterable<Uint8Array>): Promise<Put> =>
       this.#putBuffered(key, { size: body.size, chunks, verified: true, reread: body.reread }, options);
-    const orElse = body.expensiveToReread === true || body.size > this.#partSize ? buffered : undefined;
+    const isLong = body.size > this.#partSize;
+    const orElse = (isLong ? !this.#staysWhole : body.expensiveToReread === true) ? buffered : undefined;
     return putStreamed(body, {
       ...options,
       ...this.#place(key),
