@@ -14,6 +14,8 @@ export interface ImageSet {
   readonly images: readonly Image[];
   /** Bytes of all layers, those in several images once: as they are sent. */
   readonly size: number;
+  /** The least rate that is wanted, of skopeo's; default 1. */
+  readonly least?: number;
 }
 
 /** Services of one house: on the same base, and little of their own. */
@@ -27,6 +29,12 @@ export function makeServices(bench: Bench): Promise<ImageSet> {
     about: 'Eight images of four layers: 60 MiB that all share, and 30 MiB of their own',
     layers: own.map((layers) => [...base, ...layers]),
   });
+}
+
+/** An image of which nearly nothing has to be sent: what a command costs. */
+export async function makeTiny(bench: Bench): Promise<ImageSet> {
+  const layers = [[{ seed: 'tiny', size: 4_000 }]];
+  return { ...(await makeSet(bench, { title: 'a tiny image', about: 'One layer of 4 kB', layers })), least: 0.5 };
 }
 
 /**

@@ -12,17 +12,26 @@ import { type Part, UnknownRequestError } from './bench.ts';
 import { bundle } from './parts/bundle.ts';
 import { derivation } from './parts/derivation.ts';
 import { growth } from './parts/growth.ts';
+import { localStore } from './parts/local-store.ts';
 import { operations } from './parts/operations.ts';
 import { peers } from './parts/peers.ts';
 import { publishing } from './parts/publishing.ts';
+import { receiving } from './parts/receiving.ts';
 import { requests } from './parts/requests.ts';
 import { printSection, type Section } from './section.ts';
 import type { Peer } from './stage.ts';
 
-const PARTS = { requests, operations, publishing, growth, bundle, derivation, peers } as const satisfies Record<
-  string,
-  Part
->;
+const PARTS = {
+  requests,
+  operations,
+  publishing,
+  receiving,
+  'local-store': localStore,
+  growth,
+  bundle,
+  derivation,
+  peers,
+} as const satisfies Record<string, Part>;
 
 type PartName = keyof typeof PARTS;
 

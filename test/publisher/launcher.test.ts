@@ -42,7 +42,7 @@ describe('the bundle', () => {
     const launcher = join(root, 'bin/gantry.js');
     expect(await must(process.execPath, [launcher, '--help'])).toContain('gantry publish');
     // The S3 client is loaded before the variables are read.
-    const env = { ...process.env, AWS_ACCESS_KEY_ID: '' };
+    const env = { ...process.env, AWS_ACCESS_KEY_ID: '', AWS_SECRET_ACCESS_KEY: 'secret' };
     await expect(must(process.execPath, [launcher, 'ls', '--to', 's3://bucket'], { env })).rejects.toThrow(
       'AWS_ACCESS_KEY_ID is not set',
     );

@@ -26,6 +26,13 @@ const LOOK_EVERY_MS = 100;
 /** A process that holds the store and does not answer in this time has failed, in milliseconds. */
 const WAIT_MS = 60_000;
 
+/**
+ * The longest body that is written whole, in bytes: R2 and its simulator take 5 GiB in one request. The simulator keeps
+ * each part in a file of its own, and copies them one after the other, in JavaScript, into an answer: a blob of 100 MiB
+ * in parts is read at a tenth of the rate.
+ */
+const WHOLE_MAX = 4 * 2 ** 30;
+
 // The simulator runs on this machine: the waits are short, but long enough for a restart of the server.
 const LOCAL_RETRY: RetryPolicy = { ...S3_RETRY, attempts: 10, backoff: 50, maxBackoff: 2_000 };
 
@@ -57,6 +64,8 @@ export function localTarget(folder: StateFolder, connection: Connection & { read
     // The simulator buffers a whole body to check a signed hash. Over loopback, comparing the ETag is enough.
     checks: 'none',
     retry: LOCAL_RETRY,
+    streamedMax: WHOLE_MAX,
+    staysWhole: true,
     guard: guardDiskSpace(folder.persist, title),
     // The simulator accepts one body at a time; more buffers would only wait.
     poolSize: 3 * PART_SIZE,

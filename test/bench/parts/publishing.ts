@@ -2,16 +2,15 @@
  * Publishing: the same images by `gantry publish` into a bucket and by `skopeo copy` into docker-registry; memory; and
  * a second time, when nothing has changed.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startDockerRegistry } from '../../interop/docker-registry.ts';
-import { end, must } from '../../interop/programs.ts';
+import { must } from '../../interop/programs.ts';
 import { type Bench, inTurns, type Part } from '../bench.ts';
 import { makeImage } from '../images.ts';
-import { type ImageSet, makeOfficial, makeServices } from '../image-sets.ts';
+import { startFolderS3 } from '../folder-s3-process.ts';
+import { type ImageSet, makeOfficial, makeServices, makeTiny } from '../image-sets.ts';
 import { atLeast, atMost, digits, type Section, shown } from '../section.ts';
 import { openSlowLine } from '../slow-line.ts';
 import { openStage } from '../stage.ts';
@@ -39,41 +38,29 @@ export const publishing: Part = async (bench) => {
   bench.tell('building the command');
   await must(process.execPath, [fileURLToPath(new URL('../../../bin/build.ts', import.meta.url))]);
   const stage = await openStage(bench.folder);
-  const files = join(bench.folder, 'folder-s3');
-  await mkdir(files);
-  const s3 = spawn(process.execPath, [fileURLToPath(new URL('../folder-s3.ts', import.meta.url)), files], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  const s3 = await startFolderS3(bench.folder);
   try {
-    const [port] = (await once(s3.stdout, 'data')) as [Buffer];
-    const folderBucket: Bucket = {
-      title: 'S3 over a folder',
-      name: 'bench',
-      env: {
-        AWS_ENDPOINT_URL: `http://127.0.0.1:${port.toString().trim()}`,
-        AWS_ACCESS_KEY_ID: 'bench',
-        AWS_SECRET_ACCESS_KEY: 'bench',
-      },
-    };
+    const folderBucket: Bucket = { title: 'S3 over a folder', name: 'bench', env: s3.env };
     const simulator: Bucket = { title: 'R2’s simulator', name: stage.bucket, env: stage.s3 };
     const services = await makeServices(bench);
     const official = await makeOfficial(bench);
     return [
       await rates(bench, services, [folderBucket, simulator]),
       await rates(bench, official, [folderBucket]),
+      await rates(bench, await makeTiny(bench), [folderBucket]),
       await together(bench, services, folderBucket),
       await memory(bench, folderBucket),
       await again(bench, folderBucket),
     ];
   } finally {
-    await end(s3);
+    await s3.close();
     await stage.close();
   }
 };
 
 async function rates(
   { folder, rounds, tell }: Bench,
-  { title: setTitle, about, images, size }: ImageSet,
+  { title: setTitle, about, images, size, least = 1 }: ImageSet,
   buckets: readonly Bucket[],
 ): Promise<Section> {
   const publisherOf = (bucket: Bucket) => ({
@@ -136,7 +123,7 @@ async function rates(
       shown(spreadOf(rateOf(subject)), digits),
       shown(ratioTo(subject), digits),
     ]),
-    targets: first === undefined ? [] : [atLeast(`rate of ${setTitle}, of skopeo’s`, 1, ratioTo(first), digits)],
+    targets: first === undefined ? [] : [atLeast(`rate of ${setTitle}, of skopeo’s`, least, ratioTo(first), digits)],
   };
 }
 

@@ -143,6 +143,18 @@ describe('a body that can be read again', () => {
     expect((await bytesIn(key))?.equals(bytes)).toBe(true);
   });
 
+  test('stays whole where storage serves parts slowly, even after a broken connection', async () => {
+    const key = freshKey();
+    let dropped = 0;
+    bed.proxy.fault = ({ method }) =>
+      method === 'PUT' && (dropped += 1) <= 2 ? { kind: 'drop', when: 'before' } : undefined;
+    const body = { ...bodyOf(bytes), expensiveToReread: true };
+    const written = await bed.store('proxy', { staysWhole: true }).put(key, body, optionsFor(bytes));
+    expect(written).toEqual({ etag: createHash('md5').update(bytes).digest('hex') });
+    expect([body.why.length, putsOf(key)]).toEqual([2, 3]);
+    expect((await bytesIn(key))?.equals(bytes)).toBe(true);
+  });
+
   test.each([
     ['in parts', 2 * PART + 4_321, 3],
     ['whole', PART, 1],
