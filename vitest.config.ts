@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
 
@@ -27,6 +28,8 @@ function workerProject(name: string, include: string[], bindings: Record<string,
 
 export default defineConfig({
   test: {
+    // Most of the time, a test waits for another program. Without this, two cores would run one file at a time.
+    maxWorkers: availableParallelism() + 1,
     projects: [
       {
         test: {

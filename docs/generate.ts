@@ -9,7 +9,15 @@ import { matrixPage } from '../test/interop/matrix/table.ts';
 import { readResults } from '../test/interop/matrix/results.ts';
 import { compatibilityDocument } from './compatibility.ts';
 import { wrap } from './markdown.ts';
-import { billOf, breakEvenHits, exampleUsage, type Price, PRICES, PRICES_READ } from '../test/bench/prices.ts';
+import {
+  billOf,
+  breakEvenHits,
+  exampleUsage,
+  type Price,
+  PRICES,
+  PRICES_READ,
+  statisticsBill,
+} from '../test/bench/prices.ts';
 
 const SECURITY = new URL('security.md', import.meta.url);
 const DEPLOY = new URL('deploy.md', import.meta.url);
@@ -113,6 +121,12 @@ export function deployDocument(): string {
     row('**all misses**', (kind) => `**${dollars(billOf(exampleUsage(kind, false)))}**`),
     '',
     `So a cache saves money only where it hits more than about ${(breakEvenHits() * 100).toFixed(0)} % of the time.`,
+    '',
+    wrap(
+      `Where [pull statistics](statistics.md) are switched on, the data points of a million pulls add ${dollars(statisticsBill())} ` +
+        'once Cloudflare bills them, and no operation of R2. A page that shows them sends one query at most for each ' +
+        'repository or tag in five minutes, of each instance of the Worker.',
+    ),
   ];
   return withSection(
     withSection(readFileSync(DEPLOY, 'utf8'), 'prices', priceTable.join('\n')),

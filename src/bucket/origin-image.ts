@@ -1,6 +1,6 @@
 /** A tag of another registry as an image source, over the origin client. */
 import { openBlob } from '../origin/blob.ts';
-import type { RegistryClient } from '../origin/client.ts';
+import type { RegistryClient } from '../origin/registry-client.ts';
 import { type NotFound, OriginError } from '../origin/errors.ts';
 import { ACCEPT_SCHEMA1 } from '../origin/manifest.ts';
 import type { ImageContent } from '../manifest/image.ts';

@@ -55,6 +55,18 @@ export function childrenOf(content: ImageContent, list: Manifest): Children {
   return { images, absent, all: [...all.values()] };
 }
 
+/** The platforms of the images of a list; none if one image does not tell its platform, as in a nested list. */
+export function platformsOfList(list: Pick<Manifest, 'bytes'>): readonly Platform[] {
+  const platforms: Platform[] = [];
+  for (const descriptor of readListManifest(list)) {
+    if (isAccompanying(descriptor)) continue;
+    const platform = platformOf(descriptor);
+    if (platform === undefined) return [];
+    platforms.push(platform);
+  }
+  return platforms;
+}
+
 /** Attestations have an unknown platform in an index, or an annotation with what they refer to (BuildKit). */
 function isAccompanying({ platform, annotations, artifactType }: Descriptor): boolean {
   return (

@@ -2,7 +2,7 @@
 import { retryDelay } from '../http/retry.ts';
 import type { Digest } from '../registry/digest.ts';
 import type { RepositoryName } from '../registry/name.ts';
-import type { RegistryClient, RemoteBlob } from './client.ts';
+import type { RegistryClient, RemoteBlob } from './registry-client.ts';
 import { type NotFound, OriginError } from './errors.ts';
 import { reasonOf, unreachable } from './transport.ts';
 

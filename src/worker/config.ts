@@ -8,12 +8,27 @@ import { type AccessPolicy, parseAccess } from './access/policy.ts';
 import { type BlobDelivery, parseBlobDelivery } from './storage/blob-delivery.ts';
 import { type OriginRules, parseOrigins } from './ingest/origins.ts';
 import { R2_RETRY, type StorageRetryPolicy } from '../bucket/retry.ts';
+import type { DataPoint } from '../statistics/pull-event.ts';
+import { DatasetNameError, parseDatasetName } from '../statistics/pull-query.ts';
+import { type PullDataset, sqlApiUrl } from '../statistics/sql-api.ts';
+
+/** An Analytics Engine dataset. Cloudflare's returns nothing; the local one is another Worker, and returns a promise. */
+export interface PullSink {
+  writeDataPoint(point: DataPoint): unknown;
+}
 
 /** Bindings, variables and secrets as the platform provides them. */
 export interface Env {
   readonly BUCKET: R2Bucket;
   /** Optional: receives a data point for each pull. */
-  readonly PULLS?: AnalyticsEngineDataset;
+  readonly PULLS?: PullSink;
+  /** Optional: answers in place of Cloudflare's SQL API, as in local development. */
+  readonly PULLS_SQL?: Pick<Fetcher, 'fetch'>;
+  /** Name of the dataset behind `PULLS`, and the account that has it: pages show statistics where both are set. */
+  readonly PULLS_DATASET?: unknown;
+  readonly PULLS_ACCOUNT?: unknown;
+  /** Secret: a token that may read the account's analytics. */
+  readonly ANALYTICS_TOKEN?: unknown;
   /** Optional: which version of the Worker this is. Needed where Workers Cache is shared by all versions. */
   readonly VERSION?: Pick<WorkerVersionMetadata, 'id'>;
   /** Optional: counts failed logins. */
@@ -46,7 +61,9 @@ export interface Config {
   readonly realms: RealmTable;
   readonly limiter: RateLimiter | null;
   readonly fillLimiter: RateLimiter | null;
-  readonly pulls: AnalyticsEngineDataset | null;
+  readonly pulls: PullSink | null;
+  /** Where pages read the statistics of pulls; null: they show none. */
+  readonly pullDataset: PullDataset | null;
   /** Scheme and host of links to help pages; null: those of the client's request. */
   readonly publicUrl: string | null;
   /** The secret that `/-/purge` requires; null: purging is disabled. */
@@ -100,6 +117,7 @@ export function readConfig(env: Env): Config {
     limiter: env.LOGIN_LIMITER ?? null,
     fillLimiter: env.FILL_LIMITER ?? null,
     pulls: env.PULLS ?? null,
+    pullDataset: pullDatasetOf(env),
     publicUrl,
     purgeToken,
     delivery: parseBlobDelivery(env.BLOB_DELIVERY, {
@@ -113,6 +131,25 @@ export function readConfig(env: Env): Config {
     origins: parseOrigins(env.ORIGINS, env.ORIGIN_CREDENTIALS, env as unknown as Record<string, unknown>),
     signingKey: textOf(env.SIGNING_KEY, 'SIGNING_KEY') ?? null,
   });
+}
+
+/** Statistics are shown where everything that reading them needs is set. */
+function pullDatasetOf({ PULLS_SQL, PULLS_DATASET, PULLS_ACCOUNT, ANALYTICS_TOKEN }: Env): PullDataset | null {
+  const name = textOf(PULLS_DATASET, 'PULLS_DATASET');
+  const account = textOf(PULLS_ACCOUNT, 'PULLS_ACCOUNT');
+  const token = textOf(ANALYTICS_TOKEN, 'ANALYTICS_TOKEN');
+  if (name === undefined || account === undefined || token === undefined) return null;
+  try {
+    return {
+      dataset: parseDatasetName(name),
+      url: sqlApiUrl(account),
+      token,
+      fetch: (url, init) => (PULLS_SQL === undefined ? fetch(url, init) : PULLS_SQL.fetch(url, init)),
+    };
+  } catch (cause) {
+    if (!(cause instanceof DatasetNameError)) throw cause;
+    throw new ConfigError(`PULLS_DATASET: ${cause.message}`, { cause });
+  }
 }
 
 function tokenNames(env: Env): readonly string[] {

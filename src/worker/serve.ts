@@ -36,7 +36,7 @@ export async function serve(
   const way = registry(config);
   const response = await app.fetch(request, { config, registry: way instanceof Promise ? await way : way, trace }, ctx);
   if (trace.bytes === undefined) complete(request, response, trace, config);
-  report(request, response.status, trace, config);
+  report(request, response.status, trace, config, ctx);
   return response;
 }
 

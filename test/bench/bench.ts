@@ -14,6 +14,10 @@ export interface Bench {
   /** How long one of them takes. */
   readonly seconds: number;
   readonly peers: readonly Peer[];
+  /** The program of zot; absent: it is left out. */
+  readonly zot?: string;
+  /** A checkout of cloudflare/serverless-registry with its dependencies; absent: it is left out. */
+  readonly serverlessRegistry?: string;
   /** Of the requests only those with this in their title; absent: all. */
   readonly request?: string;
   /** Tells whoever waits what is going on. */

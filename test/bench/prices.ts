@@ -11,6 +11,10 @@ const LOGS = [
   'Workers Logs',
   'https://developers.cloudflare.com/workers/observability/logs/workers-logs/#pricing',
 ] as const;
+const ANALYTICS = [
+  'Workers Analytics Engine pricing',
+  'https://developers.cloudflare.com/analytics/analytics-engine/pricing/',
+] as const;
 const R2 = ['R2 pricing', 'https://developers.cloudflare.com/r2/pricing/'] as const;
 
 /** A price in US dollars, and the page that says it: its title and address. */
@@ -40,6 +44,18 @@ export const PRICES = {
     note: 'and 0.10 for each month it is kept',
     page: LOGS,
   },
+  dataPoints: {
+    of: 'a million data points of pull statistics; 10 million a month are included (Free plan: 100,000 a day)',
+    usd: 0.25,
+    note: 'not billed yet',
+    page: ANALYTICS,
+  },
+  statisticsQueries: {
+    of: 'a million queries of pull statistics; 1 million a month are included (Free plan: 10,000 a day)',
+    usd: 1,
+    note: 'not billed yet',
+    page: ANALYTICS,
+  },
   egress: { of: 'bytes sent to clients', usd: 0, page: R2 },
 } as const satisfies Readonly<Record<string, Price>>;
 
@@ -60,6 +76,11 @@ export function billOf(usage: Usage): number {
     (sum, item) => sum + usage[item] * PRICES[item].usd,
     0,
   );
+}
+
+/** US dollars for the statistics of a million pulls: a data point for each. */
+export function statisticsBill(): number {
+  return PRICES.dataPoints.usd;
 }
 
 /** The worked example: a pull by Docker of an image with five layers. A call takes about one millisecond. */

@@ -13,10 +13,11 @@ import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
 import { payloadOf } from '../../src/manifest/signing/jws.ts';
 import { run } from '../interop/programs.ts';
+import { countFigure, figureOf, writeProof } from '../proof/result.ts';
 import { NEW_CLIENT, OLD_CLIENT } from './clients.ts';
 import { type Image, makeImage } from './images.ts';
 import { memoryOf } from './process-figures.ts';
-import { digits, percent, printSection } from './section.ts';
+import { digits, percent, printSection, type Section } from './section.ts';
 import { openStage, type Stage } from './stage.ts';
 import { percentileOf, spreadOf } from './statistics.ts';
 
@@ -27,7 +28,7 @@ const CLIENTS = 16;
 /** How long what nothing needs is kept: longer than any request takes, and short enough that gc has something to do. */
 const GRACE = '10s';
 
-const { minutes, faults } = new Command('soak')
+const { minutes, faults, proof } = new Command('soak')
   .description('load Gantry for minutes, with everything going on that may, and check every answer')
   .option('--minutes <n>', 'how long', readNumber, 10)
   .option(
@@ -36,8 +37,9 @@ const { minutes, faults } = new Command('soak')
     readNumber,
     5,
   )
+  .option('--proof', 'write the result to docs/results, for `npm run proof`')
   .parse()
-  .opts<{ readonly minutes: number; readonly faults: number }>();
+  .opts<{ readonly minutes: number; readonly faults: number; readonly proof?: true }>();
 
 /** A tag, and what it may be: two versions while it is being moved. */
 interface Moving {
@@ -357,32 +359,37 @@ function tell(
   );
   const growth = (last ?? 0) / (middle ?? 1) - 1;
   const mib = (value: number): string => `${digits(value)} MiB`;
-  process.stdout.write(
-    `${printSection({
-      title: 'Soak',
-      note:
-        `${digits(minutes)} minutes, ${String(CLIENTS)} clients, ${requests.toLocaleString('en-US')} requests; ${String(moves)} tags moved and ${String(collections)} garbage collections meanwhile; of a thousand ` +
-        `reads of the bucket ${String(faults)} failed, ${String(faults)} were slow (200 ms) and ${String(faults)} bodies broke off.`,
-      columns: ['request', 'right', '503', 'broken off', 'wrong', 'p50 ms', 'p99 ms'],
-      rows,
-      targets: [
-        { what: 'wrong answers', wanted: '0', found: String(wrong.length), met: wrong.length === 0 },
-        {
-          what: 'garbage collections that failed',
-          wanted: '0',
-          found: String(failedCollections.length),
-          met: failedCollections.length === 0,
-        },
-        {
-          what: 'memory of workerd, last third over the middle one',
-          wanted: '≤ 5 %',
-          found: `${percent(growth)} (${mib(middle ?? 0)}, ${mib(last ?? 0)})`,
-          met: growth <= 0.05,
-        },
-        { what: 'p99 of all', wanted: 'told', found: `${digits(percentileOf(times, 99))} ms`, met: true },
-      ],
-    })}\n`,
-  );
+  const section: Section = {
+    title: 'Soak',
+    note:
+      `${digits(minutes)} minutes, ${String(CLIENTS)} clients, ${requests.toLocaleString('en-US')} requests; ${String(moves)} tags moved and ${String(collections)} garbage collections meanwhile; of a thousand ` +
+      `reads of the bucket ${String(faults)} failed, ${String(faults)} were slow (200 ms) and ${String(faults)} bodies broke off.`,
+    columns: ['request', 'right', '503', 'broken off', 'wrong', 'p50 ms', 'p99 ms'],
+    rows,
+    targets: [
+      { what: 'wrong answers', wanted: '0', found: String(wrong.length), met: wrong.length === 0 },
+      {
+        what: 'garbage collections that failed',
+        wanted: '0',
+        found: String(failedCollections.length),
+        met: failedCollections.length === 0,
+      },
+      {
+        what: 'memory of workerd, last third over the middle one',
+        wanted: '≤ 5 %',
+        found: `${percent(growth)} (${mib(middle ?? 0)}, ${mib(last ?? 0)})`,
+        met: growth <= 0.05,
+      },
+      { what: 'p99 of all', wanted: 'told', found: `${digits(percentileOf(times, 99))} ms`, met: true },
+    ],
+  };
+  process.stdout.write(`${printSection(section)}\n`);
+  if (proof === true) {
+    writeProof('soak', {
+      extent: minutes >= 10 && faults >= 5 ? 'whole' : 'bounded',
+      figures: [countFigure('requests', requests), ...section.targets.map(figureOf)],
+    });
+  }
   for (const what of new Set([...wrong, ...failedCollections])) process.stderr.write(`soak: ${what}\n`);
   return wrong.length === 0 && failedCollections.length === 0 ? 0 : 1;
 }

@@ -1,11 +1,13 @@
 /** The format object is written once, is never replaced, and keeps an older program from writing. */
 import { describe, expect, it } from 'vitest';
 import {
+  changeSettings,
   createFormat,
   FORMAT_VERSION,
   lostRealms,
   noteRealms,
   readFormat,
+  readSettings,
   refuseNewerFormat,
   withPreparedWrites,
 } from '../../src/bucket/format.ts';
@@ -23,7 +25,7 @@ describe('the format object', () => {
     const store = new Bucket();
     expect(await readFormat(store)).toBeNull();
     await createFormat(store, STORAGE);
-    expect(await readFormat(store)).toEqual({ version: FORMAT_VERSION, storage: STORAGE });
+    expect(await readFormat(store)).toEqual({ version: 1, storage: STORAGE });
   });
 
   it('of a newer program stands, and refuses writes', async () => {
@@ -41,6 +43,52 @@ describe('the format object', () => {
     await store.put(FORMAT_KEY, new TextEncoder().encode(text), JSON_TYPE);
     await expect(readFormat(store)).rejects.toMatchObject({ code: 'STORAGE_CORRUPT' });
   });
+});
+
+describe('the settings of a bucket', () => {
+  const immutable = [{ tags: 'v*', repository: '*', allowForce: false }];
+
+  it('raise its version, so that programs without settings do not write to it, and restore it when none are left', async () => {
+    const store = new Bucket();
+    expect(await readSettings(store)).toEqual({ immutable: [] });
+    await createFormat(store, STORAGE);
+    await noteRealms(store, parseRealmTable([{ pattern: 'a/*', realm: 'a' }]));
+    expect(await changeSettings(store, () => ({ immutable }))).toEqual({ immutable });
+    // What a program before settings does with the object: it knows version 1, and refuses others.
+    expect(await readFormat(store)).toEqual({ version: 2, storage: STORAGE, realms: ['a'], settings: { immutable } });
+    await noteRealms(store, parseRealmTable([{ pattern: 'b/*', realm: 'b' }]));
+    expect(await readSettings(store)).toEqual({ immutable });
+    await changeSettings(store, () => ({ immutable: [] }));
+    expect(await readFormat(store)).toEqual({ version: 1, storage: STORAGE, realms: ['a', 'b'] });
+  });
+
+  it('are changed again where another writer came between', async () => {
+    const store = new Bucket();
+    let others = 2;
+    store.before = async (operation) => {
+      if (operation !== 'put' || others === 0) return;
+      others -= 1;
+      const other = { tags: `other${String(others)}`, repository: '*', allowForce: false };
+      await changeSettings(store, (settings) => ({ immutable: [...settings.immutable, other] }));
+    };
+    await changeSettings(store, (settings) => ({ immutable: [...settings.immutable, ...immutable] }));
+    expect((await readSettings(store)).immutable.map(({ tags }) => tags)).toEqual(['other0', 'other1', 'v*']);
+  });
+
+  it('are not changed in a bucket of a newer version', async () => {
+    const store = new Bucket();
+    await store.put(FORMAT_KEY, bytesOf({ version: FORMAT_VERSION + 1, settings: { unknown: 1 } }), JSON_TYPE);
+    await expect(changeSettings(store, () => ({ immutable }))).rejects.toThrow(/written by a newer gantry/);
+  });
+
+  it.each([{ immutable: 1 }, { immutable: [{ tags: 'v*' }] }, { immutable, other: 1 }])(
+    'that are not understood refuse every write: %j',
+    async (settings) => {
+      const store = new Bucket();
+      await store.put(FORMAT_KEY, bytesOf({ version: 2, settings }), JSON_TYPE);
+      await expect(readSettings(store)).rejects.toMatchObject({ code: 'STORAGE_CORRUPT' });
+    },
+  );
 });
 
 describe('the realms that a bucket was written with', () => {

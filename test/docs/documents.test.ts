@@ -102,7 +102,7 @@ describe('the documents', () => {
     const verbs = [
       ...new Set(
         OF_GANTRY.map(({ words: [verb = '', next = ''] }) =>
-          ['key', 'token'].includes(verb) && /^[a-z]+$/.test(next) ? `${verb} ${next}` : verb,
+          ['key', 'token', 'config'].includes(verb) && /^[a-z]+$/.test(next) ? `${verb} ${next}` : verb,
         ),
       ),
     ];

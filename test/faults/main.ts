@@ -6,10 +6,11 @@
 import { writeFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import { missingPrograms } from '../interop/programs.ts';
+import { countFigure, writeProof } from '../proof/result.ts';
 import { runPublishers } from './publishers.ts';
 import { AS_REPORTED, runPullThrough } from './pull-through.ts';
 import { missingFor, STORAGES } from './storage.ts';
-import { type Tally, tallyLines } from './tally.ts';
+import { MUST_BE_ZERO, type Tally, tallyLines, type Wrong } from './tally.ts';
 
 const PARTS = ['pull-through', ...STORAGES] as const;
 
@@ -20,6 +21,7 @@ const options = new Command('faults')
   .option('--seed <text>', 'repeats a run', String(Date.now()))
   .option('--minutes <n>', 'no other round begins after so many minutes', Number, 30)
   .option('--json <file>', 'write the counts')
+  .option('--proof', 'write the result to docs/results, for `npm run proof`')
   .parse()
   .opts<{
     readonly quick?: true;
@@ -27,6 +29,7 @@ const options = new Command('faults')
     readonly seed: string;
     readonly minutes: number;
     readonly json?: string;
+    readonly proof?: true;
   }>();
 
 const { quick = false, only = PARTS, seed, minutes } = options;
@@ -34,15 +37,20 @@ process.stdout.write(`seed ${seed}\n`);
 const isWanted = (part: (typeof PARTS)[number]): boolean => only.includes(part);
 const started = performance.now();
 const tallies: Tally[] = [];
+const skipped: string[] = [];
 
 const registry = missingPrograms('docker-registry');
-if (registry.length > 0) process.stdout.write(`skipped: everything (docker-registry is not installed)\n`);
+const skip = (what: string): void => {
+  skipped.push(what);
+  process.stdout.write(`skipped: ${what}\n`);
+};
+if (registry.length > 0) skip('everything (docker-registry is not installed)');
 else {
   const work: Promise<Tally>[] = [];
   for (const storage of STORAGES) {
     const missing = missingFor(storage);
     if (!isWanted(storage)) continue;
-    if (missing.length > 0) process.stdout.write(`skipped: ${storage} (${missing.join(', ')} not installed)\n`);
+    if (missing.length > 0) skip(`${storage} (${missing.join(', ')} not installed)`);
     else
       work.push(
         runPublishers({ seed, storage, quick, rounds: quick ? 1_000 : 30, most: quick ? 45_000 : minutes * 60_000 }),
@@ -85,5 +93,23 @@ if (options.json !== undefined)
 // Otherwise less was tested than is told.
 const sum = (fact: string): number => tallies.reduce((all, { facts }) => all + (facts.get(fact) ?? 0), 0);
 const isWhole = quick || only.length < PARTS.length || (sum('client requests') >= 10_000 && sum('kills') >= 100);
+if (options.proof === true) {
+  const kinds = Object.keys(MUST_BE_ZERO) as Wrong[];
+  writeProof('faults', {
+    extent: !quick && only.length === PARTS.length && skipped.length === 0 && isWhole ? 'whole' : 'bounded',
+    leftOut: skipped,
+    figures: [
+      countFigure('client requests', sum('client requests')),
+      countFigure('kills', sum('kills')),
+      ...kinds.map((kind) =>
+        countFigure(
+          MUST_BE_ZERO[kind],
+          tallies.reduce((all, { wrong }) => all + wrong[kind], 0),
+          0,
+        ),
+      ),
+    ],
+  });
+}
 if (!isWhole) process.stdout.write('too few requests or kills\n');
 if (!isWhole || !tallies.every(({ isClean }) => isClean)) process.exitCode = 1;

@@ -4,6 +4,7 @@
  * docker/distribution and from Docker (`--oracle`, if Debian's Go packages are installed), or for a broken rule. With
  * the oracle it also damages signed documents, and compares the verdict with libtrust's. A failure is shrunk, and
  * printed with the options that reproduce it. Exit 0: none found; 1: one found; 2: bad arguments, or no Go.
+ * `--proof` writes the result to docs/results.
  * `--surface http|tar|json|layout [--from N]` gives that surface hostile inputs instead (surfaces/run.ts).
  */
 import { readFileSync } from 'node:fs';
@@ -15,6 +16,7 @@ import { buildSchema1, type Schema1Input } from '../../src/manifest/schema1.ts';
 import { checkConfig } from './config-rules.ts';
 import { schema1Input } from './configs.ts';
 import { damagedDocument } from './documents.ts';
+import { countFigure, type Figure, writeProof } from '../proof/result.ts';
 import { missingForOracle, startOracle } from './oracle.ts';
 import { schema1Payload } from './payloads.ts';
 import { checkConversion, checkSignature, checkVerification } from './schema1-rules.ts';
@@ -30,6 +32,7 @@ const { values } = parseArgs({
     path: { type: 'string' },
     surface: { type: 'string' },
     from: { type: 'string' },
+    proof: { type: 'boolean' },
   },
 });
 const runs = Number(values.runs ?? (values.oracle === true ? 100_000 : 20_000));
@@ -222,4 +225,21 @@ const failures = [
   report('documents', verification, verification?.counterexample?.[0]),
 ];
 if (input !== undefined) console.log(`layers: ${input.layers.join(' ')}`);
+if (values.proof === true) {
+  const found = (what: string, outcome: Outcome | null): readonly Figure[] =>
+    outcome === null ? [] : [countFigure(what, outcome.failed ? 1 : 0, 0)];
+  writeProof('fuzz', {
+    extent: oracle !== null && runs >= 100_000 && part === undefined && payloads >= 10_000 ? 'whole' : 'bounded',
+    leftOut: oracle === null ? ['the oracles: run with --oracle'] : [],
+    figures: [
+      countFigure('configs converted', tally.converted),
+      countFigure('signatures checked', tally.signatures),
+      ...found(`differences from ${against('docker/distribution and libtrust')}`, conversion),
+      countFigure('schema 1 payloads read', tally.read),
+      ...found(`differences from ${against('moby')}`, reading),
+      countFigure('damaged documents', tally.documents),
+      ...found('documents that are accepted although libtrust refuses them', verification),
+    ],
+  });
+}
 process.exitCode = failures.includes(true) ? 1 : 0;

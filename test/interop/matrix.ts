@@ -9,8 +9,12 @@
  *   those that it lacks are skipped by name.
  * - `--pulp3`: a real Pulp 3 behind the edge instead, with any of its programs stopped (`pulp3/main.ts`); nothing is
  *   written.
+ * - `--receive`: clients that push to `gantry receive` instead, from this machine, from Debian 14 in a folder, and built
+ *   from Go modules (`receive/main.ts`). `--folder=FOLDER` keeps what was made and built, `--json=FILE` writes the
+ *   results there, too. Takes minutes and writes the table in `docs/receive.md`.
  * - `--client=NAME`, `--image=NAME`: only these (several: once each); nothing is written then, except with `--keep`.
- *   With `--pulp3`, clients by their titles.
+ *   With `--pulp3` and `--receive`, clients by their titles.
+ * - `--proof`: writes the result to `docs/results`.
  *
  * Exit code: 0 all pulls ended as they should, 1 some did not.
  */
@@ -27,10 +31,16 @@ import { openNewerDebian, removeNewerDebian } from './matrix/newer.ts';
 import { oldDaemons } from './matrix/old-clients.ts';
 import { mergeResults, type Outcome, readResults, type Result, writeResults } from './matrix/results.ts';
 import { matrixTable, oneLine } from './matrix/table.ts';
+import { countFigure, writeProof } from '../proof/result.ts';
 import { missingPrograms, must } from './programs.ts';
 import { runPulp3 } from './pulp3/main.ts';
+import { runReceive } from './receive/main.ts';
 
-const tell = (message: string): void => void process.stderr.write(`${message}\n`);
+const leftOut: string[] = [];
+const tell = (message: string): void => {
+  if (message.startsWith('skipped, ')) leftOut.push(message.slice('skipped, '.length));
+  process.stderr.write(`${message}\n`);
+};
 
 const { values } = parseArgs({
   args: process.argv.slice(2).map((argument) => (argument === '--newer' ? '--newer=' : argument)),
@@ -38,9 +48,13 @@ const { values } = parseArgs({
     newer: { type: 'string' },
     'old-engines': { type: 'string' },
     pulp3: { type: 'boolean' },
+    receive: { type: 'boolean' },
+    folder: { type: 'string' },
+    json: { type: 'string' },
     client: { type: 'string', multiple: true },
     image: { type: 'string', multiple: true },
     keep: { type: 'boolean' },
+    proof: { type: 'boolean' },
   },
 });
 
@@ -51,12 +65,16 @@ const pulling = new Set<Client>();
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => void cleanUp().finally(() => process.exit(130)));
 try {
-  process.exitCode =
-    values.pulp3 === true
-      ? Number(!(await runPulp3(tell, { clients: values.client, kinds: values.image as ImageKind[] | undefined })))
-      : await main();
+  process.exitCode = await chosen();
 } finally {
   await cleanUp();
+}
+
+async function chosen(): Promise<number> {
+  const { pulp3 = false, receive = false, client: clients } = values;
+  if (receive) return Number(!(await runReceive(tell, { keep: values.folder, json: values.json, clients })));
+  if (!pulp3) return main();
+  return Number(!(await runPulp3(tell, { clients, kinds: values.image as ImageKind[] | undefined })));
 }
 
 async function cleanUp(): Promise<void> {
@@ -106,6 +124,26 @@ async function main(): Promise<number> {
   }
   const tried = results.filter(({ outcome }) => outcome.kind !== 'not-tried');
   tell(`${String(tried.length)} pulls, ${String(failed.length)} not as they should be`);
+  if (values.proof === true) {
+    const isWhole = values.client === undefined && values.image === undefined && machines.length > 1;
+    writeProof('interop', {
+      extent: isWhole ? 'whole' : 'bounded',
+      leftOut,
+      figures: [
+        countFigure(
+          'clients and versions',
+          new Set(tried.map((one) => `${one.machine} ${one.client} ${one.version}`)).size,
+        ),
+        countFigure('kinds of images', new Set(tried.map(({ image }) => image)).size),
+        countFigure('pulls that ended as they should', tried.length - failed.length),
+        countFigure(
+          'of them: known not to work, for a reason of the client',
+          tried.filter(({ outcome }) => outcome.kind === 'known').length,
+        ),
+        countFigure('pulls that did not', failed.length, 0),
+      ],
+    });
+  }
   return failed.length === 0 ? 0 : 1;
 }
 

@@ -12,6 +12,7 @@ import { MEDIA_TYPES } from '../../src/registry/media-type.ts';
 import type { TagRecord } from '../../src/registry/records.ts';
 import { content, image, layer, options } from './images.ts';
 import { parseAccept } from '../../src/http/accept.ts';
+import { parsePlatform } from '../../src/registry/platform.ts';
 import { parseRepositoryName, type RepositoryName } from '../../src/registry/name.ts';
 
 const nameOf = (text: string): RepositoryName => {
@@ -198,6 +199,35 @@ describe('what a client cannot use', () => {
     const of = (one: TagRecord) =>
       obstacleTo(client, { name: nameOf('a/b'), record: one, choice: negotiate(client, one), nameless: false })?.kind;
     expect([of(record), of({ ...record, missing: [] })]).toEqual(['artifact', undefined]);
+  });
+
+  it.each([
+    [
+      'docker/1.12.6 go/go1.6.4 os/linux arch/amd64',
+      ['linux/arm64'],
+      'no image for linux/amd64 in the list, which has linux/arm64.',
+    ],
+    ['docker/20.10.24 os/linux arch/arm64', ['linux/amd64', 'windows/arm64'], 'which has linux/amd64, windows/arm64.'],
+    ['docker/20.10.24 os/linux arch/arm64', ['linux/amd64', 'linux/arm64/v8'], null],
+    // It runs what it is compatible with.
+    ['docker/20.10.24 os/linux arch/amd64', ['linux/386'], null],
+    ['docker/20.10.24 os/linux arch/arm64', ['linux/arm/v7'], null],
+    // Its platform, or that of the images, is not known.
+    ['docker/20.10.24', ['linux/amd64'], null],
+    ['docker/20.10.24 os/linux arch/arm64', [], null],
+  ] as const)('%s, of a list with %j: %s', (userAgent, platforms, expected) => {
+    const one = image('docker-schema2', [layer('one')]);
+    const { record } = tagRecordOf(derive(content([one.manifest], [one]), options), '2026-01-01T00:00:00Z');
+    const client = { accept: parseAccept('*/*'), userAgent };
+    const obstacle = obstacleTo(client, {
+      name: nameOf('a/b'),
+      record,
+      choice: negotiate(client, record),
+      nameless: false,
+      platforms: platforms.map((text) => parsePlatform(text) ?? expect.fail(text)),
+    });
+    if (expected === null) expect(obstacle).toBeNull();
+    else expect(obstacle).toMatchObject({ kind: 'platform', text: expect.stringContaining(expected) as string });
   });
 
   it('is nothing for a client without Accept of which nothing is known', () => {

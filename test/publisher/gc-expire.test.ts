@@ -1,5 +1,6 @@
 /** Fetched tags that nobody has pulled for long. */
 import { describe, expect, it } from 'vitest';
+import { changeSettings } from '../../src/bucket/format.ts';
 import { collect, type CollectReport } from '../../src/publisher/gc/collect.ts';
 import { blobKey, tagKey } from '../../src/registry/keys.ts';
 import { decodeOriginMark, encodeOriginMark } from '../../src/registry/origin-mark.ts';
@@ -46,6 +47,15 @@ describe('a fetched tag', () => {
     // The Worker finds that it was gone from the beginning of time, and asks the upstream.
     expect(markOf(writer, 'old')).toMatchObject({ size: 0, mark: { origin: 'up', checked: 0, gone: 0 } });
     expect((await gc(bucket)).expired).toEqual([]);
+  });
+
+  it('is kept where it is immutable: the upstream may have moved it', async () => {
+    const { bucket, writer } = setup();
+    await changeSettings(bucket, () => ({ immutable: [{ tags: 'v*', repository: 'hub/*', allowForce: true }] }));
+    const [v1, other] = [await fetched(writer, 'v1', bucket.now), await fetched(writer, 'other', bucket.now)];
+    bucket.now += DAY;
+    expect((await gc(bucket)).expired).toEqual([{ name: 'hub/app', tag: 'other' }]);
+    expect([writer.state(v1), writer.state(other)]).toEqual(['all', 'none']);
   });
 
   it('is kept before its time, and where its rule has none; published tags are always kept', async () => {

@@ -4,6 +4,7 @@ import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { MEDIA_TYPE_OF_FORM } from '../../src/registry/media-type.ts';
 import { clientFamily } from '../../src/worker/log/client-family.ts';
 import { watched } from './buckets.ts';
+import { dataset } from './analytics-engine.ts';
 import { type EdgeOptions, directEdge } from './edge.ts';
 import { bytesOf, manifest, seedBlob, seedTag, seedTagList, type SeededForm } from './seed.ts';
 
@@ -97,26 +98,61 @@ describe('the log', () => {
 });
 
 describe('Analytics Engine', () => {
-  it('gets a point for every question about a manifest, by repository, reference, form and family of clients', async () => {
-    const points: AnalyticsEngineDataPoint[] = [];
-    const PULLS = {
-      writeDataPoint: (point: AnalyticsEngineDataPoint) => void points.push(point),
-    } as AnalyticsEngineDataset;
-    const ask = directEdge(bucket, { vars: { PULLS } });
-    await ask(`/v2/${NAME}/manifests/latest`, { headers: { accept: '*/*', 'user-agent': 'skopeo/1.9.3' } });
-    await ask(`/v2/${NAME}/manifests/latest`, { headers: { 'user-agent': 'docker/1.9.1 go/go1.4.3' } });
-    await ask(`/v2/${NAME}/blobs/${blob}`);
+  const get = { accept: '*/*', 'user-agent': 'skopeo/1.9.3' };
+  const old = { 'user-agent': 'docker/1.9.1 go/go1.4.3' };
+
+  it('gets one point for each pull by tag, with form and family of clients, and none of an address or a user', async () => {
+    const { binding, points } = dataset();
+    const ask = directEdge(bucket, { vars: { PULLS: binding } });
+    const address = { 'cf-connecting-ip': '192.0.2.7', authorization: `Basic ${SECRET}` };
+    await ask(`/v2/${NAME}/manifests/latest`, { headers: get });
+    await ask(`/v2/${NAME}/manifests/latest`, { headers: { ...old, 'cf-connecting-ip': '192.0.2.7' } });
+    await ask(`/v2/${NAME}/manifests/latest`, {
+      method: 'HEAD',
+      headers: { ...get, 'user-agent': 'containerd/2.1.9' },
+    });
     expect(points).toEqual([
-      {
-        indexes: [NAME],
-        blobs: [NAME, 'latest', 'docker-schema2', 'skopeo', 'GET', '200', '', ''],
-        doubles: [image.bytes.length, expect.any(Number), 1],
-      },
-      {
-        indexes: [NAME],
-        blobs: [NAME, 'latest', '', 'docker before 1.10', 'GET', '404', 'schema1-not-published', ''],
-        doubles: [expect.any(Number), expect.any(Number), 1],
-      },
+      { indexes: [NAME], blobs: [NAME, 'latest', 'docker-schema2', 'skopeo', ''] },
+      { indexes: [NAME], blobs: [NAME, 'latest', '', 'docker before 1.10', 'schema1-not-published'] },
+      { indexes: [NAME], blobs: [NAME, 'latest', 'docker-schema2', 'containerd', ''] },
+    ]);
+    points.length = 0;
+    for (const path of ['manifests/none', `manifests/${image.digest}`, `blobs/${blob}`, 'tags/list'])
+      await ask(`/v2/${NAME}/${path}`, { headers: { ...get, ...address } });
+    await ask(`/v2/${NAME}/manifests/latest`, { method: 'HEAD', headers: get });
+    await ask(`/v2/${NAME}/manifests/latest`, { headers: { ...get, 'if-none-match': `"${image.digest}"` } });
+    expect(points).toEqual([]);
+  });
+
+  it('takes the longest names and tags within its limits', async () => {
+    const { binding, points } = dataset();
+    const [name, tag] = [`${'a'.repeat(127)}/${'b'.repeat(127)}`, 'v'.repeat(128)];
+    await seedTag(bucket, name, tag, [image]);
+    const response = await directEdge(bucket, { vars: { PULLS: binding } })(`/v2/${name}/manifests/${tag}`, {
+      headers: get,
+    });
+    expect(response.status).toBe(200);
+    expect(points).toHaveLength(1);
+  });
+
+  it('costs no operation of R2, and neither delays nor fails a response', async () => {
+    const errors = vi.spyOn(console, 'error').mockImplementation(() => undefined);
+    const never = { writeDataPoint: () => new Promise(() => undefined) };
+    const failing = { writeDataPoint: () => Promise.reject(new Error('gone')) };
+    const { binding: full } = dataset(0);
+    const costs: string[] = [];
+    for (const PULLS of [undefined, dataset().binding, never, failing, full]) {
+      const counting = watched(bucket);
+      const ask = directEdge(counting.bucket, { vars: PULLS === undefined ? {} : { PULLS } });
+      const response = await ask(`/v2/${NAME}/manifests/latest`, { headers: get });
+      expect(response.status).toBe(200);
+      expect(new Uint8Array(await response.arrayBuffer())).toEqual(image.bytes);
+      costs.push(JSON.stringify(counting.operations));
+    }
+    expect(new Set(costs).size).toBe(1);
+    expect(errors.mock.calls.map(([line]) => (JSON.parse(String(line)) as { event: string }).event)).toEqual([
+      'pull-not-counted',
+      'pull-not-counted',
     ]);
   });
 });

@@ -4,8 +4,9 @@
  */
 import type { Form, NonstandardLayers } from '../../registry/media-type.ts';
 import type { RepositoryName } from '../../registry/name.ts';
+import { formatPlatform, type Platform } from '../../registry/platform.ts';
 import type { TagRecord } from '../../registry/records.ts';
-import { type Choice, type Client, formsAcceptedBy } from '../negotiate.ts';
+import { type Choice, type Client, formsAcceptedBy, platformOf } from '../negotiate.ts';
 import { type Limit, limitsOf } from './limits.ts';
 import { nameRefusal } from './name-rules.ts';
 
@@ -23,7 +24,7 @@ export interface Received {
 
 /** Why a client cannot use what it gets. */
 export interface Obstacle {
-  readonly kind: 'name' | 'form' | 'artifact' | 'layers' | 'nameless-schema1';
+  readonly kind: 'name' | 'form' | 'platform' | 'artifact' | 'layers' | 'nameless-schema1';
   /** A sentence. */
   readonly text: string;
 }
@@ -49,23 +50,44 @@ export function obstacleTo(
     record,
     choice,
     nameless,
+    platforms = [],
   }: {
     readonly name: RepositoryName;
     readonly record: TagRecord;
     readonly choice: Choice;
     /** Whether the published schema 1 has an empty `name`. */
     readonly nameless: boolean;
+    /** The platforms of the chosen list; none for a single image, or if they are not known. */
+    readonly platforms?: readonly Platform[];
   },
 ): Obstacle | null {
   const ofName = nameObstacle(client, name);
   if (ofName !== null || choice.kind === 'missing') return ofName;
   const { source, form } = choice.form;
-  return formObstacle(client, {
-    ...choice.form,
-    artifact: form === 'oci-manifest' && isArtifact(record),
-    nameless: nameless && source.kind === 'published',
-  });
+  return (
+    formObstacle(client, {
+      ...choice.form,
+      artifact: form === 'oci-manifest' && isArtifact(record),
+      nameless: nameless && source.kind === 'published',
+    }) ?? platformObstacle(client, platforms)
+  );
 }
+
+/**
+ * Why a client finds no image in a list; null if it finds one, or if its platform or those of the list are not known.
+ * A platform also runs what it is compatible with (containerd, `platforms/compare.go`).
+ */
+function platformObstacle({ userAgent }: Client, platforms: readonly Platform[]): Obstacle | null {
+  const own = platformOf(userAgent);
+  if (own === null || platforms.length === 0) return null;
+  const architectures = [own.architecture, ...(COMPATIBLE[own.architecture] ?? [])];
+  if (platforms.some(({ os, architecture }) => os === own.os && architectures.includes(architecture))) return null;
+  const has = [...new Set(platforms.map(formatPlatform))].join(', ');
+  return { kind: 'platform', text: `It finds no image for ${formatPlatform(own)} in the list, which has ${has}.` };
+}
+
+/** Architectures whose programs also run on an architecture. */
+const COMPATIBLE: Readonly<Record<string, readonly string[]>> = { amd64: ['386'], arm64: ['arm'] };
 
 /** Whether a tag is an artifact: then it is recorded why no image was made of it. */
 export function isArtifact({ missing }: TagRecord): boolean {

@@ -3,6 +3,7 @@ import { styleText } from 'node:util';
 import { CommandError, EXIT } from './errors.ts';
 import { InterruptedError } from './interrupt.ts';
 import { ImageError } from '../../bucket/image-source.ts';
+import { ImmutableTagError } from '../../bucket/settings/immutable-tags.ts';
 import { jsonText, plainText } from './terminal-text.ts';
 import { NewerVersionError } from '../../registry/newer-version.ts';
 import { StorageError } from '../../registry/store.ts';
@@ -45,7 +46,7 @@ export function describeFailure(error: unknown): Failure {
       stack: undefined,
     };
   }
-  if (error instanceof CommandError || error instanceof ImageError) {
+  if (error instanceof CommandError || error instanceof ImageError || error instanceof ImmutableTagError) {
     const usage = error instanceof CommandError && error.kind === 'usage';
     return {
       code: usage ? 'USAGE' : 'FAILED',

@@ -83,7 +83,13 @@ async function run(options: Options, environment: Environment): Promise<void> {
     ready || dryRun
       ? await (
           await import('../deploy/deployment.ts')
-        ).deployWorker(accountId === null ? wrangler : wrangler.forAccount(accountId), { dryRun, quiet: json })
+        ).deployWorker(accountId === null ? wrangler : wrangler.forAccount(accountId), {
+          dryRun,
+          quiet: json,
+          // With them and the secret ANALYTICS_TOKEN, the pages read the statistics.
+          ...(config.pullDataset !== null &&
+            accountId !== null && { vars: { PULLS_DATASET: config.pullDataset, PULLS_ACCOUNT: accountId } }),
+        })
       : null;
   if (!json && size !== null) process.stdout.write(sizeLine(size));
   const proved = proof === null ? null : await proveAloud(proof, before);

@@ -3,12 +3,13 @@ import { parseAccept } from '../../http/accept.ts';
 import { type Choice, type Client, negotiate, RULES } from '../../manifest/negotiate.ts';
 import { helpPath, reasonRow } from '../../registry/errors.ts';
 import { helpOf } from '../../registry/help.ts';
-import { FORM_TITLE } from '../../registry/media-type.ts';
+import { FORM_TITLE, isListForm } from '../../registry/media-type.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import { formatPlatform } from '../../registry/platform.ts';
 import { addBucketOptions, type BucketOptions, withBucket } from '../cli/bucket-options.ts';
 import { CLIENTS, clientOf } from '../../manifest/clients/known-clients.ts';
 import { type Obstacle, obstacleTo } from '../../manifest/clients/obstacles.ts';
+import { platformsOfList } from '../../manifest/list-children.ts';
 import { isNameless } from '../../manifest/from-schema1.ts';
 import type { Environment } from '../cli/environment.ts';
 import { parseTagged } from '../cli/image-name.ts';
@@ -96,7 +97,9 @@ function outcomeOf(client: Client, name: RepositoryName, { record, manifests }: 
   const choice = negotiate(client, record);
   const bytes = choice.kind === 'form' ? manifests[record.forms.indexOf(choice.form)] : undefined;
   const nameless = bytes !== undefined && isNameless(bytes);
-  return { choice, obstacle: obstacleTo(client, { name, record, choice, nameless }) };
+  const platforms =
+    bytes !== undefined && choice.kind === 'form' && isListForm(choice.form.form) ? platformsOfList({ bytes }) : [];
+  return { choice, obstacle: obstacleTo(client, { name, record, choice, nameless, platforms }) };
 }
 
 /** Joins several lines of a header (RFC 9110, 5.2). */

@@ -16,6 +16,7 @@ interface Options extends BucketOptions {
   readonly dryRun?: true;
   readonly check?: true;
   readonly replace?: true;
+  readonly force?: true;
   readonly platform?: readonly Platform[];
   readonly recompress?: Recompress;
   readonly rewriteOpaque?: true;
@@ -44,6 +45,7 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
     .option('--dry-run', 'show what would be written, and write nothing')
     .option('--check', 'read and hash what the bucket already has, and send again what is damaged or unreadable')
     .option('--replace', 'replace the tag: keep no form that was published before')
+    .option('--force', 'move an immutable tag, where the rule that makes it immutable allows that')
     .option(
       '--platform <os/arch[/variant]>',
       'publish only this platform of a list (repeat the option for several)',
@@ -171,6 +173,7 @@ async function run(
           tag,
           platforms,
           replace: options.replace === true,
+          force: options.force === true,
           recompress: options.recompress,
           rewriteOpaque: options.rewriteOpaque === true,
           referrers: options.referrers,

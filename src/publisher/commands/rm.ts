@@ -5,7 +5,8 @@ import { type Environment, readEdge } from '../cli/environment.ts';
 import { CommandError } from '../cli/errors.ts';
 import { parseImageName } from '../cli/image-name.ts';
 import { abortOnInterrupt } from '../cli/interrupt.ts';
-import { deleteTags } from '../../bucket/delete-tags.ts';
+import { deleteTags, refuseDeletion } from '../../bucket/delete-tags.ts';
+import { readSettings } from '../../bucket/format.ts';
 import { openLists } from '../../bucket/lists.ts';
 import { listTags } from '../../bucket/survey.ts';
 import { purgeEdge } from '../publish/purge.ts';
@@ -14,6 +15,7 @@ import { formatCount, printJson, printLines, printMessage } from '../cli/termina
 
 interface Options extends BucketOptions {
   readonly dryRun?: true;
+  readonly force?: true;
 }
 
 /** Adds `gantry rm`. */
@@ -27,6 +29,7 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
       .argument('<name[:tag]>', 'the tag, or a repository to remove all its tags'),
   )
     .option('--dry-run', 'show what would be removed, and remove nothing')
+    .option('--force', 'remove immutable tags too, where the rules that make them immutable allow that')
     .addHelpText(
       'after',
       `
@@ -67,8 +70,10 @@ async function run(text: string, options: Options, openTarget: OpenTarget, envir
         },
       );
     }
-    if (options.dryRun !== true) {
-      await deleteTags(store, image.name, wanted, { signal });
+    const force = options.force === true;
+    if (options.dryRun === true) refuseDeletion((await readSettings(store)).immutable, image.name, wanted, force);
+    else {
+      await deleteTags(store, image.name, wanted, { signal, force });
       await mendLists();
       if (edge !== undefined) {
         const trouble = await purgeEdge(

@@ -19,6 +19,7 @@ interface Options {
   readonly config?: string;
   readonly certificate: CertificateTable;
   readonly push?: ListenAddress | true;
+  readonly stats?: true;
   readonly json?: true;
 }
 
@@ -43,6 +44,10 @@ export function register(program: Command, _openTarget: OpenTarget, environment:
       '--push [address:port]',
       'take pushes into the local store, as `gantry receive` does (default: 127.0.0.1:5000)',
       parseListenAddress,
+    )
+    .option(
+      '--stats',
+      'count pulls for `gantry stats` and the pages (default: where wrangler.toml has the binding PULLS)',
     )
     .option('--json', 'print one line of JSON once the server is ready')
     .addHelpText(
@@ -98,6 +103,7 @@ async function run(options: Options, environment: Environment): Promise<void> {
       onLog,
       prepare,
       certificates: certificate,
+      ...(options.stats === true && { countPulls: true }),
       ...own,
     });
     if (push !== undefined) pushes = await takePushes(server, push, { signal, config, print }, environment);

@@ -20,9 +20,6 @@ const PRUNE_LIMIT = 0.25;
 /** What happened to tags that edges may have cached in another state. */
 const PURGED: ReadonlySet<string> = new Set(['new', 'moved', 'referrers', 'pruned']);
 
-/** The most tags in one purge request. */
-const PURGED_AT_ONCE = 500;
-
 /** Adds `gantry sync`. */
 export function register(program: Command, openTarget: OpenTarget, environment: Environment): void {
   addBucketOptions(
@@ -57,6 +54,10 @@ The file:
         semver: '>=1.30 <2'
         newest: 5                        # the highest versions that remain
       prune: missing                     # none (default), missing, unselected
+      retention:                         # or none (default): what goes of tags that are not synced any more
+        tags: ['pr-*']                   # globs; default: all of them
+        keep: 10                         # those that moved last stay
+        older-than: 90d                  # those that moved since stay
       recompress: zstd                   # gzip copies for old clients: zstd, all
       referrers: true                    # also signatures and attestations
       schema1: true                      # also request schema 1
@@ -158,11 +159,8 @@ async function run(file: string, options: Options, openTarget: OpenTarget, envir
         display.clear();
         // Tags that were written are purged even if the run failed.
         if (edge !== undefined && !dryRun) {
-          const { purgeEdge } = await import('../publish/purge.ts');
-          for (let at = 0; at < moved.length; at += PURGED_AT_ONCE) {
-            const trouble = await purgeEdge(edge, moved.slice(at, at + PURGED_AT_ONCE));
-            if (trouble !== undefined) display.onEvent({ event: 'warning', message: trouble });
-          }
+          const { purgeInParts } = await import('../publish/purge.ts');
+          for (const message of await purgeInParts(edge, moved)) display.onEvent({ event: 'warning', message });
         }
       }
     });

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { parse } from 'smol-toml';
 import { parseRealmTable, RealmTableError } from '../../registry/realms.ts';
+import { DatasetNameError, parseDatasetName } from '../../statistics/pull-query.ts';
 import { CommandError } from '../cli/errors.ts';
 import type { DeployConfig } from './preflight.ts';
 
@@ -18,7 +19,8 @@ export async function readDeployConfig(path: string): Promise<DeployConfig> {
   try {
     return deployConfigOf(parse(text));
   } catch (cause) {
-    if (cause instanceof RealmTableError) throw new CommandError(`${path}: ${cause.message}`, { cause });
+    if (cause instanceof RealmTableError || cause instanceof DatasetNameError)
+      throw new CommandError(`${path}: ${cause.message}`, { cause });
     throw new CommandError(`${path} is not TOML: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   }
 }
@@ -26,7 +28,7 @@ export async function readDeployConfig(path: string): Promise<DeployConfig> {
 /** The same from what the file holds. */
 export function deployConfigOf(toml: unknown): DeployConfig {
   const { name, account_id, r2_buckets, route, routes, workers_dev, preview_urls, vars, env, ...rest } = objectOf(toml);
-  const { cache, exports, limits, version_metadata, mtls_certificates, ratelimits } = rest;
+  const { cache, exports, limits, version_metadata, mtls_certificates, ratelimits, analytics_engine_datasets } = rest;
   const bucket = listOf(r2_buckets)
     .map(objectOf)
     .find(({ binding }) => binding === 'BUCKET');
@@ -63,6 +65,7 @@ export function deployConfigOf(toml: unknown): DeployConfig {
     realms: parseRealmTable(REALMS, DEFAULT_ACCESS),
     openedRealms: Object.keys(objectOf(objectOf(json(ACCESS)).realms)),
     hasOrigins: ORIGINS !== undefined,
+    pullDataset: datasetOf(analytics_engine_datasets),
     hasLimits: limits !== undefined,
     neededSecrets: secretsOf(objectOf(json(BLOB_DELIVERY))),
     certificates: listOf(json(ORIGINS))
@@ -72,6 +75,14 @@ export function deployConfigOf(toml: unknown): DeployConfig {
         return binding === null ? [] : [{ binding, rule: textOf(rule) ?? '?', isBound: bound.has(binding) }];
       }),
   };
+}
+
+/** The dataset behind the binding PULLS: Wrangler names it after the binding, where the file does not. */
+export function datasetOf(datasets: unknown): string | null {
+  const bound = listOf(datasets)
+    .map(objectOf)
+    .find(({ binding }) => binding === 'PULLS');
+  return bound === undefined ? null : parseDatasetName(textOf(bound.dataset) ?? 'PULLS');
 }
 
 function secretsOf({ mode, auth }: Json): DeployConfig['neededSecrets'] {

@@ -22,14 +22,20 @@ export interface DeployOptions {
   readonly dryRun: boolean;
   /** Whether Wrangler's own output is kept from the terminal, and shown only if it fails. */
   readonly quiet: boolean;
+  /** Variables beside those of wrangler.toml. */
+  readonly vars?: Readonly<Record<string, string>>;
 }
 
 /** Builds the Worker and, unless `dryRun` is set, deploys it. Throws {@link CommandError}. */
-export async function deployWorker(wrangler: Wrangler, { dryRun, quiet }: DeployOptions): Promise<WorkerSize> {
+export async function deployWorker(
+  wrangler: Wrangler,
+  { dryRun, quiet, vars = {} }: DeployOptions,
+): Promise<WorkerSize> {
   const folder = await mkdtemp(join(tmpdir(), 'gantry-deploy-'));
   try {
     if (dryRun) return await buildWorker(wrangler, folder);
-    const args = ['deploy', '--outdir', folder];
+    const more = Object.entries(vars).flatMap(([name, value]) => ['--var', `${name}:${value}`]);
+    const args = ['deploy', '--outdir', folder, ...more];
     const { code, stdout, stderr } = quiet ? await wrangler.capture(args) : await wrangler.run(args);
     if (quiet && code !== 0) process.stderr.write(stdout + stderr);
     mustSucceed(code, stdout + stderr, 'the Worker could not be deployed');

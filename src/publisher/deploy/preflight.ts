@@ -32,6 +32,8 @@ export interface DeployConfig {
   readonly openedRealms: readonly string[];
   /** Whether repositories are filled from other registries (`ORIGINS`). */
   readonly hasOrigins: boolean;
+  /** The dataset behind the binding PULLS, which switches pull statistics on; null without one. */
+  readonly pullDataset: string | null;
   /** Whether the file has `[limits]`. */
   readonly hasLimits: boolean;
   /** Secrets that a setting cannot do without, and the setting. */
@@ -83,6 +85,7 @@ export function preflight(
     ...fills(config),
     ...secrets(config, account),
     ...certificates(config),
+    ...statistics(config, account),
   ];
 }
 
@@ -271,6 +274,23 @@ function certificates({ certificates: named }: DeployConfig): readonly Point[] {
       todo: `Do \`npx wrangler mtls-certificate upload --cert FILE --key FILE\`, and add [[mtls_certificates]] with binding = "${binding}" and the certificate_id to wrangler.toml.`,
     };
   });
+}
+
+function statistics({ pullDataset }: DeployConfig, account: AccountFacts | null): readonly Point[] {
+  if (pullDataset === null) return [];
+  const secrets = account?.secrets ?? null;
+  return [
+    { kind: 'there', what: `pulls are counted in the dataset ${pullDataset}` },
+    secrets === null
+      ? { kind: 'unknown', what: 'whether the secret ANALYTICS_TOKEN is set' }
+      : secrets.includes('ANALYTICS_TOKEN')
+        ? { kind: 'there', what: 'the secret ANALYTICS_TOKEN' }
+        : {
+            kind: 'advice',
+            what: 'no secret ANALYTICS_TOKEN: the pages show no pull statistics',
+            todo: 'Make an API token with the permission "Account Analytics: Read", and do `npx wrangler secret put ANALYTICS_TOKEN`.',
+          },
+  ];
 }
 
 function fills({ hasUnlimitedFills }: DeployConfig): readonly Point[] {

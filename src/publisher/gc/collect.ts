@@ -27,6 +27,8 @@ import {
   readRecords,
   type RepositoryListing,
 } from '../../bucket/survey.ts';
+import { readSettings } from '../../bucket/format.ts';
+import { protectionOf } from '../../bucket/settings/immutable-tags.ts';
 import { refuseNewerList } from '../../bucket/lists.ts';
 import { readReferrersRecord } from '../../bucket/referrers.ts';
 
@@ -137,12 +139,14 @@ async function survey(
     done += 1;
     options.onProgress?.('reading records', done, total);
   };
+  const { immutable } = await readSettings(store);
   const repositories = new Map<RepositoryName, MarkedRepository>();
   for (const [name, listing] of listed.repositories) {
     if (listing.tagList !== undefined) await refuseNewerList(store, listing.tagList.key);
     const old: [Tag, ObjectInfo][] = [];
     const onTag = (tag: Tag, reading: ReadTag): void => {
-      if (isExpired(reading, now())) old.push([tag, reading.info]);
+      // The upstream may have moved an immutable tag: it could not be fetched again as it is.
+      if (isExpired(reading, now()) && protectionOf(immutable, name, tag) === null) old.push([tag, reading.info]);
     };
     const records = await readRecords(store, listing, { onRead, onTag });
     for (const [tag, info] of old) {

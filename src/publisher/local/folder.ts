@@ -7,6 +7,7 @@
  * process ends gantry/open.json        the address of that process (announcement.ts); readable only by its user
  * gantry/uploads/         records of unfinished uploads (upload-notes.ts) gantry/seeded           exists once the demo
  * image was published
+ * gantry/pulls.sqlite     the data points of pulls (statistics/local-events.ts)
  * ```
  */
 import { mkdir, stat } from 'node:fs/promises';
@@ -23,6 +24,7 @@ export interface StateFolder {
   readonly announcement: string;
   readonly uploads: string;
   readonly seeded: string;
+  readonly pulls: string;
 }
 
 /** The paths of the state folder at `path`, which need not exist. */
@@ -38,6 +40,7 @@ export function stateFolderAt(path: string): StateFolder {
     announcement: join(own, 'open.json'),
     uploads: join(own, 'uploads'),
     seeded: join(own, 'seeded'),
+    pulls: join(own, 'pulls.sqlite'),
   };
 }
 

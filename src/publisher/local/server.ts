@@ -30,6 +30,8 @@ export interface ServerOptions {
   readonly vars?: Readonly<Record<string, string>>;
   /** Client certificates for upstreams, by the binding that a rule names. */
   readonly certificates?: CertificateTable;
+  /** Whether pulls are counted; without it, wrangler.toml decides. */
+  readonly countPulls?: boolean;
   /** Receives the Worker's log lines. */
   readonly onLog?: (line: string) => void;
   /** Receives messages for the user. */
@@ -73,12 +75,18 @@ export async function startServer(options: ServerOptions): Promise<LocalServer> 
     const bindings = { ...bundle.options.bindings, ...options.vars };
     const worker = { ...bundle, options: { ...bundle.options, bindings } };
     const network = await outboundNetwork(bindings, process.env);
+    const pulls =
+      (options.countPulls ?? bundle.countsPulls)
+        ? (await import('../statistics/local-events.ts')).openLocalEvents(folder.pulls)
+        : undefined;
+    undo.push(() => pulls?.close());
     const simulator = await startSimulator({
       persist: folder.persist,
       bucket,
       worker,
       network,
       certificates: await certificateServices(options.certificates ?? {}, network, process.env),
+      ...(pulls !== undefined && { pulls }),
       ...(onLog === undefined ? {} : { onLog }),
     });
     undo.push(() => simulator.stop());

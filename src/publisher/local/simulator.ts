@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { createRequire } from 'node:module';
 import type * as MiniflareModule from 'miniflare';
 import { CommandError } from '../cli/errors.ts';
+import type { DataPoint } from '../../statistics/pull-event.ts';
 import type { CertificateService } from './client-certificates.ts';
 import type { OutboundNetwork } from './network.ts';
 import { endWithThisProcess, startWithParent, workerdChildren } from './watchdog.ts';
@@ -35,8 +36,18 @@ export interface SimulatorOptions {
   readonly network?: OutboundNetwork;
   /** Bindings that show a client certificate. */
   readonly certificates?: Readonly<Record<string, CertificateService>>;
+  /** Stands in for Analytics Engine; without it the Worker writes no data points. */
+  readonly pulls?: PullStore;
   /** Receives the Worker's log lines. */
   readonly onLog?: (line: string) => void;
+}
+
+/** Where data points of pulls are kept, and read by SQL. */
+export interface PullStore {
+  readonly dataset: string;
+  write(point: DataPoint): void;
+  /** The answer in the SQL API's format JSON. Throws for invalid SQL. */
+  query(sql: string): unknown;
 }
 
 const STORAGE_ONLY = 'export default { fetch: () => new Response(null, { status: 404 }) };\n';
@@ -44,6 +55,18 @@ const STORAGE_ONLY = 'export default { fetch: () => new Response(null, { status:
 // Miniflare takes no network as the outbound service, only a Worker with one.
 const OUTBOUND = 'outbound';
 const FORWARD = 'export default { fetch: (request, { NETWORK }) => NETWORK.fetch(request) };\n';
+
+// Miniflare's own simulation of Analytics Engine keeps nothing.
+const PULLS = 'pulls';
+const PASS_ON = `
+import { WorkerEntrypoint } from 'cloudflare:workers';
+export class Pulls extends WorkerEntrypoint {
+  async writeDataPoint(point) {
+    await this.env.KEEP.fetch('http://pulls/', { method: 'POST', body: JSON.stringify(point) });
+  }
+}
+export default { fetch: () => new Response(null, { status: 404 }) };
+`;
 
 // Clients that leave in the middle of a body: nothing is wrong, and there is nothing to do.
 const HARMLESS = /Broken pipe|Connection reset by peer|disconnected: /;
@@ -57,9 +80,10 @@ export async function startSimulator({
   worker,
   network,
   certificates = {},
+  pulls,
   onLog,
 }: SimulatorOptions): Promise<Simulator> {
-  const { Miniflare, convertV4MiniflareOptions, Log, LogLevel } = await importMiniflare();
+  const { Miniflare, Response, convertV4MiniflareOptions, Log, LogLevel } = await importMiniflare();
   const s3Credentials = {
     accessKeyId: randomBytes(16).toString('hex'),
     secretAccessKey: randomBytes(32).toString('hex'),
@@ -89,9 +113,38 @@ export async function startSimulator({
             BUCKET: { id: bucket, s3Credentials },
           },
           unsafeDirectSockets: worker === undefined ? [] : [{ host: '127.0.0.1', port: 0 }],
-          serviceBindings: certificates,
+          serviceBindings: {
+            ...certificates,
+            ...(pulls !== undefined && {
+              PULLS: { name: PULLS, entrypoint: 'Pulls' },
+              PULLS_SQL: async (request) => Response.json(pulls.query(await request.text())),
+            }),
+          },
+          bindings: {
+            ...options.bindings,
+            ...(pulls !== undefined && {
+              PULLS_DATASET: pulls.dataset,
+              PULLS_ACCOUNT: 'local',
+              ANALYTICS_TOKEN: 'local',
+            }),
+          },
           ...(network !== undefined && { outboundService: OUTBOUND }),
         },
+        ...(pulls === undefined
+          ? []
+          : [
+              {
+                name: PULLS,
+                compatibilityDate: '2026-10-01',
+                modules: [{ type: 'ESModule' as const, path: 'index.js', contents: PASS_ON }],
+                serviceBindings: {
+                  KEEP: async (request: MiniflareModule.Request) => {
+                    pulls.write((await request.json()) as DataPoint);
+                    return new Response(null, { status: 204 });
+                  },
+                },
+              },
+            ]),
         ...(network === undefined
           ? []
           : [

@@ -18,9 +18,15 @@ export interface WorkerBundle {
   readonly options: WorkerOptions;
 }
 
+/** A Worker as its wrangler.toml describes it. */
+export interface ConfiguredWorker extends WorkerBundle {
+  /** Whether wrangler.toml switches pull statistics on, by the binding PULLS. */
+  readonly countsPulls: boolean;
+}
+
 /** Bundles the Worker that `config` (a wrangler.toml) names. Throws {@link CommandError}. */
-export async function bundleWorker(config: string): Promise<WorkerBundle> {
-  const { main, workerOptions, define } = await readConfig(config);
+export async function bundleWorker(config: string): Promise<ConfiguredWorker> {
+  const { main, workerOptions, define, countsPulls } = await readConfig(config);
   const { build, stop } = await importEsbuild();
   try {
     const { outputFiles } = await build({
@@ -29,7 +35,7 @@ export async function bundleWorker(config: string): Promise<WorkerBundle> {
       write: false,
       define: { ...define, 'process.env.NODE_ENV': '"production"' },
     });
-    return { code: outputFiles[0]?.text ?? '', options: workerOptions };
+    return { code: outputFiles[0]?.text ?? '', options: workerOptions, countsPulls };
   } catch (cause) {
     throw new CommandError(
       `the Worker ${main} cannot be built: ${cause instanceof Error ? cause.message : String(cause)}`,
@@ -57,6 +63,7 @@ interface Config {
   readonly main: string;
   readonly define: Record<string, string>;
   readonly workerOptions: WorkerOptions;
+  readonly countsPulls: boolean;
 }
 
 // Wrangler's own reading of its file, so that nothing differs from `wrangler dev`. In a process of its own: Wrangler
@@ -67,7 +74,9 @@ const { main, define, workerOptions } = unstable_getMiniflareWorkerOptions(proce
 delete workerOptions.modulesRules;
 // Cloudflare keeps these: locally, their bindings are made of files.
 delete workerOptions.mtlsCertificates;
-process.stdout.write('\\n' + JSON.stringify({ main, define, workerOptions }));
+const countsPulls = 'PULLS' in (workerOptions.analyticsEngineDatasets ?? {});
+delete workerOptions.analyticsEngineDatasets;
+process.stdout.write('\\n' + JSON.stringify({ main, define, workerOptions, countsPulls }));
 `;
 
 async function readConfig(config: string): Promise<Config> {
@@ -95,7 +104,12 @@ async function readConfig(config: string): Promise<Config> {
   // Wrangler may have warned on the lines before.
   const read = JSON.parse(output.slice(output.lastIndexOf('\n') + 1)) as Partial<Config>;
   if (read.main === undefined || read.workerOptions === undefined) throw fail('it names no Worker (main)', undefined);
-  return { main: read.main, define: read.define ?? {}, workerOptions: read.workerOptions };
+  return {
+    main: read.main,
+    define: read.define ?? {},
+    workerOptions: read.workerOptions,
+    countsPulls: read.countsPulls === true,
+  };
 }
 
 async function importEsbuild(): Promise<typeof EsbuildModule> {

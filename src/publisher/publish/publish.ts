@@ -30,6 +30,8 @@ import { mergeExisting } from './merge-existing.ts';
 import { prepareWhiteouts, type WhiteoutWork } from './whiteout-copies.ts';
 import { layersToScan, opaqueWarnings } from './opaque-warnings.ts';
 import { type LayerWork, prepareLayers, type Recompress } from './layers.ts';
+import { readSettings } from '../../bucket/format.ts';
+import { refuseMove } from '../../bucket/settings/immutable-tags.ts';
 import { openLists, refuseNewerLists, type Lists } from '../../bucket/lists.ts';
 import { planTag, type PlannedBlob, type TagPlan } from './plan.ts';
 import { readImage, type ReadImage, titleOf } from '../../bucket/read-image.ts';
@@ -76,6 +78,8 @@ export interface PublishRequest {
   readonly rewriteOpaque?: boolean;
   /** Publish the referrers of the image as well. Default: true. */
   readonly referrers?: boolean;
+  /** Move an immutable tag whose rule allows it. */
+  readonly force?: boolean;
   /** Plan only, write nothing. */
   readonly dryRun?: boolean;
   /** See {@link import('../../manifest/image.ts').DeriveOptions}. */
@@ -115,8 +119,8 @@ export interface PublishResult {
 /** Publishes images into one bucket. */
 export interface Publisher {
   /**
-   * Publishes the source's image; does not close the source. Throws {@link CommandError}, ImageError and StorageError;
-   * the tag is then unchanged.
+   * Publishes the source's image; does not close the source. Throws {@link CommandError}, ImageError,
+   * ImmutableTagError and StorageError; the tag is then unchanged.
    */
   publish(source: ImageSource, request: PublishRequest): Promise<PublishResult>;
 }
@@ -227,7 +231,7 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
   const { name, tag } = request;
   const { store, now = () => new Date() } = run.options;
   const key = tagKey(name, tag);
-  const existing = await readTag(store, key);
+  const [existing, settings] = await Promise.all([readTag(store, key), readSettings(store)]);
   if (existing?.kind === 'newer') {
     throw new CommandError(`the tag ${name}:${tag} cannot be written: ${existing.message}`, {
       hint: 'Use the newest gantry: npm install --global gantry-registry@latest',
@@ -259,6 +263,9 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
       .toISOString()
       .replace(/\.\d+Z$/, 'Z'),
   });
+  // The write below replaces exactly the object that this decides over. Nothing can be pulled from a damaged one.
+  const before = readable === null ? [] : publishedDigests(readable.record);
+  refuseMove(settings.immutable, request, { before, after: publishedDigests(plan.record) });
   const present = await run.transfer.present(plan.blobs, plan.manifests);
   const toSend = plan.blobs.filter((blob) => !present.has(blob.key));
   run.onEvent({

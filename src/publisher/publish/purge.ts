@@ -48,6 +48,19 @@ export async function purgeEdge(
   }
 }
 
+/** The most tags in one purge request. */
+const PURGED_AT_ONCE = 500;
+
+/** Purges any number of tags. Gives a warning for each request that failed. */
+export async function purgeInParts(edge: Edge, moved: readonly MovedTag[]): Promise<readonly string[]> {
+  const warnings: string[] = [];
+  for (let at = 0; at < moved.length; at += PURGED_AT_ONCE) {
+    const trouble = await purgeEdge(edge, moved.slice(at, at + PURGED_AT_ONCE));
+    if (trouble !== undefined) warnings.push(trouble);
+  }
+  return warnings;
+}
+
 /** A cache serves a tag for 60 seconds, and for 30 more while it fetches the new one (`cache-policy.ts`). */
 const STALE_MS = 90_000;
 

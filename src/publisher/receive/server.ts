@@ -3,6 +3,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, isIP } from 'node:net';
 import { CommandError } from '../cli/errors.ts';
+import { ImmutableTagError } from '../../bucket/settings/immutable-tags.ts';
 import { StorageError } from '../../registry/store.ts';
 import { answerPush } from './endpoint.ts';
 import { type PushContext, send } from './push-request.ts';
@@ -118,6 +119,11 @@ function toPushError(error: unknown): PushError {
   if (error instanceof CommandError) {
     const hint = error.hint === undefined ? '' : ` ${error.hint}`;
     return new PushError('MANIFEST_INVALID', `${error.message}.${hint}`, { cause: error });
+  }
+  // The OCI distribution spec has no code for it. Docker Hub answers 403, Harbor 412, and Amazon ECR 400; every client
+  // prints the message of a DENIED and tries no more.
+  if (error instanceof ImmutableTagError) {
+    return new PushError('DENIED', `${error.message}. ${error.hint}`, { cause: error });
   }
   if (error instanceof StorageError) {
     return new PushError('UNAVAILABLE', `the bucket did not take it: ${error.message}`, {

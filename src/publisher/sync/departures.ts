@@ -6,6 +6,7 @@ import { deleteTags } from '../../bucket/delete-tags.ts';
 import { listTags } from '../../bucket/survey.ts';
 import { CommandError } from '../cli/errors.ts';
 import { failureOf, type RepositoryReport, reportOf } from './outcome.ts';
+import { keepImmutable } from './prune.ts';
 import { passedOver, type SyncOptions } from './run.ts';
 import type { SyncJob } from './sources.ts';
 import type { SyncedRepository, SyncState } from './state.ts';
@@ -118,7 +119,7 @@ async function remove(
       report.tags.pruned.push(tag);
       onTag?.({ name: to, tag, what: 'pruned' });
     };
-    const tags = [...(await listTags(store, to)).keys()];
+    const tags = await keepImmutable([...(await listTags(store, to)).keys()], { report, options, to });
     if (dryRun) for (const tag of tags) onDeleted(tag);
     else {
       await deleteTags(store, to, tags, { signal, onDeleted });

@@ -1,5 +1,6 @@
 /** What a sync did: for each tag, each repository, and in all. */
 import { ImageError } from '../../bucket/image-source.ts';
+import { ImmutableTagError } from '../../bucket/settings/immutable-tags.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { CommandError } from '../cli/errors.ts';
 import type { PublishResult } from '../publish/publish.ts';
@@ -48,7 +49,7 @@ export function hasFailures({ repositories }: SyncReport): boolean {
 export function failureOf(error: Error): SyncFailure {
   return {
     message: error.message,
-    ...((error instanceof CommandError || error instanceof ImageError) &&
+    ...((error instanceof CommandError || error instanceof ImageError || error instanceof ImmutableTagError) &&
       error.hint !== undefined && { hint: error.hint }),
   };
 }

@@ -24,6 +24,8 @@ export interface SyncOptions {
   readonly full: boolean;
   /** The greatest share of a repository's tags that may be pruned, from 0 to 1; one tag may be pruned always. */
   readonly pruneLimit: number;
+  /** The time that retention rules count from, in milliseconds since 1970; for tests. */
+  readonly now?: (() => number) | undefined;
   readonly onEvent: EventSink;
   /** Called after each tag. */
   readonly onTag?: (outcome: { readonly name: RepositoryName; readonly tag: Tag; readonly what: TagOutcome }) => void;

@@ -39,6 +39,16 @@ export function selectTags(tags: readonly Tag[], filter: TagFilter): readonly Ta
   return wanted.filter((tag) => chosen.has(tag));
 }
 
+/** Whether a text is a glob. */
+export function isGlob(text: string): boolean {
+  try {
+    picomatch(text);
+    return text !== '' && text !== '!';
+  } catch {
+    return false;
+  }
+}
+
 /** Whether a text matches globs: at least one of those without `!` (if there are any), and none of those with `!`. */
 export function globFilter(globs: readonly string[]): (text: string) => boolean {
   const isNegative = (glob: string): boolean => glob.startsWith('!');

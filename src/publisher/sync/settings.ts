@@ -3,7 +3,9 @@ import picomatch from 'picomatch';
 import semver from 'semver';
 import { isScalar, isSeq } from 'yaml';
 import { formatPlatform, parsePlatform, type Platform } from '../../registry/platform.ts';
+import { parseDuration } from '../cli/duration.ts';
 import type { Recompress } from '../publish/layers.ts';
+import type { RetentionRule } from '../retention/rule.ts';
 import { ALL_TAGS, type TagFilter } from './select.ts';
 import { booleanOf, fail, membersOf, oneOf, textOf, textsOf, type Value, type Where } from './yaml-values.ts';
 
@@ -22,6 +24,8 @@ export interface SyncSettings {
   /** Whether to request a schema 1 of a moved tag as well. */
   readonly schema1: boolean;
   readonly prune: Prune;
+  /** What is deleted of the tags that are not synced any more; undefined: nothing. */
+  readonly retention?: RetentionRule | undefined;
   readonly mode: 'strict' | 'compat';
   /** The key or policy by which every tag must be signed, relative to the working directory; undefined for none. */
   readonly verifySignature: string | undefined;
@@ -47,6 +51,7 @@ export const SETTINGS = [
   'referrers',
   'schema1',
   'prune',
+  'retention',
   'compat',
   'verify-signature',
 ] as const;
@@ -68,6 +73,7 @@ export function readSettings(members: ReadonlyMap<string, Value>, where: Where, 
     referrers: read('referrers', (value) => booleanOf(value, where), base.referrers),
     schema1: read('schema1', (value) => booleanOf(value, where), base.schema1),
     prune: read('prune', (value) => oneOf(value, where, ['none', 'missing', 'unselected']), base.prune),
+    retention: read('retention', (value) => readRetention(value, where), base.retention),
     mode: read('compat', (value) => (booleanOf(value, where) ? 'compat' : 'strict'), base.mode),
     verifySignature: read('verify-signature', (value) => pathOf(value, where), base.verifySignature),
   };
@@ -117,6 +123,26 @@ export function readGlobs(value: Value, where: Where): readonly string[] {
     }
     return text;
   });
+}
+
+/** A rule with at least one condition, or `none`. */
+function readRetention(value: Value, where: Where): RetentionRule | undefined {
+  if (isScalar(value.node) && value.node.value === 'none') return undefined;
+  const members = membersOf(value.node, where, value.title, ['tags', 'keep', 'older-than']);
+  const [tags, keep, age] = ['tags', 'keep', 'older-than'].map((name) => members.get(name));
+  if (keep === undefined && age === undefined)
+    throw fail(value, where, 'has no condition', 'Write keep: 10, older-than: 90d, or both.');
+  return {
+    tags: tags === undefined ? [] : readGlobs(tags, where),
+    keep: keep === undefined ? undefined : readCount(keep, where),
+    olderThan: age === undefined ? undefined : readAge(age, where),
+  };
+}
+
+function readAge(value: Value, where: Where): number {
+  const age = parseDuration(textOf(value, where));
+  if (age === null || age === 0) throw fail(value, where, 'is not a duration', 'Write 36h, 90d or 12w.');
+  return age;
 }
 
 function readRegex(value: Value, where: Where): RegExp {

@@ -109,7 +109,9 @@ async function syncRepository(
         return report.done();
       }
       synced = { from: tracked.name, to, version, settings: digestOfSettings(settings, to, realms) };
-      if (!options.full && (await isUnchanged(own?.before.get(tracked.id), synced, store))) {
+      // What a retention rule deletes depends on the time, too.
+      const isTimed = settings.retention !== undefined;
+      if (!options.full && !isTimed && (await isUnchanged(own?.before.get(tracked.id), synced, store))) {
         own?.done.add(tracked.id);
         return { ...report.done(), sameVersion: true };
       }
@@ -141,7 +143,7 @@ async function syncRepository(
     await syncTags(run, along);
     // Also where nothing moved: an earlier run may have stopped between a tag and the lists.
     if (!options.dryRun) await openLists(store, { signal: options.signal }).reconcile(to, realmOf(realms, to));
-    if (settings.prune !== 'none') await prune(run, given, settings.prune === 'missing' ? listed : selected);
+    if (settings.prune !== 'none' || settings.retention !== undefined) await prune(run, given, selected);
     if (tracked !== undefined && synced !== undefined && report.failures.length === 0 && !run.stopped) {
       own?.done.add(tracked.id);
       own?.state.repositories.set(tracked.id, { ...synced, tags: selected.length });

@@ -4,7 +4,7 @@
  */
 import { type Budget, type BudgetLimits, withinBudget } from '../../origin/budget.ts';
 import { OriginError } from '../../origin/errors.ts';
-import type { RegistryClient } from '../../origin/client.ts';
+import type { RegistryClient } from '../../origin/registry-client.ts';
 import { type Refused, refused } from '../gateway/answer.ts';
 import { clientKey } from '../access/login-limit.ts';
 import type { Pull } from './pull.ts';

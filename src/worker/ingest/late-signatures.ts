@@ -8,7 +8,7 @@ import { readReferrersRecord, writeReferrersRecord } from '../../bucket/referrer
 import { withRetries } from '../../bucket/retry.ts';
 import { blobsOf, readLinks } from '../../manifest/links.ts';
 import type { Budget } from '../../origin/budget.ts';
-import type { RegistryClient } from '../../origin/client.ts';
+import type { RegistryClient } from '../../origin/registry-client.ts';
 import { algorithmOf, type Digest, hexOf } from '../../registry/digest.ts';
 import { blobKey, referrersKey, tagKey } from '../../registry/keys.ts';
 import { parseTag, type RepositoryName, type Tag } from '../../registry/name.ts';

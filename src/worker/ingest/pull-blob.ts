@@ -9,7 +9,7 @@ import { blobKey } from '../../registry/keys.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import { StorageError } from '../../registry/store.ts';
-import type { RegistryClient } from '../../origin/client.ts';
+import type { RegistryClient } from '../../origin/registry-client.ts';
 import type { Answer, Found, Redirect } from '../gateway/answer.ts';
 import type { RegistryRequest, RequestOptions } from '../gateway/registry-request.ts';
 import { isUnknown, type StoredAnswer } from './stored-answer.ts';

@@ -19,7 +19,7 @@ import { namesOfPage, openList, PAGE_MAX } from '../../bucket/list-page.ts';
 import { withRetry } from '../../bucket/retry.ts';
 import { type StoredAnswer, withWarning } from './stored-answer.ts';
 import { pathOf, type RegistryRequest } from '../gateway/registry-request.ts';
-import type { RegistryClient } from '../../origin/client.ts';
+import type { RegistryClient } from '../../origin/registry-client.ts';
 import { FILL_LIMITS, FillLimitError, fillWithin, inSlot, permitFill } from './fill-limits.ts';
 import { overlay } from './overlay.ts';
 import { noteOutage, type Pull, unlessLimited, waitFor } from './pull.ts';

@@ -2,7 +2,7 @@
 import { protocolErrors, toSource } from '../../bucket/origin-image.ts';
 import { verifiedManifest } from '../../bucket/read-image.ts';
 import { writeManifest } from '../../bucket/write-image.ts';
-import type { RegistryClient } from '../../origin/client.ts';
+import type { RegistryClient } from '../../origin/registry-client.ts';
 import { OriginError } from '../../origin/errors.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { manifestKey } from '../../registry/keys.ts';

@@ -9,7 +9,7 @@ import { decodeOriginMark, type OriginMark } from '../../registry/origin-mark.ts
 import { type ObjectInfo, StorageError } from '../../registry/store.ts';
 import type { Answer } from '../gateway/answer.ts';
 import { readAll } from '../../bucket/read-object.ts';
-import type { RegistryClient } from '../../origin/client.ts';
+import type { RegistryClient } from '../../origin/registry-client.ts';
 import { completeTag } from './schema1/complete-tag.ts';
 import { FILL_LIMITS, fillWithin, inSlot, OVER_LIMIT_FOR, permitFill } from './fill-limits.ts';
 import { expiryFrom } from './origins.ts';
@@ -19,6 +19,7 @@ import { freshnessOf } from './freshness.ts';
 import { isUnknown, answerObserved, type StoredAnswer, unknownTag, withWarning } from './stored-answer.ts';
 import { openLists } from '../../bucket/lists.ts';
 import { readOriginImage } from '../../bucket/origin-image.ts';
+import { protectionOf } from '../../bucket/settings/immutable-tags.ts';
 import { isTombstone } from '../../bucket/read-tag.ts';
 import { withRetries } from '../../bucket/retry.ts';
 import { writeOriginMark, writeTombstone } from '../../bucket/write-tag.ts';
@@ -117,6 +118,8 @@ async function fetchAndWrite(
     for (const { form, error } of image.unknown) noteOutage(upstream, error, `${name}:${tag} ${form}`);
     if (mark !== null && image.digest === mark.digest && image.unknown.length >= (mark.unknown ?? Infinity))
       return 'unchanged';
+    // `over` is the object that the write replaces, so no other writer comes between.
+    if (mark !== null && image.digest !== mark.digest && (await isImmutable(pull, name, tag))) return 'unchanged';
     const now = Date.now();
     const place = placeOf(pull, name, tag);
     const written = await ingestTag(image, place, { over, upstreamDigest: upstreamDigest ?? image.digest, now });
@@ -146,7 +149,10 @@ async function check(
     const current = await fillWithin(pull, FILL_LIMITS.manifest, `${info.key} HEAD`, (client) =>
       digestUpstream(client, pull, tag),
     );
-    if (current === null) await noteGone(pull, name, tag, info, mark, now);
+    const isMoved = current !== mark.digest && !isTombstone(info);
+    const isKept = isMoved && (await isImmutable(pull, name, tag));
+    if (isKept) await keep(pull, { name, tag, info, mark }, current, now);
+    else if (current === null) await noteGone(pull, name, tag, info, mark, now);
     else if (current !== mark.digest || isTombstone(info) || mark.unknown !== undefined) {
       const known = isTombstone(info) ? null : mark;
       if ((await fetchAndWrite(pull, name, tag, info, known, current)) === 'unknown')
@@ -155,7 +161,7 @@ async function check(
       await renew(pull, info, { ...mark, checked: now, gone: null, ...expiryFrom(rule, now) });
     upstream.checked.set(info.key, now, now + rule.lifetime);
     upstream.outages.delete(info.key);
-    if (current !== null) pull.waitUntil(lookForSignatures(pull, name, tag, current));
+    if (current !== null) pull.waitUntil(lookForSignatures(pull, name, tag, isKept ? mark.digest : current));
     return null;
   } catch (error) {
     if (!(error instanceof OriginError) && !(error instanceof StorageError)) {
@@ -210,6 +216,31 @@ async function digestUpstream(
   if (head.kind === 'manifest-head' && head.digest !== undefined) return head.digest;
   const found = await client.manifest(remote, reference);
   return found.kind === 'not-found' ? null : found.digest;
+}
+
+/** Whether the bucket's settings make a tag immutable. Throws StorageError. */
+async function isImmutable({ settings }: Pull, name: RepositoryName, tag: Tag): Promise<boolean> {
+  return protectionOf((await settings()).immutable, name, tag) !== null;
+}
+
+/** A tag as it is stored. */
+interface StoredTag {
+  readonly name: RepositoryName;
+  readonly tag: Tag;
+  readonly info: ObjectInfo;
+  readonly mark: OriginMark;
+}
+
+/** Keeps an immutable tag that the upstream moved or deleted (`upstream` is null). */
+async function keep(
+  pull: Pull,
+  { name, tag, info, mark }: StoredTag,
+  upstream: OriginMark['digest'] | null,
+  now: number,
+): Promise<void> {
+  console.warn(JSON.stringify({ event: 'immutable-tag-kept', name, tag, stored: mark.digest, upstream }));
+  if (mark.gone !== null || now - mark.checked >= Math.max(pull.rule.lifetime, RENEW_AFTER))
+    await renew(pull, info, { ...mark, checked: now, gone: null, ...expiryFrom(pull.rule, now) });
 }
 
 async function noteGone(

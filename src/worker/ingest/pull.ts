@@ -9,6 +9,7 @@ import type { OriginRule } from './origins.ts';
 import type { StorageRetryPolicy } from '../../bucket/retry.ts';
 import { type SingleFlight, within } from './single-flight.ts';
 import type { RateLimiter } from '../access/login-limit.ts';
+import type { GuardedWrites } from '../storage/guarded-writes.ts';
 import { forgetUpstream, type Outage, type Upstream } from './upstream.ts';
 
 /** What is needed to fill a repository. */
@@ -35,6 +36,7 @@ export interface Pull extends Omit<FillContext, 'signingKey'> {
   readonly upstream: Upstream;
   /** The name of the repository at the upstream. */
   readonly remote: RepositoryName;
+  readonly settings: GuardedWrites['settings'];
 }
 
 /** Milliseconds for `Retry-After` if the upstream sends none, and at most. */

@@ -1,6 +1,7 @@
 /** The state of one isolate for each upstream: the client with its tokens, and recent results. */
 import { OriginError, type OriginErrorCode } from '../../origin/errors.ts';
-import { createRegistryClient, type RegistryClient } from '../../origin/client.ts';
+import { createRegistryClient } from '../../origin/client.ts';
+import type { RegistryClient } from '../../origin/registry-client.ts';
 import type { Fetch } from '../../origin/transport.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import { lastComparisons } from './freshness.ts';

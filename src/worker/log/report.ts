@@ -3,10 +3,11 @@
  * neither credentials nor queries.
  */
 import { clientFamily } from './client-family.ts';
-import type { Config } from '../config.ts';
+import type { Config, PullSink } from '../config.ts';
 import type { HeaderFields } from '../gateway/answer.ts';
 import { API_VERSION } from '../gateway/registry-response.ts';
 import type { RegistryRequest } from '../gateway/registry-request.ts';
+import { dataPointOf, isPull } from '../../statistics/pull-event.ts';
 import type { Trace } from './trace.ts';
 
 /** Maximum length of a logged path of an unknown endpoint, in characters. */
@@ -37,30 +38,43 @@ export function report(
   status: number,
   trace: Trace,
   { log, pulls }: Pick<Config, 'log' | 'pulls'>,
+  ctx: Pick<ExecutionContext, 'waitUntil'>,
 ): void {
   const isLogged = log === 'all' || status >= 500;
-  const { target } = trace;
-  const isCounted = pulls !== null && target?.kind === 'manifest' && status < 500;
-  if (!isLogged && !isCounted) return;
-  const ms = Date.now() - trace.begun;
-  if (isLogged) console.log(JSON.stringify(logLine(request, status, trace, ms)));
-  if (!isCounted) return;
-  const { name, reference } = target;
-  const manifest = reference.kind === 'tag' ? reference.tag : reference.digest;
-  pulls.writeDataPoint({
-    indexes: [name.slice(0, 96)],
-    blobs: [
-      name,
-      manifest,
-      trace.form ?? '',
-      clientFamily(request.headers.get('user-agent')),
-      request.method,
-      String(status),
-      trace.reason ?? '',
-      trace.cache ?? '',
-    ],
-    doubles: [trace.bytes ?? 0, ms, trace.heads + trace.gets],
-  });
+  if (isLogged) console.log(JSON.stringify(logLine(request, status, trace, Date.now() - trace.begun)));
+  if (pulls !== null) countPull(request, status, trace, pulls, ctx);
+}
+
+/** Writes the data point of a pull, which costs no read and no write of R2. A failure does not reach the client. */
+function countPull(
+  { method, headers }: Request,
+  status: number,
+  { target, form, reason }: Trace,
+  pulls: PullSink,
+  ctx: Pick<ExecutionContext, 'waitUntil'>,
+): void {
+  if (target?.kind !== 'manifest' || target.reference.kind !== 'tag') return;
+  const userAgent = headers.get('user-agent');
+  if (!isPull({ method, status, userAgent, reason })) return;
+  const event = {
+    name: target.name,
+    tag: target.reference.tag,
+    form: status === 200 ? (form ?? '') : '',
+    client: clientFamily(userAgent),
+    reason: reason ?? '',
+  };
+  try {
+    const written = pulls.writeDataPoint(dataPointOf(event));
+    // The platform's method returns nothing. Locally it is a call of another Worker, which the response must not end.
+    if (written !== undefined) ctx.waitUntil(Promise.resolve(written).catch(reportLostEvent));
+  } catch (error) {
+    reportLostEvent(error);
+  }
+}
+
+function reportLostEvent(error: unknown): void {
+  const message = error instanceof Error ? error.message : String(error);
+  console.error(JSON.stringify({ event: 'pull-not-counted', message }));
 }
 
 /**

@@ -28,7 +28,7 @@ export function browse(context: EdgeContext): Promise<Response> {
 }
 
 async function repositoryPage(
-  { store, query, place, isProtected }: PageRequest,
+  { store, query, place, isProtected, pulls }: PageRequest,
   name: RepositoryName,
 ): Promise<Child | Refused> {
   const wanted = searchText(query.get('q'), 128);
@@ -42,12 +42,13 @@ async function repositoryPage(
     <RepositoryPage
       view={{ name, isProtected: isProtected(name), tags, total: count, query: wanted, after, next }}
       place={place}
+      pulls={await pulls(name, null)}
     />
   );
 }
 
 async function tagPage(
-  { store, query, place, grant, isProtected }: PageRequest,
+  { store, query, place, grant, isProtected, pulls }: PageRequest,
   name: RepositoryName,
   tag: Tag,
 ): Promise<Child | Refused> {
@@ -64,6 +65,7 @@ async function tagPage(
         asked: clientFromQuery(query, { name, ...content }),
       }}
       place={place}
+      pulls={await pulls(name, tag)}
     />
   );
 }

@@ -1,7 +1,7 @@
 /* @jsxRuntime automatic @jsxImportSource hono/jsx */
 import type { Child } from 'hono/jsx';
 import { type Reason, reasonRow } from '../../registry/errors.ts';
-import type { RepositoryName } from '../../registry/name.ts';
+import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { PUBLIC_REALM, realmOf } from '../../registry/realms.ts';
 import { NewerVersionError } from '../../registry/newer-version.ts';
 import { CorruptRecordError } from '../../registry/records.ts';
@@ -18,6 +18,7 @@ import { withRetry } from '../../bucket/retry.ts';
 import { EMPTY_STORE, r2Store } from '../storage/r2-store.ts';
 import type { Place } from './views/layout.tsx';
 import { pageResponse } from './page-response.ts';
+import { pullsPanel } from './pulls-panel.tsx';
 import { RefusalPage } from './views/refusal-page.tsx';
 
 /** What a page is rendered from. */
@@ -30,6 +31,8 @@ export interface PageRequest {
   /** Which repositories lists may contain; null: all. */
   readonly mayList: ((name: RepositoryName) => boolean) | null;
   readonly isProtected: (name: RepositoryName) => boolean;
+  /** The statistics of pulls, of a repository or tag that was found; null where they are switched off. */
+  readonly pulls: (name: RepositoryName, tag: Tag | null) => Promise<Child>;
 }
 
 /**
@@ -63,6 +66,7 @@ export async function answerPage(
       grant,
       mayList: access.protectedRealms.size === 0 ? null : (name) => mayList(access, grant.caller, name),
       isProtected: (name) => realmOf(realms, name) !== PUBLIC_REALM,
+      pulls: (name, tag) => pullsPanel(config, name, tag),
     };
     try {
       const made = await withRetry(() => make(request), retry);

@@ -31,7 +31,10 @@ async function deployed({ folder, rounds, tell }: Bench): Promise<Section> {
       ['  compile', '', '', shown(compile, ms)],
       ['  evaluate', '', '', shown(evaluate, ms)],
     ],
-    targets: [],
+    targets: [
+      { what: 'size of the Worker, gzip', wanted: 'told', found: kib(gzipBytes), met: true },
+      { what: 'processor time to start the Worker', wanted: 'told', found: shown(whole, ms), met: true },
+    ],
   };
 }
 

@@ -15,7 +15,7 @@ const WARM = 20;
 const CASES = [
   { which: '100', title: '100 layers' },
   { which: '1000', title: '1,000 layers' },
-  { which: '10000', title: '10,000 layers' },
+  { which: '10000', title: '1,000 layers' },
   { which: 'huge', title: 'the vector 44-huge' },
 ] as const;
 
@@ -70,8 +70,8 @@ export const derivation: Part = async ({ rounds, tell }) => {
               atMost('44-huge, payload and signature', 25, spreadOf(huge.both), ms),
               atMost('44-huge, the slowest of them', 50, spreadOf(huge.both).high, ms),
               atMost('44-huge, the first time in a process', 50, spreadOf(huge.first), ms),
-              atMost('payload, a layer of 10,000 beside one of 100', 1.3, linear('build'), times),
-              atMost('signature, a layer of 10,000 beside one of 100', 1.3, linear('sign'), times),
+              atMost('payload, a layer of 1,000 beside one of 100', 1.3, linear('build'), times),
+              atMost('signature, a layer of 1,000 beside one of 100', 1.3, linear('sign'), times),
             ],
     },
   ];

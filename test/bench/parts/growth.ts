@@ -45,6 +45,7 @@ async function pagesOf(
   const { pid, url } = gantry;
   if (pid === null) throw new Error('Gantry is no process of ours');
   const nameOf = (at: number): string => `${kind === 'tags' ? 'v' : 'team/app-'}${String(at).padStart(6, '0')}`;
+  const sizes = new Map<number, number>();
   const put = async (key: string, count: number): Promise<void> => {
     tell(`${count.toLocaleString('en-US')} ${kind}`);
     const entries = Array.from({ length: count }, (_, at) => ({
@@ -52,6 +53,7 @@ async function pagesOf(
       detail: kind === 'tags' ? DETAIL : null,
     }));
     const { body, metadata } = encodeSortedList(entries);
+    sizes.set(count, body.length);
     await store.put(key, body, { contentType: 'application/json', metadata });
   };
   if (kind === 'tags')
@@ -95,6 +97,18 @@ async function pagesOf(
         shown(ratioOf(cpuOf(count), cpuOf(shortest)), digits),
       ];
     }),
-    targets: [target],
+    targets: [
+      target,
+      ...(kind === 'tags'
+        ? [
+            {
+              what: 'bytes that a change of a list of 100,000 tags writes',
+              wanted: 'told',
+              found: `${digits((sizes.get(longest) ?? 0) / 1e6)} MB`,
+              met: true,
+            },
+          ]
+        : []),
+    ],
   };
 }

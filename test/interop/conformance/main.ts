@@ -4,7 +4,7 @@
  *
  * - `--quick`: what fits into a minute and a half: fewer images and clients, pushes through the Worker's
  *   push endpoint alone.
- * - `--json FILE`: writes everything in JSON. `--docs`: writes `docs/conformance.md`.
+ * - `--proof`: writes the result to `docs/results`. `--json FILE`: writes everything in JSON. `--docs`: writes `docs/conformance.md`.
  * - `--target URL`: runs the suites against that registry alone; `--push`: with push and deletion, in repositories
  *   below
  *   `--repository NAME`, instead of read-only over NAME. Login: `OCI_USERNAME` and `OCI_PASSWORD`.
@@ -18,10 +18,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ImageKind, IMAGES, NONSTANDARD } from '../matrix/images.ts';
 import { missingPrograms, must } from '../programs.ts';
+import { countFigure, writeProof } from '../../proof/result.ts';
 import { casesOf } from './comparison/cases.ts';
 import { compare } from './comparison/compare.ts';
 import { type ComparedImage, placeImage } from './comparison/images.ts';
-import { peerVersion, type StartedEndpoint, startPeer, startReceive, startServe } from './endpoints.ts';
+import { explainDifferences } from './comparison/known-differences.ts';
+import { ENDPOINTS, peerVersion, type StartedEndpoint, startPeer, startReceive, startServe } from './endpoints.ts';
 import { type Options, readOptions } from './options.ts';
 import { failuresOf, type Findings, jsonOf, pageOf, summaryOf } from './report.ts';
 import type { Endpoint } from './run-suite.ts';
@@ -54,6 +56,7 @@ try {
   if (options.docs && findings.skipped.length > 0) failures.push('--docs wrote nothing, because a part was skipped');
   else if (options.docs) await writeFile(PAGE, pageOf(findings));
   if (options.json !== undefined) await writeFile(options.json, jsonOf(findings, failures));
+  if (options.proof) prove(options, findings, failures);
   process.stdout.write(`${summaryOf(findings)}\n`);
   for (const [failure, count] of countBy(failures, (text) => text))
     process.stdout.write(`failed: ${failure}${count === 1 ? '' : ` (${String(count)} times)`}\n`);
@@ -68,6 +71,36 @@ try {
   process.exitCode = 1;
 } finally {
   await cleanUp();
+}
+
+/** Writes the result for docs/proof.md. */
+function prove(
+  { parts, suites }: Options,
+  { isWhole, results, comparison, skipped }: Findings,
+  failures: readonly string[],
+): void {
+  const own = results.filter(({ endpoint }) => endpoint !== ENDPOINTS.peer);
+  const passed = own.reduce((all, { counts }) => all + counts.passed, 0);
+  const isAll = isWhole && parts.size === 2 && suites.length === Object.keys(SUITES).length && skipped.length === 0;
+  writeProof('conformance', {
+    extent: isAll ? 'whole' : 'bounded',
+    leftOut: skipped,
+    figures: [
+      countFigure('runs of the official suites', own.length),
+      countFigure('tests of them that passed', passed),
+      countFigure('results that are not explained', failures.length, 0),
+      ...(comparison === null
+        ? []
+        : [
+            countFigure('requests compared with docker-registry', comparison.requests),
+            countFigure(
+              'unexplained differences from docker-registry',
+              explainDifferences(comparison.differences).unknown.length,
+              0,
+            ),
+          ]),
+    ],
+  });
 }
 
 async function cleanUp(): Promise<void> {

@@ -10,6 +10,8 @@ export interface Options {
   readonly quick: boolean;
   readonly docs: boolean;
   readonly json: string | undefined;
+  /** Whether the result is written to docs/results. */
+  readonly proof: boolean;
   /** Without a slash at the end; null: the registries that the run starts itself. */
   readonly target: string | null;
   readonly push: boolean;
@@ -40,6 +42,7 @@ function parseOptions(args: readonly string[], env: NodeJS.ProcessEnv): Options 
       quick: { type: 'boolean', default: false },
       docs: { type: 'boolean', default: false },
       json: { type: 'string' },
+      proof: { type: 'boolean', default: false },
       target: { type: 'string' },
       push: { type: 'boolean', default: false },
       repository: { type: 'string', default: 'conformance' },
@@ -48,7 +51,8 @@ function parseOptions(args: readonly string[], env: NodeJS.ProcessEnv): Options 
       source: { type: 'string', multiple: true, default: [] },
     },
   });
-  const { quick, docs, json, target, push, repository } = values;
+  const { quick, docs, json, proof, target, push, repository } = values;
+  if (proof && target !== undefined) throw new Error('--proof is about Gantry. Leave out --target.');
   const parts = new Set(values.part.map((part) => oneOf('--part', PARTS, part)));
   const suites = values.suite.map((suite) => oneOf('--suite', SUITE_IDS, suite));
   if (push && target === undefined) throw new Error('--push says what to do with --target URL. Give one.');
@@ -65,6 +69,7 @@ function parseOptions(args: readonly string[], env: NodeJS.ProcessEnv): Options 
     quick,
     docs,
     json,
+    proof,
     target: target === undefined ? null : originOf(target),
     push,
     repository,

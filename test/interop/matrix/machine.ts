@@ -20,9 +20,13 @@ export interface Machine {
 /** Only what the distribution installed: other programs of the same names may stand elsewhere. */
 const PATH = '/usr/sbin:/usr/bin:/sbin:/bin';
 
-/** A machine: this one, or the one below `root`. */
-export function machineAt(title: string, root?: string): Machine {
-  const environment = (own: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv => ({ ...process.env, PATH, ...own });
+/**
+ * A machine: this one, or the one below `root`. `programs`: a folder with more programs, which it finds last, the same
+ * inside and outside.
+ */
+export function machineAt(title: string, root?: string, programs?: string): Machine {
+  const path = programs === undefined ? PATH : `${PATH}:${programs}`;
+  const environment = (own: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv => ({ ...process.env, PATH: path, ...own });
   const words = (program: string, args: readonly string[]): [string, string[]] =>
     root === undefined ? [program, [...args]] : ['chroot', [root, program, ...args]];
   return {

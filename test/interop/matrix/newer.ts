@@ -1,5 +1,5 @@
 /**
- * Debian 13 in a folder, for its newer clients: made by debootstrap, entered by chroot. Nothing on this machine is
+ * A newer Debian in a folder, for its newer clients: made by debootstrap, entered by chroot. Nothing on this machine is
  * changed but that folder.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -7,23 +7,47 @@ import { join } from 'node:path';
 import { missingPrograms, must, run } from '../programs.ts';
 import { type Machine, machineAt } from './machine.ts';
 
-const SUITE = 'trixie';
 const MIRROR = 'http://deb.debian.org/debian';
-const PACKAGES = [
-  'docker.io',
-  'docker-cli',
-  'podman',
-  'buildah',
-  'containerd',
-  'skopeo',
-  'umoci',
-  'oras',
-  'crane',
-  'curl',
-  'ca-certificates',
-] as const;
 
-/** A folder with Debian 13. */
+/** A release of Debian, and its clients. */
+export interface DebianRelease {
+  readonly title: string;
+  readonly suite: string;
+  readonly packages: readonly string[];
+}
+
+/** The stable release, from which the matrix pulls. */
+export const DEBIAN_13: DebianRelease = {
+  title: 'Debian 13',
+  suite: 'trixie',
+  packages: [
+    ...['docker.io', 'docker-cli', 'podman', 'buildah', 'containerd', 'skopeo', 'umoci', 'oras', 'crane', 'curl'],
+    'ca-certificates',
+  ],
+};
+
+/** The release in preparation, which has Docker 28 and buildx. */
+export const DEBIAN_14: DebianRelease = {
+  title: 'Debian 14',
+  suite: 'forky',
+  packages: [
+    ...[
+      'docker.io',
+      'docker-cli',
+      'docker-buildx',
+      'containerd',
+      'runc',
+      'podman',
+      'buildah',
+      'skopeo',
+      'oras',
+      'crane',
+    ],
+    ...['cosign', 'ca-certificates'],
+  ],
+};
+
+/** A folder with a newer Debian. */
 export interface NewerDebian {
   readonly machine: Machine;
   /** Unmounts whatever is mounted in it. */
@@ -31,24 +55,30 @@ export interface NewerDebian {
 }
 
 /**
- * Makes it below `root`, or takes it as it is where it was made before. `shared`: the folder of images and storages,
- * the same inside and outside. `tell` gets what was left out. Throws, saying why, where it cannot be made.
+ * Makes the release below `root`, or takes it as it is where it was made before. `shared`: folders that are the same inside and
+ * outside. `programs`: one of them, with more programs. `tell` gets what was left out. Throws, saying why, where it cannot be made.
  */
 export async function openNewerDebian(
   root: string,
-  shared: string,
+  shared: string | readonly string[],
   tell: (message: string) => void,
+  { title, suite, packages }: DebianRelease = DEBIAN_13,
+  programs?: string,
 ): Promise<NewerDebian> {
-  if (process.getuid?.() !== 0) throw new Error('--newer needs root, for chroot and mounts');
+  if (process.getuid?.() !== 0) throw new Error(`${title} in a folder needs root, for chroot and mounts`);
   if (!(await isReady(root))) {
     const missing = missingPrograms('debootstrap', 'chroot');
-    if (missing.length > 0) throw new Error(`--newer needs ${missing.join(', ')}: apt-get install debootstrap`);
-    tell(`making Debian 13 in ${root}: some minutes`);
-    await must('debootstrap', ['--variant=minbase', SUITE, root, MIRROR]);
+    if (missing.length > 0)
+      throw new Error(`${title} in a folder needs ${missing.join(', ')}: apt-get install debootstrap`);
+    tell(`making ${title} in ${root}: some minutes`);
+    // The debootstrap of a release does not know the next one by name. All since Debian 8 are made as `sid` is.
+    await must('debootstrap', ['--variant=minbase', suite, root, MIRROR, '/usr/share/debootstrap/scripts/sid']);
+    // The index of a release in preparation is valid for a week, and a mirror may be older.
+    await writeFile(join(root, 'etc/apt/apt.conf.d/90-mirror'), 'Acquire::Check-Valid-Until "false";\n');
     // Packages start no daemons there.
     await writeFile(join(root, 'usr/sbin/policy-rc.d'), '#!/bin/sh\nexit 101\n', { mode: 0o755 });
     await must('chroot', [root, 'apt-get', 'update']);
-    for (const name of PACKAGES) {
+    for (const name of packages) {
       const { code } = await run(
         'chroot',
         [root, 'apt-get', 'install', '--yes', '--quiet', '--no-install-recommends', name],
@@ -56,7 +86,7 @@ export async function openNewerDebian(
           env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
         },
       );
-      if (code !== 0) tell(`Debian 13 has no package ${name} that installs`);
+      if (code !== 0) tell(`${title} has no package ${name} that installs`);
     }
     await writeFile(join(root, READY), '');
   }
@@ -81,12 +111,12 @@ export async function openNewerDebian(
       await must('mount', ['--make-rslave', join(root, name)]);
     }
     await mount(join(root, 'run'), '-t', 'tmpfs', 'tmpfs');
-    await mount(join(root, shared), '--bind', shared);
+    for (const place of [shared].flat()) await mount(join(root, place), '--bind', place);
   } catch (error) {
     await close();
     throw error;
   }
-  return { machine: machineAt('Debian 13', root), close };
+  return { machine: machineAt(title, root, programs), close };
 }
 
 /** Deletes the folder; refuses where anything is still mounted in it, since that would be deleted too. */

@@ -54,7 +54,7 @@ beforeAll(async () => {
     });
   for (const shell of ['bash', 'zsh', 'fish'])
     await writeFile(join(folder, `gantry.${shell}`), (await runGantry(new Bucket(), ['completion', shell])).stdout);
-});
+}, 60_000);
 afterAll(async () => {
   storage.close();
   await rm(folder, { recursive: true, force: true });
@@ -71,7 +71,8 @@ const SHELLS: Readonly<Record<string, Ask>> = {
     const program = 'source "$1"; COMP_LINE=$2; COMP_POINT=${#2}; _gantry; printf "%s\\n" "${COMPREPLY[@]}"';
     return lines(await must('bash', ['-c', program, 'bash', join(folder, 'gantry.bash'), line], { env, cwd: folder }));
   },
-  // The words that zsh would insert, each caught where the completion system adds it.
+  // The words that zsh would insert, each caught where the completion system adds it. The line is typed once the
+  // line editor runs: before that, the terminal itself would take the keys.
   zsh: async (line) => {
     const program = `
       zmodload zsh/zpty
@@ -80,13 +81,12 @@ const SHELLS: Readonly<Record<string, Ask>> = {
       zpty -w z "PS1=; unsetopt prompt_sp zle_bracketed_paste 2>/dev/null; autoload -Uz compinit; compinit -u -d $1/zdump; source $1/gantry.zsh"
       zpty -w z 'compadd() {
         local -a hits; builtin compadd -A hits "$@" 2>/dev/null; (( \${#hits} )) && print -rl -- HIT:\${^hits} >> '$1/zhits'; builtin compadd "$@" }'
-      zpty -w z "print READY\${:-}:"
-      wait_for READY: >/dev/null
+      zpty -w z 'asked() { zle complete-word; print "ASKED\${:-}:" }; zle -N asked; bindkey "^I" asked'
+      zpty -w z 'zle-line-init() { print "EDITS\${:-}:" }; zle -N zle-line-init'
+      wait_for EDITS: >/dev/null
       : > $1/zhits
       zpty -n -w z "$2"$'\\t'
-      zpty -n -w z $'\\C-u'
-      zpty -w z "print DONE\${:-}:"
-      wait_for DONE: > /dev/null
+      wait_for ASKED: >/dev/null
       zpty -d z
       sed -n 's/^HIT://p' $1/zhits`;
     return [...new Set(lines(await must('zsh', ['-f', '-c', program, 'zsh', folder, line], { env, cwd: folder })))];

@@ -307,6 +307,18 @@ describe('gantry explain', () => {
     expect(ran.code).toBe(1);
   });
 
+  it('marks a client that finds no image for its platform in the list', async () => {
+    const list = await writeDirList(join(folder, 'explained-list'), [{ os: 'linux', architecture: 'amd64' }]);
+    await gantry('publish', list.source, 'library/list:v1');
+    const accept = 'application/vnd.docker.distribution.manifest.list.v2+json';
+    const userAgent = (architecture: string) => `docker/20.10.24 go/go1.19 os/linux arch/${architecture}`;
+    const ran = (architecture: string) =>
+      gantry('explain', 'library/list:v1', '--accept', accept, '--user-agent', userAgent(architecture));
+    const riscv = await ran('riscv64');
+    expect(riscv.stdout).toMatch(/but +It finds no image for linux\/riscv64 in the list/);
+    expect([riscv.code, (await ran('amd64')).code]).toEqual([1, 0]);
+  });
+
   it('gives Docker 19.03.0 to 19.03.4 a Docker form of an OCI image', async () => {
     const oci = await writeDirImage(join(folder, 'oci-for-19'), { form: 'oci-manifest' });
     await gantry('publish', oci.source, 'library/oci:v1');

@@ -66,9 +66,17 @@ describe('--json', () => {
     await check('verify', ['verify']);
     for (const key of bucket.keys()) if (key.startsWith('blobs/')) bucket.objects.delete(key);
     await check('verify', ['verify', '--repair']);
+    await check('prune', ['prune', '--keep', '1', '--dry-run']);
     await check('rm', ['rm', 'a/b:1', '--dry-run']);
     await check('rm', ['rm', 'a/b']);
     await check('gc', ['gc']);
+  });
+
+  it('config', async () => {
+    await check('config', ['config', 'list']);
+    await check('config', ['config', 'set', 'immutable', 'v*', '--repository', 'team/*', '--allow-force']);
+    await check('config', ['config', 'get', 'immutable']);
+    await check('config', ['config', 'unset', 'immutable']);
   });
 
   it('sync', async () => {

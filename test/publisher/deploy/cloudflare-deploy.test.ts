@@ -100,6 +100,23 @@ describe('gantry deploy', () => {
     expect([writesOf(api.requests), api.unknown]).toEqual([[], []]);
   });
 
+  it('tells the Worker where its pull statistics are, if they are switched on', async () => {
+    const dataset = '[[analytics_engine_datasets]]\nbinding = "PULLS"\ndataset = "gantry_pulls"\n[vars]\nLOG = "all"';
+    await configure(DOMAIN, dataset);
+    const report = await deploy('--json');
+    expect(report).toMatchObject({ code: 0 });
+    expect(adviceOf(report, 'advice').join('\n')).toContain('wrangler secret put ANALYTICS_TOKEN');
+    expect(api.account.deployed('gantry').metadata.bindings).toEqual(
+      expect.arrayContaining([
+        ...BINDINGS,
+        { name: 'PULLS', type: 'analytics_engine', dataset: 'gantry_pulls' },
+        { name: 'LOG', type: 'plain_text', text: 'all' },
+        { name: 'PULLS_DATASET', type: 'plain_text', text: 'gantry_pulls' },
+        { name: 'PULLS_ACCOUNT', type: 'plain_text', text: api.account.id },
+      ]),
+    );
+  });
+
   it('leads an empty account to a deployment by the commands that it names, and deploys again over it', async () => {
     const toml = parse(await readFile(OWN, 'utf8')) as Readonly<Record<string, unknown>>;
     api.account.buckets.clear();

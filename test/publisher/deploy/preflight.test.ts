@@ -223,3 +223,22 @@ describe('what Wrangler says', () => {
     expect(readBucketRealms({ code: 1, stdout: '', stderr: 'The specified key does not exist.' })).toBeNull();
   });
 });
+
+describe('pull statistics', () => {
+  const COUNTED = `${ROUTED}\n[[analytics_engine_datasets]]\nbinding = "PULLS"\ndataset = "gantry_pulls"\n`;
+  const points = (toml: string, account: AccountFacts | null): readonly string[] =>
+    preflight(deployConfigOf(parse(toml)), account, undefined)
+      .map(({ kind, what }) => `${kind}: ${what}`)
+      .filter((text) => /pull|ANALYTICS/.test(text));
+
+  it('are wired by the binding, and the pages need a secret', () => {
+    expect(points(ROUTED, ACCOUNT)).toEqual([]);
+    expect(points(COUNTED, ACCOUNT)).toEqual([
+      'there: pulls are counted in the dataset gantry_pulls',
+      'advice: no secret ANALYTICS_TOKEN: the pages show no pull statistics',
+    ]);
+    expect(points(COUNTED, { ...ACCOUNT, secrets: ['PURGE_TOKEN', 'ANALYTICS_TOKEN'] })[1]).toMatch(/^there/);
+    expect(deployConfigOf(parse('[[analytics_engine_datasets]]\nbinding = "PULLS"')).pullDataset).toBe('PULLS');
+    expect(() => deployConfigOf(parse(COUNTED.replaceAll('gantry_pulls', 'a; DROP')))).toThrow(/not a valid name/);
+  });
+});

@@ -5,6 +5,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { changeSettings } from '../../../src/bucket/format.ts';
 import { createSigner } from '../../../src/manifest/signing/jws.ts';
 import { newKey } from '../../../src/publisher/publish/key-file.ts';
 import { pushContext } from '../../../src/publisher/receive/context.ts';
@@ -149,6 +150,43 @@ describe('a push of a tag', () => {
     await start();
     const response = await fetch(`${url}/v2/a/manifests/1`, { method: 'PUT', body: Buffer.alloc(4 * 1024 ** 2 + 1) });
     expect([response.status, await code(response)]).toEqual([413, 'SIZE_INVALID']);
+  });
+});
+
+describe('an immutable tag', () => {
+  const refused = async (response: Response): Promise<unknown> => {
+    const { errors } = (await response.json()) as { errors: unknown[] };
+    return [response.status, errors[0]];
+  };
+  const DENIED = {
+    code: 'DENIED',
+    message: expect.stringMatching(/^team\/app:v1 is immutable by the rule v\*/) as string,
+  };
+
+  beforeEach(async () => {
+    await start({ allowDelete: true });
+    await changeSettings(bucket, () => ({ immutable: [{ tags: 'v*', repository: '*', allowForce: true }] }));
+  });
+
+  it('takes the same manifest again, and refuses another one and its deletion with DENIED', async () => {
+    const manifest = await pushImageBlobs('team/app');
+    for (let push = 0; push < 2; push += 1) expect((await putManifest('team/app', 'v1', manifest)).status).toBe(201);
+    const other = await pushImageBlobs('team/app');
+    expect(await refused(await putManifest('team/app', 'v1', other))).toEqual([403, DENIED]);
+    expect((await putManifest('team/app', 'latest', other)).status).toBe(201);
+    const deleted = await fetch(`${url}/v2/team/app/manifests/v1`, { method: 'DELETE' });
+    expect(await refused(deleted)).toEqual([403, DENIED]);
+    const head = await fetch(`${url}/v2/team/app/manifests/v1`, { method: 'HEAD' });
+    expect(head.headers.get('docker-content-digest')).toBe(digestOf(manifest));
+  });
+
+  it('that two clients push at once is that of one, and the other is refused', async () => {
+    const manifests = [await pushImageBlobs('team/app'), await pushImageBlobs('team/app')];
+    const pushes = await Promise.all(manifests.map((manifest) => putManifest('team/app', 'v1', manifest)));
+    expect(pushes.map(({ status }) => status).sort()).toEqual([201, 403]);
+    const head = await fetch(`${url}/v2/team/app/manifests/v1`, { method: 'HEAD' });
+    const won = manifests[pushes.findIndex(({ status }) => status === 201)] ?? '';
+    expect(head.headers.get('docker-content-digest')).toBe(digestOf(won));
   });
 });
 

@@ -18,6 +18,7 @@ repositories:
     recompress: all
     schema1: false
     tls-verify: false
+    retention: { tags: ['pr-*', '!pr-keep'], keep: 10, older-than: 90d }
   - from: pulp2:/srv/pulp
     repositories: rhel7/*
     to: legacy/*
@@ -45,6 +46,7 @@ repositories:
       referrers: true,
       mode: 'strict',
       tags: { glob: ['1.*', '!*-musl'], regex: /^1/u, newest: 5 },
+      retention: { tags: ['pr-*', '!pr-keep'], keep: 10, olderThan: 90 * 86_400_000 },
     });
     expect(first?.rename(name('library/busybox'))).toBe('mirror/busybox');
     expect(second?.source).toEqual({ kind: 'pulp2', path: '/srv/pulp', repositories: ['rhel7/*'] });
@@ -55,6 +57,16 @@ repositories:
       mode: 'compat',
       tags: { glob: ['latest'] },
     });
+  });
+
+  test('may switch the retention of its defaults off', () => {
+    const [first, second] = parseSyncConfig(
+      `defaults: { retention: { keep: 3 } }
+repositories: [{ from: 'docker://a' }, { from: 'docker://b', retention: none }]`,
+      's.yaml',
+    );
+    expect(first?.settings.retention).toEqual({ tags: [], keep: 3, olderThan: undefined });
+    expect(second?.settings.retention).toBeUndefined();
   });
 
   test.each<[string, string, RegExp]>([
@@ -147,6 +159,20 @@ repositories:
       'repositories:\n  - from: docker://a\n    prune: yes please',
       /must be one of none, missing, unselected/,
     ],
+    ...[
+      ['{ tags: "pr-*" }', /retention has no condition/],
+      ['{ keep: 0 }', /keep must be a whole number from 1/],
+      ['{ keep: "10" }', /keep must be a whole number from 1/],
+      ['{ older-than: 90 }', /older-than must be text/],
+      ['{ older-than: ninety days }', /older-than is not a duration/],
+      ['{ older-than: 0d }', /older-than is not a duration/],
+      ['{ keep: 1, newest: 1 }', /retention has the unknown member "newest"/],
+      ['10', /retention must have members: tags, keep, older-than/],
+    ].map(([retention, message]): [string, string, RegExp] => [
+      `has the retention ${String(retention)}`,
+      `repositories:\n  - from: docker://a\n    retention: ${String(retention)}`,
+      new RegExp(`^s\\.yaml:3: .*${(message as RegExp).source}`),
+    ]),
     [
       'says yes where true is meant',
       'repositories:\n  - from: docker://a\n    referrers: "yes"',

@@ -1,6 +1,6 @@
 /** Pages through the Worker: what they cost, who may see what, and that nothing of an image becomes markup. */
 import { env } from 'cloudflare:workers';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { signPayload } from '../../../src/manifest/signing/jws.ts';
 import { keyFromRandom } from '../../../src/manifest/signing/key.ts';
 import { REASONS, type Reason, reasonRow } from '../../../src/registry/errors.ts';
@@ -323,6 +323,76 @@ describe('pages', () => {
     await bucket.delete(blobKey(PUBLIC_REALM, config.digest));
     const text = await (await directEdge(bucket)('/r/odd/app:1')).text();
     expect(text).toContain('layer 1');
+  });
+});
+
+describe('pull statistics', () => {
+  const rows = [
+    { day: '2026-11-27', client: 'docker before 1.10', form: 'docker-schema1', reason: '', pulls: '12' },
+    { day: '2026-11-28', client: 'docker', form: 'oci-index', reason: '', pulls: '1300' },
+    { day: '2026-11-28', client: 'docker before 1.10', form: '', reason: 'schema1-zstd-layers', pulls: '3' },
+  ];
+  /** Settings with statistics, and the SQL that pages send. */
+  const switchedOn = (account: string, answer = () => Response.json({ data: rows })) => {
+    const queries: string[] = [];
+    const PULLS_SQL = {
+      fetch: async (_url: string, init: RequestInit) => {
+        queries.push(await new Response(init.body).text());
+        return answer();
+      },
+    } as unknown as Fetcher;
+    const vars = { PULLS_SQL, PULLS_DATASET: 'gantry_pulls', PULLS_ACCOUNT: account, ANALYTICS_TOKEN: 'a-token' };
+    return { vars, queries };
+  };
+
+  it('are on the pages of a repository and of a tag, by client and form, at one query in minutes and no read', async () => {
+    await seedTag(bucket, 'counted/app', '1', [await manifest('oci-manifest', 'counted')]);
+    await seedTagList(bucket, 'counted/app', [{ name: '1', detail: SUMMARY }]);
+    const { vars, queries } = switchedOn('a1');
+    const counting = watched(bucket);
+    const ask = directEdge(counting.bucket, { vars });
+    for (const path of ['/r/counted/app', '/r/counted/app', '/r/counted/app:1']) {
+      const text = await (await ask(path)).text();
+      expect(text).toContain('1,312 pulls');
+      expect(text).toMatch(/docker before 1\.10.*Docker schema 1.*12.*2026-11-27/s);
+      expect(text).toContain('/help/schema1-zstd-layers');
+    }
+    expect(queries.map((sql) => sql.includes("blob2 = '1'"))).toEqual([false, true]);
+    expect(queries[0]).toContain("blob1 = 'counted/app'");
+    const off = watched(bucket);
+    const askOff = directEdge(off.bucket);
+    for (const path of ['/r/counted/app', '/r/counted/app', '/r/counted/app:1'])
+      expect(await (await askOff(path)).text()).not.toContain('id="pulls"');
+    expect(counting.operations).toEqual(off.operations);
+  });
+
+  it('that cannot be read leave the page as it is', async () => {
+    await seedTagList(bucket, 'counted/down', [{ name: '1', detail: SUMMARY }]);
+    const errors = vi.spyOn(console, 'error').mockImplementation(() => undefined);
+    const { vars } = switchedOn('a2', () => new Response('no', { status: 500 }));
+    const response = await directEdge(bucket, { vars })('/r/counted/down');
+    expect(response.status).toBe(200);
+    expect(await response.text()).toContain('could not be read');
+    expect(errors.mock.calls.map(([line]) => String(line)).join()).toContain('statistics-unavailable');
+    errors.mockRestore();
+  });
+
+  it('of a protected repository are shown only to those who may read it, and asked for nobody else', async () => {
+    await seedTagList(bucket, 'secret/counted', [{ name: '1', detail: SUMMARY }]);
+    const { vars, queries } = switchedOn('a3');
+    const ask = directEdge(bucket, { vars: { ...vars, ...PROTECTED } });
+    for (const path of ['/r/secret/counted', '/r/secret/counted:1'])
+      expect(await (await ask(path)).text()).not.toMatch(/1,312|id="pulls"/);
+    expect(queries).toEqual([]);
+    const known = await ask('/r/secret/counted', WITH_TOKEN);
+    expect(await known.text()).toContain('1,312 pulls');
+    expect(known.headers.get('cache-control')).toMatch(/^private/);
+  });
+
+  it('of a repository that does not exist are not asked for', async () => {
+    const { vars, queries } = switchedOn('a4');
+    expect((await directEdge(bucket, { vars })('/r/counted/none')).status).toBe(404);
+    expect(queries).toEqual([]);
   });
 });
 

@@ -1,6 +1,7 @@
 /** Access to other registries: scheme, certificates, proxy and login. */
 import type { Credentials } from '../../../origin/auth.ts';
-import { createRegistryClient, type RegistryClient } from '../../../origin/client.ts';
+import { createRegistryClient } from '../../../origin/client.ts';
+import type { RegistryClient } from '../../../origin/registry-client.ts';
 import { OriginError } from '../../../origin/errors.ts';
 import type { MissingRule } from '../../../origin/caller.ts';
 import type { OriginPolicy, OriginTimeouts } from '../../../origin/policy.ts';

@@ -324,9 +324,9 @@ function headOf(headers: IncomingHttpHeaders, status: number): ObjectHead {
     contentRange: headers['content-range'],
     contentType: headers['content-type'],
     metadata: Object.fromEntries(
-      Object.entries(headers).flatMap(([name, value]) =>
-        name.startsWith('x-amz-meta-') ? [[name.slice('x-amz-meta-'.length), String(value)]] : [],
-      ),
+      Object.entries(headers)
+        .filter(([name]) => name.startsWith('x-amz-meta-'))
+        .map(([name, value]): [string, string] => [name.slice('x-amz-meta-'.length), String(value)]),
     ),
     modified: new Date(headers['last-modified'] ?? 0),
     isPlain:

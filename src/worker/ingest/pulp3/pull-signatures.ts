@@ -6,7 +6,7 @@ import { readObject } from '../../../bucket/read-object.ts';
 import { replaceCondition } from '../../../bucket/write-tag.ts';
 import { withRetries } from '../../../bucket/retry.ts';
 import type { ImageContent } from '../../../manifest/image.ts';
-import type { RemoteSignatures } from '../../../origin/client.ts';
+import type { RemoteSignatures } from '../../../origin/registry-client.ts';
 import { type NotFound, OriginError } from '../../../origin/errors.ts';
 import { type AtomicSignature, encodeSignatures } from '../../../origin/signatures.ts';
 import type { Digest } from '../../../registry/digest.ts';

@@ -1,4 +1,5 @@
 /* @jsxRuntime automatic @jsxImportSource hono/jsx */
+import type { Child } from 'hono/jsx';
 import type { RepositoryName, Tag } from '../../../registry/name.ts';
 import type { TagSummary } from '../../../registry/summary.ts';
 import { FormBadge, Legend, standingsOf } from './form-badge.tsx';
@@ -21,7 +22,15 @@ export interface RepositoryView {
 }
 
 /** A repository with its tags. */
-export function RepositoryPage({ view, place }: { readonly view: RepositoryView; readonly place: Place }) {
+export function RepositoryPage({
+  view,
+  place,
+  pulls,
+}: {
+  readonly view: RepositoryView;
+  readonly place: Place;
+  readonly pulls: Child;
+}) {
   const { name, isProtected, tags, total, query, after, next } = view;
   const example = tags.find(({ tag }) => tag === 'latest')?.tag ?? tags[0]?.tag;
   return (
@@ -81,6 +90,7 @@ export function RepositoryPage({ view, place }: { readonly view: RepositoryView;
           )}
         </nav>
       )}
+      {pulls}
     </Page>
   );
 }

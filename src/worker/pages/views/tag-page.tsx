@@ -1,4 +1,5 @@
 /* @jsxRuntime automatic @jsxImportSource hono/jsx */
+import type { Child } from 'hono/jsx';
 import { normalizeAccept, normalizeUserAgent, RULES } from '../../../manifest/negotiate.ts';
 import { helpPath, reasonRow } from '../../../registry/errors.ts';
 import { helpOf } from '../../../registry/help.ts';
@@ -35,7 +36,15 @@ export interface TagView {
 }
 
 /** A tag with its forms, the form for each client, layers and history. */
-export function TagPage({ view, place }: { readonly view: TagView; readonly place: Place }) {
+export function TagPage({
+  view,
+  place,
+  pulls,
+}: {
+  readonly view: TagView;
+  readonly place: Place;
+  readonly pulls: Child;
+}) {
   const { name, tag, isProtected, record, manifest, config, children } = view;
   const details = config ?? manifest?.details ?? null;
   const size = manifest === null ? 0 : manifest.layers.reduce((sum, layer) => sum + (layer.size ?? 0), 0);
@@ -74,6 +83,7 @@ export function TagPage({ view, place }: { readonly view: TagView; readonly plac
           <Pairs pairs={manifest.annotations} />
         </>
       )}
+      {pulls}
     </Page>
   );
 }

@@ -1,0 +1,8 @@
+import { InvalidArgumentError } from 'commander';
+import { isRepositoryPattern } from '../../bucket/settings/patterns.ts';
+
+/** Parses the value of an option that names repositories. */
+export function readRepositoryPattern(text: string): string {
+  if (!isRepositoryPattern(text)) throw new InvalidArgumentError('Write a repository, PREFIX/* for all below, or *.');
+  return text;
+}
