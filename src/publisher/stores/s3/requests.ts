@@ -288,8 +288,9 @@ function unquoted(etag: string | undefined): string {
 }
 
 function writingHeaders({ contentType, metadata = {} }: ObjectWriting): Record<string, string> {
-  const own = Object.entries(metadata).map(([name, value]) => [`x-amz-meta-${name.toLowerCase()}`, value]);
-  return { 'content-type': contentType, ...Object.fromEntries(own) };
+  const headers: Record<string, string> = { 'content-type': contentType };
+  for (const [name, value] of Object.entries(metadata)) headers[`x-amz-meta-${name.toLowerCase()}`] = value;
+  return headers;
 }
 
 async function sendBody(
