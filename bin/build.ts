@@ -13,11 +13,11 @@ const outdir = process.argv[2] ?? `${root}dist/gantry`;
 /** Loads Node's modules where they are used first: imports of an ES module would load all at the start. */
 const lazyBuiltins: Plugin = {
   name: 'lazy builtins',
-  setup: ({ onResolve, onLoad }) => {
-    onResolve({ filter: /^node:/ }, ({ path, kind }) =>
+  setup: (bundle) => {
+    bundle.onResolve({ filter: /^node:/ }, ({ path, kind }) =>
       kind === 'import-statement' ? { path, namespace: 'builtin' } : undefined,
     );
-    onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => ({
+    bundle.onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => ({
       contents: `module.exports = process.getBuiltinModule(${JSON.stringify(path)});`,
     }));
   },

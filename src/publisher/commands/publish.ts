@@ -93,7 +93,8 @@ A policy names the signers, one of which must have signed; paths are relative to
 Blobs that are in the bucket are not sent again. An interrupted run continues with the missing
 layers, and with the missing parts of layers above 64 MiB.
 If GANTRY_EDGE_URL and PURGE_TOKEN are set, the tag is purged from the cache of that edge.
-For --to s3://BUCKET set AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+For --to s3://BUCKET set AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name an AWS
+profile with --profile.
 All variables: docs/environment.md.
 
 Examples:

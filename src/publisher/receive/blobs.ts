@@ -97,9 +97,7 @@ async function store(context: PushContext, upload: Upload, digest: Digest): Prom
       key,
       {
         size: upload.size,
-        chunks: blob.chunks,
-        // A stream's chunks are buffers of their own.
-        validChunks: Infinity,
+        ...(blob.pooled ?? { chunks: blob.chunks }),
         verified: true,
         reread: () => rereadFile(upload.path),
       },
@@ -114,7 +112,7 @@ async function store(context: PushContext, upload: Upload, digest: Digest): Prom
 
 async function* rereadFile(path: string): AsyncGenerator<Uint8Array, void, undefined> {
   const blob = await openFileBlob(path);
-  if (blob !== null) yield* blob.chunks;
+  if (blob !== null) yield* blob.pooled?.chunks ?? blob.chunks;
 }
 
 /** A blob can be mounted where it is stored already and both names are in one realm: realms share no blobs. */

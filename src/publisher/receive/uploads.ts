@@ -10,10 +10,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { algorithmOf, type Digest, hexOf } from '../../registry/digest.ts';
 import type { RepositoryName } from '../../registry/name.ts';
+import { freeNetworkBuffers } from '../streams/network-buffers.ts';
 import { PushError } from './push-error.ts';
 
 /** Most sessions at once: each holds an open file. */
 const SESSIONS_MAX = 256;
+
+/**
+ * Bytes that are written at once, while the next ones arrive: a write for each chunk of the network costs a turn of the
+ * event loop.
+ */
+const BATCH = 512 * 1024;
 
 /** A session that nothing was sent to for so long is removed, in milliseconds. */
 const IDLE_MS = 60 * 60 * 1_000;
@@ -160,15 +167,35 @@ export function rangeHeaders({ size, id }: Upload): Readonly<Record<string, stri
 }
 
 async function write(session: Session, body: AsyncIterable<Uint8Array>, maxSize: number): Promise<void> {
-  const { file, hash } = session;
+  let received = session.size;
+  let batch: Uint8Array[] = [];
+  let bytes = 0;
+  let writing = Promise.resolve();
+  const flush = (): void => {
+    const now = batch;
+    [batch, bytes] = [[], 0];
+    writing = appendAll(session, now);
+    // It is awaited later.
+    writing.catch(() => undefined);
+  };
   try {
-    for await (const chunk of body) {
-      if (session.size + chunk.length > maxSize) {
-        throw new PushError('SIZE_INVALID', `a blob may have ${String(maxSize)} bytes at most (--max-blob)`);
+    try {
+      for await (const chunk of body) {
+        received += chunk.length;
+        if (received > maxSize)
+          throw new PushError('SIZE_INVALID', `a blob may have ${String(maxSize)} bytes at most (--max-blob)`);
+        freeNetworkBuffers(chunk.length);
+        batch.push(chunk);
+        bytes += chunk.length;
+        if (bytes < BATCH) continue;
+        await writing;
+        flush();
       }
-      await writeAll(file, chunk, session.size);
-      hash.update(chunk);
-      session.size += chunk.length;
+    } finally {
+      // What arrived before a connection broke counts.
+      await writing;
+      flush();
+      await writing;
     }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOSPC') {
@@ -180,11 +207,21 @@ async function write(session: Session, body: AsyncIterable<Uint8Array>, maxSize:
   }
 }
 
-async function writeAll(file: FileHandle, chunk: Uint8Array, position: number): Promise<void> {
-  let written = 0;
-  while (written < chunk.length) {
-    written += (await file.write(chunk, written, chunk.length - written, position + written)).bytesWritten;
+/** Appends chunks. The session's size and hash are those of what is in the file, whatever fails. */
+async function appendAll(session: Session, chunks: readonly Uint8Array[]): Promise<void> {
+  const { file, hash } = session;
+  if (chunks.length === 0) return;
+  const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+  let { bytesWritten } = await file.writev(chunks, session.size);
+  if (bytesWritten < length) {
+    const all = Buffer.concat(chunks);
+    while (bytesWritten < length) {
+      bytesWritten += (await file.write(all, bytesWritten, length - bytesWritten, session.size + bytesWritten))
+        .bytesWritten;
+    }
   }
+  for (const chunk of chunks) hash.update(chunk);
+  session.size += length;
 }
 
 async function hashOf({ hash, path }: Session, algorithm: 'sha256' | 'sha512'): Promise<string> {

@@ -288,8 +288,9 @@ function unquoted(etag: string | undefined): string {
 }
 
 function writingHeaders({ contentType, metadata = {} }: ObjectWriting): Record<string, string> {
-  const own = Object.entries(metadata).map(([name, value]) => [`x-amz-meta-${name.toLowerCase()}`, value] as const);
-  return { 'content-type': contentType, ...Object.fromEntries(own) };
+  const headers: Record<string, string> = { 'content-type': contentType };
+  for (const [name, value] of Object.entries(metadata)) headers[`x-amz-meta-${name.toLowerCase()}`] = value;
+  return headers;
 }
 
 async function sendBody(
@@ -324,9 +325,9 @@ function headOf(headers: IncomingHttpHeaders, status: number): ObjectHead {
     contentRange: headers['content-range'],
     contentType: headers['content-type'],
     metadata: Object.fromEntries(
-      Object.entries(headers).flatMap(([name, value]) =>
-        name.startsWith('x-amz-meta-') ? [[name.slice('x-amz-meta-'.length), String(value)]] : [],
-      ),
+      Object.entries(headers)
+        .filter(([name]) => name.startsWith('x-amz-meta-'))
+        .map(([name, value]): [string, string] => [name.slice('x-amz-meta-'.length), String(value)]),
     ),
     modified: new Date(headers['last-modified'] ?? 0),
     isPlain:
