@@ -1,7 +1,8 @@
 /* @jsxRuntime automatic @jsxImportSource hono/jsx */
 import type { RepositoryName } from '../../../registry/name.ts';
 import { Command, Page, type Place } from './layout.tsx';
-import { repositoryPath } from '../paths.ts';
+import { NameParts, Pager, Search } from './navigation.tsx';
+import { repositoryPath, withQuery } from '../paths.ts';
 import { counted, visible } from '../visible-text.ts';
 
 /** The content of the front page. */
@@ -28,23 +29,7 @@ export function HomePage({ view, place }: { readonly view: HomeView; readonly pl
     >
       <h1>Repositories</h1>
       <p class="lead">{lead(view)}</p>
-      <form class="search" role="search" action="/" method="get">
-        <label class="hidden" for="q">
-          Search repositories
-        </label>
-        <input
-          id="q"
-          name="q"
-          type="search"
-          value={query}
-          placeholder="Part of a name"
-          maxlength={255}
-          autocomplete="off"
-          autocapitalize="off"
-          spellcheck={false}
-        />
-        <button type="submit">Search</button>
-      </form>
+      <Search path="/" query={query} label="Search repositories" placeholder="Part of a name" maxLength={255} />
       {repositories.length > 0 ? (
         <ul class="repos">
           {repositories.map(({ name, isProtected }) => (
@@ -61,16 +46,11 @@ export function HomePage({ view, place }: { readonly view: HomeView; readonly pl
       ) : (
         <Nothing query={query} isFirst={after === null} isEmpty={total === 0} />
       )}
-      {(next !== null || after !== null) && (
-        <nav class="pages" aria-label="Pages">
-          {after !== null && <a href={homePath(query, null)}>First page</a>}
-          {next !== null && (
-            <a href={homePath(query, next)} rel="next">
-              {repositories.length > 0 ? 'Next page' : 'Search further'}
-            </a>
-          )}
-        </nav>
-      )}
+      <Pager
+        first={after === null ? null : homePath(query, null)}
+        next={next === null ? null : homePath(query, next)}
+        label={repositories.length > 0 ? 'Next page' : 'Search further'}
+      />
     </Page>
   );
 }
@@ -121,20 +101,6 @@ function Nothing({
   );
 }
 
-/** A repository's name with its last part in bold, so that lists of one group are easy to read. */
-export function NameParts({ name }: { readonly name: RepositoryName }) {
-  const at = name.lastIndexOf('/') + 1;
-  return (
-    <>
-      <span class="quiet">{name.slice(0, at)}</span>
-      <b>{name.slice(at)}</b>
-    </>
-  );
-}
-
 function homePath(query: string, after: string | null): string {
-  const parameters = new URLSearchParams();
-  if (query !== '') parameters.set('q', query);
-  if (after !== null) parameters.set('after', after);
-  return parameters.size === 0 ? '/' : `/?${parameters.toString()}`;
+  return withQuery('/', { q: query, after });
 }

@@ -3,7 +3,7 @@ import type { Child } from 'hono/jsx';
 import type { RepositoryName, Tag } from '../../../registry/name.ts';
 import type { TagSummary } from '../../../registry/summary.ts';
 import { FormBadge, Legend, standingsOf } from './form-badge.tsx';
-import { NameParts } from './home-page.tsx';
+import { NameParts } from './navigation.tsx';
 import { Age, Command, Page, type Place } from './layout.tsx';
 import { repositoryPath, tagPath } from '../paths.ts';
 import { counted, formatBytes, visible } from '../visible-text.ts';
