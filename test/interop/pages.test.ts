@@ -181,7 +181,7 @@ async function violationsOf(page: Page): Promise<string[]> {
 function overflowingOf(page: Page): Promise<string[]> {
   return page.evaluate<string[]>(`
     [...document.querySelectorAll('html, main *')]
-      .filter((element) => !element.closest('.hidden') && element.clientWidth > 1)
+      .filter((element) => !element.closest('.hidden, table.narrow thead') && element.clientWidth > 1)
       .filter((element) => element.scrollWidth > element.clientWidth + 1 || element.getBoundingClientRect().right > innerWidth + 1)
       .filter((element) => element.tagName !== 'TEXTAREA' && element.tagName !== 'INPUT')
       .map((element) => element.outerHTML.slice(0, 120))
