@@ -262,7 +262,7 @@ describe.skipIf(noChromium.length > 0)(titleWith('pages', noChromium), () => {
 
   it('search repositories by part of a name, by keyboard alone', async () => {
     const { page, close } = await open('/');
-    const names = (): Promise<string[]> => page.locator('.repos a').allInnerTexts();
+    const names = (): Promise<string[]> => page.locator('.repos .name').allInnerTexts();
     expect(await names()).toEqual(['demo/hello', 'team/app', 'team/hostile', 'team/worker']);
     // The first stop is the link that leads past the header.
     await page.keyboard.press('Tab');

@@ -96,7 +96,7 @@ describe('pages', () => {
     );
     const ask = directEdge(bucket);
     const seen: string[] = [];
-    let path: string | undefined = '/r/walk/app';
+    let path: string | undefined = '/r/walk/app?sort=name';
     while (path !== undefined) {
       const text: string = await (await ask(path)).text();
       seen.push(...Array.from(text.matchAll(/href="\/r\/walk\/app:(t\d+)"/g), ([, tag = '']) => tag));

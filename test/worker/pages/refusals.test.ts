@@ -1,6 +1,6 @@
 /** Refusals for people with a browser, and the same for clients, byte for byte. */
 import { env } from 'cloudflare:workers';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { errorBody, type Reason } from '../../../src/registry/errors.ts';
 import { directEdge } from '../edge.ts';
 import { manifest, seedTag, seedTagList } from '../seed.ts';
@@ -16,6 +16,11 @@ async function seedHere(): Promise<void> {
   await seedTag(bucket, 'here/app', '1', [await manifest('oci-manifest', 'here')]);
   await seedTagList(bucket, 'here/app', ['1']);
 }
+
+// The first page imports the code of all pages.
+beforeAll(async () => {
+  await (await directEdge(bucket)('/help')).text();
+}, 60_000);
 
 describe('a person with a browser', () => {
   it.each([

@@ -1,6 +1,6 @@
 /** The pages of a tag: a platform, its signatures, a comparison; and the pages of manifests. */
 import { env } from 'cloudflare:workers';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { blobKey, manifestKey, tagKey } from '../../../src/registry/keys.ts';
 import { encodeOriginMark } from '../../../src/registry/origin-mark.ts';
 import { PUBLIC_REALM } from '../../../src/registry/realms.ts';
@@ -22,6 +22,11 @@ import { indexOf, layerDigest, schema1For, seedImage } from './images.ts';
 
 const bucket = (env as unknown as { BUCKET: R2Bucket }).BUCKET;
 const HOSTILE = '</pre><script>alert(1)</script>"\'><img src=x onerror=alert(1)>\u202e\u0000';
+
+// The first page imports the code of all pages.
+beforeAll(async () => {
+  await (await directEdge(bucket)('/help')).text();
+}, 60_000);
 
 async function textOf(path: string, over: R2Bucket = bucket): Promise<string> {
   return (await directEdge(over)(path)).text();

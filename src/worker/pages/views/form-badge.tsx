@@ -77,7 +77,7 @@ export function Legend() {
         <span class="badge missing">
           <span aria-hidden="true">{MARKS.missing}</span>missing
         </span>
-        its page says why
+        with the reason
       </li>
     </ul>
   );

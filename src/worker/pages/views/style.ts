@@ -42,16 +42,21 @@ p{margin:0 0 14px;max-width:72ch;overflow-wrap:anywhere}
 .quiet{color:var(--quiet)}
 .crumbs{font-size:.875rem;margin-bottom:10px;color:var(--quiet);overflow-wrap:anywhere}
 .hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
-.search{display:flex;gap:8px;margin:0 0 24px;max-width:640px}
+.search{display:flex;flex-wrap:wrap;gap:8px;margin:0 0 20px;max-width:640px}
+.search input{flex:1 1 12em}
+.search select{flex:0 1 13em;width:auto}
 input,select,textarea,button{font:inherit;color:inherit}
 input,select,textarea{background:var(--field);border:1px solid light-dark(#8b8a84,#66727f);border-radius:8px;padding:9px 12px;width:100%;min-width:0}
 button{background:var(--accent);color:light-dark(#fff,#1a1009);border:0;border-radius:8px;padding:9px 20px;font-weight:600;cursor:pointer;white-space:nowrap}
 button:hover{filter:brightness(1.08)}
 .repos{list-style:none;margin:0;padding:0;display:grid;gap:10px;grid-template-columns:repeat(auto-fill,minmax(min(100%,320px),1fr))}
-.repos a{display:flex;align-items:center;gap:12px;height:100%;padding:14px 16px;background:var(--card);border:1px solid var(--line);border-radius:10px;box-shadow:var(--shadow);color:var(--ink);text-decoration:none;overflow-wrap:anywhere}
-.repos a:hover{border-color:var(--accent)}
-.repos .name{flex:1}
+.repos>li{position:relative;display:flex;flex-wrap:wrap;align-items:center;align-content:start;gap:4px 12px;padding:14px 16px;background:var(--card);border:1px solid var(--line);border-radius:10px;box-shadow:var(--shadow);overflow-wrap:anywhere}
+.repos>li:hover{border-color:var(--accent)}
+.repos .name{flex:1;color:var(--ink);text-decoration:none}
+.repos .name::after{content:"";position:absolute;inset:0;border-radius:10px}
 .repos .name b{font-weight:650}
+.repos .facts{flex-basis:100%;color:var(--quiet);font-size:.875rem}
+.matching{position:relative;list-style:none;margin:2px 0 0;padding:0;display:flex;flex-wrap:wrap;gap:4px 12px;font-size:.875rem;flex-basis:100%}
 .chip{font-size:.75rem;line-height:1.4;padding:2px 8px;border-radius:99px;border:1px solid var(--line);color:var(--quiet);white-space:nowrap}
 .tags{list-style:none;margin:0;padding:0;background:var(--card);border:1px solid var(--line);border-radius:12px;box-shadow:var(--shadow)}
 .tags>li{display:grid;gap:4px 20px;grid-template-columns:minmax(0,1fr);padding:14px 18px}
@@ -78,7 +83,7 @@ tbody th a{font-weight:500}
 .num{text-align:end;font-variant-numeric:tabular-nums;white-space:nowrap}
 .digest{font-size:.8125rem;overflow-wrap:anywhere;background:none;padding:0}
 .pull{display:grid;gap:10px;margin:0}
-.pull div{display:grid;grid-template-columns:minmax(0,1fr);gap:2px}
+.pull>div{display:grid;grid-template-columns:minmax(0,1fr);gap:2px}
 .pull dt{font-size:.8125rem;font-weight:600;color:var(--quiet)}
 .pull dd{margin:0}
 .command{display:block;margin:0;padding:10px 14px;background:var(--code);border:1px solid var(--line);border-radius:8px;overflow-wrap:anywhere;white-space:pre-wrap;user-select:all}
@@ -140,6 +145,7 @@ table.narrow td,table.narrow th{border:0;padding:1px 0}}
 .history>li>.mark{grid-column:1;grid-row:1;padding-top:1px}
 .history pre{margin:0;white-space:pre-wrap;overflow-wrap:anywhere;max-height:14em;overflow-y:auto}
 .history .quiet{font-size:.8125rem}
+.history .digest,.rows .digest{color:inherit;justify-self:start}
 .ask{display:grid;gap:12px;margin-bottom:16px}
 .ask textarea{font-weight:400}
 @media (max-width:479px){.bar .host{display:none}}
