@@ -17,9 +17,9 @@ async function seedHere(): Promise<void> {
   await seedTagList(bucket, 'here/app', ['1']);
 }
 
-// The first page imports the code of all pages.
+// The first page imports the code of all that are below /r/.
 beforeAll(async () => {
-  await (await directEdge(bucket)('/help')).text();
+  await (await directEdge(bucket)('/r/none')).text();
 }, 60_000);
 
 describe('a person with a browser', () => {
