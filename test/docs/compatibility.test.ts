@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { familyOf } from '../../docs/compatibility.ts';
+import { familyOf } from '../../docs/generator/compatibility.ts';
 import { CLIENTS } from '../../src/manifest/clients/known-clients.ts';
 import { mergeResults, readResults, type Result } from '../interop/matrix/results.ts';
 import { ROOT } from './blocks.ts';

@@ -32,7 +32,7 @@ const OF_GANTRY = COMMANDS.flatMap(({ where, words }) => {
 
 describe('the documents', () => {
   it('that are made from tables are current', async () => {
-    const { code, stderr } = await run(process.execPath, [join(ROOT, 'docs', 'generate.ts'), '--check']);
+    const { code, stderr } = await run(process.execPath, [join(ROOT, 'docs', 'generator', 'main.ts'), '--check']);
     expect(stderr).toBe('');
     expect(code).toBe(0);
   });

@@ -120,7 +120,7 @@ async function main(): Promise<number> {
   const failed = results.filter(({ outcome }) => outcome.kind === 'failed');
   if (values.keep === true || (values.client === undefined && values.image === undefined)) {
     await writeResults(mergeResults(await readResults(), results));
-    await must(process.execPath, [new URL('../../docs/generate.ts', import.meta.url).pathname]);
+    await must(process.execPath, [new URL('../../docs/generator/main.ts', import.meta.url).pathname]);
   }
   const tried = results.filter(({ outcome }) => outcome.kind !== 'not-tried');
   tell(`${String(tried.length)} pulls, ${String(failed.length)} not as they should be`);

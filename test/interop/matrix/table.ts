@@ -1,5 +1,5 @@
 /** The matrix as a table, for the terminal and for `docs/interop.md`. */
-import { table, wrap } from '../../../docs/markdown.ts';
+import { table, wrap } from '../../../docs/generator/markdown.ts';
 import { type Way, WAYS } from './clients.ts';
 import { type ImageKind, IMAGES } from './images.ts';
 import type { Result } from './results.ts';

@@ -2,13 +2,14 @@
 import { readFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { pathToFileURL } from 'node:url';
-import { helpPath, REASONS, type Reason, reasonRow } from '../src/registry/errors.ts';
-import { helpOf } from '../src/registry/help.ts';
-import { ATTACKS } from '../test/attacks.ts';
-import { matrixPage } from '../test/interop/matrix/table.ts';
-import { readResults } from '../test/interop/matrix/results.ts';
+import { helpPath, REASONS, type Reason, reasonRow } from '../../src/registry/errors.ts';
+import { helpOf } from '../../src/registry/help.ts';
+import { ATTACKS } from '../../test/attacks.ts';
+import { matrixPage } from '../../test/interop/matrix/table.ts';
+import { readResults } from '../../test/interop/matrix/results.ts';
 import { compatibilityDocument } from './compatibility.ts';
 import { wrap } from './markdown.ts';
+import { messagesDocument } from './messages.ts';
 import {
   billOf,
   breakEvenHits,
@@ -17,20 +18,21 @@ import {
   PRICES,
   PRICES_READ,
   statisticsBill,
-} from '../test/bench/prices.ts';
+} from '../../test/bench/prices.ts';
 
-const SECURITY = new URL('security.md', import.meta.url);
-const DEPLOY = new URL('deploy.md', import.meta.url);
+const SECURITY = new URL('../security.md', import.meta.url);
+const DEPLOY = new URL('../deploy.md', import.meta.url);
 
 const results = await readResults();
 
 /** File → its current text. */
-export const GENERATED: ReadonlyMap<URL, () => string> = new Map<URL, () => string>([
-  [new URL('errors.md', import.meta.url), errorsDocument],
+export const GENERATED: ReadonlyMap<URL, () => string | Promise<string>> = new Map<URL, () => string | Promise<string>>([
+  [new URL('../errors.md', import.meta.url), errorsDocument],
   [SECURITY, securityDocument],
-  [new URL('interop.md', import.meta.url), () => matrixPage(results)],
-  [new URL('compatibility.md', import.meta.url), () => compatibilityDocument(results)],
+  [new URL('../interop.md', import.meta.url), () => matrixPage(results)],
+  [new URL('../compatibility.md', import.meta.url), () => compatibilityDocument(results)],
   [DEPLOY, deployDocument],
+  [new URL('../reference/messages.md', import.meta.url), messagesDocument],
 ]);
 
 /** `docs/errors.md`: the reason table. */
@@ -147,7 +149,7 @@ function withSection(document: string, name: string, text: string): string {
 export async function staleDocuments(): Promise<readonly string[]> {
   const stale: string[] = [];
   for (const [file, make] of GENERATED)
-    if ((await readFile(file, 'utf8').catch(() => '')) !== make()) stale.push(file.pathname);
+    if ((await readFile(file, 'utf8').catch(() => '')) !== (await make())) stale.push(file.pathname);
   return stale;
 }
 
@@ -156,5 +158,5 @@ if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.a
     const stale = await staleDocuments();
     for (const file of stale) process.stderr.write(`not current: ${file}; do: npm run docs\n`);
     process.exitCode = stale.length === 0 ? 0 : 1;
-  } else for (const [file, make] of GENERATED) await writeFile(file, make());
+  } else for (const [file, make] of GENERATED) await writeFile(file, await make());
 }

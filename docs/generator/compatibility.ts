@@ -2,21 +2,21 @@
  * docs/compatibility.md: which form each client version gets of each kind of image, and how that was tried. The forms
  * are derived and negotiated by the code that publishes and serves; the results are those that `npm run interop` kept.
  */
-import { CLIENTS, clientOf, type ClientId, type KnownClient } from '../src/manifest/clients/known-clients.ts';
-import { isBefore, type Limit, LIMITS, limitsOf, type Version } from '../src/manifest/clients/limits.ts';
-import { NAME_RULES } from '../src/manifest/clients/name-rules.ts';
-import { LIMIT_TEXT, obstacleTo } from '../src/manifest/clients/obstacles.ts';
-import { derive } from '../src/manifest/derive.ts';
-import type { ImageContent } from '../src/manifest/image.ts';
-import { type Choice, negotiate } from '../src/manifest/negotiate.ts';
-import { tagRecordOf } from '../src/manifest/tag-record.ts';
-import { helpPath, reasonRow } from '../src/registry/errors.ts';
-import { type Form, FORM_TITLE, MEDIA_TYPES } from '../src/registry/media-type.ts';
-import type { TagRecord } from '../src/registry/records.ts';
-import { parseVersion } from '../test/interop/matrix/expect.ts';
-import type { ImageKind } from '../test/interop/matrix/images.ts';
-import type { Result } from '../test/interop/matrix/results.ts';
-import { content, image, layer, list, on, options } from '../test/manifest/images.ts';
+import { CLIENTS, clientOf, type ClientId, type KnownClient } from '../../src/manifest/clients/known-clients.ts';
+import { isBefore, type Limit, LIMITS, limitsOf, type Version } from '../../src/manifest/clients/limits.ts';
+import { NAME_RULES } from '../../src/manifest/clients/name-rules.ts';
+import { LIMIT_TEXT, obstacleTo } from '../../src/manifest/clients/obstacles.ts';
+import { derive } from '../../src/manifest/derive.ts';
+import type { ImageContent } from '../../src/manifest/image.ts';
+import { type Choice, negotiate } from '../../src/manifest/negotiate.ts';
+import { tagRecordOf } from '../../src/manifest/tag-record.ts';
+import { helpPath, reasonRow } from '../../src/registry/errors.ts';
+import { type Form, FORM_TITLE, MEDIA_TYPES } from '../../src/registry/media-type.ts';
+import type { TagRecord } from '../../src/registry/records.ts';
+import { parseVersion } from '../../test/interop/matrix/expect.ts';
+import type { ImageKind } from '../../test/interop/matrix/images.ts';
+import type { Result } from '../../test/interop/matrix/results.ts';
+import { content, image, layer, list, on, options } from '../../test/manifest/images.ts';
 import { table, wrap } from './markdown.ts';
 
 interface Kind {
