@@ -63,7 +63,7 @@ function errorClasses(files: readonly ts.SourceFile[]): ReadonlySet<string> {
     });
   const classes = new Set(FOREIGN_CLASSES);
   // A class may stand before its parent.
-  for (let size = 0; size < classes.size; ) {
+  for (let size = 0; size < classes.size;) {
     size = classes.size;
     for (const [name, parent] of parents) if (classes.has(parent)) classes.add(name);
   }
@@ -159,7 +159,8 @@ function errorTextOf(node: ts.NewExpression | ts.CallExpression): ErrorText | nu
   // The second text of a function that creates errors is its hint by the convention of `usageError`.
   const [message = '', second] = parts;
   const from = node.expression.getText();
-  if (second !== undefined && hint === null && /^[A-Z`]|^\[/.test(second)) return { from, codes, message, hint: second };
+  if (second !== undefined && hint === null && /^[A-Z`]|^\[/.test(second))
+    return { from, codes, message, hint: second };
   return { from, codes, message: parts.join(' … '), hint };
 }
 
@@ -173,8 +174,8 @@ function isText(node: ts.Node): node is ts.Expression {
 }
 
 function isTextual(node: ts.BinaryExpression): boolean {
-  return [node.left, node.right].some(
-    (side) => isText(side) || (ts.isParenthesizedExpression(side) && isText(side.expression)),
+  return [node.left, node.right].some((side: ts.Node) =>
+    isText(ts.isParenthesizedExpression(side) ? side.expression : side),
   );
 }
 

@@ -24,7 +24,7 @@ export async function messagesDocument(): Promise<string> {
 # All messages
 
 Every text of Gantry that a person may read, for editors and translators, and to look up an error. A value is written as
-\`{name}\`. Alternatives are in brackets: \`[this | that]\`. Behind \`→\` stands what to do.
+\`{name}\`. Alternatives are in brackets: \`[this | that]\`. The text after \`→\` is the advice.
 
 - [Help of the commands](#help-of-the-commands)
 - [Errors of the edge](#errors-of-the-edge): in answers to clients, and on the pages of the registry

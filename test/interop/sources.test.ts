@@ -388,7 +388,7 @@ describe('archives', () => {
         await expectNothingOf(
           none,
           failing,
-          /does not give test\/none:1: .*(?:No such image|reference does not exist)/,
+          /cannot export test\/none:1: .*(?:No such image|reference does not exist)/,
         );
       } finally {
         await daemon.close();
@@ -537,7 +537,7 @@ describe('the containers storage', () => {
         const result = await publish(source, { env });
         expect(formsOf(result)).toEqual(['docker-schema2 published', 'oci-manifest derived', 'docker-schema1 derived']);
       }
-      await expect(publish('containers-storage:none:1', { env })).rejects.toThrow(/podman does not give none:1/);
+      await expect(publish('containers-storage:none:1', { env })).rejects.toThrow(/podman cannot export none:1/);
       // The copies are removed.
       expect((await readdir(tmpdir())).filter((name) => name.startsWith('gantry-storage-'))).toEqual([]);
     },

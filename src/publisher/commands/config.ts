@@ -31,8 +31,8 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
       'after',
       `
 Settings:
-  immutable   patterns of tags that nobody moves or deletes: publish, receive, sync, pull-through, rm and prune
-              refuse to; * stands for any characters
+  immutable   patterns of tags that cannot be moved or deleted: publish, receive, sync, pull-through, rm and prune
+              refuse it; * stands for any characters
 
 Examples:
   $ gantry config set immutable 'v*' --repository 'team/*'

@@ -67,7 +67,7 @@ async function run(options: Options, openTarget: OpenTarget, environment: Enviro
   const { keep, olderThan, tags = [], repository: patterns = ['*'] } = options;
   if (keep === undefined && olderThan === undefined) {
     throw usageError(
-      'there is no condition for what is removed',
+      'no condition for the removal is given',
       'Give --keep, --older-than or both; `gantry rm` removes single tags.',
     );
   }

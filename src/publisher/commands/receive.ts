@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { text } from 'node:stream/consumers';
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { addBucketOptions, type BucketOptions, withBucket } from '../cli/bucket-options.ts';
 import { type Environment, readEdge } from '../cli/environment.ts';
 import { addNotifyOption, type NotifyOption, openNotifier } from '../cli/notify-option.ts';
@@ -25,21 +25,25 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
   const command = addBucketOptions(
     program
       .command('receive')
-      .description('take pushes from docker, podman, skopeo and others, and publish what they push')
+      .description('accept pushes from docker, podman, skopeo and others, and publish the pushed images')
       .argument('[command...]', 'after --: a command to run while the endpoint listens'),
     'print JSON, one event a line',
   );
   addNotifyOption(command)
-    .option('--listen <address:port>', 'where to listen; port 0: any free port', parseListenAddress, DEFAULT_LISTEN)
-    .option('--username <name>', 'the user that clients log in as, with --password-stdin', 'gantry')
-    .option('--password-stdin', 'read the password that clients log in with from standard input')
+    .addOption(
+      new Option('--listen <address:port>', 'where to listen; port 0: any free port')
+        .argParser(parseListenAddress)
+        .default(DEFAULT_LISTEN, `${DEFAULT_LISTEN.host}:${String(DEFAULT_LISTEN.port)}`),
+    )
+    .option('--username <name>', 'the user name for clients, with --password-stdin', 'gantry')
+    .option('--password-stdin', 'read the password for clients from standard input')
     .option('--allow-delete', 'let clients delete tags')
     .option('--recompress', 'make gzip copies of zstd layers for the derived forms')
-    .option('--max-blob <GiB>', 'the largest blob that is taken', readGib, 64)
+    .option('--max-blob <GiB>', 'the largest blob that is accepted', readGib, 64)
     .addHelpText(
       'after',
       `
-The push of a tag is answered when the tag is published in every form, as by \`gantry publish\`. A push that is cut off
+The push of a tag is answered when the tag is published in every form, as by \`gantry publish\`. An interrupted push
 publishes nothing. Without a password the endpoint listens on loopback addresses only.
 
 Examples:
@@ -48,7 +52,7 @@ Examples:
   $ gantry receive --to s3://bucket -- docker push 127.0.0.1:5000/team/app:1
   $ gantry receive --listen 0.0.0.0:5000 --password-stdin < password.txt
 
-Exit code: 0 ended by Ctrl-C, or the exit code of the command after --; 1 failed, 2 wrong usage.`,
+Exit code: 0 ended by Ctrl-C, or the exit code of the command after --; 1 failed, 2 usage error.`,
     )
     .action((command: string[], options: Options) => run(command, options, openTarget, environment));
 }

@@ -175,7 +175,7 @@ async function publish(run: Run, source: ImageSource, request: PublishRequest): 
   const { signal, realms } = run.options;
   const realm = realmOf(realms, request.name);
   if (source.protected === true && realm === PUBLIC_REALM) {
-    throw new CommandError(`the source protects this image, and everybody could read ${request.name}`, {
+    throw new CommandError(`the source protects this image, and ${request.name} would be public`, {
       hint: 'Give the name a realm of its own under REALMS in wrangler.toml, or choose a name that has one.',
     });
   }
@@ -202,7 +202,7 @@ function refuseNameless({ content: { roots } }: ReadImage): void {
   const [root] = roots;
   if (roots.length !== 1 || root?.form !== 'docker-schema1' || !isNameless(root.bytes)) return;
   throw new CommandError('the schema 1 has an empty name, which crashes Docker 1.6 and 1.7', {
-    hint: 'skopeo writes it so into a folder when it converts. Publish the schema 2 or OCI image: gantry derives a schema 1.',
+    hint: 'skopeo writes an empty name when it converts an image into a folder. Publish the schema 2 or OCI image: gantry derives a schema 1.',
   });
 }
 
@@ -347,9 +347,7 @@ function warningsOf({ leftOut }: ReadImage, existing: TagReading | null, derivat
       ? [`the list names ${String(leftOut.length)} that were left out: ${leftOut.map(titleOf).join(', ')}`]
       : []),
     ...(existing?.kind === 'corrupt'
-      ? [
-          `the tag object that was there could not be read (${existing.message}); what else was published under the tag is lost`,
-        ]
+      ? [`the previous tag object could not be read (${existing.message}); other published forms of the tag are lost`]
       : []),
     ...derivation.warnings,
   ];

@@ -40,11 +40,8 @@ export function publishLines(result: PublishResult, where: string, pull: PullAdd
     ]),
   ];
   const sent = `${formatCount(blobs.sent, 'blob')} ${dryRun ? 'to send' : 'sent'} (${formatBytes(blobs.sentBytes)})`;
-  const there = `${String(blobs.present)} of ${String(blobs.total)} there already`;
-  const along =
-    referrers === 0
-      ? ''
-      : `; ${formatCount(referrers, 'manifest')} that ${referrers === 1 ? 'refers' : 'refer'} to it came along`;
+  const there = `${String(blobs.present)} of ${String(blobs.total)} already stored`;
+  const along = referrers === 0 ? '' : `; with ${formatCount(referrers, 'referrer')}`;
   return [
     `${paint('strong', `${name}:${tag}`)}  ${CHANGES[change][dryRun ? 'planned' : 'done']} · ${where}`,
     ...tableLines(rows, terminalWidth()),

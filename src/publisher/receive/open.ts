@@ -48,7 +48,7 @@ export interface PushEndpoint {
 /** Throws {@link CommandError} where an address can be reached from other machines and no password is asked for. */
 export function refuseOpenAddress(host: string, hasPassword: boolean): void {
   if (hasPassword || isLoopback(host)) return;
-  throw new CommandError(`${host} can be reached from other machines, and there is no password`, {
+  throw new CommandError(`${host} can be reached from other machines, so a password is needed`, {
     kind: 'usage',
     hint: 'Give a password with --password-stdin, or listen on 127.0.0.1.',
   });

@@ -11,7 +11,7 @@
  * - `--suite ID`: only this suite (several: once each). `--part suites|comparison`: only this part.
  * - `--source ID=FOLDER`: a suite from a checkout instead of the Go module proxy.
  *
- * Exit code: 0 nothing failed, 1 something did, 2 wrong usage.
+ * Exit code: 0 nothing failed, 1 something did, 2 usage error.
  */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -230,7 +230,7 @@ describe('private repositories of a Pulp 3', () => {
     const report = await run([entry('private-realm: staff')]);
     expect(outcomes(report)).toEqual({
       'secret/app': 'new 1',
-      'apps/hidden': `apps/hidden is private at ${pulp.host}, and everybody could read apps/hidden here`,
+      'apps/hidden': `apps/hidden is private at ${pulp.host}, and apps/hidden would be public here`,
     });
     expect(
       bucket.objects.has(blobKey(REALMS[0]?.realm ?? (undefined as never), digestOf(makeImage('secret').layer))),
