@@ -20,22 +20,22 @@ import {
   statisticsBill,
 } from '../../test/bench/prices.ts';
 
-const SECURITY = new URL('../security.md', import.meta.url);
-const DEPLOY = new URL('../deploy.md', import.meta.url);
+const SECURITY = new URL('../explanation/security.md', import.meta.url);
+const DEPLOY = new URL('../how-to/deploy.md', import.meta.url);
 
 const results = await readResults();
 
 /** File → its current text. */
 export const GENERATED: ReadonlyMap<URL, () => string | Promise<string>> = new Map<URL, () => string | Promise<string>>([
-  [new URL('../errors.md', import.meta.url), errorsDocument],
+  [new URL('../reference/errors.md', import.meta.url), errorsDocument],
   [SECURITY, securityDocument],
-  [new URL('../interop.md', import.meta.url), () => matrixPage(results)],
-  [new URL('../compatibility.md', import.meta.url), () => compatibilityDocument(results)],
+  [new URL('../reference/interop.md', import.meta.url), () => matrixPage(results)],
+  [new URL('../reference/compatibility.md', import.meta.url), () => compatibilityDocument(results)],
   [DEPLOY, deployDocument],
   [new URL('../reference/messages.md', import.meta.url), messagesDocument],
 ]);
 
-/** `docs/errors.md`: the reason table. */
+/** `docs/reference/errors.md`: the reason table. */
 export function errorsDocument(): string {
   const reasons = Object.keys(REASONS) as Reason[];
   const rows = reasons.map((reason) => {
@@ -83,16 +83,16 @@ ${rows.join('\n')}
 ${sections.join('\n')}`;
 }
 
-/** `docs/security.md` with the table of attacks: the text between the two comments is replaced. */
+/** `docs/explanation/security.md` with the table of attacks: the text between the two comments is replaced. */
 export function securityDocument(): string {
   const rows = Object.values(ATTACKS).map(
-    ({ attack, outcome, test }) => `| ${attack} | ${outcome} | [${test.split('/').at(-1) ?? test}](../${test}) |`,
+    ({ attack, outcome, test }) => `| ${attack} | ${outcome} | [${test.split('/').at(-1) ?? test}](../../${test}) |`,
   );
   const table = ['| attack | outcome | test |', '|---|---|---|', ...rows].join('\n');
   return withSection(readFileSync(SECURITY, 'utf8'), 'attacks', table);
 }
 
-/** `docs/deploy.md` with the prices and the bill of the worked example. */
+/** `docs/how-to/deploy.md` with the prices and the bill of the worked example. */
 export function deployDocument(): string {
   const prices: readonly Price[] = Object.values(PRICES);
   const priceTable = [

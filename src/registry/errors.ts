@@ -1,6 +1,6 @@
 /**
  * The reason table: every reason for an error response, with its status, error codes and message. Error bodies are
- * built from this table only. With the texts of `help.ts` it also makes `/help/<reason>` and `docs/errors.md`.
+ * built from this table only. With the texts of `help.ts` it also makes `/help/<reason>` and `docs/reference/errors.md`.
  *
  * The codes are those of the OCI distribution spec ("Error Codes") and of docker/distribution. The first code decides
  * what an engine shows: Docker 1.8.3 and 1.9 hide the message if the first code is `MANIFEST_UNKNOWN`, so the errors

@@ -60,7 +60,7 @@ describe('the documents', () => {
   });
 
   it('on Cloudflare have a source and a test that is there for each assumption, or the check that settles it', async () => {
-    const rows = [...(TEXTS.get('docs/cloudflare.md') ?? '').matchAll(/^\| (.*) \| (.*) \| (.*) \|$/gm)];
+    const rows = [...(TEXTS.get('docs/explanation/cloudflare.md') ?? '').matchAll(/^\| (.*) \| (.*) \| (.*) \|$/gm)];
     expect(rows.length).toBeGreaterThan(30);
     for (const [, assumption = '', source = '', test = ''] of rows) {
       if (source.includes('*open*')) expect(test, assumption).toMatch(/checks? `[a-z0-9-]+`/);

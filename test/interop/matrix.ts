@@ -1,6 +1,6 @@
 /**
  * `npm run interop`: clients × images × ways, each pull compared byte for byte with what was published. Prints the
- * table, and writes it to `docs/interop.md` and `docs/compatibility.md` by way of `test/interop/results.json`.
+ * table, and writes it to `docs/reference/interop.md` and `docs/reference/compatibility.md` by way of `test/interop/results.json`.
  *
  * - `--newer[=FOLDER]`: also the clients of Debian 13, from a folder made by debootstrap; a FOLDER that is named is
  *   kept, and used again.
@@ -11,7 +11,7 @@
  *   written.
  * - `--receive`: clients that push to `gantry receive` instead, from this machine, from Debian 14 in a folder, and built
  *   from Go modules (`receive/main.ts`). `--folder=FOLDER` keeps what was made and built, `--json=FILE` writes the
- *   results there, too. Takes minutes and writes the table in `docs/receive.md`.
+ *   results there, too. Takes minutes and writes the table in `docs/how-to/receive.md`.
  * - `--client=NAME`, `--image=NAME`: only these (several: once each); nothing is written then, except with `--keep`.
  *   With `--pulp3` and `--receive`, clients by their titles.
  * - `--proof`: writes the result to `docs/results`.

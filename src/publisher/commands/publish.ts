@@ -97,7 +97,7 @@ layers, and with the missing parts of layers above 64 MiB.
 If GANTRY_EDGE_URL and PURGE_TOKEN are set, the tag is purged from the cache of that edge.
 For --to s3://BUCKET set AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name an AWS
 profile with --profile.
-All variables: docs/environment.md.
+All variables: docs/reference/environment.md.
 
 Examples:
   $ skopeo copy --format v2s2 docker://docker.io/library/busybox:latest dir:busybox

@@ -1,4 +1,4 @@
-/** The matrix as a table, for the terminal and for `docs/interop.md`. */
+/** The matrix as a table, for the terminal and for `docs/reference/interop.md`. */
 import { table, wrap } from '../../../docs/generator/markdown.ts';
 import { type Way, WAYS } from './clients.ts';
 import { type ImageKind, IMAGES } from './images.ts';

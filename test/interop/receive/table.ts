@@ -1,4 +1,4 @@
-/** The results of pushes as a table, for the terminal and for docs/receive.md. */
+/** The results of pushes as a table, for the terminal and for docs/how-to/receive.md. */
 import { table } from '../../../docs/generator/markdown.ts';
 import type { StepResult } from './clients.ts';
 

@@ -11,7 +11,7 @@ interface CheckRow {
   readonly todo: string;
 }
 
-/** Id → assumption. docs/cloudflare.md names the ids, and scripts read them: they do not change. */
+/** Id → assumption. docs/explanation/cloudflare.md names the ids, and scripts read them: they do not change. */
 export const CHECKS = {
   'cache-present': {
     states: 'The registry entrypoint has a cache in front, and reports that to the gateway',
@@ -86,7 +86,7 @@ export const CHECKS = {
   'root-known': {
     states: 'A host of 2015 knows the root of the certificate',
     isNeeded: false,
-    todo: 'Put the root into /etc/docker/certs.d/HOST/ca.crt on such hosts: docs/deploy.md, section 5.',
+    todo: 'Put the root into /etc/docker/certs.d/HOST/ca.crt on such hosts: docs/how-to/deploy.md, section 5.',
   },
   'not-challenged': {
     states: 'Clients are answered, and not challenged',
