@@ -1,5 +1,6 @@
 /**
- * docs/reference/compatibility.md: which form each client version gets of each kind of image, and how that was tried. The forms
+ * docs/reference/compatibility.md: which form each client version gets of each kind of image, and how that was tried.
+ * The forms
  * are derived and negotiated by the code that publishes and serves; the results are those that `npm run interop` kept.
  */
 import { CLIENTS, clientOf, type ClientId, type KnownClient } from '../../src/manifest/clients/known-clients.ts';

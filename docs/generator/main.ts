@@ -26,14 +26,16 @@ const DEPLOY = new URL('../how-to/deploy.md', import.meta.url);
 const results = await readResults();
 
 /** File → its current text. */
-export const GENERATED: ReadonlyMap<URL, () => string | Promise<string>> = new Map<URL, () => string | Promise<string>>([
-  [new URL('../reference/errors.md', import.meta.url), errorsDocument],
-  [SECURITY, securityDocument],
-  [new URL('../reference/interop.md', import.meta.url), () => matrixPage(results)],
-  [new URL('../reference/compatibility.md', import.meta.url), () => compatibilityDocument(results)],
-  [DEPLOY, deployDocument],
-  [new URL('../reference/messages.md', import.meta.url), messagesDocument],
-]);
+export const GENERATED: ReadonlyMap<URL, () => string | Promise<string>> = new Map<URL, () => string | Promise<string>>(
+  [
+    [new URL('../reference/errors.md', import.meta.url), errorsDocument],
+    [SECURITY, securityDocument],
+    [new URL('../reference/interop.md', import.meta.url), () => matrixPage(results)],
+    [new URL('../reference/compatibility.md', import.meta.url), () => compatibilityDocument(results)],
+    [DEPLOY, deployDocument],
+    [new URL('../reference/messages.md', import.meta.url), messagesDocument],
+  ],
+);
 
 /** `docs/reference/errors.md`: the reason table. */
 export function errorsDocument(): string {
