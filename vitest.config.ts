@@ -13,6 +13,9 @@ const BEHIND_CACHE = ['access', 'pages']
   .concat(['archive', 'delivery', 'endpoint-table', 'filled-repository'].map((file) => `test/worker/${file}.test.ts`))
   .concat('test/worker/ingest/pulp3.test.ts');
 
+/** Tests of the documents that take seconds, and so are part of `npm run check`. */
+const FAST_DOCS = ['test/docs/site.test.ts', 'test/docs/messages.test.ts'];
+
 /** Tests that run in workerd, with the bindings of wrangler.toml. */
 function workerProject(name: string, include: string[], bindings: Record<string, string> = {}) {
   return {
@@ -47,8 +50,16 @@ export default defineConfig({
         },
       },
       { test: { name: 'programs', include: PROGRAMS, testTimeout: 60_000, hookTimeout: 60_000 } },
-      { test: { name: 'tree', include: ['test/tree.test.ts'] } },
-      { test: { name: 'docs', include: ['test/docs/**/*.test.ts'], testTimeout: 600_000, hookTimeout: 600_000 } },
+      { test: { name: 'tree', include: ['test/tree.test.ts', ...FAST_DOCS] } },
+      {
+        test: {
+          name: 'docs',
+          include: ['test/docs/**/*.test.ts'],
+          exclude: FAST_DOCS,
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
+        },
+      },
       { test: { name: 'interop', include: ['test/interop/**/*.test.ts'], testTimeout: 120_000, hookTimeout: 120_000 } },
       workerProject('worker', ['test/worker/**/*.test.ts']),
       workerProject('worker-behind-cache', BEHIND_CACHE, { BEHIND_CACHE: 'on' }),

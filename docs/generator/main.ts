@@ -1,7 +1,10 @@
-/** Writes the generated documents (`npm run docs`); with `--check` it only reports those that are not current. */
+/**
+ * `npm run docs`: writes the generated documents, and builds all documents as a static site into `dist/docs`. With
+ * `--check` it only reports documents that are not current.
+ */
 import { readFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { helpPath, REASONS, type Reason, reasonRow } from '../../src/registry/errors.ts';
 import { helpOf } from '../../src/registry/help.ts';
 import { ATTACKS } from '../../test/attacks.ts';
@@ -10,6 +13,7 @@ import { readResults } from '../../test/interop/matrix/results.ts';
 import { compatibilityDocument } from './compatibility.ts';
 import { wrap } from './markdown.ts';
 import { messagesDocument } from './messages.ts';
+import { buildSite } from './site.ts';
 import {
   billOf,
   breakEvenHits,
@@ -160,5 +164,10 @@ if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.a
     const stale = await staleDocuments();
     for (const file of stale) process.stderr.write(`not current: ${file}; do: npm run docs\n`);
     process.exitCode = stale.length === 0 ? 0 : 1;
-  } else for (const [file, make] of GENERATED) await writeFile(file, await make());
+  } else {
+    for (const [file, make] of GENERATED) await writeFile(file, await make());
+    const broken = await buildSite(fileURLToPath(new URL('../../dist/docs', import.meta.url)));
+    for (const link of broken) process.stderr.write(`broken link in dist/docs/${link}\n`);
+    process.exitCode = broken.length === 0 ? 0 : 1;
+  }
 }
