@@ -100,7 +100,10 @@ async function run(options: Options, openTarget: OpenTarget, environment: Enviro
       await notifier?.send(removed);
     }
     if (options.json === true) printJson({ dryRun, repositories });
-    else printLines(tableLines(repositories.flatMap(rowsOf), terminalWidth()));
+    else {
+      const rows = repositories.flatMap(rowsOf);
+      if (rows.length > 0) printLines(tableLines(rows, terminalWidth()));
+    }
     const count = repositories.reduce((sum, { pruned }) => sum + pruned.length, 0);
     printMessage(`${formatCount(count, 'tag')} ${dryRun ? 'would be removed' : 'removed'}`);
   });
