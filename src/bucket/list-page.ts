@@ -94,17 +94,26 @@ export async function namesOfPage(
   return { names: after.slice(0, limit), more: after.length > limit };
 }
 
+/** An entry of a list, and how many the list has. */
+export interface FoundEntry {
+  readonly detail: unknown;
+  readonly count: number;
+}
+
 /**
- * Whether a list names `name`, in two reads at most. A list that is missing, damaged or written at this moment counts
- * as not naming it.
+ * Reads the entry with that name, in three reads at most: one of a short list. Null if there is none; a list that is
+ * missing, damaged or written at this moment counts as not having it.
  */
-export async function isListed(store: ReadStore, key: string, name: string): Promise<boolean> {
+export async function readListEntry(store: ReadStore, key: string, name: string): Promise<FoundEntry | null> {
   try {
     const list = await openList(store, key);
     const leaf = list?.header.leaves.findLast(({ first }) => compareNames(first, name) <= 0);
-    return list != null && leaf !== undefined && decodeSpan(await list.bytesOf([leaf], 'names')).includes(name);
+    if (list == null || leaf === undefined) return null;
+    const at = decodeSpan(await list.bytesOf([leaf], 'names')).indexOf(name);
+    if (at < 0) return null;
+    return { detail: decodeSpan(await list.bytesOf([leaf], 'details'))[at], count: list.header.count };
   } catch (error) {
-    if (error instanceof CorruptListError || (error instanceof StorageError && error.retryable)) return false;
+    if (error instanceof CorruptListError || (error instanceof StorageError && error.retryable)) return null;
     throw error;
   }
 }

@@ -13,9 +13,10 @@ import { CorruptListError, decodeSortedList, encodeSortedList, type ListEntry } 
 import { type ReadStore, StorageError, type WriteStore } from '../registry/store.ts';
 import type { TagEntry } from '../registry/summary.ts';
 import { forEachLimit } from './concurrency.ts';
-import { isListed, openList } from './list-page.ts';
+import { openList, readListEntry } from './list-page.ts';
 import { readObject } from './read-object.ts';
 import { isTombstone } from './read-tag.ts';
+import { repositorySummaryOf, summarizeTagList, SUMMARIES_MAX } from './repository-summary.ts';
 import { type ConflictOptions, untilWritten } from './retry.ts';
 import { listTags, READS_AT_ONCE } from './survey.ts';
 import { readTagEntry } from './tag-entry.ts';
@@ -38,7 +39,7 @@ export interface Lists {
   forget(name: RepositoryName): Promise<void>;
   /**
    * Compares the tag list and the catalogue with the tag objects, and mends both: a run that was cut off between a tag
-   * and its entry leaves them behind. Costs one listing, a read of the tag list and one of the catalogue where both are
+   * and its entry leaves them behind, and the catalogue's detail of the repository is exact only after this. Costs one listing, a read of the tag list and one of the catalogue where both are
    * right. Throws {@link StorageError}.
    */
   reconcile(name: RepositoryName, realm: RealmName): Promise<void>;
@@ -66,19 +67,28 @@ export async function refuseNewerList(store: ReadStore, key: string): Promise<vo
 /** Opens the lists of a bucket. One for each run merges the changes that are made at the same time. */
 export function openLists(store: WriteStore, options: ConflictOptions = {}): Lists {
   const tagLists = new Map<RepositoryName, Batch<Tag, TagChange>>();
-  const catalog = new Batch<RepositoryName, true>((names) => updateCatalog(store, names, options));
   const known = new Set<RepositoryName>();
+  const written = new Map<RepositoryName, WrittenList>();
+  const catalog = new Batch<RepositoryName, true>((names) => updateCatalog(store, names, written, options));
+
+  /** Enters a repository into the catalogue, unless its entry is as `freshness` wants it. */
+  async function enter(name: RepositoryName, freshness: Freshness): Promise<void> {
+    if (await isEntered(store, name, written.get(name)?.entries ?? null, freshness)) return;
+    await catalog.add(name, true);
+  }
 
   async function update(name: RepositoryName, tag: Tag, change: TagChange): Promise<void> {
     let batch = tagLists.get(name);
     if (batch === undefined) {
-      batch = new Batch((changes) => updateTagList(store, name, changes, options));
+      batch = new Batch(async (changes) => {
+        written.set(name, await updateTagList(store, name, changes, options));
+      });
       tagLists.set(name, batch);
     }
     await batch.add(tag, change);
     // Also where the list existed before: its writer may have stopped before the catalogue.
     if (known.has(name)) return;
-    if (!(await isListed(store, CATALOG_KEY, name))) await catalog.add(name, true);
+    await enter(name, 'hourly');
     known.add(name);
   }
 
@@ -112,6 +122,7 @@ export function openLists(store: WriteStore, options: ConflictOptions = {}): Lis
       if (over !== null) await forget(name);
       return;
     }
+    if (over !== null) written.set(name, { etag: over.etag, entries });
     const etags = new Map(entries.map(({ name: tag, detail }) => [tag, etagOf(detail)]));
     // Each change looks at the tag object again before it is written, so a publisher at work loses nothing.
     await forEachLimit(tags, READS_AT_ONCE, async ([tag, { etag }]) => {
@@ -121,8 +132,8 @@ export function openLists(store: WriteStore, options: ConflictOptions = {}): Lis
     });
     const vanished = entries.flatMap(({ name: tag }) => parseTag(tag) ?? []).filter((tag) => !tags.has(tag));
     await forEachLimit(vanished, READS_AT_ONCE, (tag) => update(name, tag, { kind: 'removed' }));
-    if (known.has(name) || (await isListed(store, CATALOG_KEY, name))) return;
-    await catalog.add(name, true);
+    await enter(name, 'exact');
+    known.add(name);
   }
 
   return { update, forget, reconcile };
@@ -164,9 +175,9 @@ async function updateTagList(
   name: RepositoryName,
   changes: ReadonlyMap<Tag, TagChange>,
   options: ConflictOptions,
-): Promise<void> {
+): Promise<WrittenList> {
   const key = tagListKey(name);
-  await untilWritten(
+  return untilWritten(
     `the tag list of ${name}`,
     async () => {
       // The list is read before the tags: a publisher that moves a tag in between writes the list after us, or makes
@@ -179,15 +190,50 @@ async function updateTagList(
         else if (change.kind === 'written' && (info.etag === change.entry.etag || !byName.has(tag)))
           byName.set(tag, { name: tag, detail: change.entry });
       });
-      return writeEntries(store, key, [...byName.values()], over, entries);
+      const changed = [...byName.values()];
+      if (over !== null && isSameList(entries, changed)) return { etag: over.etag, entries: changed };
+      const put = await writeList(store, key, changed, over);
+      return put === 'precondition-failed' ? put : { etag: put.etag, entries: changed };
     },
     options,
   );
 }
 
+/** A tag list, as this run wrote or read it last. */
+interface WrittenList {
+  readonly etag: string;
+  readonly entries: readonly ListEntry<unknown>[];
+}
+
+/** How old the catalogue's detail of a repository may be. A run ends with `exact`; between, and at the edge, `hourly`. */
+type Freshness = 'hourly' | 'exact';
+
+const HOUR = 3_600_000;
+
+/** Whether the catalogue has a repository, with a detail as fresh as that. */
+async function isEntered(
+  store: ReadStore,
+  name: RepositoryName,
+  entries: readonly ListEntry<unknown>[] | null,
+  freshness: Freshness,
+): Promise<boolean> {
+  const entry = await readListEntry(store, CATALOG_KEY, name);
+  if (entry === null || entries === null || entry.count > SUMMARIES_MAX) return entry !== null;
+  const wanted = summarizeTagList(entries, entry.count);
+  if (wanted === null || isSameDetail(wanted, entry.detail)) return true;
+  if (freshness === 'exact') return false;
+  const known = repositorySummaryOf(entry.detail);
+  return known !== null && Date.parse(wanted.updated) - Date.parse(known.updated) < HOUR;
+}
+
+function isSameDetail(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
 async function updateCatalog(
   store: WriteStore,
   names: ReadonlyMap<RepositoryName, true>,
+  written: ReadonlyMap<RepositoryName, WrittenList>,
   options: ConflictOptions,
 ): Promise<void> {
   await untilWritten(
@@ -196,10 +242,18 @@ async function updateCatalog(
       const { entries, over } = await readEntries(store, CATALOG_KEY);
       const byName = new Map(entries.map((entry) => [entry.name, entry]));
       await forEachLimit(names.keys(), READS_AT_ONCE, async (name) => {
-        if ((await store.head(tagListKey(name))) === null) byName.delete(name);
-        else if (!byName.has(name)) byName.set(name, { name, detail: null });
+        const info = await store.head(tagListKey(name));
+        if (info === null) byName.delete(name);
+        else {
+          const list = written.get(name);
+          // The writer of a later list enters its own detail.
+          const summary = list?.etag === info.etag ? summarizeTagList(list.entries, Math.max(byName.size, 1)) : null;
+          byName.set(name, { name, detail: summary ?? byName.get(name)?.detail ?? null });
+        }
       });
-      return writeEntries(store, CATALOG_KEY, [...byName.values()], over, entries);
+      const all = [...byName.values()];
+      const kept = all.length > SUMMARIES_MAX ? all.map(({ name }) => ({ name, detail: null })) : all;
+      return writeEntries(store, CATALOG_KEY, kept, over, entries);
     },
     options,
   );

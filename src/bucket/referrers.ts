@@ -4,6 +4,8 @@
  */
 import type { DerivedManifest, Manifest } from '../manifest/image.ts';
 import { type ManifestLinks, readLinks } from '../manifest/links.ts';
+import { type BundleLink, signersOfBundle, signersOfManifest } from '../manifest/signers/signers.ts';
+import { sha256Of } from '../manifest/signing/sha256.ts';
 import type { Descriptor } from '../registry/descriptor.ts';
 import type { Digest } from '../registry/digest.ts';
 import { referrersKey } from '../registry/keys.ts';
@@ -59,14 +61,17 @@ export async function readReferrers(
     seen.add(digest);
     const links = readLinks(bytes);
     if (links?.subject !== undefined)
-      record(links.subject, descriptorOf(digest, { links, size: bytes.length, contentType: mediaType }));
+      record(
+        links.subject,
+        await withSigners(source, bytes, descriptorOf(digest, { links, size: bytes.length, contentType: mediaType })),
+      );
     for (const descriptor of follow && found.size < REFERRERS_MAX ? await source.referrers(digest) : []) {
       const referrer = await read(descriptor);
       if (referrer === null) continue;
       queue.push(referrer);
       const own = readLinks(referrer.bytes);
       // One that was found by a fallback tag does not declare its subject: the source does.
-      if (own?.subject !== digest) record(digest, descriptor);
+      if (own?.subject !== digest) record(digest, await withSigners(source, referrer.bytes, descriptor));
       if (isListForm(referrer.form)) for (const child of own?.children ?? []) await read(child);
     }
   }
@@ -74,6 +79,33 @@ export async function readReferrers(
     manifests: [...found.values()].map((manifest) => ({ ...manifest, source: { kind: 'published' } })),
     records,
   };
+}
+
+/** The descriptor of a signature with the signers that it claims, for pages; other descriptors as they are. */
+async function withSigners(source: ImageSource, bytes: Uint8Array, descriptor: Descriptor): Promise<Descriptor> {
+  const { signers, bundle } = signersOfManifest(bytes);
+  const all = bundle === null ? signers : [...signers, ...signersOfBundle(await readBundle(source, bundle))];
+  return all.length === 0 ? descriptor : { ...descriptor, signers: all };
+}
+
+/**
+ * Reads a bundle; empty if it cannot be read. The claims are a convenience: a source that fails is reported where the
+ * blob is copied.
+ */
+async function readBundle(source: ImageSource, { digest, size }: BundleLink): Promise<Uint8Array> {
+  const bytes = new Uint8Array(size);
+  try {
+    const blob = await source.blob(digest);
+    let at = 0;
+    for await (const chunk of blob?.chunks ?? []) {
+      if (at + chunk.length > size) return new Uint8Array();
+      bytes.set(chunk, at);
+      at += chunk.length;
+    }
+    return at === size && digest === sha256Of(bytes) ? bytes : new Uint8Array();
+  } catch {
+    return new Uint8Array();
+  }
 }
 
 /** A stored manifest, as a referrers record describes it. */

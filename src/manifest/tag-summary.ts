@@ -3,7 +3,7 @@ import type { Digest } from '../registry/digest.ts';
 import { type Form, isListForm } from '../registry/media-type.ts';
 import { DEFAULT_PLATFORM, formatPlatform, type Platform } from '../registry/platform.ts';
 import type { TagRecord } from '../registry/records.ts';
-import type { TagSummary } from '../registry/summary.ts';
+import { ADDRESS_MAX, DESCRIPTION_MAX, type TagSummary } from '../registry/summary.ts';
 import { type ManifestLinks, readLinks } from './links.ts';
 
 /** Looks up what is not in the tag object; null if it is not stored. */
@@ -29,9 +29,9 @@ export async function summarizeTag(
     published[0] ??
     forms[0];
   const links = root?.links ?? null;
-  const { platforms, image } =
+  const { platforms, image, labels } =
     links === null
-      ? { platforms: [], image: null }
+      ? { platforms: [], image: null, labels: undefined }
       : await look(links, root !== undefined && isListForm(root.form.form), sources);
   const formsOf = (kind: 'published' | 'derived'): Form[] => [
     ...new Set(record.forms.filter(({ source }) => source.kind === kind).map(({ form }) => form)),
@@ -45,15 +45,35 @@ export async function summarizeTag(
     missing: record.missing
       .filter(({ platform }) => platform === undefined)
       .map(({ form, reason }) => ({ form, reason })),
+    ...describe([links?.annotations, image?.annotations, labels]),
   };
+}
+
+const DESCRIPTION = 'org.opencontainers.image.description';
+const DOCUMENTATION = 'org.opencontainers.image.documentation';
+
+/**
+ * Description and documentation (OCI image spec, annotations.md), each from the first that has it: the list, the image,
+ * the labels of a single image.
+ */
+function describe(
+  texts: readonly (Readonly<Record<string, unknown>> | undefined)[],
+): Pick<TagSummary, 'description' | 'documentation'> {
+  const valueOf = (name: string): string | undefined =>
+    texts.map((text) => text?.[name]).find((value) => typeof value === 'string' && value !== '') as string | undefined;
+  const description = valueOf(DESCRIPTION)?.slice(0, DESCRIPTION_MAX);
+  const documentation = valueOf(DOCUMENTATION);
+  const isAddress =
+    documentation !== undefined && documentation.length <= ADDRESS_MAX && /^https?:\/\//i.test(documentation);
+  return { ...(description !== undefined && { description }), ...(isAddress && { documentation }) };
 }
 
 async function look(
   links: ManifestLinks,
   isList: boolean,
   sources: SummarySources,
-): Promise<{ platforms: string[]; image: ManifestLinks | null }> {
-  if (!isList) return { platforms: await platformOfImage(links, sources), image: links };
+): Promise<{ platforms: string[]; image: ManifestLinks | null; labels: Labels }> {
+  if (!isList) return { ...(await readConfig(links, sources)), image: links };
   // Attestations have an unknown platform in a list.
   const images = links.children.filter(({ platform }) => platform !== undefined && platform.os !== 'unknown');
   const chosen =
@@ -62,20 +82,35 @@ async function look(
     ) ?? images[0];
   const bytes = chosen === undefined ? null : await sources.manifest(chosen.digest);
   const platforms = images.flatMap(({ platform }) => (platform === undefined ? [] : [formatPlatform(platform)]));
-  return { platforms: [...new Set(platforms)], image: bytes === null ? null : readLinks(bytes) };
+  return { platforms: [...new Set(platforms)], image: bytes === null ? null : readLinks(bytes), labels: undefined };
 }
 
-async function platformOfImage(links: ManifestLinks, sources: SummarySources): Promise<string[]> {
+type Labels = Readonly<Record<string, unknown>> | undefined;
+
+/** What the config of a single image says: its platform, and its labels. */
+async function readConfig(
+  links: ManifestLinks,
+  sources: SummarySources,
+): Promise<{ platforms: string[]; labels: Labels }> {
   const bytes = links.config === undefined ? null : await sources.blob(links.config.digest);
-  const platform = bytes === null ? null : platformOfConfig(bytes);
-  return platform === null ? [] : [formatPlatform(platform)];
+  const config = bytes === null ? null : parseConfig(bytes);
+  if (config === null) return { platforms: [], labels: undefined };
+  const { os, architecture, variant, config: run } = config;
+  const platform: Platform | null =
+    typeof os === 'string' && typeof architecture === 'string'
+      ? { os, architecture, ...(typeof variant === 'string' ? { variant } : {}) }
+      : null;
+  const { Labels: labels } = (typeof run === 'object' && run !== null ? run : {}) as Record<string, unknown>;
+  return {
+    platforms: platform === null ? [] : [formatPlatform(platform)],
+    labels: typeof labels === 'object' && labels !== null ? (labels as Record<string, unknown>) : undefined,
+  };
 }
 
-function platformOfConfig(bytes: Uint8Array): Platform | null {
+function parseConfig(bytes: Uint8Array): Readonly<Record<string, unknown>> | null {
   try {
-    const { os, architecture, variant } = JSON.parse(new TextDecoder().decode(bytes)) as Record<string, unknown>;
-    if (typeof os !== 'string' || typeof architecture !== 'string') return null;
-    return { os, architecture, ...(typeof variant === 'string' ? { variant } : {}) };
+    const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : null;
   } catch {
     return null;
   }

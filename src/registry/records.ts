@@ -70,7 +70,7 @@ export interface TagRecord {
  * The digests that were published under a tag. A form for one platform is a child of the published list and does not
  * count: a tag that moves from a list to its child has moved.
  */
-export function publishedDigests({ forms }: TagRecord): readonly Digest[] {
+export function publishedDigests({ forms }: Pick<TagRecord, 'forms'>): readonly Digest[] {
   const roots = forms.filter(
     ({ source, platform, form }) =>
       source.kind === 'published' && (platform === undefined || form === 'docker-schema1'),

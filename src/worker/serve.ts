@@ -1,6 +1,7 @@
 /** Serves one request, from the configuration to the log line. */
 import { app } from './app.ts';
 import { refused } from './gateway/answer.ts';
+import { isBrowser } from './gateway/browser.ts';
 import { type Config, type Env, readConfig } from './config.ts';
 import type { RegistryPort } from './edge.ts';
 import { addClosingFields, report } from './log/report.ts';
@@ -34,10 +35,17 @@ export async function serve(
     });
   }
   const way = registry(config);
-  const response = await app.fetch(request, { config, registry: way instanceof Promise ? await way : way, trace }, ctx);
+  const answer = await app.fetch(request, { config, registry: way instanceof Promise ? await way : way, trace }, ctx);
+  const response = await forPeople(request, answer, config);
   if (trace.bytes === undefined) complete(request, response, trace, config);
   report(request, response.status, trace, config, ctx);
   return response;
+}
+
+/** The response, or a page instead of an error body where a browser gets it. */
+async function forPeople(request: Request, response: Response, config: Config): Promise<Response> {
+  if (response.status < 400 || !isBrowser(request.headers.get('accept'))) return response;
+  return (await import('./pages/refusal.tsx')).pageOfError(request, response, config);
 }
 
 /** RFC 9112, section 3.2: a request with an invalid Host, or more than one, gets a 400. */

@@ -1,20 +1,16 @@
-/** Real clients push to `gantry receive`, and pull what they pushed. */
+/** What `gantry receive` and `gantry serve --push` do beyond single pushes, which `receive/clients.test.ts` tries. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BUSYBOX_PROGRAMS, makeBusybox } from './busybox.ts';
-import { type DockerDaemon, startDockerDaemon } from './docker-daemon.ts';
 import { expectDescribed } from '../json-output.ts';
 import { end, gantry, missingPrograms, must, titleWith } from './programs.ts';
 
 const MAIN = new URL('../../bin/gantry.js', import.meta.url).pathname;
 const missing = missingPrograms(...BUSYBOX_PROGRAMS);
-const noDocker = missingPrograms('dockerd');
-const noPodman = missingPrograms('podman');
-const noBuildah = missingPrograms('buildah');
 
 let folder: string;
 let state: string;
@@ -42,37 +38,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** Pulls by skopeo into a folder; gives the manifest. */
-async function pull(name: string, ...options: readonly string[]): Promise<string> {
-  const to = await mkdtemp(join(folder, 'pulled-'));
-  await must('skopeo', ['copy', '-q', ...options, '--src-tls-verify=false', `docker://${host}/${name}`, `dir:${to}`]);
-  return readFile(join(to, 'manifest.json'), 'utf8');
-}
-
 describe.skipIf(missing.length > 0)(titleWith('gantry receive', missing), () => {
-  it.each(['v2s2', 'v2s1', 'oci'] as const)(
-    'takes %s from skopeo, and gives back the manifest that it got',
-    async (format) => {
-      const digestFile = join(folder, `${format}.digest`);
-      await must('skopeo', [
-        'copy',
-        '-q',
-        `--format=${format}`,
-        `--digestfile=${digestFile}`,
-        '--dest-tls-verify=false',
-        `oci:${layout}:latest`,
-        `docker://${host}/skopeo/${format}:1`,
-      ]);
-      const digest = (await readFile(digestFile, 'utf8')).trim();
-      const inspected = await must('skopeo', [
-        'inspect',
-        '--tls-verify=false',
-        `docker://${host}/skopeo/${format}@${digest}`,
-      ]);
-      expect((JSON.parse(inspected) as { Digest: string }).Digest).toBe(digest);
-    },
-  );
-
   it('joins the forms of one image that come one after the other, each as uploaded', async () => {
     for (const format of ['v2s2', 'v2s1'])
       await must('skopeo', [
@@ -85,65 +51,6 @@ describe.skipIf(missing.length > 0)(titleWith('gantry receive', missing), () => 
       .filter(({ source }) => JSON.stringify(source).includes('published'))
       .map(({ form }) => form);
     expect(published.sort()).toEqual(['docker-schema1', 'docker-schema2']);
-  });
-
-  describe.skipIf(noBuildah.length > 0)(titleWith('buildah', noBuildah), () => {
-    it('builds and pushes', async () => {
-      const context = await mkdtemp(join(folder, 'context-'));
-      await writeFile(join(context, 'Containerfile'), 'FROM scratch\nCOPY Containerfile /\n');
-      const root = [
-        '--root',
-        join(folder, 'buildah'),
-        '--runroot',
-        join(folder, 'buildah-run'),
-        '--storage-driver',
-        'vfs',
-      ];
-      await must('buildah', [...root, 'bud', '-q', '-t', 'app:1', context]);
-      await must('buildah', [...root, 'push', '-q', '--tls-verify=false', 'app:1', `docker://${host}/buildah/app:1`]);
-      expect(JSON.parse(await pull('buildah/app:1'))).toMatchObject({ schemaVersion: 2 });
-    });
-  });
-
-  describe.skipIf(noPodman.length > 0)(titleWith('podman', noPodman), () => {
-    it('loads and pushes', async () => {
-      const root = [
-        '--root',
-        join(folder, 'podman'),
-        '--runroot',
-        join(folder, 'podman-run'),
-        '--storage-driver',
-        'vfs',
-      ];
-      const archive = join(folder, 'podman.tar');
-      await must('skopeo', ['copy', '-q', `oci:${layout}:latest`, `docker-archive:${archive}:test/app:1`]);
-      await must('podman', [...root, 'load', '-q', '-i', archive]);
-      await must('podman', [
-        ...root,
-        ...['push', '-q', '--tls-verify=false', 'docker.io/test/app:1', `docker://${host}/podman/app:1`],
-      ]);
-      expect(JSON.parse(await pull('podman/app:1'))).toMatchObject({ schemaVersion: 2 });
-    });
-  });
-
-  describe.skipIf(noDocker.length > 0)(titleWith('docker 20.10', noDocker), () => {
-    let daemon: DockerDaemon;
-    beforeAll(async () => {
-      daemon = await startDockerDaemon(join(folder, 'docker'));
-    });
-    afterAll(() => daemon.close());
-
-    it('pushes, and pulls the same image', async () => {
-      const archive = join(folder, 'image.tar');
-      await must('skopeo', ['copy', '-q', `oci:${layout}:latest`, `docker-archive:${archive}:test/app:1`]);
-      await daemon.docker('load', '-i', archive);
-      const before = await daemon.docker('image', 'inspect', '--format', '{{.Id}}', 'test/app:1');
-      await daemon.docker('tag', 'test/app:1', `${host}/docker/app:1`);
-      await daemon.docker('push', `${host}/docker/app:1`);
-      await daemon.docker('rmi', `${host}/docker/app:1`, 'test/app:1');
-      await daemon.docker('pull', `${host}/docker/app:1`);
-      expect(await daemon.docker('image', 'inspect', '--format', '{{.Id}}', `${host}/docker/app:1`)).toBe(before);
-    });
   });
 
   it('runs a command while it listens, and ends with its exit code', async () => {

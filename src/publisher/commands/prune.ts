@@ -6,6 +6,7 @@ import { parseDuration } from '../cli/duration.ts';
 import { type Environment, readEdge } from '../cli/environment.ts';
 import { CommandError, usageError } from '../cli/errors.ts';
 import { abortOnInterrupt } from '../cli/interrupt.ts';
+import { addNotifyOption, type NotifyOption, openNotifier } from '../cli/notify-option.ts';
 import { readRepositoryPattern } from '../cli/repository-pattern.ts';
 import {
   formatCount,
@@ -16,13 +17,14 @@ import {
   tableLines,
   terminalWidth,
 } from '../cli/terminal-text.ts';
+import type { TagChange } from '../notify/webhook.ts';
 import { type PrunedRepository, pruneRepository } from '../retention/prune.ts';
 import { purgeInParts } from '../publish/purge.ts';
 import { isGlob } from '../sync/select.ts';
 import type { OpenTarget } from '../stores/target.ts';
 import { readCatalog } from './stored.ts';
 
-interface Options extends BucketOptions {
+interface Options extends BucketOptions, NotifyOption {
   readonly keep?: number;
   readonly olderThan?: number;
   readonly tags?: readonly string[];
@@ -32,9 +34,10 @@ interface Options extends BucketOptions {
 
 /** Adds `gantry prune`. */
 export function register(program: Command, openTarget: OpenTarget, environment: Environment): void {
-  addBucketOptions(
+  const command = addBucketOptions(
     program.command('prune').description('remove tags by age and number; `gantry gc` later deletes what no tag needs'),
-  )
+  );
+  addNotifyOption(command)
     .option('--keep <n>', 'keep this many of the matching tags of each repository, those that moved last', readKeep)
     .option('--older-than <duration>', 'keep tags that moved within this time: 36h, 90d, 12w', readAge)
     .option('--tags <glob...>', "only these tags, such as 'pr-*'; '!' in front excludes (default: all)", readGlobs)
@@ -69,11 +72,13 @@ async function run(options: Options, openTarget: OpenTarget, environment: Enviro
     );
   }
   const edge = readEdge(environment.variables);
+  const warn = (message: string): void => printMessage(`warning: ${message}`);
+  const notifier = await openNotifier(options, environment.variables, warn);
   const signal = abortOnInterrupt();
   const dryRun = options.dryRun === true;
   await withBucket(options, openTarget, environment, async (bucket) => {
     const { store } = bucket.target;
-    const moved: { name: RepositoryName; tag: string }[] = [];
+    const removed: TagChange[] = [];
     const repositories: PrunedRepository[] = [];
     try {
       for (const name of await matchingRepositories(bucket, patterns)) {
@@ -85,14 +90,14 @@ async function run(options: Options, openTarget: OpenTarget, environment: Enviro
           now: Date.now(),
           dryRun,
           signal,
-          onDeleted: (repository, tag) => moved.push({ name: repository, tag }),
+          onDeleted: (of, tag) => removed.push({ name: of, tag, change: 'deleted', digests: [] }),
         });
         repositories.push(done);
       }
     } finally {
-      // What was removed is purged even if the run failed.
-      if (edge !== undefined)
-        for (const trouble of await purgeInParts(edge, moved)) printMessage(`warning: ${trouble}`);
+      // What was removed is purged and announced even if the run failed.
+      if (edge !== undefined) for (const trouble of await purgeInParts(edge, removed)) warn(trouble);
+      await notifier?.send(removed);
     }
     if (options.json === true) printJson({ dryRun, repositories });
     else printLines(tableLines(repositories.flatMap(rowsOf), terminalWidth()));

@@ -3,6 +3,8 @@ import { realmOf } from '../../registry/realms.ts';
 import { type Platform, formatPlatform, parsePlatform } from '../../registry/platform.ts';
 import { addBucketOptions, type BucketOptions, JSON_EVENTS, parseJobs, withBucket } from '../cli/bucket-options.ts';
 import { type Environment, readEdge } from '../cli/environment.ts';
+import { addNotifyOption, type NotifyOption, openNotifier } from '../cli/notify-option.ts';
+import { publishedDigests } from '../../registry/records.ts';
 import { parseTagged, refuseHost } from '../cli/image-name.ts';
 import { usageError } from '../cli/errors.ts';
 import { readCreds, VISIBLE } from '../cli/stdin-credentials.ts';
@@ -12,7 +14,7 @@ import { SOURCES } from '../sources/open.ts';
 import type { ImageSource } from '../../bucket/image-source.ts';
 import type { OpenTarget } from '../stores/target.ts';
 
-interface Options extends BucketOptions {
+interface Options extends BucketOptions, NotifyOption {
   readonly dryRun?: true;
   readonly check?: true;
   readonly replace?: true;
@@ -41,7 +43,7 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
   // `--recompress` means `--recompress=zstd`. An option with an optional value would otherwise consume the source after
   // it.
   command.parseOptions = (args) => Command.prototype.parseOptions.call(command, args.map(spellOut));
-  addBucketOptions(command, JSON_EVENTS)
+  addNotifyOption(addBucketOptions(command, JSON_EVENTS))
     .option('--dry-run', 'show what would be written, and write nothing')
     .option('--check', 'read and hash what the bucket already has, and send again what is damaged or unreadable')
     .option('--replace', 'replace the tag: keep no form that was published before')
@@ -119,6 +121,8 @@ async function run(
   const { name, tag } = parseTagged(imageText);
   if (options.nameAsGiven !== true) refuseHost(name);
   const edge = readEdge(environment.variables);
+  const warnings: string[] = [];
+  const notifier = await openNotifier(options, environment.variables, (message) => warnings.push(message));
   const [
     { openSource },
     { createPublisher, DEFAULT_JOBS },
@@ -190,6 +194,10 @@ async function run(
           const trouble = await purgeEdge(edge, [{ name, tag }], signal);
           if (trouble !== undefined) display.onEvent({ event: 'warning', message: trouble });
         }
+        const { change } = result;
+        if (!result.dryRun && change !== 'unchanged')
+          await notifier?.send([{ name, tag, change, digests: publishedDigests(result) }]);
+        for (const message of warnings) display.onEvent({ event: 'warning', message });
         const pull = result.dryRun ? null : await pullAddress(options, edge);
         if (json)
           printJson({ event: 'result', ...result, ...(pull !== null && { pull: `${pull.host}/${name}:${tag}` }) });

@@ -4,13 +4,14 @@ import { text } from 'node:stream/consumers';
 import { type Command, InvalidArgumentError } from 'commander';
 import { addBucketOptions, type BucketOptions, withBucket } from '../cli/bucket-options.ts';
 import { type Environment, readEdge } from '../cli/environment.ts';
+import { addNotifyOption, type NotifyOption, openNotifier } from '../cli/notify-option.ts';
 import { CommandError } from '../cli/errors.ts';
 import { DEFAULT_LISTEN, type ListenAddress, parseListenAddress } from '../cli/listen-address.ts';
 import { formatCount, printJson, printLines, printMessage } from '../cli/terminal-text.ts';
 import type { PublishResult } from '../publish/publish.ts';
 import type { OpenTarget } from '../stores/target.ts';
 
-interface Options extends BucketOptions {
+interface Options extends BucketOptions, NotifyOption {
   readonly listen: ListenAddress;
   readonly username: string;
   readonly passwordStdin?: true;
@@ -21,13 +22,14 @@ interface Options extends BucketOptions {
 
 /** Adds `gantry receive`. */
 export function register(program: Command, openTarget: OpenTarget, environment: Environment): void {
-  addBucketOptions(
+  const command = addBucketOptions(
     program
       .command('receive')
       .description('take pushes from docker, podman, skopeo and others, and publish what they push')
       .argument('[command...]', 'after --: a command to run while the endpoint listens'),
     'print JSON, one event a line',
-  )
+  );
+  addNotifyOption(command)
     .option('--listen <address:port>', 'where to listen; port 0: any free port', parseListenAddress, DEFAULT_LISTEN)
     .option('--username <name>', 'the user that clients log in as, with --password-stdin', 'gantry')
     .option('--password-stdin', 'read the password that clients log in with from standard input')
@@ -58,6 +60,7 @@ async function run(
   environment: Environment,
 ): Promise<void> {
   const edge = readEdge(environment.variables);
+  const notifier = await openNotifier(options, environment.variables, (message) => printMessage(`warning: ${message}`));
   const [{ openPushEndpoint, refuseOpenAddress }, { abortOnInterrupt }] = await Promise.all([
     import('../receive/open.ts'),
     import('../cli/interrupt.ts'),
@@ -72,6 +75,7 @@ async function run(
       realms,
       keyFile: environment.keyFile,
       edge,
+      notifier,
       ...options.listen,
       login,
       allowDelete: options.allowDelete === true,

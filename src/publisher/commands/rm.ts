@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { realmOf } from '../../registry/realms.ts';
 import { addBucketOptions, type BucketOptions, withBucket } from '../cli/bucket-options.ts';
 import { type Environment, readEdge } from '../cli/environment.ts';
+import { addNotifyOption, type NotifyOption, openNotifier } from '../cli/notify-option.ts';
 import { CommandError } from '../cli/errors.ts';
 import { parseImageName } from '../cli/image-name.ts';
 import { abortOnInterrupt } from '../cli/interrupt.ts';
@@ -13,21 +14,22 @@ import { purgeEdge } from '../publish/purge.ts';
 import type { OpenTarget } from '../stores/target.ts';
 import { formatCount, printJson, printLines, printMessage } from '../cli/terminal-text.ts';
 
-interface Options extends BucketOptions {
+interface Options extends BucketOptions, NotifyOption {
   readonly dryRun?: true;
   readonly force?: true;
 }
 
 /** Adds `gantry rm`. */
 export function register(program: Command, openTarget: OpenTarget, environment: Environment): void {
-  addBucketOptions(
+  const command = addBucketOptions(
     program
       .command('rm')
       .description(
         'remove a tag, or all tags of a repository; `gantry gc` later deletes manifests and blobs that no tag needs',
       )
       .argument('<name[:tag]>', 'the tag, or a repository to remove all its tags'),
-  )
+  );
+  addNotifyOption(command)
     .option('--dry-run', 'show what would be removed, and remove nothing')
     .option('--force', 'remove immutable tags too, where the rules that make them immutable allow that')
     .addHelpText(
@@ -51,6 +53,8 @@ async function run(text: string, options: Options, openTarget: OpenTarget, envir
     });
   }
   const edge = readEdge(environment.variables);
+  const warn = (message: string): void => printMessage(`warning: ${message}`);
+  const notifier = await openNotifier(options, environment.variables, warn);
   const signal = abortOnInterrupt();
   await withBucket(options, openTarget, environment, async (bucket) => {
     const { store } = bucket.target;
@@ -81,8 +85,9 @@ async function run(text: string, options: Options, openTarget: OpenTarget, envir
           wanted.map((tag) => ({ name: image.name, tag })),
           signal,
         );
-        if (trouble !== undefined) printMessage(`warning: ${trouble}`);
+        if (trouble !== undefined) warn(trouble);
       }
+      await notifier?.send(wanted.map((tag) => ({ name: image.name, tag, change: 'deleted' as const, digests: [] })));
     }
     const dryRun = options.dryRun === true;
     if (options.json === true) printJson({ name: image.name, tags: wanted, dryRun });

@@ -6,13 +6,15 @@ import { withRealms } from '../../bucket/realm-mark.ts';
 import { DEFAULT_LISTEN, type ListenAddress, parseListenAddress } from '../cli/listen-address.ts';
 import { readRealmTable } from '../cli/realm-table.ts';
 import { printJson, printMessage } from '../cli/terminal-text.ts';
+import { addNotifyOption, type NotifyOption, openNotifier } from '../cli/notify-option.ts';
+import type { Notifier } from '../notify/notifier.ts';
 import type { PushEndpoint } from '../receive/open.ts';
 import { publishedLine } from './receive.ts';
 import { type CertificateTable, parseCertificateOption } from '../local/client-certificates.ts';
 import type { LocalServer } from '../local/server.ts';
 import { type OpenTarget } from '../stores/target.ts';
 
-interface Options {
+interface Options extends NotifyOption {
   readonly port: number;
   readonly host: string;
   readonly state: string;
@@ -27,7 +29,7 @@ const DEFAULT_PORT = 8787;
 
 /** Adds `gantry serve`. */
 export function register(program: Command, _openTarget: OpenTarget, environment: Environment): void {
-  program
+  const command = program
     .command('serve')
     .description('serve the local store: run the Worker on this machine')
     .option('--port <port>', 'the port to listen on; 0 for any free port', readPort, DEFAULT_PORT)
@@ -49,7 +51,8 @@ export function register(program: Command, _openTarget: OpenTarget, environment:
       '--stats',
       'count pulls for `gantry stats` and the pages (default: where wrangler.toml has the binding PULLS)',
     )
-    .option('--json', 'print one line of JSON once the server is ready')
+    .option('--json', 'print one line of JSON once the server is ready');
+  addNotifyOption(command)
     .addHelpText(
       'after',
       `
@@ -90,6 +93,7 @@ async function run(options: Options, environment: Environment): Promise<void> {
       if (!(error instanceof CommandError)) throw error;
       print(`warning: the demo image was not published: ${error.message}`);
     });
+  const notifier = await openNotifier(options, environment.variables, (message) => print(`warning: ${message}`));
   let server: LocalServer | undefined;
   let pushes: PushEndpoint | undefined;
   try {
@@ -106,7 +110,7 @@ async function run(options: Options, environment: Environment): Promise<void> {
       ...(options.stats === true && { countPulls: true }),
       ...own,
     });
-    if (push !== undefined) pushes = await takePushes(server, push, { signal, config, print }, environment);
+    if (push !== undefined) pushes = await takePushes(server, push, { signal, config, print, notifier }, environment);
     if (options.json === true)
       printJson({
         url: server.url,
@@ -136,10 +140,12 @@ async function takePushes(
     signal,
     config,
     print,
+    notifier,
   }: {
     readonly signal: AbortSignal;
     readonly config: string | undefined;
     readonly print: (message: string) => void;
+    readonly notifier: Notifier | null;
   },
   { keyFile }: Environment,
 ): Promise<PushEndpoint> {
@@ -151,6 +157,7 @@ async function takePushes(
     store: withRealms(target.store, realms, null),
     realms,
     keyFile,
+    notifier,
     ...push,
     login: null,
     allowDelete: true,

@@ -1,12 +1,14 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { addBucketOptions, JSON_EVENTS, type BucketOptions, parseJobs, withBucket } from '../cli/bucket-options.ts';
 import { type Environment, readEdge } from '../cli/environment.ts';
+import { addNotifyOption, type NotifyOption, openNotifier } from '../cli/notify-option.ts';
 import { EXIT } from '../cli/errors.ts';
 import { printJson, printLines, printMessage, terminalWidth } from '../cli/terminal-text.ts';
+import type { TagChange } from '../notify/webhook.ts';
 import type { Publisher, PublisherOptions } from '../publish/publish.ts';
 import type { OpenTarget } from '../stores/target.ts';
 
-interface Options extends BucketOptions {
+interface Options extends BucketOptions, NotifyOption {
   readonly dryRun?: true;
   readonly full?: true;
   readonly jobs?: number;
@@ -22,13 +24,14 @@ const PURGED: ReadonlySet<string> = new Set(['new', 'moved', 'referrers', 'prune
 
 /** Adds `gantry sync`. */
 export function register(program: Command, openTarget: OpenTarget, environment: Environment): void {
-  addBucketOptions(
+  const command = addBucketOptions(
     program
       .command('sync')
       .description('update many repositories from registries, from a Pulp 3, and from Pulp 2 trees')
       .argument('<file>', 'the configuration in YAML, see below'),
     JSON_EVENTS,
-  )
+  );
+  addNotifyOption(command)
     .option('--dry-run', 'show what would be written and pruned, and write nothing')
     .option('--full', 'publish every tag again, even unchanged ones')
     .option(
@@ -91,6 +94,8 @@ Exit codes: 0 everything is up to date, 1 some tags failed (they are listed, the
 
 async function run(file: string, options: Options, openTarget: OpenTarget, environment: Environment): Promise<void> {
   const edge = readEdge(environment.variables);
+  const warnings: string[] = [];
+  const notifier = await openNotifier(options, environment.variables, (message) => warnings.push(message));
   const [{ readSyncConfig }, { openSyncSources }, { sync }, { hasFailures }, { syncLines }] = await Promise.all([
     import('../sync/config.ts'),
     import('../sync/sources.ts'),
@@ -121,6 +126,7 @@ async function run(file: string, options: Options, openTarget: OpenTarget, envir
     await withBucket({ ...options, create: true }, openTarget, environment, async ({ target, realms }) => {
       const display = showProgress({ json });
       const moved: { name: string; tag: string }[] = [];
+      const changes: TagChange[] = [];
       try {
         let publisher: Promise<Publisher> | undefined;
         const report = await sync(await opening, {
@@ -145,8 +151,10 @@ async function run(file: string, options: Options, openTarget: OpenTarget, envir
           full: options.full === true,
           pruneLimit: options.pruneLimit,
           onEvent: display.onEvent,
-          onTag: ({ name, tag, what }) => {
+          onTag: ({ name, tag, what, digests = [] }) => {
             if (PURGED.has(what)) moved.push({ name, tag });
+            if (what === 'new' || what === 'moved') changes.push({ name, tag, change: what, digests });
+            if (what === 'pruned') changes.push({ name, tag, change: 'deleted', digests });
             if (json) printJson({ event: 'tag', name, tag, what });
           },
           signal,
@@ -157,11 +165,13 @@ async function run(file: string, options: Options, openTarget: OpenTarget, envir
         if (hasFailures(report)) process.exitCode = EXIT.failed;
       } finally {
         display.clear();
-        // Tags that were written are purged even if the run failed.
+        // Tags that were written are purged and announced even if the run failed.
         if (edge !== undefined && !dryRun) {
           const { purgeInParts } = await import('../publish/purge.ts');
           for (const message of await purgeInParts(edge, moved)) display.onEvent({ event: 'warning', message });
         }
+        if (!dryRun) await notifier?.send(changes);
+        for (const message of warnings) display.onEvent({ event: 'warning', message });
       }
     });
   } finally {

@@ -125,6 +125,7 @@ async function optionValues(
       return [local, { value: 's3://', description: 'a bucket of R2, or other S3 storage' }];
     return (await data.buckets(chosen)).map((name) => ({ value: `s3://${name}`, description: 'bucket' }));
   }
+  if (option.long === '--repository') return images('name', current, chosen, data);
   return /file|folder|path/.test(option.flags) ? paths(current) : [];
 }
 

@@ -1,7 +1,7 @@
 /** What the push endpoint does with a bucket: publishing tags, storing manifests, removing tags. */
 import type { Signer } from '../../manifest/image.ts';
 import { tagKey } from '../../registry/keys.ts';
-import type { RepositoryName } from '../../registry/name.ts';
+import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { type RealmTable, realmOf } from '../../registry/realms.ts';
 import type { WriteStore } from '../../registry/store.ts';
 import { deleteTags } from '../../bucket/delete-tags.ts';
@@ -24,11 +24,13 @@ export interface PushContextOptions {
   readonly signal: AbortSignal;
   /** Called after a tag was published. */
   readonly onPublished: (result: PublishResult) => Promise<void>;
+  /** Called after a tag was removed. */
+  readonly onRemoved?: (name: RepositoryName, tag: Tag) => Promise<void>;
 }
 
 /** Makes the context of an endpoint. */
 export function pushContext(options: PushContextOptions): PushContext {
-  const { store, realms, signer, uploads, allowDelete, recompress, signal, onPublished } = options;
+  const { store, realms, signer, uploads, allowDelete, recompress, signal, onPublished, onRemoved } = options;
   const reconciled = new Set<RepositoryName>();
   /** Once for each repository: an earlier run may have stopped between a tag and the lists. */
   const reconcile = async (name: RepositoryName): Promise<void> => {
@@ -59,6 +61,7 @@ export function pushContext(options: PushContextOptions): PushContext {
       if ((await store.head(tagKey(name, tag))) === null) return false;
       await deleteTags(store, name, [tag], { signal });
       await reconcile(name);
+      await onRemoved?.(name, tag);
       return true;
     },
   };

@@ -4,6 +4,9 @@ import type { RealmTable } from '../../registry/realms.ts';
 import type { WriteStore } from '../../registry/store.ts';
 import { type Edge } from '../cli/environment.ts';
 import { CommandError } from '../cli/errors.ts';
+import type { RepositoryName, Tag } from '../../registry/name.ts';
+import { publishedDigests } from '../../registry/records.ts';
+import type { Notifier } from '../notify/notifier.ts';
 import { loadOrMakeKey } from '../publish/key-file.ts';
 import type { PublishResult } from '../publish/publish.ts';
 import { pushContext, type PushContextOptions } from './context.ts';
@@ -18,13 +21,15 @@ export const DEFAULT_MAX_BLOB = 64;
 /** How to open the endpoint. */
 export interface PushEndpointOptions
   extends
-    Omit<PushContextOptions, 'store' | 'realms' | 'signer' | 'uploads' | 'onPublished'>,
+    Omit<PushContextOptions, 'store' | 'realms' | 'signer' | 'uploads' | 'onPublished' | 'onRemoved'>,
     Omit<ReceiveOptions, 'onFailure'> {
   readonly store: WriteStore;
   readonly realms: RealmTable;
   readonly keyFile: string;
   /** The edge whose cache is purged after each push. */
   readonly edge?: Edge | undefined;
+  /** Sends messages about tags that changed; clients do not wait for it. */
+  readonly notifier?: Notifier | null;
   /** The largest blob that is taken, in GiB. */
   readonly maxBlob: number;
   /** Receives messages for the user. */
@@ -51,9 +56,28 @@ export function refuseOpenAddress(host: string, hasPassword: boolean): void {
 
 /** Starts the endpoint. Throws {@link CommandError} where it cannot listen. */
 export async function openPushEndpoint(options: PushEndpointOptions): Promise<PushEndpoint> {
-  const { store, realms, keyFile, edge, maxBlob, host, port, login, signal, onMessage, onPublished } = options;
+  const {
+    store,
+    realms,
+    keyFile,
+    edge,
+    notifier = null,
+    maxBlob,
+    host,
+    port,
+    login,
+    signal,
+    onMessage,
+    onPublished,
+  } = options;
   const { key, made } = await loadOrMakeKey(keyFile);
   if (made) onMessage(`created a signing key: ${keyFile}`);
+  const purge = async (name: RepositoryName, tag: Tag): Promise<void> => {
+    if (edge === undefined) return;
+    const { purgeEdge } = await import('../publish/purge.ts');
+    const trouble = await purgeEdge(edge, [{ name, tag }], signal);
+    if (trouble !== undefined) onMessage(`warning: ${trouble}`);
+  };
   const uploads = await openUploads({ maxSize: maxBlob * GIB });
   try {
     const context = pushContext({
@@ -66,12 +90,14 @@ export async function openPushEndpoint(options: PushEndpointOptions): Promise<Pu
       signal,
       onPublished: async (result) => {
         for (const warning of result.warnings) onMessage(`warning: ${warning}`);
-        if (edge !== undefined) {
-          const { purgeEdge } = await import('../publish/purge.ts');
-          const trouble = await purgeEdge(edge, [{ name: result.name, tag: result.tag }], signal);
-          if (trouble !== undefined) onMessage(`warning: ${trouble}`);
-        }
+        const { name, tag, change } = result;
+        await purge(name, tag);
+        if (change !== 'unchanged') void notifier?.send([{ name, tag, change, digests: publishedDigests(result) }]);
         onPublished(result);
+      },
+      onRemoved: async (name, tag) => {
+        await purge(name, tag);
+        void notifier?.send([{ name, tag, change: 'deleted', digests: [] }]);
       },
     });
     const server = await startReceiver(context, { host, port, login, onFailure: onMessage });
@@ -80,6 +106,7 @@ export async function openPushEndpoint(options: PushEndpointOptions): Promise<Pu
       close: async () => {
         await server.close();
         await uploads.close();
+        await notifier?.settled();
       },
     };
   } catch (error) {

@@ -28,7 +28,13 @@ export interface SyncOptions {
   readonly now?: (() => number) | undefined;
   readonly onEvent: EventSink;
   /** Called after each tag. */
-  readonly onTag?: (outcome: { readonly name: RepositoryName; readonly tag: Tag; readonly what: TagOutcome }) => void;
+  readonly onTag?: (outcome: {
+    readonly name: RepositoryName;
+    readonly tag: Tag;
+    readonly what: TagOutcome;
+    /** What was published under it; absent if nothing was. */
+    readonly digests?: readonly Digest[];
+  }) => void;
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -2,9 +2,10 @@
 import { forEachLimit } from '../../bucket/concurrency.ts';
 import { type ImageSource, isCompanionTag } from '../../bucket/image-source.ts';
 import { OriginError } from '../../origin/errors.ts';
-import { parseDigest } from '../../registry/digest.ts';
+import { type Digest, parseDigest } from '../../registry/digest.ts';
 import { manifestKey } from '../../registry/keys.ts';
 import type { Tag } from '../../registry/name.ts';
+import { publishedDigests } from '../../registry/records.ts';
 import { failureOf, type TagOutcome } from './outcome.ts';
 import { hasNewReferrers } from './referrers.ts';
 import { passedOver, type Run } from './run.ts';
@@ -23,8 +24,9 @@ export async function syncTags(run: Run, tags: readonly Tag[]): Promise<void> {
       }
       options.signal?.throwIfAborted();
       let what: TagOutcome;
+      let digests: readonly Digest[] | undefined;
       try {
-        what = await syncTag(run, tag);
+        ({ what, digests } = await syncTag(run, tag));
       } catch (error) {
         const failure = passedOver(error, options);
         what = 'failed';
@@ -33,25 +35,31 @@ export async function syncTags(run: Run, tags: readonly Tag[]): Promise<void> {
         if (failure.cause instanceof OriginError && STOPPING.has(failure.cause.code)) run.stopped = true;
       }
       report.tags[what].push(tag);
-      options.onTag?.({ name: job.to, tag, what });
+      options.onTag?.({ name: job.to, tag, what, ...(digests && { digests }) });
     }),
   );
 }
 
 const STOPPING: ReadonlySet<OriginError['code']> = new Set(['ORIGIN_RATE_LIMITED', 'ORIGIN_UNAUTHORIZED']);
 
-async function syncTag(run: Run, tag: Tag): Promise<TagOutcome> {
+/** What became of a tag, and what was published under it. */
+interface SyncedTag {
+  readonly what: TagOutcome;
+  readonly digests?: readonly Digest[];
+}
+
+async function syncTag(run: Run, tag: Tag): Promise<SyncedTag> {
   const { job, options, report, published } = run;
   const { source, to, settings } = job;
   const there = options.full ? null : await published(tag);
   const upstream = there === null ? null : await source.digests(tag);
   const isSame = upstream !== null && upstream.length > 0 && upstream.every((digest) => there?.has(digest) === true);
   if (isSame && !(settings.referrers && !isCompanionTag(tag) && (await hasNewReferrers(run, there ?? []))))
-    return 'unchanged';
+    return { what: 'unchanged' };
   const { verifySignature } = settings;
   // The source's schema 1 has a digest that nobody signed; it is derived here from what was signed.
   const opened = await source.open(tag, { schema1: settings.schema1 && verifySignature === undefined });
-  if (opened === null) return 'gone';
+  if (opened === null) return { what: 'gone' };
   options.onEvent({ event: 'working', what: `${to}:${tag}` });
   try {
     // Cosign's own tags are the signatures.
@@ -75,7 +83,8 @@ async function syncTag(run: Run, tag: Tag): Promise<TagOutcome> {
     });
     report.sentBytes += result.blobs.sentBytes;
     for (const warning of result.warnings) report.warnings.push(`${to}:${tag}: ${warning}`);
-    return isSame && result.change === 'unchanged' ? 'referrers' : result.change;
+    const what = isSame && result.change === 'unchanged' ? 'referrers' : result.change;
+    return { what, digests: publishedDigests(result) };
   } finally {
     await opened.close();
   }

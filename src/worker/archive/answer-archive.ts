@@ -9,6 +9,7 @@ import { CorruptRecordError } from '../../registry/records.ts';
 import { StorageError } from '../../registry/store.ts';
 import type { Grant } from '../access/guard.ts';
 import { entityTagOf, refused, type Refused } from '../gateway/answer.ts';
+import { isBrowser } from '../gateway/browser.ts';
 import { CACHING } from '../gateway/cache-policy.ts';
 import {
   type EdgeContext,
@@ -18,7 +19,7 @@ import {
   WHOLE_REPRESENTATION,
   withAccess,
 } from '../gateway/edge-context.ts';
-import { refusalPage } from '../pages/page-endpoint.tsx';
+import { refusalPage } from '../pages/refusal.tsx';
 import { parsePagePath } from '../pages/paths.ts';
 import { chooseImage, type FetchFromRegistry, type WantedImage } from './choose-image.ts';
 import { archiveEntries, type ArchivedImage } from './docker-archive.ts';
@@ -39,14 +40,14 @@ export async function answerArchive(c: EdgeContext): Promise<Response> {
 function parseArchiveRequest(c: EdgeContext): WantedImage | Refused {
   const path = parsePagePath((c.req.param('path') ?? '').replace(/\.tar$/, ''));
   if (path === null) return refused('endpoint-unknown', { message: 'There is no such archive.' });
-  const { name, tag } = path;
-  if (tag === null)
+  const { name } = path;
+  if (path.kind !== 'tag')
     return refused('endpoint-unknown', { message: `An archive is of one tag: /r/${name}:TAG.tar`, detail: { name } });
   const text = new URL(c.req.url).searchParams.get('platform');
   const platform = text === null ? null : parsePlatform(text);
   if (text !== null && platform === null)
     return refused('query-invalid', { message: 'The platform must be os/architecture[/variant], as linux/arm64.' });
-  return { name, tag, platform };
+  return { name, tag: path.tag, platform };
 }
 
 async function answerFor(c: EdgeContext, wanted: WantedImage, grant: Grant): Promise<Response> {
@@ -113,6 +114,5 @@ function hostForImages(origin: string): string {
 }
 
 function refuse(c: EdgeContext, refusal: Refused): Promise<Response> | Response {
-  const isBrowser = /\btext\/html\b/i.test(c.req.raw.headers.get('accept') ?? '');
-  return isBrowser ? refusalPage(c, refusal) : refuseTo(c, refusal);
+  return isBrowser(c.req.raw.headers.get('accept')) ? refusalPage(c, refusal) : refuseTo(c, refusal);
 }

@@ -2,15 +2,16 @@
  * The parts of an image's manifest and config that a page shows. Parsing is lenient: invalid parts are left out,
  * because nothing is served from here.
  */
-import { type Digest, parseDigest } from '../../registry/digest.ts';
-import { isListForm, MEDIA_TYPES } from '../../registry/media-type.ts';
-import { DEFAULT_PLATFORM, formatPlatform, type Platform } from '../../registry/platform.ts';
-import type { TagForm, TagRecord } from '../../registry/records.ts';
+import type { Digest } from '../../registry/digest.ts';
+import { MEDIA_TYPES } from '../../registry/media-type.ts';
+import { formatPlatform } from '../../registry/platform.ts';
+import { digestOf, type Json, listOf, objectOf, pairsOf, parseObject, platformOf, sizeOf, textOf } from './json.ts';
 
 /** A blob of a manifest; `size` in bytes, null if the manifest does not contain it (schema 1). */
 export interface BlobView {
   readonly digest: Digest;
   readonly size: number | null;
+  readonly mediaType: string | null;
 }
 
 /** One step of the history. */
@@ -43,40 +44,24 @@ export interface ConfigView {
   /** How the image runs: titles and values, in the order of display. */
   readonly settings: readonly (readonly [string, string])[];
   readonly labels: readonly (readonly [string, string])[];
+  /** `NAME=value` each. */
+  readonly environment: readonly string[];
   /** Base first. */
   readonly history: readonly HistoryStep[];
 }
 
 /** An entry of a list. */
-export interface ChildView {
-  readonly digest: Digest;
-  readonly size: number | null;
+export interface ChildView extends BlobView {
   /** Null for entries that are not images, such as attestations. */
   readonly platform: string | null;
+  /** The image that an attestation of BuildKit is about. */
+  readonly about: Digest | null;
 }
 
 /** A layer with the step that created it, or a step without a layer. */
 export interface Step {
   readonly layer: (BlobView & { readonly number: number }) | null;
   readonly history: HistoryStep | null;
-}
-
-/**
- * The form whose layers a page shows: an image's manifest with sizes, of the default platform if there are several.
- * Null if there is none.
- */
-export function shownForm({ forms }: TagRecord): TagForm | null {
-  const images = forms.filter(({ form }) => !isListForm(form));
-  const rank = ({ form, platform, source }: TagForm): number =>
-    (form === 'docker-schema1' ? 4 : 0) +
-    (platform === undefined || isDefault(platform) ? 0 : 2) +
-    (source.kind === 'published' ? 0 : 1);
-  return images.reduce<TagForm | null>((best, one) => (best === null || rank(one) < rank(best) ? one : best), null);
-}
-
-/** The list whose platforms a page shows: the preferred one. Null if the tag is a single image. */
-export function shownList({ forms }: TagRecord): TagForm | null {
-  return forms.find(({ form }) => isListForm(form)) ?? null;
 }
 
 /** Parses a manifest that is not a list; null if it is not JSON. */
@@ -103,9 +88,16 @@ export function readChildren(bytes: Uint8Array): readonly ChildView[] {
   return listOf(parseObject(bytes)?.manifests).flatMap((child): ChildView[] => {
     const blob = blobOf(child);
     if (blob === null) return [];
-    const platform = platformOf(objectOf(child).platform);
+    const { platform: given, annotations } = objectOf(child);
+    const platform = platformOf(given);
     // BuildKit lists attestations as images of an unknown platform.
-    return [{ ...blob, platform: platform === null || platform.os === 'unknown' ? null : formatPlatform(platform) }];
+    return [
+      {
+        ...blob,
+        platform: platform === null || platform.os === 'unknown' ? null : formatPlatform(platform),
+        about: digestOf(objectOf(annotations)['vnd.docker.reference.digest']),
+      },
+    ];
   });
 }
 
@@ -140,7 +132,7 @@ export function stepsOf(
 }
 
 function readSchema1(manifest: Json): ManifestView {
-  const digests = listOf(manifest.fsLayers).map((layer) => parseDigest(textOf(objectOf(layer).blobSum) ?? ''));
+  const digests = listOf(manifest.fsLayers).map((layer) => digestOf(objectOf(layer).blobSum));
   const entries = listOf(manifest.history).map(
     (entry) => parseObject(new TextEncoder().encode(textOf(objectOf(entry).v1Compatibility) ?? '')) ?? {},
   );
@@ -153,7 +145,7 @@ function readSchema1(manifest: Json): ManifestView {
   });
   // The manifest has the newest step first. A step without a layer names the empty layer.
   const kept = digests.map((digest, index) =>
-    digest === null || history[index]?.isEmpty === true ? null : { digest, size: null },
+    digest === null || history[index]?.isEmpty === true ? null : { digest, size: null, mediaType: null },
   );
   return {
     kind: 'image',
@@ -184,6 +176,7 @@ function configView(config: Json, history: readonly HistoryStep[]): ConfigView {
     author: textOf(config.author),
     settings: settings.flatMap(([title, value]) => (value === null ? [] : [[title, value] as const])),
     labels: pairsOf(run.Labels),
+    environment: listOf(run.Env).map(String),
     history,
   };
 }
@@ -196,39 +189,6 @@ function historyStep(value: unknown): HistoryStep {
     created: textOf(created),
     isEmpty: empty_layer === true,
   };
-}
-
-function isDefault({ os, architecture }: Platform): boolean {
-  return os === DEFAULT_PLATFORM.os && architecture === DEFAULT_PLATFORM.architecture;
-}
-
-type Json = Readonly<Record<string, unknown>>;
-
-function parseObject(bytes: Uint8Array): Json | null {
-  try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : null;
-  } catch {
-    return null;
-  }
-}
-
-function objectOf(value: unknown): Json {
-  return typeof value === 'object' && value !== null ? (value as Json) : {};
-}
-
-function listOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? (value as unknown[]) : [];
-}
-
-function textOf(value: unknown): string | null {
-  return typeof value === 'string' && value !== '' ? value : null;
-}
-
-function pairsOf(value: unknown): readonly (readonly [string, string])[] {
-  return Object.entries(objectOf(value)).flatMap(([name, text]) =>
-    typeof text === 'string' ? [[name, text] as const] : [],
-  );
 }
 
 function keysOf(value: unknown): string | null {
@@ -245,16 +205,7 @@ function commandOf(value: unknown): string | null {
 }
 
 function blobOf(value: unknown): BlobView | null {
-  const { digest, size } = objectOf(value);
-  const parsed = parseDigest(textOf(digest) ?? '');
-  return parsed === null ? null : { digest: parsed, size: typeof size === 'number' && size >= 0 ? size : null };
-}
-
-function platformOf(value: unknown): Platform | null {
-  const { os, architecture, variant } = objectOf(value);
-  const osText = textOf(os);
-  const architectureText = textOf(architecture);
-  if (osText === null || architectureText === null) return null;
-  const variantText = textOf(variant);
-  return { os: osText, architecture: architectureText, ...(variantText !== null && { variant: variantText }) };
+  const { digest, size, mediaType } = objectOf(value);
+  const parsed = digestOf(digest);
+  return parsed === null ? null : { digest: parsed, size: sizeOf(size), mediaType: textOf(mediaType) };
 }

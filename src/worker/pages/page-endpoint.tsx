@@ -1,6 +1,6 @@
 /* @jsxRuntime automatic @jsxImportSource hono/jsx */
 import type { Child } from 'hono/jsx';
-import { type Reason, reasonRow } from '../../registry/errors.ts';
+import type { Reason } from '../../registry/errors.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { PUBLIC_REALM, realmOf } from '../../registry/realms.ts';
 import { NewerVersionError } from '../../registry/newer-version.ts';
@@ -13,13 +13,14 @@ import { type Grant, guard } from '../access/guard.ts';
 import { type Refused, refused } from '../gateway/answer.ts';
 import { type EdgeContext, factsOf, publicOrigin } from '../gateway/edge-context.ts';
 import { reportRealmMismatch } from '../gateway/registry.ts';
+import type { OriginRules } from '../ingest/origins.ts';
 import { withRealms } from '../../bucket/realm-mark.ts';
 import { withRetry } from '../../bucket/retry.ts';
 import { EMPTY_STORE, r2Store } from '../storage/r2-store.ts';
 import type { Place } from './views/layout.tsx';
 import { pageResponse } from './page-response.ts';
 import { pullsPanel } from './pulls-panel.tsx';
-import { RefusalPage } from './views/refusal-page.tsx';
+import { placeAt, refusalPage } from './refusal.tsx';
 
 /** What a page is rendered from. */
 export interface PageRequest {
@@ -33,6 +34,8 @@ export interface PageRequest {
   readonly isProtected: (name: RepositoryName) => boolean;
   /** The statistics of pulls, of a repository or tag that was found; null where they are switched off. */
   readonly pulls: (name: RepositoryName, tag: Tag | null) => Promise<Child>;
+  /** The rules by which repositories are filled from upstreams. */
+  readonly origins: OriginRules;
 }
 
 /**
@@ -46,7 +49,7 @@ export async function answerPage(
 ): Promise<Response> {
   const { config, trace } = context.env;
   const { access, retry, realms } = config;
-  const place = placeOf(context);
+  const place = placeAt(publicOrigin(context));
 
   const refuse = (
     reason: Reason,
@@ -67,10 +70,11 @@ export async function answerPage(
       mayList: access.protectedRealms.size === 0 ? null : (name) => mayList(access, grant.caller, name),
       isProtected: (name) => realmOf(realms, name) !== PUBLIC_REALM,
       pulls: (name, tag) => pullsPanel(config, name, tag),
+      origins: config.origins,
     };
     try {
       const made = await withRetry(() => make(request), retry);
-      return isRefused(made) ? await refuse(made.reason, made.message) : await pageResponse(made, 200, 'moving');
+      return isRefused(made) ? await refusalPage(context, made) : await pageResponse(made, 200, 'moving');
     } catch (error) {
       const reason = reasonOf(error);
       console.error(
@@ -100,20 +104,6 @@ export async function answerPage(
     },
   });
   return refusal ?? guarded;
-}
-
-/** The page for a refusal, as a response. */
-export function refusalPage(context: EdgeContext, { reason, message, headers }: Refused): Promise<Response> {
-  context.env.trace.reason = reason;
-  const { status, caching } = reasonRow(reason);
-  const page = <RefusalPage reason={reason} message={message} place={placeOf(context)} />;
-  return pageResponse(page, status, caching, { ...(status === 503 && { 'retry-after': '5' }), ...headers });
-}
-
-/** The host as clients write it in commands. */
-export function placeOf(context: EdgeContext): Place {
-  const { host, protocol } = new URL(publicOrigin(context));
-  return { host, isPlain: protocol === 'http:', now: new Date() };
 }
 
 /** The refusal for an unknown page. */

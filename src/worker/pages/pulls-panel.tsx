@@ -94,8 +94,8 @@ function PullsPanel({ pulls, now }: { readonly pulls: Pulls; readonly now: Date 
       {rows.length > 0 && (
         <>
           <Days counts={counts} now={now} />
-          <div class="scroll" role="region" aria-labelledby="pulls" tabindex={0}>
-            <table>
+          <div class="scroll">
+            <table class="narrow">
               <thead>
                 <tr>
                   <th scope="col">Client</th>

@@ -57,3 +57,16 @@ export function formatAge(time: string, now: Date): string {
 export function counted(count: number, singular: string, plural = `${singular}s`): string {
   return `${count.toLocaleString('en')} ${count === 1 ? singular : plural}`;
 }
+
+/** Longest address that is a link, in characters. */
+const ADDRESS_MAX = 1_000;
+
+/**
+ * The address in a text of an image, if it is nothing but an `http` or `https` URL; otherwise null. A URL with a user
+ * name is none: it can look like one of another host.
+ */
+export function webAddress(text: string): string | null {
+  if (text.length > ADDRESS_MAX || !/^https?:\/\/[^\s"'<>\\^`{|}]+$/i.test(text) || !URL.canParse(text)) return null;
+  const { href, protocol, username, password } = new URL(text);
+  return (protocol === 'https:' || protocol === 'http:') && username === '' && password === '' ? href : null;
+}

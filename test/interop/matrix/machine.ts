@@ -18,7 +18,7 @@ export interface Machine {
 }
 
 /** Only what the distribution installed: other programs of the same names may stand elsewhere. */
-const PATH = '/usr/sbin:/usr/bin:/sbin:/bin';
+const PATH = ['/usr/sbin', '/usr/bin', '/sbin', '/bin', '/usr/libexec/docker/cli-plugins'].join(':');
 
 /**
  * A machine: this one, or the one below `root`. `programs`: a folder with more programs, which it finds last, the same

@@ -37,6 +37,8 @@ export interface PushClient {
   readonly title: string;
   /** Without these it cannot be tried. */
   readonly programs: readonly string[];
+  /** The first major version of the Docker engine that has what it needs; any, where this is left out. */
+  readonly minimumEngine?: number;
   start(bench: PushBench): Promise<StartedClient>;
 }
 
@@ -86,4 +88,5 @@ export async function versionBy(machine: Machine, program: string, ...words: rea
   return VERSION.exec(stdout)?.[0] ?? 'unknown';
 }
 
-const VERSION = /\d+(?:\.\d+)+/;
+// The version of Go is none of the program's.
+const VERSION = /(?<!go|\.|\d)\d+(?:\.\d+)+/;

@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Machine } from '../matrix/machine.ts';
-import type { PushBench, PushClient, StartedClient } from './client.ts';
+import { type PushBench, type PushClient, type StartedClient, versionBy } from './client.ts';
 import { buildah, podman, skopeo } from './containers.ts';
 import { cosign } from './cosign.ts';
 import { buildkit, buildx, buildxContainerd, docker } from './engine.ts';
@@ -28,10 +28,14 @@ export interface StepResult {
   readonly outcome: StepOutcome;
 }
 
-/** The programs that the machine does not have. */
-export async function missingOf({ programs }: PushClient, machine: Machine): Promise<readonly string[]> {
+/** The programs that the machine does not have, or has too old. */
+export async function missingOf({ programs, minimumEngine }: PushClient, machine: Machine): Promise<readonly string[]> {
   const missing: string[] = [];
   for (const program of programs) if (!(await machine.has(program))) missing.push(basename(program));
+  if (minimumEngine !== undefined && missing.length === 0) {
+    const [major = 0] = (await versionBy(machine, 'dockerd', '--version')).split('.').map(Number);
+    if (major < minimumEngine) missing.push(`docker ${String(minimumEngine)}`);
+  }
   return missing;
 }
 
@@ -46,16 +50,16 @@ export async function runClient(client: PushClient, bench: PushBench): Promise<r
     return [{ ...common, version: 'unknown', step: 'start', outcome: { kind: 'failed', reason: messageOf(error) } }];
   }
   const results: StepResult[] = [];
-  let failed: string | null = null;
   try {
     for (const { title: step, run } of started.steps) {
-      let outcome: StepOutcome = { kind: 'passed' };
-      if (failed !== null) outcome = { kind: 'not-tried', reason: `it needs the step ${failed}` };
-      else
-        await run().catch((error: unknown) => {
-          failed = step;
-          outcome = { kind: 'failed', reason: messageOf(error) };
-        });
+      const failed = results.find(({ outcome }) => outcome.kind === 'failed');
+      const outcome: StepOutcome =
+        failed === undefined
+          ? await run().then(
+              () => ({ kind: 'passed' }),
+              (error: unknown) => ({ kind: 'failed', reason: messageOf(error) }),
+            )
+          : { kind: 'not-tried', reason: `it needs the step ${failed.step}` };
       results.push({ ...common, version: started.version, step, outcome });
     }
   } finally {

@@ -54,13 +54,17 @@ async function startSkopeo({ push, edge, folder, machine, layout }: PushBench): 
       {
         title: zstd.title,
         run: async () => {
-          // Layers that are compressed already would be pushed as they are.
-          const unpack = ['--quiet', '--dest-decompress', `oci:${layout}:latest`, `dir:${join(folder, 'unpacked')}`];
-          await command('copy', ...unpack);
+          // Layers that are compressed are pushed as they are, and so is every layer that skopeo knows to be there.
+          const own = join(folder, 'layout');
+          const image = `${own}:latest`;
+          await must('umoci', ['init', '--layout', own]);
+          await must('umoci', ['new', '--image', image]);
+          await must('umoci', ['insert', '--image', image, join(folder, 'oci.digest'), '/digest']);
+          await command('copy', '--quiet', '--dest-decompress', `oci:${image}`, `dir:${join(folder, 'unpacked')}`);
           await zstd.run();
           const { layers = [] } = (await manifestAt(edge, 'skopeo/zstd', '1')).manifest;
           const types = layers.map(({ mediaType }) => mediaType.endsWith('+zstd'));
-          expectEqual('whether the layers are zstd', types, [true, true]);
+          expectEqual('whether the layers are zstd', types, [true]);
         },
       },
     ],

@@ -29,7 +29,7 @@ async function start({ push, edge, folder, machine, layout }: PushBench): Promis
           await must('skopeo', [...copy, `docker://${push}/${name}:1`]);
           const digest = String(await digestAt(edge, name, '1'));
           const key = ['--key', join(folder, 'ours.key')];
-          await command('sign', '--yes', '--tlog-upload=false', ...key, ...sign, `${push}/${name}@${digest}`);
+          await command('sign', '--yes', ...key, ...sign, `${push}/${name}@${digest}`);
         },
       },
       {
@@ -44,23 +44,27 @@ async function start({ push, edge, folder, machine, layout }: PushBench): Promis
       },
     ];
   };
-  const old = hasBundles ? ['--new-bundle-format=false', '--use-signing-config=false'] : [];
+  if (!hasBundles)
+    return {
+      version,
+      steps: [
+        ...signed('by tag', ['--tlog-upload=false', '--registry-referrers-mode=legacy'], []),
+        ...signed(
+          'by referrer',
+          ['--tlog-upload=false', '--registry-referrers-mode=oci-1-1'],
+          ['--experimental-oci11'],
+        ),
+      ],
+    };
+  // Since version 3 signatures are bundles, which are referrers, and services are named by a file.
+  const config = join(folder, 'signing-config.json');
+  await command('signing-config', 'create', '--out', config);
+  const old = ['--tlog-upload=false', '--use-signing-config=false', '--new-bundle-format=false'];
   return {
     version,
     steps: [
-      ...signed(
-        'by tag',
-        [...old, '--registry-referrers-mode=legacy'],
-        hasBundles ? ['--new-bundle-format=false'] : [],
-      ),
-      ...signed(
-        'by referrer',
-        [...old, '--registry-referrers-mode=oci-1-1'],
-        [...(hasBundles ? ['--new-bundle-format=false'] : []), '--experimental-oci11'],
-      ),
-      ...(hasBundles
-        ? signed('by bundle', ['--use-signing-config=false', '--new-bundle-format'], ['--new-bundle-format'])
-        : []),
+      ...signed('by bundle', ['--signing-config', config], []),
+      ...signed('by tag', [...old, '--registry-referrers-mode=legacy'], ['--new-bundle-format=false']),
     ],
   };
 }

@@ -6,32 +6,36 @@ import type { Machine } from '../matrix/machine.ts';
 import { end, must, until } from '../programs.ts';
 import { manifestAt, type PushBench, type PushClient, type StartedClient, type Step, versionBy } from './client.ts';
 
-/** Docker finds its plugins in this folder, and not on the PATH. */
-const BUILDX = '/usr/libexec/docker/cli-plugins/docker-buildx';
-
 /** Loads an image, pushes it, and pulls it from the edge. */
 export const docker: PushClient = { title: 'docker', programs: ['dockerd', 'docker'], start: startDocker };
 
 /** Builds with the engine's builder, and pushes what was built. */
-export const buildx: PushClient = { title: 'buildx', programs: ['dockerd', 'docker', BUILDX], start: startBuildx };
+export const buildx: PushClient = {
+  title: 'buildx',
+  programs: ['dockerd', 'docker', 'docker-buildx'],
+  start: startBuildx,
+};
 
 /** The same over the engine's newer image store: lists of platforms, and attestations. */
 export const buildxContainerd: PushClient = {
   title: 'buildx (containerd)',
-  programs: ['dockerd', 'docker', BUILDX, 'containerd'],
+  programs: ['dockerd', 'docker', 'docker-buildx', 'containerd'],
+  minimumEngine: 24,
   start: startBuildxContainerd,
 };
 
 /** BuildKit by itself, which buildx reaches by the driver "remote". */
 export const buildkit: PushClient = {
   title: 'buildx (buildkitd)',
-  programs: ['buildkitd', 'runc', BUILDX],
+  programs: ['buildkitd', 'runc', 'docker-buildx'],
   start: startBuildkit,
 };
 
 interface Engine {
   readonly version: string;
   docker(...args: readonly string[]): Promise<string>;
+  /** buildx without the plugin folder, so that it may stand anywhere on the PATH. */
+  buildx(...args: readonly string[]): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -67,7 +71,8 @@ async function startEngine(machine: Machine, folder: string, ...options: readonl
     throw new Error(`dockerd did not start: ${(await readFile(join(folder, 'log'), 'utf8')).slice(-500)}`, { cause });
   }
   const version = (await command('version', '--format', '{{.Server.Version}}')).trim();
-  return { version, docker: command, close };
+  const env = { HOME: folder, DOCKER_HOST: socket };
+  return { version, docker: command, buildx: (...args) => machine.must('docker-buildx', args, { env }), close };
 }
 
 async function startDocker({ push, edge, folder, machine, layout }: PushBench): Promise<StartedClient> {
@@ -126,7 +131,7 @@ async function startBuildx({ push, edge, folder, machine }: PushBench): Promise<
       {
         title: '--push',
         run: async () => {
-          await engine.docker('buildx', 'build', '--push', '--tag', `${push}/buildx/app:1`, context);
+          await engine.buildx('build', '--push', '--tag', `${push}/buildx/app:1`, context);
           await engine.docker('pull', `${edge}/buildx/app:1`);
         },
       },
@@ -134,7 +139,7 @@ async function startBuildx({ push, edge, folder, machine }: PushBench): Promise<
         title: '--output type=registry',
         run: async () => {
           const output = `type=registry,name=${push}/buildx/output:1`;
-          await engine.docker('buildx', 'build', '--output', output, context);
+          await engine.buildx('build', '--output', output, context);
           await engine.docker('pull', `${edge}/buildx/output:1`);
         },
       },
@@ -153,7 +158,7 @@ async function startBuildxContainerd({ push, edge, folder, machine }: PushBench)
     close: () => engine.close(),
     steps: [
       platformsStep(edge, 'buildx/platforms', (...options) =>
-        engine.docker('buildx', 'build', ...options, '--push', '--tag', `${push}/buildx/platforms:1`, context),
+        engine.buildx('build', ...options, '--push', '--tag', `${push}/buildx/platforms:1`, context),
       ),
       {
         title: 'pull',
@@ -166,8 +171,8 @@ async function startBuildxContainerd({ push, edge, folder, machine }: PushBench)
       {
         title: 'imagetools create',
         run: async () => {
-          const create = ['buildx', 'imagetools', 'create', '--tag', `${push}/buildx/platforms:2`];
-          await engine.docker(...create, `${push}/buildx/platforms:1`);
+          const create = ['imagetools', 'create', '--tag', `${push}/buildx/platforms:2`];
+          await engine.buildx(...create, `${push}/buildx/platforms:1`);
           const [first, second] = [
             await manifestAt(edge, 'buildx/platforms', '1'),
             await manifestAt(edge, 'buildx/platforms', '2'),
@@ -193,7 +198,7 @@ async function startBuildkit({ push, edge, folder, machine }: PushBench): Promis
   );
   daemon.stdout?.resume();
   const env = { HOME: folder };
-  const command = (...args: readonly string[]): Promise<string> => machine.must(BUILDX, args, { env });
+  const command = (...args: readonly string[]): Promise<string> => machine.must('docker-buildx', args, { env });
   try {
     await command('create', '--name=remote', '--driver=remote', socket);
     await until('buildkitd', async () => {
@@ -251,5 +256,5 @@ function platformsStep(edge: string, name: string, build: (...options: readonly 
 }
 
 async function buildxVersion(engine: Engine): Promise<string> {
-  return /\d+(?:\.\d+)+/.exec(await engine.docker('buildx', 'version'))?.[0] ?? 'unknown';
+  return /\d+(?:\.\d+)+/.exec(await engine.buildx('version'))?.[0] ?? 'unknown';
 }

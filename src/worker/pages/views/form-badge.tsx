@@ -29,6 +29,17 @@ export function FormBadge({ form, standing }: { readonly form: Form; readonly st
   );
 }
 
+/** A form with its state, without a link: for the line that opens the details. */
+export function FormMark({ form, kind }: { readonly form: Form; readonly kind: FormStanding['kind'] }) {
+  return (
+    <span class={`badge ${kind}`}>
+      <span aria-hidden="true">{MARKS[kind]}</span>
+      {FORM_TITLE[form]}
+      <span class="hidden">: {kind}</span>
+    </span>
+  );
+}
+
 /** The forms that a tag has or should have, in the order of {@link FORMS}. */
 export function standingsOf({
   published,
@@ -66,7 +77,7 @@ export function Legend() {
         <span class="badge missing">
           <span aria-hidden="true">{MARKS.missing}</span>missing
         </span>
-        its page says why
+        with the reason
       </li>
     </ul>
   );

@@ -16,7 +16,7 @@ export function HelpPage({ reason, place }: { readonly reason: Reason; readonly 
       <p class="lead">{message}</p>
       {help.paragraphs.map((paragraph) => (
         <p>
-          <Prose text={paragraph} />
+          <Prose text={paragraph.replaceAll('HOST', place.host)} />
         </p>
       ))}
       <h2>What a client gets</h2>

@@ -1,12 +1,21 @@
 /* @jsxRuntime automatic @jsxImportSource hono/jsx */
-import type { RepositoryName } from '../../../registry/name.ts';
-import { Command, Page, type Place } from './layout.tsx';
-import { repositoryPath } from '../paths.ts';
+import { parseTag, type RepositoryName, type Tag } from '../../../registry/name.ts';
+import { Age, Command, Page, type Place } from './layout.tsx';
+import { NameParts, Pager, Search } from './navigation.tsx';
+import { repositoryPath, tagPath, withQuery } from '../paths.ts';
+import type { ListedRepository } from '../read-lists.ts';
 import { counted, visible } from '../visible-text.ts';
+
+/** A repository of the front page. */
+export interface HomeRepository extends ListedRepository {
+  readonly isProtected: boolean;
+  /** The tags that match the search. */
+  readonly matching: readonly string[];
+}
 
 /** The content of the front page. */
 export interface HomeView {
-  readonly repositories: readonly { readonly name: RepositoryName; readonly isProtected: boolean }[];
+  readonly repositories: readonly HomeRepository[];
   /** The search text; empty without a search. */
   readonly query: string;
   /** The total number; null if the caller may not see all, or if there is a search. */
@@ -28,50 +37,66 @@ export function HomePage({ view, place }: { readonly view: HomeView; readonly pl
     >
       <h1>Repositories</h1>
       <p class="lead">{lead(view)}</p>
-      <form class="search" role="search" action="/" method="get">
-        <label class="hidden" for="q">
-          Search repositories
-        </label>
-        <input
-          id="q"
-          name="q"
-          type="search"
-          value={query}
-          placeholder="Part of a name"
-          maxlength={255}
-          autocomplete="off"
-          autocapitalize="off"
-          spellcheck={false}
-        />
-        <button type="submit">Search</button>
-      </form>
+      <Search
+        path="/"
+        query={query}
+        label="Search repositories and tags"
+        placeholder="Part of a name or tag"
+        maxLength={255}
+      />
       {repositories.length > 0 ? (
         <ul class="repos">
-          {repositories.map(({ name, isProtected }) => (
-            <li>
-              <a href={repositoryPath(name)}>
-                <span class="name">
-                  <NameParts name={name} />
-                </span>
-                {isProtected && <span class="chip">protected</span>}
-              </a>
-            </li>
+          {repositories.map((repository) => (
+            <Repository repository={repository} now={place.now} />
           ))}
         </ul>
       ) : (
         <Nothing query={query} isFirst={after === null} isEmpty={total === 0} />
       )}
-      {(next !== null || after !== null) && (
-        <nav class="pages" aria-label="Pages">
-          {after !== null && <a href={homePath(query, null)}>First page</a>}
-          {next !== null && (
-            <a href={homePath(query, next)} rel="next">
-              {repositories.length > 0 ? 'Next page' : 'Search further'}
-            </a>
-          )}
-        </nav>
-      )}
+      <Pager
+        first={after === null ? null : homePath(query, null)}
+        next={next === null ? null : homePath(query, next)}
+        label={repositories.length > 0 ? 'Next page' : 'Search further'}
+      />
     </Page>
+  );
+}
+
+function Repository({
+  repository: { name, summary, isProtected, matching },
+  now,
+}: {
+  readonly repository: HomeRepository;
+  readonly now: Date;
+}) {
+  return (
+    <li>
+      <a class="name" href={repositoryPath(name)}>
+        <NameParts name={name} />
+      </a>
+      {isProtected && <span class="chip">protected</span>}
+      {summary !== null && (
+        <span class="facts">
+          {counted(summary.tags, 'tag')}, moved <Age time={summary.updated} now={now} />
+        </span>
+      )}
+      {matching.length > 0 && (
+        <ul class="matching" aria-label="Tags that match">
+          {matching.flatMap((text) => {
+            const tag = parseTag(text);
+            return tag === null ? [] : [<TagLink name={name} tag={tag} />];
+          })}
+        </ul>
+      )}
+    </li>
+  );
+}
+
+function TagLink({ name, tag }: { readonly name: RepositoryName; readonly tag: Tag }) {
+  return (
+    <li>
+      <a href={tagPath(name, tag)}>{tag}</a>
+    </li>
   );
 }
 
@@ -81,7 +106,7 @@ function lead({ query, repositories, next, total }: HomeView): string {
       next === null
         ? counted(repositories.length, 'repository', 'repositories')
         : `The first ${String(repositories.length)} repositories`;
-    return `${found} on this page with “${visible(query, 80)}” in the name.`;
+    return `${found} on this page with “${visible(query, 80)}” in the name or in a tag.`;
   }
   return total === null
     ? 'What you may pull from here.'
@@ -101,7 +126,7 @@ function Nothing({
     return (
       <div class="empty">
         <p>
-          No repository has “{visible(query, 80)}” in its name. <a href="/">Show all</a>
+          No repository has “{visible(query, 80)}” in its name or in a tag. <a href="/">Show all</a>
         </p>
       </div>
     );
@@ -115,26 +140,12 @@ function Nothing({
           : 'Nothing is published that you may see. This is how to publish:'}
       </p>
       <Command>skopeo copy --format v2s2 docker://docker.io/library/busybox:latest dir:busybox</Command>
-      <p></p>
+      <p>Then:</p>
       <Command>gantry publish dir:busybox library/busybox:latest</Command>
     </div>
   );
 }
 
-/** A repository's name with its last part in bold, so that lists of one group are easy to read. */
-export function NameParts({ name }: { readonly name: RepositoryName }) {
-  const at = name.lastIndexOf('/') + 1;
-  return (
-    <>
-      <span class="quiet">{name.slice(0, at)}</span>
-      <b>{name.slice(at)}</b>
-    </>
-  );
-}
-
 function homePath(query: string, after: string | null): string {
-  const parameters = new URLSearchParams();
-  if (query !== '') parameters.set('q', query);
-  if (after !== null) parameters.set('after', after);
-  return parameters.size === 0 ? '/' : `/?${parameters.toString()}`;
+  return withQuery('/', { q: query, after });
 }

@@ -1,5 +1,6 @@
 /* @jsxRuntime automatic @jsxImportSource hono/jsx */
 import type { Child } from 'hono/jsx';
+import { SCRIPT } from './script.ts';
 import { STYLE } from './style.ts';
 import { formatAge, visible } from '../visible-text.ts';
 
@@ -79,14 +80,20 @@ export function Page({ title, place, section, children }: PageProps) {
         <footer>
           <div>A read-only registry for Docker and OCI clients of every age, served by Gantry.</div>
         </footer>
+        {/* A constant of ours, as the style sheet. */}
+        <script dangerouslySetInnerHTML={{ __html: SCRIPT }} />
       </body>
     </html>
   );
 }
 
-/** A command that one click selects. */
+/** A command that one click selects. The script adds a button that copies it. */
 export function Command({ children }: { readonly children?: Child }) {
-  return <code class="command">{children}</code>;
+  return (
+    <div class="copyable">
+      <code class="command">{children}</code>
+    </div>
+  );
 }
 
 /** Text with commands in backquotes, as in the reason table. */

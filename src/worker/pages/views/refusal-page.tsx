@@ -1,6 +1,7 @@
 /* @jsxRuntime automatic @jsxImportSource hono/jsx */
 import { helpPath, reasonRow, type Reason } from '../../../registry/errors.ts';
 import { helpOf } from '../../../registry/help.ts';
+import type { RefusalLink } from '../refusal-links.ts';
 import { Page, type Place, Prose } from './layout.tsx';
 import { visible } from '../visible-text.ts';
 
@@ -8,10 +9,13 @@ import { visible } from '../visible-text.ts';
 export function RefusalPage({
   reason,
   message,
+  links,
   place,
 }: {
   readonly reason: Reason;
   readonly message?: string | undefined;
+  /** Pages that may be what was meant. */
+  readonly links: readonly RefusalLink[];
   readonly place: Place;
 }) {
   const row = reasonRow(reason);
@@ -21,9 +25,18 @@ export function RefusalPage({
       <p class="status">{row.status}</p>
       <h1>{help.title}</h1>
       <p class="lead">{visible(message ?? row.message, 600)}</p>
+      {links.length > 0 && (
+        <ul class="next">
+          {links.map(({ href, text }) => (
+            <li>
+              <a href={href}>{visible(text, 300)}</a>
+            </li>
+          ))}
+        </ul>
+      )}
       {help.paragraphs.map((paragraph) => (
         <p>
-          <Prose text={paragraph} />
+          <Prose text={paragraph.replaceAll('HOST', place.host)} />
         </p>
       ))}
       <p>

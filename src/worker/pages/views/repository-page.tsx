@@ -1,25 +1,39 @@
 /* @jsxRuntime automatic @jsxImportSource hono/jsx */
 import type { Child } from 'hono/jsx';
-import type { RepositoryName, Tag } from '../../../registry/name.ts';
+import type { RepositoryName } from '../../../registry/name.ts';
 import type { TagSummary } from '../../../registry/summary.ts';
-import { FormBadge, Legend, standingsOf } from './form-badge.tsx';
-import { NameParts } from './home-page.tsx';
-import { Age, Command, Page, type Place } from './layout.tsx';
 import { repositoryPath, tagPath } from '../paths.ts';
+import { type ListedTag, type Order, ORDERS, type Readme } from '../tag-order.ts';
 import { counted, formatBytes, visible } from '../visible-text.ts';
+import { FormBadge, Legend, standingsOf } from './form-badge.tsx';
+import { Age, Command, Page, type Place } from './layout.tsx';
+import { Choices, Crumbs, NameParts, Pager, Search } from './navigation.tsx';
+import { ImageText } from './values.tsx';
 
 /** The content of a repository's page. */
 export interface RepositoryView {
   readonly name: RepositoryName;
   readonly isProtected: boolean;
-  /** `summary` is null if the list has no details of the tag. */
-  readonly tags: readonly { readonly tag: Tag; readonly summary: TagSummary | null }[];
+  readonly tags: readonly ListedTag[];
   readonly total: number;
+  /** Whether the list could be sorted and filtered as a whole. */
+  readonly sorted: boolean;
+  readonly order: Order;
   /** The search text for tags; empty without a search. */
   readonly query: string;
+  /** The platform that tags must have; null: any. */
+  readonly platform: string | null;
+  /** The platforms of all tags, the most common first. */
+  readonly platforms: readonly string[];
+  /** How many tags match; null without a filter, and where it is not known. */
+  readonly found: number | null;
+  readonly readme: Readme | null;
   readonly after: string | null;
   readonly next: string | null;
 }
+
+/** From this number of tags on, there is a search. */
+const SEARCH_FROM = 6;
 
 /** A repository with its tags. */
 export function RepositoryPage({
@@ -31,37 +45,64 @@ export function RepositoryPage({
   readonly place: Place;
   readonly pulls: Child;
 }) {
-  const { name, isProtected, tags, total, query, after, next } = view;
+  const { name, isProtected, tags, total, sorted, query, platform, platforms, found, readme, after, next } = view;
   const example = tags.find(({ tag }) => tag === 'latest')?.tag ?? tags[0]?.tag;
+  const isFiltered = query !== '' || platform !== null;
   return (
     <Page title={name} place={place} section="repositories">
-      <nav class="crumbs" aria-label="Where you are">
-        <a href="/">Repositories</a> / {name}
-      </nav>
+      <Crumbs name={name} />
       <h1>
         <NameParts name={name} /> {isProtected && <span class="chip">protected</span>}
       </h1>
-      <p class="lead">{counted(total, 'tag')}</p>
+      {readme?.description != null && <p>{visible(readme.description, 300)}</p>}
+      {readme?.documentation != null && (
+        <p>
+          Documentation: <ImageText text={readme.documentation} limit={300} />
+        </p>
+      )}
+      <p class="lead">
+        {counted(total, 'tag')}
+        {readme !== null && (
+          <>
+            ; described by <a href={tagPath(name, readme.tag)}>{readme.tag}</a>
+          </>
+        )}
+      </p>
       {example !== undefined && <Command>{`docker pull ${place.host}/${name}:${example}`}</Command>}
       <h2 id="tags">Tags</h2>
-      {(total > 10 || query !== '') && (
-        <form class="search" role="search" action={repositoryPath(name)} method="get">
-          <label class="hidden" for="q">
-            Search tags
-          </label>
-          <input
-            id="q"
-            name="q"
-            type="search"
-            value={query}
-            placeholder="Part of a tag"
-            maxlength={128}
-            autocomplete="off"
-            autocapitalize="off"
-            spellcheck={false}
-          />
-          <button type="submit">Search</button>
-        </form>
+      {(total >= SEARCH_FROM || isFiltered) && (
+        <Search
+          path={repositoryPath(name)}
+          query={query}
+          label="Search tags"
+          placeholder="Part of a tag"
+          maxLength={128}
+        >
+          {platforms.length > 1 && <PlatformSelect platforms={platforms} chosen={platform} />}
+          {view.order !== 'newest' && <input type="hidden" name="sort" value={view.order} />}
+        </Search>
+      )}
+      {sorted && total > 1 && (
+        <Choices
+          label="Order"
+          choices={(Object.keys(ORDERS) as Order[]).map((order) => ({
+            text: ORDERS[order],
+            href: pagePath(view, { order }),
+            isCurrent: order === view.order,
+          }))}
+        />
+      )}
+      {!sorted && (
+        <p class="quiet">
+          These are too many tags to be sorted by time or size: they are in the order of their names. The search finds
+          parts of a tag.
+        </p>
+      )}
+      {found !== null && (
+        <p class="quiet" role="status">
+          {counted(found, 'tag matches', 'tags match')}
+          {platform !== null && ` for ${visible(platform, 80)}`}. <a href={repositoryPath(name)}>Show all</a>
+        </p>
       )}
       {tags.length > 0 ? (
         <>
@@ -78,20 +119,41 @@ export function RepositoryPage({
           </ul>
         </>
       ) : (
-        <p class="empty">{query === '' ? 'There is no tag here.' : `No tag has “${visible(query, 80)}” in it.`}</p>
+        <p class="empty">{isFiltered ? 'No tag matches.' : 'There is no tag here.'}</p>
       )}
-      {(next !== null || after !== null) && (
-        <nav class="pages" aria-label="Pages">
-          {after !== null && <a href={pagePath(name, query, null)}>First page</a>}
-          {next !== null && (
-            <a href={pagePath(name, query, next)} rel="next">
-              Next page
-            </a>
-          )}
-        </nav>
-      )}
+      <Pager
+        first={after === null ? null : pagePath(view, {})}
+        next={next === null ? null : pagePath(view, { next })}
+      />
       {pulls}
     </Page>
+  );
+}
+
+/** Maximum number of platforms to choose from. */
+const PLATFORMS_MAX = 40;
+
+function PlatformSelect({
+  platforms,
+  chosen,
+}: {
+  readonly platforms: readonly string[];
+  readonly chosen: string | null;
+}) {
+  return (
+    <>
+      <label class="hidden" for="platform">
+        Platform
+      </label>
+      <select id="platform" name="platform">
+        <option value="">Any platform</option>
+        {platforms.slice(0, PLATFORMS_MAX).map((platform) => (
+          <option value={platform} selected={platform === chosen}>
+            {visible(platform, 80)}
+          </option>
+        ))}
+      </select>
+    </>
   );
 }
 
@@ -125,9 +187,10 @@ function platformsInShort(platforms: readonly string[]): string {
     : named.join(', ');
 }
 
-function pagePath(name: RepositoryName, query: string, after: string | null): string {
-  const parameters = new URLSearchParams();
-  if (query !== '') parameters.set('q', query);
-  if (after !== null) parameters.set('after', after);
-  return parameters.size === 0 ? repositoryPath(name) : `${repositoryPath(name)}?${parameters.toString()}`;
+/** The path of the same list in another order, or of its next page. */
+function pagePath(
+  { name, query, platform, order: current }: RepositoryView,
+  { order = current, next = null }: { readonly order?: Order; readonly next?: string | null },
+): string {
+  return repositoryPath(name, { q: query, platform, sort: order === 'newest' ? null : order, after: next });
 }

@@ -1,6 +1,9 @@
 /* @jsxRuntime automatic @jsxImportSource hono/jsx */
-import { type BlobView, type ConfigView, type HistoryStep, type ManifestView, stepsOf } from '../image-view.ts';
-import { formatBytes, visible } from '../visible-text.ts';
+import type { RepositoryName } from '../../../../registry/name.ts';
+import { type BlobView, type ConfigView, type HistoryStep, type ManifestView, stepsOf } from '../../image-view.ts';
+import { blobPath } from '../../paths.ts';
+import { formatBytes, visible } from '../../visible-text.ts';
+import { DigestLink, Pairs } from '../values.tsx';
 
 /** Maximum number of steps shown: runnable images have at most 127 layers, but a manifest may contain more. */
 const STEPS_MAX = 300;
@@ -10,10 +13,12 @@ const COLOURS = 8;
 
 /** The layers as a bar by size, with the step that created each. `onlyOf`: the platform, if the tag has several. */
 export function Layers({
+  name,
   manifest,
   history,
   onlyOf,
 }: {
+  readonly name: RepositoryName;
   readonly manifest: ManifestView;
   readonly history: readonly HistoryStep[];
   readonly onlyOf: string | null;
@@ -37,7 +42,7 @@ export function Layers({
               {step === null || step.createdBy === ''
                 ? layer === null
                   ? '(no command)'
-                  : `layer ${String(layer.number)}`
+                  : `layer ${String(layer.number)}${layer.mediaType === null || manifest.kind === 'image' ? '' : `: ${visible(layer.mediaType, 120)}`}`
                 : visible(step.createdBy)}
             </pre>
             {step !== null && step.comment !== '' && <span class="quiet">{visible(step.comment, 400)}</span>}
@@ -47,7 +52,7 @@ export function Layers({
               ) : (
                 <>
                   {layer.size !== null && `${formatBytes(layer.size)}${share(layer.size, total)} · `}
-                  <span class="mono digest">{layer.digest}</span>
+                  <DigestLink digest={layer.digest} href={blobPath(name, layer.digest)} />
                 </>
               )}
             </span>
@@ -112,36 +117,16 @@ export function ImageConfig({ config }: { readonly config: ConfigView }) {
     <>
       {pairs.length > 0 && (
         <>
-          <h2>Configuration</h2>
+          <h2 id="configuration">Configuration</h2>
           <Pairs pairs={pairs} />
         </>
       )}
       {labels.length > 0 && (
         <>
-          <h2>Labels</h2>
+          <h2 id="labels">Labels</h2>
           <Pairs pairs={labels} />
         </>
       )}
-    </>
-  );
-}
-
-/** Maximum number of pairs shown. */
-const PAIRS_MAX = 200;
-
-/** Names and values. Links in them stay plain text, because they come from the image. */
-export function Pairs({ pairs }: { readonly pairs: readonly (readonly [string, string])[] }) {
-  return (
-    <>
-      <dl class="facts-list card">
-        {pairs.slice(0, PAIRS_MAX).map(([name, value]) => (
-          <>
-            <dt>{visible(name, 200)}</dt>
-            <dd>{value === '' ? '(empty)' : visible(value, 1_000)}</dd>
-          </>
-        ))}
-      </dl>
-      {pairs.length > PAIRS_MAX && <p class="quiet">and {pairs.length - PAIRS_MAX} more</p>}
     </>
   );
 }
