@@ -59,7 +59,7 @@ beforeAll(async () => {
   if (noChromium.length > 0) return;
   folder = await mkdtemp(join(tmpdir(), 'gantry-pages-'));
   await mkdir(SCREENSHOTS, { recursive: true });
-  server = await startGantry(join(folder, 'state'), { env: environment() });
+  server = await startGantry(join(folder, 'state'), { env: environment(), args: ['--stats'] });
   const history = [
     { createdBy: '/bin/sh -c #(nop) ADD file:d7bbb2 in / ', bytes: 310_000 },
     { createdBy: '/bin/sh -c #(nop)  ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' },
@@ -119,7 +119,12 @@ beforeAll(async () => {
   await publish(`oci:${single}:latest`, 'team/app:2.0.0');
   await publish(`oci:${single}:latest`, 'team/worker:1.0');
   await publish(`oci:${hostile}:latest`, 'team/hostile:latest');
+<<<<<<< HEAD
   await publish(`oci:${single}:latest`, 'team/hostile:plain');
+=======
+  // The panel of pull statistics has rows where something was pulled.
+  for (const tag of ['latest', '2.0.0']) await fetch(`${server.url}/v2/team/app/manifests/${tag}`);
+>>>>>>> wt-stats
   browser = await chromium.launch({ executablePath: CHROMIUM, args: ARGUMENTS });
 });
 
