@@ -1,4 +1,4 @@
-import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -30,6 +30,15 @@ describe('the launcher starts', () => {
     ['the bundle in an installed package', 'node_modules/gantry-registry', 'bundle'],
   ])('%s', async (_, place, expected) => {
     expect((await must(process.execPath, [await packageAt(place)])).trim()).toBe(expected);
+  });
+
+  it('with a cache of compiled code of the user, where the package cannot be written', async () => {
+    const launcher = await packageAt('node_modules/gantry-registry');
+    // Not even root can make a folder of it.
+    await writeFile(join(folder, 'node_modules/gantry-registry/dist/compile-cache'), '');
+    const env = { ...process.env, XDG_CACHE_HOME: join(folder, 'cache'), NODE_COMPILE_CACHE: undefined };
+    expect((await must(process.execPath, [launcher], { env })).trim()).toBe('bundle');
+    expect(await readdir(join(folder, 'cache/gantry'))).not.toEqual([]);
   });
 });
 
