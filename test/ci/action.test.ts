@@ -70,7 +70,7 @@ describe('the action', () => {
   });
 
   it('takes values for what they are, not for commands', async () => {
-    const { code } = await act({ images: `${source} team/x:$(touch${'\t'}owned)\n"; touch owned; "` });
+    const { code } = await act({ images: `${source} team/x:$(touch\towned)\n"; touch owned; "` });
     expect(code).toBe(2);
     await expect(readFile(join(job.folder, 'owned'))).rejects.toThrow('ENOENT');
   });

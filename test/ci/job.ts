@@ -48,7 +48,12 @@ export async function startJob(): Promise<Job> {
   const { version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as { version: string };
   await program(bin, 'gantry', `exec '${process.execPath}' '${join(ROOT, 'bin', 'gantry.js')}' "$@"`);
   // What is installed is what is tested here, so nothing is fetched.
-  await program(bin, 'npm', `case "$*" in "install --global "*"gantry-registry@${version}") ;; *) exit 1 ;; esac`);
+  const [major = ''] = version.split('.');
+  await program(
+    bin,
+    'npm',
+    `case "$*" in "install --global "*"gantry-registry@${version}" | *@${major}) ;; *) exit 1 ;; esac`,
+  );
   const { AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = bed.env;
   const credentials = { AWS_ENDPOINT_URL_S3: AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY };
   const env: NodeJS.ProcessEnv = {
