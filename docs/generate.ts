@@ -7,6 +7,8 @@ import { helpOf } from '../src/registry/help.ts';
 import { ATTACKS } from '../test/attacks.ts';
 import { matrixPage } from '../test/interop/matrix/table.ts';
 import { readResults } from '../test/interop/matrix/results.ts';
+import { readPushResults } from '../test/interop/receive/results.ts';
+import { pushTable } from '../test/interop/receive/table.ts';
 import { compatibilityDocument } from './compatibility.ts';
 import { wrap } from './markdown.ts';
 import {
@@ -21,8 +23,10 @@ import {
 
 const SECURITY = new URL('security.md', import.meta.url);
 const DEPLOY = new URL('deploy.md', import.meta.url);
+const RECEIVE = new URL('receive.md', import.meta.url);
 
 const results = await readResults();
+const pushes = await readPushResults();
 
 /** File → its current text. */
 export const GENERATED: ReadonlyMap<URL, () => string> = new Map<URL, () => string>([
@@ -31,6 +35,7 @@ export const GENERATED: ReadonlyMap<URL, () => string> = new Map<URL, () => stri
   [new URL('interop.md', import.meta.url), () => matrixPage(results)],
   [new URL('compatibility.md', import.meta.url), () => compatibilityDocument(results)],
   [DEPLOY, deployDocument],
+  [RECEIVE, () => withSection(readFileSync(RECEIVE, 'utf8'), 'pushes', pushTable(pushes))],
 ]);
 
 /** `docs/errors.md`: the reason table. */

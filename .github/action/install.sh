@@ -5,7 +5,7 @@ set -euo pipefail
 version=${GANTRY_VERSION:-}
 if [ "$version" = installed ]; then
   command -v gantry > /dev/null || {
-    echo "::error title=Gantry::version is \"installed\", but there is no gantry on the PATH. Install it first, or leave the input out."
+    echo '::error title=Gantry::version is "installed", but the PATH has no gantry. Install it, or leave the input out.'
     exit 2
   }
 else

@@ -1,4 +1,4 @@
-/** Turns the events of `gantry publish --json` and `gantry receive --json` into the outputs and the summary of a step. */
+/** Turns the events of `gantry publish --json` and `receive --json` into the outputs and the summary of a step. */
 import { appendFileSync, readFileSync } from 'node:fs';
 
 const { GITHUB_OUTPUT, GITHUB_STEP_SUMMARY } = process.env;

@@ -41,8 +41,12 @@ done <<< "$GANTRY_IMAGES"
 
 if [ -n "${GANTRY_RUN//[[:space:]]/}" ]; then
   printf 'exec >&2\n%s\n' "$GANTRY_RUN" > "$folder/run.sh"
+  without=()
+  for secret in AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN PURGE_TOKEN GANTRY_NOTIFY_SECRET; do
+    without+=(-u "$secret")
+  done
   gantry receive --to "$GANTRY_TO" --listen "$GANTRY_PUSH" --json -- \
-    env -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY -u AWS_SESSION_TOKEN -u PURGE_TOKEN bash -euo pipefail "$folder/run.sh" >> "$folder/events"
+    env "${without[@]}" bash -euo pipefail "$folder/run.sh" >> "$folder/events"
 fi
 
 node "$(dirname "$0")/outputs.js" "$folder/events"
