@@ -5,7 +5,7 @@ import { defineConfig } from 'vitest/config';
 /** Tests that start servers, simulators or other programs: slower, and left out of `npm run test:fast`. */
 const PROGRAMS = ['deploy', 'local', 'stores']
   .map((folder) => `test/publisher/${folder}/**/*.test.ts`)
-  .concat('test/fuzz/**/*.test.ts', 'test/conformance/stores.test.ts');
+  .concat('test/ci/**/*.test.ts', 'test/fuzz/**/*.test.ts', 'test/conformance/stores.test.ts');
 
 /** Suites of the Worker that run once more behind the stand-in for its cache. Others run over both ways by themselves. */
 const BEHIND_CACHE = ['access', 'pages']

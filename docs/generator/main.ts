@@ -10,6 +10,8 @@ import { helpOf } from '../../src/registry/help.ts';
 import { ATTACKS } from '../../test/attacks.ts';
 import { matrixPage } from '../../test/interop/matrix/table.ts';
 import { readResults } from '../../test/interop/matrix/results.ts';
+import { readPushResults } from '../../test/interop/receive/results.ts';
+import { pushTable } from '../../test/interop/receive/table.ts';
 import { compatibilityDocument } from './compatibility.ts';
 import { wrap } from './markdown.ts';
 import { messagesDocument } from './messages.ts';
@@ -26,8 +28,10 @@ import {
 
 const SECURITY = new URL('../explanation/security.md', import.meta.url);
 const DEPLOY = new URL('../how-to/deploy.md', import.meta.url);
+const RECEIVE = new URL('../how-to/receive.md', import.meta.url);
 
 const results = await readResults();
+const pushes = await readPushResults();
 
 /** File → its current text. */
 export const GENERATED: ReadonlyMap<URL, () => string | Promise<string>> = new Map<URL, () => string | Promise<string>>(
@@ -37,6 +41,7 @@ export const GENERATED: ReadonlyMap<URL, () => string | Promise<string>> = new M
     [new URL('../reference/interop.md', import.meta.url), () => matrixPage(results)],
     [new URL('../reference/compatibility.md', import.meta.url), () => compatibilityDocument(results)],
     [DEPLOY, deployDocument],
+    [RECEIVE, () => withSection(readFileSync(RECEIVE, 'utf8'), 'pushes', pushTable(pushes))],
     [new URL('../reference/messages.md', import.meta.url), messagesDocument],
   ],
 );

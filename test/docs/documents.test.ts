@@ -13,9 +13,10 @@ const TEXTS = new Map(
 );
 
 /**
- * What a block of commands may need beyond this machine. Blocks that need nothing are run, and `docker` where it is.
+ * What a block of commands may need beyond this machine. Blocks that need nothing are run, and `docker` where it is;
+ * `bucket` in test/ci.
  */
-const NEEDS = ['cloudflare', 'network', 'docker', 'start', 'checks'];
+const NEEDS = ['cloudflare', 'network', 'docker', 'start', 'checks', 'bucket'];
 
 /** Every command of every shell block, with where it stands. */
 const COMMANDS = DOCUMENTS.flatMap((file) =>

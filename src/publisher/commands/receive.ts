@@ -44,12 +44,14 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
       'after',
       `
 The push of a tag is answered when the tag is published in every form, as by \`gantry publish\`. An interrupted push
-publishes nothing. Without a password the endpoint listens on loopback addresses only.
+publishes nothing. Without a password the endpoint listens on loopback addresses only. The command after -- finds the
+address in the variable GANTRY_PUSH.
 
 Examples:
   $ gantry receive
   $ docker push 127.0.0.1:5000/team/app:1
   $ gantry receive --to s3://bucket -- docker push 127.0.0.1:5000/team/app:1
+  $ gantry receive --listen 127.0.0.1:0 -- sh -c 'docker push $GANTRY_PUSH/team/app:1'
   $ gantry receive --listen 0.0.0.0:5000 --password-stdin < password.txt
 
 Exit code: 0 ended by Ctrl-C, or the exit code of the command after --; 1 failed, 2 usage error.`,
@@ -96,7 +98,7 @@ async function run(
     try {
       if (json) printJson({ event: 'listening', address });
       else printMessage(`gantry receive listens on ${address} and publishes into the ${target.title}`);
-      if (command.length > 0) process.exitCode = await runCommand(command, signal);
+      if (command.length > 0) process.exitCode = await runCommand(command, address, signal);
       else await aborted(signal);
     } finally {
       await endpoint.close();
@@ -131,11 +133,16 @@ async function aborted(signal: AbortSignal): Promise<void> {
   });
 }
 
-/** Runs a command and gives its exit code, as shells report it. Throws {@link CommandError} if it cannot be started. */
-async function runCommand([program = '', ...args]: readonly string[], signal: AbortSignal): Promise<number> {
+/** Runs a command, with the endpoint's address in `GANTRY_PUSH`, and gives its exit code, as shells report it. Throws {@link CommandError} if it cannot be started. */
+async function runCommand(
+  [program = '', ...args]: readonly string[],
+  address: string,
+  signal: AbortSignal,
+): Promise<number> {
   return new Promise((resolve, reject) => {
     // The terminal's Ctrl-C reaches the child by itself; a signal to this process alone is passed on.
-    const child = spawn(program, args, { stdio: ['ignore', 'inherit', 'inherit'] });
+    const env = { ...process.env, GANTRY_PUSH: address };
+    const child = spawn(program, args, { env, stdio: ['ignore', 'inherit', 'inherit'] });
     const stop = (): void => void child.kill('SIGTERM');
     signal.addEventListener('abort', stop, { once: true });
     child.once('error', (cause) => {

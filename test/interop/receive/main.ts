@@ -8,7 +8,7 @@ import { join, resolve } from 'node:path';
 import { BUSYBOX_PROGRAMS, makeBusybox } from '../busybox.ts';
 import { type Machine, machineAt } from '../matrix/machine.ts';
 import { DEBIAN_14, openNewerDebian, removeNewerDebian } from '../matrix/newer.ts';
-import { missingPrograms } from '../programs.ts';
+import { missingPrograms, must } from '../programs.ts';
 import { missingOf, PUSH_CLIENTS, runClient, type StepResult } from './clients.ts';
 import { buildGoPrograms } from './go-programs.ts';
 import { startPushServer } from './push-server.ts';
@@ -76,7 +76,10 @@ export async function runReceive(
     }
     process.stdout.write(`${pushTable(results)}\n`);
     if (json !== undefined) await writeFile(json, `${JSON.stringify(results, null, 2)}\n`);
-    if (clients === undefined) await writePushResults(results);
+    if (clients === undefined) {
+      await writePushResults(results);
+      await must(process.execPath, [new URL('../../../docs/generate.ts', import.meta.url).pathname]);
+    }
     const failed = results.filter(({ outcome }) => outcome.kind !== 'passed');
     tell(`${String(results.length)} steps, ${String(failed.length)} not as they should be`);
     return failed.length === 0;
