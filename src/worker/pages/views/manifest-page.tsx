@@ -102,7 +102,7 @@ export function ManifestHeader({
         look="tabs"
         choices={[
           { text: 'Manifest', href: path, isCurrent: !isReferrers },
-          { text: 'Signatures and SBOMs', href: `${path}?show=referrers`, isCurrent: isReferrers },
+          { text: 'Signatures, SBOMs', href: `${path}?show=referrers`, isCurrent: isReferrers },
         ]}
       />
     </>
