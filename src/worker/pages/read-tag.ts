@@ -2,6 +2,8 @@
 import { isTombstone } from '../../bucket/read-tag.ts';
 import { type ByteReader, readAll, readBytes } from '../../bucket/read-object.ts';
 import { isNameless } from '../../manifest/from-schema1.ts';
+import { signersOfManifest } from '../../manifest/signers/signers.ts';
+import type { SignerClaim } from '../../registry/descriptor.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { blobKey, manifestKey, tagKey } from '../../registry/keys.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
@@ -40,6 +42,8 @@ export interface TagObjectView {
   readonly chosen: PlatformImage | null;
   /** The manifest of the chosen image, or the default one; null if the tag object does not contain it. */
   readonly manifest: ManifestView | null;
+  /** Who signed, if the tag is a signature (cosign's tags). */
+  readonly signers: readonly SignerClaim[];
   /** The config and history in the chosen image's schema 1; null without. */
   readonly schema1: ConfigView | null;
 }
@@ -120,6 +124,7 @@ export async function readTagObject(
       images,
       chosen,
       manifest: manifestBytes === null ? null : readManifestView(manifestBytes),
+      signers: manifestBytes === null ? [] : signersOfManifest(manifestBytes).signers,
       schema1: schema1Bytes === null ? null : (readManifestView(schema1Bytes)?.details ?? null),
     };
   } finally {

@@ -1,4 +1,5 @@
 /** The orders and filters of a list of tags. Pure. */
+import { isCompanionTag } from '../../bucket/image-source.ts';
 import type { Tag } from '../../registry/name.ts';
 import type { TagSummary } from '../../registry/summary.ts';
 import { visible } from './visible-text.ts';
@@ -26,6 +27,14 @@ export interface TagFilter {
   readonly text: string;
   /** `os/architecture[/variant]`; null: all. */
   readonly platform: string | null;
+}
+
+/**
+ * The tags without those that cosign names by the digest of an image: signatures and attestations have a page of their
+ * own. They stay if the search names one.
+ */
+export function withoutCompanions(tags: readonly ListedTag[], text: string): readonly ListedTag[] {
+  return text.toLowerCase().startsWith('sha') ? tags : tags.filter(({ tag }) => !isCompanionTag(tag));
 }
 
 /** The tags that match. */

@@ -91,6 +91,17 @@ describe('the page of a repository', () => {
     expect(text).not.toContain('An old one');
   });
 
+  it('leaves out the tags of signatures, unless the search names one', async () => {
+    const signature = `sha256-${'a'.repeat(64)}.sig`;
+    await seedTagList(bucket, 'signed/list', [
+      { name: '1', detail: summary(1, 1, [AMD]) },
+      { name: signature, detail: summary(2, 1, []) },
+    ]);
+    expect(await tagsOf('/r/signed/list')).toEqual(['1']);
+    expect(await textOf('/r/signed/list')).toContain('<a href="/r/signed/list?q=sha">1</a> are signatures');
+    expect(await tagsOf('/r/signed/list?q=sha')).toEqual([signature]);
+  });
+
   it('lets nothing of a list become markup', async () => {
     await seedTagList(bucket, 'markup/list', [
       {

@@ -24,7 +24,7 @@ export function FormsSection({ name, record }: { readonly name: RepositoryName; 
       <ul class="forms">
         {lines.slice(0, LINES_MAX).map((line) => (
           <li>
-            <Line name={name} line={line} whole={isList ? 'the tag' : 'this image'} />
+            <Line name={name} line={line} whole={isList ? 'any platform' : 'this image'} />
           </li>
         ))}
       </ul>
