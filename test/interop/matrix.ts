@@ -71,10 +71,16 @@ try {
 }
 
 async function chosen(): Promise<number> {
-  const { pulp3 = false, receive = false, client: clients } = values;
-  if (receive) return Number(!(await runReceive(tell, { keep: values.folder, json: values.json, clients })));
+  const { pulp3 = false, receive = false, client: clients, proof = false } = values;
+  if (receive) return Number(!(await runReceive(tell, { keep: values.folder, json: values.json, clients, proof })));
   if (!pulp3) return main();
-  return Number(!(await runPulp3(tell, { clients, kinds: values.image as ImageKind[] | undefined })));
+  return Number(
+    !(await runPulp3(tell, {
+      clients,
+      kinds: values.image as ImageKind[] | undefined,
+      proof: values.proof === true,
+    })),
+  );
 }
 
 async function cleanUp(): Promise<void> {
