@@ -12,12 +12,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createSigner } from '../../src/manifest/signing/jws.ts';
 import { newKey } from '../../src/publisher/publish/key-file.ts';
-import {
-  createPublisher,
-  type Publisher,
-  type PublishRequest,
-  type PublishResult,
-} from '../../src/publisher/publish/publish.ts';
+import { createPublisher, type Publisher } from '../../src/publisher/publish/publish.ts';
+import type { PublishRequest, PublishResult } from '../../src/publisher/publish/request.ts';
 import { openSource } from '../../src/publisher/sources/open.ts';
 import type { SourceOptions } from '../../src/publisher/sources/source.ts';
 import type { Digest } from '../../src/registry/digest.ts';

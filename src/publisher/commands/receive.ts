@@ -8,7 +8,7 @@ import { addNotifyOption, type NotifyOption, openNotifier } from '../cli/notify-
 import { CommandError } from '../cli/errors.ts';
 import { DEFAULT_LISTEN, type ListenAddress, parseListenAddress } from '../cli/listen-address.ts';
 import { formatCount, printJson, printLines, printMessage } from '../cli/terminal-text.ts';
-import type { PublishResult } from '../publish/publish.ts';
+import type { PublishResult } from '../publish/request.ts';
 import type { OpenTarget } from '../stores/target.ts';
 
 interface Options extends BucketOptions, NotifyOption {

@@ -3,7 +3,7 @@ import { reasonRow } from '../../registry/errors.ts';
 import { FORM_TITLE } from '../../registry/media-type.ts';
 import { formatPlatform, type Platform } from '../../registry/platform.ts';
 import type { PullAddress } from '../cli/pull-address.ts';
-import type { PublishResult } from './publish.ts';
+import type { PublishResult } from './request.ts';
 import { formatBytes, formatCount, paint, tableLines, terminalWidth } from '../cli/terminal-text.ts';
 
 const CHANGES = {

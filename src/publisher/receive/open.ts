@@ -8,7 +8,7 @@ import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { publishedDigests } from '../../registry/records.ts';
 import type { Notifier } from '../notify/notifier.ts';
 import { loadOrMakeKey } from '../publish/key-file.ts';
-import type { PublishResult } from '../publish/publish.ts';
+import type { PublishResult } from '../publish/request.ts';
 import { pushContext, type PushContextOptions } from './context.ts';
 import { isLoopback, type ReceiveOptions, startReceiver } from './server.ts';
 import { openUploads } from './uploads.ts';
