@@ -5,8 +5,8 @@ import type { RepositoryName } from '../../registry/name.ts';
 import { repositoryUnknown } from '../endpoints/v2/known-repository.ts';
 import type { Refused } from '../gateway/answer.ts';
 import type { PageRequest } from './page-endpoint.tsx';
-import { readTags } from './read-lists.ts';
-import { filterTags, orderOf, platformsOf, readmeOf, sortTags, withoutCompanions } from './tag-order.ts';
+import { readTags } from './content/read-lists.ts';
+import { filterTags, orderOf, platformsOf, readmeOf, sortTags, withoutCompanions } from './content/tag-order.ts';
 import { RepositoryPage } from './views/repository-page.tsx';
 import { searchText } from './visible-text.ts';
 

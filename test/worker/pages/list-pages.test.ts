@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { CATALOG_KEY } from '../../../src/registry/keys.ts';
 import { encodeSortedList } from '../../../src/registry/sorted-list.ts';
 import type { RepositorySummary, TagSummary } from '../../../src/registry/summary.ts';
-import { compareNatural } from '../../../src/worker/pages/tag-order.ts';
+import { compareNatural } from '../../../src/worker/pages/content/tag-order.ts';
 import { watched } from '../buckets.ts';
 import { directEdge } from '../edge.ts';
 import { seedTagList } from '../seed.ts';

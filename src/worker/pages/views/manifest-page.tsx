@@ -2,7 +2,7 @@
 import type { Digest } from '../../../registry/digest.ts';
 import type { RepositoryName } from '../../../registry/name.ts';
 import { manifestPath } from '../paths.ts';
-import type { StoredManifestView } from '../read-manifest.ts';
+import type { StoredManifestView } from '../content/read-manifest.ts';
 import { formatBytes, visible } from '../visible-text.ts';
 import { Page, type Place } from './layout.tsx';
 import { Choices, Crumbs, NameParts } from './navigation.tsx';

@@ -3,7 +3,7 @@ import type { Child } from 'hono/jsx';
 import type { RepositoryName } from '../../../registry/name.ts';
 import type { TagSummary } from '../../../registry/summary.ts';
 import { repositoryPath, tagPath } from '../paths.ts';
-import { type ListedTag, type Order, ORDERS, type Readme } from '../tag-order.ts';
+import { type ListedTag, type Order, ORDERS, type Readme } from '../content/tag-order.ts';
 import { counted, formatBytes, visible } from '../visible-text.ts';
 import { FormBadge, Legend, standingsOf } from './form-badge.tsx';
 import { Age, Command, Page, type Place } from './layout.tsx';

@@ -3,7 +3,7 @@ import type { Digest } from '../../../../registry/digest.ts';
 import { parseTag, type RepositoryName, type Tag } from '../../../../registry/name.ts';
 import { COSIGN_SUFFIXES } from '../../../../bucket/image-source.ts';
 import { manifestPath, tagPath } from '../../paths.ts';
-import type { ReferrerView } from '../../read-referrers.ts';
+import type { ReferrerView } from '../../content/read-referrers.ts';
 import { formatBytes, visible } from '../../visible-text.ts';
 import { Command, type Place } from '../layout.tsx';
 import { DigestLink } from '../values.tsx';

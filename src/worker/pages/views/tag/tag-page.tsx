@@ -1,8 +1,8 @@
 /* @jsxRuntime automatic @jsxImportSource hono/jsx */
 import type { Child } from 'hono/jsx';
 import { manifestPath, tagPath } from '../../paths.ts';
-import type { TagContent } from '../../read-tag.ts';
-import { rootDigest } from '../../tag-forms.ts';
+import type { TagContent } from '../../content/read-tag.ts';
+import { rootDigest } from '../../content/tag-forms.ts';
 import { formatBytes, visible } from '../../visible-text.ts';
 import { Age, Page, type Place } from '../layout.tsx';
 import { Choices } from '../navigation.tsx';

@@ -1,10 +1,10 @@
 /** Reads what refers to a manifest: signatures, SBOMs, provenance. One read. */
-import { readObject } from '../../bucket/read-object.ts';
-import { signersOfDescriptor } from '../../manifest/signers/signers.ts';
-import type { Descriptor, SignerClaim } from '../../registry/descriptor.ts';
-import { type Digest, parseDigest } from '../../registry/digest.ts';
-import { referrersKey } from '../../registry/keys.ts';
-import { CorruptReferrersError, decodeReferrers } from '../../registry/referrers.ts';
+import { readObject } from '../../../bucket/read-object.ts';
+import { signersOfDescriptor } from '../../../manifest/signers/signers.ts';
+import type { Descriptor, SignerClaim } from '../../../registry/descriptor.ts';
+import { type Digest, parseDigest } from '../../../registry/digest.ts';
+import { referrersKey } from '../../../registry/keys.ts';
+import { CorruptReferrersError, decodeReferrers } from '../../../registry/referrers.ts';
 import type { ChildView } from './image-view.ts';
 import { objectOf, textOf } from './json.ts';
 import type { PagePlace } from './read-tag.ts';

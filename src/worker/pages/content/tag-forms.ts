@@ -1,8 +1,8 @@
 /** Which of a tag's forms a page shows, and how they are grouped by platform. Pure. */
-import type { Digest } from '../../registry/digest.ts';
-import { type Form, isListForm } from '../../registry/media-type.ts';
-import { DEFAULT_PLATFORM, formatPlatform, type Platform } from '../../registry/platform.ts';
-import { publishedDigests, type MissingForm, type TagForm, type TagRecord } from '../../registry/records.ts';
+import type { Digest } from '../../../registry/digest.ts';
+import { type Form, isListForm } from '../../../registry/media-type.ts';
+import { DEFAULT_PLATFORM, formatPlatform, type Platform } from '../../../registry/platform.ts';
+import { publishedDigests, type MissingForm, type TagForm, type TagRecord } from '../../../registry/records.ts';
 import type { ChildView } from './image-view.ts';
 
 /** An image of a list. */

@@ -1,6 +1,6 @@
 /** Reads members of JSON from images. Values of another type count as absent, because nothing is served from here. */
-import { type Digest, parseDigest } from '../../registry/digest.ts';
-import type { Platform } from '../../registry/platform.ts';
+import { type Digest, parseDigest } from '../../../registry/digest.ts';
+import type { Platform } from '../../../registry/platform.ts';
 
 /** A parsed JSON object. */
 export type Json = Readonly<Record<string, unknown>>;

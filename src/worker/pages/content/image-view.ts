@@ -2,9 +2,9 @@
  * The parts of an image's manifest and config that a page shows. Parsing is lenient: invalid parts are left out,
  * because nothing is served from here.
  */
-import type { Digest } from '../../registry/digest.ts';
-import { MEDIA_TYPES } from '../../registry/media-type.ts';
-import { formatPlatform } from '../../registry/platform.ts';
+import type { Digest } from '../../../registry/digest.ts';
+import { MEDIA_TYPES } from '../../../registry/media-type.ts';
+import { formatPlatform } from '../../../registry/platform.ts';
 import { digestOf, type Json, listOf, objectOf, pairsOf, parseObject, platformOf, sizeOf, textOf } from './json.ts';
 
 /** A blob of a manifest; `size` in bytes, null if the manifest does not contain it (schema 1). */

@@ -1,5 +1,5 @@
 /** The search of the front page: repositories by name, and by their tags. Pure. */
-import { matchesSearch } from '../endpoints/name-search.ts';
+import { matchesSearch } from '../../endpoints/name-search.ts';
 import type { ListedRepository } from './read-lists.ts';
 
 /** Tags that a result names, at most. */

@@ -1,22 +1,22 @@
 /** Reads what the pages of a tag show, with at most two reads. */
-import { isTombstone } from '../../bucket/read-tag.ts';
-import { type ByteReader, readAll, readBytes } from '../../bucket/read-object.ts';
-import { isNameless } from '../../manifest/from-schema1.ts';
-import { signersOfManifest } from '../../manifest/signers/signers.ts';
-import type { SignerClaim } from '../../registry/descriptor.ts';
-import type { Digest } from '../../registry/digest.ts';
-import { blobKey, manifestKey, tagKey } from '../../registry/keys.ts';
-import type { RepositoryName, Tag } from '../../registry/name.ts';
-import { decodeOriginMark, type OriginMark } from '../../registry/origin-mark.ts';
-import type { RealmName } from '../../registry/realms.ts';
+import { isTombstone } from '../../../bucket/read-tag.ts';
+import { type ByteReader, readAll, readBytes } from '../../../bucket/read-object.ts';
+import { isNameless } from '../../../manifest/from-schema1.ts';
+import { signersOfManifest } from '../../../manifest/signers/signers.ts';
+import type { SignerClaim } from '../../../registry/descriptor.ts';
+import type { Digest } from '../../../registry/digest.ts';
+import { blobKey, manifestKey, tagKey } from '../../../registry/keys.ts';
+import type { RepositoryName, Tag } from '../../../registry/name.ts';
+import { decodeOriginMark, type OriginMark } from '../../../registry/origin-mark.ts';
+import type { RealmName } from '../../../registry/realms.ts';
 import {
   CorruptRecordError,
   decodeTagIndex,
   decodeTagMetadata,
   type TagForm,
   type TagRecord,
-} from '../../registry/records.ts';
-import type { ReadStore } from '../../registry/store.ts';
+} from '../../../registry/records.ts';
+import type { ReadStore } from '../../../registry/store.ts';
 import {
   type ChildView,
   type ConfigView,

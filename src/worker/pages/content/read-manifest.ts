@@ -1,8 +1,8 @@
 /** Reads what the page of a manifest shows, by its digest, with at most two reads. */
-import { BUNDLE_MAX, signersOfBundle, signersOfManifest } from '../../manifest/signers/signers.ts';
-import type { SignerClaim } from '../../registry/descriptor.ts';
-import type { Digest } from '../../registry/digest.ts';
-import { blobKey } from '../../registry/keys.ts';
+import { BUNDLE_MAX, signersOfBundle, signersOfManifest } from '../../../manifest/signers/signers.ts';
+import type { SignerClaim } from '../../../registry/descriptor.ts';
+import type { Digest } from '../../../registry/digest.ts';
+import { blobKey } from '../../../registry/keys.ts';
 import { type ChildView, type ConfigView, type ManifestView, readChildren, readManifestView } from './image-view.ts';
 import { digestOf, listOf, objectOf, pairsOf, parseObject, textOf } from './json.ts';
 import { type PagePlace, readDetails, readDocument, readStoredManifest } from './read-tag.ts';

@@ -1,13 +1,13 @@
 /** Parts of lists for pages, filtered by a search, with at most two reads for lists of any length. */
-import { isReason } from '../../registry/errors.ts';
-import { CATALOG_KEY, tagListKey } from '../../registry/keys.ts';
-import { type Form, FORMS } from '../../registry/media-type.ts';
-import { compareNames, parseRepositoryName, parseTag, type RepositoryName } from '../../registry/name.ts';
-import { decodeSpan, type Leaf, leavesOfPage, type ListHeader, spanOf } from '../../registry/sorted-list.ts';
-import type { ReadStore } from '../../registry/store.ts';
-import type { RepositorySummary, TagSummary } from '../../registry/summary.ts';
-import { type OpenList, openList } from '../../bucket/list-page.ts';
-import { repositorySummaryOf, SUMMARIES_MAX } from '../../bucket/repository-summary.ts';
+import { isReason } from '../../../registry/errors.ts';
+import { CATALOG_KEY, tagListKey } from '../../../registry/keys.ts';
+import { type Form, FORMS } from '../../../registry/media-type.ts';
+import { compareNames, parseRepositoryName, parseTag, type RepositoryName } from '../../../registry/name.ts';
+import { decodeSpan, type Leaf, leavesOfPage, type ListHeader, spanOf } from '../../../registry/sorted-list.ts';
+import type { ReadStore } from '../../../registry/store.ts';
+import type { RepositorySummary, TagSummary } from '../../../registry/summary.ts';
+import { type OpenList, openList } from '../../../bucket/list-page.ts';
+import { repositorySummaryOf, SUMMARIES_MAX } from '../../../bucket/repository-summary.ts';
 import type { ListedTag } from './tag-order.ts';
 
 /** The requested part of a list. */

@@ -1,8 +1,8 @@
 /** The orders and filters of a list of tags. Pure. */
-import { isCompanionTag } from '../../bucket/image-source.ts';
-import type { Tag } from '../../registry/name.ts';
-import type { TagSummary } from '../../registry/summary.ts';
-import { visible } from './visible-text.ts';
+import { isCompanionTag } from '../../../bucket/image-source.ts';
+import type { Tag } from '../../../registry/name.ts';
+import type { TagSummary } from '../../../registry/summary.ts';
+import { visible } from '../visible-text.ts';
 
 /** A tag of a list; `summary` is null if the list has no details of it. */
 export interface ListedTag {
