@@ -142,12 +142,8 @@ function errorTextOf(node: ts.NewExpression | ts.CallExpression): ErrorText | nu
   let hint: string | null = null;
   for (const argument of node.arguments ?? []) {
     if (ts.isObjectLiteralExpression(argument)) {
-      visit(argument, (member) => {
-        if (!ts.isPropertyAssignment(member)) return;
-        const text = textOf(member.initializer);
-        if (member.name.getText() === 'hint' && hasWords(text)) hint = text;
-        if (member.name.getText() === 'message' && hasWords(text)) parts.push(text);
-      });
+      parts.push(...memberTexts(argument, 'message'));
+      hint = memberTexts(argument, 'hint')[0] ?? hint;
       continue;
     }
     const text = textOf(argument);
@@ -162,6 +158,15 @@ function errorTextOf(node: ts.NewExpression | ts.CallExpression): ErrorText | nu
   if (second !== undefined && hint === null && /^[A-Z`]|^\[/.test(second))
     return { from, codes, message, hint: second };
   return { from, codes, message: parts.join(' … '), hint };
+}
+
+/** The texts of the members of that name, in the object and in the objects in it. */
+function memberTexts(object: ts.ObjectLiteralExpression, name: string): readonly string[] {
+  const texts: string[] = [];
+  visit(object, (member) => {
+    if (ts.isPropertyAssignment(member) && member.name.getText() === name) texts.push(textOf(member.initializer));
+  });
+  return texts.filter(hasWords);
 }
 
 function isText(node: ts.Node): node is ts.Expression {

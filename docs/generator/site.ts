@@ -121,12 +121,14 @@ function contentHtml(page: Page): string {
         const cells = (row: readonly Tokens.TableCell[], tag: string): string =>
           row.map((cell) => `<${tag}>${this.parser.parseInline(cell.tokens)}</${tag}>`).join('');
         const body = rows.map((row) => `<tr>${cells(row, 'td')}</tr>`).join('\n');
-        const head = `<thead><tr>${cells(header, 'th')}</tr></thead>`;
+        // An empty cell heads nothing.
+        const head = `<thead><tr>${cells(header, 'th').replaceAll('<th></th>', '<td></td>')}</tr></thead>`;
         return `<div class="table" tabindex="0"><table>${head}<tbody>\n${body}\n</tbody></table></div>\n`;
       },
     },
   });
-  return marked.parse(page.markdown, { async: false });
+  // Long lines scroll by keyboard, too.
+  return marked.parse(page.markdown, { async: false }).replaceAll('<pre>', '<pre tabindex="0">');
 }
 
 /** Where a link of a document leads in the site: another page, an anchor, or the source where that is hosted. */
