@@ -1,6 +1,6 @@
 /**
  * Attacks and their outcomes. Each is run by a test of that title; `npm run docs` prints the table into
- * docs/security.md.
+ * docs/explanation/security.md.
  */
 
 /** One attack. */

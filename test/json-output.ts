@@ -1,9 +1,11 @@
-/** Checks what a command prints with `--json` against docs/json-output.schema.json. */
+/** Checks what a command prints with `--json` against docs/reference/json-output.schema.json. */
 import { readFileSync } from 'node:fs';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { expect } from 'vitest';
 
-const schema = JSON.parse(readFileSync(new URL('../docs/json-output.schema.json', import.meta.url), 'utf8')) as {
+const schema = JSON.parse(
+  readFileSync(new URL('../docs/reference/json-output.schema.json', import.meta.url), 'utf8'),
+) as {
   readonly $id: string;
   readonly $defs: Readonly<Record<string, object>>;
 };

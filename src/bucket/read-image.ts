@@ -76,7 +76,7 @@ export function verifiedManifest({ bytes, mediaType }: SourceManifest, digest: D
     if (!(cause instanceof ManifestError)) throw cause;
     throw new ImageError(`${what} cannot be published: ${cause.message}`, {
       cause,
-      hint: 'Nothing was written. Look at what the source has, or make it anew.',
+      hint: 'Nothing was written. Check the source, or build the image again.',
     });
   }
   if (digest === undefined || manifest.digest === digest) return manifest;
@@ -108,7 +108,7 @@ async function readChildren(
 ): Promise<number> {
   const { children, requested, leftOut, depth } = into;
   if (depth > IMAGE_LIMITS.depth)
-    throw overLimit(`the list ${list.digest} lies in more than ${String(IMAGE_LIMITS.depth)} other lists`);
+    throw overLimit(`the list ${list.digest} is nested in more than ${String(IMAGE_LIMITS.depth)} other lists`);
   const descriptors = readLinks(list.bytes)?.children ?? [];
   const wanted = new Set(selectChildren(descriptors, options, requested));
   for (const { digest } of wanted) requested.add(digest);
@@ -219,7 +219,7 @@ async function readConfigs(
     if (bytes !== null) found.set(digest, bytes);
     else if (scope !== 'on-demand')
       throw new ImageError(`the source lacks the config ${digest}`, {
-        hint: 'The image is not complete: copy it again, whole.',
+        hint: 'The image is incomplete: copy it again.',
       });
   }
   return found;

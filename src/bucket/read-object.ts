@@ -158,5 +158,5 @@ async function withLimit<T>(read: Promise<T>, limit: number): Promise<T> {
 }
 
 function brokenOff(cause: unknown): StorageError {
-  return new StorageError('STORAGE_UNAVAILABLE', 'the object broke off while it was read', { cause });
+  return new StorageError('STORAGE_UNAVAILABLE', 'the object ended early while it was read', { cause });
 }

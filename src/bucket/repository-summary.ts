@@ -1,6 +1,7 @@
 /** The detail of a repository in the catalogue: what the front page shows of it. Pure. */
 import type { ListEntry } from '../registry/sorted-list.ts';
 import type { RepositorySummary } from '../registry/summary.ts';
+import { isCompanionTag } from './image-source.ts';
 
 /**
  * Largest catalogue with details, in repositories. Each publisher writes the whole catalogue when a detail changes: a
@@ -27,7 +28,8 @@ export function summarizeTagList(
   const [newest] = timed;
   if (newest === undefined) return null;
   const kept = Math.min(RECENT_MAX, Math.floor(TAG_NAMES / Math.max(1, repositories)));
-  return { tags: entries.length, updated: newest.updated, recent: timed.slice(0, kept).map(({ name }) => name) };
+  const named = timed.filter(({ name }) => !isCompanionTag(name));
+  return { tags: entries.length, updated: newest.updated, recent: named.slice(0, kept).map(({ name }) => name) };
 }
 
 /** Reads a detail of the catalogue; null if it is none. Members of a newer gantry are ignored. */

@@ -215,7 +215,7 @@ function withoutRepeats<T extends { readonly image: V1Image }>(entries: readonly
     const above = entries[index - 1]?.image;
     const below = entries[index + 1]?.image;
     if (image.id !== above?.id && seen.has(image.id))
-      throw new HistoryError(`the id ${image.id} stands more than once in the history`);
+      throw new HistoryError(`the id ${image.id} occurs more than once in the history`);
     seen.add(image.id);
     if (image.id === below?.id) return false;
     if (below !== undefined && image.parent !== below.id)

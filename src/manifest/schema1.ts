@@ -94,7 +94,7 @@ export function buildSchema1(input: Schema1Input, mode: 'strict' | 'compat'): Sc
     const [ambiguity] = config.ambiguities;
     if (ambiguity !== undefined) return refused('schema1-config-ambiguous', ambiguity);
     if (history.length === 1 && config.members.has('parent'))
-      return refused('schema1-base-has-parent', 'the config of a one-entry image brings a parent of its own');
+      return refused('schema1-base-has-parent', 'the config of a one-entry image has a parent of its own');
   }
   return {
     kind: 'payload',

@@ -54,7 +54,7 @@ const DOCUMENTATION = 'org.opencontainers.image.documentation';
 
 /**
  * Description and documentation (OCI image spec, annotations.md), each from the first that has it: the list, the image,
- * the labels of a single image.
+ * the labels of the image.
  */
 function describe(
   texts: readonly (Readonly<Record<string, unknown>> | undefined)[],
@@ -82,7 +82,9 @@ async function look(
     ) ?? images[0];
   const bytes = chosen === undefined ? null : await sources.manifest(chosen.digest);
   const platforms = images.flatMap(({ platform }) => (platform === undefined ? [] : [formatPlatform(platform)]));
-  return { platforms: [...new Set(platforms)], image: bytes === null ? null : readLinks(bytes), labels: undefined };
+  const image = bytes === null ? null : readLinks(bytes);
+  const labels = image === null ? undefined : (await readConfig(image, sources)).labels;
+  return { platforms: [...new Set(platforms)], image, labels };
 }
 
 type Labels = Readonly<Record<string, unknown>> | undefined;

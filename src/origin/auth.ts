@@ -118,7 +118,7 @@ export function createAuthenticator(options: {
         }));
     if (response.status === 401 || response.status === 403 || response.status === 400) {
       const { message } = await statusError(response, transport.clock.now());
-      const who = own === null ? 'gives no token without credentials' : 'refuses the credentials';
+      const who = own === null ? 'returns no token without credentials' : 'refuses the credentials';
       throw new OriginError('ORIGIN_UNAUTHORIZED', `the token service of ${registry.host} ${who} (${message})`, {
         status: response.status,
       });

@@ -74,7 +74,7 @@ async function* resuming(
     if (failure === undefined && (size === undefined || received === size)) return;
     failure ??= new OriginError(
       'ORIGIN_UNAVAILABLE',
-      `${client.baseUrl.host} cut ${digest} off after ${String(received)} of ${String(size)} bytes`,
+      `${client.baseUrl.host} ended ${digest} after ${String(received)} of ${String(size)} bytes`,
     );
     failures = received > before ? 1 : failures + 1;
     const delay = retryDelay(failures, undefined, client.clock.random(), client.policy);
@@ -96,7 +96,7 @@ async function* resuming(
       await next.body.cancel().catch(() => undefined);
       throw new OriginError(
         'ORIGIN_PROTOCOL',
-        `${client.baseUrl.host} says that ${digest} has ${String(size)}, and then ${String(next.size)} bytes`,
+        `${client.baseUrl.host} reports two sizes of ${digest}: ${String(size)} and ${String(next.size)} bytes`,
       );
     }
     blob = next;

@@ -33,6 +33,6 @@ export function refuseTokenService(registry: URL, service: URL, named: readonly 
   // A registry on plain http gets Basic credentials in the clear, too: its own host learns nothing new.
   const isPlain = service.protocol !== 'https:' && !(isOwn && registry.protocol === 'http:');
   return isPlain && scopeOf(service) !== 'loopback'
-    ? `is ${service.origin}, and the credentials would cross the network in plain http`
+    ? `is ${service.origin}, and the credentials would be sent unencrypted over plain http`
     : null;
 }

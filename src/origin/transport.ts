@@ -277,14 +277,14 @@ export function reasonOf(signal: AbortSignal | undefined): Error {
 // Node reports the reason as the code of the TypeError's cause; workerd reports only a message.
 const FAILURES: Readonly<Record<string, { readonly text: string; readonly retryable: boolean }>> = {
   ECONNREFUSED: { text: 'refuses connections', retryable: true },
-  ECONNRESET: { text: 'broke the connection', retryable: true },
+  ECONNRESET: { text: 'closed the connection', retryable: true },
   ENOTFOUND: { text: 'is a host name that does not exist', retryable: false },
   EAI_AGAIN: { text: 'is a host name that could not be looked up', retryable: true },
   EHOSTUNREACH: { text: 'cannot be reached', retryable: true },
   ENETUNREACH: { text: 'cannot be reached', retryable: true },
   ETIMEDOUT: { text: 'cannot be reached: time-out', retryable: true },
   UND_ERR_CONNECT_TIMEOUT: { text: 'cannot be reached: time-out', retryable: true },
-  UND_ERR_SOCKET: { text: 'broke the connection', retryable: true },
+  UND_ERR_SOCKET: { text: 'closed the connection', retryable: true },
 };
 
 /** The error for a failed connection. `cut`: it broke during the response. */
@@ -300,7 +300,7 @@ export function unreachable(url: URL, error: unknown, cut = false): OriginError 
   }
   const failure = codes.map((code) => FAILURES[code]).find((known) => known !== undefined);
   const text = cut
-    ? 'broke the connection during its response'
+    ? 'closed the connection during its response'
     : (failure?.text ?? `cannot be reached: ${last?.message ?? String(error)}`);
   return new OriginError('ORIGIN_UNAVAILABLE', `${cut ? addressOf(url) : url.origin} ${text}`, {
     cause: error,

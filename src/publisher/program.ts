@@ -78,7 +78,7 @@ Examples:
   $ gantry inspect library/busybox:latest
   $ gantry explain library/busybox:latest --user-agent docker/1.9.1
 
-With --json a command prints JSON as docs/json-output.schema.json describes it.
+With --json a command prints JSON as docs/reference/json-output.schema.json describes it.
 Exit codes: 0 success, 1 failure or faults found, 2 usage error, 130 interrupted.`,
     );
   const [verb = ''] = environment.argv;

@@ -1,6 +1,6 @@
 /**
  * The reason table: every reason for an error response, with its status, error codes and message. Error bodies are
- * built from this table only. With the texts of `help.ts` it also makes `/help/<reason>` and `docs/errors.md`.
+ * built from this table only. With the texts of `help.ts` it also makes `/help/<reason>` and `docs/reference/errors.md`.
  *
  * The codes are those of the OCI distribution spec ("Error Codes") and of docker/distribution. The first code decides
  * what an engine shows: Docker 1.8.3 and 1.9 hide the message if the first code is `MANIFEST_UNKNOWN`, so the errors
@@ -141,7 +141,7 @@ export const REASONS = {
   'schema2-layers-unread': {
     status: 503,
     codes: ['UNAVAILABLE'],
-    message: 'The schema 2 of this schema 1 image is not derived yet: its layers have to be unpacked once for it.',
+    message: 'No schema 2 is derived from this schema 1 image yet: its layers must be unpacked first.',
     caching: 'never',
   },
   'schema2-history-mismatch': {
@@ -174,8 +174,8 @@ export const REASONS = {
     status: 503,
     codes: ['UNAVAILABLE'],
     message:
-      'The upstream registry failed when it was asked for a format that this client reads, ' +
-      'so it is unknown whether the tag has it. It is asked again in a few seconds.',
+      'The upstream registry did not answer for the formats that this client reads, ' +
+      'so it is unknown whether the tag has one of them; try again in a few seconds.',
     caching: 'never',
   },
   'manifest-too-new': {
@@ -304,14 +304,13 @@ export const REASONS = {
   'upstream-over-limit': {
     status: 502,
     codes: ['DENIED'],
-    message: 'The upstream registry has more under this name than the registry fetches: see its limits.',
+    message: 'The requested content exceeds the limits for fetching from the upstream registry.',
     caching: 'never',
   },
   'fill-limited': {
     status: 429,
     codes: ['TOOMANYREQUESTS'],
-    message:
-      'Too many images that are not stored yet are being fetched from the upstream registry; try again in a few seconds.',
+    message: 'Too many images are being fetched from the upstream registry; try again in a few seconds.',
     caching: 'never',
   },
   'authority-unavailable': {

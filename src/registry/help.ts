@@ -215,11 +215,11 @@ const HELP = {
   'form-unknown': {
     title: 'Format unknown: the upstream failed',
     paragraphs: [
-      'This tag comes from an upstream registry. It has a manifest, but the upstream failed when it was asked for ' +
-        'the formats that this client reads. So it is unknown whether the tag has one of them. ' +
+      'This tag comes from an upstream registry. It has a manifest, but the upstream did not answer for the formats ' +
+        'that this client reads. So it is unknown whether the tag has one of them. ' +
         'Other clients can pull the tag meanwhile.',
-      'Try again after the time in `Retry-After`: the upstream is asked again. If this stays, the operator finds the ' +
-        "upstream's answer in the Worker's log, in events `upstream-unavailable`.",
+      'Try again after the seconds in `Retry-After`. If the error remains, the log of the Worker has the answer of the ' +
+        'upstream, in events `upstream-unavailable`.',
     ],
   },
   'manifest-too-new': {
@@ -234,7 +234,7 @@ const HELP = {
     title: 'Platform unknown',
     paragraphs: [
       'The tag has no image for the platform that the request names, or none for linux/amd64 if the request names ' +
-        'none. The message lists the platforms that there are.',
+        'none. The message lists the platforms of the tag.',
       'Add one of them to the address of the archive: `/r/NAME:TAG.tar?platform=linux/arm64`.',
     ],
   },
@@ -358,7 +358,7 @@ const HELP = {
   'upstream-over-limit': {
     title: 'Beyond the limits of filling',
     paragraphs: [
-      'This repository is filled from another registry. What was requested is larger there than Gantry fetches for one ' +
+      'This repository is filled from another registry. The requested content exceeds the limits of Gantry for one ' +
         'request: a manifest above 4 MiB, a list or image that needs too many requests or bytes, or a blob above the ' +
         'limit of the rule (`largest`).',
       'Publish the image with `gantry publish`, which has no such limits, or pull it from the upstream registry. The ' +
@@ -368,8 +368,9 @@ const HELP = {
   'fill-limited': {
     title: 'Too many fetches',
     paragraphs: [
-      'What was requested is not stored yet, so it has to be fetched from the upstream registry. One client may start ' +
-        'only so many fetches a minute, and one Worker has only so many at the same time. What is stored is not limited.',
+      'The requested content is not stored yet, so it must be fetched from the upstream registry. The number of fetches ' +
+        'is limited: those that one client starts in a minute, and those that one Worker has at the same time. ' +
+        'Stored content is not limited.',
       'Try again after the seconds in `Retry-After`. Many clients do so by themselves.',
     ],
   },

@@ -5,7 +5,7 @@ import type { RegistryResponse } from './gateway/registry-response.ts';
 import type { Trace } from './log/trace.ts';
 
 /** The result of a purge. `absent`: there is no cache, as in local development;
- * `limited`: Cloudflare takes no more purges for now. */
+ * `limited`: Cloudflare accepts no more purges for now. */
 export type PurgeOutcome =
   | { readonly kind: 'purged' }
   | { readonly kind: 'absent' }

@@ -1,5 +1,5 @@
 /**
- * Cloudflare's prices and the bill of a pull. The benchmark and docs/deploy.md take them from here. What a plan
+ * Cloudflare's prices and the bill of a pull. The benchmark and docs/how-to/deploy.md take them from here. What a plan
  * includes is not taken off.
  */
 

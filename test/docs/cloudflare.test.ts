@@ -1,11 +1,11 @@
-/** docs/cloudflare.md and the lines of `gantry doctor --deployed` say the same. */
+/** docs/explanation/cloudflare.md and the lines of `gantry doctor --deployed` say the same. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { CHECKS } from '../../src/publisher/doctor/deployed/checks.ts';
 import { ROOT } from './blocks.ts';
 
-const text = await readFile(join(ROOT, 'docs/cloudflare.md'), 'utf8');
+const text = await readFile(join(ROOT, 'docs/explanation/cloudflare.md'), 'utf8');
 const rows = text
   .split('\n')
   .filter((line) => line.startsWith('| '))

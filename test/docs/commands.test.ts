@@ -11,14 +11,14 @@ import { BUSYBOX_PROGRAMS, makeBusybox } from '../interop/busybox.ts';
 import { type DockerDaemon, startDockerDaemon } from '../interop/docker-daemon.ts';
 import { type GantryServer, startGantry } from '../interop/gantry-server.ts';
 import { missingPrograms, run, titleWith } from '../interop/programs.ts';
-import { blocksOf, DOCUMENTS, ROOT } from './blocks.ts';
+import { type Block, blocksOf, DOCUMENTS, ROOT } from './blocks.ts';
 
 const RUNNABLE = await Promise.all(
   DOCUMENTS.map(async (file) => ({
     file,
-    blocks: blocksOf(await readFile(join(ROOT, file), 'utf8')).filter(
-      ({ language, needs }) => language === 'sh' && (needs.length === 0 || needs[0] === 'docker'),
-    ),
+    blocks: blocksOf(await readFile(join(ROOT, file), 'utf8'))
+      .map((block, index, all) => ({ ...block, output: outputOf(all[index + 1]) }))
+      .filter(({ language, needs }) => language === 'sh' && (needs.length === 0 || needs[0] === 'docker')),
   })),
 );
 
@@ -89,7 +89,7 @@ describe.skipIf(missing.length > 0).each(RUNNABLE.filter(({ blocks }) => blocks.
     it.for(blocks.map((block) => ({ ...block, first: block.text.split('\n')[0] ?? '' })))(
       'line $line: $first',
       { timeout: TIMEOUT },
-      async ({ text, needs }, context) => {
+      async ({ text, needs, output }, context) => {
         if (needs[0] === 'docker' && docker === undefined) context.skip('dockerd not installed');
         const script = text
           .replaceAll('127.0.0.1:8787', server.host)
@@ -97,10 +97,16 @@ describe.skipIf(missing.length > 0).each(RUNNABLE.filter(({ blocks }) => blocks.
           .replace(ELSEWHERE, (_, all: string | undefined) => `${all ?? ''}oci:${image}:latest`);
         const { code, stdout, stderr } = await run('sh', ['-eu', '-c', script], { cwd: join(folder, 'work'), env });
         expect(`${script}\n${stdout}\n${stderr}\nexit ${String(code)}`).toMatch(/exit 0$/);
+        if (output !== null) expect(stdout.trim()).toBe(output);
       },
     );
   },
 );
+
+/** What the block before must print: the text of a block `text output`; null for any other. */
+function outputOf(block: Block | undefined): string | null {
+  return block?.language === 'text' && block.needs[0] === 'output' ? block.text : null;
+}
 
 async function program(bin: string, name: string, script: string): Promise<void> {
   await writeFile(join(bin, name), `#!/bin/sh\n${script}\n`);

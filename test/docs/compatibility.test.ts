@@ -1,13 +1,13 @@
-/** docs/compatibility.md claims nothing that it does not say how it knows, and its letters stand for kept results. */
+/** docs/reference/compatibility.md claims nothing that it does not say how it knows, and its letters stand for kept results. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { familyOf } from '../../docs/compatibility.ts';
+import { familyOf } from '../../docs/generator/compatibility.ts';
 import { CLIENTS } from '../../src/manifest/clients/known-clients.ts';
 import { mergeResults, readResults, type Result } from '../interop/matrix/results.ts';
 import { ROOT } from './blocks.ts';
 
-const text = await readFile(join(ROOT, 'docs', 'compatibility.md'), 'utf8');
+const text = await readFile(join(ROOT, 'docs', 'reference', 'compatibility.md'), 'utf8');
 const results = await readResults();
 const rows = text
   .split('\n\n')

@@ -13,9 +13,10 @@ const TEXTS = new Map(
 );
 
 /**
- * What a block of commands may need beyond this machine. Blocks that need nothing are run, and `docker` where it is.
+ * What a block of commands may need beyond this machine. Blocks that need nothing are run, and `docker` where it is;
+ * `bucket` in test/ci.
  */
-const NEEDS = ['cloudflare', 'network', 'docker', 'start', 'checks'];
+const NEEDS = ['cloudflare', 'network', 'docker', 'start', 'checks', 'bucket'];
 
 /** Every command of every shell block, with where it stands. */
 const COMMANDS = DOCUMENTS.flatMap((file) =>
@@ -32,7 +33,7 @@ const OF_GANTRY = COMMANDS.flatMap(({ where, words }) => {
 
 describe('the documents', () => {
   it('that are made from tables are current', async () => {
-    const { code, stderr } = await run(process.execPath, [join(ROOT, 'docs', 'generate.ts'), '--check']);
+    const { code, stderr } = await run(process.execPath, [join(ROOT, 'docs', 'generator', 'main.ts'), '--check']);
     expect(stderr).toBe('');
     expect(code).toBe(0);
   });
@@ -60,7 +61,7 @@ describe('the documents', () => {
   });
 
   it('on Cloudflare have a source and a test that is there for each assumption, or the check that settles it', async () => {
-    const rows = [...(TEXTS.get('docs/cloudflare.md') ?? '').matchAll(/^\| (.*) \| (.*) \| (.*) \|$/gm)];
+    const rows = [...(TEXTS.get('docs/explanation/cloudflare.md') ?? '').matchAll(/^\| (.*) \| (.*) \| (.*) \|$/gm)];
     expect(rows.length).toBeGreaterThan(30);
     for (const [, assumption = '', source = '', test = ''] of rows) {
       if (source.includes('*open*')) expect(test, assumption).toMatch(/checks? `[a-z0-9-]+`/);

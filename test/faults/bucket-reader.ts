@@ -1,5 +1,5 @@
 /**
- * Reads a bucket by docs/bucket.md alone, with another S3 client and another hash than the publisher: what a second
+ * Reads a bucket by docs/reference/bucket.md alone, with another S3 client and another hash than the publisher: what a second
  * implementation would find. Whatever is needed and is not there, or has other bytes than its digest says, is a
  * finding.
  */

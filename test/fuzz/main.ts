@@ -52,7 +52,15 @@ if (values.surface !== undefined) {
     console.error(`--surface takes ${Object.keys(SURFACES).join(', ')}, and --from a whole number.`);
     process.exit(2);
   }
-  const { summary, fault } = await surface({ seed, from, runs: values.runs === undefined ? 10_000 : runs });
+  const inputs = values.runs === undefined ? 10_000 : runs;
+  const { summary, fault } = await surface({ seed, from, runs: inputs });
+  if (values.proof === true) {
+    writeProof(`fuzz-${values.surface}`, {
+      script: 'fuzz',
+      extent: inputs >= 10_000 ? 'whole' : 'bounded',
+      figures: [countFigure('hostile inputs', inputs), countFigure('of them with a fault', fault === null ? 0 : 1, 0)],
+    });
+  }
   console.log(summary);
   if (fault !== null) console.log(`FAILED: ${fault}`);
   process.exit(fault === null ? 0 : 1);

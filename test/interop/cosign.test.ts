@@ -2,7 +2,6 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { writeDirImage } from '../publisher/dir-image.ts';
 import { Bucket } from '../publisher/gc-bucket.ts';
@@ -10,11 +9,7 @@ import { runGantry } from '../publisher/commands/command-line.ts';
 import { type DockerRegistry, startDockerRegistry } from './docker-registry.ts';
 import { missingPrograms, must, titleWith } from './programs.ts';
 
-// cosign is in no Debian release, so it is optional even where all other programs are required.
-const missing = [
-  ...missingPrograms('docker-registry', 'skopeo'),
-  ...(spawnSync('cosign', ['version']).status === 0 ? [] : ['cosign']),
-];
+const missing = missingPrograms('docker-registry', 'skopeo', 'cosign');
 
 describe.skipIf(missing.length > 0)(titleWith('an image that cosign signed', missing), () => {
   let folder: string;

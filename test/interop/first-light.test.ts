@@ -22,7 +22,10 @@ let server: GantryServer;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'gantry-first-light-'));
-  server = await startGantry(join(folder, 'state'), { env: { ...process.env, GANTRY_KEY: join(folder, 'key.pem') } });
+  server = await startGantry(join(folder, 'state'), {
+    env: { ...process.env, GANTRY_KEY: join(folder, 'key.pem') },
+    args: ['--stats'],
+  });
 });
 
 afterAll(async () => {
@@ -99,6 +102,18 @@ describe('the demo image', () => {
       await daemon.close();
     }
   });
+
+  it.skipIf(noDocker.length + noSkopeo.length > 0)(
+    titleWith('was pulled once by each of them, as the statistics count it', [...noDocker, ...noSkopeo]),
+    async () => {
+      const counts = async (): Promise<unknown> => {
+        const { stdout } = await gantry(['stats', 'demo/hello', '--state', server.state, '--json']);
+        const { pulls } = JSON.parse(stdout) as { pulls: readonly { client: string; pulls: number }[] };
+        return Object.fromEntries(pulls.map(({ client, pulls: count }) => [client, count]));
+      };
+      await expect.poll(counts, { timeout: 30_000 }).toEqual({ skopeo: 1, docker: 1 });
+    },
+  );
 });
 
 describe('an image of Debian’s busybox', () => {

@@ -1,6 +1,6 @@
 /**
  * `npm run interop`: clients × images × ways, each pull compared byte for byte with what was published. Prints the
- * table, and writes it to `docs/interop.md` and `docs/compatibility.md` by way of `test/interop/results.json`.
+ * table, and writes it to `docs/reference/interop.md` and `docs/reference/compatibility.md` by way of `test/interop/results.json`.
  *
  * - `--newer[=FOLDER]`: also the clients of Debian 13, from a folder made by debootstrap; a FOLDER that is named is
  *   kept, and used again.
@@ -11,7 +11,7 @@
  *   written.
  * - `--receive`: clients that push to `gantry receive` instead, from this machine, from Debian 14 in a folder, and built
  *   from Go modules (`receive/main.ts`). `--folder=FOLDER` keeps what was made and built, `--json=FILE` writes the
- *   results there, too. Takes minutes and writes the table in `docs/receive.md`.
+ *   results there, too. Takes minutes and writes the table in `docs/how-to/receive.md`.
  * - `--client=NAME`, `--image=NAME`: only these (several: once each); nothing is written then, except with `--keep`.
  *   With `--pulp3` and `--receive`, clients by their titles.
  * - `--proof`: writes the result to `docs/results`.
@@ -71,10 +71,16 @@ try {
 }
 
 async function chosen(): Promise<number> {
-  const { pulp3 = false, receive = false, client: clients } = values;
-  if (receive) return Number(!(await runReceive(tell, { keep: values.folder, json: values.json, clients })));
+  const { pulp3 = false, receive = false, client: clients, proof = false } = values;
+  if (receive) return Number(!(await runReceive(tell, { keep: values.folder, json: values.json, clients, proof })));
   if (!pulp3) return main();
-  return Number(!(await runPulp3(tell, { clients, kinds: values.image as ImageKind[] | undefined })));
+  return Number(
+    !(await runPulp3(tell, {
+      clients,
+      kinds: values.image as ImageKind[] | undefined,
+      proof: values.proof === true,
+    })),
+  );
 }
 
 async function cleanUp(): Promise<void> {
@@ -120,7 +126,7 @@ async function main(): Promise<number> {
   const failed = results.filter(({ outcome }) => outcome.kind === 'failed');
   if (values.keep === true || (values.client === undefined && values.image === undefined)) {
     await writeResults(mergeResults(await readResults(), results));
-    await must(process.execPath, [new URL('../../docs/generate.ts', import.meta.url).pathname]);
+    await must(process.execPath, [new URL('../../docs/generator/main.ts', import.meta.url).pathname]);
   }
   const tried = results.filter(({ outcome }) => outcome.kind !== 'not-tried');
   tell(`${String(tried.length)} pulls, ${String(failed.length)} not as they should be`);

@@ -1,4 +1,4 @@
-/** Docker and containerd with Gantry as the mirror of Docker Hub, set up as docs/origins.md says. */
+/** Docker and containerd with Gantry as the mirror of Docker Hub, set up as docs/how-to/origins.md says. */
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ const noRegistry = missingPrograms('docker-registry', ...BUSYBOX_PROGRAMS);
 const noDocker = missingPrograms('dockerd');
 const noContainerd = missingPrograms('containerd', 'ctr');
 
-const DOCUMENT = new URL('../../docs/origins.md', import.meta.url);
+const DOCUMENT = new URL('../../docs/how-to/origins.md', import.meta.url);
 
 describe.skipIf(noRegistry.length > 0)(titleWith('a mirror of Docker Hub', noRegistry), () => {
   let folder: string;

@@ -119,12 +119,9 @@ beforeAll(async () => {
   await publish(`oci:${single}:latest`, 'team/app:2.0.0');
   await publish(`oci:${single}:latest`, 'team/worker:1.0');
   await publish(`oci:${hostile}:latest`, 'team/hostile:latest');
-<<<<<<< HEAD
   await publish(`oci:${single}:latest`, 'team/hostile:plain');
-=======
   // The panel of pull statistics has rows where something was pulled.
   for (const tag of ['latest', '2.0.0']) await fetch(`${server.url}/v2/team/app/manifests/${tag}`);
->>>>>>> wt-stats
   browser = await chromium.launch({ executablePath: CHROMIUM, args: ARGUMENTS });
 });
 

@@ -1,6 +1,6 @@
 /**
  * A tree of Pulp 2 at the edge: crane's decision table beside Gantry's answers, the rule that each form is what was
- * uploaded (Pulp issue 3258), and the commands of docs/pulp2.md.
+ * uploaded (Pulp issue 3258), and the commands of docs/how-to/pulp2.md.
  */
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -197,9 +197,9 @@ describe('each form is what was uploaded (Pulp issue 3258)', () => {
   });
 });
 
-describe('the commands of docs/pulp2.md', () => {
+describe('the commands of docs/how-to/pulp2.md', () => {
   it('run, in their order, over a tree of Pulp 2', async () => {
-    const blocks = blocksOf(await readFile(join(ROOT, 'docs', 'pulp2.md'), 'utf8'));
+    const blocks = blocksOf(await readFile(join(ROOT, 'docs', 'how-to', 'pulp2.md'), 'utf8'));
     const commands = blocks.filter(({ language, needs }) => language === 'sh' && needs[0] === 'network');
     const [yaml] = blocks.filter(({ language }) => language === 'yaml');
     expect(commands.length).toBeGreaterThan(2);

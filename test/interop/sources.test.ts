@@ -12,12 +12,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createSigner } from '../../src/manifest/signing/jws.ts';
 import { newKey } from '../../src/publisher/publish/key-file.ts';
-import {
-  createPublisher,
-  type Publisher,
-  type PublishRequest,
-  type PublishResult,
-} from '../../src/publisher/publish/publish.ts';
+import { createPublisher, type Publisher } from '../../src/publisher/publish/publish.ts';
+import type { PublishRequest, PublishResult } from '../../src/publisher/publish/request.ts';
 import { openSource } from '../../src/publisher/sources/open.ts';
 import type { SourceOptions } from '../../src/publisher/sources/source.ts';
 import type { Digest } from '../../src/registry/digest.ts';
@@ -388,7 +384,7 @@ describe('archives', () => {
         await expectNothingOf(
           none,
           failing,
-          /does not give test\/none:1: .*(?:No such image|reference does not exist)/,
+          /cannot export test\/none:1: .*(?:No such image|reference does not exist)/,
         );
       } finally {
         await daemon.close();
@@ -537,7 +533,7 @@ describe('the containers storage', () => {
         const result = await publish(source, { env });
         expect(formsOf(result)).toEqual(['docker-schema2 published', 'oci-manifest derived', 'docker-schema1 derived']);
       }
-      await expect(publish('containers-storage:none:1', { env })).rejects.toThrow(/podman does not give none:1/);
+      await expect(publish('containers-storage:none:1', { env })).rejects.toThrow(/podman cannot export none:1/);
       // The copies are removed.
       expect((await readdir(tmpdir())).filter((name) => name.startsWith('gantry-storage-'))).toEqual([]);
     },

@@ -1,5 +1,5 @@
 /** docs/proof.md: every figure with the command, the commit and the machine that gave it. Misses come first. */
-import { wrap } from '../../docs/markdown.ts';
+import { wrap } from '../../docs/generator/markdown.ts';
 import { CLAIMS, SETTINGS } from './claims.ts';
 import type { Figure, ProofResult } from './result.ts';
 

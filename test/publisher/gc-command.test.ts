@@ -149,7 +149,7 @@ describe('gantry doctor', () => {
     const { stdout, code } = await gantry('doctor', edge.url);
     await edge.close();
     expect(code).toBe(1);
-    expect(stdout).toContain('A cache gives every client the answer of the first one');
+    expect(stdout).toContain('A cache sends every client the answer of the first one');
     expect(stdout).toMatch(/✗ crane/);
     expect(stdout.split('\n').filter((line) => line.length > 100)).toEqual([]);
   });

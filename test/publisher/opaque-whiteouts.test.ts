@@ -18,7 +18,8 @@ import {
   OpaqueLayer,
   TooManyNamesError,
 } from '../../src/publisher/publish/opaque-whiteouts.ts';
-import { createPublisher, type PublishRequest, type PublishResult } from '../../src/publisher/publish/publish.ts';
+import { createPublisher } from '../../src/publisher/publish/publish.ts';
+import type { PublishRequest, PublishResult } from '../../src/publisher/publish/request.ts';
 import { openDir } from '../../src/publisher/sources/dir.ts';
 import { LayerScan } from '../../src/publisher/streams/opaque-scan.ts';
 import { TarScanner } from '../../src/publisher/streams/tar-scanner.ts';

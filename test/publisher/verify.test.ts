@@ -509,7 +509,7 @@ describe('a sample', () => {
   });
 });
 
-it('goes on past an object that storage does not give, and says which', async () => {
+it('goes on past an object that storage does not return, and says which', async () => {
   const before = (await run()).hashed.blobs;
   bucket.before = (operation, key) => {
     if (operation === 'get' && [tagKey(NAME, tagOf('v1')), manifestKey(NAME, child.digest)].includes(key))

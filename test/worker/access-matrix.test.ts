@@ -159,7 +159,7 @@ interface Expected {
   readonly isPrivate: boolean;
 }
 
-/** The rules, as docs/security.md has them. */
+/** The rules, as docs/explanation/security.md has them. */
 function oracle(
   caller: CallerKind,
   name: string,

@@ -123,7 +123,7 @@ describe('purging', () => {
   it('tells when the cache would not', async () => {
     const response = await post(edge(() => Promise.resolve({ kind: 'failed', message: 'rate limited (10001)' })));
     expect(response.status).toBe(500);
-    expect((await errorOf(response)).message).toBe('The cache did not purge: rate limited (10001)');
+    expect((await errorOf(response)).message).toBe('The cache refused the purge: rate limited (10001)');
   });
 
   it('is 429 with Retry-After where Cloudflare takes no more purges', async () => {

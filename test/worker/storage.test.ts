@@ -81,7 +81,7 @@ const path = (what: string): string => `/v2/${NAME}/${what}`;
 const real = (text: string): string => text.replace('DIGEST', image.digest).replace('BLOB', blob);
 
 /**
- * Endpoint → what it reads at most: heads, gets, and bodies that are opened. docs/operations-per-request.md has the
+ * Endpoint → what it reads at most: heads, gets, and bodies that are opened. docs/reference/operations-per-request.md has the
  * same table.
  */
 const COSTS: readonly [string, string, string, Operations][] = [

@@ -1,6 +1,6 @@
 /**
  * What clients announce or are offered but cannot use, in one table, by the version in their `User-Agent`. Negotiation,
- * `gantry explain`, `gantry doctor`, the pages and docs/compatibility.md read it. A client that is not in the table has
+ * `gantry explain`, `gantry doctor`, the pages and docs/reference/compatibility.md read it. A client that is not in the table has
  * no limits.
  */
 

@@ -1,6 +1,6 @@
 /**
  * Whether a client can use what it gets: its name, its form and its layers. A pure function for `gantry explain`,
- * `gantry doctor`, the pages and docs/compatibility.md.
+ * `gantry doctor`, the pages and docs/reference/compatibility.md.
  */
 import type { Form, NonstandardLayers } from '../../registry/media-type.ts';
 import type { RepositoryName } from '../../registry/name.ts';

@@ -58,7 +58,7 @@ export function readPrivateKey(text: string): PrivateKey {
   if (jwk.kty === 'RSA') return { kty: 'RSA', public: rsaMembers(jwk), jwk };
   const key = ecKey(curveOf(jwk.crv), base64UrlMember(jwk.d));
   if (given !== null && keyId(readPublicJwk(given)) !== keyId(key.public))
-    throw new KeyError('the private and the public part of the key do not belong together');
+    throw new KeyError('the private and the public part of the key do not match');
   return key;
 }
 

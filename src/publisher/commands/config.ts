@@ -31,8 +31,8 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
       'after',
       `
 Settings:
-  immutable   patterns of tags that nobody moves or deletes: publish, receive, sync, pull-through, rm and prune
-              refuse to; * stands for any characters
+  immutable   patterns of tags that stay where they are: publish, receive, sync and rm refuse to move or delete them,
+              pull-through, prune and gc leave them; * stands for any characters
 
 Examples:
   $ gantry config set immutable 'v*' --repository 'team/*'

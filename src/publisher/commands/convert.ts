@@ -50,7 +50,7 @@ async function run(options: Options): Promise<void> {
   );
   if (built.kind === 'refused') {
     throw new CommandError(`the image cannot be converted to schema 1: ${built.explanation}`, {
-      hint: `See the reason ${built.reason} in docs/errors.md.`,
+      hint: `See the reason ${built.reason} in docs/reference/errors.md.`,
     });
   }
   if (options.json === true) {

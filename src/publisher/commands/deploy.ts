@@ -34,7 +34,7 @@ If something is missing, the report has the command that fixes it, and nothing i
 Wrangler builds and deploys the Worker: \`npx wrangler deploy\` gives the same deployment without the checks.
 Its variables CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID apply.
 At the end \`gantry doctor --deployed\` examines the address of wrangler.toml, or GANTRY_EDGE_URL; with PURGE_TOKEN in
-the environment it also asks the cache. What a first deployment does not have yet (DNS, certificate, an image) is no
+the environment it also tests the cache. A first deployment has no DNS, no certificate and no image yet: that is not a
 failure.
 
 Examples:
@@ -42,7 +42,7 @@ Examples:
   $ CLOUDFLARE_API_TOKEN=… gantry deploy
   $ gantry deploy --config ./wrangler.production.toml
 
-Exit codes: 0 deployed (or ready to deploy), 1 something is missing, failed, or is wrong with what was deployed,
+Exit codes: 0 deployed (or ready to deploy), 1 something is missing, failed, or is wrong with the deployment,
 2 usage error.`,
     )
     .action((options: Options) => run(options, environment));
@@ -101,7 +101,7 @@ async function run(options: Options, environment: Environment): Promise<void> {
     return;
   }
   if (proved !== null) printLines((await import('../deploy/proof-report.ts')).proofLines(proved, terminalWidth()));
-  else if (proof !== null) printLines(['! not examined: no address is known. Do `gantry doctor URL --deployed`.']);
+  else if (proof !== null) printLines(['! not examined: no address is known. Run `gantry doctor URL --deployed`.']);
   if (!ready) {
     throw new CommandError(
       missing.length === 1 ? 'something is missing' : `${String(missing.length)} things are missing`,

@@ -25,20 +25,22 @@ interface Options {
 export function register(program: Command, _openTarget: OpenTarget, environment: Environment): void {
   program
     .command('doctor')
-    .description('test a registry as each client family uses it, old and new; report what each gets and what is wrong')
+    .description(
+      'test a registry with the requests of each client family, old and new; report what each gets and what is wrong',
+    )
     .argument('<url>', 'the registry: https://host, or host[:port]')
     .option('--image <name[:tag]>', 'the image to test with (default: the first in the catalogue)')
     .option('--creds-stdin', 'read USER:PASSWORD for the registry from standard input')
     .option('--creds <user:password>', `the same as an argument (${VISIBLE} --creds-stdin)`)
     .option('--insecure', 'accept any certificate')
     .option('--timeout <seconds>', 'timeout for each answer', '20')
-    .option('--deployed', 'also check each assumption about Cloudflare that only a deployment settles')
+    .option('--deployed', 'also check the assumptions about Cloudflare that only a deployment can confirm')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
       `
---deployed needs no more than the right to pull; with PURGE_TOKEN in the environment it also asks the cache. It purges
-the tag that it tests, which costs one request to the bucket.
+--deployed needs only the right to pull. With PURGE_TOKEN in the environment it also tests the cache: it purges the
+tested tag, which costs one request to the bucket.
 
 Examples:
   $ gantry doctor 127.0.0.1:8787 --image demo/hello:latest

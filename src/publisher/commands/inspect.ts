@@ -37,7 +37,7 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
       )
       .argument('<name[:tag|@digest]>', 'the tag, manifest or repository'),
   )
-    .option('--raw', 'print the exact bytes of the manifest; of a tag, of the first form that was published')
+    .option('--raw', 'print the exact bytes of the manifest; for a tag, those of its first published form')
     .addHelpText(
       'after',
       `

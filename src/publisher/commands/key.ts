@@ -97,7 +97,7 @@ async function write(path: string, text: string, { force }: Options): Promise<vo
       hint: 'Replace it with --force, which keeps a copy of it.',
     });
   }
-  if (copy !== null) printMessage(`the key that was there before is now ${copy}`);
+  if (copy !== null) printMessage(`the previous key is kept in ${copy}`);
 }
 
 async function print(path: string, key: PrivateKey, { json }: Options): Promise<void> {

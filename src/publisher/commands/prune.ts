@@ -67,7 +67,7 @@ async function run(options: Options, openTarget: OpenTarget, environment: Enviro
   const { keep, olderThan, tags = [], repository: patterns = ['*'] } = options;
   if (keep === undefined && olderThan === undefined) {
     throw usageError(
-      'there is no condition for what is removed',
+      'no condition for the removal is given',
       'Give --keep, --older-than or both; `gantry rm` removes single tags.',
     );
   }
@@ -100,7 +100,10 @@ async function run(options: Options, openTarget: OpenTarget, environment: Enviro
       await notifier?.send(removed);
     }
     if (options.json === true) printJson({ dryRun, repositories });
-    else printLines(tableLines(repositories.flatMap(rowsOf), terminalWidth()));
+    else {
+      const rows = repositories.flatMap(rowsOf);
+      if (rows.length > 0) printLines(tableLines(rows, terminalWidth()));
+    }
     const count = repositories.reduce((sum, { pruned }) => sum + pruned.length, 0);
     printMessage(`${formatCount(count, 'tag')} ${dryRun ? 'would be removed' : 'removed'}`);
   });

@@ -60,7 +60,7 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
     )
     .option(
       '--rewrite-opaque',
-      'name copies of layers in schema 1, with whiteouts of single files that Docker 1.6 to 1.8 reads',
+      'in schema 1, replace opaque whiteouts by whiteouts of single files, which Docker 1.6 to 1.8 reads',
     )
     .option('--no-referrers', 'leave out signatures, attestations and other referrers of the image')
     .option('--jobs <n>', 'blobs sent in parallel (default: 6)', parseJobs)
@@ -71,11 +71,11 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
     .option('--src-tls-verify <bool>', 'false: accept plain http and any certificate from the source', readBoolean)
     .option(
       '--verify-signature <file>',
-      'publish only what cosign signed for: a public key in PEM, or a policy in JSON (see below)',
+      'publish only images with a valid cosign signature: a public key in PEM, or a policy in JSON (see below)',
     )
     .option(
       '--max-unpacked <bytes>',
-      'the most bytes that a compressed archive may unpack to, e.g. 20GiB (default: 64GiB, and 200 times its size)',
+      'the limit for the unpacked size of an archive, e.g. 20GiB (default: 64GiB, and 200 times its size)',
       readSize,
     )
     .addHelpText(
@@ -86,7 +86,7 @@ ${Object.values(SOURCES)
   .map(({ syntax, title }) => `  ${syntax.padEnd(33)} ${title}`)
   .join('\n')}
 
-A policy names the signers, one of which must have signed; paths are relative to it:
+A policy lists the accepted signers. One of them must have signed. Paths are relative to the policy file:
   { "keys": ["cosign.pub"],
     "keyless": [{ "issuer": "https://token.actions.githubusercontent.com",
                   "identity": "https://github.com/team/app/.github/workflows/release.yml@refs/heads/main",
@@ -97,7 +97,7 @@ layers, and with the missing parts of layers above 64 MiB.
 If GANTRY_EDGE_URL and PURGE_TOKEN are set, the tag is purged from the cache of that edge.
 For --to s3://BUCKET set AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name an AWS
 profile with --profile.
-All variables: docs/environment.md.
+All variables: docs/reference/environment.md.
 
 Examples:
   $ skopeo copy --format v2s2 docker://docker.io/library/busybox:latest dir:busybox

@@ -1,14 +1,14 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { text } from 'node:stream/consumers';
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { addBucketOptions, type BucketOptions, withBucket } from '../cli/bucket-options.ts';
 import { type Environment, readEdge } from '../cli/environment.ts';
 import { addNotifyOption, type NotifyOption, openNotifier } from '../cli/notify-option.ts';
 import { CommandError } from '../cli/errors.ts';
 import { DEFAULT_LISTEN, type ListenAddress, parseListenAddress } from '../cli/listen-address.ts';
 import { formatCount, printJson, printLines, printMessage } from '../cli/terminal-text.ts';
-import type { PublishResult } from '../publish/publish.ts';
+import type { PublishResult } from '../publish/request.ts';
 import type { OpenTarget } from '../stores/target.ts';
 
 interface Options extends BucketOptions, NotifyOption {
@@ -25,30 +25,36 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
   const command = addBucketOptions(
     program
       .command('receive')
-      .description('take pushes from docker, podman, skopeo and others, and publish what they push')
+      .description('accept pushes from docker, podman, skopeo and others, and publish the pushed images')
       .argument('[command...]', 'after --: a command to run while the endpoint listens'),
     'print JSON, one event a line',
   );
   addNotifyOption(command)
-    .option('--listen <address:port>', 'where to listen; port 0: any free port', parseListenAddress, DEFAULT_LISTEN)
-    .option('--username <name>', 'the user that clients log in as, with --password-stdin', 'gantry')
-    .option('--password-stdin', 'read the password that clients log in with from standard input')
+    .addOption(
+      new Option('--listen <address:port>', 'where to listen; port 0: any free port')
+        .argParser(parseListenAddress)
+        .default(DEFAULT_LISTEN, `${DEFAULT_LISTEN.host}:${String(DEFAULT_LISTEN.port)}`),
+    )
+    .option('--username <name>', 'the user name for clients, with --password-stdin', 'gantry')
+    .option('--password-stdin', 'read the password for clients from standard input')
     .option('--allow-delete', 'let clients delete tags')
     .option('--recompress', 'make gzip copies of zstd layers for the derived forms')
-    .option('--max-blob <GiB>', 'the largest blob that is taken', readGib, 64)
+    .option('--max-blob <GiB>', 'the largest blob that is accepted', readGib, 64)
     .addHelpText(
       'after',
       `
-The push of a tag is answered when the tag is published in every form, as by \`gantry publish\`. A push that is cut off
-publishes nothing. Without a password the endpoint listens on loopback addresses only.
+The push of a tag is answered when the tag is published in every form, as by \`gantry publish\`. An interrupted push
+publishes nothing. Without a password the endpoint listens on loopback addresses only. The command after -- finds the
+address in the variable GANTRY_PUSH.
 
 Examples:
   $ gantry receive
   $ docker push 127.0.0.1:5000/team/app:1
   $ gantry receive --to s3://bucket -- docker push 127.0.0.1:5000/team/app:1
+  $ gantry receive --listen 127.0.0.1:0 -- sh -c 'docker push $GANTRY_PUSH/team/app:1'
   $ gantry receive --listen 0.0.0.0:5000 --password-stdin < password.txt
 
-Exit code: 0 ended by Ctrl-C, or the exit code of the command after --; 1 failed, 2 wrong usage.`,
+Exit code: 0 ended by Ctrl-C, or the exit code of the command after --; 1 failed, 2 usage error.`,
     )
     .action((command: string[], options: Options) => run(command, options, openTarget, environment));
 }
@@ -92,7 +98,7 @@ async function run(
     try {
       if (json) printJson({ event: 'listening', address });
       else printMessage(`gantry receive listens on ${address} and publishes into the ${target.title}`);
-      if (command.length > 0) process.exitCode = await runCommand(command, signal);
+      if (command.length > 0) process.exitCode = await runCommand(command, address, signal);
       else await aborted(signal);
     } finally {
       await endpoint.close();
@@ -127,11 +133,16 @@ async function aborted(signal: AbortSignal): Promise<void> {
   });
 }
 
-/** Runs a command and gives its exit code, as shells report it. Throws {@link CommandError} if it cannot be started. */
-async function runCommand([program = '', ...args]: readonly string[], signal: AbortSignal): Promise<number> {
+/** Runs a command, with the endpoint's address in `GANTRY_PUSH`, and gives its exit code, as shells report it. Throws {@link CommandError} if it cannot be started. */
+async function runCommand(
+  [program = '', ...args]: readonly string[],
+  address: string,
+  signal: AbortSignal,
+): Promise<number> {
   return new Promise((resolve, reject) => {
     // The terminal's Ctrl-C reaches the child by itself; a signal to this process alone is passed on.
-    const child = spawn(program, args, { stdio: ['ignore', 'inherit', 'inherit'] });
+    const env = { ...process.env, GANTRY_PUSH: address };
+    const child = spawn(program, args, { env, stdio: ['ignore', 'inherit', 'inherit'] });
     const stop = (): void => void child.kill('SIGTERM');
     signal.addEventListener('abort', stop, { once: true });
     child.once('error', (cause) => {

@@ -10,7 +10,9 @@ import { deleteTags, refuseDeletion } from '../../bucket/delete-tags.ts';
 import { readSettings } from '../../bucket/format.ts';
 import { openLists } from '../../bucket/lists.ts';
 import { listTags } from '../../bucket/survey.ts';
-import { purgeEdge } from '../publish/purge.ts';
+import type { Tag } from '../../registry/name.ts';
+import type { TagChange } from '../notify/webhook.ts';
+import { purgeInParts } from '../publish/purge.ts';
 import type { OpenTarget } from '../stores/target.ts';
 import { formatCount, printJson, printLines, printMessage } from '../cli/terminal-text.ts';
 
@@ -77,17 +79,16 @@ async function run(text: string, options: Options, openTarget: OpenTarget, envir
     const force = options.force === true;
     if (options.dryRun === true) refuseDeletion((await readSettings(store)).immutable, image.name, wanted, force);
     else {
-      await deleteTags(store, image.name, wanted, { signal, force });
-      await mendLists();
-      if (edge !== undefined) {
-        const trouble = await purgeEdge(
-          edge,
-          wanted.map((tag) => ({ name: image.name, tag })),
-          signal,
-        );
-        if (trouble !== undefined) warn(trouble);
+      const removed: TagChange[] = [];
+      const onDeleted = (tag: Tag): number => removed.push({ name: image.name, tag, change: 'deleted', digests: [] });
+      try {
+        await deleteTags(store, image.name, wanted, { signal, force, onDeleted });
+        await mendLists();
+      } finally {
+        // What was removed is purged and announced even if the run failed.
+        if (edge !== undefined) for (const trouble of await purgeInParts(edge, removed)) warn(trouble);
+        await notifier?.send(removed);
       }
-      await notifier?.send(wanted.map((tag) => ({ name: image.name, tag, change: 'deleted' as const, digests: [] })));
     }
     const dryRun = options.dryRun === true;
     if (options.json === true) printJson({ name: image.name, tags: wanted, dryRun });

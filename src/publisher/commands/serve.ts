@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { DEFAULT_STATE, type Environment } from '../cli/environment.ts';
 import { CommandError } from '../cli/errors.ts';
 import { withRealms } from '../../bucket/realm-mark.ts';
@@ -36,15 +36,17 @@ export function register(program: Command, _openTarget: OpenTarget, environment:
     .option('--host <address>', 'the address to listen on', '127.0.0.1')
     .option('--state <folder>', 'the folder of the local store', DEFAULT_STATE)
     .option('--config <file>', 'the wrangler.toml of the Worker (default: the one in the gantry package)')
-    .option(
-      '--certificate <binding=certificate,key>',
-      'a client certificate for upstreams, in PEM files; several: once each',
-      readCertificate,
-      {},
+    .addOption(
+      new Option(
+        '--certificate <binding=certificate,key>',
+        'a client certificate for upstreams, in PEM files (repeat the option for several)',
+      )
+        .argParser(readCertificate)
+        .default({}, 'none'),
     )
     .option(
       '--push [address:port]',
-      'take pushes into the local store, as `gantry receive` does (default: 127.0.0.1:5000)',
+      'accept pushes into the local store, as `gantry receive` does (default: 127.0.0.1:5000)',
       parseListenAddress,
     )
     .option(

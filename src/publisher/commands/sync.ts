@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { addBucketOptions, JSON_EVENTS, type BucketOptions, parseJobs, withBucket } from '../cli/bucket-options.ts';
 import { type Environment, readEdge } from '../cli/environment.ts';
 import { addNotifyOption, type NotifyOption, openNotifier } from '../cli/notify-option.ts';
@@ -34,11 +34,13 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
   addNotifyOption(command)
     .option('--dry-run', 'show what would be written and pruned, and write nothing')
     .option('--full', 'publish every tag again, even unchanged ones')
-    .option(
-      '--prune-limit <percent>',
-      'prune no repository that would lose a greater share of its tags (default: 25%; one tag may always go)',
-      parseShare,
-      PRUNE_LIMIT,
+    .addOption(
+      new Option(
+        '--prune-limit <percent>',
+        'prune no repository that would lose a greater share of its tags; one tag may always be pruned',
+      )
+        .argParser(parseShare)
+        .default(PRUNE_LIMIT, `${String(PRUNE_LIMIT * 100)}%`),
     )
     .option('--jobs <n>', 'blobs sent in parallel (default: 6)', parseJobs)
     .option('--creds-stdin', 'read credentials for registries from standard input, in lines HOST USER:PASSWORD')
@@ -76,8 +78,8 @@ The file:
       private-realm: staff               # the realm that private ones must be in; default: any but public
       prune: missing                     # also repositories that Pulp deleted or renamed
 
-An unchanged tag costs one HEAD request, and one more for the referrers of each of its manifests where the registry
-has the API for them. Signatures that came later are found by both. Cosign's tags are checked each time.
+An unchanged tag costs one HEAD request. If the registry has the referrers API, each of its manifests costs one more
+request, which finds signatures that were added later. Cosign's tags are checked each time.
 A repository of Pulp 3 costs one request if its version is that of the last sync.
 Changed settings of an unchanged tag need --full.
 Run it from cron; it uses the logins of docker and podman where --creds-stdin has none for the registry.

@@ -18,7 +18,7 @@ export interface ApiErrorHelp {
 
 const LOGIN: ApiErrorHelp = {
   what: 'Cloudflare refuses the login, or it lacks a permission',
-  todo: 'Make an API token from the template "Edit Cloudflare Workers", add "Workers R2 Storage: Edit", and set CLOUDFLARE_API_TOKEN; or do `npx wrangler login` again.',
+  todo: 'Make an API token from the template "Edit Cloudflare Workers", add "Workers R2 Storage: Edit", and set CLOUDFLARE_API_TOKEN; or run `npx wrangler login` again.',
 };
 const R2_OFF: ApiErrorHelp = {
   what: 'R2 is not switched on for this account',
@@ -41,7 +41,7 @@ const HELP: ReadonlyMap<number, ApiErrorHelp> = new Map([
   [
     10_027,
     {
-      what: 'the Worker is larger than the plan of the account takes',
+      what: 'the Worker is larger than the plan of the account allows',
       todo: 'Keep `minify = true` in wrangler.toml, or use the Workers Paid plan.',
     },
   ],
@@ -67,7 +67,7 @@ const HELP: ReadonlyMap<number, ApiErrorHelp> = new Map([
     10_085,
     {
       what: 'the R2 bucket of the binding BUCKET does not exist',
-      todo: 'Do `npx wrangler r2 bucket create NAME`, or correct bucket_name and jurisdiction in wrangler.toml.',
+      todo: 'Run `npx wrangler r2 bucket create NAME`, or correct bucket_name and jurisdiction in wrangler.toml.',
     },
   ],
   [

@@ -99,7 +99,7 @@ function login(account: AccountFacts | null, accountIsNamed: boolean): Point {
   return {
     kind: 'missing',
     what: 'no login at Cloudflare',
-    todo: 'Do `npx wrangler login`, or set CLOUDFLARE_API_TOKEN to a token made from the template "Edit Cloudflare Workers".',
+    todo: 'Run `npx wrangler login`, or set CLOUDFLARE_API_TOKEN to a token made from the template "Edit Cloudflare Workers".',
   };
 }
 
@@ -144,7 +144,7 @@ function whichAccount(
   return [
     {
       kind: 'missing',
-      what: 'which account: the login has several',
+      what: 'the login has several accounts',
       todo: `Write account_id into wrangler.toml, or set CLOUDFLARE_ACCOUNT_ID: ${ids}.`,
     },
   ];
@@ -164,9 +164,9 @@ function bucket({ bucket: name, jurisdiction }: DeployConfig, account: AccountFa
   const refused = account?.errors.bucket;
   if (refused !== undefined) {
     const point = refusal(refused, isR2Off(refused) ? 'missing' : 'unknown');
-    return [{ ...point, what: `whether the bucket ${name} exists: ${point.what}` }];
+    return [{ ...point, what: `the bucket ${name} cannot be checked: ${point.what}` }];
   }
-  if (hasBucket === null) return [{ kind: 'unknown', what: `whether the bucket ${name} exists` }];
+  if (hasBucket === null) return [{ kind: 'unknown', what: `the bucket ${name} cannot be checked` }];
   if (hasBucket) return [{ kind: 'there', what: `the bucket ${name}` }];
   const option = jurisdiction === null ? '' : ` --jurisdiction ${jurisdiction}`;
   return [
@@ -189,7 +189,7 @@ function address({ addresses }: DeployConfig): Point {
   if (addresses.length > 0) return { kind: 'there', what: `the address ${addresses.join(', ')}` };
   return {
     kind: 'missing',
-    what: 'no address: nobody could reach the Worker',
+    what: 'no address: the Worker could not be reached',
     todo: 'Add routes = [{ pattern = "registry.example.com", custom_domain = true }] to wrangler.toml (or workers_dev = true to try it out).',
   };
 }
@@ -221,7 +221,7 @@ function variables({ largeVariables, environmentsWithoutVariables }: DeployConfi
   return [
     ...largeVariables.map(({ variable, bytes }): Point => ({
       kind: 'missing',
-      what: `the variable ${variable} has ${String(bytes)} bytes, and Cloudflare takes 5,000 at most`,
+      what: `the variable ${variable} has ${String(bytes)} bytes; the limit of Cloudflare is 5,000`,
       todo: 'Use patterns such as team/* for several repositories; split TOKENS into TOKENS_A, TOKENS_B and so on.',
     })),
     ...environmentsWithoutVariables.map((environment): Point => ({
@@ -238,7 +238,7 @@ function cache({ isCached, mixesVersions }: DeployConfig): readonly Point[] {
       {
         kind: 'advice',
         what: 'no cache between gateway and registry: every pull reads the bucket',
-        todo: 'Take [cache] and [exports.…] from the wrangler.toml that came with Gantry.',
+        todo: 'Copy [cache] and [exports.…] from the wrangler.toml of the Gantry package.',
       },
     ];
   }
@@ -270,7 +270,7 @@ function certificates({ certificates: named }: DeployConfig): readonly Point[] {
     if (isBound) return { kind: 'there', what: `the client certificate ${binding}` };
     return {
       kind: 'missing',
-      what: `no binding ${binding}, the client certificate that the rule "${rule}" of ORIGINS shows to its upstream`,
+      what: `no binding ${binding}, the client certificate that the rule "${rule}" of ORIGINS presents to its upstream`,
       todo: `Do \`npx wrangler mtls-certificate upload --cert FILE --key FILE\`, and add [[mtls_certificates]] with binding = "${binding}" and the certificate_id to wrangler.toml.`,
     };
   });
@@ -288,7 +288,7 @@ function statistics({ pullDataset }: DeployConfig, account: AccountFacts | null)
         : {
             kind: 'advice',
             what: 'no secret ANALYTICS_TOKEN: the pages show no pull statistics',
-            todo: 'Make an API token with the permission "Account Analytics: Read", and do `npx wrangler secret put ANALYTICS_TOKEN`.',
+            todo: 'Make an API token with the permission "Account Analytics: Read", and run `npx wrangler secret put ANALYTICS_TOKEN`.',
           },
   ];
 }
@@ -298,8 +298,8 @@ function fills({ hasUnlimitedFills }: DeployConfig): readonly Point[] {
   return [
     {
       kind: 'advice',
-      what: 'no FILL_LIMITER: one client can make the Worker fetch from upstreams without end',
-      todo: 'Take [[ratelimits]] from the wrangler.toml that came with Gantry.',
+      what: 'no FILL_LIMITER: the fetches that a client can start are not limited',
+      todo: 'Copy [[ratelimits]] from the wrangler.toml of the Gantry package.',
     },
   ];
 }
@@ -318,7 +318,7 @@ function secrets(
   look(
     'PURGE_TOKEN',
     'advice',
-    'no secret PURGE_TOKEN: a tag that moved is seen everywhere only after its lifetime (a minute)',
+    'no secret PURGE_TOKEN: a moved tag is visible everywhere only after its cache lifetime (a minute)',
   );
   for (const { secret, by } of neededSecrets) look(secret, 'missing', `no secret ${secret}, which ${by} needs`);
   const closed = [...new Set(realms.map(({ realm }) => realm))].filter(
@@ -329,7 +329,7 @@ function secrets(
     look(
       'TOKENS',
       'missing',
-      `no secret TOKENS: nobody could read the protected ${closed.length === 1 ? 'realm' : 'realms'} ${closed.join(', ')}`,
+      `no secret TOKENS: no client could read the protected ${closed.length === 1 ? 'realm' : 'realms'} ${closed.join(', ')}`,
     );
   }
   return points;

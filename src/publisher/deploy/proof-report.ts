@@ -16,6 +16,6 @@ export function proofLines({ diagnosis, checks, verdict }: Proof, width: number)
 const SAYS = {
   proved: '✓ deployed, and nothing is wrong with it',
   incomplete:
-    '! deployed, but not examined: once DNS, certificate and an image are there, do `gantry doctor URL --deployed`',
+    '! deployed, but not examined: once DNS, certificate and an image are there, run `gantry doctor URL --deployed`',
   faulty: '✗ deployed, but something is wrong with it: see above',
 } as const satisfies Record<Proof['verdict'], string>;

@@ -158,9 +158,9 @@ async function logIn(
   const value = (parseJson(answer.body) ?? {}) as { token?: unknown; access_token?: unknown };
   if (typeof value.token === 'string') return { authorization: `Bearer ${value.token}` };
   if (typeof value.access_token !== 'string')
-    return { finding: { id: 'token-missing', seen: `${realm} gives no token` } };
+    return { finding: { id: 'token-missing', seen: `${realm} returns no token` } };
   return {
     authorization: `Bearer ${value.access_token}`,
-    finding: { id: 'token-missing', seen: `${realm} gives only access_token` },
+    finding: { id: 'token-missing', seen: `${realm} returns only access_token` },
   };
 }

@@ -177,7 +177,7 @@ function unreadable(cause?: unknown): CommandError {
   return new CommandError(
     `the journal of garbage collection (${GC_JOURNAL_KEY}) is not of a version that this program reads`,
     {
-      hint: 'Use the newest gantry. If no other one is at work, the file may be deleted: the grace period then starts anew.',
+      hint: 'Use the newest gantry. If no other one is at work, the file may be deleted: the grace period then starts again.',
       cause,
     },
   );

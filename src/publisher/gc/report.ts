@@ -46,7 +46,7 @@ export function collectLines(report: CollectReport, removed: boolean, width: num
             paint('doubtful', 'waits'),
             removed
               ? `${what}: a run after ${when} UTC deletes the first of it, unless it is needed again`
-              : `${what}: not noted for the whole grace period yet`,
+              : `${what}: not recorded for the whole grace period yet`,
           ],
         ],
         width,
@@ -65,7 +65,7 @@ export function collectLines(report: CollectReport, removed: boolean, width: num
         [
           [
             paint('quiet', 'left'),
-            `${formatCount(report.strange.length, 'key')} that ${report.strange.length === 1 ? 'is' : 'are'} none of ours: ${report.strange.slice(0, 3).join(', ')}`,
+            `${formatCount(report.strange.length, 'key')} that Gantry did not write: ${report.strange.slice(0, 3).join(', ')}`,
           ],
         ],
         width,
@@ -73,6 +73,11 @@ export function collectLines(report: CollectReport, removed: boolean, width: num
     );
   }
   if (!removed && due.length + (waiting?.objects ?? 0) > 0)
-    lines.push(...tableLines([[paint('quiet', 'nothing was changed; --delete notes and deletes')]], width));
+    lines.push(
+      ...tableLines(
+        [[paint('quiet', 'nothing was changed; --delete records unneeded objects, and deletes those recorded before')]],
+        width,
+      ),
+    );
   return lines;
 }

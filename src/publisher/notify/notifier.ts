@@ -1,7 +1,7 @@
 /** Sends messages about tags that changed. A failure becomes a warning: the tags are written by then. */
 import { randomUUID } from 'node:crypto';
-import { parseRetryAfter, type RetryPolicy } from '../../http/retry.ts';
-import { withRetry } from '../../bucket/retry.ts';
+import { parseRetryAfter } from '../../http/retry.ts';
+import { type StorageRetryPolicy, withRetry } from '../../bucket/retry.ts';
 import { formatCount } from '../cli/terminal-text.ts';
 import { headersOf, messageOf, type Secret, type TagChange, TAGS_IN_MESSAGE } from './webhook.ts';
 
@@ -12,11 +12,18 @@ export interface NotifyTarget {
 }
 
 /** How often a message is tried. Times in milliseconds; all attempts together take less than a minute. */
-const POLICY = { attempts: 4, backoff: 500, maxBackoff: 4_000, maxRetryAfter: 10_000, timeout: 10_000 } as const;
+const POLICY = {
+  attempts: 4,
+  backoff: 500,
+  maxBackoff: 4_000,
+  maxRetryAfter: 10_000,
+  timeout: 10_000,
+  budget: 30_000,
+} as const;
 
 /** For tests, which wait for nothing. */
 export interface NotifierOptions {
-  readonly policy?: RetryPolicy & { readonly timeout: number };
+  readonly policy?: StorageRetryPolicy & { readonly timeout: number };
   readonly wait?: (milliseconds: number) => Promise<unknown>;
 }
 

@@ -19,7 +19,7 @@ export async function loadOrMakeKey(path: string): Promise<{ readonly key: Priva
   if ((await writeKeyFile(path, writePrivateKey(key), 'absent')).written) return { key, made: true };
   // Another process created it first: there is only one key.
   const theirs = await loadKey(path);
-  if (theirs === null) throw new CommandError(`the signing key ${path} was there and is gone`);
+  if (theirs === null) throw new CommandError(`the signing key ${path} has disappeared`);
   return { key: theirs, made: false };
 }
 

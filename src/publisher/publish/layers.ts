@@ -64,7 +64,7 @@ export function prepareLayers({
   }
 
   async function copy(digest: Digest, source: ImageSource): Promise<void> {
-    onEvent({ event: 'working', what: `compressing ${digest} anew` });
+    onEvent({ event: 'working', what: `compressing ${digest} again` });
     copies.set(digest, await measureCopy(digest, source, recompress, signal));
   }
 

@@ -43,7 +43,7 @@ export class NameBudget {
   /** Throws {@link TooManyNamesError}. */
   keep(name: string): void {
     this.#left -= name.length + 1;
-    if (this.#left < 0) throw new TooManyNamesError('the layers have more names than are kept in memory');
+    if (this.#left < 0) throw new TooManyNamesError('the layers have more names than fit in memory');
   }
 }
 

@@ -8,37 +8,34 @@
  */
 import { derive } from '../../manifest/derive.ts';
 import { isNameless } from '../../manifest/from-schema1.ts';
-import type { Derivation, ImageContent, Signer } from '../../manifest/image.ts';
+import type { Signer } from '../../manifest/image.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { blobKey, tagKey } from '../../registry/keys.ts';
-import type { Form } from '../../registry/media-type.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
-import type { Platform } from '../../registry/platform.ts';
 import { PUBLIC_REALM, type RealmName, realmOf, type RealmTable } from '../../registry/realms.ts';
 import { ORIGIN_METADATA } from '../../registry/origin-mark.ts';
-import { type MissingForm, publishedDigests, type TagForm } from '../../registry/records.ts';
+import { publishedDigests } from '../../registry/records.ts';
 import type { WriteStore } from '../../registry/store.ts';
-import type { TagSummary } from '../../registry/summary.ts';
 import { addReferrers, type Referrers, readReferrers } from '../../bucket/referrers.ts';
 import { CommandError } from '../cli/errors.ts';
 import type { EventSink } from './events.ts';
 import { createTransfer, type Sent, type Transfer } from './transfer.ts';
 import { type GcGuard, guardAgainstGc } from '../gc/guard.ts';
-import { readTag, type TagReading } from '../../bucket/read-tag.ts';
-import type { FormMerge, PublishedRoot } from './merge-forms.ts';
+import { readTag } from '../../bucket/read-tag.ts';
 import { mergeExisting } from './merge-existing.ts';
 import { prepareWhiteouts, type WhiteoutWork } from './whiteout-copies.ts';
 import { layersToScan, opaqueWarnings } from './opaque-warnings.ts';
-import { type LayerWork, prepareLayers, type Recompress } from './layers.ts';
+import { type LayerWork, prepareLayers } from './layers.ts';
 import { readSettings } from '../../bucket/format.ts';
 import { refuseMove } from '../../bucket/settings/immutable-tags.ts';
 import { openLists, refuseNewerLists, type Lists } from '../../bucket/lists.ts';
-import { planTag, type PlannedBlob, type TagPlan } from './plan.ts';
-import { readImage, type ReadImage, titleOf } from '../../bucket/read-image.ts';
+import { planTag, type PlannedBlob } from './plan.ts';
+import { summaryOfPlan } from './plan-summary.ts';
+import { type PublishRequest, type PublishResult, resultOf, warningsOf } from './request.ts';
+import { readImage, type ReadImage } from '../../bucket/read-image.ts';
 import { type ConflictOptions, untilWritten } from '../../bucket/retry.ts';
 import { writeTagInTime } from './write-tag-in-time.ts';
 import type { ImageSource } from '../../bucket/image-source.ts';
-import { summarizeTag } from '../../manifest/tag-summary.ts';
 
 /** Blobs sent at once by default. */
 export const DEFAULT_JOBS = 6;
@@ -62,58 +59,6 @@ export interface PublisherOptions {
   readonly tagWriteLimit?: number;
   /** Sleeps; for tests. */
   readonly wait?: (milliseconds: number) => Promise<void>;
-}
-
-/** What is published, and how. */
-export interface PublishRequest {
-  readonly name: RepositoryName;
-  readonly tag: Tag;
-  /** Drop all forms that were published before. */
-  readonly replace?: boolean;
-  /** Publish only these platforms of a list. */
-  readonly platforms?: readonly Platform[];
-  /** Which layers get a gzip copy for the derived forms. */
-  readonly recompress?: Recompress | undefined;
-  /** Name copies of layers with explicit whiteouts in derived schema 1 manifests, in place of opaque ones. */
-  readonly rewriteOpaque?: boolean;
-  /** Publish the referrers of the image as well. Default: true. */
-  readonly referrers?: boolean;
-  /** Move an immutable tag whose rule allows it. */
-  readonly force?: boolean;
-  /** Plan only, write nothing. */
-  readonly dryRun?: boolean;
-  /** See {@link import('../../manifest/image.ts').DeriveOptions}. */
-  readonly mode?: 'strict' | 'compat';
-}
-
-/** What was done, or would be done. Sizes in bytes. */
-export interface PublishResult {
-  readonly name: RepositoryName;
-  readonly tag: Tag;
-  readonly change: TagPlan['change'];
-  readonly dryRun: boolean;
-  readonly forms: readonly TagForm[];
-  /** With an explanation for people beyond the reason. */
-  readonly missing: readonly (MissingForm & { readonly explanation: string })[];
-  /** Forms that were published before and are kept. */
-  readonly kept: readonly Pick<PublishedRoot, 'form' | 'digest'>[];
-  readonly dropped: readonly {
-    readonly form: Form;
-    readonly digest: Digest;
-    readonly why: FormMerge['dropped'][number]['why'];
-  }[];
-  readonly blobs: {
-    readonly total: number;
-    readonly present: number;
-    readonly sent: number;
-    readonly sentBytes: number;
-  };
-  readonly manifests: { readonly total: number; readonly present: number };
-  /** How many referrers were published. */
-  readonly referrers: number;
-  /** Tags that belong to the image by its digest (cosign's) and were published; absent if there are none. */
-  readonly companions?: readonly Tag[];
-  readonly warnings: readonly string[];
 }
 
 /** Publishes images into one bucket. */
@@ -175,7 +120,7 @@ async function publish(run: Run, source: ImageSource, request: PublishRequest): 
   const { signal, realms } = run.options;
   const realm = realmOf(realms, request.name);
   if (source.protected === true && realm === PUBLIC_REALM) {
-    throw new CommandError(`the source protects this image, and everybody could read ${request.name}`, {
+    throw new CommandError(`the source protects this image, and ${request.name} would be public`, {
       hint: 'Give the name a realm of its own under REALMS in wrangler.toml, or choose a name that has one.',
     });
   }
@@ -202,7 +147,7 @@ function refuseNameless({ content: { roots } }: ReadImage): void {
   const [root] = roots;
   if (roots.length !== 1 || root?.form !== 'docker-schema1' || !isNameless(root.bytes)) return;
   throw new CommandError('the schema 1 has an empty name, which crashes Docker 1.6 and 1.7', {
-    hint: 'skopeo writes it so into a folder when it converts. Publish the schema 2 or OCI image: gantry derives a schema 1.',
+    hint: 'skopeo writes an empty name when it converts an image into a folder. Publish the schema 2 or OCI image: gantry derives a schema 1.',
   });
 }
 
@@ -279,7 +224,9 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
   });
   const toScan = layersToScan(derivation, content);
   const report = (sent: Sent): PublishResult =>
-    result(job, {
+    resultOf({
+      request,
+      referrers,
       plan,
       derivation,
       merge,
@@ -336,77 +283,15 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
   if (etag !== undefined)
     await run.lists.update(name, tag, {
       kind: 'written',
-      entry: { ...(await summary(job, plan, content)), etag, digests: publishedDigests(plan.record) },
+      entry: {
+        ...(await summaryOfPlan(plan, content, { store, realm })),
+        etag,
+        digests: publishedDigests(plan.record),
+      },
     });
   return report(sent);
 }
 
-function warningsOf({ leftOut }: ReadImage, existing: TagReading | null, derivation: Derivation): readonly string[] {
-  return [
-    ...(leftOut.length > 0
-      ? [`the list names ${String(leftOut.length)} that were left out: ${leftOut.map(titleOf).join(', ')}`]
-      : []),
-    ...(existing?.kind === 'corrupt'
-      ? [
-          `the tag object that was there could not be read (${existing.message}); what else was published under the tag is lost`,
-        ]
-      : []),
-    ...derivation.warnings,
-  ];
-}
-
 function noCopy(copy: Digest): Promise<never> {
   return Promise.reject(new TypeError(`${copy} is not a copy`));
-}
-
-async function summary({ run, realm }: Job, plan: TagPlan, content: ImageContent): Promise<TagSummary> {
-  const manifests = new Map(plan.manifests.map(({ manifest }) => [manifest.digest, manifest.bytes]));
-  const blobs = new Map(plan.blobs.map((blob) => [blob.digest, blob]));
-  return summarizeTag(
-    {
-      record: plan.record,
-      manifests: plan.record.forms.map(({ digest }) => manifests.get(digest) ?? new Uint8Array()),
-    },
-    {
-      manifest: (digest) => Promise.resolve(manifests.get(digest) ?? null),
-      blob: (digest) => {
-        const origin = blobs.get(digest)?.origin;
-        return Promise.resolve(content.configs.get(digest) ?? (origin?.kind === 'bytes' ? origin.bytes : null));
-      },
-      blobSize: async (digest) =>
-        blobs.get(digest)?.size ?? (await run.options.store.head(blobKey(realm, digest)))?.size ?? null,
-    },
-  );
-}
-
-function result(
-  { request, referrers }: Job,
-  done: {
-    plan: TagPlan;
-    derivation: Derivation;
-    merge: FormMerge;
-    present: ReadonlySet<string>;
-    sent: Sent;
-    warnings: readonly string[];
-  },
-): PublishResult {
-  const { plan, derivation, merge, present, sent, warnings } = done;
-  const there = (planned: readonly { key: string }[]): number => planned.filter(({ key }) => present.has(key)).length;
-  return {
-    name: request.name,
-    tag: request.tag,
-    change: plan.change,
-    dryRun: request.dryRun === true,
-    forms: plan.record.forms,
-    missing: derivation.missing.map((missing, index) => ({
-      ...missing,
-      explanation: derivation.explanations[index] ?? '',
-    })),
-    kept: merge.kept.map(({ form, digest }) => ({ form, digest })),
-    dropped: merge.dropped.map(({ root: { form, digest }, why }) => ({ form, digest, why })),
-    blobs: { total: plan.blobs.length, present: there(plan.blobs), sent: sent.blobs, sentBytes: sent.bytes },
-    manifests: { total: plan.manifests.length, present: there(plan.manifests) },
-    referrers: referrers.manifests.length,
-    warnings,
-  };
 }

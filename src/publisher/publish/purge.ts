@@ -37,7 +37,7 @@ export async function purgeEdge(
       answer.status === 401 || answer.status === 403
         ? 'it refuses PURGE_TOKEN'
         : answer.status === 429
-          ? 'Cloudflare takes no more purges for now'
+          ? 'Cloudflare accepts no more purges for now'
           : `it answers ${String(answer.status)}`;
     return notPurged(url, why);
   } catch (error) {

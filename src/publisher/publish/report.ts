@@ -3,7 +3,7 @@ import { reasonRow } from '../../registry/errors.ts';
 import { FORM_TITLE } from '../../registry/media-type.ts';
 import { formatPlatform, type Platform } from '../../registry/platform.ts';
 import type { PullAddress } from '../cli/pull-address.ts';
-import type { PublishResult } from './publish.ts';
+import type { PublishResult } from './request.ts';
 import { formatBytes, formatCount, paint, tableLines, terminalWidth } from '../cli/terminal-text.ts';
 
 const CHANGES = {
@@ -40,11 +40,8 @@ export function publishLines(result: PublishResult, where: string, pull: PullAdd
     ]),
   ];
   const sent = `${formatCount(blobs.sent, 'blob')} ${dryRun ? 'to send' : 'sent'} (${formatBytes(blobs.sentBytes)})`;
-  const there = `${String(blobs.present)} of ${String(blobs.total)} there already`;
-  const along =
-    referrers === 0
-      ? ''
-      : `; ${formatCount(referrers, 'manifest')} that ${referrers === 1 ? 'refers' : 'refer'} to it came along`;
+  const there = `${String(blobs.present)} of ${String(blobs.total)} already stored`;
+  const along = referrers === 0 ? '' : `; with ${formatCount(referrers, 'referrer')}`;
   return [
     `${paint('strong', `${name}:${tag}`)}  ${CHANGES[change][dryRun ? 'planned' : 'done']} · ${where}`,
     ...tableLines(rows, terminalWidth()),

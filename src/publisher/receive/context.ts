@@ -9,7 +9,8 @@ import { openLists } from '../../bucket/lists.ts';
 import { readImage } from '../../bucket/read-image.ts';
 import { addReferrers, readReferrers } from '../../bucket/referrers.ts';
 import { writeManifest } from '../../bucket/write-image.ts';
-import { createPublisher, type PublishRequest, type PublishResult } from '../publish/publish.ts';
+import { createPublisher } from '../publish/publish.ts';
+import type { PublishRequest, PublishResult } from '../publish/request.ts';
 import type { PushContext } from './push-request.ts';
 import type { Uploads } from './uploads.ts';
 

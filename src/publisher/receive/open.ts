@@ -8,7 +8,7 @@ import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { publishedDigests } from '../../registry/records.ts';
 import type { Notifier } from '../notify/notifier.ts';
 import { loadOrMakeKey } from '../publish/key-file.ts';
-import type { PublishResult } from '../publish/publish.ts';
+import type { PublishResult } from '../publish/request.ts';
 import { pushContext, type PushContextOptions } from './context.ts';
 import { isLoopback, type ReceiveOptions, startReceiver } from './server.ts';
 import { openUploads } from './uploads.ts';
@@ -48,7 +48,7 @@ export interface PushEndpoint {
 /** Throws {@link CommandError} where an address can be reached from other machines and no password is asked for. */
 export function refuseOpenAddress(host: string, hasPassword: boolean): void {
   if (hasPassword || isLoopback(host)) return;
-  throw new CommandError(`${host} can be reached from other machines, and there is no password`, {
+  throw new CommandError(`${host} can be reached from other machines, so a password is needed`, {
     kind: 'usage',
     hint: 'Give a password with --password-stdin, or listen on 127.0.0.1.',
   });

@@ -5,7 +5,7 @@ import { parseRepositoryName, type RepositoryName, type Tag } from '../../regist
 import type { RealmTable } from '../../registry/realms.ts';
 import { parseReference, type Reference } from '../../registry/reference.ts';
 import type { WriteStore } from '../../registry/store.ts';
-import type { PublishResult } from '../publish/publish.ts';
+import type { PublishResult } from '../publish/request.ts';
 import type { ImageSource } from '../../bucket/image-source.ts';
 import { PushError } from './push-error.ts';
 import type { Uploads } from './uploads.ts';

@@ -126,12 +126,12 @@ function toPushError(error: unknown): PushError {
     return new PushError('DENIED', `${error.message}. ${error.hint}`, { cause: error });
   }
   if (error instanceof StorageError) {
-    return new PushError('UNAVAILABLE', `the bucket did not take it: ${error.message}`, {
+    return new PushError('UNAVAILABLE', `the bucket did not accept the write: ${error.message}`, {
       cause: error,
       headers: { 'retry-after': '5' },
     });
   }
-  return new PushError('UNKNOWN', 'an internal error; the output of gantry receive says more', { cause: error });
+  return new PushError('UNKNOWN', 'internal error; the output of gantry receive has the details', { cause: error });
 }
 
 async function listen(server: Server, host: string, port: number): Promise<void> {

@@ -36,7 +36,7 @@ export async function cloudflareCounts(
   const { pullDataset: dataset, accountId } = await readDeployConfig(config);
   if (dataset === null)
     throw new CommandError(`${config} does not switch pull statistics on`, {
-      hint: 'Add [[analytics_engine_datasets]] with binding = "PULLS", and deploy: docs/statistics.md.',
+      hint: 'Add [[analytics_engine_datasets]] with binding = "PULLS", and deploy: docs/how-to/statistics.md.',
     });
   const account = accountId ?? variables.CLOUDFLARE_ACCOUNT_ID;
   const { CLOUDFLARE_API_TOKEN: token, CLOUDFLARE_API_BASE_URL: base } = variables;

@@ -92,8 +92,8 @@ export function parseSyncConfig(text: string, file: string): readonly SyncEntry[
       throw fail(
         { node: list.node, title: `${list.title}[${String(index)}]` },
         where,
-        'reads a Pulp by another account than an entry before it',
-        'Give both the same "credentials": by two accounts it is not known what Pulp has no more.',
+        'reads a Pulp with another account than an entry before it',
+        'Give both the same "credentials": with two accounts, missing repositories cannot be detected.',
       );
   }
   return entries;
@@ -130,14 +130,14 @@ function readSource(from: Value, members: ReadonlyMap<string, Value>, where: Whe
   const globs = members.get('repositories');
   const tls = members.get('tls-verify');
   const missing = members.get('missing');
-  if (missing !== undefined && !text.startsWith('docker://')) throw fail(missing, where, 'is for registries');
+  if (missing !== undefined && !text.startsWith('docker://')) throw fail(missing, where, 'is only for registries');
   if (text.startsWith('pulp3+')) return readPulp3(from, members, where);
   for (const name of ['credentials', 'private-realm'] as const) {
     const value = members.get(name);
-    if (value !== undefined) throw fail(value, where, 'is for a Pulp 3: from: pulp3+https://HOST');
+    if (value !== undefined) throw fail(value, where, 'is only for a Pulp 3 (from: pulp3+https://HOST)');
   }
   if (text.startsWith('docker://')) {
-    if (globs !== undefined) throw fail(globs, where, 'are only chosen from a tree of Pulp 2 or from a Pulp 3');
+    if (globs !== undefined) throw fail(globs, where, 'are only for a Pulp 2 tree or a Pulp 3');
     try {
       return {
         kind: 'registry',
@@ -156,7 +156,7 @@ function readSource(from: Value, members: ReadonlyMap<string, Value>, where: Whe
     }
   }
   if (text.startsWith('pulp2:') && text !== 'pulp2:') {
-    if (tls !== undefined) throw fail(tls, where, 'is for registries');
+    if (tls !== undefined) throw fail(tls, where, 'is only for registries');
     return {
       kind: 'pulp2',
       path: text.slice('pulp2:'.length),
@@ -176,9 +176,19 @@ function readPulp3(from: Value, members: ReadonlyMap<string, Value>, where: Wher
   const url = URL.canParse(text) ? new URL(text) : null;
   const isBare = url !== null && /^https?:\/\/[^/?#@]+\/?$/.test(text);
   if (!isBare)
-    throw fail(from, where, `"pulp3+${text}" is no Pulp`, 'Write pulp3+https://HOST[:PORT], without a path.');
+    throw fail(
+      from,
+      where,
+      `"pulp3+${text}" is not a valid address of a Pulp 3`,
+      'Write pulp3+https://HOST[:PORT], without a path.',
+    );
   if (url.protocol === 'http:' && !isLoopback(url.host))
-    throw fail(from, where, 'would send the password unencrypted', 'Write pulp3+https://; http is for this machine.');
+    throw fail(
+      from,
+      where,
+      'would send the password unencrypted',
+      'Write pulp3+https://; http is only for this machine.',
+    );
   const [globs, tls, credentials, realm] = ['repositories', 'tls-verify', 'credentials', 'private-realm'].map((name) =>
     members.get(name),
   );
@@ -215,7 +225,7 @@ function renamer(to: Value | undefined, source: SyncSource, where: Where): SyncE
     const name = parseRepositoryName(text);
     if (name === null) throw fail(to, where, `"${text}" is not a valid repository name`);
     if (source.kind === 'pulp3' || (source.kind === 'pulp2' && source.repositories.length > 0))
-      throw fail(to, where, 'must have a * where several repositories come', 'Write to: mirror/*.');
+      throw fail(to, where, 'must have a *, because the entry has several repositories', 'Write to: mirror/*.');
     return () => name;
   }
   if (parseRepositoryName(`${before}x${after}`) === null)

@@ -56,13 +56,15 @@ export async function followDepartures(
     const share = `${String(Math.ceil((leaving.length * 100) / before.size))}%`;
     const report = reportOf(listing.title, undefined);
     const error = new CommandError(
-      `${String(leaving.length)} of the ${String(before.size)} repositories of ${listing.title} left it ` +
+      `${String(leaving.length)} of the ${String(before.size)} repositories of ${listing.title} are gone ` +
         `(${leaving
           .map(({ record }) => record.from)
           .slice(0, 5)
           .join(', ')}${leaving.length > 5 ? ' …' : ''}), which is ` +
         `more than ${String(Math.round(options.pruneLimit * 100))} percent, so nothing was pruned`,
-      { hint: `If the account may still see all of them, and they really left: gantry sync … --prune-limit ${share}` },
+      {
+        hint: `If the account may still read all of them, and they were really removed: gantry sync … --prune-limit ${share}`,
+      },
     );
     return [...reports, { ...report.done(), failures: [failureOf(error)] }];
   }
@@ -112,7 +114,7 @@ async function remove(
   const report = reportOf(`${listing.title}: ${from}`, to);
   try {
     if (!listing.all.has(id) && !(await listing.hasLeft(id))) {
-      report.warnings.push(`${from} was missing in the list of ${listing.title} and is there all the same: it is kept`);
+      report.warnings.push(`${from} was missing in the list of ${listing.title} but still exists, so it is kept`);
       return report.done();
     }
     const onDeleted = (tag: Parameters<NonNullable<typeof onTag>>[0]['tag']): void => {

@@ -3,7 +3,7 @@ import { ImageError } from '../../bucket/image-source.ts';
 import { ImmutableTagError } from '../../bucket/settings/immutable-tags.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { CommandError } from '../cli/errors.ts';
-import type { PublishResult } from '../publish/publish.ts';
+import type { PublishResult } from '../publish/request.ts';
 
 /**
  * The result for a tag. `referrers`: it did not move, and what refers to it was published; `gone`: it was deleted at

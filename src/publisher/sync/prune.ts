@@ -56,7 +56,7 @@ export async function prune(run: Run, { tags: listed, warning }: SourceTags, sel
   if (stopped) return;
   if (listed.length === 0) {
     report.warnings.push(
-      `${job.from} lists no tags: nothing is pruned, since that is more often a fault there than meant`,
+      `${job.from} lists no tags: nothing is pruned, because an empty list is more often a fault than intended`,
     );
     return;
   }
@@ -74,7 +74,7 @@ export async function prune(run: Run, { tags: listed, warning }: SourceTags, sel
     throw new CommandError(
       `${String(gone.length)} of the ${String(there.length)} tags of ${to} would be pruned, which is more than ` +
         `${String(Math.round(limit * 100))} percent, so nothing was pruned`,
-      { hint: `If ${job.from} really lacks them: gantry sync … --prune-limit ${share}` },
+      { hint: `If ${job.from} really no longer has them: gantry sync … --prune-limit ${share}` },
     );
   }
   const onDeleted = (tag: Tag): void => {

@@ -73,7 +73,9 @@ export function openSyncSources(options: Pick<SourceOptions, 'env' | 'signal' | 
     try {
       const opened = await open(entry, all);
       if (opened.length === 0)
-        throw new CommandError(`${entry.from} has no repository that is wanted`, { hint: 'Look at "repositories".' });
+        throw new CommandError(`${entry.from} has no repository that the entry selects`, {
+          hint: 'Check "repositories".',
+        });
       return opened.map((one): SyncJob => {
         if ('error' in one) return { kind: 'failed', ...one };
         const to = entry.rename(one.name);
@@ -110,7 +112,7 @@ function apart(job: SyncJob, _index: number, all: readonly SyncJob[]): SyncJob {
   const error = new CommandError(
     `${job.to} is filled from ${others.map(({ from }) => from).join(', ')} too, so nothing can be pruned there`,
     {
-      hint: 'Give each its own "to", or leave "prune" away.',
+      hint: 'Give each its own "to", or remove "prune".',
     },
   );
   return { kind: 'failed', from: job.from, error };

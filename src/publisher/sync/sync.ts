@@ -80,7 +80,7 @@ async function saveStates(sources: TrackedSources, { store, signal }: SyncOption
     if (isWritten || signal?.aborted === true) continue;
     const report = reportOf(listing.title, undefined);
     report.warnings.push(
-      `another sync of ${listing.title} ended meanwhile: the next one compares what this one did again`,
+      `another sync of ${listing.title} ended at the same time: the next sync checks these tags again`,
     );
     reports.push(report.done());
   }

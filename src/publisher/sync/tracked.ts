@@ -49,7 +49,7 @@ export function refuseWrongRealm(
   const rule = `{ pattern = "${to}", realm = "${privateRealm ?? 'NAME'}" }`;
   throw new CommandError(
     realm === PUBLIC_REALM
-      ? `${name} is private at ${listing.title}, and everybody could read ${to} here`
+      ? `${name} is private at ${listing.title}, and ${to} would be public here`
       : `${name} is private at ${listing.title}: ${to} must be in the realm "${privateRealm ?? ''}", and it is in "${realm}"`,
     { hint: `Add ${rule} to REALMS in wrangler.toml and deploy it, or leave it out with repositories: ['!${name}'].` },
   );

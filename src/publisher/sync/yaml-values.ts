@@ -58,7 +58,7 @@ export function textOf(value: Value, where: Where): string {
   const text = isScalar(value.node) ? value.node.value : undefined;
   if (typeof text !== 'string' || text === '') {
     // The tag 1.10 is a number in YAML, and has lost its zero.
-    const hint = typeof text === 'number' ? 'Put it in quotes: YAML takes it for a number.' : undefined;
+    const hint = typeof text === 'number' ? 'Put it in quotes: YAML reads it as a number.' : undefined;
     throw fail(value, where, 'must be text', hint);
   }
   return text;

@@ -21,7 +21,7 @@ export async function hashBlob(
   }
   // A read that ends early without an error is a fault of the store, not of the blob.
   if (length !== object.size)
-    throw new Error(`the store gave ${String(length)} of ${String(object.size)} bytes of ${key}`);
+    throw new Error(`the store returned ${String(length)} of ${String(object.size)} bytes of ${key}`);
   return hash.digest('hex') === hexOf(digest) ? 'right' : 'wrong';
 }
 

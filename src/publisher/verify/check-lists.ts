@@ -32,7 +32,7 @@ export function readList(info: ObjectInfo, body: Uint8Array): ListReading {
     const same =
       Buffer.from(exact).equals(Buffer.from(body)) &&
       Object.entries(metadata).every(([name, value]) => info.metadata[name] === value);
-    return same ? { entries } : { problem: 'its first line, order or layout is not as it must be' };
+    return same ? { entries } : { problem: 'its first line, order or layout is wrong' };
   } catch (error) {
     if (error instanceof CorruptListError) return { problem: error.message };
     if (error instanceof NewerVersionError) return { problem: error.message, newer: true };

@@ -40,7 +40,7 @@ export const FAULTS = {
     severity: 'error',
     title: 'manifest does not have its digest',
     repair: true,
-    todo: `${REPAIR} What no tag object holds must be published again.`,
+    todo: `${REPAIR} Publish the manifests again that no tag object holds.`,
   },
   'manifest-type': {
     severity: 'error',
@@ -58,23 +58,23 @@ export const FAULTS = {
     severity: 'note',
     title: 'published list names a platform that was left out',
     repair: false,
-    todo: 'Nothing, if that was intended.',
+    todo: 'No action is needed if that was intended.',
   },
   'blob-missing': {
     severity: 'error',
     title: 'blob missing',
     repair: false,
-    todo: 'Publish the tag again: what is missing is sent.',
+    todo: 'Publish the tag again: missing objects are sent.',
   },
   'blob-not-fetched': {
     severity: 'note',
     title: 'blob of a fetched tag, not pulled yet',
     repair: false,
-    todo: 'Nothing: it is fetched when a client pulls it.',
+    todo: 'No action is needed: it is fetched when a client pulls it.',
   },
   'blob-size': {
     severity: 'error',
-    title: 'manifest gives a wrong size of a blob',
+    title: 'manifest has a wrong size of a blob',
     repair: false,
     todo: 'The blob has its digest, so the image was built wrongly: build and publish it again.',
   },
@@ -86,9 +86,9 @@ export const FAULTS = {
   },
   unreadable: {
     severity: 'error',
-    title: 'object that storage does not give',
+    title: 'object that storage does not return',
     repair: false,
-    todo: 'Verify again. If it stays, publish the image again with `gantry publish --check`, which sends what cannot be read.',
+    todo: 'Verify again. If it stays, publish the image again with `gantry publish --check`, which sends unreadable objects again.',
   },
   newer: {
     severity: 'error',

@@ -45,11 +45,11 @@ export const purge: EdgeHandler = async (c) => {
     );
   const outcome = await registry.purge(cacheTags);
   if (outcome.kind === 'limited') {
-    const message = `The cache takes no more purges for now: ${outcome.message}`;
+    const message = `The cache accepts no more purges for now: ${outcome.message}`;
     return refuseTo(c, refused('too-many-requests', { message, headers: { 'retry-after': PURGE_RETRY_AFTER } }));
   }
   if (outcome.kind === 'failed')
-    return refuseTo(c, refused('internal', { message: `The cache did not purge: ${outcome.message}` }));
+    return refuseTo(c, refused('internal', { message: `The cache refused the purge: ${outcome.message}` }));
   const body = new TextEncoder().encode(
     JSON.stringify({
       purged: outcome.kind === 'purged',

@@ -95,7 +95,7 @@ export async function fillBlob(
     if (size !== undefined && length !== size)
       throw new OriginError('ORIGIN_PROTOCOL', `${digest} has ${String(length)} bytes, not ${String(size)}`);
     const found = `${algorithmOf(digest)}:${hexOfBytes(new Uint8Array(await hash.digest))}`;
-    if (found !== digest) throw new OriginError('ORIGIN_PROTOCOL', `what came as ${digest} is ${found}`);
+    if (found !== digest) throw new OriginError('ORIGIN_PROTOCOL', `the content of ${digest} has the digest ${found}`);
   } catch (error) {
     await Promise.all([...sinks.map((sink) => sink.abandon(error)), hashing.abort(error).catch(() => undefined)]);
     throw error;

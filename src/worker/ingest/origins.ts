@@ -138,7 +138,7 @@ export function parseOrigins(
     const first = earlier.find((other) => covers(other.pattern, pattern));
     if (first !== undefined) {
       throw new OriginRulesError(
-        `The rule "${name}" of ORIGINS never applies: "${first.name}" stands before it and takes all of ${pattern}. Put the narrower one first.`,
+        `The rule "${name}" of ORIGINS never applies: "${first.name}" is before it and matches all of ${pattern}. Put the narrower one first.`,
       );
     }
   }
@@ -250,7 +250,7 @@ function toRule(
   const upstream = addressOf(address, `${where}.upstream`);
   const credentials = Object.hasOwn(secrets, name) ? toCredentials(secrets[name], `ORIGIN_CREDENTIALS.${name}`) : null;
   if (credentials !== null && upstream.protocol !== 'https:' && !isLoopback(upstream)) {
-    throw new OriginRulesError(`${where}.upstream must be https: its credentials would cross the network in the open.`);
+    throw new OriginRulesError(`${where}.upstream must be https: its credentials would be sent unencrypted.`);
   }
   return {
     name,

@@ -96,7 +96,7 @@ async function fetchOrFollow(
       case 'passed-on':
         // Another client received it, and storage did not: fetch it again for this client.
         if (round < ROUNDS) continue;
-        throw new StorageError('STORAGE_UNAVAILABLE', `storage does not take ${request.digest}`);
+        throw new StorageError('STORAGE_UNAVAILABLE', `storage did not accept ${request.digest}`);
       default:
         if (typeof outcome === 'object' && outcome !== null && 'kind' in outcome) return outcome as Answer;
         if (round >= ROUNDS) throw outcome;

@@ -6,6 +6,7 @@ import { OriginError } from '../../origin/errors.ts';
 import { tagKey } from '../../registry/keys.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { decodeOriginMark, type OriginMark } from '../../registry/origin-mark.ts';
+import { decodeTagMetadata, publishedDigests } from '../../registry/records.ts';
 import { type ObjectInfo, StorageError } from '../../registry/store.ts';
 import type { Answer } from '../gateway/answer.ts';
 import { readAll } from '../../bucket/read-object.ts';
@@ -18,7 +19,7 @@ import { findLateSignatures } from './late-signatures.ts';
 import { freshnessOf } from './freshness.ts';
 import { isUnknown, answerObserved, type StoredAnswer, unknownTag, withWarning } from './stored-answer.ts';
 import { openLists } from '../../bucket/lists.ts';
-import { readOriginImage } from '../../bucket/origin-image.ts';
+import { type OriginImage, readOriginImage } from '../../bucket/origin-image.ts';
 import { protectionOf } from '../../bucket/settings/immutable-tags.ts';
 import { isTombstone } from '../../bucket/read-tag.ts';
 import { withRetries } from '../../bucket/retry.ts';
@@ -119,7 +120,8 @@ async function fetchAndWrite(
     if (mark !== null && image.digest === mark.digest && image.unknown.length >= (mark.unknown ?? Infinity))
       return 'unchanged';
     // `over` is the object that the write replaces, so no other writer comes between.
-    if (mark !== null && image.digest !== mark.digest && (await isImmutable(pull, name, tag))) return 'unchanged';
+    if (over !== null && !isTombstone(over) && !keepsPublished(over, image) && (await isImmutable(pull, name, tag)))
+      return 'unchanged';
     const now = Date.now();
     const place = placeOf(pull, name, tag);
     const written = await ingestTag(image, place, { over, upstreamDigest: upstreamDigest ?? image.digest, now });
@@ -216,6 +218,17 @@ async function digestUpstream(
   if (head.kind === 'manifest-head' && head.digest !== undefined) return head.digest;
   const found = await client.manifest(remote, reference);
   return found.kind === 'not-found' ? null : found.digest;
+}
+
+/**
+ * Whether all that is published under a stored tag is part of a fetched image. More may be: forms that were unknown. A
+ * tag whose index is not in its metadata counts as moved.
+ */
+function keepsPublished({ metadata }: ObjectInfo, { content }: OriginImage): boolean {
+  const index = decodeTagMetadata(metadata);
+  if (index.kind !== 'record') return false;
+  const roots = new Set(content.roots.map(({ digest }) => digest));
+  return publishedDigests(index.record).every((digest) => roots.has(digest));
 }
 
 /** Whether the bucket's settings make a tag immutable. Throws StorageError. */

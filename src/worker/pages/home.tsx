@@ -2,8 +2,8 @@
 /** `/?q=&after=`: the repositories that the caller may see, with a search. At most two reads. */
 import type { EdgeContext } from '../gateway/edge-context.ts';
 import { answerPage } from './page-endpoint.tsx';
-import { readRepositories } from './read-lists.ts';
-import { matchRepository } from './repository-search.ts';
+import { readRepositories } from './content/read-lists.ts';
+import { matchRepository } from './content/repository-search.ts';
 import { HomePage } from './views/home-page.tsx';
 import { searchText } from './visible-text.ts';
 

@@ -6,9 +6,9 @@ import type { RepositoryName } from '../../registry/name.ts';
 import { refuseUnknown } from '../endpoints/v2/known-repository.ts';
 import { type Refused, refused } from '../gateway/answer.ts';
 import type { PageRequest } from './page-endpoint.tsx';
-import { readManifestPage } from './read-manifest.ts';
-import { readReferrerViews } from './read-referrers.ts';
-import { readStoredManifest } from './read-tag.ts';
+import { readManifestPage } from './content/read-manifest.ts';
+import { readReferrerViews } from './content/read-referrers.ts';
+import { readStoredManifest } from './content/read-tag.ts';
 import { ManifestPage } from './views/manifest-page.tsx';
 import { ManifestReferrersPage } from './views/manifest-referrers-page.tsx';
 

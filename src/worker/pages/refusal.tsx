@@ -5,7 +5,7 @@ import type { Config } from '../config.ts';
 import type { Refused } from '../gateway/answer.ts';
 import { CACHING } from '../gateway/cache-policy.ts';
 import { type EdgeContext, publicOrigin } from '../gateway/edge-context.ts';
-import { objectOf, listOf, parseObject, textOf } from './json.ts';
+import { objectOf, listOf, parseObject, textOf } from './content/json.ts';
 import { pageResponse } from './page-response.ts';
 import { refusalLinks } from './refusal-links.ts';
 import type { Place } from './views/layout.tsx';

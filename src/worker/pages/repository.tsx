@@ -5,8 +5,8 @@ import type { RepositoryName } from '../../registry/name.ts';
 import { repositoryUnknown } from '../endpoints/v2/known-repository.ts';
 import type { Refused } from '../gateway/answer.ts';
 import type { PageRequest } from './page-endpoint.tsx';
-import { readTags } from './read-lists.ts';
-import { filterTags, orderOf, platformsOf, readmeOf, sortTags } from './tag-order.ts';
+import { readTags } from './content/read-lists.ts';
+import { filterTags, orderOf, platformsOf, readmeOf, sortTags, withoutCompanions } from './content/tag-order.ts';
 import { RepositoryPage } from './views/repository-page.tsx';
 import { searchText } from './visible-text.ts';
 
@@ -35,13 +35,15 @@ export async function repositoryPage(
       next,
       total: count,
       sorted: false,
+      companions: 0,
       platforms: [],
       found: null,
       readme: readmeOf(tags),
     };
     return <RepositoryPage view={view} place={place} pulls={await pulls(name, null)} />;
   }
-  const found = sortTags(filterTags(list.tags, { text, platform }), order);
+  const shown = withoutCompanions(list.tags, text);
+  const found = sortTags(filterTags(shown, { text, platform }), order);
   // A tag that was removed meanwhile leads to the beginning.
   const start = after === null ? 0 : found.findIndex(({ tag }) => tag === after) + 1;
   const tags = found.slice(start, start + PAGE_SIZE);
@@ -51,9 +53,10 @@ export async function repositoryPage(
     next: start + PAGE_SIZE < found.length ? (tags.at(-1)?.tag ?? null) : null,
     total: list.tags.length,
     sorted: true,
-    platforms: platformsOf(list.tags),
+    companions: list.tags.length - shown.length,
+    platforms: platformsOf(shown),
     found: text === '' && platform === null ? null : found.length,
-    readme: readmeOf(sortTags(list.tags, 'newest')),
+    readme: readmeOf(sortTags(shown, 'newest')),
   };
   return <RepositoryPage view={view} place={place} pulls={await pulls(name, null)} />;
 }

@@ -11,11 +11,17 @@ import { publishedDigests } from '../../registry/records.ts';
 import { refuseUnknown } from '../endpoints/v2/known-repository.ts';
 import { type Refused, refused } from '../gateway/answer.ts';
 import { clientFromQuery } from './clients.ts';
-import { compareImages } from './comparison.ts';
+import { compareImages } from './content/comparison.ts';
 import type { PageRequest } from './page-endpoint.tsx';
-import { attestationsIn, readReferrerViews } from './read-referrers.ts';
-import { type PagePlace, type PlatformMissing, readTag, readTagObject, type TagObjectView } from './read-tag.ts';
-import { rootDigest } from './tag-forms.ts';
+import { attestationsIn, readReferrerViews } from './content/read-referrers.ts';
+import {
+  type PagePlace,
+  type PlatformMissing,
+  readTag,
+  readTagObject,
+  type TagObjectView,
+} from './content/read-tag.ts';
+import { rootDigest } from './content/tag-forms.ts';
 import { ComparePage, type CompareView } from './views/tag/compare-page.tsx';
 import { ReferrersPage, type SubjectChoice } from './views/tag/referrers-page.tsx';
 import { TagPage } from './views/tag/tag-page.tsx';

@@ -4,14 +4,14 @@
  *
  * - `--quick`: what fits into a minute and a half: fewer images and clients, pushes through the Worker's
  *   push endpoint alone.
- * - `--proof`: writes the result to `docs/results`. `--json FILE`: writes everything in JSON. `--docs`: writes `docs/conformance.md`.
+ * - `--proof`: writes the result to `docs/results`. `--json FILE`: writes everything in JSON. `--docs`: writes `docs/reference/conformance.md`.
  * - `--target URL`: runs the suites against that registry alone; `--push`: with push and deletion, in repositories
  *   below
  *   `--repository NAME`, instead of read-only over NAME. Login: `OCI_USERNAME` and `OCI_PASSWORD`.
  * - `--suite ID`: only this suite (several: once each). `--part suites|comparison`: only this part.
  * - `--source ID=FOLDER`: a suite from a checkout instead of the Go module proxy.
  *
- * Exit code: 0 nothing failed, 1 something did, 2 wrong usage.
+ * Exit code: 0 nothing failed, 1 something did, 2 usage error.
  */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -35,7 +35,7 @@ import { type BuiltSuite, buildSuite, SUITES, SuiteUnavailable } from './suites.
 /** Its schema 1 names copies of layers that are made at publish time, which docker-registry does not do. */
 const NOT_COMPARED = [...NONSTANDARD, 'rewritten'] as const satisfies readonly ImageKind[];
 
-const PAGE = new URL('../../../docs/conformance.md', import.meta.url);
+const PAGE = new URL('../../../docs/reference/conformance.md', import.meta.url);
 /** Kinds of the matrix that add time and no other response. */
 const LEFT_OUT_QUICKLY: readonly ImageKind[] = ['large', 'many', 'odd'];
 

@@ -1,4 +1,4 @@
-/** What a run has found, what of it is a failure, and the texts for the terminal and `docs/conformance.md`. */
+/** What a run has found, what of it is a failure, and the texts for the terminal and `docs/reference/conformance.md`. */
 import type { Comparison, Difference } from './comparison/compare.ts';
 import { explainDifferences, KNOWN_DIFFERENCES } from './comparison/known-differences.ts';
 import type { Content } from './content.ts';
@@ -89,7 +89,7 @@ export function jsonOf(findings: Findings, failures: readonly string[]): string 
   return `${JSON.stringify({ ...rest, failures, content, comparison: compared === false ? null : compared }, null, 2)}\n`;
 }
 
-/** `docs/conformance.md`, for a whole run with nothing skipped. */
+/** `docs/reference/conformance.md`, for a whole run with nothing skipped. */
 export function pageOf(findings: Findings): string {
   const { versions, results, content, comparison } = findings;
   const suites = Object.values(SUITES).map(({ id, commit, version }) => [

@@ -1,5 +1,5 @@
 /**
- * The results of pulls, and where the last ones are kept: docs/interop.md and docs/compatibility.md are made from them.
+ * The results of pulls, and where the last ones are kept: docs/reference/interop.md and docs/reference/compatibility.md are made from them.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import type { Client, Way } from './clients.ts';

@@ -1,5 +1,5 @@
-/** The matrix as a table, for the terminal and for `docs/interop.md`. */
-import { table, wrap } from '../../../docs/markdown.ts';
+/** The matrix as a table, for the terminal and for `docs/reference/interop.md`. */
+import { table, wrap } from '../../../docs/generator/markdown.ts';
 import { type Way, WAYS } from './clients.ts';
 import { type ImageKind, IMAGES } from './images.ts';
 import type { Result } from './results.ts';
@@ -29,7 +29,8 @@ export function matrixPage(results: readonly Result[]): string {
 The table shows which real clients pulled which images. Every image was published once with \`gantry publish\`.
 \`npm run interop\` runs it with the clients of this machine. \`npm run interop -- --newer\` adds the clients of Debian 13,
 from a folder made by debootstrap (it needs root and a mirror of Debian). Clients that a run does not include keep their
-last results. [compatibility.md](compatibility.md) shows which form each client version gets.
+last results. [compatibility.md](compatibility.md) shows which form each client version gets, and
+[receive.md](../how-to/receive.md#clients-that-push) which clients push.
 
 ${wrap(`Of ${String(tried)} pulls, ${String(pulled.length)} gave exactly what was published, and ${String(known.length)} failed because of a known limit of the client.`)}
 

@@ -1,5 +1,5 @@
 /**
- * The commands of docs/pulp3.md, in their order, against a real Pulp and an edge with the rule that stands there. Hosts
+ * The commands of docs/how-to/pulp3.md, in their order, against a real Pulp and an edge with the rule that stands there. Hosts
  * and the public image are stood in for.
  */
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -17,11 +17,11 @@ import { ADMIN, type Pulp, startPulp } from './pulp.ts';
 const ROOT = new URL('../../../', import.meta.url).pathname;
 const EDGE_PASSWORD = 'the-account-of-the-edge';
 
-const blocks = blocksOf(await readFile(join(ROOT, 'docs', 'pulp3.md'), 'utf8'));
+const blocks = blocksOf(await readFile(join(ROOT, 'docs', 'how-to', 'pulp3.md'), 'utf8'));
 const commands = blocks.filter(({ language, needs }) => language === 'sh' && needs[0] === 'network');
 const missing = await missingForPulp(...BUSYBOX_PROGRAMS, 'curl');
 
-describe.skipIf(missing.length > 0)(titleWith('the commands of docs/pulp3.md', missing), () => {
+describe.skipIf(missing.length > 0)(titleWith('the commands of docs/how-to/pulp3.md', missing), () => {
   let folder: string;
   let pulp: Pulp;
   let edge: OriginEdge;

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildLibtrust } from '../libtrust.ts';
 import { type ImageKind, IMAGES, NONSTANDARD } from '../matrix/images.ts';
+import { countFigure, writeProof } from '../../proof/result.ts';
 import { missingPrograms } from '../programs.ts';
 import { countRequests, countsText, measureRates } from './counts.ts';
 import { PREFIXES } from './edge.ts';
@@ -14,13 +15,23 @@ import { missingForPulp } from './environment.ts';
 import { runScenario } from './run.ts';
 import { pullTable, troubles } from './table.ts';
 
+const ALL_KINDS: readonly ImageKind[] = (Object.keys(IMAGES) as ImageKind[]).filter(
+  (kind) => !NONSTANDARD.some((one) => one === kind),
+);
+
 /** Runs everything, or only these clients (by title) and images. `tell`: progress, for people. */
 export async function runPulp3(
   tell: (message: string) => void,
   {
     clients,
-    kinds = (Object.keys(IMAGES) as ImageKind[]).filter((kind) => !NONSTANDARD.some((one) => one === kind)),
-  }: { readonly clients?: readonly string[] | undefined; readonly kinds?: readonly ImageKind[] | undefined } = {},
+    kinds = ALL_KINDS,
+    proof = false,
+  }: {
+    readonly clients?: readonly string[] | undefined;
+    readonly kinds?: readonly ImageKind[] | undefined;
+    /** Whether the result is written to docs/results. */
+    readonly proof?: boolean;
+  } = {},
 ): Promise<boolean> {
   const missing = await missingForPulp();
   if (missing.length > 0) {
@@ -45,6 +56,17 @@ export async function runPulp3(
     process.stdout.write(`${pullTable(pulls)}\n\n${counts}\n`);
     const wrong = troubles(pulls);
     for (const line of wrong) tell(line);
+    if (proof) {
+      const tried = pulls.filter(({ outcome }) => outcome.kind !== 'excused').length;
+      writeProof('interop-pulp3', {
+        script: 'interop',
+        extent: clients === undefined && kinds.length === ALL_KINDS.length ? 'whole' : 'bounded',
+        figures: [
+          countFigure('pulls through the edge from a real Pulp 3', tried),
+          countFigure('pulls that were not as they should be', wrong.length, 0),
+        ],
+      });
+    }
     tell(
       `${String(pulls.filter(({ outcome }) => outcome.kind !== 'excused').length)} pulls, ${String(wrong.length)} not as they should be`,
     );

@@ -155,10 +155,10 @@ describe.skipIf(missing.length > 0)(titleWith('gantry sync of a real Pulp 3', mi
     expect(after).toMatchObject({ 'apps/renamed': 'pruned 1.0', 'apps/one': 'same version' });
   });
 
-  it('refuses what became private and would be public', async () => {
+  it('refuses what became private and everybody could read', async () => {
     await makePrivate(pulp, 'apps/synced');
     expect(outcomes(await sync())['apps/synced']).toMatch(
-      /is private at .* must be in the realm "staff"|everybody could read/,
+      /is private at .* must be in the realm "staff"|would be public/,
     );
   });
 

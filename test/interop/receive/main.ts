@@ -8,7 +8,8 @@ import { join, resolve } from 'node:path';
 import { BUSYBOX_PROGRAMS, makeBusybox } from '../busybox.ts';
 import { type Machine, machineAt } from '../matrix/machine.ts';
 import { DEBIAN_14, openNewerDebian, removeNewerDebian } from '../matrix/newer.ts';
-import { missingPrograms } from '../programs.ts';
+import { countFigure, writeProof } from '../../proof/result.ts';
+import { missingPrograms, must } from '../programs.ts';
 import { missingOf, PUSH_CLIENTS, runClient, type StepResult } from './clients.ts';
 import { buildGoPrograms } from './go-programs.ts';
 import { startPushServer } from './push-server.ts';
@@ -23,13 +24,20 @@ export interface ReceiveRun {
   readonly clients: readonly string[] | undefined;
   /** Where the results are written as JSON, too. */
   readonly json: string | undefined;
+  /** Whether the result is written to docs/results. */
+  readonly proof: boolean;
 }
 
-/** Runs everything, or only these clients. `tell`: progress, for people. */
+/** Runs everything, or only these clients. `report`: progress, for people. */
 export async function runReceive(
-  tell: (message: string) => void,
-  { keep, clients, json }: ReceiveRun,
+  report: (message: string) => void,
+  { keep, clients, json, proof }: ReceiveRun,
 ): Promise<boolean> {
+  const leftOut: string[] = [];
+  const tell = (message: string): void => {
+    if (message.startsWith('skipped, ')) leftOut.push(message.slice('skipped, '.length));
+    report(message);
+  };
   const missing = missingPrograms(...BUSYBOX_PROGRAMS);
   if (missing.length > 0) throw new Error(`not installed: ${missing.join(', ')}`);
   const chosen = PUSH_CLIENTS.filter(({ title }) => clients?.includes(title) ?? true);
@@ -76,9 +84,24 @@ export async function runReceive(
     }
     process.stdout.write(`${pushTable(results)}\n`);
     if (json !== undefined) await writeFile(json, `${JSON.stringify(results, null, 2)}\n`);
-    if (clients === undefined) await writePushResults(results);
+    if (clients === undefined) {
+      await writePushResults(results);
+      await must(process.execPath, [new URL('../../../docs/generator/main.ts', import.meta.url).pathname]);
+    }
     const failed = results.filter(({ outcome }) => outcome.kind !== 'passed');
     tell(`${String(results.length)} steps, ${String(failed.length)} not as they should be`);
+    if (proof) {
+      writeProof('interop-receive', {
+        script: 'interop',
+        extent: clients === undefined && machines.length > 1 ? 'whole' : 'bounded',
+        leftOut,
+        figures: [
+          countFigure('clients that push', new Set(results.map(({ client }) => client)).size),
+          countFigure('steps that passed', results.length - failed.length),
+          countFigure('steps that did not', failed.length, 0),
+        ],
+      });
+    }
     return failed.length === 0;
   } finally {
     for (const step of undo.reverse()) await step();

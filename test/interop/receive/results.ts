@@ -1,4 +1,4 @@
-/** The results of pushes, and where the last ones are kept: the table in docs/receive.md is made from them. */
+/** The results of pushes, and where the last ones are kept: the table in docs/how-to/receive.md is made from them. */
 import { readFile, writeFile } from 'node:fs/promises';
 import type { StepResult } from './clients.ts';
 

@@ -1,5 +1,5 @@
-/** The results of pushes as a table, for the terminal and for docs/receive.md. */
-import { table } from '../../../docs/markdown.ts';
+/** The results of pushes as a table, for the terminal and for docs/how-to/receive.md. */
+import { table } from '../../../docs/generator/markdown.ts';
 import type { StepResult } from './clients.ts';
 
 /** A row a client on a machine; its steps, the failed ones with an exclamation mark. */

@@ -1,4 +1,4 @@
-/** The JSON of every command is what docs/json-output.schema.json says. */
+/** The JSON of every command is what docs/reference/json-output.schema.json says. */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -100,7 +100,7 @@ describe('gantry key create --force', () => {
     await run('key', 'create');
     const before = await readFile(key, 'utf8');
     const { stderr } = await run('key', 'create', '--force');
-    const copy = /is now (\S+)/.exec(stderr)?.[1] ?? '';
+    const copy = /is kept in (\S+)/.exec(stderr)?.[1] ?? '';
     expect(await readFile(copy, 'utf8')).toBe(before);
     expect((await stat(copy)).mode & 0o077).toBe(0);
     expect(await readFile(key, 'utf8')).not.toBe(before);

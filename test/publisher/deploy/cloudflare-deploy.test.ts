@@ -121,7 +121,7 @@ describe('gantry deploy', () => {
     const toml = parse(await readFile(OWN, 'utf8')) as Readonly<Record<string, unknown>>;
     api.account.buckets.clear();
     expect(adviceOf(await deploy('--json'), 'missing')).toEqual([
-      'Do `npx wrangler r2 bucket create gantry`, or name another one in wrangler.toml.',
+      'Run `npx wrangler r2 bucket create gantry`, or name another one in wrangler.toml.',
     ]);
     expect(api.account.workers.size).toBe(0);
     expect(await wrangler(['r2', 'bucket', 'create', 'gantry'])).toMatchObject({ code: 0 });
@@ -148,7 +148,7 @@ describe('gantry deploy', () => {
     expect(api.account.worker('gantry').subdomain).toEqual({ enabled: false, previews_enabled: false });
     expect([...api.account.domains.values()]).toEqual([{ hostname: 'registry.example.com', service: 'gantry' }]);
 
-    expect(adviceOf(first, 'advice')).toContain('Do `npx wrangler secret put PURGE_TOKEN`.');
+    expect(adviceOf(first, 'advice')).toContain('Run `npx wrangler secret put PURGE_TOKEN`.');
     expect(await wrangler(['secret', 'put', 'PURGE_TOKEN'], 'a secret')).toMatchObject({ code: 0 });
     const second = await deploy('--json');
     expect(second).toMatchObject({ code: 0 });
@@ -222,7 +222,7 @@ describe('where Cloudflare refuses, gantry deploy says what to do', () => {
       () => {
         api.account.hasR2 = false;
       },
-      /✗ whether the bucket gantry exists: R2 is not switched on for this account .*\[code: 10042\]\)\n {2}Switch it on/,
+      /✗ the bucket gantry cannot be checked: R2 is not switched on for this account .*\[code: 10042\]\)\n {2}Switch it on/,
     ],
   ])('before the upload: %s', async (_, spoil, says) => {
     spoil();

@@ -27,9 +27,9 @@ afterAll(() => rm(home, { recursive: true, force: true }));
 describe('gantry deploy', () => {
   it('builds the Worker, names what is missing with what to do, and deploys nothing', async () => {
     const { code, stdout, stderr } = await gantry(['deploy', '--dry-run'], { env: environment });
-    expect(stdout).toMatch(/✗ no login at Cloudflare\n {2}Do `npx wrangler login`/);
+    expect(stdout).toMatch(/✗ no login at Cloudflare\n {2}Run `npx wrangler login`/);
     expect(stdout).toMatch(/✗ no address/);
-    expect(stdout).toMatch(/\? whether the bucket gantry exists/);
+    expect(stdout).toMatch(/\? the bucket gantry cannot be checked/);
     expect(stdout).toMatch(/✓ the Worker is built: [\d.]+ KiB, [\d.]+ KiB with gzip/);
     expect(stderr).toMatch(/2 things are missing/);
     expect(stderr).not.toMatch(/cannot be/);

@@ -36,7 +36,7 @@ describe('the preflight', () => {
       ROUTED,
       { ...ACCOUNT, accounts: [...ACCOUNT.accounts, { id: 'b2', name: 'Other' }] },
       undefined,
-      'which account: the login has several',
+      'the login has several accounts',
     ],
     ['an account that the login has', ROUTED, ACCOUNT, 'c3', 'the login has no account c3'],
     ['any account', ROUTED, { ...ACCOUNT, accounts: [] }, undefined, 'the login has no account'],
@@ -48,7 +48,7 @@ describe('the preflight', () => {
       undefined,
       'no R2 bucket with the binding BUCKET',
     ],
-    ['an address', OWN, ACCOUNT, undefined, 'no address: nobody could reach the Worker'],
+    ['an address', OWN, ACCOUNT, undefined, 'no address: the Worker could not be reached'],
     [
       'the realms that the bucket was written with',
       ROUTED,
@@ -61,7 +61,7 @@ describe('the preflight', () => {
       `${ROUTED}\n[vars]\nREALMS = '[{"pattern":"a/*","realm":"a"}]'\n`,
       ACCOUNT,
       undefined,
-      'no secret TOKENS: nobody could read the protected realm a',
+      'no secret TOKENS: no client could read the protected realm a',
     ],
     [
       'a secret that blob delivery needs',
@@ -75,14 +75,14 @@ describe('the preflight', () => {
       `${ROUTED}\n[[vars.ORIGINS]]\nname = "pulp"\npattern = "*"\nupstream = "https://x"\ncertificate = "PULP_CERTIFICATE"\n`,
       ACCOUNT,
       undefined,
-      'no binding PULP_CERTIFICATE, the client certificate that the rule "pulp" of ORIGINS shows to its upstream',
+      'no binding PULP_CERTIFICATE, the client certificate that the rule "pulp" of ORIGINS presents to its upstream',
     ],
     [
       'room in a variable: Cloudflare takes 5 KB',
       `${ROUTED}\n[vars]\nORIGINS = "${'x'.repeat(5_001)}"\n`,
       ACCOUNT,
       undefined,
-      'the variable ORIGINS has 5001 bytes, and Cloudflare takes 5,000 at most',
+      'the variable ORIGINS has 5001 bytes; the limit of Cloudflare is 5,000',
     ],
     [
       'what tells versions apart, where they share the cache',

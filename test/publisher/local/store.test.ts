@@ -179,7 +179,7 @@ describe('Ctrl-C', () => {
     expect(JSON.parse(output.trim().split('\n').at(-1) ?? '')).toMatchObject({ error: { code: 'INTERRUPTED' } });
     expect((await get('test/large', 'v1')).status).toBe(404);
     const again = await publish(large.source, 'test/large:v1');
-    expect(again.stdout).toMatch(/[1-9]\d* of \d there already/);
+    expect(again.stdout).toMatch(/[1-9]\d* of \d already stored/);
     expect((await get('test/large', 'v1')).status).toBe(200);
   });
 

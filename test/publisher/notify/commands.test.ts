@@ -11,6 +11,7 @@ import { createNotifier } from '../../../src/publisher/notify/notifier.ts';
 import { parseSecrets } from '../../../src/publisher/notify/webhook.ts';
 import { openPushEndpoint } from '../../../src/publisher/receive/open.ts';
 import { openDir } from '../../../src/publisher/sources/dir.ts';
+import { StorageError } from '../../../src/registry/store.ts';
 import { runGantry } from '../commands/command-line.ts';
 import { type DirImage, writeDirImage } from '../dir-image.ts';
 import { Bucket, nameOf, tagOf } from '../gc-bucket.ts';
@@ -122,6 +123,15 @@ describe('rm and prune', () => {
     expect(changes()).toEqual(['a/b:1 deleted']);
     await run(['prune', '--keep', '1', '--notify', receiver.url]);
     expect(changes()).toEqual(['a/b:2 deleted']);
+  });
+
+  it('also of those that a run removed before it failed', async () => {
+    for (const tag of ['1', '2']) await run(['publish', image.source, `a/b:${tag}`]);
+    bucket.before = (operation, key) => {
+      if (operation === 'delete' && key.endsWith('/_tags/2')) throw new StorageError('STORAGE_DENIED', 'no');
+    };
+    expect((await run(['rm', 'a/b', '--notify', receiver.url])).code).toBe(1);
+    expect(changes()).toEqual(['a/b:1 deleted']);
   });
 });
 

@@ -1,4 +1,4 @@
-/** The receiver and the example of docs/events.md do what the document says. */
+/** The receiver and the example of docs/how-to/events.md do what the document says. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -23,7 +23,7 @@ let url: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'gantry-events-'));
-  const document = await readFile(join(ROOT, 'docs', 'events.md'), 'utf8');
+  const document = await readFile(join(ROOT, 'docs', 'how-to', 'events.md'), 'utf8');
   blocks = blocksOf(document);
   const program = join(folder, 'receiver.mjs');
   await writeFile(program, blocks.find(({ language }) => language === 'js')?.text ?? '');
@@ -73,5 +73,5 @@ const missing = missingPrograms('openssl');
 it.skipIf(missing.length > 0)(titleWith('OpenSSL computes the signature of the example', missing), async () => {
   const script = blocks.find(({ text }) => text.includes('openssl dgst'))?.text ?? '';
   const { stdout } = await run('sh', ['-eu', '-c', script]);
-  expect(await readFile(join(ROOT, 'docs', 'events.md'), 'utf8')).toContain(`\`v1,${stdout.trim()}\`:`);
+  expect(await readFile(join(ROOT, 'docs', 'how-to', 'events.md'), 'utf8')).toContain(`\`v1,${stdout.trim()}\`:`);
 });

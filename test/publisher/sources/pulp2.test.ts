@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createSigner } from '../../../src/manifest/signing/jws.ts';
 import { newKey } from '../../../src/publisher/publish/key-file.ts';
-import { createPublisher, type PublishResult } from '../../../src/publisher/publish/publish.ts';
+import { createPublisher } from '../../../src/publisher/publish/publish.ts';
+import type { PublishResult } from '../../../src/publisher/publish/request.ts';
 import { openSource } from '../../../src/publisher/sources/open.ts';
 import { listPulpTree, openPulpRepository } from '../../../src/publisher/sources/pulp2.ts';
 import { blobKey } from '../../../src/registry/keys.ts';
@@ -117,7 +118,7 @@ describe('a repository published by Pulp 2', () => {
 
   test('that is protected goes where only some may read, and nowhere else', async () => {
     await expect(publish(`pulp2:${join(root, 'v2/web/v3')}:latest`, 'secret')).rejects.toThrow(
-      /protects this image, and everybody could read secret/,
+      /protects this image, and secret would be public/,
     );
     const { bucket } = await publish(`pulp2:${join(root, 'v2/web/v3')}:latest`, 'closed/secret');
     expect(bucket.objects.has(blobKey(REALMS[0]?.realm ?? (undefined as never), digestOf(amd64.layer)))).toBe(true);

@@ -97,12 +97,12 @@ repositories: [{ from: 'docker://a' }, { from: 'docker://b', retention: none }]`
     [
       'chooses repositories of a registry',
       'repositories:\n  - from: docker://a\n    repositories: b',
-      /only chosen from a tree/,
+      /only for a Pulp 2 tree/,
     ],
     [
       'has a path in the address of a Pulp 3',
       'repositories:\n  - from: pulp3+https://pulp.example.com/pulp',
-      /is no Pulp/,
+      /is not a valid address of a Pulp 3/,
     ],
     [
       'would send a password unencrypted',
@@ -122,12 +122,12 @@ repositories: [{ from: 'docker://a' }, { from: 'docker://b', retention: none }]`
     [
       'names an account for what is no Pulp 3',
       'repositories:\n  - from: docker://a\n    credentials: PULP',
-      /is for a Pulp 3/,
+      /is only for a Pulp 3/,
     ],
     [
       'reads one Pulp 3 by two accounts',
       'repositories:\n  - from: pulp3+https://p.example\n    credentials: A\n  - from: pulp3+https://p.example\n    credentials: B',
-      /repositories\[1\] reads a Pulp by another account/,
+      /repositories\[1\] reads a Pulp with another account/,
     ],
     [
       'has a number where a version is meant',

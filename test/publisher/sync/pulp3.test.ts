@@ -230,7 +230,7 @@ describe('private repositories of a Pulp 3', () => {
     const report = await run([entry('private-realm: staff')]);
     expect(outcomes(report)).toEqual({
       'secret/app': 'new 1',
-      'apps/hidden': `apps/hidden is private at ${pulp.host}, and everybody could read apps/hidden here`,
+      'apps/hidden': `apps/hidden is private at ${pulp.host}, and apps/hidden would be public here`,
     });
     expect(
       bucket.objects.has(blobKey(REALMS[0]?.realm ?? (undefined as never), digestOf(makeImage('secret').layer))),
@@ -252,7 +252,7 @@ describe('private repositories of a Pulp 3', () => {
     fill('apps/one');
     await run();
     named('apps/one').isPrivate = true;
-    expect(outcomes(await run())['apps/one']).toMatch(/everybody could read apps\/one here/);
+    expect(outcomes(await run())['apps/one']).toMatch(/apps\/one would be public here/);
   });
 
   test.each([true, false])('are those, too, that a private cache holds: real path in a label: %s', async (hasLabel) => {
@@ -302,7 +302,7 @@ describe('a repository that leaves a Pulp 3', () => {
     pulp.seesPrivate = false;
     const report = await run();
     expect(outcomes(report)[pulp.host]).toMatch(
-      /4 of the 5 repositories of .* left it \(secret\/apps\/a, .*\), which is more than 25 percent, so nothing was pruned/,
+      /4 of the 5 repositories of .* are gone \(secret\/apps\/a, .*\), which is more than 25 percent, so nothing was pruned/,
     );
     expect(report.repositories.at(-1)?.failures[0]?.hint).toMatch(/--prune-limit 80%/);
     expect(has('secret/apps/a', '1')).toBe(true);

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { CATALOG_KEY } from '../../../src/registry/keys.ts';
 import { encodeSortedList } from '../../../src/registry/sorted-list.ts';
 import type { RepositorySummary, TagSummary } from '../../../src/registry/summary.ts';
-import { compareNatural } from '../../../src/worker/pages/tag-order.ts';
+import { compareNatural } from '../../../src/worker/pages/content/tag-order.ts';
 import { watched } from '../buckets.ts';
 import { directEdge } from '../edge.ts';
 import { seedTagList } from '../seed.ts';
@@ -89,6 +89,17 @@ describe('the page of a repository', () => {
     expect(text).toContain('<a href="https://docs.example/app" rel="nofollow noopener noreferrer ugc">');
     expect(text).toContain('<a href="/r/told/app:2">2</a>');
     expect(text).not.toContain('An old one');
+  });
+
+  it('leaves out the tags of signatures, unless the search names one', async () => {
+    const signature = `sha256-${'a'.repeat(64)}.sig`;
+    await seedTagList(bucket, 'signed/list', [
+      { name: '1', detail: summary(1, 1, [AMD]) },
+      { name: signature, detail: summary(2, 1, []) },
+    ]);
+    expect(await tagsOf('/r/signed/list')).toEqual(['1']);
+    expect(await textOf('/r/signed/list')).toContain('<a href="/r/signed/list?q=sha">1</a> are signatures');
+    expect(await tagsOf('/r/signed/list?q=sha')).toEqual([signature]);
   });
 
   it('lets nothing of a list become markup', async () => {

@@ -128,10 +128,10 @@ describe('the page of a tag with several platforms', () => {
       wordsOf(line),
     );
     expect(lines).toHaveLength(4);
-    expect(lines[0]).toMatch(/^the tag .*OCI image index : published/);
-    expect(lines[1]).toMatch(/^linux\/amd64 .*OCI image manifest : published/);
-    expect(lines[2]).toMatch(/^linux\/arm64\/v8 .*Docker schema 1 : derived/);
-    expect(lines[3]).toMatch(/^linux\/s390x .*Docker schema 1 : missing.*No schema 1: zstd layers/);
+    expect(lines[0]).toMatch(/^any platform .*OCI index : published/);
+    expect(lines[1]).toMatch(/^linux\/amd64 .*OCI : published/);
+    expect(lines[2]).toMatch(/^linux\/arm64\/v8 .*Schema 1 : derived/);
+    expect(lines[3]).toMatch(/^linux\/s390x .*Schema 1 : missing.*No schema 1: zstd layers/);
     expect(text).not.toContain('<details open');
   });
 
@@ -160,7 +160,7 @@ describe('the page of a tag with several platforms', () => {
     const key = tagKey(nameOf('hub/app'), tagOf('1'));
     const object = await bucket.get(key);
     const mark = { origin: 'hub', digest: image.digest, checked: Date.now() - 3_700_000, gone: null };
-    await bucket.put(key, await object!.arrayBuffer(), {
+    await bucket.put(key, (await object?.arrayBuffer()) ?? null, {
       customMetadata: { ...object?.customMetadata, ...encodeOriginMark(mark) },
     });
     expect(wordsOf(await textOf('/r/hub/app:1'))).toMatch(/fetched from the upstream “hub”, compared 1 hour ago/);
@@ -198,6 +198,22 @@ describe('the signatures of a tag', () => {
     expect(arm).toContain(layerDigest('e'));
     expect(arm).not.toContain(layerDigest('a'));
     expect(await costOf('/r/signed/app:1?show=referrers')).toBe(2);
+  });
+
+  it('are tags of cosign before version 3: their page says who signed', async () => {
+    const bytes = bytesOf(
+      JSON.stringify({
+        schemaVersion: 2,
+        config: { mediaType: 'application/vnd.oci.image.config.v1+json', digest: layerDigest('4'), size: 2 },
+        layers: [{ mediaType: 'application/vnd.dev.cosign.simplesigning.v1+json', digest: layerDigest('5'), size: 1 }],
+      }),
+    );
+    const image = await seedImage(bucket, { ...AMD64, history: [] });
+    await seedTag(bucket, 'cosign/app', '1', [image]);
+    const tag = `${image.digest.replace(':', '-')}.sig`;
+    await seedTag(bucket, 'cosign/app', tag, [{ form: 'oci-manifest', bytes, digest: await hash(bytes) }]);
+    expect(await textOf('/r/cosign/app:1?show=referrers')).toContain(`<a href="/r/cosign/app:${tag}">.sig</a>`);
+    expect(wordsOf(await textOf(`/r/cosign/app:${tag}`))).toContain('Signed by a key that the signature does not name');
   });
 
   it('say that there are none, and let nothing become markup', async () => {

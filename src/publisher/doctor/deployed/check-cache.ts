@@ -24,7 +24,7 @@ export async function checkCache(
     await checkPresence(purge),
     ...(await checkHit(target)),
     await checkMovedTag(target, purge, patience),
-    notAsked('purge-limit', 'asking would use up the purges of the account: 25 at once, then 5 a minute'),
+    notAsked('purge-limit', 'a test would use up the purges of the account: 25 at once, then 5 a minute'),
   ];
 }
 
@@ -37,7 +37,7 @@ async function checkPresence(purge: PurgeCall | string): Promise<CheckResult> {
 
 async function checkHit({ session, image, digest }: CheckTarget): Promise<readonly CheckResult[]> {
   if (digest === null) {
-    const why = 'the tag gives a modern client no digest';
+    const why = 'the tag has no digest for a modern client';
     return [notAsked('cache-hit', why), notAsked('cache-age', why)];
   }
   const path = pathOfDigest(image, digest);

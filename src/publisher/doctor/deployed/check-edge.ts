@@ -56,7 +56,7 @@ export async function checkTls(base: URL, { timeoutMs }: ExchangeOptions): Promi
 
 function lookOnHost({ hostname, port }: URL): string {
   const address = `${hostname}:${port === '' ? '443' : port}`;
-  return `look on the host with \`openssl s_client -connect ${address} -tls1_2 -CApath /etc/ssl/certs < /dev/null\``;
+  return `check on the host with \`openssl s_client -connect ${address} -tls1_2 -CApath /etc/ssl/certs < /dev/null\``;
 }
 
 /** User agents that bot detection meets: an old engine, a new one, skopeo, curl. */
@@ -108,7 +108,7 @@ function reasonOf(answer: Exchange): string | null {
  */
 export async function checkHttp3({ session, byTag }: CheckTarget, runCurl: RunCurl): Promise<CheckResult> {
   const url = new URL(byTag, session.base);
-  const how = `do it with \`curl --http3-only -I ${url.href}\``;
+  const how = `test it with \`curl --http3-only -I ${url.href}\``;
   if (url.protocol !== 'https:') return notAsked('head-http3', 'the address is http');
   if (session.authorized) return notAsked('head-http3', `the image needs a login; ${how} and your token`);
   const head = await session.send('HEAD', byTag, MODERN_ACCEPT);

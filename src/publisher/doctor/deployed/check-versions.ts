@@ -67,7 +67,9 @@ export async function checkVersions(
 
 /** Both results where no deployment was observed. */
 export function withoutDeployment(): readonly CheckResult[] {
-  return neither('`gantry deploy` asks it: it takes a deployment, PURGE_TOKEN, and an image that was published before');
+  return neither(
+    '`gantry deploy` tests it, because it needs a deployment, PURGE_TOKEN, and an image that was published before',
+  );
 }
 
 function neither(why: string): readonly CheckResult[] {

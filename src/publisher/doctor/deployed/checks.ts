@@ -11,12 +11,12 @@ interface CheckRow {
   readonly todo: string;
 }
 
-/** Id → assumption. docs/cloudflare.md names the ids, and scripts read them: they do not change. */
+/** Id → assumption. docs/explanation/cloudflare.md names the ids, and scripts read them: they do not change. */
 export const CHECKS = {
   'cache-present': {
-    states: 'The registry entrypoint has a cache in front, and says so to the gateway',
+    states: 'The registry entrypoint has a cache in front, and reports that to the gateway',
     isNeeded: true,
-    todo: 'Take [cache] and [exports.…] from the wrangler.toml that came with Gantry, and deploy again.',
+    todo: 'Copy [cache] and [exports.…] from the wrangler.toml of the Gantry package, and deploy again.',
   },
   'cache-hit': {
     states: 'The second request of a digest is answered by the cache',
@@ -29,17 +29,17 @@ export const CHECKS = {
     todo: 'Without it, a tag that moved without a purge may be seen in the caches of clients for 60 seconds more.',
   },
   'moved-tag': {
-    states: 'A moved tag is seen within what is promised: at once after a purge, after 90 seconds without',
+    states: 'A moved tag is visible in time: at once after a purge, within 90 seconds without',
     isNeeded: true,
     todo: 'See whether another cache stands in front: exclude /v2/*/manifests/* from it.',
   },
   'cache-kept': {
-    states: 'What a digest names stays in the cache across a deployment',
+    states: 'Content with a digest stays in the cache across a deployment',
     isNeeded: false,
     todo: 'Set cross_version_cache = true below [cache] in wrangler.toml.',
   },
   'purge-versions': {
-    states: 'A purge reaches what another version of the Worker stored',
+    states: 'A purge removes content that another version of the Worker stored',
     isNeeded: true,
     todo: 'Remove cross_version_cache from wrangler.toml: each version then has a cache of its own.',
   },
@@ -76,7 +76,7 @@ export const CHECKS = {
   'tls12-ecdsa': {
     states: 'The certificate is ECDSA, as Universal SSL on the Free plan has it',
     isNeeded: false,
-    todo: 'Nothing: engines before 1.10 read RSA too.',
+    todo: 'No action is needed: engines before 1.10 read RSA too.',
   },
   'http1-without-alpn': {
     states: 'A client that offers no ALPN is answered with HTTP/1.1',
@@ -86,7 +86,7 @@ export const CHECKS = {
   'root-known': {
     states: 'A host of 2015 knows the root of the certificate',
     isNeeded: false,
-    todo: 'Put the root into /etc/docker/certs.d/HOST/ca.crt on such hosts: docs/deploy.md, section 5.',
+    todo: 'Put the root into /etc/docker/certs.d/HOST/ca.crt on such hosts: docs/how-to/deploy.md, section 5.',
   },
   'not-challenged': {
     states: 'Clients are answered, and not challenged',

@@ -42,11 +42,11 @@ export async function examineDeployed(base: URL, options: DeployedOptions): Prom
   results.push(...(await checkTls(base, options)));
   results.push(await checkChallenges(base, options));
   if ('session' in opened) {
-    step('asking the cache');
+    step('testing the cache');
     const target = await targetOf(opened.session, opened.image);
     results.push(...(await checkForms(target)));
     results.push(...(await checkCache(target, purge, options.patience)));
-    step('asking for parts of blobs');
+    step('requesting parts of blobs');
     results.push(...(await checkBlobs(target, cacheLimit)));
     results.push(await checkHttp3(target, curl));
   }

@@ -40,6 +40,6 @@ export function checkLines(results: readonly CheckResult[], width: number): stri
   });
   const count = (outcome: CheckResult['outcome']): string =>
     String(checks.filter((check) => check.outcome === outcome).length);
-  const summary = `of ${String(checks.length)} assumptions about Cloudflare: ${count('yes')} hold, ${count('no')} do not, ${count('not-asked')} were not asked`;
+  const summary = `of ${String(checks.length)} assumptions about Cloudflare: ${count('yes')} hold, ${count('no')} do not, ${count('not-asked')} were not tested`;
   return [...lines, '', summary];
 }

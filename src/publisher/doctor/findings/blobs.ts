@@ -46,7 +46,7 @@ export const BLOB_FINDINGS = {
   'redirect-insecure': {
     severity: 'error',
     title: 'A redirect leads from https to http',
-    todo: 'Redirect to https: clients refuse it or send what they pull in the open.',
+    todo: 'Redirect to https: clients refuse it, or the download is not encrypted.',
   },
   'redirect-userinfo': {
     severity: 'error',
@@ -60,7 +60,7 @@ export const BLOB_FINDINGS = {
   },
   'redirect-broken': {
     severity: 'error',
-    title: 'The target of a redirect does not give the blob',
-    todo: 'Ask for the URL yourself; see whether the signature, the clock or the address of the storage is wrong.',
+    title: 'The target of a redirect does not serve the blob',
+    todo: 'Request the URL yourself, and check whether the signature, the clock or the address of the storage is wrong.',
   },
 } as const satisfies Record<string, FindingRow>;

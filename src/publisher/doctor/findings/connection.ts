@@ -51,7 +51,7 @@ export const CONNECTION_FINDINGS = {
   },
   'token-missing': {
     severity: 'error',
-    title: 'The token service gives no `token`',
+    title: 'The token service returns no `token`',
     todo: 'Give the token as `token` (and `access_token`): Docker before 1.10 reads only the first.',
   },
   'login-needed': {

@@ -15,7 +15,7 @@ export const MANIFEST_FINDINGS = {
   },
   'vary-ignored': {
     severity: 'error',
-    title: 'A cache gives every client the answer of the first one',
+    title: 'A cache sends every client the answer of the first one',
     todo: 'It ignores Vary: Accept. Put Accept into its cache key, or do not cache manifests by tag. A Cloudflare zone cache rule cannot vary by Accept: let the Worker do the caching.',
   },
   'vary-missing': {
@@ -71,12 +71,12 @@ export const MANIFEST_FINDINGS = {
   'name-refused': {
     severity: 'note',
     title: 'Old engines refuse the name of the repository',
-    todo: 'If they should pull it: publish it under a name with at most two components, the first of at least two characters and without dots.',
+    todo: 'If they must be able to pull it, publish it under a name with at most two components, the first of at least two characters and without dots.',
   },
   'schema1-none': {
     severity: 'note',
     title: 'Docker before 1.10 cannot pull this image',
-    todo: 'If it should: publish it with a schema 1 (`gantry publish` derives one where that is possible).',
+    todo: 'If it must be able to, publish it with a schema 1 (`gantry publish` derives one where that is possible).',
   },
   'head-length-missing': {
     severity: 'error',

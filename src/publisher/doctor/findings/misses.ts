@@ -27,7 +27,7 @@ export const MISS_FINDINGS = {
   'bad-digest-5xx': {
     severity: 'warning',
     title: 'A malformed digest is a server error',
-    todo: 'It should be a 400 or 404; monitoring will take it for an outage.',
+    todo: 'It should be a 400 or 404; monitoring counts it as an outage.',
   },
   'tag-cached-long': {
     severity: 'warning',
@@ -41,7 +41,7 @@ export const MISS_FINDINGS = {
   },
   'v1-answers': {
     severity: 'warning',
-    title: '/v1/ gives the answer of something that is not a registry',
+    title: '/v1/ is answered by something that is not a registry',
     todo: 'Docker before 1.10 falls back to it, and shows what it gets. Answer 404.',
   },
   'tags-unsorted': {

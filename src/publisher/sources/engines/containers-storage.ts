@@ -42,7 +42,7 @@ async function copy(image: string, to: string, { env, signal }: SourceOptions): 
     const result = await run(program, args, env, signal);
     if (result === null) continue;
     if (result.code === 0) return;
-    throw new CommandError(`${program} does not give ${image}: ${lastLine(result.errors)}`, {
+    throw new CommandError(`${program} cannot export ${image}: ${lastLine(result.errors)}`, {
       hint: 'List the images with: podman images',
     });
   }

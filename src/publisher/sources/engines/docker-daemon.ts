@@ -24,7 +24,7 @@ export async function openDaemonImage(image: string, options: SourceOptions): Pr
   const response = await ask(engine, `/images/${encodeURIComponent(image)}/get`, options.signal);
   if (response.statusCode !== 200) {
     const message = messageOf((await readText(response)).slice(0, MESSAGE_MAX));
-    throw new CommandError(`the Docker engine at ${engine.title} does not give ${image}: ${message}`, {
+    throw new CommandError(`the Docker engine at ${engine.title} cannot export ${image}: ${message}`, {
       hint: response.statusCode === 404 ? 'List its images with: docker images' : 'Check the log of the engine.',
     });
   }

@@ -35,7 +35,7 @@ export function certificateOf(
   if (typeof value !== 'string' || !/^[A-Za-z_]\w*$/.test(value))
     throw new OriginRulesError(`${where} must be the name of a binding, such as "PULP_CERTIFICATE".`);
   if (upstream.protocol !== 'https:')
-    throw new OriginRulesError(`${where} needs an upstream with https: plain http shows no certificate.`);
+    throw new OriginRulesError(`${where} needs an upstream with https: plain http has no client certificates.`);
   const binding = Object.hasOwn(bindings, value) ? bindings[value] : undefined;
   if (!isObject(binding) || typeof (binding as { fetch?: unknown }).fetch !== 'function') {
     throw new OriginRulesError(
@@ -76,12 +76,10 @@ export function toCredentials(value: unknown, where: string): Credentials {
 export function addressOf(value: unknown, where: string): URL {
   const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : null;
   if (url === null || !/^https?:$/.test(url.protocol) || url.search !== '' || url.hash !== '') {
-    throw new OriginRulesError(
-      `${where} must be an address such as "https://registry.example.com", below which /v2/ lies.`,
-    );
+    throw new OriginRulesError(`${where} must be an address such as "https://registry.example.com", without /v2/.`);
   }
   if (url.username !== '' || url.password !== '')
-    throw new OriginRulesError(`${where} must not have a password in it: put it into the secret ORIGIN_CREDENTIALS.`);
+    throw new OriginRulesError(`${where} must not contain a password: put it into the secret ORIGIN_CREDENTIALS.`);
   if (/\/v2\/?$/.test(url.pathname)) throw new OriginRulesError(`${where} must not end in /v2: that is added.`);
   return url;
 }

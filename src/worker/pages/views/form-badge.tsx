@@ -1,12 +1,21 @@
 /* @jsxRuntime automatic @jsxImportSource hono/jsx */
 import { helpPath, reasonRow, type Reason } from '../../../registry/errors.ts';
 import { helpOf } from '../../../registry/help.ts';
-import { type Form, FORM_TITLE, FORMS } from '../../../registry/media-type.ts';
+import { type Form, FORMS } from '../../../registry/media-type.ts';
 import type { TagSummary } from '../../../registry/summary.ts';
 
 /** The state of a form: published, derived or missing. */
 export type FormStanding =
   { readonly kind: 'published' } | { readonly kind: 'derived' } | { readonly kind: 'missing'; readonly reason: Reason };
+
+/** Titles that fit beside each other on a phone. */
+const SHORT_TITLE = {
+  'oci-index': 'OCI index',
+  'docker-list': 'Docker list',
+  'oci-manifest': 'OCI',
+  'docker-schema2': 'Schema 2',
+  'docker-schema1': 'Schema 1',
+} as const satisfies Record<Form, string>;
 
 const MARKS = { published: '●', derived: '◐', missing: '✕' } as const satisfies Record<FormStanding['kind'], string>;
 
@@ -15,7 +24,7 @@ export function FormBadge({ form, standing }: { readonly form: Form; readonly st
   const content = (
     <>
       <span aria-hidden="true">{MARKS[standing.kind]}</span>
-      {FORM_TITLE[form]}
+      {SHORT_TITLE[form]}
       <span class="hidden">
         : {standing.kind === 'missing' ? `missing, ${helpOf(standing.reason).title}` : standing.kind}
       </span>
@@ -34,7 +43,7 @@ export function FormMark({ form, kind }: { readonly form: Form; readonly kind: F
   return (
     <span class={`badge ${kind}`}>
       <span aria-hidden="true">{MARKS[kind]}</span>
-      {FORM_TITLE[form]}
+      {SHORT_TITLE[form]}
       <span class="hidden">: {kind}</span>
     </span>
   );
@@ -65,13 +74,13 @@ export function Legend() {
         <span class="badge published">
           <span aria-hidden="true">{MARKS.published}</span>published
         </span>
-        as it was given
+        as it was pushed
       </li>
       <li>
         <span class="badge derived">
           <span aria-hidden="true">{MARKS.derived}</span>derived
         </span>
-        made from it, once
+        made from it by Gantry
       </li>
       <li>
         <span class="badge missing">

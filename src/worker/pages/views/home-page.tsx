@@ -3,7 +3,7 @@ import { parseTag, type RepositoryName, type Tag } from '../../../registry/name.
 import { Age, Command, Page, type Place } from './layout.tsx';
 import { NameParts, Pager, Search } from './navigation.tsx';
 import { repositoryPath, tagPath, withQuery } from '../paths.ts';
-import type { ListedRepository } from '../read-lists.ts';
+import type { ListedRepository } from '../content/read-lists.ts';
 import { counted, visible } from '../visible-text.ts';
 
 /** A repository of the front page. */

@@ -2,13 +2,13 @@
 import type { Digest } from '../../../registry/digest.ts';
 import type { RepositoryName } from '../../../registry/name.ts';
 import { manifestPath } from '../paths.ts';
-import type { StoredManifestView } from '../read-manifest.ts';
+import type { StoredManifestView } from '../content/read-manifest.ts';
 import { formatBytes, visible } from '../visible-text.ts';
 import { Page, type Place } from './layout.tsx';
 import { Choices, Crumbs, NameParts } from './navigation.tsx';
 import { ImageConfig, Layers } from './tag/image-sections.tsx';
 import { PullSection } from './tag/pull-section.tsx';
-import { Signer } from './tag/signer.tsx';
+import { Signers } from './tag/signer.tsx';
 import { DigestLink, Facts, Pairs, shortDigest } from './values.tsx';
 
 /** The content of a manifest's page. */
@@ -40,16 +40,7 @@ export function ManifestPage({ view, place }: { readonly view: ManifestPageView;
           size === 0 ? null : ['Layers', `${formatBytes(size)} compressed`],
           details?.platform == null ? null : ['Platform', visible(details.platform, 80)],
           subject === null ? null : ['Refers to', <DigestLink digest={subject} href={manifestPath(name, subject)} />],
-          signers.length === 0
-            ? null
-            : [
-                'Signed by',
-                signers.map((signer) => (
-                  <div>
-                    <Signer signer={signer} />
-                  </div>
-                )),
-              ],
+          signers.length === 0 ? null : ['Signed by', <Signers signers={signers} />],
         ]}
       />
       {children.length > 0 && (
@@ -102,7 +93,7 @@ export function ManifestHeader({
         look="tabs"
         choices={[
           { text: 'Manifest', href: path, isCurrent: !isReferrers },
-          { text: 'Signatures and SBOMs', href: `${path}?show=referrers`, isCurrent: isReferrers },
+          { text: 'Signatures, SBOMs', href: `${path}?show=referrers`, isCurrent: isReferrers },
         ]}
       />
     </>

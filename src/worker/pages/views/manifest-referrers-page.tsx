@@ -2,7 +2,7 @@
 import type { Digest } from '../../../registry/digest.ts';
 import type { RepositoryName } from '../../../registry/name.ts';
 import { manifestPath } from '../paths.ts';
-import type { ReferrerView } from '../read-referrers.ts';
+import type { ReferrerView } from '../content/read-referrers.ts';
 import { Page, type Place } from './layout.tsx';
 import { ManifestHeader } from './manifest-page.tsx';
 import { ReferrersList } from './tag/referrers-list.tsx';

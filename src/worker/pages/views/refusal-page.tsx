@@ -26,7 +26,7 @@ export function RefusalPage({
       <h1>{help.title}</h1>
       <p class="lead">{visible(message ?? row.message, 600)}</p>
       {links.length > 0 && (
-        <ul class="next">
+        <ul class="next" aria-label="What may help">
           {links.map(({ href, text }) => (
             <li>
               <a href={href}>{visible(text, 300)}</a>

@@ -3,7 +3,7 @@ import type { Child } from 'hono/jsx';
 import type { RepositoryName } from '../../../registry/name.ts';
 import type { TagSummary } from '../../../registry/summary.ts';
 import { repositoryPath, tagPath } from '../paths.ts';
-import { type ListedTag, type Order, ORDERS, type Readme } from '../tag-order.ts';
+import { type ListedTag, type Order, ORDERS, type Readme } from '../content/tag-order.ts';
 import { counted, formatBytes, visible } from '../visible-text.ts';
 import { FormBadge, Legend, standingsOf } from './form-badge.tsx';
 import { Age, Command, Page, type Place } from './layout.tsx';
@@ -16,6 +16,8 @@ export interface RepositoryView {
   readonly isProtected: boolean;
   readonly tags: readonly ListedTag[];
   readonly total: number;
+  /** How many tags of signatures and attestations are left out. */
+  readonly companions: number;
   /** Whether the list could be sorted and filtered as a whole. */
   readonly sorted: boolean;
   readonly order: Order;
@@ -45,7 +47,8 @@ export function RepositoryPage({
   readonly place: Place;
   readonly pulls: Child;
 }) {
-  const { name, isProtected, tags, total, sorted, query, platform, platforms, found, readme, after, next } = view;
+  const { name, isProtected, tags, total, sorted, query, platform, platforms, found, readme, after, next, companions } =
+    view;
   const example = tags.find(({ tag }) => tag === 'latest')?.tag ?? tags[0]?.tag;
   const isFiltered = query !== '' || platform !== null;
   return (
@@ -62,6 +65,11 @@ export function RepositoryPage({
       )}
       <p class="lead">
         {counted(total, 'tag')}
+        {companions > 0 && (
+          <>
+            , of which <a href={repositoryPath(name, { q: 'sha' })}>{companions}</a> are signatures and attestations
+          </>
+        )}
         {readme !== null && (
           <>
             ; described by <a href={tagPath(name, readme.tag)}>{readme.tag}</a>

@@ -65,7 +65,7 @@ button:hover{filter:brightness(1.08)}
 .tags .facts{color:var(--quiet);font-size:.875rem;display:flex;flex-wrap:wrap;gap:2px 14px}
 @media (min-width:820px){.tags>li{grid-template-columns:minmax(0,2fr) minmax(0,3fr);align-items:center}.tags .badges{grid-column:2;grid-row:1/3;justify-content:end}}
 .badges{list-style:none;margin:0;padding:0;display:flex;flex-wrap:wrap;gap:6px}
-.badge{position:relative;display:inline-flex;align-items:center;gap:6px;font-size:.8125rem;line-height:1.3;padding:3px 10px;border-radius:99px;border:1px solid transparent;white-space:nowrap;text-decoration:none}
+.badge{position:relative;font-weight:400;display:inline-flex;align-items:center;gap:6px;font-size:.8125rem;line-height:1.3;padding:3px 10px;border-radius:99px;border:1px solid transparent;white-space:nowrap;text-decoration:none}
 .badge.published{background:var(--good-bg);color:var(--good)}
 .badge.derived{background:var(--made-bg);color:var(--made)}
 .badge.missing{border:1px dashed currentColor;color:var(--none)}
@@ -97,7 +97,7 @@ tbody th a{font-weight:500}
 .pills a:hover{border-color:var(--accent)}
 .pills a[aria-current]{background:var(--accent);border-color:var(--accent);color:light-dark(#fff,#1a1009);font-weight:600}
 .tabs{border-bottom:1px solid var(--line);margin:0 0 24px}
-.tabs ul{gap:4px 24px}
+.tabs ul{gap:4px 20px}
 .tabs a{display:block;padding:8px 0;color:var(--quiet);text-decoration:none;border-bottom:3px solid transparent;margin-bottom:-1px}
 .tabs a:hover{color:var(--ink)}
 .tabs a[aria-current]{color:var(--ink);font-weight:600;border-color:var(--accent)}
@@ -107,7 +107,8 @@ tbody th a{font-weight:500}
 .forms summary::before{content:"▸";color:var(--quiet);font-size:.8125rem}
 .forms details[open] summary::before{content:"▾"}
 .forms summary::-webkit-details-marker{display:none}
-.forms .platform{font-weight:600;min-width:9em;overflow-wrap:anywhere}
+.forms .platform{font-weight:600;flex:1 1 auto;min-width:7em;overflow-wrap:anywhere}
+@media (min-width:640px){.forms .platform{flex:0 0 13em}}
 .forms .why{color:var(--quiet);font-size:.875rem}
 .forms dl{margin:0;padding:4px 18px 14px 36px;display:grid;gap:10px;font-size:.9375rem}
 .forms dt{font-weight:600}

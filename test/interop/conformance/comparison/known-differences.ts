@@ -115,7 +115,7 @@ export const KNOWN_DIFFERENCES: readonly KnownDifference[] = [
   {
     peer: 'no Cache-Control on manifests, lists and `/v2/`; `max-age` on blobs',
     gantry: 'Cache-Control on each; `immutable` on what is addressed by digest',
-    reason: 'Caches in front need it ([caching.md](caching.md)).',
+    reason: 'Caches in front need it ([caching.md](../explanation/caching.md)).',
     fits: (d) => d.field === 'cache-control',
   },
   {

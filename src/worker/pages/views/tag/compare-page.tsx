@@ -1,6 +1,6 @@
 /* @jsxRuntime automatic @jsxImportSource hono/jsx */
 import type { RepositoryName, Tag } from '../../../../registry/name.ts';
-import type { Change, ComparedLayer, Comparison } from '../../comparison.ts';
+import type { Change, ComparedLayer, Comparison } from '../../content/comparison.ts';
 import { blobPath, tagPath } from '../../paths.ts';
 import { formatBytes, visible } from '../../visible-text.ts';
 import { Page, type Place } from '../layout.tsx';

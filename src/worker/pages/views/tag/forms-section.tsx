@@ -5,7 +5,7 @@ import { FORM_TITLE } from '../../../../registry/media-type.ts';
 import type { RepositoryName } from '../../../../registry/name.ts';
 import type { MissingForm, TagForm, TagRecord } from '../../../../registry/records.ts';
 import { manifestPath } from '../../paths.ts';
-import { type FormLine, formLines } from '../../tag-forms.ts';
+import { type FormLine, formLines } from '../../content/tag-forms.ts';
 import { formatBytes, visible } from '../../visible-text.ts';
 import { FormMark, Legend } from '../form-badge.tsx';
 import { DigestLink } from '../values.tsx';
@@ -24,7 +24,7 @@ export function FormsSection({ name, record }: { readonly name: RepositoryName; 
       <ul class="forms">
         {lines.slice(0, LINES_MAX).map((line) => (
           <li>
-            <Line name={name} line={line} whole={isList ? 'the tag' : 'this image'} />
+            <Line name={name} line={line} whole={isList ? 'any platform' : 'this image'} />
           </li>
         ))}
       </ul>

@@ -1,6 +1,12 @@
 /* @jsxRuntime automatic @jsxImportSource hono/jsx */
 import type { RepositoryName } from '../../../../registry/name.ts';
-import { type BlobView, type ConfigView, type HistoryStep, type ManifestView, stepsOf } from '../../image-view.ts';
+import {
+  type BlobView,
+  type ConfigView,
+  type HistoryStep,
+  type ManifestView,
+  stepsOf,
+} from '../../content/image-view.ts';
 import { blobPath } from '../../paths.ts';
 import { formatBytes, visible } from '../../visible-text.ts';
 import { DigestLink, Pairs } from '../values.tsx';

@@ -1,8 +1,9 @@
 /* @jsxRuntime automatic @jsxImportSource hono/jsx */
 import type { Digest } from '../../../../registry/digest.ts';
-import type { RepositoryName } from '../../../../registry/name.ts';
-import { manifestPath } from '../../paths.ts';
-import type { ReferrerView } from '../../read-referrers.ts';
+import { parseTag, type RepositoryName, type Tag } from '../../../../registry/name.ts';
+import { COSIGN_SUFFIXES } from '../../../../bucket/image-source.ts';
+import { manifestPath, tagPath } from '../../paths.ts';
+import type { ReferrerView } from '../../content/read-referrers.ts';
 import { formatBytes, visible } from '../../visible-text.ts';
 import { Command, type Place } from '../layout.tsx';
 import { DigestLink } from '../values.tsx';
@@ -40,6 +41,16 @@ export function ReferrersList({
         </ul>
       )}
       {referrers.length > REFERRERS_MAX && <p class="quiet">and {referrers.length - REFERRERS_MAX} more</p>}
+      <p class="quiet">
+        Cosign before version 3 keeps signatures, attestations and SBOMs under tags. Look for{' '}
+        {companionTags(subject).map((tag, index) => (
+          <>
+            {index > 0 && ', '}
+            <a href={tagPath(name, tag)}>.{tag.slice(tag.indexOf('.') + 1)}</a>
+          </>
+        ))}
+        .
+      </p>
       {isSigned && (
         <>
           <h2>Verify</h2>
@@ -48,6 +59,11 @@ export function ReferrersList({
       )}
     </section>
   );
+}
+
+/** The tags that cosign names by the digest of an image. */
+function companionTags(subject: Digest): readonly Tag[] {
+  return COSIGN_SUFFIXES.flatMap((suffix) => parseTag(`${subject.replace(':', '-')}.${suffix}`) ?? []);
 }
 
 function Row({ name, referrer }: { readonly name: RepositoryName; readonly referrer: ReferrerView }) {

@@ -1,7 +1,7 @@
 /* @jsxRuntime automatic @jsxImportSource hono/jsx */
 import type { Digest } from '../../../../registry/digest.ts';
 import { tagPath } from '../../paths.ts';
-import type { ReferrerView } from '../../read-referrers.ts';
+import type { ReferrerView } from '../../content/read-referrers.ts';
 import { visible } from '../../visible-text.ts';
 import { Page, type Place } from '../layout.tsx';
 import { Choices } from '../navigation.tsx';

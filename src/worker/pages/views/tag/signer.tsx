@@ -12,3 +12,16 @@ export function Signer({ signer: { subject, issuer } }: { readonly signer: Signe
     </>
   );
 }
+
+/** All signers of a manifest, each in its line. */
+export function Signers({ signers }: { readonly signers: readonly SignerClaim[] }) {
+  return (
+    <>
+      {signers.map((signer) => (
+        <div>
+          <Signer signer={signer} />
+        </div>
+      ))}
+    </>
+  );
+}

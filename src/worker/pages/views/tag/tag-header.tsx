@@ -34,7 +34,7 @@ export function TagHeader({
         choices={[
           { text: 'Image', href: tagPath(name, tag), isCurrent: part === 'image' },
           {
-            text: 'Signatures and SBOMs',
+            text: 'Signatures, SBOMs',
             href: tagPath(name, tag, { show: 'referrers' }),
             isCurrent: part === 'referrers',
           },

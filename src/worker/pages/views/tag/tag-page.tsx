@@ -1,8 +1,8 @@
 /* @jsxRuntime automatic @jsxImportSource hono/jsx */
 import type { Child } from 'hono/jsx';
 import { manifestPath, tagPath } from '../../paths.ts';
-import type { TagContent } from '../../read-tag.ts';
-import { rootDigest } from '../../tag-forms.ts';
+import type { TagContent } from '../../content/read-tag.ts';
+import { rootDigest } from '../../content/tag-forms.ts';
 import { formatBytes, visible } from '../../visible-text.ts';
 import { Age, Page, type Place } from '../layout.tsx';
 import { Choices } from '../navigation.tsx';
@@ -11,6 +11,7 @@ import { ClientsSection, type ClientsView } from './clients-section.tsx';
 import { FormsSection } from './forms-section.tsx';
 import { ImageConfig, Layers } from './image-sections.tsx';
 import { PullSection } from './pull-section.tsx';
+import { Signers } from './signer.tsx';
 import { TagHeader, type TagTitle } from './tag-header.tsx';
 
 /** The content of a tag's page. */
@@ -84,7 +85,7 @@ export function TagPage({
 const PLATFORMS_MAX = 60;
 
 function About({ view, place }: { readonly view: TagView; readonly place: Place }) {
-  const { name, record, manifest, details, chosen, images, origin, upstream } = view;
+  const { name, record, manifest, details, chosen, images, origin, upstream, signers } = view;
   const digest = chosen?.digest ?? rootDigest(record);
   const size = manifest === null ? 0 : manifest.layers.reduce((sum, layer) => sum + (layer.size ?? 0), 0);
   const ofOne =
@@ -96,6 +97,7 @@ function About({ view, place }: { readonly view: TagView; readonly place: Place 
         size === 0 ? null : ['Size', `${formatBytes(size)} compressed${ofOne}`],
         images.length > 0 || details?.platform == null ? null : ['Platform', visible(details.platform, 80)],
         manifest?.artifactType == null ? null : ['Artifact type', visible(manifest.artifactType, 200)],
+        signers.length === 0 ? null : ['Signed by', <Signers signers={signers} />],
         ['Moved', <Age time={record.updated} now={place.now} />],
         [
           'From',
