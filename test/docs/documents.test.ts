@@ -116,7 +116,10 @@ describe('the documents', () => {
     }
     const wrong = OF_GANTRY.flatMap(({ where, words }) => {
       const help = helps.get(words.slice(0, 2).join(' ')) ?? helps.get(words[0] ?? '') ?? '--help --version';
+      // After `--` comes the command of another program.
+      const end = words.indexOf('--');
       return words
+        .slice(0, end < 0 ? words.length : end)
         .filter((word) => /^--[a-z]/.test(word) && !help.includes(word.split('=')[0] ?? word))
         .map((word) => `${where}: gantry ${words[0] ?? ''} ${word}`);
     });
