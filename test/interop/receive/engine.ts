@@ -5,7 +5,7 @@ import { expectEqual } from '../matrix/expect.ts';
 import type { Machine } from '../matrix/machine.ts';
 import { end, must, until } from '../programs.ts';
 import { GO_PROGRAMS } from './go-programs.ts';
-import { manifestAt, type PushBench, type PushClient, type StartedClient, type Step } from './client.ts';
+import { manifestAt, type PushBench, type PushClient, type StartedClient, type Step, versionBy } from './client.ts';
 
 /** Loads an image, pushes it, and pulls it from the edge. */
 export const docker: PushClient = { title: 'docker', programs: ['dockerd', 'docker'], start: startDocker };
@@ -40,7 +40,7 @@ interface Engine {
   close(): Promise<void>;
 }
 
-/** Starts dockerd below `folder`, without networks. */
+/** Starts dockerd below `folder`, without networks. Call it last: only a client that has started is closed. */
 async function startEngine(machine: Machine, folder: string, ...options: readonly string[]): Promise<Engine> {
   await mkdir(folder, { recursive: true });
   const socket = `unix://${join(folder, 'sock')}`;
@@ -77,9 +77,9 @@ async function startEngine(machine: Machine, folder: string, ...options: readonl
 }
 
 async function startDocker({ push, edge, folder, machine, layout }: PushBench): Promise<StartedClient> {
-  const engine = await startEngine(machine, folder, '--storage-driver=vfs');
   const archive = join(folder, 'image.tar');
   await must('skopeo', ['copy', '--quiet', `oci:${layout}:latest`, `docker-archive:${archive}:test/app:1`]);
+  const engine = await startEngine(machine, folder, '--storage-driver=vfs');
   const idOf = async (name: string): Promise<string> =>
     (await engine.docker('image', 'inspect', '--format', '{{.Id}}', name)).trim();
   let id: string;
@@ -123,10 +123,11 @@ async function writeContext(folder: string): Promise<string> {
 }
 
 async function startBuildx({ push, edge, folder, machine }: PushBench): Promise<StartedClient> {
-  const engine = await startEngine(machine, folder, '--storage-driver=vfs');
   const context = await writeContext(folder);
+  const version = await buildxVersion(machine);
+  const engine = await startEngine(machine, folder, '--storage-driver=vfs');
   return {
-    version: await buildxVersion(engine),
+    version,
     close: () => engine.close(),
     steps: [
       {
@@ -152,10 +153,11 @@ async function startBuildxContainerd({ push, edge, folder, machine }: PushBench)
   await mkdir(folder, { recursive: true });
   const config = join(folder, 'daemon.json');
   await writeFile(config, JSON.stringify({ features: { 'containerd-snapshotter': true } }));
-  const engine = await startEngine(machine, folder, `--config-file=${config}`);
   const context = await writeContext(folder);
+  const version = await buildxVersion(machine);
+  const engine = await startEngine(machine, folder, `--config-file=${config}`);
   return {
-    version: await buildxVersion(engine),
+    version,
     close: () => engine.close(),
     steps: [
       platformsStep(edge, 'buildx/platforms', (...options) =>
@@ -257,6 +259,6 @@ function platformsStep(edge: string, name: string, build: (...options: readonly 
   };
 }
 
-async function buildxVersion(engine: Engine): Promise<string> {
-  return /\d+(?:\.\d+)+/.exec(await engine.buildx('version'))?.[0] ?? 'unknown';
+function buildxVersion(machine: Machine): Promise<string> {
+  return versionBy(machine, 'docker-buildx', 'version');
 }
