@@ -28,7 +28,8 @@ const COMMANDS = DOCUMENTS.flatMap((file) =>
 /** Commands of gantry: without the words that call it. */
 const OF_GANTRY = COMMANDS.flatMap(({ where, words }) => {
   const text = words.join(' ').replace(/^npm run (?:-s )?gantry -- /, 'gantry ');
-  return text.startsWith('gantry ') ? [{ where, words: text.split(' ').slice(1) }] : [];
+  // After `--` stands the command of another program.
+  return text.startsWith('gantry ') ? [{ where, words: (text.split(' -- ')[0] ?? '').split(' ').slice(1) }] : [];
 });
 
 describe('the documents', () => {

@@ -173,7 +173,7 @@ function bucket({ bucket: name, jurisdiction }: DeployConfig, account: AccountFa
     {
       kind: 'missing',
       what: `the bucket ${name} does not exist${jurisdiction === null ? '' : ` in the jurisdiction ${jurisdiction}`}`,
-      todo: `Do \`npx wrangler r2 bucket create ${name}${option}\`, or name another one in wrangler.toml.`,
+      todo: `Run \`npx wrangler r2 bucket create ${name}${option}\`, or name another one in wrangler.toml.`,
     },
   ];
 }
@@ -271,7 +271,7 @@ function certificates({ certificates: named }: DeployConfig): readonly Point[] {
     return {
       kind: 'missing',
       what: `no binding ${binding}, the client certificate that the rule "${rule}" of ORIGINS presents to its upstream`,
-      todo: `Do \`npx wrangler mtls-certificate upload --cert FILE --key FILE\`, and add [[mtls_certificates]] with binding = "${binding}" and the certificate_id to wrangler.toml.`,
+      todo: `Run \`npx wrangler mtls-certificate upload --cert FILE --key FILE\`, and add [[mtls_certificates]] with binding = "${binding}" and the certificate_id to wrangler.toml.`,
     };
   });
 }
@@ -313,7 +313,7 @@ function secrets(
   const look = (secret: string, kind: 'missing' | 'advice', what: string): void => {
     if (present === null) points.push({ kind: 'unknown', what: `whether the secret ${secret} is set` });
     else if (present.includes(secret)) points.push({ kind: 'there', what: `the secret ${secret}` });
-    else points.push({ kind, what, todo: `Do \`npx wrangler secret put ${secret}\`.` });
+    else points.push({ kind, what, todo: `Run \`npx wrangler secret put ${secret}\`.` });
   };
   look(
     'PURGE_TOKEN',
