@@ -27,15 +27,15 @@ export interface ConfiguredWorker extends WorkerBundle {
 /** Bundles the Worker that `config` (a wrangler.toml) names. Throws {@link CommandError}. */
 export async function bundleWorker(config: string): Promise<ConfiguredWorker> {
   const { main, workerOptions, define, countsPulls } = await readConfig(config);
+  const code = await inTurn(() => buildModule(main, { ...define, 'process.env.NODE_ENV': '"production"' }));
+  return { code, options: workerOptions, countsPulls };
+}
+
+async function buildModule(main: string, define: Readonly<Record<string, string>>): Promise<string> {
   const { build, stop } = await importEsbuild();
   try {
-    const { outputFiles } = await build({
-      ...WORKER_BUILD,
-      entryPoints: [main],
-      write: false,
-      define: { ...define, 'process.env.NODE_ENV': '"production"' },
-    });
-    return { code: outputFiles[0]?.text ?? '', options: workerOptions, countsPulls };
+    const { outputFiles } = await build({ ...WORKER_BUILD, entryPoints: [main], write: false, define });
+    return outputFiles[0]?.text ?? '';
   } catch (cause) {
     throw new CommandError(
       `the Worker ${main} cannot be built: ${cause instanceof Error ? cause.message : String(cause)}`,
@@ -44,6 +44,15 @@ export async function bundleWorker(config: string): Promise<ConfiguredWorker> {
   } finally {
     await stop();
   }
+}
+
+let lastBuild: Promise<unknown> = Promise.resolve();
+
+/** Runs builds one after the other: esbuild has one service in a process, and a build never ends if it is stopped. */
+function inTurn<T>(work: () => Promise<T>): Promise<T> {
+  const turn = lastBuild.then(work);
+  lastBuild = turn.catch(() => undefined);
+  return turn;
 }
 
 /** How esbuild makes modules that workerd runs. */
