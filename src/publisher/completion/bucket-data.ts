@@ -5,8 +5,8 @@ import { DEFAULT_STATE, type Environment } from '../cli/environment.ts';
 import type { OpenTarget, Target } from '../stores/target.ts';
 import type { ChosenBucket, CompletionData } from './candidates.ts';
 
-/** A person at a prompt does not wait longer, in milliseconds. */
-const PATIENCE_MS = 3_000;
+/** How long a person at a prompt waits at most, in seconds, unless `GANTRY_COMPLETION_TIMEOUT` has another number. */
+const PATIENCE_SECONDS = 3;
 
 /** The most names that are offered. */
 const NAMES = 1_000;
@@ -25,7 +25,7 @@ export function bucketData(openTarget: OpenTarget, { variables }: Environment): 
         await target.close();
       }
     })();
-    return inTime(reading);
+    return inTime(reading, variables);
   };
   return {
     repositories: (chosen) => withTarget(chosen, async ({ store }) => readCatalog(store)),
@@ -34,14 +34,20 @@ export function bucketData(openTarget: OpenTarget, { variables }: Environment): 
       if (name === null) return Promise.resolve([]);
       return withTarget(chosen, async ({ store }) => (await readTagList(store, name)).map(({ tag }) => tag));
     },
-    buckets: (chosen) => inTime(listAllBuckets(variables, chosen)),
+    buckets: (chosen) => inTime(listAllBuckets(variables, chosen), variables),
   };
 }
 
-async function inTime(reading: Promise<readonly string[]>): Promise<readonly string[]> {
+async function inTime(
+  reading: Promise<readonly string[]>,
+  { GANTRY_COMPLETION_TIMEOUT }: Readonly<NodeJS.ProcessEnv>,
+): Promise<readonly string[]> {
+  const seconds = /^\d{1,3}$/.test(GANTRY_COMPLETION_TIMEOUT ?? '')
+    ? Number(GANTRY_COMPLETION_TIMEOUT)
+    : PATIENCE_SECONDS;
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<readonly string[]>((resolve) => {
-    timer = setTimeout(resolve, PATIENCE_MS, []);
+    timer = setTimeout(resolve, seconds * 1000, []);
   });
   try {
     return (await Promise.race([reading.catch(() => []), late])).slice(0, NAMES);

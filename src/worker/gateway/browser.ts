@@ -7,7 +7,7 @@ import { parseAccept } from '../../http/accept.ts';
  * *; q=.2, *\/*; q=.2`. It has images like that of a browser, but not the XHTML that every browser names.
  */
 export function isBrowser(accept: string | null): boolean {
-  if (accept === null || !accept.toLowerCase().includes('text/html')) return false;
+  if (accept?.toLowerCase().includes('text/html') !== true) return false;
   const types = new Map((parseAccept(accept) ?? []).map(({ type, q }) => [type, q]));
   if ((types.get('text/html') ?? 0) === 0) return false;
   return types.has('application/xhtml+xml') || !types.has('image/gif');

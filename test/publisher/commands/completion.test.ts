@@ -40,6 +40,7 @@ beforeAll(async () => {
     PATH: `${join(folder, 'bin')}:${process.env.PATH ?? ''}`,
     HOME: folder,
     TERM: 'dumb',
+    GANTRY_COMPLETION_TIMEOUT: '60',
     GANTRY_KEY: join(folder, 'key.pem'),
     AWS_ENDPOINT_URL: `http://127.0.0.1:${String((storage.address() as AddressInfo).port)}`,
     AWS_ACCESS_KEY_ID: 'id',
@@ -119,7 +120,7 @@ describe.each(Object.entries(SHELLS))('gantry completion %s', (shell, ask) => {
   it.skipIf(missing.length > 0).each([
     ['gantry expl', ['explain']],
     ['gantry key s', ['show']],
-    ['gantry publish --re', ['--replace', '--recompress', '--rewrite-opaque']],
+    ['gantry publish --re', ['--replace', '--recompress', '--region', '--rewrite-opaque']],
     ['gantry publish --replace --no-', ['--no-referrers']],
     ['gantry ls key --js', ['--json']],
     ['gantry completion ', ['bash', 'fish', 'zsh']],
