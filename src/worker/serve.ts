@@ -42,9 +42,13 @@ export async function serve(
   return response;
 }
 
-/** The response, or a page instead of an error body where a browser gets it. */
+/**
+ * The response, or a page instead of an error body where a browser gets it. Below `/v2/` the body is JSON for all
+ * (OCI distribution spec, "Error Codes").
+ */
 async function forPeople(request: Request, response: Response, config: Config): Promise<Response> {
   if (response.status < 400 || !isBrowser(request.headers.get('accept'))) return response;
+  if (/^\/v2(?:\/|$)/.test(new URL(request.url).pathname)) return response;
   return (await import('./pages/refusal.tsx')).pageOfError(request, response, config);
 }
 

@@ -35,11 +35,13 @@ const BODY_HEADERS = ['content-length', 'etag', 'cdn-cache-control', 'cloudflare
  * body of the registry stays as it is. No cache stores the page: the address has a JSON body for clients.
  */
 export async function pageOfError(request: Request, response: Response, config: Config): Promise<Response> {
-  if (request.method !== 'GET' || !(response.headers.get('content-type') ?? '').startsWith('application/json'))
-    return response;
+  const isHead = request.method === 'HEAD';
+  if (!isHead && request.method !== 'GET') return response;
+  if (!(response.headers.get('content-type') ?? '').startsWith('application/json')) return response;
   const body = new Uint8Array(await response.arrayBuffer());
   const [error] = listOf(parseObject(body)?.errors).map(objectOf);
-  const reason = objectOf(error?.detail).reason;
+  // The headers of a page do not depend on its reason.
+  const reason = isHead ? 'endpoint-unknown' : objectOf(error?.detail).reason;
   if (typeof reason !== 'string' || !isReason(reason)) return new Response(body, response);
   const url = new URL(request.url);
   const page = (
@@ -55,5 +57,7 @@ export async function pageOfError(request: Request, response: Response, config: 
   const made = await pageResponse(page, response.status, 'never');
   const vary = [response.headers.get('vary'), 'Accept'].filter((value) => value !== null).join(', ');
   const headers = { ...kept, ...Object.fromEntries(made.headers), 'cache-control': CACHING.never.cacheControl, vary };
-  return new Response(made.body, { status: response.status, headers });
+  // RFC 9110, section 9.3.2: HEAD may leave out what only making the content tells.
+  if (isHead) Reflect.deleteProperty(headers, 'content-length');
+  return new Response(isHead ? null : made.body, { status: response.status, headers });
 }

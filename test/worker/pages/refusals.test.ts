@@ -27,10 +27,6 @@ describe('a person with a browser', () => {
     ['/foo/bar', 404, '/r/foo/bar'],
     ['/foo/bar/', 404, '/r/foo/bar'],
     ['/foo/bar:1.2', 404, '/r/foo/bar:1.2'],
-    ['/v2/here/app/manifests/none', 404, '/r/here/app'],
-    ['/v2/none/app/manifests/1', 404, '/r/none/app:1'],
-    ['/v2/none/app/tags/list', 404, '/r/none/app'],
-    ['/v2/secret/app/manifests/1', 401, '/r/secret/app:1'],
     ['/r/here/app:none', 404, '/r/here/app'],
   ])('who opens %s gets a page with status %i and a link to %s', async (path, status, link) => {
     await seedHere();
@@ -46,6 +42,9 @@ describe('a person with a browser', () => {
     const ask = directEdge(bucket);
     for (const accept of [CHROME, 'text/html', 'TEXT/HTML', 'text/html, text/plain, */*;q=0.01']) {
       const { headers } = await ask('/foo/bar', { headers: { accept } });
+      const head = await ask('/foo/bar', { method: 'HEAD', headers: { accept } });
+      for (const name of ['content-type', 'cache-control', 'vary', 'content-security-policy', 'referrer-policy'])
+        expect([name, head.headers.get(name)]).toEqual([name, headers.get(name)]);
       expect(headers.get('content-type')).toContain('text/html');
       expect(headers.get('cache-control')).toBe('no-store');
       expect(headers.get('vary')).toContain('Accept');
@@ -59,7 +58,7 @@ describe('a person with a browser', () => {
     const ask = directEdge(bucket, { vars: PROTECTED });
     const pages = await Promise.all(
       ['secret/app', 'secret/nil'].map(async (name) => {
-        const response = await ask(`/v2/${name}/manifests/1`, { headers: { accept: CHROME } });
+        const response = await ask(`/r/${name}:1`, { headers: { accept: CHROME } });
         expect(response.headers.get('www-authenticate')).toMatch(/^(?:Bearer|Basic) /);
         return (await response.text()).replaceAll(name, 'NAME');
       }),
@@ -118,6 +117,19 @@ describe('a registry client', () => {
     );
     expect(new Set([first, ...others]).size).toBe(1);
     if (reason === 'endpoint-unknown') expect(first).toBe(errorBody(reason, { origin: 'https://registry.example' }));
+  });
+
+  it.each([
+    ['/v2/here/app/manifests/none', 'MANIFEST_UNKNOWN'],
+    ['/v2/none/app/tags/list', 'NAME_UNKNOWN'],
+    ['/v2/secret/app/manifests/1', 'UNAUTHORIZED'],
+  ])('gets JSON from the API at %s, even if it accepts HTML', async (path, code) => {
+    await seedHere();
+    const ask = directEdge(bucket, { vars: PROTECTED });
+    const [html, any] = await Promise.all([CHROME, '*/*'].map((accept) => ask(path, { headers: { accept } })));
+    const text = await html?.text();
+    expect(text).toBe(await any?.text());
+    expect(JSON.parse(text ?? '')).toMatchObject({ errors: [{ code }] });
   });
 
   it('gets manifests and misses as before, even if it accepts HTML too', async () => {
