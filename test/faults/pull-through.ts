@@ -123,15 +123,10 @@ export async function runPullThrough({
       const begun = performance.now();
       upstream.proxy.fault = (seen) =>
         steps[Math.min(SHARE_STEPS - 1, Math.floor(((requests - left) * SHARE_STEPS) / requests))]?.(seen);
-      const client = async (_: unknown, at: number): Promise<void> => {
+      const client = async (): Promise<void> => {
         while (left > 0 && performance.now() - begun < most) {
           left -= 1;
-          await ask(
-            server.url,
-            { image: pick(random, images), question: pick(random, questions), client: at },
-            tally,
-            tags,
-          );
+          await ask(server.url, pick(random, images), pick(random, questions), tally, tags);
         }
       };
       await Promise.all(Array.from({ length: CLIENTS }, client));
@@ -149,22 +144,8 @@ export async function runPullThrough({
   return tally;
 }
 
-/** Each client has an address of its own, as behind Cloudflare: the edge limits how much one address may have fetched. */
-function addressOf(client: number): Readonly<Record<string, string>> {
-  return { 'cf-connecting-ip': `192.0.2.${String(client + 1)}` };
-}
-
 /** Asks once, and looks at the answer: everything that is asked for is there upstream. */
-async function ask(
-  url: string,
-  {
-    image,
-    question,
-    client = 0,
-  }: { readonly image: PushedImage; readonly question: Question; readonly client?: number },
-  tally: Tally,
-  tags: number,
-): Promise<number> {
+async function ask(url: string, image: PushedImage, question: Question, tally: Tally, tags: number): Promise<number> {
   const { name, tag, digest, blobs, schema1 } = image;
   const paths = {
     old: `manifests/${tag}`,
@@ -177,9 +158,7 @@ async function ask(
   tally.count('client requests');
   let got: Got;
   try {
-    got = await get(`${url}/v2/${name}/${paths[question]}`, {
-      headers: { ...(question === 'old' ? OLD : MODERN), ...addressOf(client) },
-    });
+    got = await get(`${url}/v2/${name}/${paths[question]}`, { headers: question === 'old' ? OLD : MODERN });
   } catch {
     // Cut off, as a body must be that turned out wrong.
     tally.count('answers cut off');
@@ -210,9 +189,9 @@ async function recover(url: string, images: readonly PushedImage[], tally: Tally
     const still: typeof open = [];
     for (let at = 0; at < open.length; at += CLIENTS) {
       await Promise.all(
-        open.slice(at, at + CLIENTS).map(async (one, client) => {
+        open.slice(at, at + CLIENTS).map(async (one) => {
           const before = quiet.wrong['short-list'];
-          const status = await ask(url, { ...one, client }, quiet, tags);
+          const status = await ask(url, one.image, one.question, quiet, tags);
           if (status !== 200 || (one.question === 'list' && quiet.wrong['short-list'] > before)) still.push(one);
         }),
       );
