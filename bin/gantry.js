@@ -3,11 +3,6 @@
  * Starts the command `gantry`: the bundle (bin/build.ts) in an installed package, the sources in a checkout. This is
  * plain JavaScript without new syntax, so that an old Node can print the version error instead of a syntax error.
  */
-import * as module from 'node:module';
-import { homedir } from 'node:os';
-import { isAbsolute, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 if (major < 22 || (major === 22 && minor < 18)) {
   process.stderr.write(`error: gantry needs Node 22.18 or later, and this is ${process.version}
@@ -16,13 +11,13 @@ if (major < 22 || (major === 22 && minor < 18)) {
   process.exit(1);
 }
 
-// Compiling takes half of the time of most commands. A package that root has installed cannot be written by others.
-const cache = module.enableCompileCache(fileURLToPath(new URL('../dist/compile-cache', import.meta.url)));
-if (cache.status === module.constants.compileCacheStatus.FAILED) {
-  const { XDG_CACHE_HOME = '' } = process.env;
-  module.enableCompileCache(join(isAbsolute(XDG_CACHE_HOME) ? XDG_CACHE_HOME : join(homedir(), '.cache'), 'gantry'));
-}
-
 // Sources in a checkout change; those of an installed package do not, and Node strips no types below node_modules.
-const isInstalled = /[\\/]node_modules[\\/]/.test(fileURLToPath(import.meta.url));
-await import(new URL(isInstalled ? '../dist/gantry/main.js' : '../src/publisher/main.ts', import.meta.url).href);
+if (import.meta.url.includes('/node_modules/')) {
+  await import('./start-bundle.js');
+} else {
+  // Compiling takes half of the time of most commands.
+  const { enableCompileCache } = process.getBuiltinModule('node:module');
+  const { fileURLToPath } = process.getBuiltinModule('node:url');
+  enableCompileCache(fileURLToPath(new URL('../dist/compile-cache', import.meta.url)));
+  await import('../src/publisher/main.ts');
+}

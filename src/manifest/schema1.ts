@@ -6,6 +6,7 @@
  * IDs are reproducible, because engines up to 1.7 trust an ID that they know. The payload has an indentation of three
  * spaces, and its sha256 is the digest of the manifest.
  */
+import { hash } from 'node:crypto';
 import type { Reason } from '../registry/errors.ts';
 import type { RepositoryName, Tag } from '../registry/name.ts';
 import { ByteWriter } from './json/byte-writer.ts';
@@ -13,8 +14,6 @@ import { writeGoObject } from './json/go-object.ts';
 import { HISTORY_MAX, LAYERS_MAX } from './image.ts';
 import { type HistoryEntry, type ImageConfig, ImageConfigError, readImageConfig } from './image-config.ts';
 import { sha256Hex } from './signing/sha256.ts';
-import { sha384 } from '@noble/hashes/sha2.js';
-import { bytesToHex } from '@noble/hashes/utils.js';
 
 /**
  * The layer for history entries without one: gzip of 1,024 zero bytes, as docker made it. No zlib makes these 32 bytes
@@ -169,7 +168,7 @@ function entriesOf({ history, bytes }: ImageConfig, layers: readonly string[]): 
  */
 function baseParentOf({ rootfs }: ImageConfig): string {
   const base = rootfs?.baseLayer ?? '';
-  return base === '' ? '' : bytesToHex(sha384(new TextEncoder().encode(base))).slice(0, 64);
+  return base === '' ? '' : hash('sha384', new TextEncoder().encode(base), 'hex').slice(0, 64);
 }
 
 function lowerText(writer: ByteWriter, entry: HistoryEntry, { id, parent }: Pick<Schema1Entry, 'id' | 'parent'>): void {

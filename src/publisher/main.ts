@@ -14,11 +14,16 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 const environment = readEnvironment(process.argv, process.env);
 const folder = callersFolder(process.env);
 if (folder !== undefined) process.chdir(folder);
-try {
-  const program = await createProgram(environment);
-  await program.parseAsync(environment.argv, { from: 'user' });
-} catch (error) {
-  process.exit(report(error));
+void run();
+
+/** Not at the top level, since the bundle is CommonJS. */
+async function run(): Promise<void> {
+  try {
+    const program = await createProgram(environment);
+    await program.parseAsync(environment.argv, { from: 'user' });
+  } catch (error) {
+    process.exit(report(error));
+  }
 }
 
 /** Prints a failure; returns the exit code. */

@@ -5,6 +5,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { cpuSeconds, memoryOf } from './process-figures.ts';
 
+/** Starts the bundle. */
+export const START_BUNDLE: string = fileURLToPath(new URL('../../bin/start-bundle.js', import.meta.url));
+
 /** What a program took. */
 export interface Taken {
   /** Until it had ended. */
@@ -16,15 +19,14 @@ export interface Taken {
 }
 
 /**
- * Runs the command as an installed package does: the bundle, with compiled code. The signing key is created in the
- * folder, not at home.
+ * Runs the command as an installed package does: the bundle, with compiled code. The signing key and the compiled code
+ * are kept in the folder, not at home.
  */
 export function gantry(args: readonly string[], env: Readonly<Record<string, string>>, folder: string): Promise<Taken> {
-  const dist = fileURLToPath(new URL('../../dist/', import.meta.url));
-  return watched(process.execPath, [`${dist}gantry/main.js`, ...args], {
+  return watched(process.execPath, [START_BUNDLE, ...args], {
     ...env,
     GANTRY_KEY: join(folder, 'signing-key.pem'),
-    NODE_COMPILE_CACHE: `${dist}compile-cache`,
+    XDG_CACHE_HOME: join(folder, 'cache'),
   });
 }
 

@@ -1,4 +1,4 @@
-import { copyFile, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -19,9 +19,10 @@ describe('the launcher starts', () => {
     const root = join(folder, place);
     for (const path of ['bin', 'src/publisher', 'dist/gantry']) await mkdir(join(root, path), { recursive: true });
     await writeFile(join(root, 'package.json'), '{ "type": "module" }');
-    await copyFile(join(ROOT, 'bin/gantry.js'), join(root, 'bin/gantry.js'));
+    for (const file of ['gantry.js', 'start-bundle.js'])
+      await copyFile(join(ROOT, 'bin', file), join(root, 'bin', file));
     await writeFile(join(root, 'src/publisher/main.ts'), "const name: string = 'sources';\nconsole.log(name);\n");
-    await writeFile(join(root, 'dist/gantry/main.js'), "console.log('bundle');\n");
+    await writeFile(join(root, 'dist/gantry/main.cjs'), "console.log('bundle');\n");
     return join(root, 'bin/gantry.js');
   }
 
@@ -32,13 +33,51 @@ describe('the launcher starts', () => {
     expect((await must(process.execPath, [await packageAt(place)])).trim()).toBe(expected);
   });
 
-  it('with a cache of compiled code of the user, where the package cannot be written', async () => {
-    const launcher = await packageAt('node_modules/gantry-registry');
-    // Not even root can make a folder of it.
-    await writeFile(join(folder, 'node_modules/gantry-registry/dist/compile-cache'), '');
-    const env = { ...process.env, XDG_CACHE_HOME: join(folder, 'cache'), NODE_COMPILE_CACHE: undefined };
-    expect((await must(process.execPath, [launcher], { env })).trim()).toBe('bundle');
-    expect(await readdir(join(folder, 'cache/gantry'))).not.toEqual([]);
+  describe('the bundle with compiled code', () => {
+    const env = { ...process.env, XDG_CACHE_HOME: undefined as string | undefined };
+    let launcher: string;
+    let kept: string;
+    beforeEach(async () => {
+      launcher = await packageAt('node_modules/gantry-registry');
+      env.XDG_CACHE_HOME = join(folder, 'cache');
+      kept = join(folder, 'cache/gantry/ls-main.cjs');
+      expect(await must(process.execPath, [launcher, 'ls'], { env })).toBe('bundle\n');
+    });
+
+    it('of the last run of the same command', async () => {
+      await utimes(kept, 1, 1);
+      expect(await must(process.execPath, [launcher, 'ls'], { env })).toBe('bundle\n');
+      // It was used, so it was not written again.
+      expect((await stat(kept)).mtimeMs).toBe(1_000);
+    });
+
+    it('but not with that of another bundle of the same length', async () => {
+      await writeFile(join(folder, 'node_modules/gantry-registry/dist/gantry/main.cjs'), "console.log('BUNDLE');\n");
+      expect(await must(process.execPath, [launcher, 'ls'], { env })).toBe('BUNDLE\n');
+      expect(await must(process.execPath, [launcher, 'ls'], { env })).toBe('BUNDLE\n');
+    });
+
+    it('but not with damaged code, which is replaced', async () => {
+      const whole = await readFile(kept);
+      for (const damaged of [whole.subarray(0, 3), whole.subarray(0, -1), Buffer.alloc(whole.length)]) {
+        await writeFile(kept, damaged);
+        expect(await must(process.execPath, [launcher, 'ls'], { env })).toBe('bundle\n');
+        expect((await readFile(kept)).length).toBe(whole.length);
+      }
+    });
+
+    it('and without it where it cannot be kept', async () => {
+      // Not even root can make a folder of a file.
+      env.XDG_CACHE_HOME = join(folder, 'file');
+      await writeFile(env.XDG_CACHE_HOME, '');
+      expect(await must(process.execPath, [launcher, 'ls'], { env })).toBe('bundle\n');
+    });
+
+    it('and keeps none of a command that failed', async () => {
+      await writeFile(join(folder, 'node_modules/gantry-registry/dist/gantry/main.cjs'), 'process.exit(2);\n');
+      await expect(must(process.execPath, [launcher, 'nonsense'], { env })).rejects.toThrow();
+      expect(await readdir(join(folder, 'cache/gantry'))).toEqual(['ls-main.cjs']);
+    });
   });
 });
 
@@ -47,7 +86,8 @@ describe('the bundle', () => {
     const root = join(folder, 'node_modules/gantry-registry');
     await must(process.execPath, [join(ROOT, 'bin/build.ts'), join(root, 'dist/gantry')]);
     await mkdir(join(root, 'bin'));
-    for (const file of ['package.json', 'bin/gantry.js']) await copyFile(join(ROOT, file), join(root, file));
+    for (const file of ['package.json', 'bin/gantry.js', 'bin/start-bundle.js'])
+      await copyFile(join(ROOT, file), join(root, file));
     const launcher = join(root, 'bin/gantry.js');
     expect(await must(process.execPath, [launcher, '--help'])).toContain('gantry publish');
     // The S3 client is loaded before the variables are read.

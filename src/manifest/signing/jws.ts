@@ -5,8 +5,7 @@
  * `protected` header of each signature. No signature covers the bytes after the first `formatLength` bytes, so only the
  * payload may be read.
  */
-import { hash, sign, verify } from 'node:crypto';
-import { hexToBytes } from '@noble/hashes/utils.js';
+import { sign, verify } from 'node:crypto';
 import { fromBase64, fromBase64Url, toBase64Url } from '../../registry/base64.ts';
 import type { Signer } from '../image.ts';
 import {
@@ -18,6 +17,7 @@ import {
   membersOf,
   type Span,
 } from '../json/json-bytes.ts';
+import { signEcdsa } from './ecdsa.ts';
 import {
   CURVES,
   KeyError,
@@ -243,11 +243,9 @@ function verifyMessage(key: PublicKey, algorithm: string, message: Uint8Array, s
   return verify(curve.hash, message, { key, format: 'jwk', dsaEncoding: 'ieee-p1363' }, signature);
 }
 
-/** Node's own ECDSA has no reproducible nonces; noble's are those of RFC 6979. */
 function signMessage(key: PrivateKey, message: Uint8Array): Uint8Array {
   if (key.kty === 'RSA') return sign('sha256', message, { key: key.jwk, format: 'jwk' });
-  const curve = CURVES[key.public.crv];
-  return curve.noble.sign(hexToBytes(hash(curve.hash, message, 'hex')), key.d, { prehash: false, lowS: false });
+  return signEcdsa(CURVES[key.public.crv], key.d, message);
 }
 
 /** The length of the payload without its final `}` and the white space before it. */

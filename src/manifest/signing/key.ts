@@ -2,21 +2,35 @@
  * Keys that sign and verify schema 1 manifests: EC on P-256, P-384 and P-521, and RSA; their files (PEM or JWK, as
  * docker/distribution reads them) and their libtrust key id.
  */
-import { createECDH, createPrivateKey, createPublicKey, hash, type Jwk, X509Certificate } from 'node:crypto';
-import { p256, p384, p521 } from '@noble/curves/nist.js';
-import { hexToBytes } from '@noble/hashes/utils.js';
+import { createECDH, createPrivateKey, createPublicKey, createHash, type Jwk, X509Certificate } from 'node:crypto';
 import { fromBase64Url, toBase32, toBase64Url } from '../../registry/base64.ts';
+import { type EcdsaCurve, isScalar } from './ecdsa.ts';
 
-/** JOSE algorithm, hash, bytes of a coordinate and OpenSSL name of each curve, and what signs with RFC 6979 nonces. */
+/** JOSE algorithm, hash, bytes of a coordinate, OpenSSL name and order of each curve (FIPS 186-5; SEC 2). */
 export const CURVES = {
-  'P-256': { algorithm: 'ES256', hash: 'sha256', size: 32, openssl: 'prime256v1', noble: p256 },
-  'P-384': { algorithm: 'ES384', hash: 'sha384', size: 48, openssl: 'secp384r1', noble: p384 },
-  'P-521': { algorithm: 'ES512', hash: 'sha512', size: 66, openssl: 'secp521r1', noble: p521 },
-} as const;
-
-// A command or an isolate signs a few manifests. The usual table takes four times as long to build, which is longer
-// than the rest of a tag's work.
-for (const { noble } of Object.values(CURVES)) noble.Point.BASE.precompute(3);
+  'P-256': {
+    algorithm: 'ES256',
+    hash: 'sha256',
+    size: 32,
+    openssl: 'prime256v1',
+    order: 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n,
+  },
+  'P-384': {
+    algorithm: 'ES384',
+    hash: 'sha384',
+    size: 48,
+    openssl: 'secp384r1',
+    order: 0xffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973n,
+  },
+  'P-521': {
+    algorithm: 'ES512',
+    hash: 'sha512',
+    size: 66,
+    openssl: 'secp521r1',
+    order:
+      0x1fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffa51868783bf2f966b7fcc0148f709a5d03bb5c9b8899c47aebb6fb71e91386409n,
+  },
+} as const satisfies Readonly<Record<string, EcdsaCurve & { readonly algorithm: string }>>;
 
 /** A curve's JOSE name. */
 export type Curve = keyof typeof CURVES;
@@ -40,7 +54,7 @@ export class KeyError extends Error {
  * Makes a P-256 key from 32 random bytes. Null if they are not a scalar of the curve (probability 2⁻³²): try others.
  */
 export function keyFromRandom(bytes: Uint8Array): PrivateKey | null {
-  return p256.utils.isValidSecretKey(bytes) ? ecKey('P-256', bytes) : null;
+  return isScalar(CURVES['P-256'], bytes) ? ecKey('P-256', bytes) : null;
 }
 
 /**
@@ -75,7 +89,9 @@ export function writePrivateKey(key: PrivateKey): string {
  */
 export function keyId(key: PublicKey): string {
   const spki = createPublicKey({ key, format: 'jwk' }).export({ type: 'spki', format: 'der' });
-  const text = toBase32(hexToBytes(hash('sha256', spki, 'hex')).subarray(0, 30));
+  const sha256 = createHash('sha256');
+  sha256.update(spki);
+  const text = toBase32(sha256.digest().subarray(0, 30));
   return (text.match(/.{4}/g) ?? []).join(':');
 }
 

@@ -23,10 +23,13 @@ declare module 'node:crypto' {
   export function createECDH(curve: string): { setPrivateKey(key: Uint8Array): void; getPublicKey(): Uint8Array };
   interface Hash {
     update(data: Uint8Array): void;
+    digest(): Uint8Array;
     digest(encoding: 'hex'): string;
   }
 
+  export function randomBytes(size: number): Uint8Array;
   export function createHash(algorithm: string): Hash;
+  export function createHmac(algorithm: string, key: Uint8Array): Hash;
   export function hash(algorithm: string, data: Uint8Array, encoding: 'hex'): string;
   export function sign(algorithm: string, data: Uint8Array, key: JwkInput): Uint8Array;
   export function verify(

@@ -89,7 +89,7 @@ export async function startSimulator({
     secretAccessKey: randomBytes(32).toString('hex'),
   };
   const options = worker?.options ?? {};
-  const endsWithParent = await startWithParent(createRequire(import.meta.resolve('miniflare')));
+  const endsWithParent = await startWithParent(createRequire(createRequire(import.meta.url).resolve('miniflare')));
   const restoreSignals = keepSignals();
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({

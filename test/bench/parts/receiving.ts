@@ -9,7 +9,7 @@ import { startFolderS3 } from '../folder-s3-process.ts';
 import { type ImageSet, makeServices } from '../image-sets.ts';
 import { atLeast, digits, type Section, shown } from '../section.ts';
 import { ratioOf, spreadOf } from '../statistics.ts';
-import { timed } from '../watched.ts';
+import { START_BUNDLE, timed } from '../watched.ts';
 
 const MIB = 2 ** 20;
 
@@ -78,8 +78,7 @@ async function pushes(
 
 async function startReceive(to: string, env: Readonly<Record<string, string>>): Promise<Endpoint> {
   const host = `127.0.0.1:${String(await freePort())}`;
-  const main = fileURLToPath(new URL('../../../dist/gantry/main.js', import.meta.url));
-  const child: ChildProcess = spawn(process.execPath, [main, 'receive', '--listen', host, '--to', to], {
+  const child: ChildProcess = spawn(process.execPath, [START_BUNDLE, 'receive', '--listen', host, '--to', to], {
     env: { ...process.env, ...env },
     stdio: 'ignore',
   });
