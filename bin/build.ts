@@ -37,7 +37,7 @@ const lazyBuiltins: Plugin = {
       kind === 'import-statement' ? { path, namespace: 'builtin' } : undefined,
     );
     bundle.onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => ({
-      contents: `module.exports = process.getBuiltinModule(${JSON.stringify(path)});`,
+      contents: `let m; module.exports = Object.create(new Proxy({}, { get: (_, key) => (m ??= process.getBuiltinModule(${JSON.stringify(path)}))[key] }));`,
     }));
   },
 };

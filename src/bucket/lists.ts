@@ -69,11 +69,17 @@ export function openLists(store: WriteStore, options: ConflictOptions = {}): Lis
   const tagLists = new Map<RepositoryName, Batch<Tag, TagChange>>();
   const known = new Set<RepositoryName>();
   const written = new Map<RepositoryName, WrittenList>();
-  const catalog = new Batch<RepositoryName, true>((names) => updateCatalog(store, names, written, options));
+  /** The tag lists whose summaries this run entered into the catalogue. */
+  const summarized = new Map<RepositoryName, WrittenList>();
+  const catalog = new Batch<RepositoryName, true>(async (names) => {
+    for (const [name, list] of await updateCatalog(store, names, written, options)) summarized.set(name, list);
+  });
 
   /** Enters a repository into the catalogue, unless its entry is as `freshness` wants it. */
   async function enter(name: RepositoryName, freshness: Freshness): Promise<void> {
-    if (await isEntered(store, name, written.get(name)?.entries ?? null, freshness)) return;
+    const list = written.get(name);
+    if (list !== undefined && summarized.get(name) === list) return;
+    if (await isEntered(store, name, list?.entries ?? null, freshness)) return;
     await catalog.add(name, true);
   }
 
@@ -115,14 +121,19 @@ export function openLists(store: WriteStore, options: ConflictOptions = {}): Lis
   }
 
   async function reconcile(name: RepositoryName, realm: RealmName): Promise<void> {
-    // The list before the tags: its writer writes it last, so what it names is there by then.
-    const { entries, over } = await readEntries(store, tagListKey(name));
+    // The list before the tags: its writer writes it last, so what it names is there by then. What this run has written
+    // is as good as what it would read.
+    const own = written.get(name);
+    const { entries, over } =
+      own === undefined
+        ? await readEntries(store, tagListKey(name))
+        : { entries: own.entries, over: { etag: own.etag } };
     const tags = await listTags(store, name);
     if (tags.size === 0) {
       if (over !== null) await forget(name);
       return;
     }
-    if (over !== null) written.set(name, { etag: over.etag, entries });
+    if (own === undefined && over !== null) written.set(name, { etag: over.etag, entries });
     const etags = new Map(entries.map(({ name: tag, detail }) => [tag, etagOf(detail)]));
     // Each change looks at the tag object again before it is written, so a publisher at work loses nothing.
     await forEachLimit(tags, READS_AT_ONCE, async ([tag, { etag }]) => {
@@ -235,10 +246,12 @@ async function updateCatalog(
   names: ReadonlyMap<RepositoryName, true>,
   written: ReadonlyMap<RepositoryName, WrittenList>,
   options: ConflictOptions,
-): Promise<void> {
+): Promise<ReadonlyMap<RepositoryName, WrittenList>> {
+  const summarized = new Map<RepositoryName, WrittenList>();
   await untilWritten(
     'the catalogue',
     async () => {
+      summarized.clear();
       const { entries, over } = await readEntries(store, CATALOG_KEY);
       const byName = new Map(entries.map((entry) => [entry.name, entry]));
       await forEachLimit(names.keys(), READS_AT_ONCE, async (name) => {
@@ -248,6 +261,7 @@ async function updateCatalog(
           const list = written.get(name);
           // The writer of a later list enters its own detail.
           const summary = list?.etag === info.etag ? summarizeTagList(list.entries, Math.max(byName.size, 1)) : null;
+          if (list !== undefined && summary !== null) summarized.set(name, list);
           byName.set(name, { name, detail: summary ?? byName.get(name)?.detail ?? null });
         }
       });
@@ -257,6 +271,7 @@ async function updateCatalog(
     },
     options,
   );
+  return summarized;
 }
 
 async function readEntries(
