@@ -1,5 +1,4 @@
 import { Command, InvalidArgumentError } from 'commander';
-import { realmOf } from '../../registry/realms.ts';
 import { type Platform, formatPlatform, parsePlatform } from '../../registry/platform.ts';
 import { addBucketOptions, type BucketOptions, JSON_EVENTS, parseJobs, withBucket } from '../cli/bucket-options.ts';
 import { type Environment, readEdge } from '../cli/environment.ts';
@@ -131,7 +130,6 @@ async function run(
     { showProgress },
     { abortOnInterrupt },
     { publishLines },
-    { openLists },
     { pullAddress },
   ] = await Promise.all([
     import('../sources/open.ts'),
@@ -141,7 +139,6 @@ async function run(
     import('../cli/progress-bars.ts'),
     import('../cli/interrupt.ts'),
     import('../publish/report.ts'),
-    import('../../bucket/lists.ts'),
     import('../cli/pull-address.ts'),
   ]);
   const signal = abortOnInterrupt();
@@ -186,7 +183,7 @@ async function run(
           mode: options.compat === true ? 'compat' : 'strict',
         });
         // An earlier run may have stopped between a tag and the lists.
-        if (!result.dryRun) await openLists(target.store, { signal }).reconcile(name, realmOf(realms, name));
+        if (!result.dryRun) await publisher.reconcile(name);
         display.clear();
         for (const message of result.warnings) display.onEvent({ event: 'warning', message });
         if (edge !== undefined && !result.dryRun) {

@@ -68,6 +68,8 @@ export interface Publisher {
    * ImmutableTagError and StorageError; the tag is then unchanged.
    */
   publish(source: ImageSource, request: PublishRequest): Promise<PublishResult>;
+  /** Mends the lists of a repository, which an earlier run may have left behind ({@link Lists}). */
+  reconcile(name: RepositoryName): Promise<void>;
 }
 
 /** Makes a publisher, one for each run. It may publish several images at once. */
@@ -90,7 +92,10 @@ export async function createPublisher(options: PublisherOptions): Promise<Publis
     return known;
   };
   const run: Run = { options, onEvent, retry, guard, lists, refuseNewer, transfer };
-  return { publish: (source, request) => publish(run, source, request) };
+  return {
+    publish: (source, request) => publish(run, source, request),
+    reconcile: (name) => lists.reconcile(name, realmOf(options.realms, name)),
+  };
 }
 
 interface Run {

@@ -11,6 +11,7 @@ import { addReferrers, readReferrers } from '../../bucket/referrers.ts';
 import { writeManifest } from '../../bucket/write-image.ts';
 import { createPublisher } from '../publish/publish.ts';
 import type { PublishRequest, PublishResult } from '../publish/request.ts';
+import { openPendingBlobs } from './pending-blobs.ts';
 import type { PushContext } from './push-request.ts';
 import type { Uploads } from './uploads.ts';
 
@@ -31,24 +32,27 @@ export interface PushContextOptions {
 
 /** Makes the context of an endpoint. */
 export function pushContext(options: PushContextOptions): PushContext {
-  const { store, realms, signer, uploads, allowDelete, recompress, signal, onPublished, onRemoved } = options;
+  const { realms, signer, uploads, allowDelete, recompress, signal, onPublished, onRemoved } = options;
+  const pending = openPendingBlobs(options.store);
+  const { store } = pending;
   const reconciled = new Set<RepositoryName>();
   /** Once for each repository: an earlier run may have stopped between a tag and the lists. */
-  const reconcile = async (name: RepositoryName): Promise<void> => {
+  const reconcileOnce = async (name: RepositoryName, reconcile: () => Promise<void>): Promise<void> => {
     if (reconciled.has(name)) return;
-    await openLists(store, { signal }).reconcile(name, realmOf(realms, name));
+    await reconcile();
     reconciled.add(name);
   };
   return {
     store,
     realms,
+    pending,
     uploads,
     allowDelete,
     publish: async (name, tag, source) => {
       // One a push: the agreement with garbage collection begins before anything is looked for.
       const publisher = await createPublisher({ store, realms, signer, signal });
       const result = await publisher.publish(source, { name, tag, recompress, referrers: true });
-      await reconcile(name);
+      await reconcileOnce(name, () => publisher.reconcile(name));
       await onPublished(result);
       return result;
     },
@@ -61,7 +65,7 @@ export function pushContext(options: PushContextOptions): PushContext {
     removeTag: async (name, tag) => {
       if ((await store.head(tagKey(name, tag))) === null) return false;
       await deleteTags(store, name, [tag], { signal });
-      await reconcile(name);
+      await reconcileOnce(name, () => openLists(store, { signal }).reconcile(name, realmOf(realms, name)));
       await onRemoved?.(name, tag);
       return true;
     },

@@ -10,6 +10,7 @@ import { negotiate } from '../../manifest/negotiate.ts';
 import { ManifestError, readManifest } from '../../manifest/read.ts';
 import { EMPTY_LAYER } from '../../manifest/schema1.ts';
 import { parseAccept } from '../../http/accept.ts';
+import { forEachLimit } from '../../bucket/concurrency.ts';
 import { readObject } from '../../bucket/read-object.ts';
 import { readTag } from '../../bucket/read-tag.ts';
 import type { ImageSource } from '../../bucket/image-source.ts';
@@ -21,6 +22,9 @@ import { PushError } from './push-error.ts';
  * Most bytes of a manifest: the size that the OCI distribution spec asks registries to accept ("Pushing Manifests").
  */
 const MANIFEST_MAX = 4 * 1024 * 1024;
+
+/** Blobs and manifests that are looked for at once. */
+const HEADS_AT_ONCE = 16;
 
 /** `PUT /v2/<name>/manifests/<reference>`: publishes a tag in every form, or stores a manifest by digest. */
 export async function putManifest({ context, request, response, name, last }: PushRequest): Promise<void> {
@@ -149,11 +153,11 @@ async function mustBeComplete(context: PushContext, name: RepositoryName, manife
       .map(({ digest }) => [digest, blobKey(realm, digest)] as const),
     ...(links?.children ?? []).map(({ digest }) => [digest, manifestKey(name, digest)] as const),
   ];
-  for (const [digest, key] of needed) {
+  await forEachLimit(needed, HEADS_AT_ONCE, async ([digest, key]) => {
     if ((await context.store.head(key)) === null) {
       throw new PushError('MANIFEST_BLOB_UNKNOWN', `the manifest names ${digest}, which was not pushed to ${name}`);
     }
-  }
+  });
 }
 
 /** What was pushed, as a source of images: blobs and children are in the bucket already. */
