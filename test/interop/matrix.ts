@@ -122,6 +122,7 @@ async function main(): Promise<number> {
       ),
     )
   ).flat();
+  if (results.length === 0) throw new Error('nothing was pulled: no client or image has the name that was given');
   process.stdout.write(`${matrixTable(results)}\n`);
   const failed = results.filter(({ outcome }) => outcome.kind === 'failed');
   if (values.keep === true || (values.client === undefined && values.image === undefined)) {

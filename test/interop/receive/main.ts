@@ -41,6 +41,8 @@ export async function runReceive(
   const missing = missingPrograms(...BUSYBOX_PROGRAMS);
   if (missing.length > 0) throw new Error(`not installed: ${missing.join(', ')}`);
   const chosen = PUSH_CLIENTS.filter(({ title }) => clients?.includes(title) ?? true);
+  if (chosen.length === 0)
+    throw new Error(`no such client; there are ${PUSH_CLIENTS.map(({ title }) => title).join(', ')}`);
   const folder = await mkdtemp(join(tmpdir(), 'gantry-push-'));
   const undo: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })];
   try {
