@@ -10,7 +10,7 @@ import { startServer } from '../../src/publisher/local/server.ts';
 import { get, type Got, MODERN, OLD } from '../interop/origin-edge.ts';
 import { digestOf, payloadOf } from './bucket-reader.ts';
 import { byChance, type Chance, html, pick, randomFrom, registryError } from './random.ts';
-import { faultTitle, Tally } from './tally.ts';
+import { faultTitle, Tally, WAITED } from './tally.ts';
 import { UPSTREAM_CHANCES } from './upstream-chances.ts';
 import { type PushedImage, startUpstreamBed } from './upstream.ts';
 
@@ -42,6 +42,9 @@ const CLIENTS = 12;
 const LIFETIME = 2;
 /** Until when everything must be there again, in milliseconds after the last fault. */
 const RECOVERY = 30_000;
+
+/** How often a client waits as it is told and asks again: containers/image does so five times. */
+const MOST_WAITS = 5;
 
 type Question = 'old' | 'modern' | 'digest' | 'blob' | 'list';
 const QUESTIONS: readonly Question[] = [
@@ -144,8 +147,43 @@ export async function runPullThrough({
   return tally;
 }
 
-/** Asks once, and looks at the answer: everything that is asked for is there upstream. */
-async function ask(url: string, image: PushedImage, question: Question, tally: Tally, tags: number): Promise<number> {
+/**
+ * Seconds to wait by an answer 429 as Gantry documents it: that code, its reason and `Retry-After`, of at most a minute;
+ * null for every other answer.
+ */
+function waitOf({ status, headers, body }: Got): number | null {
+  const after = headers['retry-after'];
+  const seconds = typeof after === 'string' && /^\d+$/.test(after) ? Number(after) : 0;
+  if (status !== 429 || seconds < 1 || seconds > 60) return null;
+  const { code, detail } = errorIn(body);
+  return code === 'TOOMANYREQUESTS' && detail?.reason === 'fill-limited' ? seconds : null;
+}
+
+interface RegistryError {
+  readonly code?: string;
+  readonly detail?: { readonly reason?: string };
+}
+
+function errorIn(body: Buffer): RegistryError {
+  try {
+    return (JSON.parse(body.toString()) as { readonly errors?: readonly RegistryError[] }).errors?.[0] ?? {};
+  } catch {
+    return {};
+  }
+}
+
+/**
+ * Asks, and looks at the answer: everything that is asked for is there upstream. A client that is told to wait does so
+ * and asks again.
+ */
+async function ask(
+  url: string,
+  image: PushedImage,
+  question: Question,
+  tally: Tally,
+  tags: number,
+  waits = 0,
+): Promise<number> {
   const { name, tag, digest, blobs, schema1 } = image;
   const paths = {
     old: `manifests/${tag}`,
@@ -165,6 +203,16 @@ async function ask(url: string, image: PushedImage, question: Question, tally: T
     return 0;
   }
   tally.count(`answers ${String(got.status)}`);
+  const wait = waitOf(got);
+  if (wait !== null) {
+    tally.count(WAITED);
+    if (waits === MOST_WAITS) {
+      tally.add('refused-again', what);
+      return got.status;
+    }
+    await sleep(wait * 1_000);
+    return ask(url, image, question, tally, tags, waits + 1);
+  }
   if (got.status === 404) tally.add('false-404', `${what}: ${got.body.toString().slice(0, 200)}`);
   else if (got.status !== 200 && got.status !== 503)
     tally.add('wrong-status', `${what}: ${String(got.status)} ${got.body.toString().slice(0, 200)}`);
