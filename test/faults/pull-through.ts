@@ -231,7 +231,9 @@ async function ask(
 /** With the upstream well, everything is there for everybody, at the latest after the next comparisons. */
 async function recover(url: string, images: readonly PushedImage[], tally: Tally, tags: number): Promise<void> {
   const end = Date.now() + RECOVERY;
-  let open = images.flatMap((image) => (['old', 'modern', 'list'] as const).map((question) => ({ image, question })));
+  let open = images.flatMap((image) =>
+    (['old', 'modern', 'list'] as const).map((question) => ({ image, question, status: 0 })),
+  );
   const quiet = new Tally('recovery');
   while (open.length > 0) {
     const still: typeof open = [];
@@ -240,7 +242,8 @@ async function recover(url: string, images: readonly PushedImage[], tally: Tally
         open.slice(at, at + CLIENTS).map(async (one) => {
           const before = quiet.wrong['short-list'];
           const status = await ask(url, one.image, one.question, quiet, tags);
-          if (status !== 200 || (one.question === 'list' && quiet.wrong['short-list'] > before)) still.push(one);
+          if (status !== 200 || (one.question === 'list' && quiet.wrong['short-list'] > before))
+            still.push({ ...one, status });
         }),
       );
     }
@@ -248,6 +251,7 @@ async function recover(url: string, images: readonly PushedImage[], tally: Tally
     if (open.length === 0 || Date.now() > end) break;
     await sleep(1_000);
   }
-  for (const { image, question } of open) tally.add('lasting-404', `${question} ${image.name}:${image.tag}`);
+  for (const { image, question, status } of open)
+    tally.add('lasting-404', `${question} ${image.name}:${image.tag}: ${String(status)}`);
   for (const example of quiet.examples) if (example.startsWith('wrong-bytes')) tally.add('wrong-bytes', example);
 }

@@ -3,7 +3,7 @@
 /** The counts that must be 0 at the end. */
 export const MUST_BE_ZERO = {
   'false-404': 'false 404s',
-  'lasting-404': 'tags still 404 with the upstream well again',
+  'lasting-404': 'tags or lists still missing with the upstream well again',
   'wrong-bytes': 'wrong bytes',
   'wrong-status': 'answers other than 200, 503 and a 429 that says when to try again',
   'refused-again': 'requests with 429 after every wait',
