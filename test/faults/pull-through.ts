@@ -40,7 +40,10 @@ const CLIENTS = 12;
  * Seconds for which a tag is answered without a look at the upstream: short, so that it is looked at again and again.
  */
 const LIFETIME = 2;
-/** Until when everything must be there again, in milliseconds after the last fault. */
+/**
+ * Until when everything must be there again, in milliseconds after everything was asked for once without faults: on a
+ * busy machine, that alone takes longer.
+ */
 const RECOVERY = 30_000;
 
 /** How often a client waits as it is told and asks again: containers/image does so five times. */
@@ -230,7 +233,7 @@ async function ask(
 
 /** With the upstream well, everything is there for everybody, at the latest after the next comparisons. */
 async function recover(url: string, images: readonly PushedImage[], tally: Tally, tags: number): Promise<void> {
-  const end = Date.now() + RECOVERY;
+  let end: number | null = null;
   let open = images.flatMap((image) =>
     (['old', 'modern', 'list'] as const).map((question) => ({ image, question, status: 0 })),
   );
@@ -248,6 +251,7 @@ async function recover(url: string, images: readonly PushedImage[], tally: Tally
       );
     }
     open = still;
+    end ??= Date.now() + RECOVERY;
     if (open.length === 0 || Date.now() > end) break;
     await sleep(1_000);
   }
