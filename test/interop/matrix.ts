@@ -72,7 +72,8 @@ try {
 
 async function chosen(): Promise<number> {
   const { pulp3 = false, receive = false, client: clients, proof = false } = values;
-  if (receive) return Number(!(await runReceive(tell, { keep: values.folder, json: values.json, clients, proof })));
+  if (receive)
+    return Number(!(await runReceive(tell, { keep: values.folder, json: values.json, clients, proof, undo })));
   if (!pulp3) return main();
   return Number(
     !(await runPulp3(tell, {
