@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { anchorOf, CLAIMS, SETTINGS } from '../proof/claims.ts';
 import { linesOf, proofPage } from '../proof/page.ts';
-import { countFigure, figureOf, type ProofResult, readProofs } from '../proof/result.ts';
+import { countFigure, figureOf, type ProofResult, readProofs, withoutPaths } from '../proof/result.ts';
 import { ROOT } from './blocks.ts';
 
 /** A figure that a reader takes for measured: a number with a unit, a factor, or a number of reads. */
@@ -43,6 +43,11 @@ describe('the proof', () => {
     const names = results.map(({ name }) => name.split('-')[0]);
     for (const command of ['bench', 'soak', 'interop', 'faults', 'conformance', 'fuzz'])
       expect(names).toContain(command);
+  });
+
+  it('names no path of the machine that ran a command', () => {
+    for (const { command, leftOut } of results)
+      expect([command, ...leftOut].map(withoutPaths)).toEqual([command, ...leftOut]);
   });
 
   it.each(CLAIMS)('has every figure for "$title"', ({ figures }) => {
@@ -113,6 +118,19 @@ describe('the page', () => {
     );
     expect(first).not.toContain('| good |');
     expect(proofPage([])).toContain('No target was missed.');
+  });
+
+  it.each([
+    ['npm run interop -- --newer=/var/lib/trixie --client oras', 'npm run interop -- --newer=PATH --client oras'],
+    ['npm run interop -- --receive --folder ../kept', 'npm run interop -- --receive --folder PATH'],
+    ["npm run interop -- --client 'docker pull'", "npm run interop -- --client 'docker pull'"],
+    [
+      'no mount (/tmp/a b/c): see https://example.org/x, or `~/x`',
+      'no mount (PATH b/c): see https://example.org/x, or `PATH`',
+    ],
+    ['pulls and/or pushes of library/busybox', 'pulls and/or pushes of library/busybox'],
+  ])('has no paths of %j', (text, expected) => {
+    expect(withoutPaths(text)).toBe(expected);
   });
 
   it('reads value and unit of a figure, and knows figures without a target', () => {

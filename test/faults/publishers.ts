@@ -20,8 +20,9 @@ import { imageOf, startUpstreamBed, type UpstreamBed } from './upstream.ts';
 export interface PublishersOptions {
   readonly seed: string;
   readonly storage: Storage;
-  /** Rounds, and the time after which no other begins, in milliseconds. */
-  readonly rounds: number;
+  /** Kills after which no other round begins. */
+  readonly kills: number;
+  /** Milliseconds after which no other round begins. */
   readonly most: number;
   /**
    * Without what takes a whole lease: a gc that is killed in the midst of a sweep, and deletions held for that long.
@@ -131,7 +132,7 @@ interface Scene {
 }
 
 async function rush(
-  { seed, rounds, most, quick }: PublishersOptions,
+  { seed, kills, most, quick }: PublishersOptions,
   { tally, folder, upstream, bed, images, key }: Scene,
 ): Promise<void> {
   const to = ['--to', `s3://${bed.bucket}/rush`];
@@ -139,7 +140,8 @@ async function rush(
   const random = randomFrom(`${seed} ${bed.title}`);
   const published = new Map<string, string>();
   const begun = performance.now();
-  for (let round = 0; round < rounds && performance.now() - begun < most; round += 1) {
+  const isEnough = (): boolean => (tally.facts.get('kills') ?? 0) >= kills || performance.now() - begun >= most;
+  for (let round = 0; !isEnough(); round += 1) {
     const tags = Array.from({ length: TAGS }, (_, tag) => `t${String(tag)}`).sort(() => random() - 0.5);
     const file = join(folder, `sync-${String(round)}.yaml`);
     await writeFile(file, syncFile(upstream.proxy.host, `mirror/r${String(round)}`));

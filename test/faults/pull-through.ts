@@ -10,7 +10,7 @@ import { startServer } from '../../src/publisher/local/server.ts';
 import { get, type Got, MODERN, OLD } from '../interop/origin-edge.ts';
 import { digestOf, payloadOf } from './bucket-reader.ts';
 import { byChance, type Chance, html, pick, randomFrom, registryError } from './random.ts';
-import { faultTitle, Tally } from './tally.ts';
+import { faultTitle, Tally, WAITED } from './tally.ts';
 import { UPSTREAM_CHANCES } from './upstream-chances.ts';
 import { type PushedImage, startUpstreamBed } from './upstream.ts';
 
@@ -40,8 +40,14 @@ const CLIENTS = 12;
  * Seconds for which a tag is answered without a look at the upstream: short, so that it is looked at again and again.
  */
 const LIFETIME = 2;
-/** Until when everything must be there again, in milliseconds after the last fault. */
+/**
+ * Until when everything must be there again, in milliseconds after everything was asked for once without faults: on a
+ * busy machine, that alone takes longer.
+ */
 const RECOVERY = 30_000;
+
+/** How often a client waits as it is told and asks again: containers/image does so five times. */
+const MOST_WAITS = 5;
 
 type Question = 'old' | 'modern' | 'digest' | 'blob' | 'list';
 const QUESTIONS: readonly Question[] = [
@@ -144,8 +150,43 @@ export async function runPullThrough({
   return tally;
 }
 
-/** Asks once, and looks at the answer: everything that is asked for is there upstream. */
-async function ask(url: string, image: PushedImage, question: Question, tally: Tally, tags: number): Promise<number> {
+/**
+ * Seconds to wait by an answer 429 as Gantry documents it: that code, its reason and `Retry-After`, of at most a minute;
+ * null for every other answer.
+ */
+function waitOf({ status, headers, body }: Got): number | null {
+  const after = headers['retry-after'];
+  const seconds = typeof after === 'string' && /^\d+$/.test(after) ? Number(after) : 0;
+  if (status !== 429 || seconds < 1 || seconds > 60) return null;
+  const { code, detail } = errorIn(body);
+  return code === 'TOOMANYREQUESTS' && detail?.reason === 'fill-limited' ? seconds : null;
+}
+
+interface RegistryError {
+  readonly code?: string;
+  readonly detail?: { readonly reason?: string };
+}
+
+function errorIn(body: Buffer): RegistryError {
+  try {
+    return (JSON.parse(body.toString()) as { readonly errors?: readonly RegistryError[] }).errors?.[0] ?? {};
+  } catch {
+    return {};
+  }
+}
+
+/**
+ * Asks, and looks at the answer: everything that is asked for is there upstream. A client that is told to wait does so
+ * and asks again.
+ */
+async function ask(
+  url: string,
+  image: PushedImage,
+  question: Question,
+  tally: Tally,
+  tags: number,
+  waits = 0,
+): Promise<number> {
   const { name, tag, digest, blobs, schema1 } = image;
   const paths = {
     old: `manifests/${tag}`,
@@ -165,6 +206,16 @@ async function ask(url: string, image: PushedImage, question: Question, tally: T
     return 0;
   }
   tally.count(`answers ${String(got.status)}`);
+  const wait = waitOf(got);
+  if (wait !== null) {
+    tally.count(WAITED);
+    if (waits === MOST_WAITS) {
+      tally.add('refused-again', what);
+      return got.status;
+    }
+    await sleep(wait * 1_000);
+    return ask(url, image, question, tally, tags, waits + 1);
+  }
   if (got.status === 404) tally.add('false-404', `${what}: ${got.body.toString().slice(0, 200)}`);
   else if (got.status !== 200 && got.status !== 503)
     tally.add('wrong-status', `${what}: ${String(got.status)} ${got.body.toString().slice(0, 200)}`);
@@ -182,8 +233,10 @@ async function ask(url: string, image: PushedImage, question: Question, tally: T
 
 /** With the upstream well, everything is there for everybody, at the latest after the next comparisons. */
 async function recover(url: string, images: readonly PushedImage[], tally: Tally, tags: number): Promise<void> {
-  const end = Date.now() + RECOVERY;
-  let open = images.flatMap((image) => (['old', 'modern', 'list'] as const).map((question) => ({ image, question })));
+  let end: number | null = null;
+  let open = images.flatMap((image) =>
+    (['old', 'modern', 'list'] as const).map((question) => ({ image, question, status: 0 })),
+  );
   const quiet = new Tally('recovery');
   while (open.length > 0) {
     const still: typeof open = [];
@@ -192,14 +245,17 @@ async function recover(url: string, images: readonly PushedImage[], tally: Tally
         open.slice(at, at + CLIENTS).map(async (one) => {
           const before = quiet.wrong['short-list'];
           const status = await ask(url, one.image, one.question, quiet, tags);
-          if (status !== 200 || (one.question === 'list' && quiet.wrong['short-list'] > before)) still.push(one);
+          if (status !== 200 || (one.question === 'list' && quiet.wrong['short-list'] > before))
+            still.push({ ...one, status });
         }),
       );
     }
     open = still;
+    end ??= Date.now() + RECOVERY;
     if (open.length === 0 || Date.now() > end) break;
     await sleep(1_000);
   }
-  for (const { image, question } of open) tally.add('lasting-404', `${question} ${image.name}:${image.tag}`);
+  for (const { image, question, status } of open)
+    tally.add('lasting-404', `${question} ${image.name}:${image.tag}: ${String(status)}`);
   for (const example of quiet.examples) if (example.startsWith('wrong-bytes')) tally.add('wrong-bytes', example);
 }

@@ -3,15 +3,19 @@
 /** The counts that must be 0 at the end. */
 export const MUST_BE_ZERO = {
   'false-404': 'false 404s',
-  'lasting-404': 'tags still 404 with the upstream well again',
+  'lasting-404': 'tags or lists still missing with the upstream well again',
   'wrong-bytes': 'wrong bytes',
-  'wrong-status': 'answers that are neither 200 nor 503',
+  'wrong-status': 'answers other than 200, 503 and a 429 that says when to try again',
+  'refused-again': 'requests with 429 after every wait',
   'short-list': 'short lists with status 200',
   lost: 'tags lost',
   unlisted: 'tags or repositories unlisted after the next run',
   'needed-missing': 'needed objects missing',
   'next-run-failed': 'commands that failed again, without faults',
 } as const;
+/** What a run calls the answers 429 that say when to try again: the client waited, and was answered. */
+export const WAITED = 'answers 429 that say when to try again';
+
 export type Wrong = keyof typeof MUST_BE_ZERO;
 
 /** Counts of one part of a run. */

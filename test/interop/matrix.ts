@@ -72,7 +72,8 @@ try {
 
 async function chosen(): Promise<number> {
   const { pulp3 = false, receive = false, client: clients, proof = false } = values;
-  if (receive) return Number(!(await runReceive(tell, { keep: values.folder, json: values.json, clients, proof })));
+  if (receive)
+    return Number(!(await runReceive(tell, { keep: values.folder, json: values.json, clients, proof, undo })));
   if (!pulp3) return main();
   return Number(
     !(await runPulp3(tell, {
@@ -122,6 +123,7 @@ async function main(): Promise<number> {
       ),
     )
   ).flat();
+  if (results.length === 0) throw new Error('nothing was pulled: no client or image has the name that was given');
   process.stdout.write(`${matrixTable(results)}\n`);
   const failed = results.filter(({ outcome }) => outcome.kind === 'failed');
   if (values.keep === true || (values.client === undefined && values.image === undefined)) {

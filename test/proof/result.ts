@@ -76,17 +76,27 @@ export function writeProof(
   const given = process.argv.slice(2).filter((word) => word !== '--proof');
   const result: ProofResult = {
     name,
-    command: [`npm run ${script}`, ...(given.length === 0 ? [] : ['--', ...given])].join(' '),
+    command: withoutPaths([`npm run ${script}`, ...(given.length === 0 ? [] : ['--', ...given.map(quoted)])].join(' ')),
     commit: COMMIT,
     machine: machineText(),
     date: new Date().toISOString().replace(/\.\d+Z$/, 'Z'),
     extent,
-    leftOut,
+    leftOut: leftOut.map(withoutPaths),
     figures,
   };
   mkdirSync(FOLDER, { recursive: true });
   writeFileSync(new URL(`${name}.json`, FOLDER), `${JSON.stringify(result, null, 2)}\n`);
   process.stderr.write(`written: docs/results/${name}.json; \`npm run proof\` makes docs/proof.md of it\n`);
+}
+
+/** A text in which the paths of this machine are `PATH`: a result is read, and its command run, on others. */
+export function withoutPaths(text: string): string {
+  return text.replace(/(^|[\s='"`(])(?:~|\.{0,2})\/[^\s'"`),;]+/g, '$1PATH');
+}
+
+/** A word as a shell takes it. */
+function quoted(word: string): string {
+  return /^[\w@%+=:,./~-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 /** The results that are kept, by name. */

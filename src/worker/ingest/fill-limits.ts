@@ -7,6 +7,7 @@ import { OriginError } from '../../origin/errors.ts';
 import type { RegistryClient } from '../../origin/registry-client.ts';
 import { type Refused, refused } from '../gateway/answer.ts';
 import { clientKey } from '../access/login-limit.ts';
+import { type Slot, type SlotKind, Slots, type Urgency } from './fill-slots.ts';
 import type { Pull } from './pull.ts';
 
 const MIB = 1024 * 1024;
@@ -37,74 +38,6 @@ export const FILL_LIMITS = {
 /** The limits of a blob of at most `largest` bytes. Each continuation after a broken connection is a request. */
 export function blobLimits(largest: number): BudgetLimits {
   return { requests: 100, bytes: largest, time: 3_600_000 };
-}
-
-// Slots have a lease: the platform can end a request without notice, and its slot must not be lost with it.
-
-/** A kind of fill: its slots, and how long a slot stays taken without a sign of life, in milliseconds. */
-export interface SlotKind {
-  readonly most: number;
-  readonly lease: number;
-  /** Milliseconds to wait for a slot. */
-  readonly patience: number;
-}
-
-/** A taken slot. */
-export interface Slot {
-  /** A sign of life. */
-  readonly renew: () => void;
-  readonly end: () => void;
-}
-
-/** Fills that wait for a slot of one kind, at most. */
-export const WAITING_MAX = 64;
-
-/** Milliseconds between two looks for a free slot. */
-const LOOK_EVERY = 100;
-
-/** The slots of one kind. */
-export class Slots {
-  private readonly kind: SlotKind;
-  private readonly taken = new Set<{ until: number }>();
-  private waiting = 0;
-
-  constructor(kind: SlotKind) {
-    this.kind = kind;
-  }
-
-  /** A slot; null if none becomes free in time, or too many wait already. */
-  async take(): Promise<Slot | null> {
-    const at = this.tryTake();
-    if (at !== null || this.waiting >= WAITING_MAX) return at;
-    this.waiting += 1;
-    try {
-      // A promise that the other request resolves would not settle if the platform ends that request.
-      for (let waited = 0; waited < this.kind.patience; waited += LOOK_EVERY) {
-        await new Promise<void>((resolve) => setTimeout(resolve, LOOK_EVERY));
-        const slot = this.tryTake();
-        if (slot !== null) return slot;
-      }
-      return null;
-    } finally {
-      this.waiting -= 1;
-    }
-  }
-
-  private tryTake(): Slot | null {
-    const now = Date.now();
-    for (const one of this.taken) if (one.until <= now) this.taken.delete(one);
-    if (this.taken.size >= this.kind.most) return null;
-    const slot = { until: now + this.kind.lease };
-    this.taken.add(slot);
-    return {
-      renew: () => {
-        slot.until = Date.now() + this.kind.lease;
-      },
-      end: () => {
-        this.taken.delete(slot);
-      },
-    };
-  }
 }
 
 /**
@@ -164,8 +97,12 @@ export async function permitFill(
 }
 
 /** Runs `work` in a slot of the isolate. Throws {@link FillLimitError} if none becomes free. */
-export async function inSlot<T>(kind: keyof typeof SLOT_KINDS, work: (slot: Slot) => Promise<T>): Promise<T> {
-  const slot = await slots[kind].take();
+export async function inSlot<T>(
+  kind: keyof typeof SLOT_KINDS,
+  work: (slot: Slot) => Promise<T>,
+  urgency: Urgency = 'client',
+): Promise<T> {
+  const slot = await slots[kind].take(urgency);
   if (slot === null) throw new FillLimitError('busy');
   try {
     return await work(slot);

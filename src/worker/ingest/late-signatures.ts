@@ -39,17 +39,15 @@ export async function findLateSignatures(
   fetchTag: (tag: Tag) => Promise<unknown>,
 ): Promise<void> {
   if (isLimited(pull.upstream)) return;
-  // No client asked for it, so none pays for it.
-  const own: Pull = { ...pull, client: null };
   const key = `${referrersKey(name, subject)} late`;
-  await permitFill(own, key);
-  const late = await inSlot('documents', () =>
-    fillWithin(own, FILL_LIMITS.late, key, async (client, budget) => {
-      const blobs = await refreshReferrers({ ...own, client }, name, subject, budget);
-      return { blobs, tag: await findSignatureTag({ ...own, client }, name, subject) };
-    }),
-  );
-  for (const blob of late.blobs) await storeBlob(own, name, blob);
+  await permitFill(pull, key);
+  const search = (): Promise<{ readonly blobs: readonly Digest[]; readonly tag: Tag | null }> =>
+    fillWithin(pull, FILL_LIMITS.late, key, async (client, budget) => {
+      const blobs = await refreshReferrers({ ...pull, client }, name, subject, budget);
+      return { blobs, tag: await findSignatureTag({ ...pull, client }, name, subject) };
+    });
+  const late = await inSlot('documents', search, pull.urgency);
+  for (const blob of late.blobs) await storeBlob(pull, name, blob);
   if (late.tag !== null) await fetchTag(late.tag);
 }
 

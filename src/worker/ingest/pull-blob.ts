@@ -15,6 +15,7 @@ import type { RegistryRequest, RequestOptions } from '../gateway/registry-reques
 import { isUnknown, type StoredAnswer } from './stored-answer.ts';
 import { type BlobOutcome, clientSink, fillBlob, WHOLE_UP_TO } from './fill-blob.ts';
 import { blobLimits, FILL_LIMITS, fillWithin, inSlot, permitFill } from './fill-limits.ts';
+import type { Slot } from './fill-slots.ts';
 import { within } from './single-flight.ts';
 import { isNegativelyCached, cacheAbsence, type Pull, unlessLimited } from './pull.ts';
 import type { OriginRule } from './origins.ts';
@@ -133,7 +134,7 @@ async function fetchBlob(
   key: string,
   isStreamed: boolean,
 ): Promise<BlobOutcome | Answer> {
-  const { upstream, rule, remote, bucket, waitUntil } = pull;
+  const { upstream, rule, remote, bucket, waitUntil, urgency } = pull;
   const { digest } = request;
   let answerWith: (answer: Answer) => void = () => undefined;
   const streamed = new Promise<Answer>((resolve) => (answerWith = resolve));
@@ -150,15 +151,19 @@ async function fetchBlob(
       return fillBlob(watched, { digest, key, bucket, client: sink, keep: waitUntil });
     };
     if (blob.size !== undefined && blob.size <= WHOLE_UP_TO) return store(renew);
-    return inSlot('parts', (part) =>
+    const storeParts = (part: Slot): Promise<BlobOutcome> =>
       store(() => {
         renew();
         part.renew();
-      }),
-    );
+      });
+    return inSlot('parts', storeParts, urgency);
   };
   const flight = upstream.blobs.once(key, waitUntil, () =>
-    inSlot('blobs', ({ renew }) => fillWithin(pull, blobLimits(rule.largest), key, (client) => fill(client, renew))),
+    inSlot(
+      'blobs',
+      ({ renew }) => fillWithin(pull, blobLimits(rule.largest), key, (client) => fill(client, renew)),
+      urgency,
+    ),
   );
   return Promise.race([streamed, flight]);
 }

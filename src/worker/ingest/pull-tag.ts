@@ -12,7 +12,7 @@ import type { Answer } from '../gateway/answer.ts';
 import { readAll } from '../../bucket/read-object.ts';
 import type { RegistryClient } from '../../origin/registry-client.ts';
 import { completeTag } from './schema1/complete-tag.ts';
-import { FILL_LIMITS, fillWithin, inSlot, OVER_LIMIT_FOR, permitFill } from './fill-limits.ts';
+import { FILL_LIMITS, FillLimitError, fillWithin, inSlot, OVER_LIMIT_FOR, permitFill } from './fill-limits.ts';
 import { expiryFrom } from './origins.ts';
 import { isCompanionTag } from '../../bucket/image-source.ts';
 import { findLateSignatures } from './late-signatures.ts';
@@ -108,7 +108,7 @@ async function fetchAndWrite(
   upstreamDigest?: OriginMark['digest'],
 ): Promise<FetchedTag | 'unknown' | 'published' | 'unchanged'> {
   const { upstream, remote, rule } = pull;
-  return inSlot('documents', async () => {
+  const fill = async (): Promise<FetchedTag | 'unknown' | 'published' | 'unchanged'> => {
     // A tag of Pulp 3 names one manifest.
     const options = { name: remote, tag, platforms: rule.platforms, hasOtherForms: rule.kind !== 'pulp3' };
     const image = await fillWithin(pull, FILL_LIMITS.tag, tagKey(name, tag), (client) =>
@@ -127,7 +127,8 @@ async function fetchAndWrite(
     const written = await ingestTag(image, place, { over, upstreamDigest: upstreamDigest ?? image.digest, now });
     if (hasSignatures(rule)) prefetchSignatures(pull, name, image.content);
     return written;
-  });
+  };
+  return inSlot('documents', fill, pull.urgency);
 }
 
 function placeOf({ rule, realm, store, retry, signer }: Pull, name: RepositoryName, tag: Tag): TagPlace {
@@ -166,7 +167,8 @@ async function check(
     if (current !== null) pull.waitUntil(lookForSignatures(pull, name, tag, isKept ? mark.digest : current));
     return null;
   } catch (error) {
-    if (!(error instanceof OriginError) && !(error instanceof StorageError)) {
+    const isExpected = error instanceof OriginError || error instanceof StorageError || error instanceof FillLimitError;
+    if (!isExpected) {
       console.error(
         JSON.stringify({
           event: 'internal',
@@ -195,8 +197,10 @@ async function lookForSignatures(
   subject: OriginMark['digest'],
 ): Promise<void> {
   if (isCompanionTag(tag)) return;
+  // No client asked for it, so none pays for it.
+  const own: Pull = { ...pull, client: null, urgency: 'background' };
   try {
-    await findLateSignatures(pull, name, subject, (signature) => fetchAndWrite(pull, name, signature, null));
+    await findLateSignatures(own, name, subject, (signature) => fetchAndWrite(own, name, signature, null));
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     if (error instanceof OriginError) noteOutage(pull.upstream, error, `what refers to ${name}:${tag}`);

@@ -74,6 +74,7 @@ async function withUpstream(
     const answer = await work({
       ...sources,
       ...guardWrites(sources, sources.retry),
+      urgency: 'client',
       upstream,
       remote: remoteName(rule, request.name),
       signer: signerOf(signingKey),

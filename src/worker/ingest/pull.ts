@@ -9,6 +9,7 @@ import type { OriginRule } from './origins.ts';
 import type { StorageRetryPolicy } from '../../bucket/retry.ts';
 import { type SingleFlight, within } from './single-flight.ts';
 import type { RateLimiter } from '../access/login-limit.ts';
+import type { Urgency } from './fill-slots.ts';
 import type { GuardedWrites } from '../storage/guarded-writes.ts';
 import { forgetUpstream, type Outage, type Upstream } from './upstream.ts';
 
@@ -33,6 +34,7 @@ export interface FillContext {
 /** One request to a filled repository. */
 export interface Pull extends Omit<FillContext, 'signingKey'> {
   readonly signer: Signer | null;
+  readonly urgency: Urgency;
   readonly upstream: Upstream;
   /** The name of the repository at the upstream. */
   readonly remote: RepositoryName;

@@ -53,6 +53,7 @@ export async function runPulp3(
         );
       },
     });
+    if (pulls.length === 0) throw new Error(`no client is named ${clients?.join(' or ') ?? 'so'}`);
     process.stdout.write(`${pullTable(pulls)}\n\n${counts}\n`);
     const wrong = troubles(pulls);
     for (const line of wrong) tell(line);

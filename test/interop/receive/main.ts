@@ -26,12 +26,14 @@ export interface ReceiveRun {
   readonly json: string | undefined;
   /** Whether the result is written to docs/results. */
   readonly proof: boolean;
+  /** Gets what the caller must undo in reverse order, whatever ends the run: mounts and folders. */
+  readonly undo: (() => Promise<unknown>)[];
 }
 
 /** Runs everything, or only these clients. `report`: progress, for people. */
 export async function runReceive(
   report: (message: string) => void,
-  { keep, clients, json, proof }: ReceiveRun,
+  { keep, clients, json, proof, undo }: ReceiveRun,
 ): Promise<boolean> {
   const leftOut: string[] = [];
   const tell = (message: string): void => {
@@ -41,69 +43,67 @@ export async function runReceive(
   const missing = missingPrograms(...BUSYBOX_PROGRAMS);
   if (missing.length > 0) throw new Error(`not installed: ${missing.join(', ')}`);
   const chosen = PUSH_CLIENTS.filter(({ title }) => clients?.includes(title) ?? true);
+  if (chosen.length === 0)
+    throw new Error(`no such client; there are ${PUSH_CLIENTS.map(({ title }) => title).join(', ')}`);
   const folder = await mkdtemp(join(tmpdir(), 'gantry-push-'));
-  const undo: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })];
+  undo.push(() => rm(folder, { recursive: true, force: true }));
+  const programs = keep === undefined ? join(folder, 'programs') : join(resolve(keep), 'programs');
+  const needed = chosen.flatMap((client) => client.programs);
+  await buildGoPrograms(programs, tell, needed);
+  const machines: Machine[] = [machineAt('Debian 12', undefined, programs)];
+  const root = keep === undefined ? `${folder}-debian-14` : join(resolve(keep), 'debian-14');
+  if (keep === undefined) undo.push(() => removeNewerDebian(root));
   try {
-    const programs = keep === undefined ? join(folder, 'programs') : join(resolve(keep), 'programs');
-    const needed = chosen.flatMap((client) => client.programs);
-    await buildGoPrograms(programs, tell, needed);
-    const machines: Machine[] = [machineAt('Debian 12', undefined, programs)];
-    const root = keep === undefined ? `${folder}-debian-14` : join(resolve(keep), 'debian-14');
-    if (keep === undefined) undo.push(() => removeNewerDebian(root));
-    try {
-      const newer = await openNewerDebian(root, [folder, programs], tell, DEBIAN_14, programs);
-      undo.push(() => newer.close());
-      machines.push(newer.machine);
-    } catch (error) {
-      tell(`skipped, the clients of Debian 14: ${error instanceof Error ? error.message : String(error)}`);
-    }
-    await mkdir(join(folder, 'image'));
-    const layout = await makeBusybox(join(folder, 'image'));
-    const results: StepResult[] = [];
-    for (const machine of machines) {
-      const own = join(folder, machine.title.replace(' ', '-').toLowerCase());
-      const server = await startPushServer(own);
-      try {
-        for (const [at, client] of chosen.entries()) {
-          const lacking = await missingOf(client, machine);
-          if (lacking.length > 0) {
-            tell(`skipped, ${machine.title} ${client.title}: no ${lacking.join(', ')}`);
-            continue;
-          }
-          const bench = { ...server, folder: join(own, String(at)), machine, layout };
-          const steps = await runClient(client, bench);
-          for (const { version, step, outcome } of steps) {
-            const ending = outcome.kind === 'passed' ? 'passed' : `${outcome.kind}: ${outcome.reason}`;
-            tell(`${machine.title} ${client.title} ${version}: ${step}: ${ending}`);
-          }
-          results.push(...steps);
-        }
-      } finally {
-        await server.close();
-      }
-    }
-    process.stdout.write(`${pushTable(results)}\n`);
-    if (json !== undefined) await writeFile(json, `${JSON.stringify(results, null, 2)}\n`);
-    if (clients === undefined) {
-      await writePushResults(results);
-      await must(process.execPath, [new URL('../../../docs/generator/main.ts', import.meta.url).pathname]);
-    }
-    const failed = results.filter(({ outcome }) => outcome.kind !== 'passed');
-    tell(`${String(results.length)} steps, ${String(failed.length)} not as they should be`);
-    if (proof) {
-      writeProof('interop-receive', {
-        script: 'interop',
-        extent: clients === undefined && machines.length > 1 ? 'whole' : 'bounded',
-        leftOut,
-        figures: [
-          countFigure('clients that push', new Set(results.map(({ client }) => client)).size),
-          countFigure('steps that passed', results.length - failed.length),
-          countFigure('steps that did not', failed.length, 0),
-        ],
-      });
-    }
-    return failed.length === 0;
-  } finally {
-    for (const step of undo.reverse()) await step();
+    const newer = await openNewerDebian(root, [folder, programs], tell, DEBIAN_14, programs);
+    undo.push(() => newer.close());
+    machines.push(newer.machine);
+  } catch (error) {
+    tell(`skipped, the clients of Debian 14: ${error instanceof Error ? error.message : String(error)}`);
   }
+  await mkdir(join(folder, 'image'));
+  const layout = await makeBusybox(join(folder, 'image'));
+  const results: StepResult[] = [];
+  for (const machine of machines) {
+    const own = join(folder, machine.title.replace(' ', '-').toLowerCase());
+    const server = await startPushServer(own);
+    try {
+      for (const [at, client] of chosen.entries()) {
+        const lacking = await missingOf(client, machine);
+        if (lacking.length > 0) {
+          tell(`skipped, ${machine.title} ${client.title}: no ${lacking.join(', ')}`);
+          continue;
+        }
+        const bench = { ...server, folder: join(own, String(at)), machine, layout };
+        const steps = await runClient(client, bench);
+        for (const { version, step, outcome } of steps) {
+          const ending = outcome.kind === 'passed' ? 'passed' : `${outcome.kind}: ${outcome.reason}`;
+          tell(`${machine.title} ${client.title} ${version}: ${step}: ${ending}`);
+        }
+        results.push(...steps);
+      }
+    } finally {
+      await server.close();
+    }
+  }
+  process.stdout.write(`${pushTable(results)}\n`);
+  if (json !== undefined) await writeFile(json, `${JSON.stringify(results, null, 2)}\n`);
+  if (clients === undefined) {
+    await writePushResults(results);
+    await must(process.execPath, [new URL('../../../docs/generator/main.ts', import.meta.url).pathname]);
+  }
+  const failed = results.filter(({ outcome }) => outcome.kind !== 'passed');
+  tell(`${String(results.length)} steps, ${String(failed.length)} not as they should be`);
+  if (proof) {
+    writeProof('interop-receive', {
+      script: 'interop',
+      extent: clients === undefined && machines.length > 1 ? 'whole' : 'bounded',
+      leftOut,
+      figures: [
+        countFigure('clients that push', new Set(results.map(({ client }) => client)).size),
+        countFigure('steps that passed', results.length - failed.length),
+        countFigure('steps that did not', failed.length, 0),
+      ],
+    });
+  }
+  return failed.length === 0;
 }

@@ -1,10 +1,12 @@
 /** What one client request may cost the upstream, the isolate and the bucket. */
 import { env } from 'cloudflare:workers';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { FILL_LIMITS, SLOT_KINDS, Slots, WAITING_MAX } from '../../../src/worker/ingest/fill-limits.ts';
+import { FILL_LIMITS, SLOT_KINDS } from '../../../src/worker/ingest/fill-limits.ts';
+import { WAITING_MAX } from '../../../src/worker/ingest/fill-slots.ts';
 import { titleOf } from '../../attacks.ts';
 import { type Ask, directEdge, errorOf } from '../edge.ts';
 import { hash } from '../seed.ts';
+import { copyAged } from './aged-tag.ts';
 import { bytesOf, fakeUpstream, indexOf, manifestOf, type Stored, stubFetch, TYPES } from './fake-upstream.ts';
 
 const { BUCKET: bucket } = env as unknown as { BUCKET: R2Bucket };
@@ -199,14 +201,36 @@ describe('the slots of an isolate', () => {
     30_000,
   );
 
-  it('are given back: by an end, and by a lease that runs out', async () => {
-    const slots = new Slots({ most: 1, lease: 1_000, patience: 0 });
-    const first = await slots.take();
-    expect(await slots.take()).toBeNull();
-    first?.end();
-    const second = await slots.take();
-    expect(second).not.toBeNull();
-    const lost = new Slots({ most: 1, lease: 0, patience: 0 });
-    expect([await lost.take(), await lost.take()]).not.toContain(null);
-  });
+  it('go to fetches of clients before searches that no client waits for', async () => {
+    const upstream = fakeUpstream('searched.example');
+    const { promise: opened, resolve: open } = Promise.withResolvers<undefined>();
+    const tags = Array.from({ length: SLOT_KINDS.documents.most + WAITING_MAX }, (_, at) => `t${String(at)}`);
+    const { digest } = await upstream.image('searched', 'one', 'one');
+    const answer = upstream.answers.get('/v2/searched/manifests/one');
+    if (answer === undefined) throw new Error('no image');
+    for (const tag of tags) upstream.answers.set(`/v2/searched/manifests/${tag}`, answer);
+    upstream.answers.set(`/v2/searched/referrers/${digest}`, async () => {
+      await opened;
+      return Response.json({ manifests: [] });
+    });
+    await upstream.image('searched', 'new', 'new');
+    const edge = edgeTo('searched.example', { lifetime: 60, stale: 0 });
+    expect((await get(edge, '/v2/searched/manifests/one')).status).toBe(200);
+    await copyAged(bucket, 'searched', 'one', tags);
+    try {
+      // Each comparison starts a search for late signatures.
+      const other = edgeTo('searched.example', { lifetime: 60, stale: 0 });
+      const compared = await Promise.all(tags.map((tag) => get(other, `/v2/searched/manifests/${tag}`)));
+      expect(new Set(compared.map(({ status }) => status))).toEqual(new Set([200]));
+      const searches = (): number => upstream.requests.filter((one) => one.includes('/referrers/')).length;
+      await vi.waitFor(() => expect(searches()).toBeGreaterThan(0));
+      expect((await get(other, '/v2/searched/manifests/new')).status).toBe(200);
+      expect(searches()).toBe(SLOT_KINDS.documents.most / 2);
+    } finally {
+      open(undefined);
+    }
+    // Each search ends with a look for cosign's tag. Those beyond the limit of waiting ones were not started.
+    const ends = (): number => upstream.requests.filter((one) => one.endsWith('.sig')).length;
+    await vi.waitFor(() => expect(ends()).toBe(WAITING_MAX + SLOT_KINDS.documents.most / 2), { timeout: 15_000 });
+  }, 30_000);
 });

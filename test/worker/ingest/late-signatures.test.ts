@@ -3,10 +3,11 @@ import { env } from 'cloudflare:workers';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { addReferrers, readReferrersRecord } from '../../../src/bucket/referrers.ts';
 import { referrersKey, tagKey } from '../../../src/registry/keys.ts';
-import { decodeOriginMark, encodeOriginMark, isFetched } from '../../../src/registry/origin-mark.ts';
+import { isFetched } from '../../../src/registry/origin-mark.ts';
 import { r2Store } from '../../../src/worker/storage/r2-store.ts';
 import { type Ask, directEdge } from '../edge.ts';
 import { digestOf, hash, nameOf, tagOf } from '../seed.ts';
+import { age } from './aged-tag.ts';
 
 const { BUCKET: bucket } = env as unknown as { BUCKET: R2Bucket };
 
@@ -96,16 +97,6 @@ const rules = (host: string) => ({
   vars: { ORIGINS: [{ name: 'up', pattern: '*', upstream: `https://${host}`, lifetime: 60, stale: 0 }] },
 });
 
-/** Lets a stored tag be older than its lifetime. */
-async function age(name: string, tag: string): Promise<void> {
-  const key = tagKey(nameOf(name), tagOf(tag));
-  const object = await bucket.get(key);
-  const mark = decodeOriginMark(object?.customMetadata ?? {});
-  if (object === null || mark === null) throw new Error('the tag was not fetched');
-  const customMetadata = { ...object.customMetadata, ...encodeOriginMark({ ...mark, checked: Date.now() - 120_000 }) };
-  await bucket.put(key, await object.arrayBuffer(), { customMetadata });
-}
-
 const listed = async (edge: Ask, name: string, subject: string): Promise<readonly string[]> => {
   const got = await edge(`/v2/${name}/referrers/${subject}`);
   expect(got.status).toBe(200);
@@ -129,7 +120,7 @@ describe('a signature that comes after its image', () => {
       const signature = await add(null, `a signature of ${name}`, image);
       refer(image.digest, [signature]);
       const cosign = await add(`${image.digest.replace(':', '-')}.sig`, `cosign's signature of ${name}`, image);
-      await age(name, 'one');
+      await age(bucket, name, 'one');
       const other = edge();
       expect((await other(`/v2/${name}/manifests/one`, { headers: HEADERS })).status).toBe(200);
       await vi.waitFor(async () => {
@@ -153,7 +144,7 @@ describe('a signature that comes after its image', () => {
     const { add } = upstreamAt('none.example', 'late/none', true);
     const image = await add('one', 'an unsigned image');
     await directEdge(bucket, rules('none.example'))('/v2/late/none/manifests/one', { headers: HEADERS });
-    await age('late/none', 'one');
+    await age(bucket, 'late/none', 'one');
     asked = [];
     await directEdge(bucket, rules('none.example'))('/v2/late/none/manifests/one', { headers: HEADERS });
     await vi.waitFor(() => {
@@ -174,7 +165,7 @@ describe('a signature that comes after its image', () => {
     refer(image.digest, [signature]);
     const key = referrersKey(nameOf(name), digestOf(image.digest));
     const compare = async (): Promise<void> => {
-      await age(name, 'one');
+      await age(bucket, name, 'one');
       await directEdge(bucket, rules('withdrawn.example'))(`/v2/${name}/manifests/one`, { headers: HEADERS });
     };
     await directEdge(bucket, rules('withdrawn.example'))(`/v2/${name}/manifests/one`, { headers: HEADERS });
@@ -197,7 +188,7 @@ describe('a signature that comes after its image', () => {
     refer(image.digest, [theirs]);
     const key = referrersKey(nameOf(name), digestOf(image.digest));
     await directEdge(bucket, rules('published.example'))(`/v2/${name}/manifests/one`, { headers: HEADERS });
-    await age(name, 'one');
+    await age(bucket, name, 'one');
     await directEdge(bucket, rules('published.example'))(`/v2/${name}/manifests/one`, { headers: HEADERS });
     await vi.waitFor(async () => expect(await bucket.head(key)).not.toBeNull());
     const descriptor = { ...ours, digest: digestOf(ours.digest) };
@@ -208,7 +199,7 @@ describe('a signature that comes after its image', () => {
       {},
     );
     expect(isFetched((await bucket.head(key))?.customMetadata ?? {})).toBe(false);
-    await age(name, 'one');
+    await age(bucket, name, 'one');
     await directEdge(bucket, rules('published.example'))(`/v2/${name}/manifests/one`, { headers: HEADERS });
     expect(await listed(directEdge(bucket, rules('published.example')), name, image.digest)).toEqual([ours.digest]);
   });
