@@ -12,6 +12,7 @@ import { MEDIA_TYPES } from '../registry/media-type.ts';
 import { CorruptListError, decodeSortedList, encodeSortedList, type ListEntry } from '../registry/sorted-list.ts';
 import { type ReadStore, StorageError, type WriteStore } from '../registry/store.ts';
 import type { TagEntry } from '../registry/summary.ts';
+import { objectOf } from '../registry/values/json.ts';
 import { forEachLimit } from './concurrency.ts';
 import { openList, readListEntry } from './list-page.ts';
 import { readObject } from './read-object.ts';
@@ -152,7 +153,7 @@ export function openLists(store: WriteStore, options: ConflictOptions = {}): Lis
 
 /** The etag of the tag object that an entry was made of; undefined if the entry does not name it. */
 function etagOf(detail: unknown): unknown {
-  return typeof detail === 'object' && detail !== null && 'etag' in detail ? detail.etag : undefined;
+  return objectOf(detail).etag;
 }
 
 /** Merges the changes that arrive during a write into one next write. The latest change of a key counts. */

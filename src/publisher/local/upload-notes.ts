@@ -7,6 +7,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { appendFile, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SentPart, UnfinishedUpload, UnfinishedUploads } from '../stores/unfinished-uploads.ts';
+import { objectOf } from '../../registry/values/json.ts';
 
 /** Keeps records of uploads in the folder. */
 export function notedUploads(folder: string): UnfinishedUploads {
@@ -72,7 +73,6 @@ function parseNotes(text: string): UnfinishedUpload | null {
 }
 
 function isPart(value: unknown): value is SentPart {
-  if (typeof value !== 'object' || value === null) return false;
-  const { number, size, md5, etag } = value as Record<string, unknown>;
+  const { number, size, md5, etag } = objectOf(value);
   return typeof number === 'number' && typeof size === 'number' && typeof md5 === 'string' && typeof etag === 'string';
 }

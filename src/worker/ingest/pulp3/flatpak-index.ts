@@ -6,6 +6,7 @@
 import { OriginError } from '../../../origin/errors.ts';
 import { parseRepositoryName, type RepositoryName } from '../../../registry/name.ts';
 import { MEDIA_TYPES } from '../../../registry/media-type.ts';
+import { objectOf } from '../../../registry/values/json.ts';
 import { type Answer, entityTagOf, refused } from '../../gateway/answer.ts';
 import { pathOf, type RegistryRequest } from '../../gateway/registry-request.ts';
 import type { RateLimiter } from '../../access/login-limit.ts';
@@ -142,11 +143,11 @@ function readIndex(bytes: Uint8Array, { upstream }: OriginRule): readonly Flatpa
   } catch (cause) {
     throw new OriginError('ORIGIN_PROTOCOL', `${upstream.host} sent a list for Flatpak that is not JSON`, { cause });
   }
-  const { Results: results } = (typeof value === 'object' && value !== null ? value : {}) as { Results?: unknown };
+  const { Results: results } = objectOf(value);
   if (!Array.isArray(results))
     throw new OriginError('ORIGIN_PROTOCOL', `${upstream.host} sent a list for Flatpak without Results`);
   return results.flatMap((item: unknown) => {
-    const { Name: text } = (item ?? {}) as { Name?: unknown };
+    const { Name: text } = objectOf(item);
     const name = typeof text === 'string' ? parseRepositoryName(text) : null;
     return name === null ? [] : [{ ...(item as object), Name: name }];
   });

@@ -6,6 +6,7 @@ import { compareNames, parseRepositoryName, parseTag, type RepositoryName } from
 import { decodeSpan, type Leaf, leavesOfPage, type ListHeader, spanOf } from '../../../registry/sorted-list.ts';
 import type { ReadStore } from '../../../registry/store.ts';
 import type { RepositorySummary, TagSummary } from '../../../registry/summary.ts';
+import { listOf, objectOf } from '../../../registry/values/json.ts';
 import { type OpenList, openList } from '../../../bucket/list-page.ts';
 import { repositorySummaryOf, SUMMARIES_MAX } from '../../../bucket/repository-summary.ts';
 import type { ListedTag } from './tag-order.ts';
@@ -190,10 +191,7 @@ async function detailsOf(
 
 /** Parses a tag's details; null without readable details. */
 export function summaryOf(value: unknown): TagSummary | null {
-  if (typeof value !== 'object' || value === null) return null;
-  const { updated, size, platforms, published, derived, missing, description, documentation } = value as Readonly<
-    Record<string, unknown>
-  >;
+  const { updated, size, platforms, published, derived, missing, description, documentation } = objectOf(value);
   if (typeof updated !== 'string' || typeof size !== 'number') return null;
   return {
     updated,
@@ -202,7 +200,7 @@ export function summaryOf(value: unknown): TagSummary | null {
     published: listOf(published).filter(isForm),
     derived: listOf(derived).filter(isForm),
     missing: listOf(missing).flatMap((row) => {
-      const { form, reason } = (row ?? {}) as Readonly<Record<string, unknown>>;
+      const { form, reason } = objectOf(row);
       // A newer publisher may write reasons that this Worker does not know.
       return isForm(form)
         ? [{ form, reason: typeof reason === 'string' && isReason(reason) ? reason : ('form-not-published' as const) }]
@@ -211,10 +209,6 @@ export function summaryOf(value: unknown): TagSummary | null {
     ...(typeof description === 'string' && { description }),
     ...(typeof documentation === 'string' && { documentation }),
   };
-}
-
-function listOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? (value as unknown[]) : [];
 }
 
 function isForm(value: unknown): value is Form {

@@ -6,7 +6,7 @@ import { type Digest, parseDigest } from '../../../registry/digest.ts';
 import { referrersKey } from '../../../registry/keys.ts';
 import { CorruptReferrersError, decodeReferrers } from '../../../registry/referrers.ts';
 import type { ChildView } from './image-view.ts';
-import { objectOf, textOf } from './json.ts';
+import { objectOf, textOf } from '../../../registry/values/json.ts';
 import type { PagePlace } from './read-tag.ts';
 
 /** Something that refers to a manifest. */
