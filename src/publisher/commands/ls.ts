@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { addBucketOptions, type BucketOptions, type OpenBucket, withBucket } from '../cli/bucket-options.ts';
 import type { Environment } from '../cli/environment.ts';
-import { CommandError } from '../cli/errors.ts';
+import { usageError } from '../cli/errors.ts';
 import { forEachLimit } from '../../bucket/concurrency.ts';
 import { READS_AT_ONCE } from '../../bucket/survey.ts';
 import { parseImageName } from '../cli/image-name.ts';
@@ -41,10 +41,10 @@ Exit codes: 0 listed, 1 nothing is published under the name, 2 usage error.`,
     .action((name: string | undefined, options: BucketOptions) => {
       const image = name === undefined ? undefined : parseImageName(name);
       if (image !== undefined && image.kind !== 'repository') {
-        throw new CommandError(`"${name ?? ''}" has a tag or digest; ls takes a repository name`, {
-          kind: 'usage',
-          hint: `Show one image with: gantry inspect ${name ?? ''}`,
-        });
+        throw usageError(
+          `"${name ?? ''}" has a tag or digest; ls takes a repository name`,
+          `Show one image with: gantry inspect ${name ?? ''}`,
+        );
       }
       return withBucket(options, openTarget, environment, (bucket) =>
         image === undefined ? listRepositories(bucket, options) : listTags(bucket, image.name, options),
