@@ -1,7 +1,7 @@
 /** Makes the entry of a tag list from a tag object. */
 import type { Digest } from '../registry/digest.ts';
 import { type Form, isListForm } from '../registry/media-type.ts';
-import { DEFAULT_PLATFORM, formatPlatform } from '../registry/platform.ts';
+import { formatPlatform, isDefaultPlatform } from '../registry/platform.ts';
 import type { TagRecord } from '../registry/records.ts';
 import { ADDRESS_MAX, DESCRIPTION_MAX, type TagSummary } from '../registry/summary.ts';
 import { type JsonObject, objectOf } from '../registry/values/json.ts';
@@ -76,10 +76,7 @@ async function look(
   if (!isList) return { ...(await readConfig(links, sources)), image: links };
   // Attestations have an unknown platform in a list.
   const images = links.children.filter(({ platform }) => platform !== undefined && platform.os !== 'unknown');
-  const chosen =
-    images.find(
-      ({ platform }) => platform?.os === DEFAULT_PLATFORM.os && platform.architecture === DEFAULT_PLATFORM.architecture,
-    ) ?? images[0];
+  const chosen = images.find(({ platform }) => isDefaultPlatform(platform)) ?? images[0];
   const bytes = chosen === undefined ? null : await sources.manifest(chosen.digest);
   const platforms = images.flatMap(({ platform }) => (platform === undefined ? [] : [formatPlatform(platform)]));
   const image = bytes === null ? null : readLinks(bytes);

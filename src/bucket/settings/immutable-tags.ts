@@ -6,7 +6,8 @@
 import type { Digest } from '../../registry/digest.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { isCompanionTag } from '../image-source.ts';
-import { isRepositoryPattern, isTagPattern, matchesRepository, matchesTag } from './patterns.ts';
+import { isRepositoryPattern, matchesRepository } from '../../registry/values/name-pattern.ts';
+import { isTagPattern, matchesTag } from './patterns.ts';
 
 /** One rule: tags that match `tags`, of repositories that match `repository`, are immutable. */
 export interface ImmutableRule {

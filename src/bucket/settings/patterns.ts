@@ -1,19 +1,9 @@
-/** Patterns over repositories and tags, as the bucket's settings have them. Pure. */
-import { parseRepositoryName, type RepositoryName, type Tag } from '../../registry/name.ts';
-
-/** Whether a text is a pattern over repositories: a name, a prefix with `/*` for everything below it, or `*`. */
-export function isRepositoryPattern(text: string): boolean {
-  return text === '*' || parseRepositoryName(text.endsWith('/*') ? text.slice(0, -2) : text) !== null;
-}
+/** Patterns over tags, as the bucket's settings have them. Pure. */
+import type { Tag } from '../../registry/name.ts';
 
 /** Whether a text is a pattern over tags: characters of tags, and `*` for any number of any. */
 export function isTagPattern(text: string): boolean {
   return /^[A-Za-z0-9_.*-]{1,128}$/.test(text);
-}
-
-/** Whether a pattern matches a repository, in the same way as those of `REALMS` and `ORIGINS`. */
-export function matchesRepository(pattern: string, name: RepositoryName): boolean {
-  return pattern === '*' || pattern === name || (pattern.endsWith('/*') && name.startsWith(pattern.slice(0, -1)));
 }
 
 /** Whether a pattern matches a whole tag. */

@@ -135,18 +135,6 @@ export function wrap(text: string, width: number): string[] {
   return [...lines, line];
 }
 
-/** A size with three digits: `735 B`, `1.4 MB`. */
-export function formatBytes(bytes: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB'] as const;
-  let value = bytes;
-  let unit = 0;
-  while (value >= 999.5 && unit < units.length - 1) {
-    value /= 1000;
-    unit += 1;
-  }
-  return `${unit === 0 || value >= 99.5 ? String(Math.round(value)) : value.toFixed(1)} ${units[unit] ?? ''}`;
-}
-
 /** `1 tag`, `2 tags`; `plural` is for words whose plural is not formed with an s. */
 export function formatCount(count: number, singular: string, plural = `${singular}s`): string {
   return `${String(count)} ${count === 1 ? singular : plural}`;

@@ -15,17 +15,10 @@ import { readObject } from '../../bucket/read-object.ts';
 import { CommandError, usageError } from '../cli/errors.ts';
 import { type ImageName, parseImageName } from '../cli/image-name.ts';
 import { shortDigest } from '../publish/report.ts';
-import { readStoredManifest, readStoredTag, readTagList } from './stored.ts';
+import { requireManifest, readStoredTag, readTagList } from './stored.ts';
 import type { OpenTarget } from '../stores/target.ts';
-import {
-  formatBytes,
-  formatCount,
-  paint,
-  printJson,
-  printLines,
-  tableLines,
-  terminalWidth,
-} from '../cli/terminal-text.ts';
+import { formatBytes } from '../../registry/values/byte-size.ts';
+import { formatCount, paint, printJson, printLines, tableLines, terminalWidth } from '../cli/terminal-text.ts';
 
 /** Adds `gantry inspect`. */
 export function register(program: Command, openTarget: OpenTarget, environment: Environment): void {
@@ -69,7 +62,7 @@ Exit codes: 0 shown, 1 not found or damaged, 2 usage error.`,
 
 /** The bytes for `--raw`. Throws {@link CommandError}: a repository has no manifest of its own. */
 async function readRaw({ target: { store } }: OpenBucket, image: ImageName): Promise<Uint8Array> {
-  if (image.kind === 'digest') return (await readStoredManifest(store, image.name, image.digest)).bytes;
+  if (image.kind === 'digest') return (await requireManifest(store, image.name, image.digest)).bytes;
   if (image.kind === 'repository') throw usageError('--raw needs a tag or a digest', `Write ${image.name}:TAG.`);
   const { record, manifests } = await readStoredTag(store, image.name, image.tag);
   const bytes =
@@ -134,7 +127,7 @@ async function showTag({ target, realms }: OpenBucket, name: RepositoryName, tag
 }
 
 async function showManifest({ target }: OpenBucket, name: RepositoryName, digest: Digest): Promise<Shown> {
-  const { bytes, mediaType } = await readStoredManifest(target.store, name, digest);
+  const { bytes, mediaType } = await requireManifest(target.store, name, digest);
   const links = readLinks(bytes);
   const form = formOfContent(bytes);
   const contents = form === null ? {} : contentsOf(form, links);

@@ -7,8 +7,8 @@ import { READS_AT_ONCE } from '../../bucket/survey.ts';
 import { parseImageName } from '../cli/image-name.ts';
 import { countTags, readCatalog, readTagList } from './stored.ts';
 import type { OpenTarget } from '../stores/target.ts';
+import { formatBytes } from '../../registry/values/byte-size.ts';
 import {
-  formatBytes,
   formatCount,
   paint,
   printJson,

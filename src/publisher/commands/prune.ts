@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import { matchesRepository } from '../../bucket/settings/patterns.ts';
+import { matchesRepository } from '../../registry/values/name-pattern.ts';
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
 import { addBucketOptions, type BucketOptions, type OpenBucket, withBucket } from '../cli/bucket-options.ts';
 import { parseDuration } from '../cli/duration.ts';

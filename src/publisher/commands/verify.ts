@@ -4,7 +4,8 @@ import { addBucketOptions, type BucketOptions, withBucket } from '../cli/bucket-
 import type { Environment } from '../cli/environment.ts';
 import { EXIT, usageError } from '../cli/errors.ts';
 import type { OpenTarget } from '../stores/target.ts';
-import { formatBytes, printJson, printLines, progressLine, terminalWidth } from '../cli/terminal-text.ts';
+import { formatBytes } from '../../registry/values/byte-size.ts';
+import { printJson, printLines, progressLine, terminalWidth } from '../cli/terminal-text.ts';
 import { faultsRemain, verifyLines } from '../verify/report.ts';
 import { verify } from '../verify/verify.ts';
 

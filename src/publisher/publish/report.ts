@@ -4,7 +4,8 @@ import { FORM_TITLE } from '../../registry/media-type.ts';
 import { formatPlatform, type Platform } from '../../registry/platform.ts';
 import type { PullAddress } from '../cli/pull-address.ts';
 import type { PublishResult } from './request.ts';
-import { formatBytes, formatCount, paint, tableLines, terminalWidth } from '../cli/terminal-text.ts';
+import { formatBytes } from '../../registry/values/byte-size.ts';
+import { formatCount, paint, tableLines, terminalWidth } from '../cli/terminal-text.ts';
 
 const CHANGES = {
   new: { done: 'published', planned: 'would be published' },

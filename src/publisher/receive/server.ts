@@ -1,5 +1,6 @@
 /** The push endpoint: an HTTP server that publishes what clients push. */
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, isIP } from 'node:net';
 import { CommandError } from '../cli/errors.ts';
@@ -136,13 +137,8 @@ function toPushError(error: unknown): PushError {
 
 async function listen(server: Server, host: string, port: number): Promise<void> {
   try {
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(port, host, () => {
-        server.off('error', reject);
-        resolve();
-      });
-    });
+    server.listen(port, host);
+    await once(server, 'listening');
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     throw new CommandError(`gantry receive cannot listen on ${host}:${String(port)} (${code ?? 'unknown error'})`, {

@@ -45,11 +45,7 @@ export function compareNamesWith(listed: readonly string[], present: readonly st
   const [there, here] = [new Set(listed), new Set(present)];
   const lacking = present.filter((name) => !there.has(name)).sort(compareNames);
   const tooMany = listed.filter((name) => !here.has(name)).sort(compareNames);
-  const parts = [
-    ...(lacking.length === 0 ? [] : [`lacks ${some(lacking)}`]),
-    ...(tooMany.length === 0 ? [] : [`names ${some(tooMany)}, which does not exist`]),
-  ];
-  return parts.length === 0 ? null : parts.join(' and ');
+  return faultOf(lacking, tooMany);
 }
 
 /**
@@ -90,6 +86,10 @@ export function compareReferrers(
   const lacking = [...expected].filter((digest) => !there.has(digest));
   // A listed manifest that does not declare its subject was found by a fallback tag, and is right.
   const tooMany = stored === null ? [] : listed.filter((digest) => !stored.has(digest));
+  return faultOf(lacking, tooMany);
+}
+
+function faultOf(lacking: readonly string[], tooMany: readonly string[]): string | null {
   const parts = [
     ...(lacking.length === 0 ? [] : [`lacks ${some(lacking)}`]),
     ...(tooMany.length === 0 ? [] : [`names ${some(tooMany)}, which does not exist`]),

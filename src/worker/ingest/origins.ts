@@ -4,6 +4,7 @@
  */
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
 import type { Platform } from '../../registry/platform.ts';
+import { coversPattern, isRepositoryPattern } from '../../registry/values/name-pattern.ts';
 import type { Credentials } from '../../origin/auth.ts';
 import type { MissingRule } from '../../origin/caller.ts';
 import {
@@ -14,7 +15,6 @@ import {
   hostOf,
   isLoopback,
   isObject,
-  isPattern,
   onlyMembers,
   OriginRulesError,
   platformsOf,
@@ -135,7 +135,7 @@ export function parseOrigins(
       throw new OriginRulesError(`ORIGINS has two rules named "${name}". Each needs a name of its own.`);
     if (ns !== null && earlier.some((other) => other.ns === ns))
       throw new OriginRulesError(`ORIGINS has two rules with ns "${ns}". One host has one upstream.`);
-    const first = earlier.find((other) => covers(other.pattern, pattern));
+    const first = earlier.find((other) => coversPattern(other.pattern, pattern));
     if (first !== undefined) {
       throw new OriginRulesError(
         `The rule "${name}" of ORIGINS never applies: "${first.name}" is before it and matches all of ${pattern}. Put the narrower one first.`,
@@ -203,10 +203,6 @@ function partOf(pattern: string, name: string): string | null {
   return name.startsWith(pattern.slice(0, -1)) ? name.slice(pattern.length - 1) : null;
 }
 
-function covers(wide: string, narrow: string): boolean {
-  return wide === '*' || wide === narrow || (wide.endsWith('/*') && narrow.startsWith(wide.slice(0, -1)));
-}
-
 function toRule(
   value: unknown,
   where: string,
@@ -234,9 +230,9 @@ function toRule(
       `${where}.name must be lower-case letters, digits, ".", "_" and "-", at most 64 characters.`,
     );
   }
-  if (!isPattern(pattern))
+  if (!isRepositoryPattern(pattern))
     throw new OriginRulesError(`${where}.pattern must be a repository name, a prefix ending in "/*", or "*".`);
-  if (!isPattern(remote) || remote.includes('*') !== pattern.includes('*')) {
+  if (!isRepositoryPattern(remote) || remote.includes('*') !== pattern.includes('*')) {
     throw new OriginRulesError(
       `${where}.remote must be a repository name, or, exactly where the pattern ends in "*", a prefix ending in "/*" or "*" alone.`,
     );

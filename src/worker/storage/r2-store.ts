@@ -1,4 +1,5 @@
 import {
+  BodyError,
   type BodyStream,
   type ByteRange,
   type GetOptions,
@@ -258,15 +259,6 @@ function conditionOf(onlyIf: NonNullable<PutOptions['onlyIf']>): R2Conditional |
   if (onlyIf === 'absent') return new Headers({ 'if-none-match': '*' });
   const { etag, uploaded } = onlyIf;
   return { etagMatches: etag, ...(uploaded !== undefined && { uploadedBefore: new Date(uploaded.getTime() + 1) }) };
-}
-
-/** A failure of the body, not of storage. */
-class BodyError extends Error {
-  override readonly name = 'BodyError';
-
-  constructor(cause: unknown) {
-    super('the body cannot be read', { cause });
-  }
 }
 
 /**

@@ -10,12 +10,8 @@ import {
   refuseMove,
   withRules,
 } from '../../../src/bucket/settings/immutable-tags.ts';
-import {
-  isRepositoryPattern,
-  isTagPattern,
-  matchesRepository,
-  matchesTag,
-} from '../../../src/bucket/settings/patterns.ts';
+import { isTagPattern, matchesTag } from '../../../src/bucket/settings/patterns.ts';
+import { isRepositoryPattern, matchesRepository } from '../../../src/registry/values/name-pattern.ts';
 import { digestOf, nameOf, tagOf } from '../../publisher/gc-bucket.ts';
 
 const [A, B, C] = ['a', 'b', 'c'].map((text) => digestOf(new TextEncoder().encode(text))) as [Digest, Digest, Digest];

@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { text as readText } from 'node:stream/consumers';
 import type { Credentials } from '../../../origin/auth.ts';
 import { CommandError, usageError } from '../../cli/errors.ts';
 import { isObject, objectOf, parseJson } from '../../../registry/values/json.ts';
@@ -199,15 +200,11 @@ async function runHelper(
 ): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
   try {
     const child = spawn(program, ['get'], { env, stdio: ['pipe', 'pipe', 'pipe'] });
-    const out: Buffer[] = [];
-    const err: Buffer[] = [];
-    child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
-    child.stderr.on('data', (chunk: Buffer) => err.push(chunk));
     // A helper that does not read its input may have ended before it is written.
     child.stdin.on('error', () => undefined);
     child.stdin.end(input);
-    const [code] = (await once(child, 'close')) as [number | null];
-    return { code, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() };
+    const [stdout, stderr] = await Promise.all([readText(child.stdout), readText(child.stderr), once(child, 'close')]);
+    return { code: child.exitCode, stdout, stderr };
   } catch (cause) {
     throw new CommandError(`the credential helper ${program} cannot be run`, {
       hint: `It is named in ${path}; install it, or log in without a helper.`,

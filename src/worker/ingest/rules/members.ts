@@ -1,6 +1,5 @@
 /** Readers of the members of an origin rule. Each throws {@link OriginRulesError}, which says what to write. */
 import type { Credentials } from '../../../origin/auth.ts';
-import { parseRepositoryName } from '../../../registry/name.ts';
 import { parsePlatform, type Platform } from '../../../registry/platform.ts';
 import type { Fetch } from '../../../origin/transport.ts';
 
@@ -145,12 +144,6 @@ export function platformsOf(value: unknown, where: string): readonly Platform[] 
       throw new OriginRulesError(`${where}[${String(index)}] must be os/architecture or os/architecture/variant.`);
     return platform;
   });
-}
-
-/** Whether a value is a name of a repository, a prefix ending in `/*`, or `*`. */
-export function isPattern(value: unknown): value is string {
-  if (typeof value !== 'string') return false;
-  return value === '*' || parseRepositoryName(value.endsWith('/*') ? value.slice(0, -2) : value) !== null;
 }
 
 /** Refuses members that are not allowed. */
