@@ -8,7 +8,7 @@ import { createSigner } from '../../manifest/signing/jws.ts';
 import { KeyError, readPrivateKey } from '../../manifest/signing/key.ts';
 import { OriginError } from '../../origin/errors.ts';
 import { assertNever } from '../../registry/errors.ts';
-import { ConfigError } from '../config.ts';
+import { ConfigError } from '../config-reading.ts';
 import { type Answer, type Redirect, refused } from '../gateway/answer.ts';
 import { pathOf, type RequestOptions } from '../gateway/registry-request.ts';
 import { FillLimitError } from './fill-limits.ts';
