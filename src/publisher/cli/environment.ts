@@ -2,7 +2,7 @@
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { IS_INSTALLED, PROJECT } from '../project.ts';
-import { type CommandError, usageError } from './errors.ts';
+import { usageError } from './errors.ts';
 
 /** The command line and the environment of this process. */
 export interface Environment {
@@ -69,7 +69,7 @@ export function callersFolder({ npm_lifecycle_event, INIT_CWD }: Readonly<NodeJS
 }
 
 /**
- * The edge that `$GANTRY_EDGE_URL` and `$PURGE_TOKEN` name; undefined if it is not set. Throws {@link CommandError} if
+ * The edge that `$GANTRY_EDGE_URL` and `$PURGE_TOKEN` name; undefined if it is not set. Throws {@link usageError} if
  * only the URL is set, or it is not valid.
  */
 export function readEdge({ GANTRY_EDGE_URL, PURGE_TOKEN }: Readonly<NodeJS.ProcessEnv>): Edge | undefined {

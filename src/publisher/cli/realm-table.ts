@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { parse } from 'smol-toml';
 import { parseRealmTable, RealmTableError, type RealmTable } from '../../registry/realms.ts';
+import { messageOf } from '../../registry/values/error-message.ts';
 import { CommandError } from './errors.ts';
 
 const DEFAULT_FILE = 'wrangler.toml';
@@ -26,6 +27,6 @@ export async function readRealmTable(file: string | undefined): Promise<RealmTab
     return parseRealmTable(vars?.REALMS, vars?.DEFAULT_ACCESS);
   } catch (cause) {
     if (cause instanceof RealmTableError) throw new CommandError(`${path}: ${cause.message}`, { cause });
-    throw new CommandError(`${path} is not TOML: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    throw new CommandError(`${path} is not TOML: ${messageOf(cause)}`, { cause });
   }
 }

@@ -82,7 +82,7 @@ export function terminalWidth(): number {
  */
 export function tableLines(
   cells: readonly (readonly string[])[],
-  width: number,
+  width = terminalWidth(),
   exact = !process.stdout.isTTY,
 ): string[] {
   const rows = cells.map((row) => row.map(plainLine));

@@ -18,7 +18,7 @@ import { shortDigest } from '../publish/report.ts';
 import { requireManifest, readStoredTag, readTagList } from './stored.ts';
 import type { OpenTarget } from '../stores/target.ts';
 import { formatBytes } from '../../registry/values/byte-size.ts';
-import { formatCount, paint, printJson, printLines, tableLines, terminalWidth } from '../cli/terminal-text.ts';
+import { formatCount, paint, printJson, printLines, tableLines } from '../cli/terminal-text.ts';
 
 /** Adds `gantry inspect`. */
 export function register(program: Command, openTarget: OpenTarget, environment: Environment): void {
@@ -119,7 +119,7 @@ async function showTag({ target, realms }: OpenBucket, name: RepositoryName, tag
     data: { name, tag, realm, updated: record.updated, forms, missing, referrers },
     lines: [
       `${paint('strong', `${name}:${tag}`)}  moved ${record.updated} · realm ${realm} · ${target.title}`,
-      ...tableLines(rows, terminalWidth()),
+      ...tableLines(rows),
       ...(described === undefined ? [] : contentLines(described)),
       ...referrerLines(referrers),
     ],
@@ -148,15 +148,12 @@ async function showManifest({ target }: OpenBucket, name: RepositoryName, digest
     data,
     lines: [
       `${paint('strong', `${name}@${digest}`)}  ${target.title}`,
-      ...tableLines(
-        [
-          ['form', form === null ? 'unknown' : FORM_TITLE[form]],
-          ['media type', mediaType ?? 'unknown'],
-          ['size', formatBytes(bytes.length)],
-          ...(subject === undefined ? [] : [['subject', subject]]),
-        ],
-        terminalWidth(),
-      ),
+      ...tableLines([
+        ['form', form === null ? 'unknown' : FORM_TITLE[form]],
+        ['media type', mediaType ?? 'unknown'],
+        ['size', formatBytes(bytes.length)],
+        ...(subject === undefined ? [] : [['subject', subject]]),
+      ]),
       ...contentLines(contents),
       ...referrerLines(referrers),
     ],
@@ -171,7 +168,7 @@ async function showRepository({ target, realms }: OpenBucket, name: RepositoryNa
     data: { name, realm, tags: tags.map(({ tag, summary }) => ({ tag, ...summary })) },
     lines: [
       `${paint('strong', name)}  ${formatCount(tags.length, 'tag')} · realm ${realm} · ${target.title}`,
-      ...tableLines(rows, terminalWidth()),
+      ...tableLines(rows),
     ],
   };
 }
@@ -206,7 +203,7 @@ function contentLines({ config, layers = [], manifests = [] }: Contents): string
     ...layers.map(({ digest, size }) => ['layer', size === undefined ? '' : formatBytes(size), digest]),
     ...manifests.map(({ digest, platform }) => ['image', platform ?? '', digest]),
   ];
-  return rows.length === 0 ? [] : ['', ...tableLines(rows, terminalWidth())];
+  return rows.length === 0 ? [] : ['', ...tableLines(rows)];
 }
 
 function referrerLines(referrers: readonly Descriptor[]): string[] {
@@ -216,7 +213,7 @@ function referrerLines(referrers: readonly Descriptor[]): string[] {
     formatBytes(size),
     digest,
   ]);
-  return rows.length === 0 ? [] : ['', ...tableLines(rows, terminalWidth())];
+  return rows.length === 0 ? [] : ['', ...tableLines(rows)];
 }
 
 async function readReferrers(

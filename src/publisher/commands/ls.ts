@@ -8,15 +8,7 @@ import { parseImageName } from '../cli/image-name.ts';
 import { countTags, readCatalog, readTagList } from './stored.ts';
 import type { OpenTarget } from '../stores/target.ts';
 import { formatBytes } from '../../registry/values/byte-size.ts';
-import {
-  formatCount,
-  paint,
-  printJson,
-  printLines,
-  printMessage,
-  tableLines,
-  terminalWidth,
-} from '../cli/terminal-text.ts';
+import { formatCount, paint, printJson, printLines, printMessage, tableLines } from '../cli/terminal-text.ts';
 import { FORM_TITLE } from '../../registry/media-type.ts';
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
 
@@ -65,7 +57,7 @@ async function listRepositories({ target }: OpenBucket, { json }: BucketOptions)
     printMessage(`Nothing is published in ${target.title} yet. Begin with: gantry publish --help`);
   else {
     const rows = repositories.map(({ name, tags }) => [name, paint('quiet', formatCount(tags, 'tag'))]);
-    printLines(tableLines(rows, terminalWidth()));
+    printLines(tableLines(rows));
   }
 }
 
@@ -91,5 +83,5 @@ async function listTags({ target }: OpenBucket, name: RepositoryName, { json }: 
           ].join(', '),
         ],
   );
-  printLines(tableLines([['TAG', 'MOVED (UTC)', 'SIZE', 'PLATFORMS', 'FORMS'], ...rows], terminalWidth()));
+  printLines(tableLines([['TAG', 'MOVED (UTC)', 'SIZE', 'PLATFORMS', 'FORMS'], ...rows]));
 }

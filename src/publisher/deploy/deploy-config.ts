@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { parse } from 'smol-toml';
 import { parseRealmTable, RealmTableError } from '../../registry/realms.ts';
 import { type JsonObject, listOf, objectOf, parseJson, textOf } from '../../registry/values/json.ts';
+import { messageOf } from '../../registry/values/error-message.ts';
 import { DatasetNameError, parseDatasetName } from '../../statistics/pull-query.ts';
 import { CommandError } from '../cli/errors.ts';
 import type { DeployConfig } from './preflight.ts';
@@ -22,7 +23,7 @@ export async function readDeployConfig(path: string): Promise<DeployConfig> {
   } catch (cause) {
     if (cause instanceof RealmTableError || cause instanceof DatasetNameError)
       throw new CommandError(`${path}: ${cause.message}`, { cause });
-    throw new CommandError(`${path} is not TOML: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    throw new CommandError(`${path} is not TOML: ${messageOf(cause)}`, { cause });
   }
 }
 

@@ -8,6 +8,7 @@ import { appendFile, readdir, readFile, rename, rm, writeFile } from 'node:fs/pr
 import { join } from 'node:path';
 import type { SentPart, UnfinishedUpload, UnfinishedUploads } from '../stores/unfinished-uploads.ts';
 import { objectOf } from '../../registry/values/json.ts';
+import { isAlive } from './process.ts';
 
 /** Keeps records of uploads in the folder. */
 export function notedUploads(folder: string): UnfinishedUploads {
@@ -48,16 +49,6 @@ export function notedUploads(folder: string): UnfinishedUploads {
 
 function stemOf(key: string): string {
   return createHash('sha256').update(key).digest('hex');
-}
-
-/** Whether the process exists. This process counts too, since it may be sending the upload. */
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }
 
 /** Parses a record; its last line may be incomplete. */

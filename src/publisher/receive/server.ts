@@ -6,6 +6,7 @@ import { type AddressInfo, isIP } from 'node:net';
 import { CommandError } from '../cli/errors.ts';
 import { ImmutableTagError } from '../../bucket/settings/immutable-tags.ts';
 import { StorageError } from '../../registry/store.ts';
+import { messageOf } from '../../registry/values/error-message.ts';
 import { answerPush } from './endpoint.ts';
 import { type PushContext, send } from './push-request.ts';
 import { PushError } from './push-error.ts';
@@ -66,9 +67,7 @@ export async function handle(
   } catch (error) {
     const told = toPushError(error);
     if (told.status >= 500) {
-      onFailure(
-        `${request.method ?? ''} ${request.url ?? ''}: ${error instanceof Error ? error.message : String(error)}`,
-      );
+      onFailure(`${request.method ?? ''} ${request.url ?? ''}: ${messageOf(error)}`);
     }
     if (response.headersSent) {
       response.destroy();

@@ -1,4 +1,5 @@
 import { ConfigError, fields, optionalText } from '../config-reading.ts';
+import { matchesWildcards } from '../../registry/values/name-pattern.ts';
 
 /** A rule for client certificates; a certificate must match all given members. */
 export interface CertificateRule {
@@ -90,22 +91,10 @@ function hasAll(pattern: readonly NamePart[], name: string): boolean {
   const parts = parseDistinguishedName(name);
   return (
     parts !== null &&
-    pattern.every((wanted) => parts.some((part) => part.type === wanted.type && matches(wanted.value, part.value)))
+    pattern.every((wanted) =>
+      parts.some((part) => part.type === wanted.type && matchesWildcards(wanted.value, part.value)),
+    )
   );
-}
-
-function matches(pattern: string, value: string): boolean {
-  const [head = '', ...tail] = pattern.split('*');
-  if (tail.length === 0) return pattern === value;
-  const last = tail.pop() ?? '';
-  if (!value.startsWith(head) || value.length < head.length + last.length || !value.endsWith(last)) return false;
-  let at = head.length;
-  for (const middle of tail) {
-    const found = value.indexOf(middle, at);
-    if (found < 0) return false;
-    at = found + middle.length;
-  }
-  return at <= value.length - last.length;
 }
 
 function unescape(value: string): string {

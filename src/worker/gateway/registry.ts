@@ -12,6 +12,7 @@ import { CorruptRecordError } from '../../registry/records.ts';
 import { CorruptReferrersError } from '../../registry/referrers.ts';
 import { CorruptListError } from '../../registry/sorted-list.ts';
 import { type ReadStore, StorageError } from '../../registry/store.ts';
+import { logFailure } from '../log/event.ts';
 import { type Answer, discard, type Redirect, refused, type Refused } from './answer.ts';
 import type { RateLimiter } from '../access/login-limit.ts';
 import { CLIENT_HEADER } from './canonical-request.ts';
@@ -139,13 +140,10 @@ export async function answerRequest(
 
 /** Logs that an object is hidden because the realm table does not have the realm that it was written for. */
 export function reportRealmMismatch(mismatch: RealmMismatch): void {
-  console.error(
-    JSON.stringify({
-      event: 'realm-mismatch',
-      ...mismatch,
-      message: 'The object is not served. Restore the rule in REALMS, or publish again under the new realm.',
-    }),
-  );
+  logFailure('realm-mismatch', {
+    ...mismatch,
+    message: 'The object is not served. Restore the rule in REALMS, or publish again under the new realm.',
+  });
 }
 
 /** Where an answer comes from. */
@@ -202,7 +200,7 @@ function refusalOf(error: unknown, request: RegistryRequest): Refused {
     error instanceof Error
       ? { name: error.name, message: error.message, cause: String(error.cause) }
       : { message: String(error) };
-  console.error(JSON.stringify({ event: reason, request: pathOf(request), ...cause }));
+  logFailure(reason, { request: pathOf(request), ...cause });
   return refused(reason);
 }
 

@@ -9,6 +9,7 @@ import { manifestKey } from '../../registry/keys.ts';
 import { formOfMediaType } from '../../registry/media-type.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import { StorageError, type WriteStore } from '../../registry/store.ts';
+import { logFailure } from '../log/event.ts';
 import type { Answer } from '../gateway/answer.ts';
 import { isUnknown, type StoredAnswer } from './stored-answer.ts';
 import { withRetries } from '../../bucket/retry.ts';
@@ -63,7 +64,7 @@ export async function ingestManifest(
     await writeManifest(store, name, { ...manifest, digest, source: { kind: 'published' } });
   } catch (error) {
     if (!(error instanceof StorageError)) throw error;
-    console.error(JSON.stringify({ event: 'manifest-not-stored', name, digest, message: error.message }));
+    logFailure('manifest-not-stored', { name, digest }, error);
   }
   return { key, bytes, contentType: manifest.mediaType, metadata: {} };
 }

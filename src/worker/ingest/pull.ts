@@ -4,6 +4,7 @@ import type { Signer } from '../../manifest/image.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import type { RealmName } from '../../registry/realms.ts';
 import type { WriteStore } from '../../registry/store.ts';
+import { logFailure } from '../log/event.ts';
 import { type Refused, refused } from '../gateway/answer.ts';
 import type { AnswerStored } from './stored-answer.ts';
 import type { OriginRule } from './origins.ts';
@@ -60,9 +61,7 @@ export function refuseUnavailable({ name }: OriginRule, error: OriginError): Ref
 export function noteOutage(upstream: Upstream, error: OriginError, about: string): Outage {
   const { rule, limited } = upstream;
   const { code, message } = error;
-  console.error(
-    JSON.stringify({ event: 'upstream-unavailable', upstream: rule.name, code, status: error.status, message, about }),
-  );
+  logFailure('upstream-unavailable', { upstream: rule.name, code, status: error.status, message, about });
   const now = Date.now();
   if (code === 'ORIGIN_RATE_LIMITED' && limited.get('', now) === undefined)
     limited.set('', { code, message, until: now + waitOf(error) }, now + waitOf(error));

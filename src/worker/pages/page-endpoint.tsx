@@ -7,6 +7,7 @@ import { NewerVersionError } from '../../registry/newer-version.ts';
 import { CorruptRecordError } from '../../registry/records.ts';
 import { CorruptListError } from '../../registry/sorted-list.ts';
 import { type ReadStore, StorageError } from '../../registry/store.ts';
+import { logFailure } from '../log/event.ts';
 import { mayList } from '../access/caller.ts';
 import type { Resource } from '../access/decision.ts';
 import { type Grant, guard } from '../access/guard.ts';
@@ -77,13 +78,7 @@ export async function answerPage(
       return isRefused(made) ? await refusalPage(context, made) : await pageResponse(made, 200, 'moving');
     } catch (error) {
       const reason = reasonOf(error);
-      console.error(
-        JSON.stringify({
-          event: reason,
-          page: context.req.path,
-          message: error instanceof Error ? error.message : String(error),
-        }),
-      );
+      logFailure(reason, { page: context.req.path }, error);
       return await refuse(reason);
     } finally {
       trace.heads += count.head;

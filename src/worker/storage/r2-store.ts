@@ -11,6 +11,7 @@ import {
   type StoredObject,
   type WriteStore,
 } from '../../registry/store.ts';
+import { messageOf } from '../../registry/values/error-message.ts';
 import { readAll } from '../../bucket/read-object.ts';
 import { type ObjectMemory, objectMemory, type Remembered, REMEMBERED_MAX } from './object-cache.ts';
 
@@ -242,7 +243,7 @@ class R2Store implements WriteStore {
 export const EMPTY_STORE: ReadStore = { head: () => Promise.resolve(null), get: () => Promise.resolve(null) };
 
 function failure(cause: unknown): StorageError {
-  const message = cause instanceof Error ? cause.message : String(cause);
+  const message = messageOf(cause);
   return new StorageError(CHECKSUM_FAILED.test(message) ? 'DIGEST_MISMATCH' : 'STORAGE_UNAVAILABLE', message, {
     cause,
   });
