@@ -5,7 +5,7 @@ import { InterruptedError } from './interrupt.ts';
 import { ImageError } from '../../bucket/image-source.ts';
 import { ImmutableTagError } from '../../bucket/settings/immutable-tags.ts';
 import { jsonText, plainText } from './terminal-text.ts';
-import { NewerVersionError } from '../../registry/newer-version.ts';
+import { NewerVersionError } from '../../registry/unreadable-record.ts';
 import { StorageError } from '../../registry/store.ts';
 import { messageOf } from '../../registry/values/error-message.ts';
 

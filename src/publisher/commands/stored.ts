@@ -3,7 +3,7 @@ import { openList } from '../../bucket/list-page.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { CATALOG_KEY, tagKey, tagListKey } from '../../registry/keys.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
-import { CorruptListError, decodeSortedList } from '../../registry/sorted-list.ts';
+import { decodeSortedList } from '../../registry/sorted-list.ts';
 import type { ReadStore } from '../../registry/store.ts';
 import type { TagSummary } from '../../registry/summary.ts';
 import type { SourceManifest } from '../../bucket/image-source.ts';
@@ -11,6 +11,7 @@ import { readStoredManifest } from '../../bucket/stored-image.ts';
 import { CommandError } from '../cli/errors.ts';
 import { readObject } from '../../bucket/read-object.ts';
 import { readTag, type ReadTag } from '../../bucket/read-tag.ts';
+import { CorruptRecordError } from '../../registry/unreadable-record.ts';
 
 /** Reads a tag. Throws {@link CommandError} if it does not exist or cannot be read. */
 export async function readStoredTag(store: ReadStore, name: RepositoryName, tag: Tag): Promise<ReadTag> {
@@ -82,7 +83,7 @@ function readable<T>(key: string, read: () => T): T {
 
 /** The failure to show for a damaged list; other errors as they are. */
 function unreadableList(key: string, error: unknown): unknown {
-  if (!(error instanceof CorruptListError)) return error;
+  if (!(error instanceof CorruptRecordError)) return error;
   return new CommandError(`the list ${key} cannot be read: ${error.message}`, {
     cause: error,
     hint: 'Fix it with: gantry verify --repair',

@@ -22,7 +22,7 @@
  * that takes over has waited for a whole lease, so by then each deletion is done or will be refused.
  */
 import { GC_JOURNAL_KEY } from '../../registry/keys.ts';
-import { refuseNewer } from '../../registry/newer-version.ts';
+import { refuseNewer } from '../../registry/unreadable-record.ts';
 import type { DeleteFence, ReadStore, WriteStore } from '../../registry/store.ts';
 import { isObject, objectOf } from '../../registry/values/json.ts';
 import { CommandError } from '../cli/errors.ts';

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
 import { syncStateKey } from '../../registry/keys.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
-import { refuseNewer } from '../../registry/newer-version.ts';
+import { refuseNewer } from '../../registry/unreadable-record.ts';
 import type { ObjectInfo, WriteStore } from '../../registry/store.ts';
 import { objectOf, parseJson } from '../../registry/values/json.ts';
 import { readObject } from '../../bucket/read-object.ts';

@@ -1,10 +1,9 @@
 /** Checks lists against the bucket. Pure, over what was read of both. */
 import type { Digest } from '../../registry/digest.ts';
 import { compareNames } from '../../registry/name.ts';
-import { NewerVersionError } from '../../registry/newer-version.ts';
+import { CorruptRecordError, NewerVersionError } from '../../registry/unreadable-record.ts';
 import { publishedDigests, type TagRecord } from '../../registry/records.ts';
 import {
-  CorruptListError,
   decodeListHeader,
   decodeSortedList,
   encodeSortedList,
@@ -34,7 +33,7 @@ export function readList(info: ObjectInfo, body: Uint8Array): ListReading {
       Object.entries(metadata).every(([name, value]) => info.metadata[name] === value);
     return same ? { entries } : { problem: 'its first line, order or layout is wrong' };
   } catch (error) {
-    if (error instanceof CorruptListError) return { problem: error.message };
+    if (error instanceof CorruptRecordError) return { problem: error.message };
     if (error instanceof NewerVersionError) return { problem: error.message, newer: true };
     throw error;
   }

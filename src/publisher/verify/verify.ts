@@ -2,7 +2,7 @@
 import type { Digest } from '../../registry/digest.ts';
 import { blobKey, CATALOG_KEY, GC_JOURNAL_KEY, parseKey } from '../../registry/keys.ts';
 import type { RepositoryName } from '../../registry/name.ts';
-import { NewerVersionError } from '../../registry/newer-version.ts';
+import { NewerVersionError } from '../../registry/unreadable-record.ts';
 import { type RealmName, realmOf, type RealmTable } from '../../registry/realms.ts';
 import { writeList } from '../../bucket/lists.ts';
 import type { ListedObject, WriteStore } from '../../registry/store.ts';

@@ -5,7 +5,6 @@
 import { isNamed } from '../../http/conditions.ts';
 import type { Descriptor } from '../../registry/descriptor.ts';
 import { parsePlatform } from '../../registry/platform.ts';
-import { CorruptRecordError } from '../../registry/records.ts';
 import { StorageError } from '../../registry/store.ts';
 import { logFailure } from '../log/event.ts';
 import type { Grant } from '../access/guard.ts';
@@ -25,6 +24,7 @@ import { parsePagePath } from '../pages/paths.ts';
 import { chooseImage, type FetchFromRegistry, type WantedImage } from './choose-image.ts';
 import { archiveEntries, type ArchivedImage } from './docker-archive.ts';
 import { tarLength, tarStream } from './tar.ts';
+import { CorruptRecordError } from '../../registry/unreadable-record.ts';
 
 /** Part of the entity tag: raised whenever the same image gives another archive. */
 const ARCHIVE_FORMAT = 1;

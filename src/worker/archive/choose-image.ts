@@ -8,11 +8,11 @@ import type { Digest } from '../../registry/digest.ts';
 import { formOfMediaType, isListForm, MEDIA_TYPE_OF_FORM } from '../../registry/media-type.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { DEFAULT_PLATFORM, formatPlatform, type Platform } from '../../registry/platform.ts';
-import { CorruptRecordError } from '../../registry/records.ts';
 import { refused, type Refused } from '../gateway/answer.ts';
 import { WHOLE_REPRESENTATION } from '../gateway/edge-context.ts';
 import type { RegistryRequest, RequestOptions } from '../gateway/registry-request.ts';
 import type { RegistryResponse } from '../gateway/registry-response.ts';
+import { CorruptRecordError } from '../../registry/unreadable-record.ts';
 
 /** An image with the bytes of its config. */
 export interface ChosenImage {

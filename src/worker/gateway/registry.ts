@@ -7,10 +7,7 @@ import { assertNever } from '../../registry/errors.ts';
 import { type RealmMismatch, withRealms } from '../../bucket/realm-mark.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import { PUBLIC_REALM, realmOf, type RealmName, type RealmTable } from '../../registry/realms.ts';
-import { NewerVersionError } from '../../registry/newer-version.ts';
-import { CorruptRecordError } from '../../registry/records.ts';
-import { CorruptReferrersError } from '../../registry/referrers.ts';
-import { CorruptListError } from '../../registry/sorted-list.ts';
+import { CorruptRecordError, NewerVersionError } from '../../registry/unreadable-record.ts';
 import { type ReadStore, StorageError } from '../../registry/store.ts';
 import { logFailure } from '../log/event.ts';
 import { type Answer, discard, type Redirect, refused, type Refused } from './answer.ts';
@@ -206,11 +203,7 @@ function refusalOf(error: unknown, request: RegistryRequest): Refused {
 
 function reasonOf(error: unknown): 'storage-unavailable' | 'record-corrupt' | 'internal' {
   if (error instanceof StorageError) return 'storage-unavailable';
-  const corrupt =
-    error instanceof NewerVersionError ||
-    error instanceof CorruptRecordError ||
-    error instanceof CorruptListError ||
-    error instanceof CorruptReferrersError;
+  const corrupt = error instanceof NewerVersionError || error instanceof CorruptRecordError;
   return corrupt ? 'record-corrupt' : 'internal';
 }
 

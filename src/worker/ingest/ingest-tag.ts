@@ -14,7 +14,7 @@ import { summarizeTag } from '../../manifest/tag-summary.ts';
 import { tagRecordOf } from '../../manifest/tag-record.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { tagKey } from '../../registry/keys.ts';
-import { NewerVersionError } from '../../registry/newer-version.ts';
+import { NewerVersionError } from '../../registry/unreadable-record.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { encodeOriginMark, type OriginMark } from '../../registry/origin-mark.ts';

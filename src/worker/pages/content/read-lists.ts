@@ -79,7 +79,7 @@ export interface RepositorySearch {
 
 /**
  * Reads repositories from the catalogue, with their details as far as two reads have them. A missing catalogue counts
- * as empty. Throws `StorageError`, `CorruptListError`.
+ * as empty. Throws `StorageError`, `CorruptRecordError`.
  */
 export async function readRepositories(store: ReadStore, wanted: RepositorySearch): Promise<RepositoriesPart> {
   const list = await openList(store, CATALOG_KEY, CATALOG_FIRST_READ);
@@ -103,7 +103,7 @@ export async function readRepositories(store: ReadStore, wanted: RepositorySearc
 
 /**
  * Reads the tags of a repository with their details: all, or if there are more than {@link SORTED_MAX}, those of a page
- * in the order of names. Null if the repository does not exist. Throws `StorageError`, `CorruptListError`.
+ * in the order of names. Null if the repository does not exist. Throws `StorageError`, `CorruptRecordError`.
  */
 export async function readTags(store: ReadStore, name: RepositoryName, wanted: Wanted): Promise<TagList | null> {
   const list = await openList(store, tagListKey(name), TAGS_FIRST_READ);
