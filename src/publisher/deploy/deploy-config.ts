@@ -1,29 +1,18 @@
-import { readFile } from 'node:fs/promises';
-import { parse } from 'smol-toml';
+import { readWranglerToml } from '../cli/realm-table.ts';
 import { parseRealmTable, RealmTableError } from '../../registry/realms.ts';
 import { type JsonObject, listOf, objectOf, parseJson, textOf } from '../../registry/values/json.ts';
-import { messageOf } from '../../registry/values/error-message.ts';
 import { DatasetNameError, parseDatasetName } from '../../statistics/pull-query.ts';
 import { CommandError } from '../cli/errors.ts';
 import type { DeployConfig } from './preflight.ts';
 
 /** Reads of a wrangler.toml what the preflight looks at. Throws {@link CommandError}. */
 export async function readDeployConfig(path: string): Promise<DeployConfig> {
-  let text: string;
+  const toml = await readWranglerToml(path);
   try {
-    text = await readFile(path, 'utf8');
+    return deployConfigOf(toml);
   } catch (cause) {
-    throw new CommandError(`${path} cannot be read`, {
-      hint: 'Name the wrangler.toml of the Worker with --config.',
-      cause,
-    });
-  }
-  try {
-    return deployConfigOf(parse(text));
-  } catch (cause) {
-    if (cause instanceof RealmTableError || cause instanceof DatasetNameError)
-      throw new CommandError(`${path}: ${cause.message}`, { cause });
-    throw new CommandError(`${path} is not TOML: ${messageOf(cause)}`, { cause });
+    if (!(cause instanceof RealmTableError) && !(cause instanceof DatasetNameError)) throw cause;
+    throw new CommandError(`${path}: ${cause.message}`, { cause });
   }
 }
 
