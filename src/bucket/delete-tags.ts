@@ -1,12 +1,13 @@
 /** Deletes tags: the only place that does. What they needed is deleted by garbage collection. */
 import { tagKey } from '../registry/keys.ts';
 import type { RepositoryName, Tag } from '../registry/name.ts';
-import { CorruptRecordError, decodeTagMetadata } from '../registry/records.ts';
+import { decodeTagMetadata } from '../registry/records.ts';
 import type { WriteStore } from '../registry/store.ts';
 import { readSettings } from './format.ts';
 import { openLists, refuseNewerLists } from './lists.ts';
 import { type Protection, protectionOf, ImmutableTagError, type ImmutableRules } from './settings/immutable-tags.ts';
 import { listTags } from './survey.ts';
+import { CorruptRecordError } from '../registry/unreadable-record.ts';
 
 /**
  * Throws NewerVersionError for a tag that a newer gantry wrote: records that this program does not know may name it.

@@ -4,7 +4,6 @@
  */
 import { compareNames } from '../registry/name.ts';
 import {
-  CorruptListError,
   decodeListHeader,
   decodeSpan,
   FIRST_READ,
@@ -15,6 +14,7 @@ import {
 } from '../registry/sorted-list.ts';
 import { type ReadStore, StorageError } from '../registry/store.ts';
 import { readAll } from './read-object.ts';
+import { CorruptRecordError } from '../registry/unreadable-record.ts';
 
 /** A part of a list: `n` entries (null: all) after `last`, which need not be in the list (null: from the beginning). */
 export interface ListPage {
@@ -113,7 +113,7 @@ export async function readListEntry(store: ReadStore, key: string, name: string)
     if (at < 0) return null;
     return { detail: decodeSpan(await list.bytesOf([leaf], 'details'))[at], count: list.header.count };
   } catch (error) {
-    if (error instanceof CorruptListError || (error instanceof StorageError && error.retryable)) return null;
+    if (error instanceof CorruptRecordError || (error instanceof StorageError && error.retryable)) return null;
     throw error;
   }
 }

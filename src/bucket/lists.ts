@@ -9,9 +9,10 @@ import { CATALOG_KEY, tagKey, tagListKey } from '../registry/keys.ts';
 import { parseTag, type RepositoryName, type Tag } from '../registry/name.ts';
 import type { RealmName } from '../registry/realms.ts';
 import { MEDIA_TYPES } from '../registry/media-type.ts';
-import { CorruptListError, decodeSortedList, encodeSortedList, type ListEntry } from '../registry/sorted-list.ts';
+import { decodeSortedList, encodeSortedList, type ListEntry } from '../registry/sorted-list.ts';
 import { type ReadStore, StorageError, type WriteStore } from '../registry/store.ts';
 import type { TagEntry } from '../registry/summary.ts';
+import { objectOf } from '../registry/values/json.ts';
 import { forEachLimit } from './concurrency.ts';
 import { openList, readListEntry } from './list-page.ts';
 import { readObject } from './read-object.ts';
@@ -21,6 +22,7 @@ import { type ConflictOptions, untilWritten } from './retry.ts';
 import { listTags, READS_AT_ONCE } from './survey.ts';
 import { readTagEntry } from './tag-entry.ts';
 import { type ReplacedObject, replaceCondition, type Written } from './write-tag.ts';
+import { CorruptRecordError } from '../registry/unreadable-record.ts';
 
 /** A change of a tag: it was written and has that entry, or it was removed. */
 export type TagChange = { readonly kind: 'written'; readonly entry: TagEntry } | { readonly kind: 'removed' };
@@ -60,7 +62,7 @@ export async function refuseNewerList(store: ReadStore, key: string): Promise<vo
     await openList(store, key);
   } catch (error) {
     // A damaged list is reported where it is written.
-    if (!(error instanceof CorruptListError)) throw error;
+    if (!(error instanceof CorruptRecordError)) throw error;
   }
 }
 
@@ -152,7 +154,7 @@ export function openLists(store: WriteStore, options: ConflictOptions = {}): Lis
 
 /** The etag of the tag object that an entry was made of; undefined if the entry does not name it. */
 function etagOf(detail: unknown): unknown {
-  return typeof detail === 'object' && detail !== null && 'etag' in detail ? detail.etag : undefined;
+  return objectOf(detail).etag;
 }
 
 /** Merges the changes that arrive during a write into one next write. The latest change of a key counts. */
@@ -283,7 +285,7 @@ async function readEntries(
   try {
     return { entries: decodeSortedList(object.bytes), over: object.info };
   } catch (cause) {
-    if (!(cause instanceof CorruptListError)) throw cause;
+    if (!(cause instanceof CorruptRecordError)) throw cause;
     throw new StorageError('STORAGE_CORRUPT', `the list ${key} cannot be read: ${cause.message}`, { cause });
   }
 }

@@ -9,7 +9,7 @@ import { matchesDigest, sha256Of } from '../manifest/signing/sha256.ts';
 import type { Descriptor } from '../registry/descriptor.ts';
 import type { Digest } from '../registry/digest.ts';
 import { isListForm, MEDIA_TYPES } from '../registry/media-type.ts';
-import { DEFAULT_PLATFORM, formatPlatform, type Platform } from '../registry/platform.ts';
+import { formatPlatform, isDefaultPlatform, type Platform } from '../registry/platform.ts';
 import { mapLimit } from './concurrency.ts';
 import { ImageError, type ImageSource, type SourceManifest } from './image-source.ts';
 
@@ -162,8 +162,7 @@ function selectChildren(
   const wanted = descriptors.filter((descriptor) => isWanted(descriptor, descriptors, platforms));
   if (scope !== 'on-demand') return wanted;
   // The default platform first, so that the limit does not leave it out.
-  const rank = ({ platform }: Descriptor): number =>
-    platform?.os === DEFAULT_PLATFORM.os && platform.architecture === DEFAULT_PLATFORM.architecture ? 0 : 1;
+  const rank = ({ platform }: Descriptor): number => (isDefaultPlatform(platform) ? 0 : 1);
   const images = wanted.filter(isImage);
   const known = images.filter(({ digest }) => requested.has(digest));
   const others = images.filter(({ digest }) => !requested.has(digest)).sort((a, b) => rank(a) - rank(b));

@@ -1,14 +1,8 @@
 /** Reads tag objects: the record with the bytes of all its manifests. */
 import { readLinks } from '../manifest/links.ts';
 import { decodeOriginMark } from '../registry/origin-mark.ts';
-import {
-  CorruptRecordError,
-  decodeTagIndex,
-  decodeTagMetadata,
-  type TagForm,
-  type TagRecord,
-} from '../registry/records.ts';
-import { NewerVersionError } from '../registry/newer-version.ts';
+import { decodeTagIndex, decodeTagMetadata, type TagForm, type TagRecord } from '../registry/records.ts';
+import { CorruptRecordError, NewerVersionError } from '../registry/unreadable-record.ts';
 import type { ObjectInfo, ReadStore } from '../registry/store.ts';
 import { readObject } from './read-object.ts';
 

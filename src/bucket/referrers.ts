@@ -12,13 +12,14 @@ import { referrersKey } from '../registry/keys.ts';
 import { isListForm, MEDIA_TYPE_OF_FORM } from '../registry/media-type.ts';
 import type { RepositoryName } from '../registry/name.ts';
 import { isFetched, ORIGIN_METADATA } from '../registry/origin-mark.ts';
-import { CorruptReferrersError, decodeReferrers, encodeReferrers } from '../registry/referrers.ts';
+import { decodeReferrers, encodeReferrers } from '../registry/referrers.ts';
 import { type ObjectInfo, type ReadStore, StorageError, type WriteStore } from '../registry/store.ts';
 import type { ImageSource } from './image-source.ts';
 import { verifiedManifest } from './read-image.ts';
 import { readObject } from './read-object.ts';
 import { type ConflictOptions, untilWritten } from './retry.ts';
 import { replaceCondition, type Written } from './write-tag.ts';
+import { CorruptRecordError } from '../registry/unreadable-record.ts';
 
 /** Most referrers that are read of one image: a limit that guards against malicious input. */
 const REFERRERS_MAX = 1_000;
@@ -140,7 +141,7 @@ export async function readReferrersRecord(store: ReadStore, key: string): Promis
   try {
     return { info: object.info, descriptors: decodeReferrers(object.bytes) };
   } catch (error) {
-    if (!(error instanceof CorruptReferrersError)) throw error;
+    if (!(error instanceof CorruptRecordError)) throw error;
     return { info: object.info, descriptors: null };
   }
 }

@@ -1,6 +1,7 @@
 /** The detail of a repository in the catalogue: what the front page shows of it. Pure. */
 import type { ListEntry } from '../registry/sorted-list.ts';
 import type { RepositorySummary } from '../registry/summary.ts';
+import { listOf, objectOf } from '../registry/values/json.ts';
 import { isCompanionTag } from './image-source.ts';
 
 /**
@@ -21,7 +22,7 @@ export function summarizeTagList(
   repositories: number,
 ): RepositorySummary | null {
   const timed = entries.flatMap(({ name, detail }) => {
-    const updated = typeof detail === 'object' && detail !== null && 'updated' in detail ? detail.updated : null;
+    const { updated } = objectOf(detail);
     return typeof updated === 'string' ? [{ name, updated }] : [];
   });
   timed.sort((a, b) => (a.updated === b.updated ? (a.name < b.name ? -1 : 1) : a.updated < b.updated ? 1 : -1));
@@ -34,9 +35,7 @@ export function summarizeTagList(
 
 /** Reads a detail of the catalogue; null if it is none. Members of a newer gantry are ignored. */
 export function repositorySummaryOf(value: unknown): RepositorySummary | null {
-  if (typeof value !== 'object' || value === null) return null;
-  const { tags, updated, recent } = value as Readonly<Record<string, unknown>>;
+  const { tags, updated, recent } = objectOf(value);
   if (typeof tags !== 'number' || typeof updated !== 'string') return null;
-  const names = Array.isArray(recent) ? (recent as readonly unknown[]) : [];
-  return { tags, updated, recent: names.filter((name) => typeof name === 'string') };
+  return { tags, updated, recent: listOf(recent).filter((name) => typeof name === 'string') };
 }

@@ -18,7 +18,7 @@ export interface RepositoryPlace {
 
 /** Opens a tag. `roots`: which of its published forms to read; by default all. */
 export function openStoredImage(
-  { store, name, realm }: RepositoryPlace,
+  place: RepositoryPlace,
   tag: ReadTag,
   roots: readonly TagForm[] = publishedRoots(tag),
 ): ImageSource {
@@ -29,16 +29,19 @@ export function openStoredImage(
       { digest, mediaType, bytes: manifests[index] ?? new Uint8Array() },
     ]),
   );
+  const found = roots.flatMap(({ digest }) => inTag.get(digest) ?? []);
+  return storedImageOf(place, found, inTag);
+}
+
+/** An image whose manifests and blobs are in the bucket. `atHand`: manifests that need not be read. */
+export function storedImageOf(
+  { store, name, realm }: RepositoryPlace,
+  roots: readonly SourceManifest[],
+  atHand: ReadonlyMap<Digest, SourceManifest> = new Map(),
+): ImageSource {
   return {
-    roots: roots.flatMap(({ digest }) => inTag.get(digest) ?? []),
-    manifest: async (digest) => {
-      const here = inTag.get(digest);
-      if (here !== undefined) return here;
-      const object = await readObject(store, manifestKey(name, digest));
-      if (object === null) return null;
-      const { contentType } = object.info;
-      return { digest, bytes: object.bytes, ...(contentType === undefined ? {} : { mediaType: contentType }) };
-    },
+    roots,
+    manifest: async (digest) => atHand.get(digest) ?? readStoredManifest(store, name, digest),
     blob: async (digest, { signal } = {}) => {
       const object = await store.get(blobKey(realm, digest), signal === undefined ? {} : { signal });
       return object === null || object === 'changed' ? null : { size: object.size, chunks: object.body };
@@ -46,4 +49,16 @@ export function openStoredImage(
     referrers: () => Promise.resolve([]),
     close: () => Promise.resolve(),
   };
+}
+
+/** Reads a manifest by digest; null if it is not stored. */
+export async function readStoredManifest(
+  store: ReadStore,
+  name: RepositoryName,
+  digest: Digest,
+): Promise<(SourceManifest & { readonly digest: Digest }) | null> {
+  const object = await readObject(store, manifestKey(name, digest));
+  if (object === null) return null;
+  const { contentType } = object.info;
+  return { digest, bytes: object.bytes, ...(contentType === undefined ? {} : { mediaType: contentType }) };
 }

@@ -5,6 +5,7 @@ import type { Descriptor } from '../registry/descriptor.ts';
 import { type Digest, parseDigest } from '../registry/digest.ts';
 import { type Form, formOfMediaType } from '../registry/media-type.ts';
 import type { Platform } from '../registry/platform.ts';
+import { isObject, listOf, parseJson } from '../registry/values/json.ts';
 
 /** A config or layer that a manifest names. */
 export interface BlobLink {
@@ -40,12 +41,7 @@ export interface ManifestLinks {
  * bucket; they are only counted.
  */
 export function readLinks(bytes: Uint8Array): ManifestLinks | null {
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder().decode(bytes));
-  } catch {
-    return null;
-  }
+  const value = parseJson(bytes);
   if (!isObject(value)) return null;
   const children = listOf(value.manifests).map(toDescriptor);
   const config = value.config === undefined ? undefined : toBlob(value.config);
@@ -89,14 +85,6 @@ export function formOfLinks(links: ManifestLinks): Form | null {
 export function blobsOf(links: ManifestLinks): readonly BlobLink[] {
   const all = links.config === undefined ? links.layers : [links.config, ...links.layers];
   return [...new Map(all.map((blob) => [blob.digest, blob])).values()];
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function listOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? (value as readonly unknown[]) : [];
 }
 
 function toDescriptor(value: unknown): Descriptor | null {

@@ -3,7 +3,7 @@ import type { Descriptor } from '../registry/descriptor.ts';
 import type { Digest } from '../registry/digest.ts';
 import { isListForm, MEDIA_TYPES } from '../registry/media-type.ts';
 import type { Platform } from '../registry/platform.ts';
-import { membersOfConfig } from './config-members.ts';
+import { membersOfConfig, platformOfMembers } from './config-members.ts';
 import type { ImageContent, Manifest } from './image.ts';
 import { type ImageManifest, readImageManifest, readListManifest } from './read.ts';
 import { isImage } from './layer-types.ts';
@@ -47,7 +47,7 @@ export function childrenOf(content: ImageContent, list: Manifest): Children {
       if (child.form === 'docker-schema1' || isAccompanying(descriptor)) continue;
       const image = readImageManifest(child);
       if (!isImage(image)) continue;
-      const platform = told ?? platformOfConfig(content.configs.get(image.config.digest));
+      const platform = told ?? platformOfMembers(membersOfConfig(content.configs.get(image.config.digest)));
       if (platform !== null) images.push({ platform, manifest: child, image });
     }
   };
@@ -78,10 +78,4 @@ function isAccompanying({ platform, annotations, artifactType }: Descriptor): bo
 
 function platformOf({ platform }: Descriptor): Platform | undefined {
   return platform === undefined || platform.os === '' || platform.os === 'unknown' ? undefined : platform;
-}
-
-function platformOfConfig(config: Uint8Array | undefined): Platform | null {
-  const { os, architecture, variant } = membersOfConfig(config);
-  if (typeof os !== 'string' || typeof architecture !== 'string' || os === '' || architecture === '') return null;
-  return { os, architecture, ...(typeof variant === 'string' && variant !== '' ? { variant } : {}) };
 }

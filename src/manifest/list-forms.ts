@@ -1,6 +1,6 @@
 /** Converts lists: to a list of the other kind, and to manifests for clients that accept no list. */
 import type { Digest } from '../registry/digest.ts';
-import { DEFAULT_PLATFORM, formatPlatform, type Platform } from '../registry/platform.ts';
+import { DEFAULT_PLATFORM, formatPlatform, isDefaultPlatform, type Platform } from '../registry/platform.ts';
 import type { Collector, Made, Refusal } from './collector.ts';
 import type { Manifest } from './image.ts';
 import { schema1Of, schema2Of } from './image-forms.ts';
@@ -44,7 +44,7 @@ export function deriveLists(
     if (!byPlatform.has(formatPlatform(image.platform))) byPlatform.set(formatPlatform(image.platform), image);
   const distinct = [...byPlatform.values()];
   const preferred =
-    distinct.find(({ platform }) => isDefault(platform)) ?? (distinct.length === 1 ? distinct[0] : undefined);
+    distinct.find(({ platform }) => isDefaultPlatform(platform)) ?? (distinct.length === 1 ? distinct[0] : undefined);
   if (alone && preferred !== undefined) {
     const place = formatPlatform(preferred.platform);
     for (const image of images.filter(({ platform }) => formatPlatform(platform) === place)) {
@@ -179,7 +179,7 @@ function deriveSchema1s(
     into.lacks('docker-schema1', NOT_AN_IMAGE.schema1);
   else if (
     own === undefined &&
-    ![...images.map(({ platform }) => platform), ...found.flatMap(({ absent }) => absent)].some(isDefault)
+    ![...images.map(({ platform }) => platform), ...found.flatMap(({ absent }) => absent)].some(isDefaultPlatform)
   ) {
     into.lacks('docker-schema1', {
       kind: 'refused',
@@ -201,7 +201,3 @@ const NOT_AN_IMAGE = {
     explanation: 'none of its manifests is that of a container image',
   },
 } as const satisfies Record<string, Refusal>;
-
-function isDefault({ os, architecture }: Platform): boolean {
-  return os === DEFAULT_PLATFORM.os && architecture === DEFAULT_PLATFORM.architecture;
-}

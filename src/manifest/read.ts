@@ -5,6 +5,7 @@ import type { Descriptor } from '../registry/descriptor.ts';
 import { parseDigest } from '../registry/digest.ts';
 import { type Form, formOfMediaType, isListForm, MEDIA_TYPE_OF_FORM, MEDIA_TYPES } from '../registry/media-type.ts';
 import type { Platform } from '../registry/platform.ts';
+import { isObject, type JsonObject } from '../registry/values/json.ts';
 import type { Manifest } from './image.ts';
 import { checkJson, JsonSyntaxError } from './json/json-bytes.ts';
 import { SignatureError, verifyDocument } from './signing/jws.ts';
@@ -78,7 +79,7 @@ function readSchema1(bytes: Uint8Array, contentType: string): Manifest {
   }
 }
 
-function formOf(value: Readonly<Record<string, unknown>>, contentType: string): Form {
+function formOf(value: JsonObject, contentType: string): Form {
   const own = value.mediaType;
   if (own !== undefined && typeof own !== 'string')
     throw new ManifestError('the mediaType of the manifest is not a string');
@@ -100,7 +101,7 @@ function formOf(value: Readonly<Record<string, unknown>>, contentType: string): 
   return form;
 }
 
-function imageOf(value: Readonly<Record<string, unknown>>): ImageManifest {
+function imageOf(value: JsonObject): ImageManifest {
   const layers = value.layers;
   if (!Array.isArray(layers)) throw new ManifestError('the manifest has no list of layers');
   return {
@@ -109,16 +110,15 @@ function imageOf(value: Readonly<Record<string, unknown>>): ImageManifest {
   };
 }
 
-function listOf(value: Readonly<Record<string, unknown>>): readonly Descriptor[] {
+function listOf(value: JsonObject): readonly Descriptor[] {
   const manifests = value.manifests;
   if (!Array.isArray(manifests)) throw new ManifestError('the list has no list of manifests');
   return manifests.map((manifest: unknown, index) => descriptorOf(manifest, `manifest ${String(index)} of the list`));
 }
 
 function descriptorOf(value: unknown, what: string): Descriptor {
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new ManifestError(`${what} has no descriptor`);
-  const { mediaType, digest: text, size, urls, annotations, artifactType, platform } = value as Record<string, unknown>;
+  if (!isObject(value)) throw new ManifestError(`${what} has no descriptor`);
+  const { mediaType, digest: text, size, urls, annotations, artifactType, platform } = value;
   const digest = typeof text === 'string' ? parseDigest(text) : null;
   if (digest === null) throw new ManifestError(`${what} has no sha256 or sha512 digest but ${String(text)}`);
   if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0)
@@ -140,11 +140,7 @@ function isPlatform(value: unknown): value is Platform {
   return isObject(value) && typeof value.os === 'string' && typeof value.architecture === 'string';
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function parseObject(bytes: Uint8Array): Record<string, unknown> {
+function parseObject(bytes: Uint8Array): JsonObject {
   let value: unknown;
   try {
     // Go's grammar, which is stricter than JSON.parse about bytes, and the same for the other readers of the field.

@@ -1,9 +1,11 @@
 /** Makes the entry of a tag list from a tag object. */
 import type { Digest } from '../registry/digest.ts';
 import { type Form, isListForm } from '../registry/media-type.ts';
-import { DEFAULT_PLATFORM, formatPlatform, type Platform } from '../registry/platform.ts';
+import { formatPlatform, isDefaultPlatform } from '../registry/platform.ts';
 import type { TagRecord } from '../registry/records.ts';
 import { ADDRESS_MAX, DESCRIPTION_MAX, type TagSummary } from '../registry/summary.ts';
+import { type JsonObject, objectOf } from '../registry/values/json.ts';
+import { membersOfConfig, platformOfMembers } from './config-members.ts';
 import { type ManifestLinks, readLinks } from './links.ts';
 
 /** Looks up what is not in the tag object; null if it is not stored. */
@@ -56,9 +58,7 @@ const DOCUMENTATION = 'org.opencontainers.image.documentation';
  * Description and documentation (OCI image spec, annotations.md), each from the first that has it: the list, the image,
  * the labels of the image.
  */
-function describe(
-  texts: readonly (Readonly<Record<string, unknown>> | undefined)[],
-): Pick<TagSummary, 'description' | 'documentation'> {
+function describe(texts: readonly (JsonObject | undefined)[]): Pick<TagSummary, 'description' | 'documentation'> {
   const valueOf = (name: string): string | undefined =>
     texts.map((text) => text?.[name]).find((value) => typeof value === 'string' && value !== '') as string | undefined;
   const description = valueOf(DESCRIPTION)?.slice(0, DESCRIPTION_MAX);
@@ -76,10 +76,7 @@ async function look(
   if (!isList) return { ...(await readConfig(links, sources)), image: links };
   // Attestations have an unknown platform in a list.
   const images = links.children.filter(({ platform }) => platform !== undefined && platform.os !== 'unknown');
-  const chosen =
-    images.find(
-      ({ platform }) => platform?.os === DEFAULT_PLATFORM.os && platform.architecture === DEFAULT_PLATFORM.architecture,
-    ) ?? images[0];
+  const chosen = images.find(({ platform }) => isDefaultPlatform(platform)) ?? images[0];
   const bytes = chosen === undefined ? null : await sources.manifest(chosen.digest);
   const platforms = images.flatMap(({ platform }) => (platform === undefined ? [] : [formatPlatform(platform)]));
   const image = bytes === null ? null : readLinks(bytes);
@@ -87,7 +84,7 @@ async function look(
   return { platforms: [...new Set(platforms)], image, labels };
 }
 
-type Labels = Readonly<Record<string, unknown>> | undefined;
+type Labels = JsonObject | undefined;
 
 /** What the config of a single image says: its platform, and its labels. */
 async function readConfig(
@@ -95,27 +92,12 @@ async function readConfig(
   sources: SummarySources,
 ): Promise<{ platforms: string[]; labels: Labels }> {
   const bytes = links.config === undefined ? null : await sources.blob(links.config.digest);
-  const config = bytes === null ? null : parseConfig(bytes);
-  if (config === null) return { platforms: [], labels: undefined };
-  const { os, architecture, variant, config: run } = config;
-  const platform: Platform | null =
-    typeof os === 'string' && typeof architecture === 'string'
-      ? { os, architecture, ...(typeof variant === 'string' ? { variant } : {}) }
-      : null;
-  const { Labels: labels } = (typeof run === 'object' && run !== null ? run : {}) as Record<string, unknown>;
+  const config = membersOfConfig(bytes ?? undefined);
+  const platform = platformOfMembers(config);
   return {
     platforms: platform === null ? [] : [formatPlatform(platform)],
-    labels: typeof labels === 'object' && labels !== null ? (labels as Record<string, unknown>) : undefined,
+    labels: objectOf(objectOf(config.config).Labels),
   };
-}
-
-function parseConfig(bytes: Uint8Array): Readonly<Record<string, unknown>> | null {
-  try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : null;
-  } catch {
-    return null;
-  }
 }
 
 async function sizeOf(links: ManifestLinks, sources: SummarySources): Promise<number> {

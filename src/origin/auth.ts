@@ -7,6 +7,7 @@
  */
 import { type Challenge, parseChallenges } from '../http/challenge.ts';
 import { toBase64 } from '../registry/base64.ts';
+import { objectOf } from '../registry/values/json.ts';
 import { OriginError } from './errors.ts';
 import { refuseRealm } from './policy.ts';
 import { addressOf, statusError, type Transport } from './transport.ts';
@@ -229,11 +230,7 @@ function readToken(body: Uint8Array, realm: URL, now: number): Token {
       { cause },
     );
   }
-  const {
-    token,
-    access_token: access,
-    expires_in: expires,
-  } = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>;
+  const { token, access_token: access, expires_in: expires } = objectOf(value);
   const text = typeof token === 'string' && token !== '' ? token : access;
   // Control characters could inject a header.
   if (typeof text !== 'string' || !/^[\x21-\x7e]+$/.test(text))

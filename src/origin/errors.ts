@@ -1,3 +1,4 @@
+import { objectOf, parseJson } from '../registry/values/json.ts';
 /** How a request to an upstream can fail. A 404 is not a failure but a {@link NotFound}. */
 export type OriginErrorCode =
   /** 401: credentials are required, or were refused. */
@@ -86,21 +87,9 @@ const MESSAGE_MAX = 300;
 
 /** Reads an error body (OCI distribution spec, "Error Codes"; also `{"details": …}` of token services). */
 export function readErrorBody(text: string): ErrorBody {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return {};
-  }
-  const { errors, details } = (typeof value === 'object' && value !== null ? value : {}) as {
-    errors?: unknown;
-    details?: unknown;
-  };
+  const { errors, details } = objectOf(parseJson(text));
   const first: unknown = Array.isArray(errors) ? errors[0] : { message: details };
-  const { code, message } = (typeof first === 'object' && first !== null ? first : {}) as {
-    code?: unknown;
-    message?: unknown;
-  };
+  const { code, message } = objectOf(first);
   return {
     ...(typeof code === 'string' && code !== '' ? { code: oneLine(code) } : {}),
     ...(typeof message === 'string' && message !== '' ? { message: oneLine(message) } : {}),

@@ -2,12 +2,13 @@
 import type { Descriptor } from '../registry/descriptor.ts';
 import { parseDigest } from '../registry/digest.ts';
 import { parseTag, type Tag } from '../registry/name.ts';
+import { isObject, type JsonObject, objectOf } from '../registry/values/json.ts';
 import { OriginError } from './errors.ts';
 import { addressOf } from './transport.ts';
 
 /** Reads a tag list (OCI distribution spec 1.1, "Listing Tags"). `url` is for error messages. */
 export function readTags(bytes: Uint8Array, url: URL): readonly Tag[] {
-  const { tags } = readJson(bytes, url) as { tags?: unknown };
+  const { tags } = readJson(bytes, url);
   // docker-registry writes null for a repository whose tags were all deleted.
   if (tags === null) return [];
   if (!Array.isArray(tags)) throw new OriginError('ORIGIN_PROTOCOL', `${addressOf(url)} did not send a list of tags`);
@@ -22,24 +23,20 @@ export function readDescriptors(bytes: Uint8Array): readonly Descriptor[] {
   } catch (cause) {
     throw new OriginError('ORIGIN_PROTOCOL', 'the list of referrers is not JSON', { cause });
   }
-  const { manifests } = (typeof value === 'object' && value !== null ? value : {}) as { manifests?: unknown };
+  const { manifests } = objectOf(value);
   if (!Array.isArray(manifests)) throw new OriginError('ORIGIN_PROTOCOL', 'the list of referrers has no manifests');
   return manifests.flatMap((item: unknown) => {
-    const {
-      mediaType,
-      digest: text,
-      size,
-    } = (typeof item === 'object' && item !== null ? item : {}) as Record<string, unknown>;
+    const { mediaType, digest: text, size } = objectOf(item);
     const digest = typeof text === 'string' ? parseDigest(text) : null;
     if (digest === null || typeof mediaType !== 'string' || typeof size !== 'number') return [];
     return [{ ...(item as Descriptor), digest }];
   });
 }
 
-function readJson(bytes: Uint8Array, url: URL): object {
+function readJson(bytes: Uint8Array, url: URL): JsonObject {
   try {
     const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
-    if (typeof value === 'object' && value !== null) return value;
+    if (isObject(value)) return value;
   } catch (cause) {
     throw new OriginError('ORIGIN_PROTOCOL', `${addressOf(url)} did not send JSON`, { cause });
   }

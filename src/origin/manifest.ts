@@ -3,6 +3,7 @@ import { payloadOf, SignatureError } from '../manifest/signing/jws.ts';
 import { matchesDigest, sha256Of } from '../manifest/signing/sha256.ts';
 import { algorithmOf, type Digest, parseDigest } from '../registry/digest.ts';
 import { formOfMediaType, MEDIA_TYPE_OF_FORM, SCHEMA1_PLAIN } from '../registry/media-type.ts';
+import { isObject, type JsonObject } from '../registry/values/json.ts';
 import { OriginError } from './errors.ts';
 
 /** `Accept` for every manifest form. */
@@ -71,7 +72,7 @@ function isManifestType(bare: string): boolean {
   return formOfMediaType(bare) !== null || /^application\/vnd\..+\+json$/.test(bare);
 }
 
-function readObject(bytes: Uint8Array, where: string): { readonly signatures?: unknown; readonly mediaType?: unknown } {
+function readObject(bytes: Uint8Array, where: string): JsonObject {
   let value: unknown;
   try {
     value = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
@@ -80,7 +81,7 @@ function readObject(bytes: Uint8Array, where: string): { readonly signatures?: u
       cause,
     });
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+  if (!isObject(value)) {
     throw new OriginError('ORIGIN_PROTOCOL', `${where} did not send a JSON object where a manifest was expected`);
   }
   return value;

@@ -5,6 +5,7 @@
  * `X-Registry-Supports-Signatures: 1`.
  */
 import type { Digest } from '../registry/digest.ts';
+import { objectOf } from '../registry/values/json.ts';
 import { OriginError } from './errors.ts';
 
 /** One signature of a manifest. */
@@ -40,12 +41,12 @@ export function decodeSignatures(bytes: Uint8Array, subject: Digest): readonly A
   } catch (cause) {
     throw new SignaturesError('the signatures are not JSON', { cause });
   }
-  const { signatures } = (typeof value === 'object' && value !== null ? value : {}) as { signatures?: unknown };
+  const { signatures } = objectOf(value);
   if (!Array.isArray(signatures)) throw new SignaturesError('the document has no signatures');
   if (signatures.length > SIGNATURE_LIMITS.count)
     throw new SignaturesError(`the manifest has more than ${String(SIGNATURE_LIMITS.count)} signatures`);
   return signatures.flatMap((item: unknown) => {
-    const { schemaVersion, type, name, content } = (item ?? {}) as Record<string, unknown>;
+    const { schemaVersion, type, name, content } = objectOf(item);
     const isKnown = schemaVersion === 2 && type === 'atomic' && typeof name === 'string' && typeof content === 'string';
     if (!isKnown || !name.startsWith(`${subject}@`) || !BASE64.test(content)) return [];
     return [{ schemaVersion, type, name, content }];

@@ -56,10 +56,7 @@ in every form that a Docker or OCI client can pull.
 const openTargetOf: OpenTarget = async ({ to, state = DEFAULT_STATE, mustExist = false, env, s3 }) => {
   if (to === 'local') return (await import('./local/open-local.ts')).openLocal(state, { mustExist });
   if (to.startsWith('s3://')) return (await import('./stores/s3-target.ts')).openS3(to, env, s3);
-  throw new CommandError(`--to ${to} is not a valid target`, {
-    kind: 'usage',
-    hint: 'Write --to local, or --to s3://BUCKET.',
-  });
+  throw usageError(`--to ${to} is not a valid target`, 'Write --to local, or --to s3://BUCKET.');
 };
 
 /** Creates the program. Loads only the command that is run, or all of them if there is none (`--help`). */

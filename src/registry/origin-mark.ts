@@ -7,6 +7,7 @@
  * 1970.
  */
 import { type Digest, parseDigest } from './digest.ts';
+import { objectOf, parseJson } from './values/json.ts';
 
 /** Name of the custom metadata with the mark. */
 export const ORIGIN_METADATA = 'gantry-origin';
@@ -64,13 +65,7 @@ export function encodeOriginMark({
 export function decodeOriginMark(metadata: Readonly<Record<string, string>>): OriginMark | null {
   const text = metadata[ORIGIN_METADATA];
   if (text === undefined) return null;
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return null;
-  }
-  const { o, d, c, g, u, e } = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>;
+  const { o, d, c, g, u, e } = objectOf(parseJson(text));
   const digest = typeof d === 'string' ? parseDigest(d) : null;
   if (typeof o !== 'string' || digest === null || typeof c !== 'number' || (g !== undefined && typeof g !== 'number'))
     return null;

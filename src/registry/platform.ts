@@ -10,6 +10,11 @@ export interface Platform {
 /** The platform for clients that name none; docker-registry and old engines assume it, too. */
 export const DEFAULT_PLATFORM: Platform = { os: 'linux', architecture: 'amd64' };
 
+/** Whether a platform is {@link DEFAULT_PLATFORM}, in whatever variant and version. */
+export function isDefaultPlatform(platform: Platform | undefined): boolean {
+  return platform?.os === DEFAULT_PLATFORM.os && platform.architecture === DEFAULT_PLATFORM.architecture;
+}
+
 /** Formats a platform as `os/architecture[/variant][:os.version]`. Equal platforms give equal text. */
 export function formatPlatform(platform: Platform): string {
   const { os, architecture, variant, 'os.version': version } = platform;

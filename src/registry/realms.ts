@@ -1,4 +1,5 @@
 import type { RepositoryName } from './name.ts';
+import { coversPattern, matchesRepository } from './values/name-pattern.ts';
 
 declare const brand: unique symbol;
 
@@ -75,7 +76,7 @@ function parseRules(value: unknown): RealmTable {
     return { pattern, realm: realm as RealmName };
   });
   for (const [index, { pattern }] of table.entries()) {
-    const first = table.slice(0, index).find((earlier) => covers(earlier.pattern, pattern));
+    const first = table.slice(0, index).find((earlier) => coversPattern(earlier.pattern, pattern));
     if (first !== undefined)
       throw new RealmTableError(
         `REALMS[${String(index)}] ("${pattern}") never applies: "${first.pattern}" is before it and matches all of it. ` +
@@ -85,11 +86,6 @@ function parseRules(value: unknown): RealmTable {
   return table;
 }
 
-/** Whether the first pattern matches all names that the second one matches. */
-function covers(wide: string, narrow: string): boolean {
-  return wide === '*' || wide === narrow || (wide.endsWith('/*') && narrow.startsWith(wide.slice(0, -1)));
-}
-
 /** The protected realms of a table, sorted. */
 export function protectedRealmsOf(table: RealmTable): readonly RealmName[] {
   return [...new Set(table.map(({ realm }) => realm))].filter((realm) => realm !== PUBLIC_REALM).sort();
@@ -97,9 +93,5 @@ export function protectedRealmsOf(table: RealmTable): readonly RealmName[] {
 
 /** The realm of a repository. It depends on the name only, so that a blob costs one read. */
 export function realmOf(table: RealmTable, name: RepositoryName): RealmName {
-  for (const { pattern, realm } of table) {
-    if (pattern === '*' || pattern === name) return realm;
-    if (pattern.endsWith('/*') && name.startsWith(pattern.slice(0, -1))) return realm;
-  }
-  return PUBLIC_REALM;
+  return table.find(({ pattern }) => matchesRepository(pattern, name))?.realm ?? PUBLIC_REALM;
 }

@@ -17,7 +17,7 @@
 import { type Digest, parseDigest } from './digest.ts';
 import { isReason, type Reason } from './errors.ts';
 import { type Form, MEDIA_TYPE_OF_FORM, type NonstandardLayers } from './media-type.ts';
-import { refuseNewer } from './newer-version.ts';
+import { CorruptRecordError, refuseNewer } from './unreadable-record.ts';
 import { formatPlatform, parsePlatform, type Platform } from './platform.ts';
 
 /** The version of the record format that this code reads and writes. */
@@ -76,11 +76,6 @@ export function publishedDigests({ forms }: Pick<TagRecord, 'forms'>): readonly 
       source.kind === 'published' && (platform === undefined || form === 'docker-schema1'),
   );
   return roots.map(({ digest }) => digest);
-}
-
-/** A tag object that is damaged. Other tags are not affected. */
-export class CorruptRecordError extends Error {
-  override readonly name = 'CorruptRecordError';
 }
 
 const FORM_CODES = {

@@ -5,11 +5,7 @@
 import type { Descriptor } from './descriptor.ts';
 import { parseDigest } from './digest.ts';
 import { MEDIA_TYPE_OF_FORM } from './media-type.ts';
-
-/** A referrers record that cannot be read. */
-export class CorruptReferrersError extends Error {
-  override readonly name = 'CorruptReferrersError';
-}
+import { CorruptRecordError } from './unreadable-record.ts';
 
 /** Encodes the record: descriptors sorted by digest, without duplicates. */
 export function encodeReferrers(manifests: readonly Descriptor[]): Uint8Array {
@@ -20,16 +16,16 @@ export function encodeReferrers(manifests: readonly Descriptor[]): Uint8Array {
   );
 }
 
-/** Reads the record. Throws {@link CorruptReferrersError}. */
+/** Reads the record. Throws {@link CorruptRecordError}. */
 export function decodeReferrers(body: Uint8Array): Descriptor[] {
   let value: unknown;
   try {
     value = JSON.parse(new TextDecoder().decode(body));
   } catch (cause) {
-    throw new CorruptReferrersError('the referrers record is not JSON', { cause });
+    throw new CorruptRecordError('the referrers record is not JSON', { cause });
   }
   const manifests = (value as { manifests?: unknown } | null)?.manifests;
-  if (!Array.isArray(manifests)) throw new CorruptReferrersError('the referrers record has no manifests');
+  if (!Array.isArray(manifests)) throw new CorruptRecordError('the referrers record has no manifests');
   return manifests.map((item: unknown) => {
     const { mediaType, digest, size } = (item ?? {}) as Record<string, unknown>;
     if (
@@ -38,7 +34,7 @@ export function decodeReferrers(body: Uint8Array): Descriptor[] {
       parseDigest(digest) === null ||
       typeof size !== 'number'
     ) {
-      throw new CorruptReferrersError('a descriptor of the referrers record has a bad value');
+      throw new CorruptRecordError('a descriptor of the referrers record has a bad value');
     }
     return item as Descriptor;
   });

@@ -16,7 +16,7 @@
  * the size of the page, not of the list. Without `n`, the response is the bytes of `names`.
  */
 import { compareNames } from './name.ts';
-import { refuseNewer } from './newer-version.ts';
+import { CorruptRecordError, refuseNewer } from './unreadable-record.ts';
 
 /** Entries of a leaf. Long lists have larger leaves, so that the first line fits into {@link FIRST_READ}. */
 export const LEAF_SIZE = 256;
@@ -48,11 +48,6 @@ export interface ListHeader {
   /** Length of the first line in bytes: offsets count from there. */
   readonly base: number;
   readonly leaves: readonly Leaf[];
-}
-
-/** A list object that cannot be read. `gantry verify --repair` rebuilds it from the bucket. */
-export class CorruptListError extends Error {
-  override readonly name = 'CorruptListError';
 }
 
 /** Encodes a list object. Entries may be in any order; names must be unique. */
@@ -111,7 +106,7 @@ export function encodeSortedList<T>(entries: readonly ListEntry<T>[]): {
   }
 }
 
-/** Reads a whole list object. Throws {@link CorruptListError}. */
+/** Reads a whole list object. Throws {@link CorruptRecordError}. */
 export function decodeSortedList(body: Uint8Array): ListEntry<unknown>[] {
   const value = parse(new TextDecoder().decode(body)) as {
     version?: unknown;
@@ -125,29 +120,29 @@ export function decodeSortedList(body: Uint8Array): ListEntry<unknown>[] {
     !Array.isArray(value.details) ||
     value.names.length !== value.details.length
   ) {
-    throw new CorruptListError(
+    throw new CorruptRecordError(
       'the list is not of a version that this program reads, or its names and details differ in number',
     );
   }
   const details = value.details as unknown[];
   return value.names.map((name: unknown, index) => {
-    if (typeof name !== 'string') throw new CorruptListError('a name of the list is not a string');
+    if (typeof name !== 'string') throw new CorruptRecordError('a name of the list is not a string');
     return { name, detail: details[index] };
   });
 }
 
 /**
- * Reads the first line from the object's first {@link FIRST_READ} bytes and metadata. Throws {@link CorruptListError}.
+ * Reads the first line from the object's first {@link FIRST_READ} bytes and metadata. Throws {@link CorruptRecordError}.
  */
 export function decodeListHeader(first: Uint8Array, metadata: Readonly<Record<string, string>>): ListHeader {
   const base = Number(metadata[HEADER_METADATA]);
   if (!Number.isSafeInteger(base) || base <= 0 || base > first.length)
-    throw new CorruptListError('the length of the first line is missing or wrong');
+    throw new CorruptRecordError('the length of the first line is missing or wrong');
   const line = new TextDecoder().decode(first.subarray(0, base)).trimEnd();
   const value = parse(`${line.slice(0, -1)}}`) as { version?: unknown; count?: unknown; leaves?: unknown } | null;
   refuseNewer('the list', value?.version, VERSION);
   if (value?.version !== VERSION || typeof value.count !== 'number' || !Array.isArray(value.leaves)) {
-    throw new CorruptListError('the first line is not of a version that this program reads');
+    throw new CorruptRecordError('the first line is not of a version that this program reads');
   }
   return { count: value.count, base, leaves: value.leaves.map(toLeaf) };
 }
@@ -187,15 +182,15 @@ export function spanOf(header: ListHeader, leaves: readonly Leaf[], part: 'names
   return { offset, length: header.base + last[part].offset + last[part].length - offset };
 }
 
-/** Reads the bytes of a {@link spanOf}: the names or details, in order. Throws {@link CorruptListError}. */
+/** Reads the bytes of a {@link spanOf}: the names or details, in order. Throws {@link CorruptRecordError}. */
 export function decodeSpan(bytes: Uint8Array): unknown[] {
   const value = parse(`[${new TextDecoder().decode(bytes)}]`);
-  if (!Array.isArray(value)) throw new CorruptListError('a leaf is not a list');
+  if (!Array.isArray(value)) throw new CorruptRecordError('a leaf is not a list');
   return value as unknown[];
 }
 
 function toLeaf(row: unknown): Leaf {
-  if (!Array.isArray(row)) throw new CorruptListError('a leaf is not a row');
+  if (!Array.isArray(row)) throw new CorruptRecordError('a leaf is not a row');
   const [first, ...numbers] = row as unknown[];
   const [namesOffset, namesLength, detailsOffset, detailsLength] = numbers;
   if (
@@ -205,7 +200,7 @@ function toLeaf(row: unknown): Leaf {
     typeof detailsOffset !== 'number' ||
     typeof detailsLength !== 'number'
   ) {
-    throw new CorruptListError('a leaf has a bad value');
+    throw new CorruptRecordError('a leaf has a bad value');
   }
   return {
     first,
@@ -218,6 +213,6 @@ function parse(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new CorruptListError('the list is not JSON', { cause });
+    throw new CorruptRecordError('the list is not JSON', { cause });
   }
 }

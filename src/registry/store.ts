@@ -117,3 +117,12 @@ export class StorageError extends Error {
     this.retryable = options.retryable ?? code === 'STORAGE_UNAVAILABLE';
   }
 }
+
+/** A failure of the body that is written, not of storage. */
+export class BodyError extends Error {
+  override readonly name = 'BodyError';
+
+  constructor(cause: unknown) {
+    super('the body cannot be read', { cause });
+  }
+}

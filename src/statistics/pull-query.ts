@@ -3,6 +3,7 @@
  * `_sample_interval` pulls. Source: Cloudflare's documentation, "Workers Analytics Engine · SQL API" and "SQL reference".
  */
 import type { RepositoryName, Tag } from '../registry/name.ts';
+import { objectOf } from '../registry/values/json.ts';
 import { indexOf, PULL_COLUMNS, RETENTION_DAYS } from './pull-event.ts';
 
 /** What pulls can be counted by. */
@@ -63,12 +64,11 @@ export function pullQuery({ name, tag, days, by, limit }: PullQuestion, dataset:
 
 /** Reads the answer of the SQL API (`FORMAT JSON`, the default); null if it is not one. */
 export function readPullCounts(answer: unknown, by: readonly PullColumn[]): readonly PullCount[] | null {
-  const { data } = (typeof answer === 'object' && answer !== null ? answer : {}) as { readonly data?: unknown };
+  const { data } = objectOf(answer);
   if (!Array.isArray(data)) return null;
   const counts: PullCount[] = [];
   for (const row of data as readonly unknown[]) {
-    if (typeof row !== 'object' || row === null) return null;
-    const fields = row as Readonly<Record<string, unknown>>;
+    const fields = objectOf(row);
     // 64-bit integers are text in JSON.
     const pulls = Number(fields.pulls);
     if (!Number.isFinite(pulls)) return null;

@@ -1,5 +1,6 @@
 /** The SQL API of Analytics Engine over fetch. Each question is one read query of the plan. */
 import { type PullCount, pullQuery, type PullQuestion, readPullCounts } from './pull-query.ts';
+import { parseJson } from '../registry/values/json.ts';
 
 /** Where the statistics of pulls are read. */
 export interface PullDataset {
@@ -59,12 +60,4 @@ export async function readPulls(
   throw new StatisticsError(
     `The SQL API answered with status ${String(status)}: ${text.slice(0, 200)}. Check the dataset's name and the account.`,
   );
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }

@@ -3,6 +3,7 @@
  * because a default could expose what is meant to be protected.
  */
 import type { RealmTable } from '../registry/realms.ts';
+import { ConfigError, oneOf } from './config-reading.ts';
 import type { RateLimiter } from './access/login-limit.ts';
 import { type AccessPolicy, parseAccess } from './access/policy.ts';
 import { type BlobDelivery, parseBlobDelivery } from './storage/blob-delivery.ts';
@@ -81,11 +82,6 @@ export interface Config {
   readonly signingKey: string | null;
 }
 
-/** A variable or secret that cannot be used. The message says what to do. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
-}
-
 /** Minimum length of `PURGE_TOKEN`, in characters: the endpoint is public, so the secret must resist guessing. */
 const PURGE_TOKEN_MIN_LENGTH = 16;
 
@@ -125,8 +121,8 @@ export function readConfig(env: Env): Config {
       secretAccessKey: textOf(env.R2_SECRET_ACCESS_KEY, 'R2_SECRET_ACCESS_KEY'),
       authSecret: textOf(env.BLOB_AUTH_SECRET, 'BLOB_AUTH_SECRET'),
     }),
-    log: logOf(env.LOG),
-    blobCache: switchOf(env.BLOB_CACHE, 'BLOB_CACHE'),
+    log: oneOf(textOf(env.LOG, 'LOG'), 'LOG', ['all', 'failures']),
+    blobCache: oneOf(textOf(env.BLOB_CACHE, 'BLOB_CACHE'), 'BLOB_CACHE', ['off', 'on']) === 'on',
     version: env.VERSION?.id ?? null,
     origins: parseOrigins(env.ORIGINS, env.ORIGIN_CREDENTIALS, env as unknown as Record<string, unknown>),
     signingKey: textOf(env.SIGNING_KEY, 'SIGNING_KEY') ?? null,
@@ -182,16 +178,4 @@ function publicUrlOf(value: unknown): string | null {
     );
   }
   return url.origin;
-}
-
-function logOf(value: unknown): 'all' | 'failures' {
-  const text = textOf(value, 'LOG') ?? 'all';
-  if (text !== 'all' && text !== 'failures') throw new ConfigError('LOG must be "all" or "failures".');
-  return text;
-}
-
-function switchOf(value: unknown, name: string): boolean {
-  const text = textOf(value, name) ?? 'off';
-  if (text !== 'on' && text !== 'off') throw new ConfigError(`${name} must be "on" or "off".`);
-  return text === 'on';
 }

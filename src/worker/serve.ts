@@ -7,6 +7,7 @@ import type { RegistryPort } from './edge.ts';
 import { addClosingFields, report } from './log/report.ts';
 import { API_VERSION, refuse } from './gateway/registry-response.ts';
 import { beginTrace, type Trace } from './log/trace.ts';
+import { logFailure } from './log/event.ts';
 
 /** Answers a client's request. `read` reads the configuration; `registry` chooses the connection to the registry. */
 export async function serve(
@@ -23,13 +24,7 @@ export async function serve(
     config = read();
   } catch (error) {
     // With an invalid configuration nothing is served: a default could expose what is protected.
-    console.error(
-      JSON.stringify({
-        event: 'configuration',
-        id: trace.id,
-        message: error instanceof Error ? error.message : String(error),
-      }),
-    );
+    logFailure('configuration', { id: trace.id }, error);
     return refuse(refused('internal', { detail: { id: trace.id } }), new URL(request.url).origin, {
       'docker-distribution-api-version': API_VERSION,
     });

@@ -23,7 +23,7 @@ describe('the messages', () => {
     expect(files.flatMap(({ errors }) => errors).length).toBeGreaterThan(500);
     const target = files.find(({ path }) => path === 'publisher/program.ts')?.errors;
     expect(target).toContainEqual({
-      from: 'CommandError',
+      from: 'usageError',
       codes: [],
       message: '--to {to} is not a valid target',
       hint: 'Write --to local, or --to s3://BUCKET.',

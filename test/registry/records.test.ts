@@ -1,10 +1,9 @@
-import { NewerVersionError } from '../../src/registry/newer-version.ts';
+import { CorruptRecordError, NewerVersionError } from '../../src/registry/unreadable-record.ts';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { REASONS, type Reason } from '../../src/registry/errors.ts';
 import { FORMS, MEDIA_TYPE_OF_FORM, type NonstandardLayers } from '../../src/registry/media-type.ts';
 import {
-  CorruptRecordError,
   decodeTagIndex,
   decodeTagMetadata,
   encodeTag,

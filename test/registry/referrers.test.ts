@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Descriptor } from '../../src/registry/descriptor.ts';
-import { CorruptReferrersError, decodeReferrers, encodeReferrers } from '../../src/registry/referrers.ts';
+import { decodeReferrers, encodeReferrers } from '../../src/registry/referrers.ts';
 import { digest } from './arbitraries.ts';
+import { CorruptRecordError } from '../../src/registry/unreadable-record.ts';
 
 const descriptor: fc.Arbitrary<Descriptor> = fc.record(
   {
@@ -33,7 +34,7 @@ describe('a referrers record', () => {
   it.each(['', '{', 'null', '[]', '{"manifests":1}', '{"manifests":[1]}', '{"manifests":[{"digest":"sha256:x"}]}'])(
     '%j is reported as damaged',
     (text) => {
-      expect(() => decodeReferrers(new TextEncoder().encode(text))).toThrow(CorruptReferrersError);
+      expect(() => decodeReferrers(new TextEncoder().encode(text))).toThrow(CorruptRecordError);
     },
   );
 });

@@ -1,9 +1,8 @@
 import fc from 'fast-check';
-import { NewerVersionError } from '../../src/registry/newer-version.ts';
+import { CorruptRecordError, NewerVersionError } from '../../src/registry/unreadable-record.ts';
 import { describe, expect, it } from 'vitest';
 import { compareNames } from '../../src/registry/name.ts';
 import {
-  CorruptListError,
   decodeListHeader,
   decodeSortedList,
   decodeSpan,
@@ -142,7 +141,7 @@ describe('a sorted list', () => {
     ['has a name that is none', text.replace('"names":["a"', '"names":[1')],
     ['is no object', 'null'],
   ])('that %s is reported as damaged', (_, damaged) => {
-    expect(() => decodeSortedList(encode(damaged))).toThrow(CorruptListError);
+    expect(() => decodeSortedList(encode(damaged))).toThrow(CorruptRecordError);
   });
 
   it('that is of a newer version is no damage', () => {
@@ -157,6 +156,6 @@ describe('a sorted list', () => {
     ['a length that is no number', { [HEADER_METADATA]: 'x' }],
     ['a wrong length', { [HEADER_METADATA]: '10' }],
   ])('whose metadata has %s is reported as damaged', (_, metadata: Record<string, string>) => {
-    expect(() => decodeListHeader(good.body, metadata)).toThrow(CorruptListError);
+    expect(() => decodeListHeader(good.body, metadata)).toThrow(CorruptRecordError);
   });
 });

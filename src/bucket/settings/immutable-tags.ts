@@ -6,7 +6,12 @@
 import type { Digest } from '../../registry/digest.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { isCompanionTag } from '../image-source.ts';
-import { isRepositoryPattern, isTagPattern, matchesRepository, matchesTag } from './patterns.ts';
+import {
+  isRepositoryPattern,
+  isTagPattern,
+  matchesRepository,
+  matchesWildcards,
+} from '../../registry/values/name-pattern.ts';
 
 /** One rule: tags that match `tags`, of repositories that match `repository`, are immutable. */
 export interface ImmutableRule {
@@ -32,7 +37,9 @@ export interface Protection {
  */
 export function protectionOf(rules: ImmutableRules, name: RepositoryName, tag: Tag): Protection | null {
   if (rules.length === 0 || isCompanionTag(tag)) return null;
-  const applying = rules.filter(({ tags, repository }) => matchesRepository(repository, name) && matchesTag(tags, tag));
+  const applying = rules.filter(
+    ({ tags, repository }) => matchesRepository(repository, name) && matchesWildcards(tags, tag),
+  );
   const [rule] = applying;
   return rule === undefined ? null : { rule, allowForce: applying.every(({ allowForce }) => allowForce) };
 }

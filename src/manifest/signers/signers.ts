@@ -5,6 +5,7 @@
 import { fromBase64 } from '../../registry/base64.ts';
 import type { Descriptor, SignerClaim } from '../../registry/descriptor.ts';
 import { type Digest, parseDigest } from '../../registry/digest.ts';
+import { listOf, objectOf, parseJson, textOf } from '../../registry/values/json.ts';
 import { claimsOfCertificate } from './certificate.ts';
 
 /** Media type of a payload that cosign signed; signature and certificate are annotations of its descriptor. */
@@ -30,7 +31,7 @@ export function signersOfManifest(bytes: Uint8Array): {
   readonly signers: readonly SignerClaim[];
   readonly bundle: BundleLink | null;
 } {
-  const layers = listOf(objectOf(parse(bytes)).layers).map(objectOf);
+  const layers = listOf(objectOf(parseJson(bytes)).layers).map(objectOf);
   const signed = layers.filter(({ mediaType }) => mediaType === SIMPLE_SIGNING);
   const signers = signed.slice(0, SIGNERS_MAX).map(({ annotations }): SignerClaim => {
     const pem = objectOf(annotations)['dev.sigstore.cosign/certificate'];
@@ -45,7 +46,7 @@ export function signersOfManifest(bytes: Uint8Array): {
 
 /** The signers of a Sigstore bundle (protobuf-specs, "Bundle"); none if it is not one. */
 export function signersOfBundle(bytes: Uint8Array): readonly SignerClaim[] {
-  const material = objectOf(objectOf(parse(bytes)).verificationMaterial);
+  const material = objectOf(objectOf(parseJson(bytes)).verificationMaterial);
   const chain = listOf(objectOf(material.x509CertificateChain).certificates);
   const { rawBytes } = objectOf(material.certificate ?? chain[0]);
   if (typeof rawBytes === 'string') {
@@ -60,7 +61,7 @@ export function signersOfDescriptor({ signers }: Descriptor): readonly SignerCla
   return listOf(signers)
     .slice(0, SIGNERS_MAX)
     .map(objectOf)
-    .map(({ subject, issuer }) => ({ subject: textOf(subject), issuer: textOf(issuer) }));
+    .map(({ subject, issuer }) => ({ subject: claimOf(subject), issuer: claimOf(issuer) }));
 }
 
 /** A signature without a certificate: a key made it, whose name is not in it. */
@@ -72,22 +73,6 @@ function claimsOfPem(pem: string): SignerClaim | null {
   return der === null ? null : claimsOfCertificate(der);
 }
 
-function parse(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(bytes));
-  } catch {
-    return null;
-  }
-}
-
-function objectOf(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
-}
-
-function listOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? (value as readonly unknown[]) : [];
-}
-
-function textOf(value: unknown): string | null {
-  return typeof value === 'string' && value !== '' ? value.slice(0, 400) : null;
+function claimOf(value: unknown): string | null {
+  return textOf(value)?.slice(0, 400) ?? null;
 }

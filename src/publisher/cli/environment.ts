@@ -2,7 +2,7 @@
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { IS_INSTALLED, PROJECT } from '../project.ts';
-import { CommandError } from './errors.ts';
+import { usageError } from './errors.ts';
 
 /** The command line and the environment of this process. */
 export interface Environment {
@@ -69,23 +69,23 @@ export function callersFolder({ npm_lifecycle_event, INIT_CWD }: Readonly<NodeJS
 }
 
 /**
- * The edge that `$GANTRY_EDGE_URL` and `$PURGE_TOKEN` name; undefined if it is not set. Throws {@link CommandError} if
+ * The edge that `$GANTRY_EDGE_URL` and `$PURGE_TOKEN` name; undefined if it is not set. Throws {@link usageError} if
  * only the URL is set, or it is not valid.
  */
 export function readEdge({ GANTRY_EDGE_URL, PURGE_TOKEN }: Readonly<NodeJS.ProcessEnv>): Edge | undefined {
   if (GANTRY_EDGE_URL === undefined || GANTRY_EDGE_URL === '') return undefined;
   const url = URL.canParse(GANTRY_EDGE_URL) ? new URL(GANTRY_EDGE_URL) : null;
   if (url === null || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
-    throw new CommandError(`GANTRY_EDGE_URL is not a valid URL: ${JSON.stringify(GANTRY_EDGE_URL)}`, {
-      kind: 'usage',
-      hint: 'Set it to https://registry.example.com, or unset it to purge no cache.',
-    });
+    throw usageError(
+      `GANTRY_EDGE_URL is not a valid URL: ${JSON.stringify(GANTRY_EDGE_URL)}`,
+      'Set it to https://registry.example.com, or unset it to purge no cache.',
+    );
   }
   if (PURGE_TOKEN === undefined || PURGE_TOKEN === '') {
-    throw new CommandError('GANTRY_EDGE_URL is set, but PURGE_TOKEN is not', {
-      kind: 'usage',
-      hint: 'Set PURGE_TOKEN to the Worker’s secret of that name, or unset GANTRY_EDGE_URL.',
-    });
+    throw usageError(
+      'GANTRY_EDGE_URL is set, but PURGE_TOKEN is not',
+      'Set PURGE_TOKEN to the Worker’s secret of that name, or unset GANTRY_EDGE_URL.',
+    );
   }
   return { url, token: PURGE_TOKEN };
 }

@@ -5,8 +5,9 @@ import { InterruptedError } from './interrupt.ts';
 import { ImageError } from '../../bucket/image-source.ts';
 import { ImmutableTagError } from '../../bucket/settings/immutable-tags.ts';
 import { jsonText, plainText } from './terminal-text.ts';
-import { NewerVersionError } from '../../registry/newer-version.ts';
+import { NewerVersionError } from '../../registry/unreadable-record.ts';
 import { StorageError } from '../../registry/store.ts';
+import { messageOf } from '../../registry/values/error-message.ts';
 
 /** A failure as data: `--json` prints it as `{"error": …}`. */
 export interface Failure {
@@ -79,7 +80,7 @@ export function describeFailure(error: unknown): Failure {
   }
   return {
     code: 'INTERNAL',
-    message: error instanceof Error ? error.message : String(error),
+    message: messageOf(error),
     why: causesOf(error),
     hint: 'This is a fault in gantry. Please report it with the lines below.',
     exitCode: EXIT.failed,

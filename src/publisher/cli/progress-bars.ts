@@ -2,7 +2,8 @@
 import type { Digest } from '../../registry/digest.ts';
 import type { EventSink } from '../publish/events.ts';
 import { advance, NO_PROGRESS, progressLines } from './progress.ts';
-import { formatBytes, plainText, printJson, printMessage } from './terminal-text.ts';
+import { formatBytes } from '../../registry/values/byte-size.ts';
+import { plainText, printJson, printMessage } from './terminal-text.ts';
 
 /** A display of publish events. */
 export interface ProgressDisplay {

@@ -3,7 +3,7 @@
  */
 import type { Digest } from '../../registry/digest.ts';
 import type { PublishEvent } from '../publish/events.ts';
-import { formatBytes } from './terminal-text.ts';
+import { formatBytes } from '../../registry/values/byte-size.ts';
 
 /** The rate is measured over the last seconds, since an older rate does not predict the time that remains. */
 const RATE_WINDOW_MS = 5_000;

@@ -1,7 +1,10 @@
-import { readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import { parse } from 'smol-toml';
 import { parseRealmTable, RealmTableError, type RealmTable } from '../../registry/realms.ts';
+import { messageOf } from '../../registry/values/error-message.ts';
+import { objectOf } from '../../registry/values/json.ts';
 import { CommandError } from './errors.ts';
+import { readTextFile } from './text-file.ts';
 
 const DEFAULT_FILE = 'wrangler.toml';
 
@@ -10,22 +13,23 @@ const DEFAULT_FILE = 'wrangler.toml';
  * CommandError}.
  */
 export async function readRealmTable(file: string | undefined): Promise<RealmTable> {
+  if (file === undefined && !existsSync(DEFAULT_FILE)) return [];
   const path = file ?? DEFAULT_FILE;
-  let text: string;
+  const { REALMS, DEFAULT_ACCESS } = objectOf(objectOf(await readWranglerToml(path)).vars);
   try {
-    text = await readFile(path, 'utf8');
+    return parseRealmTable(REALMS, DEFAULT_ACCESS);
   } catch (cause) {
-    if (file === undefined && (cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw new CommandError(`${path} cannot be read`, {
-      hint: 'Name the wrangler.toml of the Worker with --config.',
-      cause,
-    });
+    if (!(cause instanceof RealmTableError)) throw cause;
+    throw new CommandError(`${path}: ${cause.message}`, { cause });
   }
+}
+
+/** Reads a wrangler.toml. Throws {@link CommandError}. */
+export async function readWranglerToml(path: string): Promise<unknown> {
+  const text = await readTextFile(path, 'Name the wrangler.toml of the Worker with --config.');
   try {
-    const { vars } = parse(text) as { vars?: { REALMS?: unknown; DEFAULT_ACCESS?: unknown } };
-    return parseRealmTable(vars?.REALMS, vars?.DEFAULT_ACCESS);
+    return parse(text);
   } catch (cause) {
-    if (cause instanceof RealmTableError) throw new CommandError(`${path}: ${cause.message}`, { cause });
-    throw new CommandError(`${path} is not TOML: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    throw new CommandError(`${path} is not TOML: ${messageOf(cause)}`, { cause });
   }
 }

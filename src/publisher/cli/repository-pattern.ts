@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from 'commander';
-import { isRepositoryPattern } from '../../bucket/settings/patterns.ts';
+import { isRepositoryPattern } from '../../registry/values/name-pattern.ts';
 
 /** Parses the value of an option that names repositories. */
 export function readRepositoryPattern(text: string): string {

@@ -82,7 +82,7 @@ export function terminalWidth(): number {
  */
 export function tableLines(
   cells: readonly (readonly string[])[],
-  width: number,
+  width = terminalWidth(),
   exact = !process.stdout.isTTY,
 ): string[] {
   const rows = cells.map((row) => row.map(plainLine));
@@ -133,18 +133,6 @@ export function wrap(text: string, width: number): string[] {
     }
   }
   return [...lines, line];
-}
-
-/** A size with three digits: `735 B`, `1.4 MB`. */
-export function formatBytes(bytes: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB'] as const;
-  let value = bytes;
-  let unit = 0;
-  while (value >= 999.5 && unit < units.length - 1) {
-    value /= 1000;
-    unit += 1;
-  }
-  return `${unit === 0 || value >= 99.5 ? String(Math.round(value)) : value.toFixed(1)} ${units[unit] ?? ''}`;
 }
 
 /** `1 tag`, `2 tags`; `plural` is for words whose plural is not formed with an s. */

@@ -6,13 +6,13 @@ import {
   isSameRule,
   withRules,
 } from '../../bucket/settings/immutable-tags.ts';
-import { isTagPattern } from '../../bucket/settings/patterns.ts';
 import { addBucketOptions, type BucketOptions, type OpenBucket, withBucket } from '../cli/bucket-options.ts';
 import type { Environment } from '../cli/environment.ts';
 import { CommandError, usageError } from '../cli/errors.ts';
 import { readRepositoryPattern } from '../cli/repository-pattern.ts';
-import { printJson, printLines, printMessage, tableLines, terminalWidth } from '../cli/terminal-text.ts';
+import { printJson, printLines, printMessage, tableLines } from '../cli/terminal-text.ts';
 import type { OpenTarget } from '../stores/target.ts';
+import { isTagPattern } from '../../registry/values/name-pattern.ts';
 
 /** The settings that a bucket has. */
 const SETTINGS = ['immutable'] as const;
@@ -127,6 +127,6 @@ function print(settings: BucketSettings, { json }: BucketOptions): void {
       repository,
       allowForce ? 'unless forced' : '',
     ]);
-    printLines(tableLines([['SETTING', 'TAGS', 'REPOSITORIES', ''], ...rows], terminalWidth()));
+    printLines(tableLines([['SETTING', 'TAGS', 'REPOSITORIES', ''], ...rows]));
   }
 }

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { parseRepositoryName, parseTag } from '../../registry/name.ts';
-import { CommandError } from '../cli/errors.ts';
+import { CommandError, usageError } from '../cli/errors.ts';
 
 interface Options {
   readonly manifest: string;
@@ -40,8 +40,8 @@ Exit codes: 0 converted, 1 not convertible (standard error has the reason), 2 us
 async function run(options: Options): Promise<void> {
   const name = parseRepositoryName(options.name);
   const tag = parseTag(options.tag);
-  if (name === null) throw new CommandError(`--name ${options.name} is not a valid repository name`, { kind: 'usage' });
-  if (tag === null) throw new CommandError(`--tag ${options.tag} is not a valid tag`, { kind: 'usage' });
+  if (name === null) throw usageError(`--name ${options.name} is not a valid repository name`);
+  if (tag === null) throw usageError(`--tag ${options.tag} is not a valid tag`);
   const { buildSchema1 } = await import('../../manifest/schema1.ts');
   const [manifest, config] = [await read(options.manifest), await read(options.config)];
   const built = buildSchema1(

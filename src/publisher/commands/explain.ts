@@ -72,10 +72,7 @@ async function run(text: string, options: Options, openTarget: OpenTarget, envir
       else
         printLines([
           paint('strong', text),
-          ...tableLines(
-            outcomes.map(({ known, ...outcome }) => rowOf(known.title, outcome)),
-            terminalWidth(),
-          ),
+          ...tableLines(outcomes.map(({ known, ...outcome }) => rowOf(known.title, outcome))),
         ]);
       return;
     }

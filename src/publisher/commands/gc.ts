@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { addBucketOptions, type BucketOptions, withBucket } from '../cli/bucket-options.ts';
 import { parseDuration } from '../cli/duration.ts';
 import type { Environment } from '../cli/environment.ts';
-import { CommandError, EXIT } from '../cli/errors.ts';
+import { EXIT, usageError } from '../cli/errors.ts';
 import { collect } from '../gc/collect.ts';
 import { collectLines } from '../gc/report.ts';
 import type { OpenTarget } from '../stores/target.ts';
@@ -39,11 +39,7 @@ export function register(program: Command, openTarget: OpenTarget, environment: 
 
 async function run(options: Options, openTarget: OpenTarget, environment: Environment): Promise<void> {
   const grace = parseDuration(options.grace);
-  if (grace === null)
-    throw new CommandError(`--grace ${options.grace} is not a duration`, {
-      kind: 'usage',
-      hint: 'Write 90m, 24h, 7d or 0.',
-    });
+  if (grace === null) throw usageError(`--grace ${options.grace} is not a duration`, 'Write 90m, 24h, 7d or 0.');
   await withBucket(options, openTarget, environment, async ({ target, realms: table }) => {
     const progress = progressLine();
     try {

@@ -15,17 +15,10 @@ import { readObject } from '../../bucket/read-object.ts';
 import { CommandError, usageError } from '../cli/errors.ts';
 import { type ImageName, parseImageName } from '../cli/image-name.ts';
 import { shortDigest } from '../publish/report.ts';
-import { readStoredManifest, readStoredTag, readTagList } from './stored.ts';
+import { requireManifest, readStoredTag, readTagList } from './stored.ts';
 import type { OpenTarget } from '../stores/target.ts';
-import {
-  formatBytes,
-  formatCount,
-  paint,
-  printJson,
-  printLines,
-  tableLines,
-  terminalWidth,
-} from '../cli/terminal-text.ts';
+import { formatBytes } from '../../registry/values/byte-size.ts';
+import { formatCount, paint, printJson, printLines, tableLines } from '../cli/terminal-text.ts';
 
 /** Adds `gantry inspect`. */
 export function register(program: Command, openTarget: OpenTarget, environment: Environment): void {
@@ -69,7 +62,7 @@ Exit codes: 0 shown, 1 not found or damaged, 2 usage error.`,
 
 /** The bytes for `--raw`. Throws {@link CommandError}: a repository has no manifest of its own. */
 async function readRaw({ target: { store } }: OpenBucket, image: ImageName): Promise<Uint8Array> {
-  if (image.kind === 'digest') return (await readStoredManifest(store, image.name, image.digest)).bytes;
+  if (image.kind === 'digest') return (await requireManifest(store, image.name, image.digest)).bytes;
   if (image.kind === 'repository') throw usageError('--raw needs a tag or a digest', `Write ${image.name}:TAG.`);
   const { record, manifests } = await readStoredTag(store, image.name, image.tag);
   const bytes =
@@ -126,7 +119,7 @@ async function showTag({ target, realms }: OpenBucket, name: RepositoryName, tag
     data: { name, tag, realm, updated: record.updated, forms, missing, referrers },
     lines: [
       `${paint('strong', `${name}:${tag}`)}  moved ${record.updated} · realm ${realm} · ${target.title}`,
-      ...tableLines(rows, terminalWidth()),
+      ...tableLines(rows),
       ...(described === undefined ? [] : contentLines(described)),
       ...referrerLines(referrers),
     ],
@@ -134,7 +127,7 @@ async function showTag({ target, realms }: OpenBucket, name: RepositoryName, tag
 }
 
 async function showManifest({ target }: OpenBucket, name: RepositoryName, digest: Digest): Promise<Shown> {
-  const { bytes, mediaType } = await readStoredManifest(target.store, name, digest);
+  const { bytes, mediaType } = await requireManifest(target.store, name, digest);
   const links = readLinks(bytes);
   const form = formOfContent(bytes);
   const contents = form === null ? {} : contentsOf(form, links);
@@ -155,15 +148,12 @@ async function showManifest({ target }: OpenBucket, name: RepositoryName, digest
     data,
     lines: [
       `${paint('strong', `${name}@${digest}`)}  ${target.title}`,
-      ...tableLines(
-        [
-          ['form', form === null ? 'unknown' : FORM_TITLE[form]],
-          ['media type', mediaType ?? 'unknown'],
-          ['size', formatBytes(bytes.length)],
-          ...(subject === undefined ? [] : [['subject', subject]]),
-        ],
-        terminalWidth(),
-      ),
+      ...tableLines([
+        ['form', form === null ? 'unknown' : FORM_TITLE[form]],
+        ['media type', mediaType ?? 'unknown'],
+        ['size', formatBytes(bytes.length)],
+        ...(subject === undefined ? [] : [['subject', subject]]),
+      ]),
       ...contentLines(contents),
       ...referrerLines(referrers),
     ],
@@ -178,7 +168,7 @@ async function showRepository({ target, realms }: OpenBucket, name: RepositoryNa
     data: { name, realm, tags: tags.map(({ tag, summary }) => ({ tag, ...summary })) },
     lines: [
       `${paint('strong', name)}  ${formatCount(tags.length, 'tag')} · realm ${realm} · ${target.title}`,
-      ...tableLines(rows, terminalWidth()),
+      ...tableLines(rows),
     ],
   };
 }
@@ -213,7 +203,7 @@ function contentLines({ config, layers = [], manifests = [] }: Contents): string
     ...layers.map(({ digest, size }) => ['layer', size === undefined ? '' : formatBytes(size), digest]),
     ...manifests.map(({ digest, platform }) => ['image', platform ?? '', digest]),
   ];
-  return rows.length === 0 ? [] : ['', ...tableLines(rows, terminalWidth())];
+  return rows.length === 0 ? [] : ['', ...tableLines(rows)];
 }
 
 function referrerLines(referrers: readonly Descriptor[]): string[] {
@@ -223,7 +213,7 @@ function referrerLines(referrers: readonly Descriptor[]): string[] {
     formatBytes(size),
     digest,
   ]);
-  return rows.length === 0 ? [] : ['', ...tableLines(rows, terminalWidth())];
+  return rows.length === 0 ? [] : ['', ...tableLines(rows)];
 }
 
 async function readReferrers(

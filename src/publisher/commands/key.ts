@@ -1,9 +1,9 @@
-import { readFile } from 'node:fs/promises';
 import { text as readText } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import type { PrivateKey } from '../../manifest/signing/key.ts';
 import type { Environment } from '../cli/environment.ts';
 import { CommandError } from '../cli/errors.ts';
+import { readTextFile } from '../cli/text-file.ts';
 import { printMessage } from '../cli/terminal-text.ts';
 import type { OpenTarget } from '../stores/target.ts';
 
@@ -74,19 +74,11 @@ async function create(path: string, options: Options): Promise<void> {
 
 async function importKey(path: string, file: string | undefined, options: Options): Promise<void> {
   const { parseKey } = await import('../publish/key-file.ts');
-  const text = file === undefined ? await readText(process.stdin) : await read(file);
+  const text = file === undefined ? await readText(process.stdin) : await readTextFile(file);
   const key = parseKey(text, file ?? 'standard input');
   // The file keeps its format: RSA keys and JWKs are read as well.
   await write(path, text.endsWith('\n') ? text : `${text}\n`, options);
   await print(path, key, options);
-}
-
-async function read(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (cause) {
-    throw new CommandError(`${file} cannot be read`, { cause });
-  }
 }
 
 async function write(path: string, text: string, { force }: Options): Promise<void> {

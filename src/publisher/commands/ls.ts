@@ -1,22 +1,14 @@
 import type { Command } from 'commander';
 import { addBucketOptions, type BucketOptions, type OpenBucket, withBucket } from '../cli/bucket-options.ts';
 import type { Environment } from '../cli/environment.ts';
-import { CommandError } from '../cli/errors.ts';
+import { usageError } from '../cli/errors.ts';
 import { forEachLimit } from '../../bucket/concurrency.ts';
 import { READS_AT_ONCE } from '../../bucket/survey.ts';
 import { parseImageName } from '../cli/image-name.ts';
 import { countTags, readCatalog, readTagList } from './stored.ts';
 import type { OpenTarget } from '../stores/target.ts';
-import {
-  formatBytes,
-  formatCount,
-  paint,
-  printJson,
-  printLines,
-  printMessage,
-  tableLines,
-  terminalWidth,
-} from '../cli/terminal-text.ts';
+import { formatBytes } from '../../registry/values/byte-size.ts';
+import { formatCount, paint, printJson, printLines, printMessage, tableLines } from '../cli/terminal-text.ts';
 import { FORM_TITLE } from '../../registry/media-type.ts';
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
 
@@ -41,10 +33,10 @@ Exit codes: 0 listed, 1 nothing is published under the name, 2 usage error.`,
     .action((name: string | undefined, options: BucketOptions) => {
       const image = name === undefined ? undefined : parseImageName(name);
       if (image !== undefined && image.kind !== 'repository') {
-        throw new CommandError(`"${name ?? ''}" has a tag or digest; ls takes a repository name`, {
-          kind: 'usage',
-          hint: `Show one image with: gantry inspect ${name ?? ''}`,
-        });
+        throw usageError(
+          `"${name ?? ''}" has a tag or digest; ls takes a repository name`,
+          `Show one image with: gantry inspect ${name ?? ''}`,
+        );
       }
       return withBucket(options, openTarget, environment, (bucket) =>
         image === undefined ? listRepositories(bucket, options) : listTags(bucket, image.name, options),
@@ -65,7 +57,7 @@ async function listRepositories({ target }: OpenBucket, { json }: BucketOptions)
     printMessage(`Nothing is published in ${target.title} yet. Begin with: gantry publish --help`);
   else {
     const rows = repositories.map(({ name, tags }) => [name, paint('quiet', formatCount(tags, 'tag'))]);
-    printLines(tableLines(rows, terminalWidth()));
+    printLines(tableLines(rows));
   }
 }
 
@@ -91,5 +83,5 @@ async function listTags({ target }: OpenBucket, name: RepositoryName, { json }: 
           ].join(', '),
         ],
   );
-  printLines(tableLines([['TAG', 'MOVED (UTC)', 'SIZE', 'PLATFORMS', 'FORMS'], ...rows], terminalWidth()));
+  printLines(tableLines([['TAG', 'MOVED (UTC)', 'SIZE', 'PLATFORMS', 'FORMS'], ...rows]));
 }

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import { matchesRepository } from '../../bucket/settings/patterns.ts';
+import { matchesRepository } from '../../registry/values/name-pattern.ts';
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
 import { addBucketOptions, type BucketOptions, type OpenBucket, withBucket } from '../cli/bucket-options.ts';
 import { parseDuration } from '../cli/duration.ts';
@@ -8,15 +8,7 @@ import { CommandError, usageError } from '../cli/errors.ts';
 import { abortOnInterrupt } from '../cli/interrupt.ts';
 import { addNotifyOption, type NotifyOption, openNotifier } from '../cli/notify-option.ts';
 import { readRepositoryPattern } from '../cli/repository-pattern.ts';
-import {
-  formatCount,
-  paint,
-  printJson,
-  printLines,
-  printMessage,
-  tableLines,
-  terminalWidth,
-} from '../cli/terminal-text.ts';
+import { formatCount, paint, printJson, printLines, printMessage, tableLines } from '../cli/terminal-text.ts';
 import type { TagChange } from '../notify/webhook.ts';
 import { type PrunedRepository, pruneRepository } from '../retention/prune.ts';
 import { purgeInParts } from '../publish/purge.ts';
@@ -102,7 +94,7 @@ async function run(options: Options, openTarget: OpenTarget, environment: Enviro
     if (options.json === true) printJson({ dryRun, repositories });
     else {
       const rows = repositories.flatMap(rowsOf);
-      if (rows.length > 0) printLines(tableLines(rows, terminalWidth()));
+      if (rows.length > 0) printLines(tableLines(rows));
     }
     const count = repositories.reduce((sum, { pruned }) => sum + pruned.length, 0);
     printMessage(`${formatCount(count, 'tag')} ${dryRun ? 'would be removed' : 'removed'}`);

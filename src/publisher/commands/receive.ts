@@ -5,7 +5,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { addBucketOptions, type BucketOptions, withBucket } from '../cli/bucket-options.ts';
 import { type Environment, readEdge } from '../cli/environment.ts';
 import { addNotifyOption, type NotifyOption, openNotifier } from '../cli/notify-option.ts';
-import { CommandError } from '../cli/errors.ts';
+import { CommandError, usageError } from '../cli/errors.ts';
 import { DEFAULT_LISTEN, type ListenAddress, parseListenAddress } from '../cli/listen-address.ts';
 import { formatCount, printJson, printLines, printMessage } from '../cli/terminal-text.ts';
 import type { PublishResult } from '../publish/request.ts';
@@ -114,10 +114,7 @@ export function publishedLine({ name, tag, change, forms }: PublishResult): stri
 async function readPassword(): Promise<string> {
   const password = (await text(process.stdin)).replace(/\r?\n$/, '');
   if (password !== '') return password;
-  throw new CommandError('standard input has no password', {
-    kind: 'usage',
-    hint: 'Write it there: gantry receive --password-stdin < password.txt',
-  });
+  throw usageError('standard input has no password', 'Write it there: gantry receive --password-stdin < password.txt');
 }
 
 async function aborted(signal: AbortSignal): Promise<void> {

@@ -3,7 +3,7 @@ import { realmOf } from '../../registry/realms.ts';
 import { addBucketOptions, type BucketOptions, withBucket } from '../cli/bucket-options.ts';
 import { type Environment, readEdge } from '../cli/environment.ts';
 import { addNotifyOption, type NotifyOption, openNotifier } from '../cli/notify-option.ts';
-import { CommandError } from '../cli/errors.ts';
+import { CommandError, usageError } from '../cli/errors.ts';
 import { parseImageName } from '../cli/image-name.ts';
 import { abortOnInterrupt } from '../cli/interrupt.ts';
 import { deleteTags, refuseDeletion } from '../../bucket/delete-tags.ts';
@@ -49,10 +49,10 @@ Exit codes: 0 removed, 1 not found or not removed, 2 usage error, 130 interrupte
 async function run(text: string, options: Options, openTarget: OpenTarget, environment: Environment): Promise<void> {
   const image = parseImageName(text);
   if (image.kind === 'digest') {
-    throw new CommandError('a manifest cannot be removed by its digest', {
-      kind: 'usage',
-      hint: 'Remove the tags that need it, then run `gantry gc`.',
-    });
+    throw usageError(
+      'a manifest cannot be removed by its digest',
+      'Remove the tags that need it, then run `gantry gc`.',
+    );
   }
   const edge = readEdge(environment.variables);
   const warn = (message: string): void => printMessage(`warning: ${message}`);

@@ -6,15 +6,7 @@ import { firstDay, type PullColumn, type PullCount } from '../../statistics/pull
 import { DEFAULT_STATE, type Environment } from '../cli/environment.ts';
 import { usageError } from '../cli/errors.ts';
 import { parseImageName } from '../cli/image-name.ts';
-import {
-  formatCount,
-  paint,
-  printJson,
-  printLines,
-  printMessage,
-  tableLines,
-  terminalWidth,
-} from '../cli/terminal-text.ts';
+import { formatCount, paint, printJson, printLines, printMessage, tableLines } from '../cli/terminal-text.ts';
 import type { OpenTarget } from '../stores/target.ts';
 
 interface Options {
@@ -104,7 +96,7 @@ async function run(text: string | undefined, options: Options, environment: Envi
     ...shown.map((column) => (column === 'form' ? formOf(count) : (count[column] ?? ''))),
     count.pulls.toLocaleString('en-US'),
   ]);
-  printLines(tableLines([[...shown.map((column) => head[column]), 'PULLS'], ...rows], terminalWidth()));
+  printLines(tableLines([[...shown.map((column) => head[column]), 'PULLS'], ...rows]));
   const total = pulls.reduce((sum, { pulls: amount, reason }) => sum + (reason === '' ? amount : 0), 0);
   printMessage(`${formatCount(total, 'pull')} since ${since} (UTC)`);
   if (pulls.length === ROWS_MAX)

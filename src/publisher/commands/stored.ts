@@ -1,14 +1,17 @@
 /** Reads the bucket for commands that show it. A missing or damaged object becomes a failure with a hint. */
 import { openList } from '../../bucket/list-page.ts';
 import type { Digest } from '../../registry/digest.ts';
-import { CATALOG_KEY, manifestKey, tagKey, tagListKey } from '../../registry/keys.ts';
+import { CATALOG_KEY, tagKey, tagListKey } from '../../registry/keys.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
-import { CorruptListError, decodeSortedList } from '../../registry/sorted-list.ts';
+import { decodeSortedList } from '../../registry/sorted-list.ts';
 import type { ReadStore } from '../../registry/store.ts';
 import type { TagSummary } from '../../registry/summary.ts';
+import type { SourceManifest } from '../../bucket/image-source.ts';
+import { readStoredManifest } from '../../bucket/stored-image.ts';
 import { CommandError } from '../cli/errors.ts';
 import { readObject } from '../../bucket/read-object.ts';
 import { readTag, type ReadTag } from '../../bucket/read-tag.ts';
+import { CorruptRecordError } from '../../registry/unreadable-record.ts';
 
 /** Reads a tag. Throws {@link CommandError} if it does not exist or cannot be read. */
 export async function readStoredTag(store: ReadStore, name: RepositoryName, tag: Tag): Promise<ReadTag> {
@@ -28,17 +31,11 @@ export async function readStoredTag(store: ReadStore, name: RepositoryName, tag:
 }
 
 /** Reads a manifest by digest. Throws {@link CommandError} if it does not exist. */
-export async function readStoredManifest(
-  store: ReadStore,
-  name: RepositoryName,
-  digest: Digest,
-): Promise<{ readonly bytes: Uint8Array; readonly mediaType: string | undefined }> {
-  const object = await readObject(store, manifestKey(name, digest));
-  if (object === null)
-    throw new CommandError(`${name} has no manifest ${digest}`, {
-      hint: `List its tags with: gantry ls ${name}`,
-    });
-  return { bytes: object.bytes, mediaType: object.info.contentType };
+export async function requireManifest(store: ReadStore, name: RepositoryName, digest: Digest): Promise<SourceManifest> {
+  const found = await readStoredManifest(store, name, digest);
+  if (found === null)
+    throw new CommandError(`${name} has no manifest ${digest}`, { hint: `List its tags with: gantry ls ${name}` });
+  return found;
 }
 
 /** The names of all repositories, sorted. Throws {@link CommandError} if the catalogue cannot be read. */
@@ -86,7 +83,7 @@ function readable<T>(key: string, read: () => T): T {
 
 /** The failure to show for a damaged list; other errors as they are. */
 function unreadableList(key: string, error: unknown): unknown {
-  if (!(error instanceof CorruptListError)) return error;
+  if (!(error instanceof CorruptRecordError)) return error;
   return new CommandError(`the list ${key} cannot be read: ${error.message}`, {
     cause: error,
     hint: 'Fix it with: gantry verify --repair',

@@ -1,5 +1,5 @@
 import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
-import { appendFile, readFile } from 'node:fs/promises';
+import { appendFile } from 'node:fs/promises';
 import { text as readText } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import {
@@ -14,6 +14,7 @@ import {
 } from '../../registry/robot-token.ts';
 import { parseRealmTable, RealmTableError } from '../../registry/realms.ts';
 import { CommandError, usageError } from '../cli/errors.ts';
+import { readTextFile } from '../cli/text-file.ts';
 import { readRealmTable } from '../cli/realm-table.ts';
 import { formatCount, printJson, printLines, printMessage, tableLines } from '../cli/terminal-text.ts';
 
@@ -186,7 +187,9 @@ async function list(file: string | undefined, { check, json }: { check?: true; j
       'Write `gantry token list FILE --check < TOKEN`.',
     );
   const lines = parseLines(
-    file === undefined ? await readText(process.stdin) : await read(file),
+    file === undefined
+      ? await readText(process.stdin)
+      : await readTextFile(file, 'Name the file with the lines of the secret TOKENS.'),
     file ?? 'standard input',
   );
   const now = new Date();
@@ -241,17 +244,6 @@ function parseLines(text: string, where: string): readonly RobotTokenLine[] {
   } catch (cause) {
     if (!(cause instanceof RobotTokenError)) throw cause;
     throw new CommandError(cause.message, { cause });
-  }
-}
-
-async function read(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (cause) {
-    throw new CommandError(`${file} cannot be read`, {
-      cause,
-      hint: 'Name the file with the lines of the secret TOKENS.',
-    });
   }
 }
 

@@ -2,9 +2,10 @@ import type { Command } from 'commander';
 import { parseRepositoryName } from '../../registry/name.ts';
 import { addBucketOptions, type BucketOptions, withBucket } from '../cli/bucket-options.ts';
 import type { Environment } from '../cli/environment.ts';
-import { CommandError, EXIT } from '../cli/errors.ts';
+import { EXIT, usageError } from '../cli/errors.ts';
 import type { OpenTarget } from '../stores/target.ts';
-import { formatBytes, printJson, printLines, progressLine, terminalWidth } from '../cli/terminal-text.ts';
+import { formatBytes } from '../../registry/values/byte-size.ts';
+import { printJson, printLines, progressLine, terminalWidth } from '../cli/terminal-text.ts';
 import { faultsRemain, verifyLines } from '../verify/report.ts';
 import { verify } from '../verify/verify.ts';
 
@@ -45,17 +46,11 @@ async function run(
   environment: Environment,
 ): Promise<void> {
   const name = text === undefined ? undefined : parseRepositoryName(text);
-  if (name === null)
-    throw new CommandError(`"${text ?? ''}" is not a valid repository name`, {
-      kind: 'usage',
-      hint: 'Give the name without a tag.',
-    });
+  if (name === null) throw usageError(`"${text ?? ''}" is not a valid repository name`, 'Give the name without a tag.');
   const sample = shareOf(options.sample);
-  if (sample === null)
-    throw new CommandError(`--sample ${options.sample} is not a share`, { kind: 'usage', hint: 'Write 5% or 0.05.' });
+  if (sample === null) throw usageError(`--sample ${options.sample} is not a share`, 'Write 5% or 0.05.');
   const jobs = Number(options.jobs);
-  if (!Number.isSafeInteger(jobs) || jobs < 1)
-    throw new CommandError(`--jobs ${options.jobs} is not a number of jobs`, { kind: 'usage' });
+  if (!Number.isSafeInteger(jobs) || jobs < 1) throw usageError(`--jobs ${options.jobs} is not a number of jobs`);
   await withBucket(options, openTarget, environment, async ({ target, realms: table }) => {
     const progress = progressLine();
     try {

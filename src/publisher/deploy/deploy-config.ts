@@ -1,27 +1,18 @@
-import { readFile } from 'node:fs/promises';
-import { parse } from 'smol-toml';
+import { readWranglerToml } from '../cli/realm-table.ts';
 import { parseRealmTable, RealmTableError } from '../../registry/realms.ts';
+import { type JsonObject, listOf, objectOf, parseJson, textOf } from '../../registry/values/json.ts';
 import { DatasetNameError, parseDatasetName } from '../../statistics/pull-query.ts';
 import { CommandError } from '../cli/errors.ts';
 import type { DeployConfig } from './preflight.ts';
 
 /** Reads of a wrangler.toml what the preflight looks at. Throws {@link CommandError}. */
 export async function readDeployConfig(path: string): Promise<DeployConfig> {
-  let text: string;
+  const toml = await readWranglerToml(path);
   try {
-    text = await readFile(path, 'utf8');
+    return deployConfigOf(toml);
   } catch (cause) {
-    throw new CommandError(`${path} cannot be read`, {
-      hint: 'Name the wrangler.toml of the Worker with --config.',
-      cause,
-    });
-  }
-  try {
-    return deployConfigOf(parse(text));
-  } catch (cause) {
-    if (cause instanceof RealmTableError || cause instanceof DatasetNameError)
-      throw new CommandError(`${path}: ${cause.message}`, { cause });
-    throw new CommandError(`${path} is not TOML: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    if (!(cause instanceof RealmTableError) && !(cause instanceof DatasetNameError)) throw cause;
+    throw new CommandError(`${path}: ${cause.message}`, { cause });
   }
 }
 
@@ -85,7 +76,7 @@ export function datasetOf(datasets: unknown): string | null {
   return bound === undefined ? null : parseDatasetName(textOf(bound.dataset) ?? 'PULLS');
 }
 
-function secretsOf({ mode, auth }: Json): DeployConfig['neededSecrets'] {
+function secretsOf({ mode, auth }: JsonObject): DeployConfig['neededSecrets'] {
   if (mode === 'presigned')
     return ['R2_ACCESS_KEY_ID', 'R2_SECRET_ACCESS_KEY'].map((secret) => ({ secret, by: 'BLOB_DELIVERY presigned' }));
   return mode === 'redirect' && auth !== undefined ? [{ secret: 'BLOB_AUTH_SECRET', by: 'BLOB_DELIVERY.auth' }] : [];
@@ -94,26 +85,7 @@ function secretsOf({ mode, auth }: Json): DeployConfig['neededSecrets'] {
 /** Largest variable or secret, in bytes (Cloudflare's documentation, "Workers limits", November 2026: 5 KB). */
 const VARIABLE_MAX = 5_000;
 
-type Json = Readonly<Record<string, unknown>>;
-
 /** Tables stand in the file as TOML or as JSON text. Other values are left to the Worker, which reports the error. */
 function json(value: unknown): unknown {
-  if (typeof value !== 'string') return value;
-  try {
-    return JSON.parse(value);
-  } catch {
-    return undefined;
-  }
-}
-
-function objectOf(value: unknown): Json {
-  return typeof value === 'object' && value !== null ? (value as Json) : {};
-}
-
-function listOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? (value as unknown[]) : [];
-}
-
-function textOf(value: unknown): string | null {
-  return typeof value === 'string' && value !== '' ? value : null;
+  return typeof value === 'string' ? parseJson(value) : value;
 }

@@ -4,6 +4,8 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { text as readText } from 'node:stream/consumers';
 import { parseFormat } from '../../bucket/format.ts';
 import { FORMAT_KEY } from '../../registry/keys.ts';
 import { StorageError } from '../../registry/store.ts';
@@ -43,15 +45,10 @@ function wranglerOf(program: string, config: string, env: Readonly<NodeJS.Proces
       env,
       stdio: shown ? ['inherit', 'inherit', 'pipe'] : ['ignore', 'pipe', 'pipe'],
     });
-    const out: Buffer[] = [];
-    const err: Buffer[] = [];
-    child.stdout?.on('data', (chunk: Buffer) => out.push(chunk));
-    child.stderr?.on('data', (chunk: Buffer) => {
-      err.push(chunk);
-      if (shown) process.stderr.write(chunk);
-    });
-    const [code] = (await once(child, 'close')) as [number | null];
-    return { code, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() };
+    if (shown) child.stderr?.on('data', (chunk: Buffer) => process.stderr.write(chunk));
+    const textOf = (stream: Readable | null): Promise<string> | string => (stream === null ? '' : readText(stream));
+    const [stdout, stderr] = await Promise.all([textOf(child.stdout), textOf(child.stderr), once(child, 'close')]);
+    return { code: child.exitCode, stdout, stderr };
   };
   return {
     capture: (args) => start(args, false),

@@ -4,7 +4,8 @@ import type { KnownClient as Client } from '../../manifest/clients/known-clients
 import { short, statusOf } from './examine-clients.ts';
 import type { Answer } from './exchange.ts';
 import type { Finding, FindingId } from './findings/findings.ts';
-import { errorsOf, headersOf, type ImageName, parseJson, type Session } from './session.ts';
+import { errorsOf, headersOf, type ImageName, type Session } from './session.ts';
+import { listOf, objectOf, parseJson } from '../../registry/values/json.ts';
 
 /** The longest accepted lifetimes of a 404 and of a tag, in seconds. */
 const MISS_MAX = 60;
@@ -160,9 +161,7 @@ export async function examineLists(session: Session, image: ImageName, digest: s
 
 /** The tags in the answer of a tag list; empty if it is not valid. */
 export function tagsOf(answer: Answer): readonly string[] {
-  const value = parseJson(answer.body);
-  const tags = typeof value === 'object' && value !== null ? (value as { tags?: unknown }).tags : undefined;
-  return Array.isArray(tags) ? tags.filter((tag) => typeof tag === 'string') : [];
+  return listOf(objectOf(parseJson(answer.body)).tags).filter((tag) => typeof tag === 'string');
 }
 
 /** Describes headers that differ between HEAD and GET. */

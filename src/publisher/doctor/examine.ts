@@ -1,13 +1,14 @@
 /** Examines a registry, from the TLS handshake to the headers of its answers. */
 import { parseRepositoryName, parseTag } from '../../registry/name.ts';
 import { isListForm } from '../../registry/media-type.ts';
+import { listOf, objectOf, parseJson } from '../../registry/values/json.ts';
 import { formOfContent, readLinks } from '../../manifest/links.ts';
 import { CLIENTS, type KnownClient as Client } from '../../manifest/clients/known-clients.ts';
 import { blobsToRequest, examineBlobs } from './examine-blobs.ts';
 import { type ClientResult, examineClients } from './examine-clients.ts';
 import { examineLists, examineManifests, examineMisses, tagsOf } from './examine-manifests.ts';
 import type { Finding } from './findings/findings.ts';
-import { headersOf, type ImageName, openSession, parseJson, type Session, type SessionOptions } from './session.ts';
+import { headersOf, type ImageName, openSession, type Session, type SessionOptions } from './session.ts';
 import { examineTls, type TlsExamined } from './tls.ts';
 
 /** How to examine. `image` is a name with or without a tag; the default is the first in the catalogue. */
@@ -123,7 +124,7 @@ export async function chooseImage(
   if (name === undefined) {
     const catalog = await session.send('GET', '/v2/_catalog?n=1');
     const value = catalog.kind === 'answer' ? parseJson(catalog.body) : undefined;
-    const first = (value as { repositories?: readonly unknown[] } | null | undefined)?.repositories?.[0];
+    const [first] = listOf(objectOf(value).repositories);
     name = typeof first === 'string' ? (parseRepositoryName(first) ?? undefined) : undefined;
     if (name === undefined) {
       const seen =

@@ -2,6 +2,7 @@
  * Requests to one registry as different clients: authentication once, then each request with the headers of a client.
  */
 import type { RepositoryName, Tag } from '../../registry/name.ts';
+import { listOf, objectOf, parseJson } from '../../registry/values/json.ts';
 import type { KnownClient as Client } from '../../manifest/clients/known-clients.ts';
 import { type Answer, sendRequest, type ExchangeOptions, type Exchange } from './exchange.ts';
 import type { Finding } from './findings/findings.ts';
@@ -90,22 +91,10 @@ export function hasErrors(body: Uint8Array): boolean {
 
 /** The errors of an OCI error body; empty if it is not valid. */
 export function errorsOf(body: Uint8Array): readonly { readonly code: string; readonly message: string }[] {
-  const value = parseJson(body);
-  const errors = typeof value === 'object' && value !== null ? (value as { errors?: unknown }).errors : undefined;
-  if (!Array.isArray(errors)) return [];
-  return (errors as unknown[]).flatMap((error) => {
-    const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
+  return listOf(objectOf(parseJson(body)).errors).flatMap((error) => {
+    const { code, message } = objectOf(error);
     return typeof code === 'string' ? [{ code, message: typeof message === 'string' ? message : '' }] : [];
   });
-}
-
-/** JSON, or undefined. */
-export function parseJson(body: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(body));
-  } catch {
-    return undefined;
-  }
 }
 
 function sessionOf(base: URL, authorization: string | undefined, options: ExchangeOptions): Session {
@@ -155,7 +144,7 @@ async function logIn(
     return { finding: { id: 'unreachable', seen: `token service ${realm}: ${answer.message}` } };
   if (answer.status !== 200)
     return { finding: { id: 'login-needed', seen: `token service ${realm}: ${String(answer.status)}` } };
-  const value = (parseJson(answer.body) ?? {}) as { token?: unknown; access_token?: unknown };
+  const value = objectOf(parseJson(answer.body));
   if (typeof value.token === 'string') return { authorization: `Bearer ${value.token}` };
   if (typeof value.access_token !== 'string')
     return { finding: { id: 'token-missing', seen: `${realm} returns no token` } };

@@ -22,8 +22,9 @@
  * that takes over has waited for a whole lease, so by then each deletion is done or will be refused.
  */
 import { GC_JOURNAL_KEY } from '../../registry/keys.ts';
-import { refuseNewer } from '../../registry/newer-version.ts';
+import { refuseNewer } from '../../registry/unreadable-record.ts';
 import type { DeleteFence, ReadStore, WriteStore } from '../../registry/store.ts';
+import { isObject, objectOf } from '../../registry/values/json.ts';
 import { CommandError } from '../cli/errors.ts';
 import { readObject } from '../../bucket/read-object.ts';
 
@@ -99,11 +100,11 @@ export function decodeJournal(bytes: Uint8Array): Journal {
   } catch (cause) {
     throw unreadable(cause);
   }
-  const { version, sweeps, sweeping, unreferenced } = (value ?? {}) as Record<string, unknown>;
+  const { version, sweeps, sweeping, unreferenced } = objectOf(value);
   refuseNewer(`the journal of garbage collection (${GC_JOURNAL_KEY})`, version, 1);
   if (version !== 1 || typeof sweeps !== 'number') throw unreadable();
-  if (typeof unreferenced !== 'object' || unreferenced === null) throw unreadable();
-  const entries = Object.entries(unreferenced as Record<string, unknown>);
+  if (!isObject(unreferenced)) throw unreadable();
+  const entries = Object.entries(unreferenced);
   if (!entries.every((entry): entry is [string, number] => typeof entry[1] === 'number')) throw unreadable();
   return { sweeps, sweeping: sweeping === null ? null : toSweep(sweeping), unreferenced: new Map(entries) };
 }
@@ -162,7 +163,7 @@ export async function waitForSweep(
 }
 
 function toSweep(value: unknown): Sweep {
-  const { id, beat, keys } = (value ?? {}) as Record<string, unknown>;
+  const { id, beat, keys } = objectOf(value);
   if (
     typeof id !== 'string' ||
     typeof beat !== 'number' ||

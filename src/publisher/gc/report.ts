@@ -1,5 +1,6 @@
 /** The result of garbage collection as text. */
-import { formatBytes, formatCount, paint, tableLines } from '../cli/terminal-text.ts';
+import { formatBytes } from '../../registry/values/byte-size.ts';
+import { formatCount, paint, tableLines } from '../cli/terminal-text.ts';
 import type { CollectReport } from './collect.ts';
 import type { Amount } from './mark.ts';
 

@@ -1,6 +1,6 @@
 /** Client certificates of the local Worker: services that stand for the mTLS certificate bindings of a deployed one. */
-import { readFile } from 'node:fs/promises';
 import { CommandError } from '../cli/errors.ts';
+import { readTextFile } from '../cli/text-file.ts';
 import { type OutboundNetwork, trustedCertificates } from './network.ts';
 
 /** The files of a client certificate, in PEM: the certificate with its chain, and its private key. */
@@ -44,9 +44,7 @@ export async function certificateServices(
 
 async function readPem(file: string): Promise<string> {
   const hint = 'Give files in PEM: --certificate BINDING=CERTIFICATE,KEY.';
-  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    throw new CommandError(`${file} cannot be read`, { hint, cause });
-  });
+  const text = await readTextFile(file, hint);
   if (!text.includes('-----BEGIN ')) throw new CommandError(`${file} is not in PEM`, { hint });
   return text;
 }

@@ -13,6 +13,7 @@
 import { mkdir, stat } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { CommandError } from '../cli/errors.ts';
+import { messageOf } from '../../registry/values/error-message.ts';
 
 /** The paths of a state folder, all absolute. */
 export interface StateFolder {
@@ -62,13 +63,10 @@ export async function makeStateFolder(
     await makeFolder(folder.uploads, 0o700);
     await makeFolder(folder.persist);
   } catch (cause) {
-    throw new CommandError(
-      `the state folder ${title} cannot be written (${cause instanceof Error ? cause.message : String(cause)})`,
-      {
-        hint: 'Name another folder with --state, or fix its permissions.',
-        cause,
-      },
-    );
+    throw new CommandError(`the state folder ${title} cannot be written (${messageOf(cause)})`, {
+      hint: 'Name another folder with --state, or fix its permissions.',
+      cause,
+    });
   }
   return folder;
 }

@@ -3,7 +3,8 @@
  * ClientHello for the start of a request and waits, which costs a client ten seconds each time. This listener refuses
  * TLS at once and passes everything else through unchanged.
  */
-import { createServer, connect, type AddressInfo, type Server, type Socket } from 'node:net';
+import { once } from 'node:events';
+import { createServer, connect, type AddressInfo, type Socket } from 'node:net';
 
 // RFC 8446, 5.1: the first byte of a TLS handshake record. No HTTP method begins with it.
 const TLS_HANDSHAKE = 0x16;
@@ -56,7 +57,8 @@ export async function listenInFront(host: string, port: number): Promise<Front> 
       });
     });
   });
-  await listen(server, host, port);
+  server.listen(port, host);
+  await once(server, 'listening');
   return {
     host,
     port: (server.address() as AddressInfo).port,
@@ -69,14 +71,4 @@ export async function listenInFront(host: string, port: number): Promise<Front> 
         for (const socket of sockets) socket.destroy();
       }),
   };
-}
-
-function listen(server: Server, host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
 }

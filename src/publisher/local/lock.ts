@@ -1,5 +1,6 @@
 import { DatabaseSync } from 'node:sqlite';
 import { CommandError } from '../cli/errors.ts';
+import { messageOf } from '../../registry/values/error-message.ts';
 
 /** A held lock. */
 export interface Lock {
@@ -22,13 +23,10 @@ export function tryLock(path: string): Lock | null {
   } catch (cause) {
     if (database?.isOpen === true) database.close();
     if (isSqliteBusy(cause)) return null;
-    throw new CommandError(
-      `the lock ${path} cannot be taken (${cause instanceof Error ? cause.message : String(cause)})`,
-      {
-        hint: 'Name another folder with --state, or fix its permissions.',
-        cause,
-      },
-    );
+    throw new CommandError(`the lock ${path} cannot be taken (${messageOf(cause)})`, {
+      hint: 'Name another folder with --state, or fix its permissions.',
+      cause,
+    });
   }
   const held = database;
   return {

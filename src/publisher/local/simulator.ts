@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { createRequire } from 'node:module';
 import type * as MiniflareModule from 'miniflare';
+import { messageOf } from '../../registry/values/error-message.ts';
 import { CommandError } from '../cli/errors.ts';
 import type { DataPoint } from '../../statistics/pull-event.ts';
 import type { CertificateService } from './client-certificates.ts';
@@ -60,6 +61,7 @@ const FORWARD = 'export default { fetch: (request, { NETWORK }) => NETWORK.fetch
 const PULLS = 'pulls';
 const PASS_ON = `
 import { WorkerEntrypoint } from 'cloudflare:workers';
+import { messageOf } from '../../registry/values/error-message.ts';
 export class Pulls extends WorkerEntrypoint {
   async writeDataPoint(point) {
     await this.env.KEEP.fetch('http://pulls/', { method: 'POST', body: JSON.stringify(point) });
@@ -175,10 +177,7 @@ export async function startSimulator({
     };
   } catch (cause) {
     await miniflare.dispose().catch(() => undefined);
-    throw new CommandError(
-      `the local store could not be started: ${cause instanceof Error ? cause.message : String(cause)}`,
-      { cause },
-    );
+    throw new CommandError(`the local store could not be started: ${messageOf(cause)}`, { cause });
   }
 }
 

@@ -7,6 +7,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import { appendFile, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SentPart, UnfinishedUpload, UnfinishedUploads } from '../stores/unfinished-uploads.ts';
+import { objectOf } from '../../registry/values/json.ts';
+import { isAlive } from './process.ts';
 
 /** Keeps records of uploads in the folder. */
 export function notedUploads(folder: string): UnfinishedUploads {
@@ -49,16 +51,6 @@ function stemOf(key: string): string {
   return createHash('sha256').update(key).digest('hex');
 }
 
-/** Whether the process exists. This process counts too, since it may be sending the upload. */
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-}
-
 /** Parses a record; its last line may be incomplete. */
 function parseNotes(text: string): UnfinishedUpload | null {
   const lines = text.split('\n').slice(0, -1);
@@ -72,7 +64,6 @@ function parseNotes(text: string): UnfinishedUpload | null {
 }
 
 function isPart(value: unknown): value is SentPart {
-  if (typeof value !== 'object' || value === null) return false;
-  const { number, size, md5, etag } = value as Record<string, unknown>;
+  const { number, size, md5, etag } = objectOf(value);
   return typeof number === 'number' && typeof size === 'number' && typeof md5 === 'string' && typeof etag === 'string';
 }

@@ -4,6 +4,7 @@ import { promisify } from 'node:util';
 import type * as EsbuildModule from 'esbuild';
 import type { BuildOptions } from 'esbuild';
 import type { V4WorkerOptions } from 'miniflare';
+import { messageOf } from '../../registry/values/error-message.ts';
 import { CommandError } from '../cli/errors.ts';
 
 /** Bindings and flags as Miniflare takes them. */
@@ -37,10 +38,7 @@ async function buildModule(main: string, define: Readonly<Record<string, string>
     const { outputFiles } = await build({ ...WORKER_BUILD, entryPoints: [main], write: false, define });
     return outputFiles[0]?.text ?? '';
   } catch (cause) {
-    throw new CommandError(
-      `the Worker ${main} cannot be built: ${cause instanceof Error ? cause.message : String(cause)}`,
-      { cause },
-    );
+    throw new CommandError(`the Worker ${main} cannot be built: ${messageOf(cause)}`, { cause });
   } finally {
     await stop();
   }
@@ -79,6 +77,7 @@ interface Config {
 // takes more memory than all the rest together.
 const READER = `
 import { unstable_getMiniflareWorkerOptions } from 'wrangler';
+import { messageOf } from '../../registry/values/error-message.ts';
 const { main, define, workerOptions } = unstable_getMiniflareWorkerOptions(process.argv[1]);
 delete workerOptions.modulesRules;
 // Cloudflare keeps these: locally, their bindings are made of files.
@@ -108,7 +107,7 @@ async function readConfig(config: string): Promise<Config> {
     const at = lines.findIndex((line) => /^\w*Error: /.test(line));
     const said =
       at < 0 ? undefined : [lines[at], ...lines.slice(at + 1).filter((line) => line.startsWith('- '))].join(' ');
-    throw fail(said ?? (cause instanceof Error ? cause.message : String(cause)), cause);
+    throw fail(said ?? messageOf(cause), cause);
   }
   // Wrangler may have warned on the lines before.
   const read = JSON.parse(output.slice(output.lastIndexOf('\n') + 1)) as Partial<Config>;

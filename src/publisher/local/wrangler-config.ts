@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { parse } from 'smol-toml';
 import { CommandError } from '../cli/errors.ts';
 import { PROJECT } from '../project.ts';
+import { messageOf } from '../../registry/values/error-message.ts';
 
 /** The wrangler.toml of this package. */
 export const OWN_CONFIG = `${PROJECT}wrangler.toml`;
@@ -12,7 +13,7 @@ export async function readLocalBucket(config = OWN_CONFIG): Promise<string> {
   try {
     buckets = (parse(await readFile(config, 'utf8')) as { r2_buckets?: unknown }).r2_buckets;
   } catch (cause) {
-    throw new CommandError(`${config} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, {
+    throw new CommandError(`${config} cannot be read: ${messageOf(cause)}`, {
       cause,
     });
   }

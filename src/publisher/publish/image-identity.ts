@@ -2,9 +2,11 @@
  * Whether two manifests are forms of one image although their bytes differ: the same layers, creation time and run
  * settings. Conversions between schema 1, schema 2 and OCI keep all three; a rebuilt image differs in one of them.
  */
+import { membersOfConfig } from '../../manifest/config-members.ts';
 import type { ImageContent, Manifest } from '../../manifest/image.ts';
 import { EMPTY_LAYER } from '../../manifest/schema1.ts';
 import { isListForm } from '../../registry/media-type.ts';
+import { isObject, type JsonObject, listOf, objectOf, parseJson, textOf } from '../../registry/values/json.ts';
 import { readLinks } from '../../manifest/links.ts';
 
 /** The parts of an image that are the same in every form. */
@@ -38,7 +40,7 @@ export function identitiesOf(
     return [{ layers: layers.reverse(), diffIds: null, created: timeOf(created), settings: settingsOf(config) }];
   }
   const bytes = links.config === undefined ? undefined : content.configs.get(links.config.digest);
-  const { created, config, rootfs } = bytes === undefined ? {} : objectOf(bytes);
+  const { created, config, rootfs } = membersOfConfig(bytes);
   const diffIds = isObject(rootfs) && Array.isArray(rootfs.diff_ids) ? rootfs.diff_ids.map(String) : null;
   // The config of an artifact has no known members: only an equal one is the same.
   if (diffIds === null) return [{ layers, diffIds, created: null, settings: links.config?.digest ?? '' }];
@@ -102,27 +104,13 @@ function sorted(value: unknown): unknown {
   return isObject(value) ? Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)) : value;
 }
 
-function topOfSchema1(bytes: Uint8Array): Record<string, unknown> {
-  const { history } = objectOf(bytes);
-  const top: unknown = Array.isArray(history) ? history[0] : undefined;
-  const text = isObject(top) ? top.v1Compatibility : undefined;
-  return typeof text === 'string' ? objectOf(new TextEncoder().encode(text)) : {};
+function topOfSchema1(bytes: Uint8Array): JsonObject {
+  const { history } = objectOf(parseJson(bytes));
+  const text = textOf(objectOf(listOf(history)[0]).v1Compatibility);
+  return text === null ? {} : objectOf(parseJson(text));
 }
 
 function timeOf(created: unknown): number | null {
   const time = typeof created === 'string' ? Date.parse(created) : NaN;
   return Number.isNaN(time) ? null : time;
-}
-
-function objectOf(bytes: Uint8Array): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
-    return isObject(value) ? value : {};
-  } catch {
-    return {};
-  }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

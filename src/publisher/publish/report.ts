@@ -4,7 +4,8 @@ import { FORM_TITLE } from '../../registry/media-type.ts';
 import { formatPlatform, type Platform } from '../../registry/platform.ts';
 import type { PullAddress } from '../cli/pull-address.ts';
 import type { PublishResult } from './request.ts';
-import { formatBytes, formatCount, paint, tableLines, terminalWidth } from '../cli/terminal-text.ts';
+import { formatBytes } from '../../registry/values/byte-size.ts';
+import { formatCount, paint, tableLines } from '../cli/terminal-text.ts';
 
 const CHANGES = {
   new: { done: 'published', planned: 'would be published' },
@@ -44,7 +45,7 @@ export function publishLines(result: PublishResult, where: string, pull: PullAdd
   const along = referrers === 0 ? '' : `; with ${formatCount(referrers, 'referrer')}`;
   return [
     `${paint('strong', `${name}:${tag}`)}  ${CHANGES[change][dryRun ? 'planned' : 'done']} · ${where}`,
-    ...tableLines(rows, terminalWidth()),
+    ...tableLines(rows),
     paint('quiet', `${sent}, ${there}; ${formatCount(manifests.total, 'manifest')}${along}`),
     ...(pull === null
       ? []

@@ -4,6 +4,7 @@ import { blobKey, manifestKey, tagKey } from '../../registry/keys.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { realmOf } from '../../registry/realms.ts';
+import { readStoredManifest, storedImageOf } from '../../bucket/stored-image.ts';
 import type { Manifest } from '../../manifest/image.ts';
 import { readLinks } from '../../manifest/links.ts';
 import { negotiate } from '../../manifest/negotiate.ts';
@@ -11,7 +12,6 @@ import { ManifestError, readManifest } from '../../manifest/read.ts';
 import { EMPTY_LAYER } from '../../manifest/schema1.ts';
 import { parseAccept } from '../../http/accept.ts';
 import { forEachLimit } from '../../bucket/concurrency.ts';
-import { readObject } from '../../bucket/read-object.ts';
 import { readTag } from '../../bucket/read-tag.ts';
 import type { ImageSource } from '../../bucket/image-source.ts';
 import { verifiedManifest } from '../../bucket/read-image.ts';
@@ -88,9 +88,8 @@ export async function deleteManifest({ context, response, name, last }: PushRequ
 type Stored = Pick<Manifest, 'digest' | 'mediaType' | 'bytes'>;
 
 async function storedManifest({ store }: PushContext, name: RepositoryName, digest: Digest): Promise<Stored | null> {
-  const object = await readObject(store, manifestKey(name, digest));
-  if (object === null) return null;
-  return { digest, mediaType: object.info.contentType ?? MEDIA_TYPES.json, bytes: object.bytes };
+  const found = await readStoredManifest(store, name, digest);
+  return found === null ? null : { mediaType: MEDIA_TYPES.json, ...found };
 }
 
 async function taggedManifest(
@@ -160,19 +159,7 @@ async function mustBeComplete(context: PushContext, name: RepositoryName, manife
   });
 }
 
-/** What was pushed, as a source of images: blobs and children are in the bucket already. */
-function pushedImage(context: PushContext, name: RepositoryName, root: Manifest): ImageSource {
-  const { store, realms } = context;
-  const realm = realmOf(realms, name);
-  return {
-    roots: [root],
-    manifest: async (digest) => storedManifest(context, name, digest),
-    blob: async (digest, { signal } = {}) => {
-      const object = await store.get(blobKey(realm, digest), signal === undefined ? {} : { signal });
-      return object === null || object === 'changed' ? null : { size: object.size, chunks: object.body };
-    },
-    // Each referrer comes by a push of its own.
-    referrers: () => Promise.resolve([]),
-    close: () => Promise.resolve(),
-  };
+/** What was pushed, as a source of images: blobs and children are in the bucket already. Each referrer is a push. */
+function pushedImage({ store, realms }: PushContext, name: RepositoryName, root: Manifest): ImageSource {
+  return storedImageOf({ store, name, realm: realmOf(realms, name) }, [root]);
 }

@@ -3,7 +3,7 @@ import { createSigner } from '../../manifest/signing/jws.ts';
 import type { RealmTable } from '../../registry/realms.ts';
 import type { WriteStore } from '../../registry/store.ts';
 import { type Edge } from '../cli/environment.ts';
-import { CommandError } from '../cli/errors.ts';
+import { type CommandError, usageError } from '../cli/errors.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { publishedDigests } from '../../registry/records.ts';
 import type { Notifier } from '../notify/notifier.ts';
@@ -48,10 +48,10 @@ export interface PushEndpoint {
 /** Throws {@link CommandError} where an address can be reached from other machines and no password is asked for. */
 export function refuseOpenAddress(host: string, hasPassword: boolean): void {
   if (hasPassword || isLoopback(host)) return;
-  throw new CommandError(`${host} can be reached from other machines, so a password is needed`, {
-    kind: 'usage',
-    hint: 'Give a password with --password-stdin, or listen on 127.0.0.1.',
-  });
+  throw usageError(
+    `${host} can be reached from other machines, so a password is needed`,
+    'Give a password with --password-stdin, or listen on 127.0.0.1.',
+  );
 }
 
 /** Starts the endpoint. Throws {@link CommandError} where it cannot listen. */

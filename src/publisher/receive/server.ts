@@ -1,10 +1,12 @@
 /** The push endpoint: an HTTP server that publishes what clients push. */
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, isIP } from 'node:net';
 import { CommandError } from '../cli/errors.ts';
 import { ImmutableTagError } from '../../bucket/settings/immutable-tags.ts';
 import { StorageError } from '../../registry/store.ts';
+import { messageOf } from '../../registry/values/error-message.ts';
 import { answerPush } from './endpoint.ts';
 import { type PushContext, send } from './push-request.ts';
 import { PushError } from './push-error.ts';
@@ -65,9 +67,7 @@ export async function handle(
   } catch (error) {
     const told = toPushError(error);
     if (told.status >= 500) {
-      onFailure(
-        `${request.method ?? ''} ${request.url ?? ''}: ${error instanceof Error ? error.message : String(error)}`,
-      );
+      onFailure(`${request.method ?? ''} ${request.url ?? ''}: ${messageOf(error)}`);
     }
     if (response.headersSent) {
       response.destroy();
@@ -136,13 +136,8 @@ function toPushError(error: unknown): PushError {
 
 async function listen(server: Server, host: string, port: number): Promise<void> {
   try {
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(port, host, () => {
-        server.off('error', reject);
-        resolve();
-      });
-    });
+    server.listen(port, host);
+    await once(server, 'listening');
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     throw new CommandError(`gantry receive cannot listen on ${host}:${String(port)} (${code ?? 'unknown error'})`, {

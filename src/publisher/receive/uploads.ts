@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { algorithmOf, type Digest, hexOf } from '../../registry/digest.ts';
 import type { RepositoryName } from '../../registry/name.ts';
+import { isAlive } from '../local/process.ts';
 import { freeNetworkBuffers } from '../streams/network-buffers.ts';
 import { PushError } from './push-error.ts';
 
@@ -249,14 +250,5 @@ async function removeAbandoned(parent: string): Promise<void> {
   for (const entry of await readdir(parent)) {
     const pid = new RegExp(`^${FOLDER}(\\d+)-`).exec(entry)?.[1];
     if (pid !== undefined && !isAlive(Number(pid))) await rm(join(parent, entry), { recursive: true, force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }

@@ -5,9 +5,10 @@ import { isTombstone, readTag } from '../../bucket/read-tag.ts';
 import { listTags, READS_AT_ONCE } from '../../bucket/survey.ts';
 import { tagKey, tagListKey } from '../../registry/keys.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
-import { CorruptListError, decodeSortedList } from '../../registry/sorted-list.ts';
+import { decodeSortedList } from '../../registry/sorted-list.ts';
 import type { WriteStore } from '../../registry/store.ts';
 import type { DatedTag } from './rule.ts';
+import { CorruptRecordError } from '../../registry/unreadable-record.ts';
 
 /** A tag object of the bucket. */
 export interface StoredTag extends DatedTag {
@@ -52,7 +53,7 @@ async function readListed(
     return new Map(decodeSortedList(object.bytes).map(({ name: tag, detail }) => [tag, detail ?? {}]));
   } catch (error) {
     // Writing the list reports this fault; here the tag objects are read instead.
-    if (error instanceof CorruptListError) return new Map();
+    if (error instanceof CorruptRecordError) return new Map();
     throw error;
   }
 }

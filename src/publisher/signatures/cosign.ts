@@ -4,6 +4,7 @@
  * is verified.
  */
 import { type Digest, parseDigest } from '../../registry/digest.ts';
+import { listOf, objectOf, parseJson } from '../../registry/values/json.ts';
 import { CommandError } from '../cli/errors.ts';
 import { ImageError, type ImageSource } from '../../bucket/image-source.ts';
 import { readSmallBlob } from '../../bucket/read-image.ts';
@@ -74,14 +75,8 @@ interface Layer {
 }
 
 function layersOf(bytes: Uint8Array): readonly Layer[] {
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder().decode(bytes));
-  } catch {
-    return [];
-  }
-  const { layers } = objectOf(value);
-  return (Array.isArray(layers) ? layers : []).flatMap((layer: unknown): readonly Layer[] => {
+  const { layers } = objectOf(parseJson(bytes));
+  return listOf(layers).flatMap((layer): readonly Layer[] => {
     const { mediaType, digest: text, size, annotations } = objectOf(layer);
     const digest = typeof text === 'string' ? parseDigest(text) : null;
     if (digest === null || typeof mediaType !== 'string') return [];
@@ -97,8 +92,4 @@ function layersOf(bytes: Uint8Array): readonly Layer[] {
       },
     ];
   });
-}
-
-function objectOf(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
 }

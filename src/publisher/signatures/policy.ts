@@ -12,7 +12,8 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { dirname, resolve } from 'node:path';
 import { TrustedRoot } from '@sigstore/protobuf-specs';
-import { CommandError } from '../cli/errors.ts';
+import { isObject, type JsonObject, objectOf } from '../../registry/values/json.ts';
+import { CommandError, usageError } from '../cli/errors.ts';
 import { readSmallFile } from '../sources/files.ts';
 
 /** One signer that is trusted. `title` is for messages. */
@@ -34,7 +35,7 @@ export type SignaturePolicy = readonly TrustedSigner[];
 export async function readSignaturePolicy(path: string): Promise<SignaturePolicy> {
   const text = await readText(path);
   if (!text.trimStart().startsWith('{')) return [keyOf(text, path)];
-  const { keys = [], keyless = [], ...others } = objectOf(text, path);
+  const { keys = [], keyless = [], ...others } = readObject(text, path);
   const [unknown] = Object.keys(others);
   if (unknown !== undefined) throw invalid(path, `has a member "${unknown}" that is not known`);
   if (!Array.isArray(keys) || !Array.isArray(keyless)) throw invalid(path, '"keys" and "keyless" must be lists');
@@ -45,9 +46,7 @@ export async function readSignaturePolicy(path: string): Promise<SignaturePolicy
     signers.push(keyOf(await readText(beside(key)), key));
   }
   for (const entry of keyless as unknown[]) {
-    const { issuer, identity, trustedRoot, ...rest } = (
-      typeof entry === 'object' && entry !== null ? entry : {}
-    ) as Record<string, unknown>;
+    const { issuer, identity, trustedRoot, ...rest } = objectOf(entry);
     if (!isText(issuer) || !isText(identity) || !isText(trustedRoot) || Object.keys(rest).length > 0)
       throw invalid(path, 'each of "keyless" must have "issuer", "identity" and "trustedRoot", and nothing else');
     signers.push({ kind: 'keyless', title: identity, issuer, identity, root: await readRoot(beside(trustedRoot)) });
@@ -62,18 +61,13 @@ function isText(value: unknown): value is string {
 
 async function readText(path: string): Promise<string> {
   const bytes = await readSmallFile(path);
-  if (bytes === null)
-    throw new CommandError(`there is no file ${path}`, {
-      kind: 'usage',
-      hint: 'Give a public key in PEM, or a policy in JSON.',
-    });
+  if (bytes === null) throw usageError(`there is no file ${path}`, 'Give a public key in PEM, or a policy in JSON.');
   return new TextDecoder().decode(bytes);
 }
 
 function keyOf(pem: string, title: string): TrustedSigner {
   // A private key would be accepted too, and nobody should have it where images are checked.
-  if (pem.includes('PRIVATE KEY'))
-    throw new CommandError(`${title} is a private key`, { kind: 'usage', hint: 'Give the public one: cosign.pub.' });
+  if (pem.includes('PRIVATE KEY')) throw usageError(`${title} is a private key`, 'Give the public one: cosign.pub.');
   try {
     return { kind: 'key', title, key: createPublicKey(pem) };
   } catch (cause) {
@@ -86,7 +80,7 @@ function keyOf(pem: string, title: string): TrustedSigner {
 }
 
 async function readRoot(path: string): Promise<TrustedRoot> {
-  const value = objectOf(await readText(path), path);
+  const value = readObject(await readText(path), path);
   let root: TrustedRoot;
   try {
     root = TrustedRoot.fromJSON(value);
@@ -100,20 +94,17 @@ async function readRoot(path: string): Promise<TrustedRoot> {
   return root;
 }
 
-function objectOf(text: string, path: string): Record<string, unknown> {
+function readObject(text: string, path: string): JsonObject {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (cause) {
     throw new CommandError(`${path} is not JSON`, { kind: 'usage', cause });
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalid(path, 'it is not an object');
-  return value as Record<string, unknown>;
+  if (!isObject(value)) throw invalid(path, 'it is not an object');
+  return value;
 }
 
 function invalid(path: string, why: string): CommandError {
-  return new CommandError(`${path} is not valid: ${why}`, {
-    kind: 'usage',
-    hint: '`gantry publish --help` describes it.',
-  });
+  return usageError(`${path} is not valid: ${why}`, '`gantry publish --help` describes it.');
 }

@@ -12,6 +12,7 @@ import {
 } from '@sigstore/verify';
 import { readManifest } from '../../manifest/read.ts';
 import type { Digest } from '../../registry/digest.ts';
+import { listOf, objectOf } from '../../registry/values/json.ts';
 import { CommandError } from '../cli/errors.ts';
 import type { ImageSource } from '../../bucket/image-source.ts';
 import { findSignatures, type FoundSignature } from './cosign.ts';
@@ -181,7 +182,7 @@ function readBundle(json: unknown): Signed {
       const { predicateType, subject } = objectOf(JSON.parse(payload.toString()));
       // An attestation says something about an image, e.g. that it failed its tests.
       if (predicateType !== SIGN_PREDICATE) throw new UnreadableSignature('it is an attestation, not a signature');
-      return (Array.isArray(subject) ? subject : []).flatMap((one: unknown) =>
+      return listOf(subject).flatMap((one) =>
         Object.entries(objectOf(objectOf(one).digest)).map(([algorithm, hex]) => `${algorithm}:${String(hex)}`),
       );
     },
@@ -217,8 +218,4 @@ function verifySigner(entity: SignedEntity, signer: TrustedSigner): void {
     subjectAlternativeName: `^${identity.replace(/[.*+?^${}()|[\]\\/-]/g, '\\$&')}$`,
     extensions: { issuer },
   });
-}
-
-function objectOf(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
 }

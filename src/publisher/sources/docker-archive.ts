@@ -14,6 +14,7 @@ import { type Archive, type ArchiveOptions, openImageIn } from './archive.ts';
 import { layoutIn } from './oci-archive.ts';
 import { openLayout } from './oci-layout.ts';
 import { parseRemoteImage } from './registry/remote-name.ts';
+import { objectOf } from '../../registry/values/json.ts';
 import type { ImageSource } from '../../bucket/image-source.ts';
 
 /** containerd's name of an image, in an `index.json`. */
@@ -69,11 +70,7 @@ async function readSaved(archive: Archive): Promise<readonly SavedImage[]> {
       hint: 'Save the image again.',
     });
   return value.map((item: unknown): SavedImage => {
-    const {
-      Config: config,
-      RepoTags: names,
-      Layers: layers,
-    } = (typeof item === 'object' && item !== null ? item : {}) as Record<string, unknown>;
+    const { Config: config, RepoTags: names, Layers: layers } = objectOf(item);
     if (typeof config !== 'string' || !isTexts(layers)) {
       throw new CommandError(`${archive.title}: manifest.json names an image without config or layers`, {
         hint: 'Save the image again.',
@@ -226,8 +223,7 @@ function diffIdsOf(config: Uint8Array, title: string): readonly Digest[] {
   } catch (cause) {
     throw new CommandError(`${title}: the image's config is not JSON`, { hint: 'Save the image again.', cause });
   }
-  const { rootfs } = (typeof value === 'object' && value !== null ? value : {}) as { rootfs?: { diff_ids?: unknown } };
-  const ids = rootfs?.diff_ids;
+  const ids = objectOf(objectOf(value).rootfs).diff_ids;
   return (isTexts(ids) ? ids : []).map((text) => {
     const digest = parseDigest(text);
     if (digest === null)

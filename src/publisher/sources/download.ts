@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
 import type { ImageSource } from '../../bucket/image-source.ts';
-import { CommandError } from '../cli/errors.ts';
+import { CommandError, usageError } from '../cli/errors.ts';
 import { openSpooledArchive } from './archive.ts';
 import { chooseSavedImage } from './docker-archive.ts';
 import { layoutIn } from './oci-archive.ts';
@@ -14,7 +14,7 @@ export async function openDownload(scheme: string, where: string, options: Sourc
   const text = `${scheme}:${where}`;
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url === null || url.host === '')
-    throw new CommandError(`"${text}" is not a valid URL`, { kind: 'usage', hint: `Write ${scheme}://HOST/FILE.tar.` });
+    throw usageError(`"${text}" is not a valid URL`, `Write ${scheme}://HOST/FILE.tar.`);
   const ref = url.hash === '' ? undefined : decodeURIComponent(url.hash.slice(1));
   const title = `${url.host}${url.pathname}`;
   const response = await get(url, title, options);

@@ -1,5 +1,5 @@
 /** The table of sources: transport → reader. Each is loaded when it is used. */
-import { CommandError } from '../cli/errors.ts';
+import { type CommandError, usageError } from '../cli/errors.ts';
 import type { ImageSource } from '../../bucket/image-source.ts';
 import type { SourceOptions } from './source.ts';
 
@@ -79,16 +79,12 @@ export async function openSource(text: string, options: SourceOptions): Promise<
   const transport = colon < 0 ? undefined : SOURCES[text.slice(0, colon)];
   if (transport === undefined || !Object.hasOwn(SOURCES, text.slice(0, colon))) {
     const known = Object.values(SOURCES).map(({ syntax }) => syntax);
-    throw new CommandError(`"${text}" is not a valid source`, {
-      kind: 'usage',
-      hint: `Write ${known.slice(0, -1).join(', ')} or ${known.at(-1) ?? ''}.${colon < 0 ? ` Perhaps dir:${text}?` : ''}`,
-    });
+    throw usageError(
+      `"${text}" is not a valid source`,
+      `Write ${known.slice(0, -1).join(', ')} or ${known.at(-1) ?? ''}.${colon < 0 ? ` Perhaps dir:${text}?` : ''}`,
+    );
   }
   const where = text.slice(colon + 1);
-  if (where === '')
-    throw new CommandError(`"${text}" has nothing after the colon`, {
-      kind: 'usage',
-      hint: `Write ${transport.syntax}.`,
-    });
+  if (where === '') throw usageError(`"${text}" has nothing after the colon`, `Write ${transport.syntax}.`);
   return (await transport.load())(where, options);
 }

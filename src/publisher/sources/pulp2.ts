@@ -16,6 +16,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { ManifestError, readManifest } from '../../manifest/read.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { parseRepositoryName, parseTag, type RepositoryName, type Tag } from '../../registry/name.ts';
+import { isObject, objectOf, parseJson } from '../../registry/values/json.ts';
 import { CommandError } from '../cli/errors.ts';
 import { openFileBlob, readSmallFile } from './files.ts';
 import type { ImageSource, SourceManifest } from '../../bucket/image-source.ts';
@@ -176,8 +177,8 @@ async function appFileOf(path: string, folder: string): Promise<string> {
 
 async function readAppFile(path: string): Promise<AppFile> {
   const bytes = await readSmallFile(path);
-  const value = bytes === null ? null : parseObject(bytes);
-  if (value === null)
+  const value = bytes === null ? null : parseJson(bytes);
+  if (!isObject(value))
     throw new CommandError(`${path} is not an app file of Pulp: it is not a JSON object`, {
       hint: 'Publish the repository in Pulp again.',
     });
@@ -206,21 +207,10 @@ async function readAppFile(path: string): Promise<AppFile> {
 }
 
 function readTags(bytes: Uint8Array, path: string): readonly Tag[] {
-  const tags = parseObject(bytes)?.tags;
+  const tags = objectOf(parseJson(bytes)).tags;
   if (!Array.isArray(tags))
     throw new CommandError(`${path} is not a list of tags`, { hint: 'Publish the repository in Pulp again.' });
   return [...new Set(tags.flatMap((tag: unknown) => (typeof tag === 'string' ? (parseTag(tag) ?? []) : [])))];
-}
-
-function parseObject(bytes: Uint8Array): Readonly<Record<string, unknown>> | null {
-  try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : null;
-  } catch {
-    return null;
-  }
 }
 
 async function kindOf(path: string): Promise<'file' | 'folder' | 'absent'> {

@@ -1,5 +1,5 @@
 /** `s3://bucket[/prefix]`: a remote bucket, configured as all S3 tools are. */
-import { CommandError } from '../cli/errors.ts';
+import { CommandError, usageError } from '../cli/errors.ts';
 import { StorageError } from '../../registry/store.ts';
 import {
   createFormat,
@@ -33,10 +33,7 @@ export function parseS3Address(to: string): S3Address {
   // URLs resolve such parts, so that the request would go to another key or bucket.
   const isResolved = path.split('/').some((part) => part === '.' || part === '..');
   if (match === null || isResolved)
-    throw new CommandError(`${JSON.stringify(to)} is not a valid bucket`, {
-      kind: 'usage',
-      hint: 'Write --to s3://BUCKET, or --to local.',
-    });
+    throw usageError(`${JSON.stringify(to)} is not a valid bucket`, 'Write --to s3://BUCKET, or --to local.');
   return { bucket: match[1] ?? '', prefix: path === '' ? '' : `${path}/` };
 }
 

@@ -1,7 +1,7 @@
 /** Sends a body in one request as it is read. It is not buffered, since its source can be read again. */
 import { createHash, type Hash } from 'node:crypto';
 import { Readable } from 'node:stream';
-import { type BodyStream, type PutOptions, StorageError } from '../../registry/store.ts';
+import { BodyError, type BodyStream, type PutOptions, StorageError } from '../../registry/store.ts';
 import { STREAMED_CHUNKS, STREAMED_MIN } from '../streams/buffer-sizes.ts';
 import { anySignal, type SendRequest } from './retrying.ts';
 import type { S3Client } from './s3/client.ts';
@@ -122,14 +122,5 @@ async function* hashed(chunks: AsyncIterable<Uint8Array>, hash: Hash): AsyncGene
   for await (const chunk of chunks) {
     hash.update(chunk);
     yield chunk;
-  }
-}
-
-/** Reading the body failed, not the request. */
-class BodyError extends Error {
-  override readonly name = 'BodyError';
-
-  constructor(cause: unknown) {
-    super('the body cannot be read', { cause });
   }
 }

@@ -7,7 +7,7 @@ import { basename } from 'node:path';
 import { LineCounter, parseDocument } from 'yaml';
 import type { MissingRule } from '../../origin/caller.ts';
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
-import { CommandError } from '../cli/errors.ts';
+import { CommandError, usageError } from '../cli/errors.ts';
 import { isLoopback, parseRemoteRepository, type RemoteRepository } from '../sources/registry/remote-name.ts';
 import { DEFAULTS, readGlobs, readSettings, SETTINGS, type SyncSettings } from './settings.ts';
 import { at, booleanOf, fail, itemsOf, membersOf, oneOf, textOf, type Value, type Where } from './yaml-values.ts';
@@ -71,7 +71,7 @@ export function parseSyncConfig(text: string, file: string): readonly SyncEntry[
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const where: Where = { file, lines };
   const [fault] = document.errors;
-  if (fault !== undefined) throw new CommandError(`${at(where, fault.pos[0])}: ${fault.message}`, { kind: 'usage' });
+  if (fault !== undefined) throw usageError(`${at(where, fault.pos[0])}: ${fault.message}`);
   const top = membersOf(document.contents, where, 'the file', ['defaults', 'repositories']);
   const defaults = top.get('defaults');
   const base =
@@ -79,11 +79,7 @@ export function parseSyncConfig(text: string, file: string): readonly SyncEntry[
       ? DEFAULTS
       : readSettings(membersOf(defaults.node, where, 'defaults', SETTINGS), where, DEFAULTS);
   const list = top.get('repositories');
-  if (list === undefined)
-    throw new CommandError(`${file} has no "repositories"`, {
-      kind: 'usage',
-      hint: '`gantry sync --help` shows an example.',
-    });
+  if (list === undefined) throw usageError(`${file} has no "repositories"`, '`gantry sync --help` shows an example.');
   const entries = itemsOf(list, where).map((item) => readEntry(item, where, base));
   if (entries.length === 0) throw fail(list, where, 'names no repository');
   for (const [index, { source }] of entries.entries()) {

@@ -4,11 +4,12 @@ import { listTags } from '../../bucket/survey.ts';
 import { type Digest, parseDigest } from '../../registry/digest.ts';
 import { tagKey, tagListKey } from '../../registry/keys.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
-import { CorruptRecordError, decodeTagMetadata, publishedDigests, type TagRecord } from '../../registry/records.ts';
-import { CorruptListError, decodeSortedList } from '../../registry/sorted-list.ts';
+import { decodeTagMetadata, publishedDigests, type TagRecord } from '../../registry/records.ts';
+import { decodeSortedList } from '../../registry/sorted-list.ts';
 import type { WriteStore } from '../../registry/store.ts';
 import type { TagEntry } from '../../registry/summary.ts';
 import { readTag } from '../../bucket/read-tag.ts';
+import { CorruptRecordError } from '../../registry/unreadable-record.ts';
 
 /** Gives the digests of what was published under a tag; null if it does not exist or cannot be read. */
 export type PublishedLookup = (tag: Tag) => Promise<ReadonlySet<Digest> | null>;
@@ -68,7 +69,7 @@ async function entriesOf(
     );
   } catch (error) {
     // Writing the list reports this fault; here the tag objects are read instead.
-    if (error instanceof CorruptListError) return new Map();
+    if (error instanceof CorruptRecordError) return new Map();
     throw error;
   }
 }

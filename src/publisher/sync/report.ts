@@ -1,5 +1,6 @@
 /** The result of a sync as text. */
-import { formatBytes, formatCount, paint, tableLines } from '../cli/terminal-text.ts';
+import { formatBytes } from '../../registry/values/byte-size.ts';
+import { formatCount, paint, tableLines } from '../cli/terminal-text.ts';
 import { hasFailures, type RepositoryReport, type SyncReport, type TagOutcome } from './outcome.ts';
 
 const TITLES = {

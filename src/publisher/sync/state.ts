@@ -6,8 +6,9 @@ import { createHash } from 'node:crypto';
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
 import { syncStateKey } from '../../registry/keys.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
-import { refuseNewer } from '../../registry/newer-version.ts';
+import { refuseNewer } from '../../registry/unreadable-record.ts';
 import type { ObjectInfo, WriteStore } from '../../registry/store.ts';
+import { objectOf, parseJson } from '../../registry/values/json.ts';
 import { readObject } from '../../bucket/read-object.ts';
 import { replaceCondition } from '../../bucket/write-tag.ts';
 
@@ -61,17 +62,10 @@ export async function writeSyncState(store: WriteStore, { key, info, repositorie
 }
 
 function decode(bytes: Uint8Array): Map<string, SyncedRepository> {
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder().decode(bytes));
-  } catch {
-    return new Map();
-  }
-  const { version, repositories } = (value ?? {}) as Record<string, unknown>;
+  const { version, repositories } = objectOf(parseJson(bytes));
   refuseNewer('the state of the sync', version, VERSION);
-  if (typeof repositories !== 'object' || repositories === null) return new Map();
   return new Map(
-    Object.entries(repositories as Record<string, unknown>).flatMap(([id, entry]) => {
+    Object.entries(objectOf(repositories)).flatMap(([id, entry]) => {
       const repository = decodeRepository(entry);
       return repository === null ? [] : [[id, repository] as const];
     }),
@@ -79,7 +73,7 @@ function decode(bytes: Uint8Array): Map<string, SyncedRepository> {
 }
 
 function decodeRepository(value: unknown): SyncedRepository | null {
-  const { from, to, version, settings, tags } = (value ?? {}) as Record<string, unknown>;
+  const { from, to, version, settings, tags } = objectOf(value);
   const name = typeof to === 'string' ? parseRepositoryName(to) : null;
   return typeof from === 'string' &&
     name !== null &&

@@ -1,10 +1,9 @@
 /** Checks lists against the bucket. Pure, over what was read of both. */
 import type { Digest } from '../../registry/digest.ts';
 import { compareNames } from '../../registry/name.ts';
-import { NewerVersionError } from '../../registry/newer-version.ts';
+import { CorruptRecordError, NewerVersionError } from '../../registry/unreadable-record.ts';
 import { publishedDigests, type TagRecord } from '../../registry/records.ts';
 import {
-  CorruptListError,
   decodeListHeader,
   decodeSortedList,
   encodeSortedList,
@@ -34,7 +33,7 @@ export function readList(info: ObjectInfo, body: Uint8Array): ListReading {
       Object.entries(metadata).every(([name, value]) => info.metadata[name] === value);
     return same ? { entries } : { problem: 'its first line, order or layout is wrong' };
   } catch (error) {
-    if (error instanceof CorruptListError) return { problem: error.message };
+    if (error instanceof CorruptRecordError) return { problem: error.message };
     if (error instanceof NewerVersionError) return { problem: error.message, newer: true };
     throw error;
   }
@@ -45,11 +44,7 @@ export function compareNamesWith(listed: readonly string[], present: readonly st
   const [there, here] = [new Set(listed), new Set(present)];
   const lacking = present.filter((name) => !there.has(name)).sort(compareNames);
   const tooMany = listed.filter((name) => !here.has(name)).sort(compareNames);
-  const parts = [
-    ...(lacking.length === 0 ? [] : [`lacks ${some(lacking)}`]),
-    ...(tooMany.length === 0 ? [] : [`names ${some(tooMany)}, which does not exist`]),
-  ];
-  return parts.length === 0 ? null : parts.join(' and ');
+  return faultOf(lacking, tooMany);
 }
 
 /**
@@ -90,6 +85,10 @@ export function compareReferrers(
   const lacking = [...expected].filter((digest) => !there.has(digest));
   // A listed manifest that does not declare its subject was found by a fallback tag, and is right.
   const tooMany = stored === null ? [] : listed.filter((digest) => !stored.has(digest));
+  return faultOf(lacking, tooMany);
+}
+
+function faultOf(lacking: readonly string[], tooMany: readonly string[]): string | null {
   const parts = [
     ...(lacking.length === 0 ? [] : [`lacks ${some(lacking)}`]),
     ...(tooMany.length === 0 ? [] : [`names ${some(tooMany)}, which does not exist`]),

@@ -1,5 +1,6 @@
 /** The result of `verify` as text. */
-import { formatBytes, formatCount, paint, tableLines } from '../cli/terminal-text.ts';
+import { formatBytes } from '../../registry/values/byte-size.ts';
+import { formatCount, paint, tableLines } from '../cli/terminal-text.ts';
 import { type Fault, type FaultKind, FAULTS, faultRow } from './faults.ts';
 import type { VerifyReport } from './verify.ts';
 

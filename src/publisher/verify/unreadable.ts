@@ -1,7 +1,7 @@
 /**
  * Reads of `verify`: what storage does not give is a fault of that object, and no reason to leave the others unread.
  */
-import { NewerVersionError } from '../../registry/newer-version.ts';
+import { NewerVersionError } from '../../registry/unreadable-record.ts';
 import type { Report } from './faults.ts';
 
 /**

@@ -2,7 +2,7 @@
 import type { Digest } from '../../registry/digest.ts';
 import { blobKey, CATALOG_KEY, GC_JOURNAL_KEY, parseKey } from '../../registry/keys.ts';
 import type { RepositoryName } from '../../registry/name.ts';
-import { NewerVersionError } from '../../registry/newer-version.ts';
+import { NewerVersionError } from '../../registry/unreadable-record.ts';
 import { type RealmName, realmOf, type RealmTable } from '../../registry/realms.ts';
 import { writeList } from '../../bucket/lists.ts';
 import type { ListedObject, WriteStore } from '../../registry/store.ts';
@@ -11,7 +11,7 @@ import { markRepository } from '../gc/mark.ts';
 import { forEachLimit } from '../../bucket/concurrency.ts';
 import { listBlobs, listRepositories, READS_AT_ONCE, type RepositoryListing } from '../../bucket/survey.ts';
 import { readObject } from '../../bucket/read-object.ts';
-import { CommandError } from '../cli/errors.ts';
+import { CommandError, usageError } from '../cli/errors.ts';
 import { decodeJournal, EMPTY_JOURNAL, encodeJournal } from '../gc/journal.ts';
 import { checkListed, hashBlob, type NeededBlob, sampleOf } from './check-blobs.ts';
 import { compareNamesWith, readList } from './check-lists.ts';
@@ -67,10 +67,7 @@ export async function verify(store: WriteStore, options: VerifyOptions): Promise
   for (const key of [...(whole?.strange ?? []), ...strange]) await report('strange-key', key, 'nothing reads it');
 
   if (options.name !== undefined && repositories.size === 0)
-    throw new CommandError(`nothing is stored under ${options.name}`, {
-      kind: 'usage',
-      hint: 'List the repositories with: gantry ls',
-    });
+    throw usageError(`nothing is stored under ${options.name}`, 'List the repositories with: gantry ls');
   const total = [...repositories.values()].reduce((sum, { tags, manifests }) => sum + tags.size + manifests.size, 0);
   let done = 0;
   const verified = new Map<RepositoryName, RepositoryVerified>();

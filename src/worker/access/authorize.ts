@@ -1,5 +1,6 @@
 import type { Reason } from '../../registry/errors.ts';
 import type { RealmName } from '../../registry/realms.ts';
+import { logFailure } from '../log/event.ts';
 import { type Caller, callerWithout, secondsLeft } from './caller.ts';
 import type { ClientCertificate } from './certificate.ts';
 import { challengeOf } from './challenge.ts';
@@ -133,7 +134,7 @@ async function keysUnavailable(error: unknown): Promise<Refusal> {
   const { KeysUnavailableError } = await import('./tokens/jwt.ts');
   if (!(error instanceof KeysUnavailableError)) throw error;
   // The message contains the address of the key set, and nothing of the token.
-  console.error(JSON.stringify({ event: 'authority-unavailable', message: error.message, cause: String(error.cause) }));
+  logFailure('authority-unavailable', { message: error.message, cause: String(error.cause) });
   return { kind: 'refuse', reason: 'authority-unavailable', headers: { 'retry-after': '10' } };
 }
 

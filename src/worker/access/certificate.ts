@@ -1,4 +1,5 @@
-import { AccessConfigError, fields, optionalText } from './config-reading.ts';
+import { ConfigError, fields, optionalText } from '../config-reading.ts';
+import { matchesWildcards } from '../../registry/values/name-pattern.ts';
 
 /** A rule for client certificates; a certificate must match all given members. */
 export interface CertificateRule {
@@ -26,18 +27,18 @@ export interface ClientCertificate {
 }
 
 /**
- * Reads `{fingerprint?, subject?, issuer?}`. Throws {@link AccessConfigError}; an empty rule would match every
+ * Reads `{fingerprint?, subject?, issuer?}`. Throws {@link ConfigError}; an empty rule would match every
  * certificate.
  */
 export function parseCertificateRule(value: unknown, where: string): CertificateRule {
   const row = fields(value, where, ['fingerprint', 'subject', 'issuer']);
   const given = optionalText(row.fingerprint, `${where}.fingerprint`)?.replaceAll(':', '').toLowerCase();
   if (given !== undefined && !/^[0-9a-f]{64}$/.test(given))
-    throw new AccessConfigError(`${where}.fingerprint must be a SHA-256: 64 hex digits.`);
+    throw new ConfigError(`${where}.fingerprint must be a SHA-256: 64 hex digits.`);
   const subject = namePattern(row.subject, `${where}.subject`);
   const issuer = namePattern(row.issuer, `${where}.issuer`);
   if (given === undefined && subject === undefined && issuer === undefined)
-    throw new AccessConfigError(`${where} must have a fingerprint, a subject or an issuer.`);
+    throw new ConfigError(`${where} must have a fingerprint, a subject or an issuer.`);
   return { ...(given !== undefined && { fingerprint: given }), ...(subject && { subject }), ...(issuer && { issuer }) };
 }
 
@@ -78,11 +79,11 @@ function namePattern(value: unknown, where: string): readonly NamePart[] | undef
   if (pattern === undefined) return undefined;
   const parts = parseDistinguishedName(pattern);
   if (parts === null || parts.length === 0)
-    throw new AccessConfigError(
+    throw new ConfigError(
       `${where} must be attributes of a distinguished name, such as "OU=team-a,O=Example" ("*" for any characters).`,
     );
   if (parts.every((part) => /^\**$/.test(part.value)))
-    throw new AccessConfigError(`${where} matches every certificate. Give at least one attribute a value.`);
+    throw new ConfigError(`${where} matches every certificate. Give at least one attribute a value.`);
   return parts;
 }
 
@@ -90,22 +91,10 @@ function hasAll(pattern: readonly NamePart[], name: string): boolean {
   const parts = parseDistinguishedName(name);
   return (
     parts !== null &&
-    pattern.every((wanted) => parts.some((part) => part.type === wanted.type && matches(wanted.value, part.value)))
+    pattern.every((wanted) =>
+      parts.some((part) => part.type === wanted.type && matchesWildcards(wanted.value, part.value)),
+    )
   );
-}
-
-function matches(pattern: string, value: string): boolean {
-  const [head = '', ...tail] = pattern.split('*');
-  if (tail.length === 0) return pattern === value;
-  const last = tail.pop() ?? '';
-  if (!value.startsWith(head) || value.length < head.length + last.length || !value.endsWith(last)) return false;
-  let at = head.length;
-  for (const middle of tail) {
-    const found = value.indexOf(middle, at);
-    if (found < 0) return false;
-    at = found + middle.length;
-  }
-  return at <= value.length - last.length;
 }
 
 function unescape(value: string): string {

@@ -2,6 +2,7 @@
 import { lostRealms, lostRealmsMessage, readFormat } from '../../bucket/format.ts';
 import { protectedRealmsOf } from '../../registry/realms.ts';
 import { StorageError } from '../../registry/store.ts';
+import { logFailure } from '../log/event.ts';
 import type { Config } from '../config.ts';
 import { r2Store } from '../storage/r2-store.ts';
 
@@ -15,7 +16,7 @@ export async function reportLostRealms({ realms, bucket }: Pick<Config, 'realms'
     const lost = lostRealms(await readFormat(r2Store(bucket, { head: 0, get: 0 })), realms);
     if (lost.length === 0) return;
     const { message, hint } = lostRealmsMessage(lost);
-    console.error(JSON.stringify({ event: 'realms-lost', realms: lost, message: `${message}. ${hint}` }));
+    logFailure('realms-lost', { realms: lost, message: `${message}. ${hint}` });
   } catch (error) {
     // Requests report a bucket that cannot be read.
     if (!(error instanceof StorageError)) throw error;

@@ -1,7 +1,7 @@
 import { parseRobotTokenLines, type RobotTokenLine } from '../../registry/robot-token.ts';
 import { parseRealmTable, PUBLIC_REALM, type RealmName, type RealmTable } from '../../registry/realms.ts';
+import { ConfigError, fields, jsonOf, oneOf, optionalText, textList } from '../config-reading.ts';
 import { type CertificateRule, parseCertificateRule } from './certificate.ts';
-import { AccessConfigError, fields, optionalText, textList } from './config-reading.ts';
 import { type JwtIssuer, parseIssuer } from './tokens/issuer.ts';
 
 /**
@@ -54,22 +54,23 @@ export interface AccessSource {
   readonly signingKeys?: string | undefined;
 }
 
-const LOGINS = ['bearer', 'basic', 'none'] as const satisfies readonly LoginChallenge[];
-
 /**
- * Reads tables and secrets. Throws {@link AccessConfigError}, `RealmTableError` or `RobotTokenError`: an invalid rule
+ * Reads tables and secrets. Throws {@link ConfigError}, `RealmTableError` or `RobotTokenError`: an invalid rule
  * must not give access to what is meant to be protected.
  */
 export function parseAccess(source: AccessSource): AccessPolicy {
   const realms = parseRealmTable(source.realms, source.defaultAccess);
   const protectedRealms = new Set(realms.map(({ realm }) => realm).filter((realm) => realm !== PUBLIC_REALM));
-  const access = fields(json(source.access), 'ACCESS', ['login', 'service', 'authority', 'issuers', 'realms']);
-  const login = optionalText(access.login, 'ACCESS.login') ?? 'bearer';
-  const known = LOGINS.find((value) => value === login);
-  if (known === undefined) throw new AccessConfigError(`ACCESS.login must be one of ${LOGINS.join(', ')}.`);
+  const access = fields(jsonOf(source.access, 'ACCESS') ?? {}, 'ACCESS', [
+    'login',
+    'service',
+    'authority',
+    'issuers',
+    'realms',
+  ]);
   const service = optionalText(access.service, 'ACCESS.service') ?? null;
   if (service !== null && !/^[\x21\x23-\x5b\x5d-\x7e]+$/.test(service)) {
-    throw new AccessConfigError(
+    throw new ConfigError(
       'ACCESS.service must be printable characters without spaces, quotes and backslashes, such as a host name.',
     );
   }
@@ -78,21 +79,21 @@ export function parseAccess(source: AccessSource): AccessPolicy {
   );
   const twice = issuers.find((one, index) => issuers.findIndex(({ issuer }) => issuer === one.issuer) !== index);
   if (twice !== undefined)
-    throw new AccessConfigError(`ACCESS.issuers has the issuer "${twice.issuer}" twice. Give one entry all its keys.`);
+    throw new ConfigError(`ACCESS.issuers has the issuer "${twice.issuer}" twice. Give one entry all its keys.`);
   const readers = Object.entries(fields(access.realms ?? {}, 'ACCESS.realms')).map(([text, value]): RealmReaders => {
     const where = `ACCESS.realms.${text}`;
     const realm = [...protectedRealms].find((name) => name === text);
     if (realm === undefined)
-      throw new AccessConfigError(
+      throw new ConfigError(
         `${where} names a realm that REALMS does not protect. Add a rule for it there, or take it out here.`,
       );
     const row = fields(value, where, ['issuers', 'certificates']);
     const names = textList(row.issuers ?? [], `${where}.issuers`);
     const stranger = names.find((name) => !issuers.some((issuer) => issuer.name === name));
     if (stranger !== undefined)
-      throw new AccessConfigError(`${where}.issuers names "${stranger}", which is not in ACCESS.issuers.`);
+      throw new ConfigError(`${where}.issuers names "${stranger}", which is not in ACCESS.issuers.`);
     const certificates: unknown = row.certificates ?? [];
-    if (!Array.isArray(certificates)) throw new AccessConfigError(`${where}.certificates must be an array.`);
+    if (!Array.isArray(certificates)) throw new ConfigError(`${where}.certificates must be an array.`);
     return {
       realm,
       issuers: names,
@@ -104,7 +105,7 @@ export function parseAccess(source: AccessSource): AccessPolicy {
   return {
     realms,
     protectedRealms,
-    login: known,
+    login: oneOf<LoginChallenge>(access.login, 'ACCESS.login', ['bearer', 'basic', 'none']),
     service,
     authority: authority(access.authority),
     issuers,
@@ -125,7 +126,7 @@ function robotTokens(
     for (const { name, realms } of lines) {
       const unknown = realms.find((realm) => !known.has(realm));
       if (unknown !== undefined)
-        throw new AccessConfigError(
+        throw new ConfigError(
           `The secret ${secret} gives the token "${name}" the realm "${unknown}", which REALMS does not have. ` +
             'Without its rule, the repositories of this realm would be public. Add the rule to REALMS, or remove the line.',
         );
@@ -144,21 +145,11 @@ export function usesCertificates(policy: AccessPolicy): boolean {
   return policy.readers.some(({ certificates }) => certificates.length > 0);
 }
 
-function json(value: unknown): unknown {
-  if (value === undefined || value === '') return {};
-  if (typeof value !== 'string') return value;
-  try {
-    return JSON.parse(value);
-  } catch (cause) {
-    throw new AccessConfigError('ACCESS is not JSON.', { cause });
-  }
-}
-
 function authority(value: unknown): string | null {
   const text = optionalText(value, 'ACCESS.authority');
   if (text === undefined) return null;
   if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol) || text.includes('"')) {
-    throw new AccessConfigError(
+    throw new ConfigError(
       'ACCESS.authority must be the address of a token server, such as "https://auth.example.com/token".',
     );
   }
@@ -168,7 +159,7 @@ function authority(value: unknown): string | null {
 function signingKeys(text: string | undefined): string | null {
   if (text === undefined || text.trim() === '') return null;
   if (!text.includes('-----BEGIN PRIVATE KEY-----')) {
-    throw new AccessConfigError(
+    throw new ConfigError(
       'The secret TOKEN_SIGNING_KEY must be a PKCS#8 PEM ("BEGIN PRIVATE KEY") of a P-256 key. `gantry token key` makes one.',
     );
   }

@@ -1,7 +1,6 @@
 import { CATALOG_KEY } from '../../registry/keys.ts';
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
 import {
-  CorruptListError,
   decodeListHeader,
   decodeSpan,
   FIRST_READ,
@@ -11,6 +10,7 @@ import {
 } from '../../registry/sorted-list.ts';
 import { readAll } from '../../bucket/read-object.ts';
 import { type ReadStore, StorageError } from '../../registry/store.ts';
+import { CorruptRecordError } from '../../registry/unreadable-record.ts';
 
 /**
  * Maximum number of names per read. Reads start with the page's length and grow up to this, so that a caller who sees
@@ -31,7 +31,7 @@ export interface VisiblePage {
 /**
  * At most `limit` names after `after` that `keep` accepts. A missing catalogue counts as empty. Reads continue until
  * the page is full: two reads if all names are visible, more if few are. Throws {@link StorageError}, {@link
- * CorruptListError}.
+ * CorruptRecordError}.
  */
 export async function visibleNames(
   store: ReadStore,
@@ -87,6 +87,6 @@ async function readOnce(
 
 function nameOf(value: unknown): RepositoryName {
   const name = typeof value === 'string' ? parseRepositoryName(value) : null;
-  if (name === null) throw new CorruptListError('the catalogue contains an invalid repository name');
+  if (name === null) throw new CorruptRecordError('the catalogue contains an invalid repository name');
   return name;
 }

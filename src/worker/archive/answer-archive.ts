@@ -5,8 +5,8 @@
 import { isNamed } from '../../http/conditions.ts';
 import type { Descriptor } from '../../registry/descriptor.ts';
 import { parsePlatform } from '../../registry/platform.ts';
-import { CorruptRecordError } from '../../registry/records.ts';
 import { StorageError } from '../../registry/store.ts';
+import { logFailure } from '../log/event.ts';
 import type { Grant } from '../access/guard.ts';
 import { entityTagOf, refused, type Refused } from '../gateway/answer.ts';
 import { isBrowser } from '../gateway/browser.ts';
@@ -24,6 +24,7 @@ import { parsePagePath } from '../pages/paths.ts';
 import { chooseImage, type FetchFromRegistry, type WantedImage } from './choose-image.ts';
 import { archiveEntries, type ArchivedImage } from './docker-archive.ts';
 import { tarLength, tarStream } from './tar.ts';
+import { CorruptRecordError } from '../../registry/unreadable-record.ts';
 
 /** Part of the entity tag: raised whenever the same image gives another archive. */
 const ARCHIVE_FORMAT = 1;
@@ -57,7 +58,7 @@ async function answerFor(c: EdgeContext, wanted: WantedImage, grant: Grant): Pro
     chosen = await chooseImage(wanted, fetch);
   } catch (error) {
     if (!(error instanceof CorruptRecordError)) throw error;
-    console.error(JSON.stringify({ event: 'record-corrupt', path: c.req.path, message: error.message }));
+    logFailure('record-corrupt', { path: c.req.path }, error);
     return refuse(c, refused('record-corrupt'));
   }
   if (chosen.kind === 'refused') return refuse(c, chosen);
@@ -103,7 +104,7 @@ async function openLayer(
   if (body instanceof ReadableStream) await body.cancel();
   const what = refusal === null ? `has ${length ?? 'no'} bytes instead of ${String(size)}` : `is ${refusal.reason}`;
   const error = new StorageError('STORAGE_UNAVAILABLE', `the layer ${digest} of ${name} ${what}`);
-  console.error(JSON.stringify({ event: 'archive-broken-off', message: error.message }));
+  logFailure('archive-broken-off', {}, error);
   throw error;
 }
 

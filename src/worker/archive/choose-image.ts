@@ -1,18 +1,18 @@
 /** Finds the image for an archive: of a list, the one for the requested platform. */
 import { isForeign, isImage } from '../../manifest/layer-types.ts';
 import { type ImageManifest, ManifestError, readImageManifest, readListManifest } from '../../manifest/read.ts';
-import { membersOfConfig } from '../../manifest/config-members.ts';
+import { membersOfConfig, platformOfMembers } from '../../manifest/config-members.ts';
 import type { MediaRange } from '../../http/accept.ts';
 import type { Descriptor } from '../../registry/descriptor.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { formOfMediaType, isListForm, MEDIA_TYPE_OF_FORM } from '../../registry/media-type.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { DEFAULT_PLATFORM, formatPlatform, type Platform } from '../../registry/platform.ts';
-import { CorruptRecordError } from '../../registry/records.ts';
 import { refused, type Refused } from '../gateway/answer.ts';
 import { WHOLE_REPRESENTATION } from '../gateway/edge-context.ts';
 import type { RegistryRequest, RequestOptions } from '../gateway/registry-request.ts';
 import type { RegistryResponse } from '../gateway/registry-response.ts';
+import { CorruptRecordError } from '../../registry/unreadable-record.ts';
 
 /** An image with the bytes of its config. */
 export interface ChosenImage {
@@ -95,7 +95,7 @@ async function imageOf(
   const found = await blob(image.config.digest, false);
   if (found.refusal !== null) return found.refusal;
   const config = await readWhole(found);
-  const own = platformOf(config);
+  const own = platformOfMembers(membersOfConfig(config));
   if (isAlone && platform !== null && own !== null && !fits(own, platform))
     return platformUnknown({ name, tag, platform }, [own]);
   return { kind: 'chosen', digest, image, config };
@@ -151,12 +151,6 @@ function fits(has: Platform, wanted: Platform): boolean {
 /** The variant. That of arm64 is v8 where none is named (containerd, platforms.Normalize). */
 function variantOf(platform: Platform | undefined): string {
   return platform?.variant ?? (platform?.architecture === 'arm64' ? 'v8' : '');
-}
-
-function platformOf(config: Uint8Array): Platform | null {
-  const { os, architecture, variant } = membersOfConfig(config);
-  if (typeof os !== 'string' || typeof architecture !== 'string' || os === '' || architecture === '') return null;
-  return { os, architecture, ...(typeof variant === 'string' && variant !== '' ? { variant } : {}) };
 }
 
 async function readWhole({ body }: RegistryResponse): Promise<Uint8Array> {

@@ -1,5 +1,6 @@
 /** Responses for requests that no line of the endpoint table answers, and for errors. */
 import { StorageError } from '../../registry/store.ts';
+import { logFailure } from '../log/event.ts';
 import { refused } from '../gateway/answer.ts';
 import { type EdgeContext, type EdgeHandler, refuseTo } from '../gateway/edge-context.ts';
 
@@ -16,11 +17,11 @@ export const fallback: EdgeHandler = (c) => {
 export function failure(error: unknown, c: EdgeContext): Response {
   const { trace } = c.env;
   if (error instanceof StorageError) {
-    console.error(JSON.stringify({ event: 'storage-unavailable', id: trace.id, message: error.message }));
+    logFailure('storage-unavailable', { id: trace.id }, error);
     return refuseTo(c, refused('storage-unavailable'));
   }
   const { name, message, stack } =
     error instanceof Error ? error : { name: 'unknown', message: String(error), stack: undefined };
-  console.error(JSON.stringify({ event: 'internal', id: trace.id, name, message, stack }));
+  logFailure('internal', { id: trace.id, name, message, stack });
   return refuseTo(c, refused('internal', { detail: { id: trace.id } }));
 }

@@ -4,6 +4,7 @@
  */
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { parseRepositoryName, parseTag, type RepositoryName } from '../../registry/name.ts';
+import { objectOf, parseJson } from '../../registry/values/json.ts';
 import { LOGIN_RETRY_AFTER, tooManyFailures } from '../access/login-limit.ts';
 import { refused } from '../gateway/answer.ts';
 import {
@@ -91,18 +92,7 @@ async function presents(authorization: string | null, secret: string): Promise<b
 async function readCacheTags(request: Request): Promise<readonly string[] | null> {
   const text = await readText(request, BODY_MAX);
   if (text === null) return null;
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return null;
-  }
-  if (typeof value !== 'object' || value === null) return null;
-  const {
-    repositories,
-    tags,
-    everything = [],
-  } = value as { repositories?: unknown; tags?: unknown; everything?: unknown };
+  const { repositories, tags, everything = [] } = objectOf(parseJson(text));
   if (!Array.isArray(repositories) || !Array.isArray(tags) || !Array.isArray(everything)) return null;
   const names = repositories.map(nameOf);
   const moved = tags.map(tagOf);

@@ -10,6 +10,7 @@ import { parsePlatform, type Platform } from '../../registry/platform.ts';
 import { compareNames, type RepositoryName } from '../../registry/name.ts';
 import { decodeSpan, type Leaf } from '../../registry/sorted-list.ts';
 import type { ReadStore } from '../../registry/store.ts';
+import { listOf, objectOf } from '../../registry/values/json.ts';
 import { type Answer, type HeaderFields, refused } from '../gateway/answer.ts';
 import { type OpenList, openList } from '../../bucket/list-page.ts';
 import type { RegistryRequest, RequestOptions } from '../gateway/registry-request.ts';
@@ -91,20 +92,19 @@ function aroundLatest(leaves: readonly Leaf[]): [number, number] {
 }
 
 function reasonWithoutSchema1(detail: unknown, engine: Platform): Omit<TagWithoutSchema1, 'tag'> | null {
-  if (typeof detail !== 'object' || detail === null) return null;
-  const { published, derived, missing, platforms } = detail as Record<string, unknown>;
+  const { published, derived, missing, platforms } = objectOf(detail);
   if (!Array.isArray(published) || !Array.isArray(derived)) return null;
   // A schema 1 that was published beside a list stands for a platform that the summary does not have.
   if (published.includes('docker-schema1')) return null;
   const isList = [...(published as unknown[]), ...(derived as unknown[])].some((form) => LISTS.has(form));
-  const texts = (Array.isArray(platforms) ? (platforms as unknown[]) : []).filter((one) => typeof one === 'string');
+  const texts = listOf(platforms).filter((one) => typeof one === 'string');
   if (isList && texts.length > 0 && !texts.some((text) => isFor(text, engine)))
     return { reason: 'schema1-no-platform', message: noPlatformMessage(engine, texts) };
   if (derived.includes('docker-schema1')) return null;
-  const row = Array.isArray(missing)
-    ? (missing as unknown[]).find((one) => (one as { form?: unknown } | null)?.form === 'docker-schema1')
-    : undefined;
-  const reason = (row as { reason?: unknown } | undefined)?.reason;
+  const { reason } =
+    listOf(missing)
+      .map(objectOf)
+      .find(({ form }) => form === 'docker-schema1') ?? {};
   return { reason: typeof reason === 'string' && isReason(reason) ? reason : 'schema1-not-published' };
 }
 

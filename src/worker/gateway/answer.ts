@@ -1,6 +1,7 @@
 import type { Digest } from '../../registry/digest.ts';
 import type { ErrorDetail, Reason } from '../../registry/errors.ts';
 import type { Form } from '../../registry/media-type.ts';
+import { MEDIA_TYPES } from '../../registry/media-type.ts';
 
 /** The metadata of a representation, the same for GET and HEAD. */
 export interface Representation {
@@ -65,6 +66,16 @@ export type Answer = Found | Refused;
 export interface Redirect {
   readonly kind: 'redirect';
   readonly location: string;
+}
+
+/** Makes the answer with a JSON document. */
+export async function foundJson(body: Uint8Array): Promise<Found> {
+  return {
+    kind: 'found',
+    representation: { contentType: MEDIA_TYPES.json, length: body.length, etag: await entityTagOf(body) },
+    body,
+    vary: [],
+  };
 }
 
 /** Makes a refusal. */

@@ -1,5 +1,5 @@
 /** Parses path and query of a client's request into a {@link RegistryRequest}, or into a refusal. */
-import { parseDigest } from '../../registry/digest.ts';
+import { type Digest, parseDigest } from '../../registry/digest.ts';
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
 import { parseReference } from '../../registry/reference.ts';
 import { refused, type Refused } from './answer.ts';
@@ -34,11 +34,7 @@ export function parseManifestRequest({ parameter }: RequestTarget): RegistryRequ
 
 /** `/v2/<name>/blobs/<digest>` */
 export function parseBlobRequest({ parameter }: RequestTarget): RegistryRequest | Refused {
-  return named(parameter, (name) => {
-    const text = parameter('digest');
-    const digest = parseDigest(text);
-    return digest === null ? refused('digest-invalid', { detail: { digest: text } }) : { kind: 'blob', name, digest };
-  });
+  return digested(parameter, (name, digest) => ({ kind: 'blob', name, digest }));
 }
 
 /** `/v2/<name>/tags/list?n=&last=` */
@@ -48,10 +44,7 @@ export function parseTagListRequest({ parameter, query }: RequestTarget): Regist
 
 /** `/v2/<name>/referrers/<digest>?artifactType=`; `last` is our own parameter, in the `Link` to the next page. */
 export function parseReferrersRequest({ parameter, query }: RequestTarget): RegistryRequest | Refused {
-  return named(parameter, (name) => {
-    const text = parameter('digest');
-    const subject = parseDigest(text);
-    if (subject === null) return refused('digest-invalid', { detail: { digest: text } });
+  return digested(parameter, (name, subject) => {
     const given = query();
     const artifactType = single(given, 'artifactType');
     const last = single(given, 'last');
@@ -64,13 +57,7 @@ export function parseReferrersRequest({ parameter, query }: RequestTarget): Regi
 
 /** `/extensions/v2/<name>/signatures/<digest>` */
 export function parseSignaturesRequest({ parameter }: RequestTarget): RegistryRequest | Refused {
-  return named(parameter, (name) => {
-    const text = parameter('digest');
-    const subject = parseDigest(text);
-    return subject === null
-      ? refused('digest-invalid', { detail: { digest: text } })
-      : { kind: 'signatures', name, subject };
-  });
+  return digested(parameter, (name, subject) => ({ kind: 'signatures', name, subject }));
 }
 
 /** `/v2/_catalog?n=&last=` */
@@ -90,6 +77,17 @@ function named(
   const text = parameter('name');
   const name = parseRepositoryName(text);
   return name === null ? refused('name-invalid', { detail: { name: text } }) : next(name);
+}
+
+function digested(
+  parameter: RequestTarget['parameter'],
+  next: (name: RepositoryName, digest: Digest) => RegistryRequest | Refused,
+): RegistryRequest | Refused {
+  return named(parameter, (name) => {
+    const text = parameter('digest');
+    const digest = parseDigest(text);
+    return digest === null ? refused('digest-invalid', { detail: { digest: text } }) : next(name, digest);
+  });
 }
 
 function paged(query: URLSearchParams, next: (page: ListPage) => RegistryRequest): RegistryRequest | Refused {

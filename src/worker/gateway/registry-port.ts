@@ -3,6 +3,7 @@
  * direct call, if it has none and the entrypoint would only cost time.
  */
 import { PUBLIC_REALM } from '../../registry/realms.ts';
+import { logFailure } from '../log/event.ts';
 import { usesCache } from './cache-policy.ts';
 import { canonicalRequest } from './canonical-request.ts';
 import type { Config, Env } from '../config.ts';
@@ -111,6 +112,5 @@ function entrypointOf(ctx: GatewayContext): ((props: RegistryProps) => RegistryE
 }
 
 function reportUnknownCache(error: unknown): void {
-  const message = error instanceof Error ? error.message : String(error);
-  console.error(JSON.stringify({ event: 'cache-unknown', message }));
+  logFailure('cache-unknown', {}, error);
 }

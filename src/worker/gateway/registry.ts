@@ -7,11 +7,9 @@ import { assertNever } from '../../registry/errors.ts';
 import { type RealmMismatch, withRealms } from '../../bucket/realm-mark.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import { PUBLIC_REALM, realmOf, type RealmName, type RealmTable } from '../../registry/realms.ts';
-import { NewerVersionError } from '../../registry/newer-version.ts';
-import { CorruptRecordError } from '../../registry/records.ts';
-import { CorruptReferrersError } from '../../registry/referrers.ts';
-import { CorruptListError } from '../../registry/sorted-list.ts';
+import { CorruptRecordError, NewerVersionError } from '../../registry/unreadable-record.ts';
 import { type ReadStore, StorageError } from '../../registry/store.ts';
+import { logFailure } from '../log/event.ts';
 import { type Answer, discard, type Redirect, refused, type Refused } from './answer.ts';
 import type { RateLimiter } from '../access/login-limit.ts';
 import { CLIENT_HEADER } from './canonical-request.ts';
@@ -139,13 +137,10 @@ export async function answerRequest(
 
 /** Logs that an object is hidden because the realm table does not have the realm that it was written for. */
 export function reportRealmMismatch(mismatch: RealmMismatch): void {
-  console.error(
-    JSON.stringify({
-      event: 'realm-mismatch',
-      ...mismatch,
-      message: 'The object is not served. Restore the rule in REALMS, or publish again under the new realm.',
-    }),
-  );
+  logFailure('realm-mismatch', {
+    ...mismatch,
+    message: 'The object is not served. Restore the rule in REALMS, or publish again under the new realm.',
+  });
 }
 
 /** Where an answer comes from. */
@@ -202,17 +197,13 @@ function refusalOf(error: unknown, request: RegistryRequest): Refused {
     error instanceof Error
       ? { name: error.name, message: error.message, cause: String(error.cause) }
       : { message: String(error) };
-  console.error(JSON.stringify({ event: reason, request: pathOf(request), ...cause }));
+  logFailure(reason, { request: pathOf(request), ...cause });
   return refused(reason);
 }
 
 function reasonOf(error: unknown): 'storage-unavailable' | 'record-corrupt' | 'internal' {
   if (error instanceof StorageError) return 'storage-unavailable';
-  const corrupt =
-    error instanceof NewerVersionError ||
-    error instanceof CorruptRecordError ||
-    error instanceof CorruptListError ||
-    error instanceof CorruptReferrersError;
+  const corrupt = error instanceof NewerVersionError || error instanceof CorruptRecordError;
   return corrupt ? 'record-corrupt' : 'internal';
 }
 

@@ -11,6 +11,7 @@ import { OriginError } from '../../origin/errors.ts';
 import { algorithmOf, type Digest, hexOf } from '../../registry/digest.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { StorageError } from '../../registry/store.ts';
+import { logFailure } from '../log/event.ts';
 import { within } from './single-flight.ts';
 
 /**
@@ -112,7 +113,7 @@ export async function fillBlob(
     return 'stored';
   }
   await client?.leaveBehind(storage.broken.reason);
-  console.error(JSON.stringify({ event: 'blob-not-stored', digest, message: String(storage.broken.reason) }));
+  logFailure('blob-not-stored', { digest, message: String(storage.broken.reason) });
   return 'passed-on';
 }
 

@@ -8,7 +8,8 @@ import type { RegistryClient } from '../../origin/registry-client.ts';
 import { type Refused, refused } from '../gateway/answer.ts';
 import { clientKey } from '../access/login-limit.ts';
 import { type Slot, type SlotKind, Slots, type Urgency } from './fill-slots.ts';
-import type { Pull } from './pull.ts';
+import { type Pull, unlessLimited, waitFor } from './pull.ts';
+import type { SingleFlight } from './single-flight.ts';
 
 const MIB = 1024 * 1024;
 
@@ -128,4 +129,23 @@ export async function fillWithin<T>(
       upstream.overLimit.set(key, error.message, Date.now() + OVER_LIMIT_FOR);
     throw error;
   }
+}
+
+/**
+ * Fetches documents once for all concurrent requests: with permission, in a slot, and within limits. `key`: what is
+ * fetched. Throws what `work` throws, {@link FillLimitError} and {@link OriginError}.
+ */
+export async function fillOnce<V>(
+  pull: Pick<Pull, 'rule' | 'upstream' | 'fillLimiter' | 'client' | 'waitUntil'>,
+  flights: SingleFlight<V>,
+  limits: BudgetLimits,
+  key: string,
+  work: (client: RegistryClient, budget: Budget) => Promise<V>,
+): Promise<V> {
+  unlessLimited(pull.upstream);
+  if (flights.of(key) === undefined) await permitFill(pull, key);
+  const flight = flights.once(key, pull.waitUntil, () =>
+    inSlot('documents', () => fillWithin(pull, limits, key, work)),
+  );
+  return waitFor(pull, flights, key, flight);
 }

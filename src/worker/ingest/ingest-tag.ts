@@ -14,7 +14,7 @@ import { summarizeTag } from '../../manifest/tag-summary.ts';
 import { tagRecordOf } from '../../manifest/tag-record.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { tagKey } from '../../registry/keys.ts';
-import { NewerVersionError } from '../../registry/newer-version.ts';
+import { NewerVersionError } from '../../registry/unreadable-record.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { encodeOriginMark, type OriginMark } from '../../registry/origin-mark.ts';
@@ -22,6 +22,7 @@ import type { RealmName } from '../../registry/realms.ts';
 import { encodeTag, publishedDigests, type TagRecord } from '../../registry/records.ts';
 import { StorageError, type WriteStore } from '../../registry/store.ts';
 import type { TagEntry } from '../../registry/summary.ts';
+import { logFailure } from '../log/event.ts';
 import { expiryFrom, type OriginRule } from './origins.ts';
 import type { ObjectAtHand } from './overlay.ts';
 
@@ -82,7 +83,7 @@ export async function ingestTag(
     written = await writeAll(place, { content, derivation, object, over });
   } catch (error) {
     if (!(error instanceof StorageError) || over !== null) throw error;
-    console.error(JSON.stringify({ event: 'tag-not-stored', name, tag, message: error.message }));
+    logFailure('tag-not-stored', { name, tag }, error);
     return { object, mark };
   }
   if (written === 'precondition-failed') return 'published';
@@ -164,8 +165,7 @@ async function list(
     const entry: TagEntry = { ...summary, etag, digests: publishedDigests(record) };
     await openLists(store, { policy: LIST_CONFLICTS }).update(name, tag, { kind: 'written', entry });
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    console.error(JSON.stringify({ event: 'list-not-written', name, tag, message }));
+    logFailure('list-not-written', { name, tag }, error);
   }
 }
 

@@ -4,19 +4,16 @@
  */
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
 import type { Platform } from '../../registry/platform.ts';
+import { coversPattern, isRepositoryPattern } from '../../registry/values/name-pattern.ts';
+import { isObject, type JsonObject } from '../../registry/values/json.ts';
+import { ConfigError, fields, isLoopback, jsonOf, oneOf, numberOf } from '../config-reading.ts';
 import type { Credentials } from '../../origin/auth.ts';
 import type { MissingRule } from '../../origin/caller.ts';
 import {
   addressOf,
   certificateOf,
   type ClientCertificate,
-  fromText,
   hostOf,
-  isLoopback,
-  isObject,
-  isPattern,
-  onlyMembers,
-  OriginRulesError,
   platformsOf,
   redirectHostsOf,
   switchOf,
@@ -82,10 +79,10 @@ export type OriginRules = readonly OriginRule[];
 const DAY = 86_400_000;
 
 /** `expire`, in days: default, minimum and maximum; 0 stands for never. */
-const EXPIRE = { otherwise: 90, least: 0, most: 3_650 } as const;
+const EXPIRE = { otherwise: 90, least: 0, most: 3_650, unit: 'days (0 means never)', whole: true } as const;
 
 /** `largest`, in MiB: default, minimum and maximum (10,000 parts of 8 MiB). */
-const LARGEST = { otherwise: 16_384, least: 1, most: 80_000 } as const;
+const LARGEST = { otherwise: 16_384, least: 1, most: 80_000, unit: 'MiB', whole: true } as const;
 
 const MEMBERS = [
   'name',
@@ -111,40 +108,36 @@ const MEMBERS = [
 
 /**
  * Reads `ORIGINS` (an array of rules, or its JSON) and `ORIGIN_CREDENTIALS` (an object by rule name, or its JSON).
- * Undefined gives no rules. `bindings`: those of the Worker, for certificates. Throws {@link OriginRulesError}.
+ * Undefined gives no rules. `bindings`: those of the Worker, for certificates. Throws {@link ConfigError}.
  */
-export function parseOrigins(
-  value: unknown,
-  credentials: unknown,
-  bindings: Readonly<Record<string, unknown>> = {},
-): OriginRules {
-  const given = fromText(value, 'ORIGINS');
-  const secrets = fromText(credentials, 'ORIGIN_CREDENTIALS') ?? {};
+export function parseOrigins(value: unknown, credentials: unknown, bindings: JsonObject = {}): OriginRules {
+  const given = jsonOf(value, 'ORIGINS');
+  const secrets = jsonOf(credentials, 'ORIGIN_CREDENTIALS') ?? {};
   if (!isObject(secrets))
-    throw new OriginRulesError(
+    throw new ConfigError(
       'ORIGIN_CREDENTIALS must be an object: {"<name of the rule>": {"username": …, "password": …}}.',
     );
   if (given !== undefined && !Array.isArray(given))
-    throw new OriginRulesError('ORIGINS must be an array of rules: [{"name": …, "pattern": …, "upstream": …}].');
+    throw new ConfigError('ORIGINS must be an array of rules: [{"name": …, "pattern": …, "upstream": …}].');
   const rules = ((given ?? []) as readonly unknown[]).map((rule, index) =>
     toRule(rule, `ORIGINS[${String(index)}]`, secrets, bindings),
   );
   for (const [index, { name, pattern, ns }] of rules.entries()) {
     const earlier = rules.slice(0, index);
     if (earlier.some((other) => other.name === name))
-      throw new OriginRulesError(`ORIGINS has two rules named "${name}". Each needs a name of its own.`);
+      throw new ConfigError(`ORIGINS has two rules named "${name}". Each needs a name of its own.`);
     if (ns !== null && earlier.some((other) => other.ns === ns))
-      throw new OriginRulesError(`ORIGINS has two rules with ns "${ns}". One host has one upstream.`);
-    const first = earlier.find((other) => covers(other.pattern, pattern));
+      throw new ConfigError(`ORIGINS has two rules with ns "${ns}". One host has one upstream.`);
+    const first = earlier.find((other) => coversPattern(other.pattern, pattern));
     if (first !== undefined) {
-      throw new OriginRulesError(
+      throw new ConfigError(
         `The rule "${name}" of ORIGINS never applies: "${first.name}" is before it and matches all of ${pattern}. Put the narrower one first.`,
       );
     }
   }
   const stray = Object.keys(secrets).find((name) => !rules.some((rule) => rule.name === name));
   if (stray !== undefined)
-    throw new OriginRulesError(`ORIGIN_CREDENTIALS names "${stray}", which is not a rule of ORIGINS.`);
+    throw new ConfigError(`ORIGIN_CREDENTIALS names "${stray}", which is not a rule of ORIGINS.`);
   return rules;
 }
 
@@ -203,54 +196,23 @@ function partOf(pattern: string, name: string): string | null {
   return name.startsWith(pattern.slice(0, -1)) ? name.slice(pattern.length - 1) : null;
 }
 
-function covers(wide: string, narrow: string): boolean {
-  return wide === '*' || wide === narrow || (wide.endsWith('/*') && narrow.startsWith(wide.slice(0, -1)));
-}
-
-function toRule(
-  value: unknown,
-  where: string,
-  secrets: Readonly<Record<string, unknown>>,
-  bindings: Readonly<Record<string, unknown>>,
-): OriginRule {
-  if (!isObject(value))
-    throw new OriginRulesError(`${where} must be an object {"name": …, "pattern": …, "upstream": …}.`);
-  onlyMembers(value, MEMBERS, where);
-  const {
-    name,
-    pattern,
-    upstream: address,
-    remote = pattern,
-    ns,
-    token = [],
-    redirects,
-    blobs = 'stream',
-    platforms,
-    missing = 'registry',
-    kind = 'registry',
-  } = value;
+function toRule(value: unknown, where: string, secrets: JsonObject, bindings: JsonObject): OriginRule {
+  const row = fields(value, where, MEMBERS);
+  const { name, pattern, upstream: address, remote = pattern, ns, token = [], redirects, platforms } = row;
   if (typeof name !== 'string' || !/^[a-z0-9][a-z0-9._-]{0,63}$/.test(name)) {
-    throw new OriginRulesError(
-      `${where}.name must be lower-case letters, digits, ".", "_" and "-", at most 64 characters.`,
-    );
+    throw new ConfigError(`${where}.name must be lower-case letters, digits, ".", "_" and "-", at most 64 characters.`);
   }
-  if (!isPattern(pattern))
-    throw new OriginRulesError(`${where}.pattern must be a repository name, a prefix ending in "/*", or "*".`);
-  if (!isPattern(remote) || remote.includes('*') !== pattern.includes('*')) {
-    throw new OriginRulesError(
+  if (!isRepositoryPattern(pattern))
+    throw new ConfigError(`${where}.pattern must be a repository name, a prefix ending in "/*", or "*".`);
+  if (!isRepositoryPattern(remote) || remote.includes('*') !== pattern.includes('*')) {
+    throw new ConfigError(
       `${where}.remote must be a repository name, or, exactly where the pattern ends in "*", a prefix ending in "/*" or "*" alone.`,
     );
   }
-  if (blobs !== 'stream' && blobs !== 'redirect')
-    throw new OriginRulesError(`${where}.blobs must be "stream" or "redirect".`);
-  if (missing !== 'registry' && missing !== 'any')
-    throw new OriginRulesError(`${where}.missing must be "registry" or "any".`);
-  if (kind !== 'registry' && kind !== 'pulp3')
-    throw new OriginRulesError(`${where}.kind must be "registry" or "pulp3".`);
   const upstream = addressOf(address, `${where}.upstream`);
   const credentials = Object.hasOwn(secrets, name) ? toCredentials(secrets[name], `ORIGIN_CREDENTIALS.${name}`) : null;
   if (credentials !== null && upstream.protocol !== 'https:' && !isLoopback(upstream)) {
-    throw new OriginRulesError(`${where}.upstream must be https: its credentials would be sent unencrypted.`);
+    throw new ConfigError(`${where}.upstream must be https: its credentials would be sent unencrypted.`);
   }
   return {
     name,
@@ -261,18 +223,18 @@ function toRule(
     credentials,
     tokenServices: tokenServicesOf(token, `${where}.token`),
     redirects: redirects === undefined ? null : redirectHostsOf(redirects, `${where}.redirects`),
-    lifetime: timeOf(value, 'lifetime', where),
-    stale: timeOf(value, 'stale', where),
-    grace: timeOf(value, 'grace', where),
-    expire: expireOf(value, where),
-    timeout: timeOf(value, 'timeout', where),
-    blobs,
-    largest: largestOf(value.largest, where),
+    lifetime: timeOf(row, 'lifetime', where),
+    stale: timeOf(row, 'stale', where),
+    grace: timeOf(row, 'grace', where),
+    expire: expireOf(row, where),
+    timeout: timeOf(row, 'timeout', where),
+    blobs: oneOf(row.blobs, `${where}.blobs`, ['stream', 'redirect']),
+    largest: numberOf(row.largest, `${where}.largest`, LARGEST) * 1024 * 1024,
     platforms: platforms === undefined ? null : platformsOf(platforms, `${where}.platforms`),
-    missing,
-    kind,
-    flatpak: switchOf(value.flatpak, `${where}.flatpak`),
-    certificate: certificateOf(value.certificate, upstream, `${where}.certificate`, bindings),
+    missing: oneOf(row.missing, `${where}.missing`, ['registry', 'any']),
+    kind: oneOf(row.kind, `${where}.kind`, ['registry', 'pulp3']),
+    flatpak: switchOf(row.flatpak, `${where}.flatpak`),
+    certificate: certificateOf(row.certificate, upstream, `${where}.certificate`, bindings),
   };
 }
 
@@ -286,29 +248,14 @@ export function allowsRedirect({ upstream, redirects }: OriginRule, { host, orig
 }
 
 /** A pull is noted only after the lifetime, so `expire` must be well above it. */
-function expireOf(value: Readonly<Record<string, unknown>>, where: string): number | null {
-  const { otherwise, least, most } = EXPIRE;
-  const days = value.expire ?? otherwise;
-  if (typeof days !== 'number' || !Number.isInteger(days) || days < least || days > most)
-    throw new OriginRulesError(
-      `${where}.expire must be a whole number of days between ${String(least)} and ${String(most)}; 0 means never.`,
-    );
+function expireOf(value: JsonObject, where: string): number | null {
+  const days = numberOf(value.expire, `${where}.expire`, EXPIRE);
   if (days > 0 && days * DAY <= 2 * timeOf(value, 'lifetime', where))
-    throw new OriginRulesError(`${where}.expire must be more than twice the lifetime, or pulls could not be noted.`);
+    throw new ConfigError(`${where}.expire must be more than twice the lifetime, or pulls could not be noted.`);
   return days === 0 ? null : days * DAY;
 }
 
 /** When a tag expires that was pulled `now`, as a part of its mark. Times in milliseconds. */
 export function expiryFrom({ expire }: Pick<OriginRule, 'expire'>, now: number): { readonly expires?: number } {
   return expire === null ? {} : { expires: now + expire };
-}
-
-function largestOf(value: unknown, where: string): number {
-  const { otherwise, least, most } = LARGEST;
-  const size = value ?? otherwise;
-  if (typeof size !== 'number' || !Number.isInteger(size) || size < least || size > most)
-    throw new OriginRulesError(
-      `${where}.largest must be a whole number of MiB between ${String(least)} and ${String(most)}.`,
-    );
-  return size * 1024 * 1024;
 }

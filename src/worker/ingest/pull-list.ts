@@ -20,9 +20,9 @@ import { withRetry } from '../../bucket/retry.ts';
 import { type StoredAnswer, withWarning } from './stored-answer.ts';
 import { pathOf, type RegistryRequest } from '../gateway/registry-request.ts';
 import type { RegistryClient } from '../../origin/registry-client.ts';
-import { FILL_LIMITS, FillLimitError, fillWithin, inSlot, permitFill } from './fill-limits.ts';
+import { FILL_LIMITS, FillLimitError, fillOnce } from './fill-limits.ts';
 import { overlay } from './overlay.ts';
-import { noteOutage, type Pull, unlessLimited, waitFor } from './pull.ts';
+import { noteOutage, type Pull } from './pull.ts';
 import type { Outage } from './upstream.ts';
 
 /** Milliseconds that an upstream's list is cached at most. */
@@ -158,29 +158,18 @@ async function listOf<T>(
   what: string,
   fetch: (client: RegistryClient) => Promise<readonly T[] | 'unknown'>,
 ): Promise<UpstreamList<T>> {
-  const { upstream, remote, waitUntil } = pull;
+  const { upstream, remote } = pull;
   const key = `${remote} ${what}`;
   const now = Date.now();
   const remembered = upstream.lists.get(key, now);
   // The key determines the type of the entries.
   if (remembered !== undefined) return { list: remembered as UpstreamList<T>['list'], outage: null };
   try {
-    unlessLimited(upstream);
-    if (upstream.listFlights.of(key) === undefined) await permitFill(pull, key);
-    const flight = upstream.listFlights.once(key, waitUntil, () =>
-      inSlot('documents', () =>
-        fillWithin(
-          pull,
-          request.kind === 'referrers' ? FILL_LIMITS.referrers : FILL_LIMITS.tags,
-          key,
-          async (client, budget) => ({
-            items: await fetch(client),
-            bytes: budget.received,
-          }),
-        ),
-      ),
-    );
-    const fetched = await waitFor(pull, upstream.listFlights, key, flight);
+    const limits = request.kind === 'referrers' ? FILL_LIMITS.referrers : FILL_LIMITS.tags;
+    const fetched = await fillOnce(pull, upstream.listFlights, limits, key, async (client, budget) => ({
+      items: await fetch(client),
+      bytes: budget.received,
+    }));
     const list = fetched.items as UpstreamList<T>['list'];
     remember(pull, key, list, fetched.bytes);
     return { list, outage: null };

@@ -9,12 +9,13 @@ import { manifestKey } from '../../registry/keys.ts';
 import { formOfMediaType } from '../../registry/media-type.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import { StorageError, type WriteStore } from '../../registry/store.ts';
+import { logFailure } from '../log/event.ts';
 import type { Answer } from '../gateway/answer.ts';
 import { isUnknown, type StoredAnswer } from './stored-answer.ts';
 import { withRetries } from '../../bucket/retry.ts';
-import { FILL_LIMITS, fillWithin, inSlot, permitFill } from './fill-limits.ts';
+import { FILL_LIMITS, fillOnce } from './fill-limits.ts';
 import { type ObjectAtHand, overlay } from './overlay.ts';
-import { isNegativelyCached, cacheAbsence, type Pull, unlessLimited, waitFor } from './pull.ts';
+import { isNegativelyCached, cacheAbsence, type Pull } from './pull.ts';
 
 /** Answers with the manifest. `stored`: the answer from storage. Throws OriginError and StorageError. */
 export async function pullManifest(
@@ -23,19 +24,12 @@ export async function pullManifest(
   digest: Digest,
   { answer }: StoredAnswer,
 ): Promise<Answer> {
-  const { upstream, remote, answerStored, store, retry, waitUntil } = pull;
+  const { upstream, remote, answerStored, store, retry } = pull;
   const key = manifestKey(name, digest);
   if (!isUnknown(answer) || isNegativelyCached(upstream, key)) return answer;
-  unlessLimited(upstream);
-  if (upstream.manifests.of(key) === undefined) await permitFill(pull, key);
-  const flight = upstream.manifests.once(key, waitUntil, () =>
-    inSlot('documents', () =>
-      fillWithin(pull, FILL_LIMITS.manifest, key, (client) =>
-        ingestManifest(client, withRetries(store, retry), { name, remote, digest }),
-      ),
-    ),
+  const found = await fillOnce(pull, upstream.manifests, FILL_LIMITS.manifest, key, (client) =>
+    ingestManifest(client, withRetries(store, retry), { name, remote, digest }),
   );
-  const found = await waitFor(pull, upstream.manifests, key, flight);
   if (found !== 'unknown') return answerStored((store) => overlay(store, found));
   cacheAbsence(upstream, key);
   return answer;
@@ -70,7 +64,7 @@ export async function ingestManifest(
     await writeManifest(store, name, { ...manifest, digest, source: { kind: 'published' } });
   } catch (error) {
     if (!(error instanceof StorageError)) throw error;
-    console.error(JSON.stringify({ event: 'manifest-not-stored', name, digest, message: error.message }));
+    logFailure('manifest-not-stored', { name, digest }, error);
   }
   return { key, bytes, contentType: manifest.mediaType, metadata: {} };
 }

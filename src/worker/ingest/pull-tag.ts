@@ -8,6 +8,8 @@ import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { decodeOriginMark, type OriginMark } from '../../registry/origin-mark.ts';
 import { decodeTagMetadata, publishedDigests } from '../../registry/records.ts';
 import { type ObjectInfo, StorageError } from '../../registry/store.ts';
+import { messageOf } from '../../registry/values/error-message.ts';
+import { logFailure } from '../log/event.ts';
 import type { Answer } from '../gateway/answer.ts';
 import { readAll } from '../../bucket/read-object.ts';
 import type { RegistryClient } from '../../origin/registry-client.ts';
@@ -169,18 +171,9 @@ async function check(
   } catch (error) {
     const isExpected = error instanceof OriginError || error instanceof StorageError || error instanceof FillLimitError;
     if (!isExpected) {
-      console.error(
-        JSON.stringify({
-          event: 'internal',
-          about: `${name}:${tag}`,
-          message: error instanceof Error ? error.message : String(error),
-        }),
-      );
+      logFailure('internal', { about: `${name}:${tag}` }, error);
     }
-    const failure =
-      error instanceof OriginError
-        ? error
-        : new OriginError('ORIGIN_UNAVAILABLE', error instanceof Error ? error.message : String(error));
+    const failure = error instanceof OriginError ? error : new OriginError('ORIGIN_UNAVAILABLE', messageOf(error));
     const outage = noteOutage(upstream, failure, `${name}:${tag}`);
     await postponeExpiry(pull, info, mark, now);
     const pause = outage.code === 'ORIGIN_LIMIT' ? OVER_LIMIT_FOR : Math.min(PAUSE, rule.lifetime);
@@ -202,9 +195,8 @@ async function lookForSignatures(
   try {
     await findLateSignatures(own, name, subject, (signature) => fetchAndWrite(own, name, signature, null));
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
     if (error instanceof OriginError) noteOutage(pull.upstream, error, `what refers to ${name}:${tag}`);
-    else console.error(JSON.stringify({ event: 'referrers-not-stored', name, tag, message }));
+    else logFailure('referrers-not-stored', { name, tag }, error);
   }
 }
 

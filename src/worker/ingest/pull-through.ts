@@ -8,12 +8,12 @@ import { createSigner } from '../../manifest/signing/jws.ts';
 import { KeyError, readPrivateKey } from '../../manifest/signing/key.ts';
 import { OriginError } from '../../origin/errors.ts';
 import { assertNever } from '../../registry/errors.ts';
-import { ConfigError } from '../config.ts';
+import { ConfigError } from '../config-reading.ts';
 import { type Answer, type Redirect, refused } from '../gateway/answer.ts';
 import { pathOf, type RequestOptions } from '../gateway/registry-request.ts';
 import { FillLimitError } from './fill-limits.ts';
 import { guardWrites } from '../storage/guarded-writes.ts';
-import { type FillContext, noteOutage, type Pull, waitOf } from './pull.ts';
+import { type FillContext, noteOutage, type Pull, refuseUnavailable } from './pull.ts';
 import { pullBlob } from './pull-blob.ts';
 import { pullManifest } from './pull-manifest.ts';
 import { pullTag } from './pull-tag.ts';
@@ -88,10 +88,7 @@ async function withUpstream(
     upstream.failed.set(request.name, outage, Date.now() + FAILED_FOR);
     if (error.code === 'ORIGIN_LIMIT')
       return refused('upstream-over-limit', { detail: { upstream: rule.name, code: error.code } });
-    return refused('upstream-unavailable', {
-      detail: { upstream: rule.name, code: error.code },
-      headers: { 'retry-after': String(Math.ceil(waitOf(error) / 1000)) },
-    });
+    return refuseUnavailable(rule, error);
   }
 }
 

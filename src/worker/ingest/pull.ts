@@ -4,6 +4,8 @@ import type { Signer } from '../../manifest/image.ts';
 import type { RepositoryName } from '../../registry/name.ts';
 import type { RealmName } from '../../registry/realms.ts';
 import type { WriteStore } from '../../registry/store.ts';
+import { logFailure } from '../log/event.ts';
+import { type Refused, refused } from '../gateway/answer.ts';
 import type { AnswerStored } from './stored-answer.ts';
 import type { OriginRule } from './origins.ts';
 import type { StorageRetryPolicy } from '../../bucket/retry.ts';
@@ -45,17 +47,23 @@ export interface Pull extends Omit<FillContext, 'signingKey'> {
 const WAIT = { otherwise: 5_000, most: 300_000 } as const;
 
 /** How long to send no requests to an upstream after an error, in milliseconds. */
-export function waitOf({ retryAfter }: OriginError): number {
+function waitOf({ retryAfter }: OriginError): number {
   return Math.min(Math.max(retryAfter ?? WAIT.otherwise, 1_000), WAIT.most);
+}
+
+/** The answer where an upstream fails and nothing is stored. */
+export function refuseUnavailable({ name }: OriginRule, error: OriginError): Refused {
+  return refused('upstream-unavailable', {
+    detail: { upstream: name, code: error.code },
+    headers: { 'retry-after': String(Math.ceil(waitOf(error) / 1000)) },
+  });
 }
 
 /** Logs an upstream's failure, and pauses requests to it if it limits them. */
 export function noteOutage(upstream: Upstream, error: OriginError, about: string): Outage {
   const { rule, limited } = upstream;
   const { code, message } = error;
-  console.error(
-    JSON.stringify({ event: 'upstream-unavailable', upstream: rule.name, code, status: error.status, message, about }),
-  );
+  logFailure('upstream-unavailable', { upstream: rule.name, code, status: error.status, message, about });
   const now = Date.now();
   if (code === 'ORIGIN_RATE_LIMITED' && limited.get('', now) === undefined)
     limited.set('', { code, message, until: now + waitOf(error) }, now + waitOf(error));

@@ -9,6 +9,7 @@ import { API_VERSION } from '../gateway/registry-response.ts';
 import type { RegistryRequest } from '../gateway/registry-request.ts';
 import { dataPointOf, isPull } from '../../statistics/pull-event.ts';
 import type { Trace } from './trace.ts';
+import { logFailure } from './event.ts';
 
 /** Maximum length of a logged path of an unknown endpoint, in characters. */
 const PATH_MAX_LENGTH = 256;
@@ -73,8 +74,7 @@ function countPull(
 }
 
 function reportLostEvent(error: unknown): void {
-  const message = error instanceof Error ? error.message : String(error);
-  console.error(JSON.stringify({ event: 'pull-not-counted', message }));
+  logFailure('pull-not-counted', {}, error);
 }
 
 /**

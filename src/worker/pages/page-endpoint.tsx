@@ -3,10 +3,9 @@ import type { Child } from 'hono/jsx';
 import type { Reason } from '../../registry/errors.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { PUBLIC_REALM, realmOf } from '../../registry/realms.ts';
-import { NewerVersionError } from '../../registry/newer-version.ts';
-import { CorruptRecordError } from '../../registry/records.ts';
-import { CorruptListError } from '../../registry/sorted-list.ts';
+import { CorruptRecordError, NewerVersionError } from '../../registry/unreadable-record.ts';
 import { type ReadStore, StorageError } from '../../registry/store.ts';
+import { logFailure } from '../log/event.ts';
 import { mayList } from '../access/caller.ts';
 import type { Resource } from '../access/decision.ts';
 import { type Grant, guard } from '../access/guard.ts';
@@ -77,13 +76,7 @@ export async function answerPage(
       return isRefused(made) ? await refusalPage(context, made) : await pageResponse(made, 200, 'moving');
     } catch (error) {
       const reason = reasonOf(error);
-      console.error(
-        JSON.stringify({
-          event: reason,
-          page: context.req.path,
-          message: error instanceof Error ? error.message : String(error),
-        }),
-      );
+      logFailure(reason, { page: context.req.path }, error);
       return await refuse(reason);
     } finally {
       trace.heads += count.head;
@@ -117,7 +110,5 @@ function isRefused(made: Child | Refused): made is Refused {
 
 function reasonOf(error: unknown): Reason {
   if (error instanceof StorageError) return 'storage-unavailable';
-  return error instanceof NewerVersionError || error instanceof CorruptRecordError || error instanceof CorruptListError
-    ? 'record-corrupt'
-    : 'internal';
+  return error instanceof NewerVersionError || error instanceof CorruptRecordError ? 'record-corrupt' : 'internal';
 }

@@ -5,6 +5,7 @@ import { helpPath, isReason } from '../../registry/errors.ts';
 import { helpOf } from '../../registry/help.ts';
 import { FORM_TITLE, FORMS } from '../../registry/media-type.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
+import { logFailure } from '../log/event.ts';
 import { firstDay, type PullCount } from '../../statistics/pull-query.ts';
 import { readPulls } from '../../statistics/sql-api.ts';
 import type { Config } from '../config.ts';
@@ -61,12 +62,7 @@ async function read(
     };
   } catch (error) {
     // The page is of use without its panel.
-    console.error(
-      JSON.stringify({
-        event: 'statistics-unavailable',
-        message: error instanceof Error ? error.message : String(error),
-      }),
-    );
+    logFailure('statistics-unavailable', {}, error);
     return { kind: 'unavailable' };
   }
 }

@@ -5,7 +5,7 @@ import type { Config } from '../config.ts';
 import type { Refused } from '../gateway/answer.ts';
 import { CACHING } from '../gateway/cache-policy.ts';
 import { type EdgeContext, publicOrigin } from '../gateway/edge-context.ts';
-import { objectOf, listOf, parseObject, textOf } from './content/json.ts';
+import { listOf, objectOf, parseJson, textOf } from '../../registry/values/json.ts';
 import { pageResponse } from './page-response.ts';
 import { refusalLinks } from './refusal-links.ts';
 import type { Place } from './views/layout.tsx';
@@ -39,7 +39,7 @@ export async function pageOfError(request: Request, response: Response, config: 
   if (!isHead && request.method !== 'GET') return response;
   if (!(response.headers.get('content-type') ?? '').startsWith('application/json')) return response;
   const body = new Uint8Array(await response.arrayBuffer());
-  const [error] = listOf(parseObject(body)?.errors).map(objectOf);
+  const [error] = listOf(objectOf(parseJson(body)).errors).map(objectOf);
   // The headers of a page do not depend on its reason.
   const reason = isHead ? 'endpoint-unknown' : objectOf(error?.detail).reason;
   if (typeof reason !== 'string' || !isReason(reason)) return new Response(body, response);

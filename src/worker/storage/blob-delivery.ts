@@ -1,5 +1,5 @@
+import { ConfigError, fields, jsonOf, oneOf, optionalText, text, webAddressOf, numberOf } from '../config-reading.ts';
 /** How blobs reach the client: streamed through the Worker, or by a redirect. */
-import { fields, optionalText, text } from '../access/config-reading.ts';
 
 /** The algorithms of crane's `_auth_` token. */
 export type AuthAlgorithm = 'SHA-256' | 'SHA-1' | 'MD5';
@@ -46,24 +46,19 @@ export interface DeliverySecrets {
   readonly authSecret: string | undefined;
 }
 
-/** A `BLOB_DELIVERY` that is not valid, and what to do about it. */
-export class BlobDeliveryError extends Error {
-  override readonly name = 'BlobDeliveryError';
-}
-
-/** Default seconds that a redirect is valid, as in crane. */
-const TTL = 300;
+/** Seconds that a redirect is valid; the default is that of crane. */
+const TTL = { otherwise: 300, least: 1, most: 604_800, unit: 'seconds', whole: true } as const;
 
 const ALGORITHMS = { sha256: 'SHA-256', sha1: 'SHA-1', md5: 'MD5' } as const satisfies Record<string, AuthAlgorithm>;
 
 /**
  * Parses `BLOB_DELIVERY`: undefined, `"stream"`, or an object (or its JSON) with a `mode`. Throws {@link
- * BlobDeliveryError} or `AccessConfigError`.
+ * ConfigError}.
  */
 export function parseBlobDelivery(value: unknown, secrets: DeliverySecrets): BlobDelivery {
   if (value === undefined || value === '' || value === 'stream') return { mode: 'stream' };
   const where = 'BLOB_DELIVERY';
-  const given = fields(typeof value === 'string' ? json(value) : value, where);
+  const given = fields(jsonOf(value, where), where);
   switch (given.mode) {
     case 'stream':
       fields(given, where, ['mode']);
@@ -72,7 +67,7 @@ export function parseBlobDelivery(value: unknown, secrets: DeliverySecrets): Blo
       const { endpoint, bucket, ttl } = fields(given, where, ['mode', 'endpoint', 'bucket', 'ttl']);
       const { accessKeyId, secretAccessKey } = secrets;
       if (accessKeyId === undefined || secretAccessKey === undefined) {
-        throw new BlobDeliveryError(
+        throw new ConfigError(
           'BLOB_DELIVERY presigned needs the secrets R2_ACCESS_KEY_ID and R2_SECRET_ACCESS_KEY (an R2 API token that may read the bucket).',
         );
       }
@@ -80,7 +75,7 @@ export function parseBlobDelivery(value: unknown, secrets: DeliverySecrets): Blo
         mode: 'presigned',
         endpoint: address(endpoint, `${where}.endpoint`),
         bucket: text(bucket, `${where}.bucket`),
-        ttl: seconds(ttl, `${where}.ttl`),
+        ttl: numberOf(ttl, `${where}.ttl`, TTL),
         accessKeyId,
         secretAccessKey,
       };
@@ -102,50 +97,29 @@ export function parseBlobDelivery(value: unknown, secrets: DeliverySecrets): Blo
       };
     }
     default:
-      throw new BlobDeliveryError('BLOB_DELIVERY.mode must be "stream", "presigned" or "redirect".');
+      throw new ConfigError('BLOB_DELIVERY.mode must be "stream", "presigned" or "redirect".');
   }
 }
 
 function signing(value: unknown, where: string, secret: string | undefined): UrlSigning {
   const { parameter, ttl, algorithm } = fields(value, where, ['parameter', 'ttl', 'algorithm']);
   if (secret === undefined || !/^(?:[0-9a-f]{2})+$/i.test(secret)) {
-    throw new BlobDeliveryError('BLOB_DELIVERY.auth needs the secret BLOB_AUTH_SECRET: the key in hexadecimal digits.');
+    throw new ConfigError('BLOB_DELIVERY.auth needs the secret BLOB_AUTH_SECRET: the key in hexadecimal digits.');
   }
-  const name = optionalText(algorithm, `${where}.algorithm`) ?? 'sha256';
-  if (!Object.hasOwn(ALGORITHMS, name))
-    throw new BlobDeliveryError(`${where}.algorithm must be "sha256", "sha1" or "md5".`);
+  const name = oneOf(algorithm, `${where}.algorithm`, ['sha256', 'sha1', 'md5']);
   const parameterName = optionalText(parameter, `${where}.parameter`) ?? '_auth_';
   if (!/^[\w.-]+$/.test(parameterName))
-    throw new BlobDeliveryError(`${where}.parameter must be letters, digits, "_", "-" and ".".`);
+    throw new ConfigError(`${where}.parameter must be letters, digits, "_", "-" and ".".`);
   return {
     secret: Uint8Array.from(secret.match(/../g) ?? [], (pair) => parseInt(pair, 16)),
     parameter: parameterName,
-    ttl: seconds(ttl, `${where}.ttl`),
-    algorithm: ALGORITHMS[name as keyof typeof ALGORITHMS],
+    ttl: numberOf(ttl, `${where}.ttl`, TTL),
+    algorithm: ALGORITHMS[name],
   };
 }
 
-function seconds(value: unknown, where: string): number {
-  if (value === undefined) return TTL;
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1 || value > 604_800) {
-    throw new BlobDeliveryError(`${where} must be a number of seconds between 1 and 604800.`);
-  }
-  return value;
-}
-
 function address(value: unknown, where: string): string {
-  const given = text(value, where);
-  const url = URL.canParse(given) ? new URL(given) : null;
-  if (url === null || !/^https?:$/.test(url.protocol) || url.search !== '' || url.hash !== '') {
-    throw new BlobDeliveryError(`${where} must be an address such as "https://blobs.example.com".`);
-  }
+  const url = webAddressOf(text(value, where));
+  if (url === null) throw new ConfigError(`${where} must be an address such as "https://blobs.example.com".`);
   return url.href.endsWith('/') ? url.href : `${url.href}/`;
-}
-
-function json(value: string): unknown {
-  try {
-    return JSON.parse(value);
-  } catch (cause) {
-    throw new BlobDeliveryError('BLOB_DELIVERY is not JSON.', { cause });
-  }
 }

@@ -1,4 +1,5 @@
 import {
+  BodyError,
   type BodyStream,
   type ByteRange,
   type GetOptions,
@@ -10,6 +11,7 @@ import {
   type StoredObject,
   type WriteStore,
 } from '../../registry/store.ts';
+import { messageOf } from '../../registry/values/error-message.ts';
 import { readAll } from '../../bucket/read-object.ts';
 import { type ObjectMemory, objectMemory, type Remembered, REMEMBERED_MAX } from './object-cache.ts';
 
@@ -241,7 +243,7 @@ class R2Store implements WriteStore {
 export const EMPTY_STORE: ReadStore = { head: () => Promise.resolve(null), get: () => Promise.resolve(null) };
 
 function failure(cause: unknown): StorageError {
-  const message = cause instanceof Error ? cause.message : String(cause);
+  const message = messageOf(cause);
   return new StorageError(CHECKSUM_FAILED.test(message) ? 'DIGEST_MISMATCH' : 'STORAGE_UNAVAILABLE', message, {
     cause,
   });
@@ -258,15 +260,6 @@ function conditionOf(onlyIf: NonNullable<PutOptions['onlyIf']>): R2Conditional |
   if (onlyIf === 'absent') return new Headers({ 'if-none-match': '*' });
   const { etag, uploaded } = onlyIf;
   return { etagMatches: etag, ...(uploaded !== undefined && { uploadedBefore: new Date(uploaded.getTime() + 1) }) };
-}
-
-/** A failure of the body, not of storage. */
-class BodyError extends Error {
-  override readonly name = 'BodyError';
-
-  constructor(cause: unknown) {
-    super('the body cannot be read', { cause });
-  }
 }
 
 /**

@@ -14,8 +14,8 @@ import {
   isRepositoryPattern,
   isTagPattern,
   matchesRepository,
-  matchesTag,
-} from '../../../src/bucket/settings/patterns.ts';
+  matchesWildcards,
+} from '../../../src/registry/values/name-pattern.ts';
 import { digestOf, nameOf, tagOf } from '../../publisher/gc-bucket.ts';
 
 const [A, B, C] = ['a', 'b', 'c'].map((text) => digestOf(new TextEncoder().encode(text))) as [Digest, Digest, Digest];
@@ -40,7 +40,7 @@ describe('a pattern', () => {
     ['v1.0', 'v1x0', false],
     ['V*', 'v1', false],
   ])('of tags, %s, and %s: %s', (pattern, tag, matches) => {
-    expect(matchesTag(pattern, tagOf(tag))).toBe(matches);
+    expect(matchesWildcards(pattern, tagOf(tag))).toBe(matches);
   });
 
   it.each([
@@ -56,7 +56,7 @@ describe('a pattern', () => {
   });
 
   it('of many stars is decided in no time', () => {
-    expect(matchesTag(`${'a*'.repeat(60)}b`, tagOf('a'.repeat(127)))).toBe(false);
+    expect(matchesWildcards(`${'a*'.repeat(60)}b`, tagOf('a'.repeat(127)))).toBe(false);
   });
 
   it('has only characters of tags or names, and the star', () => {

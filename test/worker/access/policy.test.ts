@@ -35,7 +35,7 @@ describe('the tables of who may read what', () => {
     ['text that is not JSON', '{', /not JSON/],
     ['a list', [], /must be an object/],
     ['an unknown member', { reader: {} }, /"reader".*Allowed: login/],
-    ['an unknown login', { login: 'digest' }, /bearer, basic, none/],
+    ['an unknown login', { login: 'digest' }, /"bearer", "basic" or "none"/],
     ['a service with a quote in it', { service: 'a"b' }, /service/],
     ['an authority that is no address', { authority: 'auth.example' }, /authority/],
     ['a realm that nothing is in', { realms: { 'team-b': {} } }, /team-b names a realm that REALMS does not protect/],

@@ -6,7 +6,7 @@ import {
   parseOrigins,
   remoteNameOf,
 } from '../../../src/worker/ingest/origins.ts';
-import { OriginRulesError } from '../../../src/worker/ingest/rules/members.ts';
+import { ConfigError } from '../../../src/worker/config-reading.ts';
 import { nameOf } from '../seed.ts';
 import { titleOf } from '../../attacks.ts';
 
@@ -100,7 +100,7 @@ describe('ORIGINS', () => {
     ],
     ['a rule that never applies', [RULE, { ...RULE, name: 'b', pattern: 'b/*' }], /never applies/],
   ])('is refused with what to do: %s', (_title, value, message) => {
-    expect(() => parseOrigins(value, undefined)).toThrow(OriginRulesError);
+    expect(() => parseOrigins(value, undefined)).toThrow(ConfigError);
     expect(() => parseOrigins(value, undefined)).toThrow(message);
   });
 });

@@ -1,7 +1,7 @@
 /** Whether parts of blobs come as parts, below and above what the cache stores. */
 import { isListForm } from '../../../registry/media-type.ts';
 import { blobsOf, formOfContent, readLinks } from '../../../manifest/links.ts';
-import { formatBytes } from '../../cli/terminal-text.ts';
+import { formatBytes } from '../../../registry/values/byte-size.ts';
 import type { Exchange } from '../exchange.ts';
 import { answered, type CheckId, type CheckResult, notAsked } from './checks.ts';
 import { type CheckTarget, MODERN_ACCEPT } from './target.ts';

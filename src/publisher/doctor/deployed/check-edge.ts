@@ -4,8 +4,9 @@ import type { Exchange, ExchangeOptions } from '../exchange.ts';
 import { sendRequest } from '../exchange.ts';
 import { type Offer, openTls } from '../handshake.ts';
 import { bareType } from '../manifest-answer.ts';
-import { errorsOf, isChallenge, parseJson } from '../session.ts';
+import { errorsOf, isChallenge } from '../session.ts';
 import { MEDIA_TYPE_OF_FORM } from '../../../registry/media-type.ts';
+import { listOf, objectOf, parseJson, textOf } from '../../../registry/values/json.ts';
 import { answered, type CheckId, type CheckResult, notAsked } from './checks.ts';
 import type { RunCurl } from './curl.ts';
 import { type CheckTarget, isModern, MODERN_ACCEPT } from './target.ts';
@@ -98,9 +99,8 @@ export async function checkForms({ session, byTag, first }: CheckTarget): Promis
 /** The reason of a 404, as Gantry writes it; null for any other answer. */
 function reasonOf(answer: Exchange): string | null {
   if (answer.kind === 'failure' || answer.status !== 404 || errorsOf(answer.body).length === 0) return null;
-  const { errors } = parseJson(answer.body) as { errors: readonly { detail?: { reason?: unknown } | null }[] };
-  const reason = errors[0]?.detail?.reason;
-  return typeof reason === 'string' ? reason : null;
+  const [first] = listOf(objectOf(parseJson(answer.body)).errors);
+  return textOf(objectOf(objectOf(first).detail).reason);
 }
 
 /**

@@ -1,6 +1,6 @@
 /** `/-/purge` of a deployed Worker, which PURGE_TOKEN opens. */
 import { type ExchangeOptions, sendRequest } from '../exchange.ts';
-import { parseJson } from '../session.ts';
+import { objectOf, parseJson } from '../../../registry/values/json.ts';
 
 /** What is purged; nothing if all are left out. */
 export interface PurgeRequest {
@@ -36,7 +36,7 @@ export function purgeCallOf(base: URL, token: string | undefined, options: Excha
     );
     if (answer.kind === 'failure') return { kind: 'failed', why: `POST /-/purge: ${answer.message}` };
     if (answer.status !== 200) return { kind: 'failed', why: `POST /-/purge: ${String(answer.status)}` };
-    const { cache, version } = (parseJson(answer.body) ?? {}) as { cache?: unknown; version?: unknown };
+    const { cache, version } = objectOf(parseJson(answer.body));
     if (cache !== 'present' && cache !== 'absent')
       return { kind: 'failed', why: 'POST /-/purge: not an answer of Gantry' };
     return { kind: 'answered', cache, version: typeof version === 'string' ? version : null };

@@ -7,6 +7,7 @@ import { OriginError } from '../../../origin/errors.ts';
 import { DEFAULT_POLICY, DEFAULT_TIMEOUTS } from '../../../origin/policy.ts';
 import { addressOf, createTransport, type Fetch, statusError } from '../../../origin/transport.ts';
 import { type Clock, SYSTEM_CLOCK } from '../../../registry/clock.ts';
+import { isObject, type JsonObject, parseJson } from '../../../registry/values/json.ts';
 import { CommandError } from '../../cli/errors.ts';
 
 /** A distribution: a repository of images under a path. */
@@ -69,8 +70,6 @@ const MAX_PAGES = 1_000;
 /** How often a list is read that changes meanwhile. */
 const LIST_ATTEMPTS = 4;
 
-type Json = Readonly<Record<string, unknown>>;
-
 /** Makes a client. */
 export function createPulpApi({ url: base, fetch, login, signal, clock = SYSTEM_CLOCK }: PulpApiOptions): PulpApi {
   const { host } = base;
@@ -88,7 +87,7 @@ export function createPulpApi({ url: base, fetch, login, signal, clock = SYSTEM_
   }
 
   /** A document; null for 404. */
-  async function read(path: string): Promise<Json | null> {
+  async function read(path: string): Promise<JsonObject | null> {
     const url = new URL(path, base);
     if (url.origin !== base.origin)
       throw new CommandError(`${host} names an address on another host: ${url.origin}`, {
@@ -109,7 +108,7 @@ export function createPulpApi({ url: base, fetch, login, signal, clock = SYSTEM_
           return null;
         }
         if (response.status !== 200) throw await statusError(response, clock.now());
-        return parseObject(await response.read(), url);
+        return objectOf(parseJson(await response.read()), addressOf(url));
       }, signal);
     } catch (error) {
       signal?.throwIfAborted();
@@ -138,7 +137,10 @@ export function createPulpApi({ url: base, fetch, login, signal, clock = SYSTEM_
   }
 
   /** All pages of a list. Read again if entries come or go meanwhile, since then a page may lack one; null for 404. */
-  async function list<T>(path: string, entry: (value: Json) => readonly [string, T]): Promise<readonly T[] | null> {
+  async function list<T>(
+    path: string,
+    entry: (value: JsonObject) => readonly [string, T],
+  ): Promise<readonly T[] | null> {
     for (let attempt = 1; attempt <= LIST_ATTEMPTS; attempt += 1) {
       const found = new Map<string, T>();
       const counts = new Set<number>();
@@ -191,7 +193,7 @@ export function createPulpApi({ url: base, fetch, login, signal, clock = SYSTEM_
       const path = `${API}distributions/container/pull-through/`;
       const found = await list(path, (value) => {
         const { distributions, pulp_labels: labels } = value;
-        const label = (labels as Json | null | undefined)?.[PULL_THROUGH_LABEL];
+        const label = (labels as JsonObject | null | undefined)?.[PULL_THROUGH_LABEL];
         return [
           textOf(value, 'pulp_href', path),
           {
@@ -227,28 +229,17 @@ function notPulp(where: string, what: string): CommandError {
   });
 }
 
-function parseObject(bytes: Uint8Array, url: URL): Json {
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder().decode(bytes));
-  } catch {
-    value = null;
-  }
-  return objectOf(value, addressOf(url));
+function objectOf(value: unknown, where: string): JsonObject {
+  if (!isObject(value)) throw notPulp(where, 'did not answer with a JSON object');
+  return value;
 }
 
-function objectOf(value: unknown, where: string): Json {
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw notPulp(where, 'did not answer with a JSON object');
-  return value as Json;
-}
-
-function textOf(value: Json, member: string, where: string): string {
+function textOf(value: JsonObject, member: string, where: string): string {
   const text = value[member];
   if (typeof text !== 'string' || text === '') throw notPulp(where, `answered without "${member}"`);
   return text;
 }
 
-function textOrNull(value: Json, member: string, where: string): string | null {
+function textOrNull(value: JsonObject, member: string, where: string): string | null {
   return value[member] === null || value[member] === undefined ? null : textOf(value, member, where);
 }

@@ -6,7 +6,7 @@ import { OriginError } from '../../../origin/errors.ts';
 import type { MissingRule } from '../../../origin/caller.ts';
 import type { OriginPolicy, OriginTimeouts } from '../../../origin/policy.ts';
 import { type Fetch, unreachable } from '../../../origin/transport.ts';
-import { CommandError } from '../../cli/errors.ts';
+import { type CommandError, usageError } from '../../cli/errors.ts';
 import { findLogin, parseCreds } from './login.ts';
 import { createHttpFetch, type HttpFetch } from './http-fetch.ts';
 import { type RegistryContext, originFailure } from './origin-failure.ts';
@@ -51,10 +51,10 @@ function tokenServicesOf({ GANTRY_TOKEN_SERVICES = '' }: Readonly<NodeJS.Process
     .filter((text) => text !== '')
     .map((text) => {
       if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return new URL(text);
-      throw new CommandError(`GANTRY_TOKEN_SERVICES has ${JSON.stringify(text)}, which is not a URL`, {
-        kind: 'usage',
-        hint: 'Set it to URLs such as https://auth.example.com, separated by spaces.',
-      });
+      throw usageError(
+        `GANTRY_TOKEN_SERVICES has ${JSON.stringify(text)}, which is not a URL`,
+        'Set it to URLs such as https://auth.example.com, separated by spaces.',
+      );
     });
 }
 

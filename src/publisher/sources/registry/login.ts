@@ -7,8 +7,10 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { text as readText } from 'node:stream/consumers';
 import type { Credentials } from '../../../origin/auth.ts';
-import { CommandError } from '../../cli/errors.ts';
+import { CommandError, usageError } from '../../cli/errors.ts';
+import { isObject, objectOf, parseJson } from '../../../registry/values/json.ts';
 
 /** The key of Docker Hub in Docker's configuration; other registries have their host as key. */
 const HUB_KEY = 'https://index.docker.io/v1/';
@@ -25,11 +27,7 @@ export interface LoginFor {
 /** Reads `USER:PASSWORD`. Throws {@link CommandError} (usage). */
 export function parseCreds(text: string): Credentials {
   const colon = text.indexOf(':');
-  if (colon < 1)
-    throw new CommandError('the credentials are not USER:PASSWORD', {
-      kind: 'usage',
-      hint: 'Give USER:PASSWORD with --creds-stdin.',
-    });
+  if (colon < 1) throw usageError('the credentials are not USER:PASSWORD', 'Give USER:PASSWORD with --creds-stdin.');
   return { kind: 'basic', username: text.slice(0, colon), password: text.slice(colon + 1) };
 }
 
@@ -91,12 +89,9 @@ async function readAuthFile(path: string, required: boolean): Promise<AuthFile |
     });
   }
   if (text.trim() === '') return {};
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
-  } catch {
-    // The parser's message would quote the file, and with it a password.
-  }
+  // The parser's own message would quote the file, and with it a password.
+  const value = parseJson(text);
+  if (isObject(value)) return value;
   throw new CommandError(`${path} is not a JSON object`, {
     hint: 'Registry logins are read from it: fix it, or log in again.',
   });
@@ -108,8 +103,8 @@ async function loginIn(
   path: string,
   env: Readonly<NodeJS.ProcessEnv>,
 ): Promise<Credentials | null> {
-  const entries = objectOf<AuthEntry>(config.auths);
-  const helpers = objectOf<string>(config.credHelpers);
+  const entries = objectOf(config.auths) as Readonly<Record<string, AuthEntry>>;
+  const helpers = objectOf(config.credHelpers);
   for (const key of keysOf(login)) {
     const helper = own(helpers, key);
     if (typeof helper === 'string') {
@@ -185,16 +180,8 @@ async function askHelper(
       },
     );
   }
-  let value: unknown;
-  try {
-    value = JSON.parse(stdout);
-  } catch {
-    // The output is not quoted, since it may contain the secret.
-  }
-  const { Username: username, Secret: secret } = (typeof value === 'object' && value !== null ? value : {}) as {
-    Username?: unknown;
-    Secret?: unknown;
-  };
+  // The output is not quoted, since it may contain the secret.
+  const { Username: username, Secret: secret } = objectOf(parseJson(stdout));
   if (typeof username !== 'string' || typeof secret !== 'string') {
     throw new CommandError(`${program} did not print a login`, {
       hint: `It is named in ${path}. Try: echo ${server} | ${program} get`,
@@ -213,15 +200,11 @@ async function runHelper(
 ): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
   try {
     const child = spawn(program, ['get'], { env, stdio: ['pipe', 'pipe', 'pipe'] });
-    const out: Buffer[] = [];
-    const err: Buffer[] = [];
-    child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
-    child.stderr.on('data', (chunk: Buffer) => err.push(chunk));
     // A helper that does not read its input may have ended before it is written.
     child.stdin.on('error', () => undefined);
     child.stdin.end(input);
-    const [code] = (await once(child, 'close')) as [number | null];
-    return { code, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() };
+    const [stdout, stderr] = await Promise.all([readText(child.stdout), readText(child.stderr), once(child, 'close')]);
+    return { code: child.exitCode, stdout, stderr };
   } catch (cause) {
     throw new CommandError(`the credential helper ${program} cannot be run`, {
       hint: `It is named in ${path}; install it, or log in without a helper.`,
@@ -232,10 +215,6 @@ async function runHelper(
 
 function given(text: unknown): text is string {
   return typeof text === 'string' && text !== '';
-}
-
-function objectOf<T>(value: unknown): Readonly<Record<string, T>> {
-  return typeof value === 'object' && value !== null ? (value as Record<string, T>) : {};
 }
 
 function own<T>(object: Readonly<Record<string, T>>, key: string): T | undefined {

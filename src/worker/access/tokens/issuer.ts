@@ -1,4 +1,4 @@
-import { AccessConfigError, fields, text, textList } from '../config-reading.ts';
+import { ConfigError, fields, safeAddressOf, text, textList } from '../../config-reading.ts';
 
 /**
  * Supported signature algorithms (RFC 7518, RFC 8037, RFC 9864), public-key ones only. With HS* anybody with the public
@@ -47,28 +47,26 @@ export interface JwtIssuer {
   readonly keys: IssuerKeys;
 }
 
-/** Reads `ACCESS.issuers.<name>`: `{issuer, audience, jwks | pem, algorithms?}`. Throws {@link AccessConfigError}. */
+/** Reads `ACCESS.issuers.<name>`: `{issuer, audience, jwks | pem, algorithms?}`. Throws {@link ConfigError}. */
 export function parseIssuer(name: string, value: unknown): JwtIssuer {
   const where = `ACCESS.issuers.${name}`;
   const row = fields(value, where, ['issuer', 'audience', 'jwks', 'pem', 'algorithms']);
   const issuer = text(row.issuer, `${where}.issuer`);
   if (issuer === OWN_ISSUER)
-    throw new AccessConfigError(
+    throw new ConfigError(
       `${where}.issuer may not be "${OWN_ISSUER}": the built-in token endpoint signs with that name.`,
     );
   const audience = textList(row.audience ?? [], `${where}.audience`);
   if (audience.length === 0)
-    throw new AccessConfigError(
-      `${where}.audience is missing: a token made for another service must not open this one.`,
-    );
+    throw new ConfigError(`${where}.audience is missing: a token made for another service must not open this one.`);
   const algorithms = textList(row.algorithms ?? JWT_ALGORITHMS, `${where}.algorithms`).map((given) => {
     const known = JWT_ALGORITHMS.find((algorithm) => algorithm === given);
     if (known === undefined)
-      throw new AccessConfigError(`${where}.algorithms has "${given}". Allowed: ${JWT_ALGORITHMS.join(', ')}.`);
+      throw new ConfigError(`${where}.algorithms has "${given}". Allowed: ${JWT_ALGORITHMS.join(', ')}.`);
     return known;
   });
   if ((row.jwks === undefined) === (row.pem === undefined))
-    throw new AccessConfigError(`${where} must have either jwks or pem.`);
+    throw new ConfigError(`${where} must have either jwks or pem.`);
   return {
     name,
     issuer,
@@ -80,20 +78,17 @@ export function parseIssuer(name: string, value: unknown): JwtIssuer {
 
 function jwksKeys(value: unknown, where: string): IssuerKeys {
   if (typeof value === 'string') {
-    const url = URL.canParse(value) ? new URL(value) : null;
     // Keys fetched over plain HTTP could be replaced on the way; only loopback is safe.
-    const loopback =
-      url !== null && url.protocol === 'http:' && /^(?:localhost|127\.0\.0\.1|\[::1\])$/.test(url.hostname);
-    if (url === null || !(url.protocol === 'https:' || loopback))
-      throw new AccessConfigError(`${where} must be an https address, or the key set itself.`);
+    const url = safeAddressOf(value);
+    if (url === null) throw new ConfigError(`${where} must be an https address, or the key set itself.`);
     return { kind: 'remote', url: url.href };
   }
   const { keys } = fields(value, where, ['keys']);
-  if (!Array.isArray(keys) || keys.length === 0) throw new AccessConfigError(`${where}.keys must be an array of keys.`);
+  if (!Array.isArray(keys) || keys.length === 0) throw new ConfigError(`${where}.keys must be an array of keys.`);
   const rows = keys.map((key: unknown, index) => {
     const row = fields(key, `${where}.keys[${String(index)}]`);
     if (row.kty === 'oct' || row.d !== undefined)
-      throw new AccessConfigError(`${where}.keys[${String(index)}] is not a public key. Give public keys only.`);
+      throw new ConfigError(`${where}.keys[${String(index)}] is not a public key. Give public keys only.`);
     return row;
   });
   return { kind: 'jwks', jwks: { keys: rows } };
@@ -102,7 +97,7 @@ function jwksKeys(value: unknown, where: string): IssuerKeys {
 function pemKeys(value: unknown, where: string): IssuerKeys {
   const pems = textList(value, where).flatMap(splitPem);
   if (pems.length === 0 || !pems.every((pem) => /^-----BEGIN (?:PUBLIC KEY|CERTIFICATE)-----/.test(pem))) {
-    throw new AccessConfigError(
+    throw new ConfigError(
       `${where} must be PEM of public keys ("BEGIN PUBLIC KEY") or certificates ("BEGIN CERTIFICATE").`,
     );
   }

@@ -19,6 +19,7 @@ import {
 } from 'jose';
 import type { CryptoKey, JWK, JWTPayload, JWTVerifyGetKey, JWTVerifyOptions } from 'jose';
 import { type IssuerKeys, type JwtIssuer, OWN_ISSUER, splitPem } from './issuer.ts';
+import { objectOf } from '../../../registry/values/json.ts';
 
 /** Allowed clock skew in seconds, as in distribution's registry. */
 export const CLOCK_LEEWAY = 60;
@@ -258,8 +259,7 @@ function read(payload: JWTPayload, by: VerifiedToken['by']): VerifiedToken | nul
 }
 
 function toClaim(value: unknown): AccessClaim | null {
-  if (typeof value !== 'object' || value === null) return null;
-  const { type, name, actions } = value as Record<string, unknown>;
+  const { type, name, actions } = objectOf(value);
   if (typeof type !== 'string' || typeof name !== 'string' || !Array.isArray(actions)) return null;
   return { type, name, actions: actions.filter((action: unknown): action is string => typeof action === 'string') };
 }

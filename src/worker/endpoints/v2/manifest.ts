@@ -4,7 +4,6 @@ import { manifestKey, tagKey } from '../../../registry/keys.ts';
 import { formOfMediaType } from '../../../registry/media-type.ts';
 import type { RepositoryName, Tag } from '../../../registry/name.ts';
 import {
-  CorruptRecordError,
   decodeTagIndex,
   decodeTagMetadata,
   INDEX_METADATA,
@@ -20,6 +19,7 @@ import { type ByteReader, openBytes, readAll, WHOLE_UP_TO } from '../../../bucke
 import { sizedStream } from '../../storage/sized-stream.ts';
 import { engineOf, noPlatformMessage, platformsOf } from '../no-platform.ts';
 import { refuseUnknown } from './known-repository.ts';
+import { CorruptRecordError } from '../../../registry/unreadable-record.ts';
 
 /** Answers by tag, with the form that fits the client, or by digest, with exactly those bytes. HEAD opens no body. */
 export async function answerManifest(

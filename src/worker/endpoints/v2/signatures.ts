@@ -4,9 +4,8 @@
  */
 import { readAll } from '../../../bucket/read-object.ts';
 import { manifestKey, signaturesKey } from '../../../registry/keys.ts';
-import { MEDIA_TYPES } from '../../../registry/media-type.ts';
 import type { ReadStore } from '../../../registry/store.ts';
-import { type Answer, entityTagOf, refused } from '../../gateway/answer.ts';
+import { type Answer, foundJson, refused } from '../../gateway/answer.ts';
 import type { RegistryRequest } from '../../gateway/registry-request.ts';
 import { refuseUnknown } from './known-repository.ts';
 
@@ -25,10 +24,5 @@ export async function answerSignatures(
     return refuseUnknown(store, name, refused('manifest-unknown', { message, detail: { name, digest: subject } }));
   }
   const body = stored === null ? NONE : await readAll(stored.body, stored.size);
-  return {
-    kind: 'found',
-    representation: { contentType: MEDIA_TYPES.json, length: body.length, etag: await entityTagOf(body) },
-    body,
-    vary: [],
-  };
+  return foundJson(body);
 }

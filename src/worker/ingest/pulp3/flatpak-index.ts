@@ -5,13 +5,13 @@
  */
 import { OriginError } from '../../../origin/errors.ts';
 import { parseRepositoryName, type RepositoryName } from '../../../registry/name.ts';
-import { MEDIA_TYPES } from '../../../registry/media-type.ts';
-import { type Answer, entityTagOf, refused } from '../../gateway/answer.ts';
+import { objectOf } from '../../../registry/values/json.ts';
+import { type Answer, foundJson } from '../../gateway/answer.ts';
 import { pathOf, type RegistryRequest } from '../../gateway/registry-request.ts';
 import type { RateLimiter } from '../../access/login-limit.ts';
-import { FILL_LIMITS, FillLimitError, fillWithin, inSlot, permitFill } from '../fill-limits.ts';
+import { FILL_LIMITS, FillLimitError, fillOnce } from '../fill-limits.ts';
 import { type OriginRule, type OriginRules, originOf, remoteNameOf, repositoryOf } from '../origins.ts';
-import { noteOutage, unlessLimited, waitFor, waitOf } from '../pull.ts';
+import { noteOutage, refuseUnavailable } from '../pull.ts';
 import { withWarning } from '../stored-answer.ts';
 import { type Outage, type Upstream, upstreamOf } from '../upstream.ts';
 
@@ -64,10 +64,7 @@ export async function answerFlatpakIndex(
       if (error instanceof FillLimitError) return error.answer;
       if (!(error instanceof OriginError)) throw error;
       noteOutage(upstream, error, pathOf(request));
-      return refused('upstream-unavailable', {
-        detail: { upstream: rule.name, code: error.code },
-        headers: { 'retry-after': String(Math.ceil(waitOf(error) / 1000)) },
-      });
+      return refuseUnavailable(rule, error);
     }
     lists.push(list);
     for (const repository of list.repositories) {
@@ -76,12 +73,7 @@ export async function answerFlatpakIndex(
     }
   }
   const body = new TextEncoder().encode(JSON.stringify({ Results: results }));
-  const answer: Answer = {
-    kind: 'found',
-    representation: { contentType: MEDIA_TYPES.json, length: body.length, etag: await entityTagOf(body) },
-    body,
-    vary: [],
-  };
+  const answer = await foundJson(body);
   const [rule] = rules.filter(({ flatpak }) => flatpak);
   const outage = lists.find((list) => list.outage !== null)?.outage ?? null;
   return rule === undefined || outage === null ? answer : withWarning(answer, rule, outage);
@@ -106,7 +98,7 @@ async function listOf(
   upstream: Upstream,
   { index }: FlatpakRequest,
   query: URLSearchParams,
-  { waitUntil, fillLimiter, client: address }: FlatpakContext,
+  context: FlatpakContext,
 ): Promise<FlatpakList> {
   const { rule, indexes, indexFlights } = upstream;
   const key = `${index}?${query.toString()}`;
@@ -115,17 +107,11 @@ async function listOf(
   if (known !== undefined && now - known.fetched < Math.min(rule.lifetime, LIST_LIFETIME))
     return { repositories: known.repositories, outage: null };
   try {
-    unlessLimited(upstream);
-    if (indexFlights.of(key) === undefined) await permitFill({ upstream, fillLimiter, client: address }, key);
-    const flight = indexFlights.once(key, waitUntil, () =>
-      inSlot('documents', () =>
-        fillWithin({ upstream }, FILL_LIMITS.flatpak, key, async (client) => {
-          const found = await client.document(`index/${index}`, query);
-          return found.kind === 'not-found' ? [] : readIndex(found.bytes, rule);
-        }),
-      ),
-    );
-    const repositories = await waitFor({ rule }, indexFlights, key, flight);
+    const pull = { ...context, rule, upstream };
+    const repositories = await fillOnce(pull, indexFlights, FILL_LIMITS.flatpak, key, async (client) => {
+      const found = await client.document(`index/${index}`, query);
+      return found.kind === 'not-found' ? [] : readIndex(found.bytes, rule);
+    });
     indexes.set(key, { repositories, fetched: now }, now + rule.lifetime + rule.stale);
     return { repositories, outage: null };
   } catch (error) {
@@ -142,11 +128,11 @@ function readIndex(bytes: Uint8Array, { upstream }: OriginRule): readonly Flatpa
   } catch (cause) {
     throw new OriginError('ORIGIN_PROTOCOL', `${upstream.host} sent a list for Flatpak that is not JSON`, { cause });
   }
-  const { Results: results } = (typeof value === 'object' && value !== null ? value : {}) as { Results?: unknown };
+  const { Results: results } = objectOf(value);
   if (!Array.isArray(results))
     throw new OriginError('ORIGIN_PROTOCOL', `${upstream.host} sent a list for Flatpak without Results`);
   return results.flatMap((item: unknown) => {
-    const { Name: text } = (item ?? {}) as { Name?: unknown };
+    const { Name: text } = objectOf(item);
     const name = typeof text === 'string' ? parseRepositoryName(text) : null;
     return name === null ? [] : [{ ...(item as object), Name: name }];
   });

@@ -15,6 +15,7 @@ import { isListForm, MEDIA_TYPES } from '../../../registry/media-type.ts';
 import type { RepositoryName } from '../../../registry/name.ts';
 import { decodeOriginMark, encodeOriginMark } from '../../../registry/origin-mark.ts';
 import { type ObjectInfo, StorageError, type WriteStore } from '../../../registry/store.ts';
+import { logFailure } from '../../log/event.ts';
 import type { Answer } from '../../gateway/answer.ts';
 import type { RegistryRequest } from '../../gateway/registry-request.ts';
 import { FILL_LIMITS, FillLimitError, fillWithin, inSlot, permitFill } from '../fill-limits.ts';
@@ -88,7 +89,7 @@ export function prefetchSignatures(
       } catch (error) {
         if (!(error instanceof OriginError) && !(error instanceof StorageError) && !(error instanceof FillLimitError))
           throw error;
-        console.error(JSON.stringify({ event: 'signatures-not-fetched', name, digest, message: error.message }));
+        logFailure('signatures-not-fetched', { name, digest }, error);
         if (error instanceof FillLimitError) return;
       }
     }
@@ -118,7 +119,7 @@ async function fetchSignatures(pull: Pull, name: RepositoryName, subject: Digest
     await write(store, object, null);
   } catch (error) {
     if (!(error instanceof StorageError)) throw error;
-    console.error(JSON.stringify({ event: 'signatures-not-stored', name, digest: subject, message: error.message }));
+    logFailure('signatures-not-stored', { name, digest: subject }, error);
   }
   upstream.checked.set(object.key, now, now + rule.lifetime);
   return object;

@@ -5,7 +5,9 @@
 import type { Digest } from '../../../registry/digest.ts';
 import { MEDIA_TYPES } from '../../../registry/media-type.ts';
 import { formatPlatform } from '../../../registry/platform.ts';
-import { digestOf, type Json, listOf, objectOf, pairsOf, parseObject, platformOf, sizeOf, textOf } from './json.ts';
+import { isObject, type JsonObject, listOf, objectOf, parseJson, textOf } from '../../../registry/values/json.ts';
+import { platformOfMembers } from '../../../manifest/config-members.ts';
+import { digestOf, pairsOf, sizeOf } from './json.ts';
 
 /** A blob of a manifest; `size` in bytes, null if the manifest does not contain it (schema 1). */
 export interface BlobView {
@@ -66,8 +68,8 @@ export interface Step {
 
 /** Parses a manifest that is not a list; null if it is not JSON. */
 export function readManifestView(bytes: Uint8Array): ManifestView | null {
-  const manifest = parseObject(bytes);
-  if (manifest === null) return null;
+  const manifest = parseJson(bytes);
+  if (!isObject(manifest)) return null;
   if (manifest.schemaVersion === 1) return readSchema1(manifest);
   const configType = textOf(objectOf(manifest.config).mediaType);
   const artifactType = textOf(manifest.artifactType);
@@ -85,11 +87,11 @@ export function readManifestView(bytes: Uint8Array): ManifestView | null {
 
 /** Parses the entries of a list; empty if it is not a list. */
 export function readChildren(bytes: Uint8Array): readonly ChildView[] {
-  return listOf(parseObject(bytes)?.manifests).flatMap((child): ChildView[] => {
+  return listOf(objectOf(parseJson(bytes)).manifests).flatMap((child): ChildView[] => {
     const blob = blobOf(child);
     if (blob === null) return [];
     const { platform: given, annotations } = objectOf(child);
-    const platform = platformOf(given);
+    const platform = platformOfMembers(objectOf(given));
     // BuildKit lists attestations as images of an unknown platform.
     return [
       {
@@ -103,8 +105,8 @@ export function readChildren(bytes: Uint8Array): readonly ChildView[] {
 
 /** Parses an image config; null if it is not JSON. */
 export function readConfigView(bytes: Uint8Array): ConfigView | null {
-  const config = parseObject(bytes);
-  return config === null ? null : configView(config, listOf(config.history).map(historyStep));
+  const config = parseJson(bytes);
+  return !isObject(config) ? null : configView(config, listOf(config.history).map(historyStep));
 }
 
 /**
@@ -131,10 +133,10 @@ export function stepsOf(
   };
 }
 
-function readSchema1(manifest: Json): ManifestView {
+function readSchema1(manifest: JsonObject): ManifestView {
   const digests = listOf(manifest.fsLayers).map((layer) => digestOf(objectOf(layer).blobSum));
-  const entries = listOf(manifest.history).map(
-    (entry) => parseObject(new TextEncoder().encode(textOf(objectOf(entry).v1Compatibility) ?? '')) ?? {},
+  const entries = listOf(manifest.history).map((entry) =>
+    objectOf(parseJson(textOf(objectOf(entry).v1Compatibility) ?? '')),
   );
   const history = entries.map((entry): HistoryStep => {
     const step = historyStep({
@@ -157,7 +159,7 @@ function readSchema1(manifest: Json): ManifestView {
   };
 }
 
-function configView(config: Json, history: readonly HistoryStep[]): ConfigView {
+function configView(config: JsonObject, history: readonly HistoryStep[]): ConfigView {
   const run = objectOf(config.config);
   const settings: readonly (readonly [string, string | null])[] = [
     ['Entrypoint', commandOf(run.Entrypoint)],
@@ -169,7 +171,7 @@ function configView(config: Json, history: readonly HistoryStep[]): ConfigView {
     ['Environment', linesOf(run.Env)],
     ['Stop signal', textOf(run.StopSignal)],
   ];
-  const platform = platformOf(config);
+  const platform = platformOfMembers(config);
   return {
     platform: platform === null ? null : formatPlatform(platform),
     created: textOf(config.created),

@@ -6,6 +6,7 @@ import { compareNames, parseRepositoryName, parseTag, type RepositoryName } from
 import { decodeSpan, type Leaf, leavesOfPage, type ListHeader, spanOf } from '../../../registry/sorted-list.ts';
 import type { ReadStore } from '../../../registry/store.ts';
 import type { RepositorySummary, TagSummary } from '../../../registry/summary.ts';
+import { listOf, objectOf } from '../../../registry/values/json.ts';
 import { type OpenList, openList } from '../../../bucket/list-page.ts';
 import { repositorySummaryOf, SUMMARIES_MAX } from '../../../bucket/repository-summary.ts';
 import type { ListedTag } from './tag-order.ts';
@@ -78,7 +79,7 @@ export interface RepositorySearch {
 
 /**
  * Reads repositories from the catalogue, with their details as far as two reads have them. A missing catalogue counts
- * as empty. Throws `StorageError`, `CorruptListError`.
+ * as empty. Throws `StorageError`, `CorruptRecordError`.
  */
 export async function readRepositories(store: ReadStore, wanted: RepositorySearch): Promise<RepositoriesPart> {
   const list = await openList(store, CATALOG_KEY, CATALOG_FIRST_READ);
@@ -102,7 +103,7 @@ export async function readRepositories(store: ReadStore, wanted: RepositorySearc
 
 /**
  * Reads the tags of a repository with their details: all, or if there are more than {@link SORTED_MAX}, those of a page
- * in the order of names. Null if the repository does not exist. Throws `StorageError`, `CorruptListError`.
+ * in the order of names. Null if the repository does not exist. Throws `StorageError`, `CorruptRecordError`.
  */
 export async function readTags(store: ReadStore, name: RepositoryName, wanted: Wanted): Promise<TagList | null> {
   const list = await openList(store, tagListKey(name), TAGS_FIRST_READ);
@@ -190,10 +191,7 @@ async function detailsOf(
 
 /** Parses a tag's details; null without readable details. */
 export function summaryOf(value: unknown): TagSummary | null {
-  if (typeof value !== 'object' || value === null) return null;
-  const { updated, size, platforms, published, derived, missing, description, documentation } = value as Readonly<
-    Record<string, unknown>
-  >;
+  const { updated, size, platforms, published, derived, missing, description, documentation } = objectOf(value);
   if (typeof updated !== 'string' || typeof size !== 'number') return null;
   return {
     updated,
@@ -202,7 +200,7 @@ export function summaryOf(value: unknown): TagSummary | null {
     published: listOf(published).filter(isForm),
     derived: listOf(derived).filter(isForm),
     missing: listOf(missing).flatMap((row) => {
-      const { form, reason } = (row ?? {}) as Readonly<Record<string, unknown>>;
+      const { form, reason } = objectOf(row);
       // A newer publisher may write reasons that this Worker does not know.
       return isForm(form)
         ? [{ form, reason: typeof reason === 'string' && isReason(reason) ? reason : ('form-not-published' as const) }]
@@ -211,10 +209,6 @@ export function summaryOf(value: unknown): TagSummary | null {
     ...(typeof description === 'string' && { description }),
     ...(typeof documentation === 'string' && { documentation }),
   };
-}
-
-function listOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? (value as unknown[]) : [];
 }
 
 function isForm(value: unknown): value is Form {

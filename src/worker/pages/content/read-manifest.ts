@@ -4,7 +4,8 @@ import type { SignerClaim } from '../../../registry/descriptor.ts';
 import type { Digest } from '../../../registry/digest.ts';
 import { blobKey } from '../../../registry/keys.ts';
 import { type ChildView, type ConfigView, type ManifestView, readChildren, readManifestView } from './image-view.ts';
-import { digestOf, listOf, objectOf, pairsOf, parseObject, textOf } from './json.ts';
+import { listOf, objectOf, parseJson, textOf } from '../../../registry/values/json.ts';
+import { digestOf, pairsOf } from './json.ts';
 import { type PagePlace, readDetails, readDocument, readStoredManifest } from './read-tag.ts';
 
 /** A stored manifest: a list, or an image or artifact. */
@@ -31,20 +32,20 @@ export async function readManifestPage(place: PagePlace, digest: Digest): Promis
   const document = await readStoredManifest(place, digest);
   if (document === null) return null;
   const { bytes, contentType } = document;
-  const json = parseObject(bytes);
-  const isList = listOf(json?.manifests).length > 0;
+  const json = objectOf(parseJson(bytes));
+  const isList = listOf(json.manifests).length > 0;
   const manifest = isList ? null : readManifestView(bytes);
   const { signers, bundle } = signersOfManifest(bytes);
   const read =
     bundle === null ? null : await readDocument(place.store, blobKey(place.realm, bundle.digest), BUNDLE_MAX);
   return {
-    mediaType: textOf(json?.mediaType) ?? contentType,
+    mediaType: textOf(json.mediaType) ?? contentType,
     length: bytes.length,
     manifest,
     details: bundle === null ? await readDetails(place, manifest) : null,
     children: isList ? readChildren(bytes) : [],
-    annotations: pairsOf(json?.annotations),
-    subject: digestOf(objectOf(json?.subject).digest),
+    annotations: pairsOf(json.annotations),
+    subject: digestOf(objectOf(json.subject).digest),
     signers: read === null ? signers : [...signers, ...signersOfBundle(read.bytes)],
   };
 }

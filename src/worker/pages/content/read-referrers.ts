@@ -4,10 +4,11 @@ import { signersOfDescriptor } from '../../../manifest/signers/signers.ts';
 import type { Descriptor, SignerClaim } from '../../../registry/descriptor.ts';
 import { type Digest, parseDigest } from '../../../registry/digest.ts';
 import { referrersKey } from '../../../registry/keys.ts';
-import { CorruptReferrersError, decodeReferrers } from '../../../registry/referrers.ts';
+import { decodeReferrers } from '../../../registry/referrers.ts';
 import type { ChildView } from './image-view.ts';
-import { objectOf, textOf } from './json.ts';
+import { objectOf, textOf } from '../../../registry/values/json.ts';
 import type { PagePlace } from './read-tag.ts';
+import { CorruptRecordError } from '../../../registry/unreadable-record.ts';
 
 /** Something that refers to a manifest. */
 export interface ReferrerView {
@@ -29,7 +30,7 @@ export async function readReferrerViews({ store, name }: PagePlace, subject: Dig
   try {
     return decodeReferrers(object.bytes).flatMap(referrerView);
   } catch (error) {
-    if (error instanceof CorruptReferrersError) return [];
+    if (error instanceof CorruptRecordError) return [];
     throw error;
   }
 }

@@ -9,13 +9,7 @@ import { blobKey, manifestKey, tagKey } from '../../../registry/keys.ts';
 import type { RepositoryName, Tag } from '../../../registry/name.ts';
 import { decodeOriginMark, type OriginMark } from '../../../registry/origin-mark.ts';
 import type { RealmName } from '../../../registry/realms.ts';
-import {
-  CorruptRecordError,
-  decodeTagIndex,
-  decodeTagMetadata,
-  type TagForm,
-  type TagRecord,
-} from '../../../registry/records.ts';
+import { decodeTagIndex, decodeTagMetadata, type TagForm, type TagRecord } from '../../../registry/records.ts';
 import type { ReadStore } from '../../../registry/store.ts';
 import {
   type ChildView,
@@ -26,6 +20,7 @@ import {
   readManifestView,
 } from './image-view.ts';
 import { imagesOf, type PlatformImage, schema1Of, shownForm, shownList } from './tag-forms.ts';
+import { CorruptRecordError } from '../../../registry/unreadable-record.ts';
 
 /** What a tag object says. */
 export interface TagObjectView {

@@ -1,7 +1,7 @@
 /** Which of a tag's forms a page shows, and how they are grouped by platform. Pure. */
 import type { Digest } from '../../../registry/digest.ts';
 import { type Form, isListForm } from '../../../registry/media-type.ts';
-import { DEFAULT_PLATFORM, formatPlatform, type Platform } from '../../../registry/platform.ts';
+import { formatPlatform, isDefaultPlatform, type Platform } from '../../../registry/platform.ts';
 import { publishedDigests, type MissingForm, type TagForm, type TagRecord } from '../../../registry/records.ts';
 import type { ChildView } from './image-view.ts';
 
@@ -39,7 +39,7 @@ export function shownForm({ forms }: TagRecord, image: PlatformImage | null = nu
   );
   const rank = ({ form, platform, source }: TagForm): number =>
     (form === 'docker-schema1' ? 4 : 0) +
-    (platform === undefined || isDefault(platform) ? 0 : 2) +
+    (platform === undefined || isDefaultPlatform(platform) ? 0 : 2) +
     (source.kind === 'published' ? 0 : 1);
   return candidates.reduce<TagForm | null>((best, one) => (best === null || rank(one) < rank(best) ? one : best), null);
 }
@@ -82,7 +82,3 @@ export function schema1Of({ forms }: TagRecord, { platform: wanted }: PlatformIm
 }
 
 const SCHEMA1: Form = 'docker-schema1';
-
-function isDefault({ os, architecture }: Platform): boolean {
-  return os === DEFAULT_PLATFORM.os && architecture === DEFAULT_PLATFORM.architecture;
-}

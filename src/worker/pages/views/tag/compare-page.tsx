@@ -2,7 +2,8 @@
 import type { RepositoryName, Tag } from '../../../../registry/name.ts';
 import type { Change, ComparedLayer, Comparison } from '../../content/comparison.ts';
 import { blobPath, tagPath } from '../../paths.ts';
-import { formatBytes, visible } from '../../visible-text.ts';
+import { formatBytes } from '../../../../registry/values/byte-size.ts';
+import { visible } from '../../visible-text.ts';
 import { Page, type Place } from '../layout.tsx';
 import { Choices } from '../navigation.tsx';
 import { DigestLink, Facts } from '../values.tsx';

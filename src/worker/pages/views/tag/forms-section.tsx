@@ -6,7 +6,8 @@ import type { RepositoryName } from '../../../../registry/name.ts';
 import type { MissingForm, TagForm, TagRecord } from '../../../../registry/records.ts';
 import { manifestPath } from '../../paths.ts';
 import { type FormLine, formLines } from '../../content/tag-forms.ts';
-import { formatBytes, visible } from '../../visible-text.ts';
+import { formatBytes } from '../../../../registry/values/byte-size.ts';
+import { visible } from '../../visible-text.ts';
 import { FormMark, Legend } from '../form-badge.tsx';
 import { DigestLink } from '../values.tsx';
 

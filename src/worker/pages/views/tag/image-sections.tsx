@@ -8,7 +8,8 @@ import {
   stepsOf,
 } from '../../content/image-view.ts';
 import { blobPath } from '../../paths.ts';
-import { formatBytes, visible } from '../../visible-text.ts';
+import { formatBytes } from '../../../../registry/values/byte-size.ts';
+import { visible } from '../../visible-text.ts';
 import { DigestLink, Pairs } from '../values.tsx';
 
 /** Maximum number of steps shown: runnable images have at most 127 layers, but a manifest may contain more. */

@@ -4,7 +4,8 @@ import { parseTag, type RepositoryName, type Tag } from '../../../../registry/na
 import { COSIGN_SUFFIXES } from '../../../../bucket/image-source.ts';
 import { manifestPath, tagPath } from '../../paths.ts';
 import type { ReferrerView } from '../../content/read-referrers.ts';
-import { formatBytes, visible } from '../../visible-text.ts';
+import { formatBytes } from '../../../../registry/values/byte-size.ts';
+import { visible } from '../../visible-text.ts';
 import { Command, type Place } from '../layout.tsx';
 import { DigestLink } from '../values.tsx';
 import { Signer } from './signer.tsx';

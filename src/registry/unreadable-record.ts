@@ -1,3 +1,10 @@
+/** Records of the bucket that cannot be read: damaged ones, and those of a newer version. */
+
+/** A record that is damaged. Others are not affected; `gantry verify` says how to repair it. */
+export class CorruptRecordError extends Error {
+  override readonly name = 'CorruptRecordError';
+}
+
 /**
  * A record that a newer version of Gantry wrote. It is not damaged, so it is no case for repairs: this program must not
  * write over it, since it would lose what it cannot read.
