@@ -3,7 +3,7 @@ import { createSigner } from '../../manifest/signing/jws.ts';
 import type { RealmTable } from '../../registry/realms.ts';
 import type { WriteStore } from '../../registry/store.ts';
 import { type Edge } from '../cli/environment.ts';
-import { type CommandError, usageError } from '../cli/errors.ts';
+import { usageError } from '../cli/errors.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { publishedDigests } from '../../registry/records.ts';
 import type { Notifier } from '../notify/notifier.ts';
