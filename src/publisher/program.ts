@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import { DEFAULT_STATE, type Environment } from './cli/environment.ts';
-import { CommandError, usageError } from './cli/errors.ts';
+import { type CommandError, usageError } from './cli/errors.ts';
 import { PROJECT } from './project.ts';
 import { type OpenTarget } from './stores/target.ts';
 

@@ -1,5 +1,5 @@
 /** The table of sources: transport → reader. Each is loaded when it is used. */
-import { type CommandError, usageError } from '../cli/errors.ts';
+import { usageError } from '../cli/errors.ts';
 import type { ImageSource } from '../../bucket/image-source.ts';
 import type { SourceOptions } from './source.ts';
 

@@ -6,7 +6,7 @@ import { OriginError } from '../../../origin/errors.ts';
 import type { MissingRule } from '../../../origin/caller.ts';
 import type { OriginPolicy, OriginTimeouts } from '../../../origin/policy.ts';
 import { type Fetch, unreachable } from '../../../origin/transport.ts';
-import { type CommandError, usageError } from '../../cli/errors.ts';
+import { usageError } from '../../cli/errors.ts';
 import { findLogin, parseCreds } from './login.ts';
 import { createHttpFetch, type HttpFetch } from './http-fetch.ts';
 import { type RegistryContext, originFailure } from './origin-failure.ts';
