@@ -5,7 +5,7 @@
  */
 
 // An import statement would read all that a module exports, for which `node:fs` loads its streams.
-const { mkdirSync, readFileSync, renameSync, writeFileSync } = process.getBuiltinModule('node:fs');
+const { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } = process.getBuiltinModule('node:fs');
 const { createRequire } = process.getBuiltinModule('node:module');
 const { homedir } = process.getBuiltinModule('node:os');
 const { basename, dirname, isAbsolute, join } = process.getBuiltinModule('node:path');
@@ -47,10 +47,13 @@ function run(file) {
 
 /**
  * Reads compiled code that was kept for this source. V8 refuses what another version or other flags compiled, but of
- * the source it compares only the length. Undefined if there is none, or if it is damaged.
+ * the source it compares only the length. Undefined if there is none, if it is damaged, or if others could have written
+ * it.
  */
 function readCompiled(cache, sourceSum) {
   try {
+    const { uid, mode } = statSync(cache);
+    if (process.getuid !== undefined && (uid !== process.getuid() || (mode & 0o022) !== 0)) return undefined;
     const bytes = readFileSync(cache);
     const code = bytes.subarray(8);
     return bytes.readUInt32LE(0) === sourceSum && bytes.readUInt32LE(4) === crc32(code) ? code : undefined;
@@ -66,8 +69,8 @@ function writeCompiled(cache, sourceSum, code) {
   sums.writeUInt32LE(crc32(code), 4);
   const partial = `${cache}.${String(process.pid)}`;
   try {
-    mkdirSync(caches, { recursive: true });
-    writeFileSync(partial, Buffer.concat([sums, code]));
+    mkdirSync(caches, { recursive: true, mode: 0o700 });
+    writeFileSync(partial, Buffer.concat([sums, code]), { mode: 0o600, flag: 'wx' });
     renameSync(partial, cache);
   } catch {
     // It costs time alone.

@@ -1,4 +1,4 @@
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -64,6 +64,13 @@ describe('the launcher starts', () => {
         expect(await must(process.execPath, [launcher, 'ls'], { env })).toBe('bundle\n');
         expect((await readFile(kept)).length).toBe(whole.length);
       }
+    });
+
+    it('but not with code that others could have written', async () => {
+      await chmod(kept, 0o622);
+      expect(await must(process.execPath, [launcher, 'ls'], { env })).toBe('bundle\n');
+      // It was not used, so it was written again.
+      expect((await stat(kept)).mode & 0o777).toBe(0o600);
     });
 
     it('and without it where it cannot be kept', async () => {
