@@ -61,7 +61,6 @@ const FORWARD = 'export default { fetch: (request, { NETWORK }) => NETWORK.fetch
 const PULLS = 'pulls';
 const PASS_ON = `
 import { WorkerEntrypoint } from 'cloudflare:workers';
-import { messageOf } from '../../registry/values/error-message.ts';
 export class Pulls extends WorkerEntrypoint {
   async writeDataPoint(point) {
     await this.env.KEEP.fetch('http://pulls/', { method: 'POST', body: JSON.stringify(point) });

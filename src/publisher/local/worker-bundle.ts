@@ -77,7 +77,6 @@ interface Config {
 // takes more memory than all the rest together.
 const READER = `
 import { unstable_getMiniflareWorkerOptions } from 'wrangler';
-import { messageOf } from '../../registry/values/error-message.ts';
 const { main, define, workerOptions } = unstable_getMiniflareWorkerOptions(process.argv[1]);
 delete workerOptions.modulesRules;
 // Cloudflare keeps these: locally, their bindings are made of files.
