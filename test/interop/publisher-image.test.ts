@@ -51,7 +51,14 @@ describe.skipIf(missing.length > 0)(titleWith('the image of the publisher', miss
   it('is built, published by gantry, pulled, and publishes an image', { timeout: 300_000 }, async () => {
     const context = join(folder, 'context');
     await mkdir(join(context, 'bin'), { recursive: true });
-    for (const file of ['Containerfile', '.dockerignore', 'package.json', 'LICENSE', 'bin/gantry.js'])
+    for (const file of [
+      'Containerfile',
+      '.dockerignore',
+      'package.json',
+      'LICENSE',
+      'bin/gantry.js',
+      'bin/start-bundle.js',
+    ])
       await cp(join(ROOT, file), join(context, file));
     await must(process.execPath, [join(ROOT, 'bin', 'build.ts'), join(context, 'dist', 'gantry')]);
 
