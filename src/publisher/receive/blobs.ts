@@ -5,11 +5,10 @@ import { blobKey } from '../../registry/keys.ts';
 import { MEDIA_TYPES } from '../../registry/media-type.ts';
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts';
 import { realmOf } from '../../registry/realms.ts';
-import type { WriteStore } from '../../registry/store.ts';
 import { openFileBlob } from '../sources/files.ts';
 import { digestOf, type PushContext, type PushRequest, send } from './push-request.ts';
 import { PushError } from './push-error.ts';
-import { type ArrivedBlob, rangeHeaders, type Upload } from './uploads.ts';
+import { rangeHeaders, type Upload } from './uploads.ts';
 
 /** `POST /v2/<name>/blobs/uploads/`: opens a session, takes a whole blob (`?digest=`), or mounts one (`?mount=`). */
 export async function beginUpload({ context, request, response, query, name }: PushRequest): Promise<void> {
@@ -51,7 +50,7 @@ export async function continueUpload({ context, request, response, name, last }:
   send(response, 202, { location: uploadPath(now), ...rangeHeaders(now) });
 }
 
-/** `PUT /v2/<name>/blobs/uploads/<id>?digest=`: the last chunk, or none; the blob is then verified, and stored. */
+/** `PUT /v2/<name>/blobs/uploads/<id>?digest=`: the last chunk, or none; the blob is then verified and stored. */
 export async function finishUpload({ context, request, response, query, name, last }: PushRequest): Promise<void> {
   const upload = context.uploads.find(name, last);
   const digest = digestOf(query.get('digest'));
@@ -86,36 +85,29 @@ export async function getBlob({ context, request, response, name, last }: PushRe
   await pipeline(object.body, response);
 }
 
-/** Verifies a blob whose bytes have all arrived, and begins to store it. */
+/** Stores a blob whose bytes have all arrived, and ends the session. */
 async function store(context: PushContext, upload: Upload, digest: Digest): Promise<void> {
-  const arrived = await context.uploads.finish(upload, digest);
+  const { uploads, store: target } = context;
+  await uploads.verify(upload, digest);
   const key = keyOf(context, upload.name, digest);
-  await context.pending.begin(key, async (target) => {
-    try {
-      await storeArrived(target, key, digest, arrived);
-    } finally {
-      await arrived.remove();
-    }
-  });
-}
-
-async function storeArrived(
-  store: WriteStore,
-  key: string,
-  digest: Digest,
-  { path, size }: ArrivedBlob,
-): Promise<void> {
-  if ((await store.head(key))?.size === size) return;
-  const blob = await openFileBlob(path);
-  if (blob === null) throw new PushError('UNKNOWN', `the file of the blob ${digest} is gone: push again`);
-  await store.put(
-    key,
-    { size, ...(blob.pooled ?? { chunks: blob.chunks }), verified: true, reread: () => rereadFile(path) },
-    {
-      contentType: MEDIA_TYPES.octetStream,
-      ...(algorithmOf(digest) === 'sha256' && { sha256: hexOf(digest) }),
-    },
-  );
+  if ((await target.head(key))?.size !== upload.size) {
+    const blob = await openFileBlob(upload.path);
+    if (blob === null) throw new PushError('UNKNOWN', `the file of the upload ${upload.id} is gone: push again`);
+    await target.put(
+      key,
+      {
+        size: upload.size,
+        ...(blob.pooled ?? { chunks: blob.chunks }),
+        verified: true,
+        reread: () => rereadFile(upload.path),
+      },
+      {
+        contentType: MEDIA_TYPES.octetStream,
+        ...(algorithmOf(digest) === 'sha256' && { sha256: hexOf(digest) }),
+      },
+    );
+  }
+  await uploads.end(upload);
 }
 
 async function* rereadFile(path: string): AsyncGenerator<Uint8Array, void, undefined> {

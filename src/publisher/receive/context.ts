@@ -11,7 +11,6 @@ import { addReferrers, readReferrers } from '../../bucket/referrers.ts';
 import { writeManifest } from '../../bucket/write-image.ts';
 import { createPublisher } from '../publish/publish.ts';
 import type { PublishRequest, PublishResult } from '../publish/request.ts';
-import { openPendingBlobs } from './pending-blobs.ts';
 import type { PushContext } from './push-request.ts';
 import type { Uploads } from './uploads.ts';
 
@@ -32,9 +31,7 @@ export interface PushContextOptions {
 
 /** Makes the context of an endpoint. */
 export function pushContext(options: PushContextOptions): PushContext {
-  const { realms, signer, uploads, allowDelete, recompress, signal, onPublished, onRemoved } = options;
-  const pending = openPendingBlobs(options.store);
-  const { store } = pending;
+  const { store, realms, signer, uploads, allowDelete, recompress, signal, onPublished, onRemoved } = options;
   const reconciled = new Set<RepositoryName>();
   /** Once for each repository: an earlier run may have stopped between a tag and the lists. */
   const reconcileOnce = async (name: RepositoryName, reconcile: () => Promise<void>): Promise<void> => {
@@ -45,7 +42,6 @@ export function pushContext(options: PushContextOptions): PushContext {
   return {
     store,
     realms,
-    pending,
     uploads,
     allowDelete,
     publish: async (name, tag, source) => {

@@ -105,7 +105,6 @@ export async function openPushEndpoint(options: PushEndpointOptions): Promise<Pu
       address: `${host.includes(':') ? `[${host}]` : host}:${String(server.port)}`,
       close: async () => {
         await server.close();
-        await context.pending.settled();
         await uploads.close();
         await notifier?.settled();
       },

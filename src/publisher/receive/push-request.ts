@@ -7,15 +7,12 @@ import { parseReference, type Reference } from '../../registry/reference.ts';
 import type { WriteStore } from '../../registry/store.ts';
 import type { PublishResult } from '../publish/request.ts';
 import type { ImageSource } from '../../bucket/image-source.ts';
-import type { PendingBlobs } from './pending-blobs.ts';
 import { PushError } from './push-error.ts';
 import type { Uploads } from './uploads.ts';
 
 /** What the handlers work with. */
 export interface PushContext {
-  /** In which a blob on its way is found once it is stored. */
   readonly store: WriteStore;
-  readonly pending: PendingBlobs;
   readonly realms: RealmTable;
   readonly uploads: Uploads;
   /** Whether `DELETE` of a tag is allowed. */

@@ -44,14 +44,6 @@ interface Session extends Upload {
   usedAt: number;
 }
 
-/** A file with the verified bytes of a blob. */
-export interface ArrivedBlob {
-  readonly path: string;
-  readonly size: number;
-  /** Removes the file. */
-  remove(): Promise<void>;
-}
-
 /** All sessions of one endpoint. */
 export interface Uploads {
   /** Opens a session. Throws {@link PushError} if too many are open. */
@@ -60,8 +52,8 @@ export interface Uploads {
   find(name: RepositoryName, id: string): Upload;
   /** Appends a body. `at`: the offset that the client names; it must be the current size. Throws {@link PushError}. */
   append(upload: Upload, body: AsyncIterable<Uint8Array>, at?: number): Promise<void>;
-  /** Ends a session whose bytes have all arrived, and checks that they have the digest. Throws {@link PushError}. */
-  finish(upload: Upload, digest: Digest): Promise<ArrivedBlob>;
+  /** Checks that what has arrived has the digest. Throws {@link PushError}; the session is then gone. */
+  verify(upload: Upload, digest: Digest): Promise<void>;
   /** Ends a session and removes its file; does nothing where it has ended. */
   end(upload: Upload): Promise<void>;
   /** Ends all sessions. */
@@ -149,20 +141,15 @@ export async function openUploads(options: {
         session.usedAt = now();
       }
     },
-    finish: async (upload, digest) => {
+    verify: async (upload, digest) => {
       const session = sessionOf(upload);
       const hex = await hashOf(session, algorithmOf(digest));
-      if (hex !== hexOf(digest)) {
-        await end(session);
-        throw new PushError(
-          'DIGEST_INVALID',
-          `the bytes that arrived have the digest ${algorithmOf(digest)}:${hex}, not ${digest}: send the blob again`,
-        );
-      }
-      const { id, path, size, file } = session;
-      sessions.delete(id);
-      await file.close();
-      return { path, size, remove: () => rm(path, { force: true }) };
+      if (hex === hexOf(digest)) return;
+      await end(session);
+      throw new PushError(
+        'DIGEST_INVALID',
+        `the bytes that arrived have the digest ${algorithmOf(digest)}:${hex}, not ${digest}: send the blob again`,
+      );
     },
     end: async ({ id }) => {
       const session = sessions.get(id);
