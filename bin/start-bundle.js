@@ -18,6 +18,8 @@ const caches = join(isAbsolute(XDG_CACHE_HOME) ? XDG_CACHE_HOME : join(homedir()
 const command = process.argv.slice(2).find((word) => /^[a-z]{1,20}$/.test(word)) ?? 'gantry';
 const main = fileURLToPath(new URL('../dist/gantry/main.cjs', import.meta.url));
 const requireFromMain = createRequire(main);
+/** The exports of the second file; it runs once, since libraries share modules. */
+let libraries;
 run(main);
 
 /** Runs a file of the bundle as a CommonJS module, and returns its exports. */
@@ -40,7 +42,8 @@ function run(file) {
     });
   }
   const module = { exports: {} };
-  const require = (name) => (name === './libraries.cjs' ? run(join(dirname(file), name)) : requireFromMain(name));
+  const require = (name) =>
+    name === './libraries.cjs' ? (libraries ??= run(join(dirname(main), name))) : requireFromMain(name);
   script.runInThisContext()(module, module.exports, require, file, dirname(file));
   return module.exports;
 }

@@ -73,6 +73,15 @@ describe('the launcher starts', () => {
       expect((await stat(kept)).mode & 0o777).toBe(0o600);
     });
 
+    it('of both files, and runs the libraries once', async () => {
+      const dist = join(folder, 'node_modules/gantry-registry/dist/gantry');
+      await writeFile(join(dist, 'libraries.cjs'), "console.log('libraries'); module.exports = {};\n");
+      const twice = "console.log(require('./libraries.cjs') === require('./libraries.cjs'));\n";
+      await writeFile(join(dist, 'main.cjs'), twice);
+      expect(await must(process.execPath, [launcher, 'ls'], { env })).toBe('libraries\ntrue\n');
+      expect(await readdir(join(folder, 'cache/gantry'))).toEqual(['ls-libraries.cjs', 'ls-main.cjs']);
+    });
+
     it('and without it where it cannot be kept', async () => {
       // Not even root can make a folder of a file.
       env.XDG_CACHE_HOME = join(folder, 'file');
