@@ -8,20 +8,18 @@
 import { CATALOG_KEY, tagKey, tagListKey } from '../registry/keys.ts';
 import { parseTag, type RepositoryName, type Tag } from '../registry/name.ts';
 import type { RealmName } from '../registry/realms.ts';
-import { MEDIA_TYPES } from '../registry/media-type.ts';
-import { decodeSortedList, encodeSortedList, type ListEntry } from '../registry/sorted-list.ts';
-import { type ReadStore, StorageError, type WriteStore } from '../registry/store.ts';
+import type { ListEntry } from '../registry/sorted-list.ts';
+import type { ReadStore, WriteStore } from '../registry/store.ts';
 import type { TagEntry } from '../registry/summary.ts';
 import { objectOf } from '../registry/values/json.ts';
 import { forEachLimit } from './concurrency.ts';
+import { isSameList, readEntries, writeEntries, writeList } from './list-object.ts';
 import { openList, readListEntry } from './list-page.ts';
-import { readObject } from './read-object.ts';
 import { isTombstone } from './read-tag.ts';
 import { repositorySummaryOf, summarizeTagList, SUMMARIES_MAX } from './repository-summary.ts';
 import { type ConflictOptions, untilWritten } from './retry.ts';
 import { listTags, READS_AT_ONCE } from './survey.ts';
 import { readTagEntry } from './tag-entry.ts';
-import { type ReplacedObject, replaceCondition, type Written } from './write-tag.ts';
 import { CorruptRecordError } from '../registry/unreadable-record.ts';
 
 /** A change of a tag: it was written and has that entry, or it was removed. */
@@ -31,7 +29,7 @@ export type TagChange = { readonly kind: 'written'; readonly entry: TagEntry } |
 export interface Lists {
   /**
    * Enters a change of a tag into the tag list, and the repository into the catalogue; resolves once both are written.
-   * Throws {@link StorageError}.
+   * Throws StorageError.
    */
   update(name: RepositoryName, tag: Tag, change: TagChange): Promise<void>;
   /**
@@ -41,8 +39,8 @@ export interface Lists {
   forget(name: RepositoryName): Promise<void>;
   /**
    * Compares the tag list and the catalogue with the tag objects, and mends both: a run that was cut off between a tag
-   * and its entry leaves them behind, and the catalogue's detail of the repository is exact only after this. Costs one listing, a read of the tag list and one of the catalogue where both are
-   * right. Throws {@link StorageError}.
+   * and its entry leaves them behind, and the catalogue's detail of the repository is exact only after this. Where both
+   * are right, it costs one listing and a read of each; of what this run wrote last, none. Throws StorageError.
    */
   reconcile(name: RepositoryName, realm: RealmName): Promise<void>;
 }
@@ -274,45 +272,4 @@ async function updateCatalog(
     options,
   );
   return summarized;
-}
-
-async function readEntries(
-  store: WriteStore,
-  key: string,
-): Promise<{ readonly entries: readonly ListEntry<unknown>[]; readonly over: ReplacedObject }> {
-  const object = await readObject(store, key);
-  if (object === null) return { entries: [], over: null };
-  try {
-    return { entries: decodeSortedList(object.bytes), over: object.info };
-  } catch (cause) {
-    if (!(cause instanceof CorruptRecordError)) throw cause;
-    throw new StorageError('STORAGE_CORRUPT', `the list ${key} cannot be read: ${cause.message}`, { cause });
-  }
-}
-
-async function writeEntries(
-  store: WriteStore,
-  key: string,
-  entries: readonly ListEntry<unknown>[],
-  over: ReplacedObject,
-  before?: readonly ListEntry<unknown>[],
-): Promise<undefined | 'precondition-failed'> {
-  if (before !== undefined && over !== null && isSameList(before, entries)) return undefined;
-  return (await writeList(store, key, entries, over)) === 'precondition-failed' ? 'precondition-failed' : undefined;
-}
-
-function isSameList(a: readonly ListEntry<unknown>[], b: readonly ListEntry<unknown>[]): boolean {
-  const [one, other] = [encodeSortedList(a).body, encodeSortedList(b).body];
-  return one.length === other.length && one.every((byte, at) => byte === other[at]);
-}
-
-/** Writes a list object over the version that was read. Throws {@link StorageError}. */
-export function writeList(
-  store: WriteStore,
-  key: string,
-  entries: readonly ListEntry<unknown>[],
-  over: ReplacedObject,
-): Promise<Written> {
-  const { body, metadata } = encodeSortedList(entries);
-  return store.put(key, body, { contentType: MEDIA_TYPES.json, metadata, onlyIf: replaceCondition(over) });
 }

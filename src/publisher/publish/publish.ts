@@ -9,7 +9,6 @@
 import { derive } from '../../manifest/derive.ts';
 import { isNameless } from '../../manifest/from-schema1.ts';
 import type { Signer } from '../../manifest/image.ts';
-import type { Digest } from '../../registry/digest.ts';
 import { blobKey, tagKey } from '../../registry/keys.ts';
 import type { RepositoryName, Tag } from '../../registry/name.ts';
 import { PUBLIC_REALM, type RealmName, realmOf, type RealmTable } from '../../registry/realms.ts';
@@ -218,6 +217,7 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
   refuseMove(settings.immutable, request, { before, after: publishedDigests(plan.record) });
   const present = await run.transfer.present(plan.blobs, plan.manifests);
   const toSend = plan.blobs.filter((blob) => !present.has(blob.key));
+  const bytesToSend = toSend.reduce((sum, { size }) => sum + (size ?? 0), 0);
   run.onEvent({
     event: 'plan',
     name,
@@ -225,7 +225,7 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
     blobs: plan.blobs.length,
     present: plan.blobs.length - toSend.length,
     toSend: toSend.length,
-    bytesToSend: toSend.reduce((sum, { size }) => sum + (size ?? 0), 0),
+    bytesToSend,
   });
   const toScan = layersToScan(derivation, content);
   const report = (sent: Sent): PublishResult =>
@@ -244,14 +244,16 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
         ...opaqueWarnings(toScan, run.transfer),
       ],
     });
-  if (request.dryRun === true)
-    return report({ blobs: toSend.length, bytes: toSend.reduce((sum, { size }) => sum + (size ?? 0), 0) });
+  if (request.dryRun === true) return report({ blobs: toSend.length, bytes: bytesToSend });
 
   const send = async (blobs: readonly PlannedBlob[]): ReturnType<Transfer['sendBlobs']> =>
     run.transfer.sendBlobs(
       blobs,
       source,
-      { recompressed: open, withWhiteouts: (copy) => (copies === null ? noCopy(copy) : copies.open(copy)) },
+      {
+        recompressed: open,
+        withWhiteouts: (copy) => copies?.open(copy) ?? Promise.reject(new TypeError(`${copy} is not a copy`)),
+      },
       toScan,
     );
   const { sent, absent } = await send(toSend);
@@ -295,8 +297,4 @@ async function attempt(job: Job): Promise<PublishResult | 'precondition-failed'>
       },
     });
   return report(sent);
-}
-
-function noCopy(copy: Digest): Promise<never> {
-  return Promise.reject(new TypeError(`${copy} is not a copy`));
 }

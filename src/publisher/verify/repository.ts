@@ -12,7 +12,7 @@ import type { ListedObject, WriteStore } from '../../registry/store.ts';
 import { readLinks } from '../../manifest/links.ts';
 import { forEachLimit } from '../../bucket/concurrency.ts';
 import { readObject } from '../../bucket/read-object.ts';
-import { writeList } from '../../bucket/lists.ts';
+import { writeList } from '../../bucket/list-object.ts';
 import {
   descriptorOf,
   readReferrersRecord,

@@ -4,7 +4,7 @@ import { blobKey, CATALOG_KEY, GC_JOURNAL_KEY, parseKey } from '../../registry/k
 import type { RepositoryName } from '../../registry/name.ts';
 import { NewerVersionError } from '../../registry/unreadable-record.ts';
 import { type RealmName, realmOf, type RealmTable } from '../../registry/realms.ts';
-import { writeList } from '../../bucket/lists.ts';
+import { writeList } from '../../bucket/list-object.ts';
 import type { ListedObject, WriteStore } from '../../registry/store.ts';
 import { blobsOf, type ManifestLinks } from '../../manifest/links.ts';
 import { markRepository } from '../gc/mark.ts';
