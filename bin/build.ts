@@ -29,15 +29,19 @@ const LIBRARIES = [
   'yaml',
 ];
 
-/** Loads Node's modules where they are used first: imports of an ES module would load all at the start. */
+/** Loads Node's modules when something of them is used first. Imports would load all at the start. */
 const lazyBuiltins: Plugin = {
   name: 'lazy builtins',
   setup: (bundle) => {
     bundle.onResolve({ filter: /^node:/ }, ({ path, kind }) =>
       kind === 'import-statement' ? { path, namespace: 'builtin' } : undefined,
     );
+    // esbuild copies the own properties of what a module exports. Those of its prototype are read when they are used.
     bundle.onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => ({
-      contents: `let m; module.exports = Object.create(new Proxy({}, { get: (_, key) => (m ??= process.getBuiltinModule(${JSON.stringify(path)}))[key] }));`,
+      contents: `
+        let builtin;
+        const get = (_, key) => (builtin ??= process.getBuiltinModule(${JSON.stringify(path)}))[key];
+        module.exports = Object.create(new Proxy({}, { get }));`,
     }));
   },
 };
